@@ -1,0 +1,1 @@
+"""Manifest, run, resume: composes many cases."""

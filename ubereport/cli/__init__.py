@@ -1,0 +1,1 @@
+"""Typer commands: parse, frozen configuration, one library call, print."""

@@ -1,0 +1,1 @@
+"""Tables, comparison, control charts, funnel, learning curve, time to clear."""

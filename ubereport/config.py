@@ -1,0 +1,335 @@
+"""Frozen configurations: every default lives here once; TOML in and out."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import tomllib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import tomli_w
+
+from ubereport.errors import ConfigError
+
+__all__ = [
+    "AnalysisConfig",
+    "DecodeConfig",
+    "Device",
+    "EventConfig",
+    "MetricConfig",
+    "ReaderChoice",
+    "RecordsConfig",
+    "SamplingConfig",
+    "SamplingMode",
+    "SegmentationConfig",
+    "ValidityConfig",
+    "ViewConfig",
+    "config_from_toml",
+    "config_sha256",
+    "config_to_toml",
+]
+
+
+def _check(condition: bool, key: str, given: object, allowed: str) -> None:
+    if not condition:
+        raise ConfigError(f"{key} = {given!r} cannot be used; allowed: {allowed}. Change {key}.")
+
+
+class SamplingMode(StrEnum):
+    """How the pictures to look at are chosen."""
+
+    ADAPTIVE = "adaptive"
+    UNIFORM = "uniform"
+    KEYFRAMES = "keyframes"
+
+
+class ReaderChoice(StrEnum):
+    """Which library decodes."""
+
+    AUTO = "auto"
+    DECORD = "decord"
+    PYAV = "pyav"
+
+
+class Device(StrEnum):
+    """Where the network runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingConfig:
+    """Which pictures to look at; `rate_hz` is the full rate of every plan."""
+
+    mode: SamplingMode = SamplingMode.UNIFORM
+    rate_hz: float = 2.0
+
+    def __post_init__(self) -> None:
+        _check(0.01 <= self.rate_hz <= 60, "sampling.rate_hz", self.rate_hz, "0.01 to 60")
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeConfig:
+    """Reading recordings: bounds that keep a hostile or broken file from taking the machine.
+
+    `stall_timeout_s` is how long a decoder may stay silent before it is killed; `memory_mib` is
+    what the decoder's process may take on top of what it has when it starts; `max_gap_s` is the
+    longest jump of the clock inside a part that is believed, a longer one is taken out.
+    """
+
+    reader: ReaderChoice = ReaderChoice.AUTO
+    n_threads: int = 2
+    stall_timeout_s: float = 60.0
+    memory_mib: int = 2048
+    ring_batches: int = 3
+    max_width_px: int = 8192
+    max_height_px: int = 8192
+    max_recorded_s: float = 48 * 3600.0
+    max_gap_s: float = 3600.0
+
+    def __post_init__(self) -> None:
+        _check(1 <= self.n_threads <= 64, "decode.n_threads", self.n_threads, "1 to 64")
+        _check(self.stall_timeout_s > 0, "decode.stall_timeout_s", self.stall_timeout_s, "> 0")
+        _check(self.memory_mib >= 256, "decode.memory_mib", self.memory_mib, "256 or more")
+        _check(self.ring_batches >= 2, "decode.ring_batches", self.ring_batches, "2 or more")
+        _check(self.max_gap_s > 0, "decode.max_gap_s", self.max_gap_s, "> 0")
+
+
+@dataclass(frozen=True, slots=True)
+class ViewConfig:
+    """Fitting the field of view.
+
+    `n_probe_frames` keyframes, spread over a part, are looked at; a pixel brighter than
+    `dark_level` (0..255) in enough of them belongs to the content.
+    """
+
+    n_probe_frames: int = 16
+    dark_level: int = 18
+    min_area_frac: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check(
+            1 <= self.n_probe_frames <= 256, "view.n_probe_frames", self.n_probe_frames, "1 to 256"
+        )
+        _check(0 < self.dark_level < 128, "view.dark_level", self.dark_level, "1 to 127")
+        _check(0 < self.min_area_frac < 1, "view.min_area_frac", self.min_area_frac, "0 to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class ValidityConfig:
+    """When a sample counts as lost, and why; levels are 0..255 inside the field of view."""
+
+    black_mean_level: float = 14.0
+    white_out_frac: float = 0.7
+    white_level: int = 235
+    blur_score: float = 0.35
+    frozen_min_s: float = 2.0
+    is_out_of_body_checked: bool = True
+
+    def __post_init__(self) -> None:
+        _check(
+            0 <= self.black_mean_level < 128,
+            "validity.black_mean_level",
+            self.black_mean_level,
+            "0 to 127",
+        )
+        _check(
+            0 < self.white_out_frac <= 1, "validity.white_out_frac", self.white_out_frac, "0 to 1"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentationConfig:
+    """Running the network."""
+
+    model: str = "ube-blood"
+    device: Device = Device.AUTO
+    batch_size: int = 16
+    is_low_precision_allowed: bool = True
+    n_threads: int = 0
+
+    def __post_init__(self) -> None:
+        _check(
+            1 <= self.batch_size <= 1024, "segmentation.batch_size", self.batch_size, "1 to 1024"
+        )
+        _check(
+            0 <= self.n_threads <= 256,
+            "segmentation.n_threads",
+            self.n_threads,
+            "0 (all cores) to 256",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EventConfig:
+    """Hemostasis events on the smoothed area; see the definitions in the README.
+
+    `smoothing_s` is the width of the centered, time-weighted running median that steadies the
+    area before the thresholds are applied; 0 turns it off.
+    """
+
+    onset_frac: float = 0.05
+    offset_frac: float = 0.025
+    min_duration_s: float = 3.0
+    clear_hold_s: float = 5.0
+    max_gap_s: float = 10.0
+    rebleed_window_s: float = 60.0
+    smoothing_s: float = 1.5
+    moderate_frac: float = 0.20
+    major_frac: float = 0.50
+
+    def __post_init__(self) -> None:
+        _check(0 < self.onset_frac <= 1, "events.onset_frac", self.onset_frac, "above 0 to 1")
+        _check(
+            0 < self.offset_frac <= self.onset_frac,
+            "events.offset_frac",
+            self.offset_frac,
+            f"above 0 to onset_frac ({self.onset_frac})",
+        )
+        for name in (
+            "min_duration_s",
+            "clear_hold_s",
+            "max_gap_s",
+            "rebleed_window_s",
+            "smoothing_s",
+        ):
+            _check(
+                0 <= getattr(self, name) <= 3600,
+                f"events.{name}",
+                getattr(self, name),
+                "0 to 3600 seconds",
+            )
+        _check(
+            0 < self.moderate_frac < self.major_frac <= 1,
+            "events.moderate_frac",
+            self.moderate_frac,
+            f"above 0, below major_frac ({self.major_frac})",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MetricConfig:
+    """Thresholds and windows of the metrics."""
+
+    closing_window_s: float = 180.0
+    strip_block_s: float = 600.0
+    kaplan_meier_min_events: int = 5
+
+    def __post_init__(self) -> None:
+        _check(
+            0 < self.closing_window_s <= 36000,
+            "metrics.closing_window_s",
+            self.closing_window_s,
+            "above 0 to 36000 seconds",
+        )
+        _check(
+            1 <= self.strip_block_s <= 36000,
+            "metrics.strip_block_s",
+            self.strip_block_s,
+            "1 to 36000 seconds",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsConfig:
+    """What is kept of a case beside its numbers."""
+
+    is_frames_kept: bool = True
+    max_key_frame_events: int = 12
+    key_frame_width_px: int = 640
+
+    def __post_init__(self) -> None:
+        _check(
+            64 <= self.key_frame_width_px <= 4096,
+            "records.key_frame_width_px",
+            self.key_frame_width_px,
+            "64 to 4096",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisConfig:
+    """Everything that decides the numbers of a case, apart from the recording and the bundle."""
+
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    decode: DecodeConfig = field(default_factory=DecodeConfig)
+    view: ViewConfig = field(default_factory=ViewConfig)
+    validity: ValidityConfig = field(default_factory=ValidityConfig)
+    segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
+    events: EventConfig = field(default_factory=EventConfig)
+    metrics: MetricConfig = field(default_factory=MetricConfig)
+    records: RecordsConfig = field(default_factory=RecordsConfig)
+
+
+T = TypeVar("T")
+
+
+def config_from_toml(source: str | Path, kind: type[T]) -> T:
+    """Read a configuration of `kind` from TOML text or from a file.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, is no TOML, has an unknown key, a value of another type or a
+        value out of range.
+    """
+    try:
+        text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"The configuration cannot be read ({error}). Name a TOML file."
+        ) from None
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"The configuration is no valid TOML: {error}.") from None
+    return _from_table(table, kind, "")
+
+
+def config_to_toml(config: Any) -> str:  # noqa: ANN401 -- any of the frozen configurations
+    """Write a configuration as TOML; `config_from_toml` gives back an equal one."""
+    return tomli_w.dumps(_plain(dataclasses.asdict(config)))
+
+
+def config_sha256(config: Any) -> str:  # noqa: ANN401 -- any of the frozen configurations
+    """Hex digest of the configuration's TOML."""
+    return hashlib.sha256(config_to_toml(config).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 -- walks nested tables
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value.value if isinstance(value, StrEnum) else value
+
+
+def _from_table(table: dict[str, Any], kind: type[T], prefix: str) -> T:
+    hints = get_type_hints(kind)
+    for key in table:
+        if key not in hints:
+            near = difflib.get_close_matches(key, hints, n=1)
+            hint = f"did you mean {prefix}{near[0]}?" if near else f"allowed: {', '.join(hints)}."
+            raise ConfigError(f"Unknown configuration key {prefix}{key}; {hint}")
+    return kind(**{key: _convert(item, hints[key], prefix + key) for key, item in table.items()})
+
+
+def _convert(value: Any, kind: Any, key: str) -> Any:  # noqa: ANN401 -- TOML values
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise ConfigError(f"{key} = {value!r} cannot be used; it is a table: [{key}].")
+        return _from_table(value, kind, f"{key}.")  # type: ignore[arg-type]
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        allowed = [str(member) for member in kind]
+        _check(value in allowed, key, value, ", ".join(allowed))
+        return kind(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        raise ConfigError(f"{key} = {value!r} cannot be used; it takes a {kind.__name__}.")
+    return value

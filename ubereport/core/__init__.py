@@ -1,0 +1,1 @@
+"""The nouns of the program: frozen, unit-named types over numpy and the standard library."""

@@ -1,0 +1,186 @@
+"""One analyzed case: everything a report is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ubereport.core.events import HemostasisEvent
+from ubereport.core.intervals import Interval
+from ubereport.core.metrics import MetricValue
+from ubereport.core.series import AreaSeries
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "CaseRecord",
+    "FieldSummary",
+    "Flag",
+    "FlagLevel",
+    "KeyFrame",
+    "KeyFrameKind",
+    "ModelSummary",
+    "PartSummary",
+    "Provenance",
+    "ReaderUse",
+]
+
+SCHEMA_VERSION = "1.0"
+
+
+class FlagLevel(StrEnum):
+    """How much a flag should worry the reader of a report."""
+
+    INFO = "info"
+    CAUTION = "caution"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """Something about the recording or the analysis that a reader must know."""
+
+    key: str
+    level: FlagLevel
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSummary:
+    """The field of view of one part, as fitted: shape, crop in source pixels, confidence 0..1."""
+
+    shape: str
+    left_px: int
+    top_px: int
+    right_px: int
+    bottom_px: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class PartSummary:
+    """One part of the recording, without its path, name or container metadata.
+
+    `start_s` is on the case clock. `found_duration_s` and `found_n_frames` are from the packet
+    index, `declared_*` from the container. `n_undecoded` counts requested samples that no reader
+    could give, `n_corrupt` those given but damaged.
+    """
+
+    sha256: str
+    size_bytes: int
+    container: str
+    codec: str
+    pixel_format: str
+    width_px: int
+    height_px: int
+    rotation_deg: int
+    is_interlaced: bool
+    color_matrix: str
+    color_range: str
+    average_rate_hz: float | None
+    start_s: float
+    duration_s: float
+    found_duration_s: float
+    declared_duration_s: float | None
+    found_n_frames: int
+    declared_n_frames: int | None
+    gaps: tuple[Interval, ...]
+    n_samples: int
+    n_undecoded: int
+    n_corrupt: int
+    field_of_view: FieldSummary
+
+
+class KeyFrameKind(StrEnum):
+    """Which moment of an event a key frame shows."""
+
+    ONSET = "onset"
+    PEAK = "peak"
+    CLEAR = "clear"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFrame:
+    """A still kept with the case: raw and overlaid, paths relative to the case folder."""
+
+    event_index: int
+    kind: KeyFrameKind
+    time_s: float
+    area_frac: float
+    raw_path: str
+    overlay_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """The model as a report must name it, copied from its bundle.
+
+    `thresholds` are (lenient, central, strict). `operating_characteristics` maps names such as
+    "sensitivity" to values measured on data never trained on; `evaluated_on` says which.
+    """
+
+    name: str
+    version: str
+    title: str
+    sha256: str
+    architecture: str
+    input_height_px: int
+    input_width_px: int
+    thresholds: tuple[float, float, float]
+    training_population: str
+    limits: str
+    operating_characteristics: tuple[tuple[str, float], ...]
+    evaluated_on: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderUse:
+    """Which reader decoded which stretch of a part, and why it was chosen."""
+
+    part_index: int
+    reader: str
+    start_s: float
+    end_s: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What made the numbers: the same provenance and recording give the same bytes.
+
+    Times of day, durations of stages and host names are left out on purpose; they lie in
+    ``run.json`` beside the record.
+    """
+
+    ubereport_version: str
+    library_versions: tuple[tuple[str, str], ...]
+    model: ModelSummary
+    config_toml: str
+    config_sha256: str
+    device: str
+    precision: str
+    sampling: str
+    readers: tuple[ReaderUse, ...]
+    decode_failures: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CaseRecord:
+    """One analyzed case under its pseudonymous id; round-trips exactly through a case folder."""
+
+    case_id: str
+    parts: tuple[PartSummary, ...]
+    pauses: tuple[Interval, ...]
+    series: AreaSeries
+    events: tuple[HemostasisEvent, ...]
+    metrics: tuple[MetricValue, ...]
+    flags: tuple[Flag, ...]
+    key_frames: tuple[KeyFrame, ...]
+    provenance: Provenance
+    schema_version: str = SCHEMA_VERSION
+
+    def metric(self, key: str) -> MetricValue:
+        """Return the metric called `key`; raise KeyError if the case has none of that name."""
+        for value in self.metrics:
+            if value.key == key:
+                return value
+        raise KeyError(key)

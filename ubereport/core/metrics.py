@@ -1,0 +1,66 @@
+"""Metrics: what a number means, and the number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["Direction", "MetricSpec", "MetricValue"]
+
+
+class Direction(StrEnum):
+    """Which way is better for the view, where that can be said."""
+
+    LOWER_IS_BETTER = "lower_is_better"
+    HIGHER_IS_BETTER = "higher_is_better"
+    NEUTRAL = "neutral"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """What a metric is called and means; `unit` is UCUM ("1" for a fraction or a count)."""
+
+    key: str
+    title: str
+    unit: str
+    definition: str
+    direction: Direction
+    lower_bound: float | None = 0.0
+    upper_bound: float | None = None
+    is_headline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MetricValue:
+    """A metric of one case.
+
+    Parameters
+    ----------
+    key, unit
+        As in its `MetricSpec`.
+    value
+        None if there is no data for it; then `reason` says why.
+    n
+        How many samples or events the value rests on.
+    coverage_frac
+        Evaluable over recorded time of the stretch that the value speaks of; None if nothing
+        was recorded.
+    band_low, band_high
+        Smallest and largest value over the neighboring probability thresholds; None where no
+        band is computed.
+    """
+
+    key: str
+    unit: str
+    value: float | None
+    reason: str
+    n: int
+    coverage_frac: float | None
+    band_low: float | None = None
+    band_high: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.value is None) == (self.reason == ""):
+            raise ValueError(f"{self.key}: a metric has a reason exactly where it has no value")
+        if self.value is not None and self.value != self.value:
+            raise ValueError(f"{self.key}: NaN is no value; give None and a reason")

@@ -1,0 +1,139 @@
+"""The bleeding-area time series: the one table that every number of a report comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from ubereport.core.arrays import BoolArray, FloatArray, IntArray, frozen_array
+
+__all__ = ["AreaSeries", "LossReason"]
+
+
+class LossReason(StrEnum):
+    """Why a stretch of the case clock has no usable picture; `NONE` where it has one."""
+
+    NONE = ""
+    BLACK = "black"
+    NO_SIGNAL = "no_signal"
+    WHITE_OUT = "white_out"
+    BLURRED = "blurred"
+    CORRUPT = "corrupt"
+    FROZEN = "frozen"
+    OUT_OF_BODY = "out_of_body"
+    GAP = "gap"
+    PAUSE = "pause"
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the time counts as recorded; a pause between parts does not."""
+        return self is not LossReason.PAUSE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AreaSeries:
+    """Samples and lost stretches of one case, in time order, without overlap.
+
+    A row stands for ``[time_s, time_s + duration_s)``. A lost stretch without any picture (a gap,
+    a pause, the missing tail of a cut file) is a row of its own.
+
+    Parameters
+    ----------
+    time_s, duration_s
+        (n,) float64; times increase strictly, durations are positive.
+    part_index
+        (n,) int64; -1 for a pause between parts.
+    area_frac
+        (n,) float64 in 0..1: pixels called blood over pixels of the field of view, at the
+        bundle's probability threshold. NaN where not valid.
+    area_frac_lenient, area_frac_strict
+        The same at the next lower and next higher probability threshold, so that
+        lenient ≥ area_frac ≥ strict.
+    is_valid
+        (n,) bool.
+    reason
+        n `LossReason`; NONE exactly where valid.
+    """
+
+    time_s: FloatArray
+    duration_s: FloatArray
+    part_index: IntArray
+    area_frac: FloatArray
+    area_frac_lenient: FloatArray
+    area_frac_strict: FloatArray
+    is_valid: BoolArray
+    reason: tuple[LossReason, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("time_s", "duration_s", "area_frac", "area_frac_lenient", "area_frac_strict"):
+            object.__setattr__(self, name, frozen_array(getattr(self, name), np.float64))
+        object.__setattr__(self, "part_index", frozen_array(self.part_index, np.int64))
+        object.__setattr__(self, "is_valid", frozen_array(self.is_valid, np.bool_))
+        object.__setattr__(self, "reason", tuple(LossReason(r) for r in self.reason))
+        self._check_lengths()
+        self._check_time()
+        self._check_validity()
+
+    def __len__(self) -> int:
+        return len(self.time_s)
+
+    def _check_lengths(self) -> None:
+        n = len(self.time_s)
+        for name in self.__slots__:
+            if len(getattr(self, name)) != n:
+                raise ValueError(f"{name} has {len(getattr(self, name))} entries; time_s has {n}")
+
+    def _check_time(self) -> None:
+        if np.any(self.duration_s <= 0) or not np.all(np.isfinite(self.duration_s)):
+            raise ValueError("durations must be positive and finite")
+        ends_s = self.time_s[:-1] + self.duration_s[:-1]
+        if np.any(ends_s > self.time_s[1:] + 1e-6):
+            row = int(np.argmax(ends_s > self.time_s[1:] + 1e-6))
+            raise ValueError(f"row {row} ends at {ends_s[row]} s, after the next one starts")
+
+    def _check_validity(self) -> None:
+        is_lost = np.array([r is not LossReason.NONE for r in self.reason], dtype=np.bool_)
+        if np.any(is_lost == self.is_valid):
+            raise ValueError("a row has a loss reason exactly where it is not valid")
+        for name in ("area_frac", "area_frac_lenient", "area_frac_strict"):
+            area = getattr(self, name)
+            if np.any(np.isnan(area) == self.is_valid):
+                raise ValueError(f"{name} is NaN exactly where a row is not valid")
+            if np.any((area[self.is_valid] < 0) | (area[self.is_valid] > 1)):
+                raise ValueError(f"{name} must lie in 0..1 (a fraction, not percent)")
+
+    @property
+    def end_time_s(self) -> FloatArray:
+        """(n,) end of each row in seconds."""
+        return self.time_s + self.duration_s
+
+    @property
+    def is_recorded(self) -> BoolArray:
+        """(n,) whether each row counts as recorded time."""
+        return np.array([r.is_recorded for r in self.reason], dtype=np.bool_)
+
+    @property
+    def recorded_s(self) -> float:
+        """Seconds recorded, pauses left out."""
+        return float(self.duration_s[self.is_recorded].sum())
+
+    @property
+    def evaluable_s(self) -> float:
+        """Seconds covered by valid samples."""
+        return float(self.duration_s[self.is_valid].sum())
+
+    @property
+    def coverage_frac(self) -> float | None:
+        """Evaluable over recorded time; None if nothing was recorded."""
+        return self.evaluable_s / self.recorded_s if self.recorded_s > 0 else None
+
+    def lost_s(self) -> dict[LossReason, float]:
+        """Seconds lost per reason, only the reasons that occur, in the order of `LossReason`."""
+        lost = {
+            reason: float(self.duration_s[[r is reason for r in self.reason]].sum())
+            for reason in LossReason
+            if reason is not LossReason.NONE
+        }
+        return {reason: seconds for reason, seconds in lost.items() if seconds > 0}

@@ -1,0 +1,1 @@
+"""Runs independent jobs: embedded (processes on this machine) and Ray."""

@@ -1,0 +1,1 @@
+"""Segmentation, agreement between annotators and events against ground truth."""

@@ -1,0 +1,1 @@
+"""Smoothing, hysteresis and hemostasis events."""

@@ -1,0 +1,1 @@
+"""A registry of metrics; one pure function each."""

@@ -1,0 +1,1 @@
+"""View models, figures, HTML and PDF."""

@@ -1,0 +1,1 @@
+"""Network, model bundle, predictor and the HSV baseline."""

@@ -1,0 +1,1 @@
+"""Data sets, HSV targets, blood compositing, loops, export of a bundle."""

@@ -1,0 +1,1 @@
+"""Packet index, sampling plans, readers, parts of one case, decode process."""
