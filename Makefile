@@ -1,0 +1,48 @@
+# Two commands do everything on a fresh Debian or Ubuntu machine with Python 3.11:
+#   make demo    analyze the example recording and say where the report is
+#   make test    everything that must pass
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test lint types layers unit bench system clean
+
+demo: $(VENV)/.installed
+	$(BIN)/ubereport demo --out out/demo
+
+test: lint types layers unit
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+layers: $(VENV)/.installed-dev
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.installed-dev
+	$(BIN)/pytest -q
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.perf.bench
+
+system:
+	bash .ci/install-system
+
+$(VENV)/bin/python: | system
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ubereport needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+	$(PIP) --editable '.[dev,train,dicom,ray]'
+	touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) out dist build

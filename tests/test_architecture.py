@@ -1,0 +1,92 @@
+"""Size limits, room rules and start-up cost, checked by machine."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "ubereport"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+MAX_FILE_LINES = 500
+MAX_FUNCTION_LINES = 80
+DOORS = {
+    "av": ["video/pyav.py"],
+    "decord": ["video/decord.py"],
+    "pydicom": ["video/dicom.py"],
+    "ray": ["engine/ray.py"],
+    "matplotlib": ["report/plot.py"],
+    "jinja2": ["report/html.py"],
+    "weasyprint": ["report/pdf.py"],
+}
+
+
+def functions_over(source: str, limit: int) -> list[str]:
+    return [
+        f"{node.name}: {node.end_lineno - node.lineno + 1} lines"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno - node.lineno + 1 > limit
+    ]
+
+
+def top_imports(source: str) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def test_limits_can_be_exceeded():
+    long_function = "def f():\n" + "    x = 1\n" * 90
+    assert functions_over(long_function, MAX_FUNCTION_LINES) == ["f: 91 lines"]
+    assert top_imports("import av.container\nfrom ray import get") == {"av", "ray"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_files_and_functions_stay_small(path):
+    source = path.read_text(encoding="utf-8")
+    assert source.count("\n") <= MAX_FILE_LINES
+    assert functions_over(source, MAX_FUNCTION_LINES) == []
+
+
+@pytest.mark.parametrize("library", DOORS)
+def test_heavy_libraries_have_one_door(library):
+    importers = [
+        path.relative_to(PACKAGE).as_posix()
+        for path in SOURCES
+        if library in top_imports(path.read_text(encoding="utf-8"))
+    ]
+    assert set(importers) <= set(DOORS[library])
+
+
+def modules_after(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys; print(' '.join(m.split('.')[0] for m in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("room", ["report", "cohort", "records", "metrics", "events"])
+def test_rooms_after_the_series_run_without_decoders_and_torch(room):
+    names = [
+        f"ubereport.{p.relative_to(PACKAGE).with_suffix('').as_posix().replace('/', '.')}"
+        for p in (PACKAGE / room).rglob("*.py")
+        if p.name != "__init__.py"
+    ]
+    blocked = "import sys; sys.modules.update(torch=None, av=None, decord=None, ray=None)\n"
+    loaded = modules_after(blocked + "".join(f"import {name}\n" for name in names))
+    assert "ubereport" in loaded
+
+
+def test_help_loads_no_heavy_library():
+    loaded = modules_after(
+        "from ubereport.cli.main import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert end.code in (0, None)\n"
+    )
+    assert not loaded & {"torch", "av", "decord", "cv2", "pandas", "scipy", "matplotlib", "ray"}
