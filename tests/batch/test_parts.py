@@ -1,0 +1,62 @@
+import os
+
+import pytest
+
+from ubereport.batch.parts import resolve_parts
+from ubereport.errors import UsageError
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).write_bytes(b"x")
+
+
+def test_folder_gives_recordings_in_natural_order(tmp_path):
+    touch(tmp_path, "part10.mp4", "part2.MP4", "part1.mp4", "notes.txt", ".hidden.mp4")
+    assert [p.name for p in resolve_parts([str(tmp_path)])] == [
+        "part1.mp4",
+        "part2.MP4",
+        "part10.mp4",
+    ]
+
+
+def test_files_keep_the_order_given(tmp_path):
+    touch(tmp_path, "b.mp4", "a.mp4")
+    named = [str(tmp_path / "b.mp4"), str(tmp_path / "a.mp4")]
+    assert [p.name for p in resolve_parts(named)] == ["b.mp4", "a.mp4"]
+
+
+def test_glob_is_expanded(tmp_path):
+    touch(tmp_path, "c_2.ts", "c_11.ts", "d.ts")
+    assert [p.name for p in resolve_parts([str(tmp_path / "c_*.ts")])] == ["c_2.ts", "c_11.ts"]
+
+
+def test_a_file_named_like_a_glob_is_a_file(tmp_path):
+    touch(tmp_path, "case[1].mp4", "case1.mp4")
+    assert [p.name for p in resolve_parts([str(tmp_path / "case[1].mp4")])] == ["case[1].mp4"]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda d: [], "No recording was given"),
+        (lambda d: [str(d / "SECRET.mp4")], "names no existing file"),
+        (lambda d: [str(d / "*.mkv")], "names no existing file"),
+        (lambda d: [str(d)], "folder without recordings"),
+        (lambda d: ["a\0b"], "NUL"),
+        (lambda d: [str(d / "fifo")], "pipe"),
+        (lambda d: [str(d / "x.txt"), str(d / "x.txt")], "twice"),
+        (lambda d: [str(d / "x.txt"), str(d / "link.mp4")], "twice"),
+    ],
+)
+def test_unusable_arguments_are_refused_without_repeating_names(tmp_path, make, message):
+    empty = tmp_path / "SECRET"
+    empty.mkdir()
+    touch(empty, "x.txt")
+    os.mkfifo(empty / "fifo")
+    named = make(empty)
+    if any("link" in n for n in named):
+        (empty / "link.mp4").symlink_to(empty / "x.txt")
+    with pytest.raises(UsageError, match=message) as refusal:
+        resolve_parts(named)
+    assert "SECRET" not in str(refusal.value)

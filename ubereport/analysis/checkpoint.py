@@ -1,0 +1,120 @@
+"""What an interrupted case had already measured, kept until the case is published.
+
+Every chunk is one file, written whole or not at all, so a kill at any moment loses at most the
+chunk in work. The folder belongs to one fingerprint (recording, bundle, configuration); chunks of
+another are thrown away, never mixed in.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ubereport.analysis.measurement import Measurement
+from ubereport.core.series import LossReason
+from ubereport.errors import OutputError
+
+__all__ = ["Checkpoint", "Chunk"]
+
+REASONS = tuple(LossReason)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """A measured run of samples and what the next one needs to know of it.
+
+    `memory` holds the arrays that carry state from sample to sample (frozen-picture detection).
+    """
+
+    measurement: Measurement
+    memory: Mapping[str, NDArray[Any]]
+
+
+class Checkpoint:
+    """The chunks of one case in work.
+
+    Parameters
+    ----------
+    folder
+        Where chunks are kept; made if absent.
+    fingerprint
+        Hex digest of all that decides the numbers.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self._folder = folder
+        try:
+            key = folder / "fingerprint"
+            if folder.exists() and _read_text(key) != fingerprint:
+                shutil.rmtree(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            key.write_text(fingerprint, encoding="ascii")
+        except OSError as error:
+            raise _unwritable(error) from None
+
+    def load(self, stretch: int, start: int) -> Chunk | None:
+        """Return the chunk of `stretch` that begins at sample `start`, if it was finished."""
+        try:
+            with np.load(self._path(stretch, start), allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            n_undecoded, n_corrupt = (int(v) for v in arrays.pop("counts"))
+            reason = tuple(REASONS[int(i)] for i in arrays.pop("reason"))
+            measurement = Measurement(arrays.pop("area_frac"), reason, n_undecoded, n_corrupt)
+        except (OSError, KeyError, ValueError, IndexError, EOFError, zipfile.BadZipFile):
+            return None
+        return Chunk(measurement, arrays)
+
+    def save(self, stretch: int, start: int, chunk: Chunk) -> None:
+        """Keep a finished chunk; raise OutputError where the disk is full or read-only."""
+        measured = chunk.measurement
+        buffer = io.BytesIO()
+        np.savez(
+            buffer,
+            allow_pickle=False,
+            area_frac=measured.area_frac,
+            reason=np.array([REASONS.index(r) for r in measured.reason], dtype=np.uint8),
+            counts=np.array([measured.n_undecoded, measured.n_corrupt], dtype=np.int64),
+            **chunk.memory,
+        )
+        path = self._path(stretch, start)
+        partial = path.with_suffix(".partial")
+        try:
+            partial.write_bytes(buffer.getbuffer())
+            os.replace(partial, path)  # noqa: PTH105 -- the atomic call by its own name
+        except OSError as error:
+            raise _unwritable(error) from None
+
+    def discard(self) -> None:
+        """Remove everything kept; the case is published."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _path(self, stretch: int, start: int) -> Path:
+        return self._folder / f"stretch-{stretch:04d}-{start:09d}.npz"
+
+
+def _read_text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _unwritable(error: OSError) -> OutputError:
+    return OutputError(
+        f"The output folder cannot be written ({os.strerror(error.errno or 0)}). "
+        "Free space or name another folder with --out; what was measured so far is kept."
+    )

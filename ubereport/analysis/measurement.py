@@ -1,0 +1,97 @@
+"""What was measured of the samples of a plan, and the series that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ubereport.core.arrays import FloatArray, frozen_array
+from ubereport.core.frames import SamplingPlan
+from ubereport.core.intervals import Interval
+from ubereport.core.series import AreaSeries, LossReason
+
+__all__ = ["LostStretch", "Measurement", "assemble_series"]
+
+
+@dataclass(frozen=True, slots=True)
+class LostStretch:
+    """Time on the case clock for which no picture exists; `part_index` is -1 for a pause."""
+
+    interval: Interval
+    part_index: int
+    reason: LossReason
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measurement:
+    """One row a sample, in the order of the plan.
+
+    Parameters
+    ----------
+    area_frac
+        (n, 3) float64: lenient, central and strict threshold; NaN where the sample is lost.
+    reason
+        n reasons, NONE where the sample is valid.
+    n_undecoded, n_corrupt
+        Samples that no reader could give, and those given but damaged.
+    """
+
+    area_frac: FloatArray
+    reason: tuple[LossReason, ...]
+    n_undecoded: int
+    n_corrupt: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "area_frac", frozen_array(self.area_frac, np.float64))
+        if self.area_frac.shape != (len(self.reason), 3):
+            raise ValueError(
+                f"areas of shape {self.area_frac.shape} for {len(self.reason)} reasons; need (n, 3)"
+            )
+
+    def __len__(self) -> int:
+        return len(self.reason)
+
+    @classmethod
+    def concatenate(cls, pieces: Iterable[Measurement]) -> Measurement:
+        """Join measurements of consecutive samples."""
+        pieces = list(pieces)
+        return cls(
+            np.concatenate([np.empty((0, 3)), *(p.area_frac for p in pieces)]),
+            tuple(reason for p in pieces for reason in p.reason),
+            sum(p.n_undecoded for p in pieces),
+            sum(p.n_corrupt for p in pieces),
+        )
+
+
+def assemble_series(
+    plan: SamplingPlan, measurement: Measurement, lost: Iterable[LostStretch]
+) -> AreaSeries:
+    """Merge samples and stretches without pictures into one series in time order.
+
+    Raises
+    ------
+    ValueError
+        If the measurement does not belong to the plan, or rows overlap.
+    """
+    if len(plan) != len(measurement):
+        raise ValueError(f"{len(measurement)} measured samples for a plan of {len(plan)}")
+    gone = [stretch for stretch in lost if stretch.interval.duration_s > 0]
+    n_gone = len(gone)
+    area_frac = np.concatenate([measurement.area_frac, np.full((n_gone, 3), np.nan)])
+    reason = (*measurement.reason, *(stretch.reason for stretch in gone))
+    time_s = np.concatenate([plan.time_s, [s.interval.start_s for s in gone]])
+    duration_s = np.concatenate([plan.duration_s, [s.interval.duration_s for s in gone]])
+    part_index = np.concatenate([plan.part_index, [s.part_index for s in gone]])
+    order = np.argsort(time_s, kind="stable")
+    return AreaSeries(
+        time_s=time_s[order],
+        duration_s=duration_s[order],
+        part_index=part_index[order].astype(np.int64),
+        area_frac=area_frac[order, 1],
+        area_frac_lenient=area_frac[order, 0],
+        area_frac_strict=area_frac[order, 2],
+        is_valid=np.array([reason[i] is LossReason.NONE for i in order], dtype=np.bool_),
+        reason=tuple(reason[i] for i in order),
+    )

@@ -1,0 +1,122 @@
+"""From what a person names (files, a folder, a glob) to the ordered parts of one case."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from ubereport.errors import UsageError
+
+__all__ = ["RECORDING_SUFFIXES", "resolve_parts"]
+
+RECORDING_SUFFIXES = frozenset(
+    {
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".wmv",
+        ".asf",
+        ".mpg",
+        ".mpeg",
+        ".m2v",
+        ".vob",
+        ".ts",
+        ".m2ts",
+        ".mts",
+        ".mxf",
+        ".flv",
+        ".dcm",
+    }
+)
+
+
+def resolve_parts(named: Sequence[str]) -> tuple[Path, ...]:
+    """Return the parts of one case, in order.
+
+    Files keep the order they are given in; the files of a folder or a glob are put in natural
+    order (``part2`` before ``part10``). Files of a folder that are no recordings by their suffix
+    are passed over.
+
+    Raises
+    ------
+    UsageError
+        If something named does not exist, is no regular file or folder, holds no recording, or is
+        named twice. The message counts arguments and never repeats a name.
+    """
+    if not named:
+        raise UsageError("No recording was given. Name one or more files, a folder or a glob.")
+    parts: list[Path] = []
+    for position, text in enumerate(named, start=1):
+        parts += _expand(text, f"Argument {position}")
+    seen: set[tuple[int, int]] = set()
+    for path in parts:
+        status = path.stat()
+        identity = (status.st_dev, status.st_ino)
+        if identity in seen:
+            raise UsageError(
+                "A recording was given twice. Name each part of the case once, in order."
+            )
+        seen.add(identity)
+    return tuple(parts)
+
+
+def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
+    """Sort key that puts ``part2`` before ``part10``."""
+    pieces = re.split(r"(\d+)", path.name.casefold())
+    return tuple((0, int(p)) if p.isdigit() else (1, p) for p in pieces if p)
+
+
+def _expand(text: str, which: str) -> list[Path]:
+    if "\0" in text:
+        raise UsageError(f"{which} holds a NUL character. Name a file, a folder or a glob.")
+    path = Path(text)
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return _expand_glob(text, which)
+    except OSError as error:
+        raise UsageError(
+            f"{which} cannot be opened ({os.strerror(error.errno or 0)}). "
+            "Name a readable file, folder or glob."
+        ) from None
+    if stat.S_ISDIR(mode):
+        return _recordings_in(path, which)
+    if not stat.S_ISREG(mode):
+        raise UsageError(
+            f"{which} is a pipe, device or socket. Allowed: files, folders, globs. "
+            "Copy the recording to a file first."
+        )
+    return [path]
+
+
+def _recordings_in(folder: Path, which: str) -> list[Path]:
+    found = [
+        p
+        for p in folder.iterdir()
+        if p.is_file() and p.suffix.lower() in RECORDING_SUFFIXES and not p.name.startswith(".")
+    ]
+    if not found:
+        raise UsageError(
+            f"{which} is a folder without recordings. "
+            f"Files count as recordings with one of these endings: "
+            f"{' '.join(sorted(RECORDING_SUFFIXES))}. Name the folder that holds them."
+        )
+    return sorted(found, key=natural_key)
+
+
+def _expand_glob(text: str, which: str) -> list[Path]:
+    found = [Path(p) for p in glob.glob(text)] if glob.has_magic(text) else []  # noqa: PTH207 -- absolute patterns
+    found = [p for p in found if p.is_file()]
+    if not found:
+        raise UsageError(
+            f"{which} names no existing file or folder. Check the spelling and the folder you "
+            "are in; put a glob in quotes."
+        )
+    return sorted(found, key=natural_key)

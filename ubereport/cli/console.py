@@ -1,0 +1,101 @@
+"""Progress to stderr, results to stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+from ubereport.analysis.progress import Progress, ProgressHook, silent
+
+__all__ = ["case_progress", "print_json", "say"]
+
+
+def say(text: str) -> None:
+    """Print a line of the result."""
+    typer.echo(text)
+
+
+def print_json(result: dict[str, Any]) -> None:
+    """Print the one JSON object of a command that was asked for JSON."""
+    typer.echo(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+@contextmanager
+def case_progress(is_shown: bool) -> Iterator[ProgressHook]:
+    """Show one case's progress on stderr: stage, rates and time left.
+
+    On a terminal a live bar; elsewhere one line a stage, so that a log stays readable.
+    """
+    if not is_shown:
+        yield silent
+    elif sys.stderr.isatty():
+        with _live_bar() as hook:
+            yield hook
+    else:
+        yield _StageLines()
+
+
+class _StageLines:
+    """A line when a stage begins and every `every_s` seconds of wall time within it."""
+
+    every_s = 15.0
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._next_s = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.stage != self._stage:
+            self._stage, self._next_s = progress.stage, 0.0
+        if progress.elapsed_s < self._next_s:
+            return
+        self._next_s = progress.elapsed_s + self.every_s
+        typer.echo(f"{progress.stage}{_rates(progress)}", err=True)
+
+
+@contextmanager
+def _live_bar() -> Iterator[ProgressHook]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rates]}"),
+    )
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("starting", total=1.0, rates="")
+
+        def hook(progress: Progress) -> None:
+            bar.update(
+                task,
+                description=str(progress.stage),
+                completed=progress.done_s,
+                total=max(progress.total_s, 1e-9),
+                rates=_rates(progress),
+            )
+
+        yield hook
+
+
+def _rates(progress: Progress) -> str:
+    parts = []
+    if progress.frames_per_s is not None:
+        parts.append(f"{progress.frames_per_s:.1f} frames/s")
+    if progress.real_time_factor is not None:
+        parts.append(f"{progress.real_time_factor:.1f} × real time")
+    if progress.remaining_s is not None:
+        parts.append(f"{_clock(progress.remaining_s)} left")
+    return ": " + ", ".join(parts) if parts else ""
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
