@@ -107,12 +107,14 @@ class ViewConfig:
     """Fitting the field of view.
 
     `n_probe_frames` keyframes, spread over a part, are looked at; a pixel brighter than
-    `dark_level` (0..255) in enough of them belongs to the content.
+    `dark_level` (0..255) in enough of them belongs to the content. A surround that stands still
+    at a dark gray is believed up to `max_surround_level`.
     """
 
     n_probe_frames: int = 16
     dark_level: int = 18
     min_area_frac: float = 0.1
+    max_surround_level: int = 64
 
     def __post_init__(self) -> None:
         _check(
@@ -120,6 +122,12 @@ class ViewConfig:
         )
         _check(0 < self.dark_level < 128, "view.dark_level", self.dark_level, "1 to 127")
         _check(0 < self.min_area_frac < 1, "view.min_area_frac", self.min_area_frac, "0 to 1")
+        _check(
+            0 < self.max_surround_level < 128,
+            "view.max_surround_level",
+            self.max_surround_level,
+            "1 to 127",
+        )
 
 
 @dataclass(frozen=True, slots=True)
