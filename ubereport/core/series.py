@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,7 +10,18 @@ import numpy as np
 
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray, frozen_array
 
-__all__ = ["AreaSeries", "LossReason"]
+__all__ = ["AreaSeries", "LossReason", "Threshold"]
+
+_TOUCHING_S = 1e-6
+"""Rows closer than this follow on from each other: rounding of container clocks, no gap."""
+
+
+class Threshold(StrEnum):
+    """Which probability threshold of the bundle an area was counted at."""
+
+    LENIENT = "lenient"
+    CENTRAL = "central"
+    STRICT = "strict"
 
 
 class LossReason(StrEnum):
@@ -137,3 +149,27 @@ class AreaSeries:
             if reason is not LossReason.NONE
         }
         return {reason: seconds for reason, seconds in lost.items() if seconds > 0}
+
+    def at(self, threshold: Threshold) -> AreaSeries:
+        """Return the series whose `area_frac` is the one at `threshold`."""
+        area_frac = {
+            Threshold.LENIENT: self.area_frac_lenient,
+            Threshold.CENTRAL: self.area_frac,
+            Threshold.STRICT: self.area_frac_strict,
+        }[threshold]
+        return dataclasses.replace(self, area_frac=area_frac)
+
+    def stretches(self, max_gap_s: float) -> tuple[IntArray, ...]:
+        """Return the row numbers of the valid rows, one array for each stretch of view.
+
+        The view is lost between two valid rows for the time that no valid row covers. A loss of up
+        to `max_gap_s` lies inside a stretch, a longer one ends it. A pause between parts always
+        ends it: its length is what somebody wrote down, not what a clock measured.
+        """
+        rows = np.flatnonzero(self.is_valid)
+        if len(rows) == 0:
+            return ()
+        lost_s = self.time_s[rows[1:]] - self.end_time_s[rows[:-1]]
+        pauses = np.cumsum([r is LossReason.PAUSE for r in self.reason])[rows]
+        is_cut = (lost_s > max_gap_s + _TOUCHING_S) | (np.diff(pauses) > 0)
+        return tuple(np.split(rows, np.flatnonzero(is_cut) + 1))
