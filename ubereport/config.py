@@ -17,6 +17,8 @@ from ubereport.errors import ConfigError
 
 __all__ = [
     "AnalysisConfig",
+    "AuditConfig",
+    "CompareConfig",
     "DecodeConfig",
     "Device",
     "EventConfig",
@@ -259,6 +261,93 @@ class RecordsConfig:
             "records.key_frame_width_px",
             self.key_frame_width_px,
             "64 to 4096",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CompareConfig:
+    """Comparing groups of cases; see "Comparing techniques" in the README.
+
+    `primary` is the one metric declared before looking. No p-value is given where a group has
+    fewer than `min_cases_for_p` cases. `seed` makes the bootstrap and the permutations repeat.
+    """
+
+    primary: str = "impaired_share_20"
+    confidence: float = 0.95
+    power: float = 0.8
+    min_cases_for_p: int = 5
+    min_surgeons_for_mixed: int = 5
+    max_missing_frac: float = 0.2
+    min_cases_per_term: int = 10
+    rmst_horizon_s: float = 180.0
+    n_bootstrap: int = 1000
+    n_permutations: int = 5000
+    seed: int = 20260301
+
+    def __post_init__(self) -> None:
+        _check(0.5 <= self.confidence < 1, "compare.confidence", self.confidence, "0.5 to 1")
+        _check(0.5 <= self.power < 1, "compare.power", self.power, "0.5 to 1")
+        _check(
+            self.min_cases_for_p >= 2, "compare.min_cases_for_p", self.min_cases_for_p, "2 or more"
+        )
+        _check(
+            self.rmst_horizon_s > 0,
+            "compare.rmst_horizon_s",
+            self.rmst_horizon_s,
+            "above 0 seconds",
+        )
+        _check(self.n_bootstrap >= 100, "compare.n_bootstrap", self.n_bootstrap, "100 or more")
+        _check(
+            self.n_permutations >= 100,
+            "compare.n_permutations",
+            self.n_permutations,
+            "100 or more",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AuditConfig:
+    """Control charts, funnel plot and learning curves of a department.
+
+    `baseline_cases` first cases give the limits of a chart; 0 takes all. Fewer than
+    `trial_points` make trial limits. Nobody with fewer than `min_cases_per_surgeon` is drawn.
+    """
+
+    metric: str = "impaired_share_20"
+    confidence: float = 0.95
+    baseline_cases: int = 0
+    trial_points: int = 12
+    run_points: int = 7
+    is_moving_range_screened: bool = False
+    min_cases_per_surgeon: int = 10
+    polynomial_degree: int = 3
+    n_permutations: int = 2000
+    rating_column: str = "clarity_rating"
+    seed: int = 20260301
+
+    def __post_init__(self) -> None:
+        _check(0.5 <= self.confidence < 1, "audit.confidence", self.confidence, "0.5 to 1")
+        _check(
+            self.baseline_cases == 0 or self.baseline_cases >= 2,
+            "audit.baseline_cases",
+            self.baseline_cases,
+            "0 (all cases) or 2 and more",
+        )
+        _check(3 <= self.run_points <= 20, "audit.run_points", self.run_points, "3 to 20")
+        _check(
+            self.min_cases_per_surgeon >= 2,
+            "audit.min_cases_per_surgeon",
+            self.min_cases_per_surgeon,
+            "2 or more",
+        )
+        _check(
+            1 <= self.polynomial_degree <= 6,
+            "audit.polynomial_degree",
+            self.polynomial_degree,
+            "1 to 6",
+        )
+        _check(
+            self.n_permutations >= 100, "audit.n_permutations", self.n_permutations, "100 or more"
         )
 
 
