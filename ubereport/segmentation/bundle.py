@@ -1,0 +1,357 @@
+"""Model bundles on disk: find, list, load and verify them without torch and without pickle.
+
+A bundle is a folder ``<name>-<version>/`` with metadata.json, README.md (the model card) and, for
+a network, weights.safetensors.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ubereport.core.case import ModelSummary
+from ubereport.errors import BundleError
+from ubereport.segmentation.metadata import (
+    BundleMetadata,
+    metadata_from_json,
+    metadata_to_json,
+    version_key,
+)
+
+__all__ = [
+    "CARD_NAME",
+    "METADATA_NAME",
+    "WEIGHTS_NAME",
+    "Bundle",
+    "BundleEntry",
+    "TensorSpec",
+    "find_bundle",
+    "list_bundles",
+    "load_bundle",
+    "read_tensor_specs",
+    "verify_bundle",
+]
+
+METADATA_NAME = "metadata.json"
+WEIGHTS_NAME = "weights.safetensors"
+CARD_NAME = "README.md"
+
+_MAX_METADATA_BYTES = 4 * 2**20
+_MAX_HEADER_BYTES = 16 * 2**20
+_PICKLE_SUFFIXES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib")
+_PICKLE_WHY = (
+    "Such files are pickles: reading one can run any program hidden in it, so ubereport never "
+    "opens them. Convert the weights on a machine you can lose (safetensors.torch.save_file) and "
+    "export a bundle with `ubereport train export`."
+)
+_ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Type and shape of one stored tensor, from the header of a safetensors file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle whose files were checked when it was loaded.
+
+    Parameters
+    ----------
+    folder
+        Where it lies.
+    metadata
+        What it says about itself.
+    sha256
+        Digest of the weights, or of the metadata where there are none: what a report prints.
+    """
+
+    folder: Path
+    metadata: BundleMetadata
+    sha256: str
+
+    @property
+    def weights_path(self) -> Path:
+        """Where the weights lie (kind "network" only)."""
+        return self.folder / WEIGHTS_NAME
+
+    def summary(self) -> ModelSummary:
+        """Return the model as a report names it."""
+        metadata = self.metadata
+        return ModelSummary(
+            name=metadata.name,
+            version=metadata.version,
+            title=metadata.title,
+            sha256=self.sha256,
+            architecture=describe_architecture(metadata),
+            input_height_px=metadata.input_height_px,
+            input_width_px=metadata.input_width_px,
+            thresholds=metadata.thresholds,
+            training_population=metadata.training_population,
+            limits=metadata.limits,
+            operating_characteristics=metadata.operating_characteristics,
+            evaluated_on=metadata.evaluated_on,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BundleEntry:
+    """One folder of a models folder: its metadata, or why that cannot be read."""
+
+    folder: Path
+    metadata: BundleMetadata | None
+    problem: str | None
+
+
+def describe_architecture(metadata: BundleMetadata) -> str:
+    """Return the architecture in words, such as ``unetplusplus (tu-tf_efficientnet_lite0)``."""
+    if metadata.network is not None:
+        return f"{metadata.network.architecture} ({metadata.network.encoder})"
+    return "HSV thresholds"
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a bundle and check every byte of it; no weights are loaded and no code is run.
+
+    Raises
+    ------
+    BundleError
+        If the folder or a file of it is missing, is a pickle, has another sha256 than the
+        metadata says, is no sound safetensors file, or the metadata cannot be used.
+    """
+    _refuse_pickles(folder)
+    if not folder.is_dir():
+        raise BundleError(
+            f"There is no bundle folder {folder.name!r}. Name a folder with {METADATA_NAME}, "
+            f"{CARD_NAME} and {WEIGHTS_NAME}, or a bundle of `ubereport models list`."
+        )
+    text = _read_metadata_text(folder)
+    metadata = metadata_from_json(text)
+    if not (folder / CARD_NAME).is_file():
+        raise BundleError(
+            f"Bundle {folder.name!r} has no model card ({CARD_NAME}). A model without a card is "
+            "not used; write one or get the whole bundle."
+        )
+    if metadata.kind != "network":
+        digest = hashlib.sha256(metadata_to_json(metadata).encode()).hexdigest()
+        return Bundle(folder, metadata, digest)
+    _check_weights(folder, metadata)
+    return Bundle(folder, metadata, str(metadata.weights_sha256))
+
+
+def verify_bundle(folder: Path) -> tuple[str, ...]:
+    """Return what is wrong with a bundle, one sentence each; empty when it is sound."""
+    try:
+        bundle = load_bundle(folder)
+    except BundleError as error:
+        return (str(error),)
+    problems = []
+    metadata = bundle.metadata
+    if folder.name not in (metadata.name, f"{metadata.name}-{metadata.version}"):
+        problems.append(
+            f"The folder is called {folder.name!r}; a bundle {metadata.name} of version "
+            f"{metadata.version} belongs in {metadata.name}-{metadata.version}/."
+        )
+    if not (folder / CARD_NAME).read_text(encoding="utf-8", errors="replace").strip():
+        problems.append(f"The model card {CARD_NAME} is empty.")
+    return tuple(problems)
+
+
+def list_bundles(models_dir: Path) -> tuple[BundleEntry, ...]:
+    """Return the bundles of a models folder by name and age, broken ones last with the reason.
+
+    Weights are not read; `verify_bundle` does that.
+    """
+    entries = [_read_entry(folder) for folder in _bundle_folders(models_dir)]
+    return tuple(sorted(entries, key=_entry_order))
+
+
+def find_bundle(name: str, models_dir: Path) -> Path:
+    """Return the folder of the bundle called `name`.
+
+    `name` is the name of a folder in `models_dir`, the bare name of a family (its newest version
+    answers, broken or not: an old one never steps in silently), or the path of a bundle folder.
+
+    Raises
+    ------
+    BundleError
+        If there is none; the message lists what there is.
+    """
+    folders = _bundle_folders(models_dir)
+    for folder in folders:
+        if folder.name == name:
+            return folder
+    family = [folder for folder in folders if _belongs(folder, name)]
+    if family:
+        return max(family, key=_folder_version)
+    _refuse_pickles(Path(name))
+    if Path(name).is_dir() and (Path(name) / METADATA_NAME).is_file():
+        return Path(name)
+    raise BundleError(_not_found(name, folders))
+
+
+def read_tensor_specs(path: Path) -> Mapping[str, TensorSpec]:
+    """Read the header of a safetensors file: the tensors in it, without loading any.
+
+    Format: 8 bytes little-endian length, JSON header, data
+    (https://github.com/huggingface/safetensors#format).
+
+    Raises
+    ------
+    BundleError
+        If the file is no sound safetensors file or is a pickle.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        start = stream.read(8)
+        _refuse_pickle_bytes(start, path.name)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else -1
+        if not 2 <= length <= min(_MAX_HEADER_BYTES, size - 8):
+            raise _unsound(path, "its header has an impossible length")
+        header_bytes = stream.read(length)
+    try:
+        header = json.loads(header_bytes)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        raise _unsound(path, "its header is no JSON") from None
+    if not isinstance(header, dict):
+        raise _unsound(path, "its header is no JSON object")
+    header.pop("__metadata__", None)
+    _check_offsets(header, size - 8 - length, path)
+    return {k: TensorSpec(v["dtype"], tuple(v["shape"])) for k, v in header.items()}
+
+
+def _check_offsets(header: Mapping[str, Any], n_data_bytes: int, path: Path) -> None:
+    spans = []
+    for name, entry in header.items():
+        try:
+            begin, end = entry["data_offsets"]
+            n_items = 1
+            for length in entry["shape"]:
+                n_items *= int(length)
+            is_fitting = n_items * _ITEM_BYTES[entry["dtype"]] == end - begin and n_items >= 0
+        except (KeyError, TypeError, ValueError):
+            raise _unsound(path, f"tensor {name!r} is described wrongly") from None
+        if not is_fitting:
+            raise _unsound(path, f"tensor {name!r} has another size than its shape")
+        spans.append((begin, end))
+    position = 0
+    for begin, end in sorted(spans):
+        if begin != position:
+            raise _unsound(path, "its tensors overlap or leave holes")
+        position = end
+    if position != n_data_bytes:
+        raise _unsound(path, "it is truncated or has bytes after its tensors")
+
+
+def _unsound(path: Path, why: str) -> BundleError:
+    return BundleError(
+        f"{path.name} is no sound safetensors file: {why}. Get the bundle again or export it anew."
+    )
+
+
+def _read_metadata_text(folder: Path) -> str:
+    path = folder / METADATA_NAME
+    if not path.is_file():
+        raise BundleError(
+            f"Bundle {folder.name!r} has no {METADATA_NAME}. Get the whole bundle again."
+        )
+    if path.stat().st_size > _MAX_METADATA_BYTES:
+        raise BundleError(
+            f"The {METADATA_NAME} of bundle {folder.name!r} is larger than "
+            f"{_MAX_METADATA_BYTES} bytes and is not read. Get the bundle again."
+        )
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise BundleError(
+            f"The {METADATA_NAME} of bundle {folder.name!r} cannot be read as UTF-8 text. "
+            "Get the bundle again."
+        ) from None
+
+
+def _check_weights(folder: Path, metadata: BundleMetadata) -> None:
+    path = folder / WEIGHTS_NAME
+    if not path.is_file():
+        raise BundleError(
+            f"Bundle {folder.name!r} has no {WEIGHTS_NAME}. Get the whole bundle again."
+        )
+    read_tensor_specs(path)
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != metadata.weights_sha256:
+        raise BundleError(
+            f"The weights of bundle {folder.name!r} were altered or damaged: their sha256 is "
+            f"{digest}, the metadata says {metadata.weights_sha256}. Get the bundle again."
+        )
+
+
+def _refuse_pickles(path: Path) -> None:
+    if path.suffix.lower() in _PICKLE_SUFFIXES and not path.is_dir():
+        raise BundleError(f"{path.name!r} is not a bundle. {_PICKLE_WHY}")
+    if path.is_file():
+        with path.open("rb") as stream:
+            _refuse_pickle_bytes(stream.read(8), path.name)
+    elif path.is_dir():
+        for child in sorted(path.iterdir()):
+            if child.suffix.lower() in _PICKLE_SUFFIXES:
+                raise BundleError(f"Bundle {path.name!r} holds {child.name!r}. {_PICKLE_WHY}")
+
+
+def _refuse_pickle_bytes(start: bytes, name: str) -> None:
+    is_pickle = len(start) >= 2 and start[0] == 0x80 and 2 <= start[1] <= 5
+    if is_pickle and start[2:8] != b"\0\0\0\0\0\0":
+        raise BundleError(f"{name!r} starts like a pickle. {_PICKLE_WHY}")
+    if start.startswith(b"PK\x03\x04"):
+        raise BundleError(f"{name!r} is a zip archive, as torch.save writes. {_PICKLE_WHY}")
+
+
+def _bundle_folders(models_dir: Path) -> list[Path]:
+    if not models_dir.is_dir():
+        return []
+    return sorted(path for path in models_dir.iterdir() if (path / METADATA_NAME).is_file())
+
+
+def _read_entry(folder: Path) -> BundleEntry:
+    try:
+        return BundleEntry(folder, metadata_from_json(_read_metadata_text(folder)), None)
+    except BundleError as error:
+        return BundleEntry(folder, None, str(error))
+
+
+def _entry_order(entry: BundleEntry) -> tuple[bool, str, tuple[int, int, int]]:
+    if entry.metadata is None:
+        return True, entry.folder.name, (0, 0, 0)
+    return False, entry.metadata.name, version_key(entry.metadata.version)
+
+
+def _belongs(folder: Path, family: str) -> bool:
+    metadata = _read_entry(folder).metadata
+    if metadata is not None:
+        return metadata.name == family
+    return re.fullmatch(re.escape(family) + r"-\d+(\.\d+)*", folder.name) is not None
+
+
+def _folder_version(folder: Path) -> tuple[int, int, int]:
+    metadata = _read_entry(folder).metadata
+    if metadata is not None:
+        return version_key(metadata.version)
+    return version_key(folder.name.rpartition("-")[2])
+
+
+def _not_found(name: str, folders: list[Path]) -> str:
+    names = {folder.name for folder in folders}
+    names |= {e.metadata.name for e in map(_read_entry, folders) if e.metadata is not None}
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    there = ", ".join(sorted(names)) if names else "none is installed"
+    return f"There is no model bundle {name!r}.{hint} Bundles here: {there}."

@@ -1,0 +1,107 @@
+"""Build a network from its description and fill it with checked weights; never downloads."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import segmentation_models_pytorch as smp
+import torch
+from safetensors.torch import load as load_safetensors
+from torch import nn
+
+from ubereport.errors import BundleError
+from ubereport.segmentation.bundle import Bundle
+from ubereport.segmentation.metadata import NetworkSpec
+
+__all__ = ["NetworkSpec", "build_network", "load_network", "load_state", "portable_state"]
+
+_ARCHITECTURES = {"unetplusplus": smp.UnetPlusPlus, "unet": smp.Unet}
+_COUNTER = ".num_batches_tracked"
+
+
+def build_network(spec: NetworkSpec) -> nn.Module:
+    """Build an untrained network that maps (n, 3, H, W) float to (n, 1, H, W) logits.
+
+    H and W are multiples of 32. Weights are random: nothing is fetched from anywhere.
+
+    Raises
+    ------
+    BundleError
+        If segmentation-models-pytorch or timm know no such encoder.
+    """
+    try:
+        network: nn.Module = _ARCHITECTURES[spec.architecture](
+            encoder_name=spec.encoder,
+            encoder_weights=None,
+            decoder_channels=spec.decoder_channels,
+            decoder_interpolation=spec.interpolation,
+            in_channels=3,
+            classes=spec.classes,
+            activation=None,
+        )
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise BundleError(
+            f"There is no encoder {spec.encoder!r} for {spec.architecture}: {error}. "
+            "Use an encoder of segmentation-models-pytorch or `tu-` and a name of timm."
+        ) from None
+    return network.to(memory_format=torch.channels_last)
+
+
+def portable_state(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the state dict on the CPU, contiguous, without the counters that training needs."""
+    return {
+        key: value.detach().to("cpu").contiguous()
+        for key, value in network.state_dict().items()
+        if not key.endswith(_COUNTER)
+    }
+
+
+def load_state(network: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
+    """Fill `network` with `state`, which must fit it exactly.
+
+    Raises
+    ------
+    BundleError
+        If keys are missing or unexpected, a shape differs, or a value is not finite.
+    """
+    expected = {k: v for k, v in network.state_dict().items() if not k.endswith(_COUNTER)}
+    given = {k: v for k, v in state.items() if not k.endswith(_COUNTER)}
+    missing = sorted(expected.keys() - given.keys())
+    unexpected = sorted(given.keys() - expected.keys())
+    if missing or unexpected:
+        raise BundleError(
+            f"The weights belong to another architecture: {len(missing)} tensors are missing "
+            f"({', '.join(missing[:3])}), {len(unexpected)} are unexpected "
+            f"({', '.join(unexpected[:3])}). Use weights of the described network."
+        )
+    for key, tensor in given.items():
+        if tensor.shape != expected[key].shape:
+            raise BundleError(
+                f"Tensor {key} has shape {tuple(tensor.shape)}, the network needs "
+                f"{tuple(expected[key].shape)}. Use weights of the described network."
+            )
+        if not bool(torch.isfinite(tensor).all()):
+            raise BundleError(f"Tensor {key} holds NaN or infinity; such weights are not used.")
+    network.load_state_dict(dict(given), strict=False)
+
+
+def load_network(bundle: Bundle) -> nn.Module:
+    """Build the network of a bundle with its weights, in evaluation mode.
+
+    The bytes that are used are the bytes that are hashed.
+
+    Raises
+    ------
+    BundleError
+        If the bundle has no network, or its weights changed or do not fit it.
+    """
+    spec = bundle.metadata.network
+    if spec is None:
+        raise BundleError(f"Bundle {bundle.metadata.name!r} holds no network.")
+    content = bundle.weights_path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != bundle.sha256:
+        raise BundleError("The weights changed since the bundle was checked; load it again.")
+    network = build_network(spec)
+    load_state(network, load_safetensors(content))
+    return network.eval()

@@ -1,0 +1,170 @@
+"""Run a bundle's network over pictures; only (n, 3) numbers come back from the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+from ubereport.config import SegmentationConfig
+from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
+from ubereport.errors import PredictionError
+from ubereport.segmentation.bundle import Bundle
+from ubereport.segmentation.devices import DeviceChoice, choose_device
+from ubereport.segmentation.metadata import BundleMetadata
+from ubereport.segmentation.network import load_network
+from ubereport.segmentation.pictures import ProbabilityArray, check_field_mask, check_pictures
+
+__all__ = ["NetworkPredictor", "open_network_predictor"]
+
+_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
+
+
+def open_network_predictor(bundle: Bundle, config: SegmentationConfig) -> NetworkPredictor:
+    """Load a bundle's network onto the device that `config` asks for; see `open_predictor`."""
+    choice = choose_device(config.device, config.is_low_precision_allowed)
+    if config.n_threads > 0:
+        torch.set_num_threads(config.n_threads)
+    return NetworkPredictor(load_network(bundle), bundle.metadata, choice, config.batch_size)
+
+
+class NetworkPredictor:
+    """`Predictor` of a bundle of kind "network".
+
+    Parameters
+    ----------
+    network
+        Maps (n, 3, H, W) float32 to (n, 1, H, W) logits; put into evaluation mode.
+    metadata
+        Input size, normalization, thresholds.
+    choice
+        Device and precision.
+    batch_size
+        Pictures looked at together; halved for good when memory runs out, which changes no
+        answer since every picture is looked at on its own.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        metadata: BundleMetadata,
+        choice: DeviceChoice,
+        batch_size: int,
+    ) -> None:
+        self.input_height_px = metadata.input_height_px
+        self.input_width_px = metadata.input_width_px
+        self.thresholds = metadata.thresholds
+        self.device = choice.title
+        self.precision = choice.precision
+        self.batch_size = batch_size
+        self._choice = choice
+        self._is_flip_averaged = metadata.test_time == "flip"
+        self._network = network.eval().to(choice.device).to(memory_format=torch.channels_last)
+        self._mean = _channel_vector(metadata.input_mean, choice.device)
+        self._scale = _channel_vector(metadata.input_scale, choice.device)
+
+    def areas(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
+        """Return (n, 3) float64 area fractions of the field: lenient, central, strict.
+
+        Raises
+        ------
+        PredictionError
+            If the network answers with NaN, infinity or a wrong shape, or memory runs out even
+            for a single picture.
+        ValueError
+            If `rgb` or `field_mask` have another size than the model's.
+        """
+        check_field_mask(field_mask, self.input_height_px, self.input_width_px)
+        field = torch.from_numpy(np.array(field_mask)).to(self._choice.device)
+        counts = self._batched(rgb, lambda chunk: self._count(chunk, field))
+        if len(rgb) == 0:
+            return np.empty((0, 3), dtype=np.float64)
+        return counts.astype(np.float64) / int(np.count_nonzero(field_mask))
+
+    def masks(self, rgb: RgbArray) -> BoolArray:
+        """Return (n, H, W) bool masks at the central threshold; raises as `areas`."""
+        central = self.thresholds[1]
+        return self._batched(rgb, lambda chunk: self._probability(chunk) >= central).astype(bool)
+
+    def probabilities(self, rgb: RgbArray) -> ProbabilityArray:
+        """Return (n, H, W) float32 probability maps; raises as `areas`."""
+        return self._batched(rgb, self._probability).astype(np.float32)
+
+    def _batched(
+        self, rgb: RgbArray, step: Callable[[torch.Tensor], torch.Tensor]
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+        check_pictures(rgb, self.input_height_px, self.input_width_px)
+        parts: list[np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = []
+        done = 0
+        while done < len(rgb):
+            answer = self._try(rgb[done : done + self.batch_size], step)
+            if answer is None:
+                self._halve()
+                continue
+            parts.append(answer)
+            done += len(answer)
+        shape = (0, self.input_height_px, self.input_width_px)
+        return np.concatenate(parts) if parts else np.empty(shape)
+
+    def _try(
+        self, chunk: RgbArray, step: Callable[[torch.Tensor], torch.Tensor]
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]] | None:
+        try:
+            with torch.inference_mode():
+                pixels = torch.from_numpy(np.array(chunk)).to(self._choice.device)
+                return np.asarray(step(pixels).cpu().numpy())
+        except torch.OutOfMemoryError:
+            return None
+        except RuntimeError as error:
+            if any(words in str(error).lower() for words in _OUT_OF_MEMORY):
+                return None
+            raise
+
+    def _halve(self) -> None:
+        if self.batch_size == 1:
+            raise PredictionError(
+                f"Memory ran out on {self.device} for a single picture of {self.input_height_px} × "
+                f"{self.input_width_px}. Free memory or use --device cpu."
+            )
+        self.batch_size //= 2
+        if self._choice.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _count(self, pixels: torch.Tensor, field: torch.Tensor) -> torch.Tensor:
+        probability = self._probability(pixels)
+        counts = [((probability >= t) & field).sum(dim=(1, 2)) for t in self.thresholds]
+        return torch.stack(counts, dim=1)
+
+    def _probability(self, pixels: torch.Tensor) -> torch.Tensor:
+        planes = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
+        planes = (planes - self._mean) / self._scale
+        probability = torch.sigmoid(self._logits(planes))
+        if self._is_flip_averaged:
+            mirrored = torch.sigmoid(self._logits(planes.flip(3))).flip(2)
+            probability = (probability + mirrored) / 2
+        return probability
+
+    def _logits(self, planes: torch.Tensor) -> torch.Tensor:
+        dtype = self._choice.autocast_dtype
+        with torch.autocast(planes.device.type, dtype=dtype, enabled=dtype is not None):
+            logits: torch.Tensor = self._network(planes)
+        expected = (len(planes), 1, self.input_height_px, self.input_width_px)
+        if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != expected:
+            shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits)
+            raise PredictionError(
+                f"The network answered with shape {shape}, not {expected}: one blood logit a "
+                "pixel. Export the bundle again."
+            )
+        if not bool(torch.isfinite(logits).all()):
+            raise PredictionError(
+                f"The network answered with NaN or infinity in {self.precision} on {self.device}. "
+                "Nothing was averaged away. Set segmentation.is_low_precision_allowed = false or "
+                "use another bundle."
+            )
+        return logits[:, 0].float()
+
+
+def _channel_vector(values: tuple[float, float, float], device: torch.device) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float32, device=device).view(1, 3, 1, 1)

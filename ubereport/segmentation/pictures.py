@@ -1,0 +1,39 @@
+"""Checks on the pictures given to a predictor, and areas of masks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
+
+__all__ = ["ProbabilityArray", "area_fractions", "check_field_mask", "check_pictures"]
+
+ProbabilityArray = NDArray[np.float32]
+
+
+def check_pictures(rgb: RgbArray, height_px: int, width_px: int) -> None:
+    """Raise ValueError unless `rgb` is (n, height_px, width_px, 3) uint8."""
+    if rgb.ndim != 4 or rgb.shape[1:] != (height_px, width_px, 3) or rgb.dtype != np.uint8:
+        raise ValueError(
+            f"pictures of shape {rgb.shape} {rgb.dtype}; this model takes "
+            f"(n, {height_px}, {width_px}, 3) uint8"
+        )
+
+
+def check_field_mask(field_mask: BoolArray, height_px: int, width_px: int) -> None:
+    """Raise ValueError unless `field_mask` is (height_px, width_px) bool with a pixel in it."""
+    if field_mask.shape != (height_px, width_px) or field_mask.dtype != np.bool_:
+        raise ValueError(
+            f"field of view of shape {field_mask.shape} {field_mask.dtype}; need "
+            f"({height_px}, {width_px}) bool"
+        )
+    if not field_mask.any():
+        raise ValueError("the field of view has no pixel; its area fraction is undefined")
+
+
+def area_fractions(masks: BoolArray, field_mask: BoolArray) -> FloatArray:
+    """Return (n, k) float64: the share of the field that each of (k, n, H, W) masks covers."""
+    check_field_mask(field_mask, masks.shape[2], masks.shape[3])
+    counts = np.count_nonzero(masks & field_mask, axis=(2, 3)).T
+    return np.asarray(counts / np.count_nonzero(field_mask), dtype=np.float64)
