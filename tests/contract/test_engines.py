@@ -1,0 +1,100 @@
+"""One contract for every engine: same outcomes, same order, nothing lost."""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from ubereport.engine.embedded import EmbeddedEngine
+from ubereport.engine.job import Job, JobState, Outcome
+from ubereport.engine.ray import RayEngine
+
+sys.path.insert(0, str(Path(__file__).parent))
+import engine_jobs
+
+IS_RAY_REQUIRED = "ray" in os.environ.get("UBEREPORT_REQUIRE", "")
+
+
+@pytest.fixture(params=["embedded", "ray"])
+def engine(request, monkeypatch):
+    if request.param == "embedded":
+        return EmbeddedEngine(n_workers=2)
+    if importlib.util.find_spec("ray") is None:
+        if IS_RAY_REQUIRED:
+            pytest.fail("the extra `ray` is required here and not installed")
+        pytest.skip("the extra `ray` is not installed")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    return RayEngine(n_workers=2)
+
+
+pytestmark = [
+    pytest.mark.slow,
+    # Ray leaves sockets to the garbage collector when it shuts down.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+def run(engine, function, payloads):
+    seen = []
+    jobs = [Job(f"case-{i}", payload) for i, payload in enumerate(payloads)]
+    outcomes = engine.run(function, jobs, seen.append)
+    assert sorted(o.key for o in seen) == sorted(j.key for j in jobs)
+    assert [o.key for o in outcomes] == [j.key for j in jobs]
+    return outcomes
+
+
+def test_outcomes_come_in_the_order_of_the_jobs(engine):
+    outcomes = run(engine, engine_jobs.square, [5, 1, 4, 2, 3])
+    assert [o.value for o in outcomes] == [25, 1, 16, 4, 9]
+    assert all(o.state is JobState.DONE and o.n_attempts == 1 for o in outcomes)
+
+
+def test_one_failed_job_ends_nothing(engine):
+    outcomes = run(engine, engine_jobs.refuse_odd, [0, 1, 2])
+    assert [o.state for o in outcomes] == [JobState.DONE, JobState.FAILED, JobState.DONE]
+    assert outcomes[1].failure.kind == "RecordingFormatError"
+    assert outcomes[1].failure.message == "Part 1 is odd."
+    assert outcomes[1].failure.exit_code == 4
+
+
+def test_a_bug_is_reported_without_its_message(engine):
+    (outcome,) = run(engine, engine_jobs.crash_with_a_name, [7])
+    assert outcome.state is JobState.FAILED
+    assert outcome.failure.exit_code == 1
+    assert "SECRET" not in outcome.failure.message
+
+
+def test_a_killed_worker_is_replaced_and_its_job_retried(engine, tmp_path):
+    outcomes = run(engine, engine_jobs.die_once, [str(tmp_path / n) for n in "ab"])
+    assert [o.value for o in outcomes] == ["survived", "survived"]
+    assert [o.n_attempts for o in outcomes] == [2, 2]
+
+
+def test_a_job_that_always_kills_its_worker_is_lost_alone(engine):
+    outcomes = run(engine, engine_jobs.die_always, [0, 1, 2])
+    assert [o.state for o in outcomes] == [JobState.DONE, JobState.LOST, JobState.DONE]
+    assert "died 2 times" in outcomes[1].failure.message
+
+
+def test_no_jobs_give_no_outcomes(engine):
+    assert run(engine, engine_jobs.square, []) == ()
+
+
+def test_shared_keys_are_refused(engine):
+    with pytest.raises(ValueError, match="share a key"):
+        engine.run(engine_jobs.square, [Job("a", 1), Job("a", 2)], lambda o: None)
+
+
+def test_an_outcome_has_a_failure_exactly_where_it_is_not_done():
+    with pytest.raises(ValueError, match="failure"):
+        Outcome("a", JobState.FAILED, None, None, 1)
+
+
+def test_at_least_one_worker():
+    with pytest.raises(ValueError, match="at least one worker"):
+        EmbeddedEngine(n_workers=0)
