@@ -73,7 +73,14 @@ class PartIndex:
     n_clock_jumps
         How many impossible clock jumps were taken out.
     n_dropped_packets
-        Packets without usable or with repeated time stamps.
+        Packets without usable or with repeated time stamps, or before the first keyframe.
+    n_clock_resets
+        How many of the clock jumps went backwards; `pts` then counts on from the end of the
+        stretch before, and only reading from the start finds a picture.
+    stream_index
+        Which stream of the file holds the pictures.
+    notes
+        Sentences about the file that a reader of the report should know; no names in them.
     """
 
     path: Path
@@ -90,6 +97,9 @@ class PartIndex:
     gaps: tuple[Interval, ...]
     n_clock_jumps: int = 0
     n_dropped_packets: int = 0
+    n_clock_resets: int = 0
+    stream_index: int = 0
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pts", frozen_array(self.pts, np.int64))
