@@ -1,0 +1,139 @@
+"""One case folder read for a cohort: ``case.json`` and ``manifest.json``, never the series."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ubereport.cohort.covariates import MANIFEST_NAME, CovariateValue, read_covariates
+from ubereport.core.case import SCHEMA_VERSION
+from ubereport.errors import CaseRecordError
+
+__all__ = ["EVENT_COLUMNS", "FIXED_COLUMNS", "CaseRow", "looks_like_case", "read_case_row"]
+
+CASE_NAME = "case.json"
+_SIGNS_OF_A_CASE = (CASE_NAME, MANIFEST_NAME, "series.parquet", "events.csv")
+# The sections of an analysis configuration that change the numbers of a case.
+_MEASURING_SECTIONS = ("sampling", "view", "validity", "events", "metrics")
+FIXED_COLUMNS = (
+    "case_id", "folder", "model_name", "model_version", "model_sha256", "settings_sha256",
+    "schema_version", "ubereport_version", "n_flags",
+)  # fmt: skip
+EVENT_COLUMNS = (
+    "case_id", "event_index", "onset_s", "is_onset_observed", "peak_s", "peak_area_frac", "end_s",
+    "clear_s", "is_censored", "censor_reason", "duration_s", "time_to_clear_s", "mean_area_frac",
+    "area_time_frac_s", "is_rebleed", "severity",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """What one case folder gives: `identity` has `FIXED_COLUMNS`, `events` `EVENT_COLUMNS`."""
+
+    identity: dict[str, Any]
+    covariates: dict[str, CovariateValue]
+    values: dict[str, float | None]
+    reasons: dict[str, str]
+    events: list[tuple[Any, ...]]
+
+    @property
+    def case_id(self) -> str:
+        """The pseudonymous case id."""
+        return str(self.identity["case_id"])
+
+
+def looks_like_case(folder: Path) -> bool:
+    """Whether `folder` is, or was meant to become, a case; links out of the tree never are."""
+    if folder.name.startswith(".") or folder.is_symlink() or not folder.is_dir():
+        return False
+    return any((folder / name).is_file() for name in _SIGNS_OF_A_CASE)
+
+
+def read_case_row(folder: Path) -> CaseRow:
+    """Read the case in `folder`.
+
+    Raises
+    ------
+    CaseRecordError
+        If the case is half written, damaged, of another schema, or its manifest row is unusable.
+    """
+    record = _load(folder)
+    covariates = read_covariates(folder)
+    try:
+        identity = _identity(record, folder)
+        metrics = {str(entry["key"]): entry for entry in record["metrics"]}
+        values = {key: entry["value"] for key, entry in metrics.items()}
+        reasons = {
+            key: str(entry["reason"]) for key, entry in metrics.items() if entry["value"] is None
+        }
+        events = [_event_row(identity["case_id"], *item) for item in enumerate(record["events"])]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise CaseRecordError(
+            f"{CASE_NAME} lacks or misuses {error}. Analyze the case again."
+        ) from None
+    taken = {*values, *FIXED_COLUMNS}
+    named = {f"manifest_{k}" if k in taken else k: v for k, v in covariates.items()}
+    return CaseRow(identity, named, values, reasons, events)
+
+
+def _load(folder: Path) -> dict[str, Any]:
+    try:
+        record = json.loads((folder / CASE_NAME).read_bytes())
+    except FileNotFoundError:
+        raise CaseRecordError(
+            f"There is no {CASE_NAME}: the case was not finished. Run the batch again."
+        ) from None
+    except (OSError, ValueError):
+        raise CaseRecordError(f"{CASE_NAME} is cut off or damaged. Run the batch again.") from None
+    version = str(record.get("schema_version", "none")) if isinstance(record, dict) else "none"
+    if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+        raise CaseRecordError(
+            f"{CASE_NAME} has schema version {version}; this program reads {SCHEMA_VERSION}. "
+            "Analyze the case again."
+        )
+    return dict(record)
+
+
+def _identity(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    provenance = record["provenance"]
+    model = provenance["model"]
+    thresholds = tuple(float(t) for t in model["thresholds"])
+    return {
+        "case_id": str(record["case_id"]),
+        "folder": folder.name,
+        "model_name": str(model["name"]),
+        "model_version": str(model["version"]),
+        "model_sha256": str(model["sha256"]),
+        "settings_sha256": _settings_sha256(str(provenance["config_toml"]), thresholds),
+        "schema_version": str(record["schema_version"]),
+        "ubereport_version": str(provenance["ubereport_version"]),
+        "n_flags": sum(1 for flag in record["flags"] if flag["level"] != "info"),
+    }
+
+
+@lru_cache(maxsize=64)
+def _settings_sha256(config_toml: str, thresholds: tuple[float, ...]) -> str:
+    """Digest of what, beside the model, decides the numbers of a case."""
+    config = tomllib.loads(config_toml)
+    sections = {name: config.get(name) for name in _MEASURING_SECTIONS}
+    text = json.dumps([sections, thresholds], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _event_row(case_id: str, index: int, event: Mapping[str, Any]) -> tuple[Any, ...]:
+    onset_s, clear_s = float(event["onset_s"]), event["clear_s"]
+    is_onset_seen = bool(event.get("is_onset_observed", True))
+    reason = str(event["censor_reason"] or "")
+    to_clear_s = float(clear_s) - onset_s if clear_s is not None and is_onset_seen else None
+    return (
+        case_id, index, onset_s, is_onset_seen, event["peak_s"], event["peak_area_frac"],
+        event["end_s"], clear_s, clear_s is None, reason, float(event["end_s"]) - onset_s,
+        to_clear_s, event["mean_area_frac"], event["area_time_frac_s"], bool(event["is_rebleed"]),
+        str(event.get("severity", "")),
+    )  # fmt: skip
