@@ -1,0 +1,328 @@
+"""The adjusted comparison: surgeon and covariates held equal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+from scipy import stats
+
+from ubereport.cohort.design import Covariate, Design, build_design
+from ubereport.cohort.models import LinearFit, fit_fixed, fit_mixed, permutation_p_value
+from ubereport.cohort.ranks import holm
+from ubereport.cohort.scales import MetricScale, ScaleKind
+from ubereport.config import CompareConfig
+from ubereport.core.arrays import FloatArray, IntArray
+from ubereport.core.cohort import (
+    AdjustedComparison,
+    AdjustedContrast,
+    AdjustedValue,
+    DropCount,
+    Estimate,
+    LeftOut,
+    TestResult,
+)
+
+__all__ = ["ModelCases", "adjusted_comparison"]
+
+_MIXED = "linear mixed model, random intercept per surgeon (REML)"
+_FIXED = "linear model with surgeons as fixed effects, permutations inside surgeons"
+_PLAIN = "linear model, permutations over all cases"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelCases:
+    """Cases of a comparison, one entry a case; surgeon and covariates may be unknown (None).
+
+    `group_codes` index `groups`, whose first is the reference.
+    """
+
+    case_ids: tuple[str, ...]
+    values: FloatArray
+    group_codes: IntArray
+    groups: tuple[str, ...]
+    surgeons: tuple[str | None, ...]
+    covariates: tuple[Covariate, ...]
+
+    def subset(self, rows: Sequence[int]) -> ModelCases:
+        """Return the cases at the positions `rows`."""
+        return ModelCases(
+            tuple(self.case_ids[i] for i in rows),
+            self.values[list(rows)],
+            self.group_codes[list(rows)],
+            self.groups,
+            tuple(self.surgeons[i] for i in rows),
+            tuple(Covariate(c.name, tuple(c.values[i] for i in rows)) for c in self.covariates),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fitted:
+    design: Design
+    fit: LinearFit
+    surgeon_codes: IntArray
+    is_mixed: bool
+
+
+def adjusted_comparison(
+    cases: ModelCases, scale: MetricScale, config: CompareConfig
+) -> AdjustedComparison:
+    """Compare the groups with surgeon and covariates held equal.
+
+    From `min_surgeons_for_mixed` surgeons on: a mixed model with a random intercept per surgeon.
+    Below: surgeons as fixed effects, p-values by permuting inside surgeons. Groups below
+    `min_cases_for_p` cases take no part. The outcome is on the metric's scale (see `scales`).
+    """
+    kept, left_out, dropped = _complete_cases(cases, config)
+    surgeon_names = sorted({s for s in kept.surgeons if s is not None})
+    head = _empty(scale, kept, len(surgeon_names), left_out, dropped)
+    if len(kept.groups) < 2:
+        return replace(
+            head,
+            reason=f"fewer than two groups have {config.min_cases_for_p} cases with all that the "
+            "model needs",
+        )
+    codes = np.array([surgeon_names.index(s) if s else 0 for s in kept.surgeons], dtype=np.int64)
+    fitted = _fit(kept, scale, codes, len(surgeon_names), config)
+    if isinstance(fitted, str):
+        return replace(head, reason=fitted)
+    contrasts = _contrasts(kept, fitted, scale, config)
+    return replace(
+        head,
+        method=_method(fitted, len(surgeon_names)),
+        covariates=fitted.design.covariates,
+        left_out=left_out + fitted.design.left_out,
+        values=_typical_values(kept, fitted, scale),
+        contrasts=contrasts,
+        surgeon_sd=fitted.fit.surgeon_sd,
+        residual_sd=fitted.fit.residual_sd,
+        notes=_notes(kept, len(surgeon_names), codes),
+    )
+
+
+def _empty(
+    scale: MetricScale,
+    cases: ModelCases,
+    n_surgeons: int,
+    left_out: tuple[LeftOut, ...],
+    dropped: tuple[DropCount, ...],
+) -> AdjustedComparison:
+    return AdjustedComparison(
+        method="none", scale=scale.kind.value, n_cases=len(cases.case_ids), n_surgeons=n_surgeons,
+        covariates=(), left_out=left_out, dropped=dropped, values=(), contrasts=(),
+        surgeon_sd=None, residual_sd=None, notes=(),
+    )  # fmt: skip
+
+
+def _method(fitted: _Fitted, n_surgeons: int) -> str:
+    if fitted.is_mixed:
+        return _MIXED
+    return _FIXED if n_surgeons >= 2 else _PLAIN
+
+
+def _complete_cases(
+    cases: ModelCases, config: CompareConfig
+) -> tuple[ModelCases, tuple[LeftOut, ...], tuple[DropCount, ...]]:
+    """Leave out covariates that are often unknown, then cases that lack something."""
+    usable, left_out = [], []
+    n = max(len(cases.case_ids), 1)
+    for covariate in cases.covariates:
+        missing = sum(value is None for value in covariate.values) / n
+        if missing > config.max_missing_frac:
+            reason = f"unknown in {missing:.0%} of cases (allowed {config.max_missing_frac:.0%})"
+            left_out.append(LeftOut(covariate.name, reason))
+        else:
+            usable.append(covariate)
+    cases = replace(cases, covariates=tuple(usable))
+    drops: dict[str, list[int]] = {}
+    for row in range(len(cases.case_ids)):
+        for reason in _lacks(cases, row):
+            drops.setdefault(reason, []).append(row)
+            break
+    gone = {row for rows in drops.values() for row in rows}
+    small = _small_groups(cases, gone, config.min_cases_for_p)
+    for group, rows in small.items():
+        drops[f"group {group} has fewer than {config.min_cases_for_p} complete cases"] = rows
+        gone.update(rows)
+    kept = _without_empty_groups(
+        cases.subset([row for row in range(len(cases.case_ids)) if row not in gone])
+    )
+    dropped = tuple(
+        DropCount(reason, tuple(cases.case_ids[row] for row in rows))
+        for reason, rows in sorted(drops.items())
+    )
+    return kept, tuple(left_out), dropped
+
+
+def _lacks(cases: ModelCases, row: int) -> list[str]:
+    is_surgeon_used = any(s is not None for s in cases.surgeons)
+    lacks = ["surgeon not known"] if is_surgeon_used and cases.surgeons[row] is None else []
+    return lacks + [f"{c.name} not known" for c in cases.covariates if c.values[row] is None]
+
+
+def _small_groups(cases: ModelCases, gone: set[int], min_cases: int) -> dict[str, list[int]]:
+    rows_of: dict[str, list[int]] = {}
+    for row, code in enumerate(cases.group_codes):
+        if row not in gone:
+            rows_of.setdefault(cases.groups[code], []).append(row)
+    return {group: rows for group, rows in rows_of.items() if len(rows) < min_cases}
+
+
+def _without_empty_groups(cases: ModelCases) -> ModelCases:
+    present = sorted(set(cases.group_codes.tolist()))
+    codes = np.searchsorted(np.array(present, dtype=np.int64), cases.group_codes)
+    return replace(
+        cases,
+        groups=tuple(cases.groups[code] for code in present),
+        group_codes=np.asarray(codes, dtype=np.int64),
+    )
+
+
+def _fit(
+    cases: ModelCases, scale: MetricScale, codes: IntArray, n_surgeons: int, config: CompareConfig
+) -> _Fitted | str:
+    y = scale.forward(cases.values)
+    if np.ptp(y) == 0:
+        return "the metric is the same in all cases"
+    is_mixed = n_surgeons >= config.min_surgeons_for_mixed
+    design = build_design(
+        cases.group_codes,
+        len(cases.groups),
+        codes if not is_mixed and n_surgeons >= 2 else None,
+        cases.covariates,
+        config.min_cases_per_term,
+    )
+    if design is None:
+        return "groups cannot be told apart from surgeons: nobody used more than one of them"
+    if not is_mixed:
+        return _Fitted(design, fit_fixed(y, design.matrix), codes, is_mixed=False)
+    fit = fit_mixed(y, design.matrix, codes)
+    if fit is None:
+        return "the mixed model did not converge"
+    return _Fitted(design, fit, codes, is_mixed=True)
+
+
+def _contrasts(
+    cases: ModelCases, fitted: _Fitted, scale: MetricScale, config: CompareConfig
+) -> tuple[AdjustedContrast, ...]:
+    pairs = [(group, reference) for reference, group in combinations(range(len(cases.groups)), 2)]
+    contrasts = [_contrast(cases, fitted, scale, config, pair) for pair in pairs]
+    adjusted = holm([contrast.test.p_value for contrast in contrasts])
+    return tuple(
+        replace(c, test=replace(c.test, p_holm=p, family=f"{len(pairs)} adjusted contrasts"))
+        for c, p in zip(contrasts, adjusted, strict=True)
+    )
+
+
+def _contrast(
+    cases: ModelCases,
+    fitted: _Fitted,
+    scale: MetricScale,
+    config: CompareConfig,
+    pair: tuple[int, int],
+) -> AdjustedContrast:
+    group, reference = pair
+    effect, error = fitted.fit.of(fitted.design.contrast(group, reference))
+    degrees = _degrees(cases, fitted, group, reference)
+    quantile = float(stats.t.ppf(0.5 + config.confidence / 2, degrees))
+    low, high = effect - quantile * error, effect + quantile * error
+    name = f"effect on the {scale.kind.value} scale"
+    interval = Estimate(effect, low, high, name, "", config.confidence)
+    ratio = None
+    if scale.kind is not ScaleKind.IDENTITY:
+        name = "odds ratio" if scale.kind is ScaleKind.LOGIT else "ratio"
+        values = [float(np.exp(v)) for v in (effect, low, high)]
+        ratio = Estimate(values[0], values[1], values[2], name, "", config.confidence)
+    return AdjustedContrast(
+        cases.groups[group],
+        cases.groups[reference],
+        interval,
+        ratio,
+        _difference(fitted, scale, config, pair, quantile),
+        _test(cases, fitted, scale, config, pair, (effect, error, degrees)),
+    )
+
+
+def _difference(
+    fitted: _Fitted,
+    scale: MetricScale,
+    config: CompareConfig,
+    pair: tuple[int, int],
+    quantile: float,
+) -> Estimate:
+    """Difference of the typical values in the unit of the metric, by the delta method."""
+    rows = [fitted.design.row_of(index) for index in pair]
+    scaled = [float(row @ fitted.fit.coefficients) for row in rows]
+    value = float(scale.back(scaled[0]) - scale.back(scaled[1]))
+    gradient = scale.slope(scaled[0]) * rows[0] - scale.slope(scaled[1]) * rows[1]
+    _, error = fitted.fit.of(np.asarray(gradient, dtype=np.float64))
+    return Estimate(
+        value, value - quantile * error, value + quantile * error,
+        "difference of typical values at the average case (delta method)", "", config.confidence,
+    )  # fmt: skip
+
+
+def _degrees(cases: ModelCases, fitted: _Fitted, group: int, reference: int) -> float:
+    """Degrees of freedom of a contrast: inside surgeons where two or more used both groups."""
+    n, p = fitted.design.matrix.shape
+    if not fitted.is_mixed:
+        return float(max(n - p, 1))
+    users = [set(fitted.surgeon_codes[cases.group_codes == g].tolist()) for g in (group, reference)]
+    if len(users[0] & users[1]) >= 2:
+        return float(max(n - p - (len(set(fitted.surgeon_codes.tolist())) - 1), 1))
+    return float(max(len(users[0] | users[1]) - 2, 1))
+
+
+def _test(
+    cases: ModelCases,
+    fitted: _Fitted,
+    scale: MetricScale,
+    config: CompareConfig,
+    pair: tuple[int, int],
+    wald: tuple[float, float, float],
+) -> TestResult:
+    if fitted.is_mixed:
+        effect, error, degrees = wald
+        p_value = float(2 * stats.t.sf(abs(effect / error), degrees))
+        return TestResult(f"Wald t test, {degrees:.0f} degrees of freedom", p_value, effect / error)
+    p_value = permutation_p_value(
+        scale.forward(cases.values),
+        fitted.design.matrix,
+        fitted.design.merged(*pair),
+        fitted.surgeon_codes,
+        config.n_permutations,
+        config.seed,
+    )
+    return TestResult("permutation test inside surgeons", p_value)
+
+
+def _typical_values(
+    cases: ModelCases, fitted: _Fitted, scale: MetricScale
+) -> tuple[AdjustedValue, ...]:
+    predicted = [
+        fitted.design.row_of(index) @ fitted.fit.coefficients for index in range(len(cases.groups))
+    ]
+    return tuple(
+        AdjustedValue(group, float(value))
+        for group, value in zip(cases.groups, scale.back(predicted), strict=True)
+    )
+
+
+def _notes(cases: ModelCases, n_surgeons: int, codes: IntArray) -> tuple[str, ...]:
+    notes = []
+    if n_surgeons == 0:
+        notes.append("No surgeon is stated, so surgeons could not be held equal.")
+    elif n_surgeons == 1:
+        notes.append("One surgeon only: nothing is known of how others would fare.")
+    elif not _is_crossed(cases.group_codes, codes):
+        notes.append("Some groups were used by one surgeon only; they differ by surgeon too.")
+    return tuple(notes)
+
+
+def _is_crossed(group_codes: IntArray, surgeon_codes: IntArray) -> bool:
+    return all(
+        len(set(surgeon_codes[group_codes == group].tolist())) >= 2
+        for group in set(group_codes.tolist())
+    )
