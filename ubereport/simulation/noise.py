@@ -1,0 +1,128 @@
+"""Seeded textures that look alike at every picture size: clouds, fibers and cells."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Float32Array", "cells", "clouds", "fibers", "smoothstep"]
+
+Float32Array = NDArray[np.float32]
+
+
+def smoothstep(low: float, high: float, x: Float32Array) -> Float32Array:
+    """Rise from 0 at `low` to 1 at `high` with flat ends (Hermite)."""
+    t = np.clip((x - np.float32(low)) / np.float32(high - low), 0, 1, dtype=np.float32)
+    return t * t * (np.float32(3) - np.float32(2) * t)
+
+
+def clouds(
+    rng: np.random.Generator,
+    height_px: int,
+    width_px: int,
+    n_cells: float,
+    n_octaves: int = 4,
+    gain: float = 0.5,
+) -> Float32Array:
+    """Draw band-limited value noise of zero mean and unit spread.
+
+    Parameters
+    ----------
+    n_cells
+        Blobs across the picture's height in the coarsest octave; each next octave doubles it.
+        Octaves finer than two pixels are drawn (so that the generator's state never depends on
+        the size) but add nothing.
+    gain
+        Weight of an octave relative to the one before.
+
+    Returns
+    -------
+    (height_px, width_px) float32.
+    """
+    total = np.zeros((height_px, width_px), np.float32)
+    for octave in range(n_octaves):
+        rows = max(2, round(n_cells * 2**octave)) + 3
+        columns = max(2, round(n_cells * 2**octave * width_px / height_px)) + 3
+        grid = rng.standard_normal((rows, columns), dtype=np.float32)
+        if rows < height_px:
+            total += np.float32(gain**octave) * _enlarged(grid, height_px, width_px)
+    spread = float(total.std())
+    return (total - total.mean()) / np.float32(spread if spread > 0 else 1.0)
+
+
+def fibers(
+    rng: np.random.Generator,
+    size_px: int,
+    n_cells: float,
+    angle_rad: float,
+    elongation: float = 12.0,
+) -> Float32Array:
+    """Draw noise stretched along one direction, gently wavy; (size_px, size_px) float32."""
+    long_px = int(size_px * 1.5)
+    columns = max(4, round(n_cells / elongation * 1.5)) + 3
+    total = np.zeros((long_px, long_px), np.float32)
+    for octave in range(3):
+        rows = round(n_cells * 1.5) * 2**octave + 3
+        grid = rng.standard_normal((rows, columns * (octave + 1)), dtype=np.float32)
+        if rows < long_px:
+            total += np.float32(0.6**octave) * _enlarged(grid, long_px, long_px)
+    wave = clouds(rng, size_px, size_px, 3, 2) * np.float32(size_px * 0.012)
+    rows_px, columns_px = np.mgrid[0:size_px, 0:size_px].astype(np.float32) - np.float32(
+        size_px / 2
+    )
+    cos, sin = np.float32(np.cos(angle_rad)), np.float32(np.sin(angle_rad))
+    along = columns_px * cos + rows_px * sin + np.float32(long_px / 2)
+    across = -columns_px * sin + rows_px * cos + wave + np.float32(long_px / 2)
+    drawn = cv2.remap(total, along, across, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray((drawn - drawn.mean()) / max(float(drawn.std()), 1e-6), np.float32)
+
+
+def cells(
+    rng: np.random.Generator, size_px: int, n_cells: int, jitter: float = 0.9
+) -> tuple[Float32Array, Float32Array]:
+    """Draw Worley cells: distance to the nearest seed and to the border, in cell widths.
+
+    Returns
+    -------
+    to_seed, to_border
+        (size_px, size_px) float32 each; `to_border` is half the difference between the second
+        nearest and the nearest seed.
+    """
+    work_px = min(size_px, max(64, n_cells * 12))
+    seeds = _jittered_seeds(rng, n_cells, jitter)
+    at = (np.arange(work_px, dtype=np.float32) + np.float32(0.5)) * np.float32(n_cells / work_px)
+    column, row = np.meshgrid(at, at)
+    cell_row, cell_column = row.astype(np.int64), column.astype(np.int64)
+    first = np.full((work_px, work_px), 9, np.float32)
+    second = np.full((work_px, work_px), 9, np.float32)
+    for d_row in (0, 1, 2):
+        for d_column in (0, 1, 2):
+            seed = seeds[cell_row + d_row, cell_column + d_column]
+            distance = np.hypot(row - seed[..., 0], column - seed[..., 1])
+            second = np.minimum(second, np.maximum(first, distance))
+            first = np.minimum(first, distance)
+    to_seed = cv2.resize(first, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
+    to_border = cv2.resize(
+        (second - first) / np.float32(2), (size_px, size_px), interpolation=cv2.INTER_CUBIC
+    )
+    return np.asarray(to_seed, np.float32), np.asarray(to_border, np.float32)
+
+
+def _jittered_seeds(rng: np.random.Generator, n_cells: int, jitter: float) -> Float32Array:
+    """One seed a cell, with a border of one cell around: (n + 2, n + 2, 2) in cell widths."""
+    offset = rng.random((n_cells + 2, n_cells + 2, 2), dtype=np.float32) - np.float32(0.5)
+    corner = np.stack(
+        np.meshgrid(np.arange(-1, n_cells + 1), np.arange(-1, n_cells + 1), indexing="ij"), -1
+    )
+    return np.asarray(corner + 0.5 + offset * jitter, np.float32)
+
+
+def _enlarged(grid: Float32Array, height_px: int, width_px: int) -> Float32Array:
+    """Interpolate a grid smoothly, its outermost ring of cells cut away."""
+    rows, columns = grid.shape
+    y = np.linspace(1, rows - 2, height_px, dtype=np.float32)
+    x = np.linspace(1, columns - 2, width_px, dtype=np.float32)
+    map_x, map_y = np.meshgrid(x, y)
+    drawn = cv2.remap(grid, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(drawn, np.float32)

@@ -1,0 +1,276 @@
+"""Simulated recordings: pictures of a scenario encoded, with their truth beside them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ubereport.core.intervals import Interval
+from ubereport.core.series import LossReason
+from ubereport.errors import OutputError, UsageError
+from ubereport.simulation.config import SimulationConfig
+from ubereport.simulation.plan import plan_scenario
+from ubereport.simulation.render import RenderedFrame, Renderer
+from ubereport.simulation.scenario import Scenario
+from ubereport.simulation.truth import LostStretch, Truth, truth_times, write_truth
+from ubereport.video.writer import VideoWriter
+
+__all__ = ["SimulatedRecording", "simulate", "simulate_scenario"]
+
+_CRF_CODECS = ("libx264", "libx265", "libsvtav1", "libvpx-vp9")
+_PRESET_CODECS = ("libx264", "libx265")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SimulatedRecording:
+    """A recording on disk and what is true about it.
+
+    Parameters
+    ----------
+    parts
+        Files of the recording, in order.
+    truth_dir
+        Folder with ``area.csv``, ``events.csv``, ``validity.csv`` and, if asked for, ``masks/``.
+    scenario
+        What happens.
+    truth
+        What is true.
+    n_frames
+        Pictures written.
+    """
+
+    parts: tuple[Path, ...]
+    truth_dir: Path
+    scenario: Scenario
+    truth: Truth
+    n_frames: int
+
+
+def simulate(
+    seed: int,
+    minutes: float,
+    out_dir: Path,
+    config: SimulationConfig | None = None,
+    *,
+    mask_times_s: Sequence[float] = (),
+    on_progress: Callable[[int, int], None] | None = None,
+) -> SimulatedRecording:
+    """Invent a case and write its recording and truth.
+
+    The same arguments give the same bytes on the same machine.
+
+    Parameters
+    ----------
+    seed
+        Decides everything that happens and how it looks; from 0.
+    minutes
+        Length of the recording.
+    out_dir
+        Folder for ``recording.mp4`` (or ``recording_part1.mp4``, …) and ``truth/``.
+    config
+        How it looks and what may happen; the defaults unless given.
+    mask_times_s
+        Times for which ``truth/masks/<milliseconds>.png`` keeps the exact mask of the picture on
+        display: 255 blood, 0 none.
+    on_progress
+        Called with pictures written and pictures in all.
+
+    Raises
+    ------
+    UsageError
+        If the seed, the length or a mask time cannot be used.
+    OutputError
+        If the recording cannot be written.
+    """
+    config = SimulationConfig() if config is None else config
+    drawn_s = minutes * 60
+    if config.loop_s:
+        drawn_s = min(drawn_s, config.loop_s)
+    scenario = plan_scenario(seed, drawn_s / 60, config)
+    return simulate_scenario(
+        scenario,
+        out_dir,
+        duration_s=minutes * 60,
+        mask_times_s=mask_times_s,
+        on_progress=on_progress,
+    )
+
+
+def simulate_scenario(
+    scenario: Scenario,
+    out_dir: Path,
+    *,
+    duration_s: float | None = None,
+    mask_times_s: Sequence[float] = (),
+    on_progress: Callable[[int, int], None] | None = None,
+) -> SimulatedRecording:
+    """Write the recording and truth of a scenario made by hand; see `simulate`.
+
+    Where `duration_s` is longer than the scenario, the scenario is repeated.
+    """
+    clock = _Clock(scenario, scenario.duration_s if duration_s is None else duration_s)
+    for time_s in mask_times_s:
+        if not 0 <= time_s < clock.duration_s:
+            raise UsageError(
+                f"Mask time {time_s} s lies outside the recording of {clock.duration_s:g} s. "
+                "Change it."
+            )
+    out_dir = Path(out_dir)
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"The recording cannot be written ({error.strerror}). Name a folder that can be "
+            "written."
+        ) from None
+    recorder = _Recorder(clock, out_dir, mask_times_s)
+    parts = recorder.write(on_progress)
+    truth = recorder.truth()
+    write_truth(truth, out_dir / "truth")
+    return SimulatedRecording(parts, out_dir / "truth", scenario, truth, clock.n_written)
+
+
+class _Clock:
+    """Frames of the recording on the case clock: which are written, and what each one shows."""
+
+    def __init__(self, scenario: Scenario, duration_s: float) -> None:
+        config = scenario.config
+        self.scenario = scenario
+        self.rate_hz = Fraction(config.rate_hz)
+        self.n_frames = max(1, math.floor(duration_s * float(self.rate_hz) + 1e-6))
+        self.duration_s = float(self.n_frames / self.rate_hz)
+        self.n_parts = config.n_parts
+        if self.n_frames < config.n_parts:
+            raise UsageError(
+                f"{config.n_parts} parts need at least as many frames; there are {self.n_frames}. "
+                "Make the recording longer."
+            )
+        self.gap = self._gap(config.gap_s)
+        self.n_written = self.n_frames - (self.gap[1] - self.gap[0])
+
+    def _gap(self, gap_s: float) -> tuple[int, int]:
+        """Frames left out, in the middle of the first part so that no part starts with them."""
+        n_gap = round(gap_s * float(self.rate_hz))
+        n_part = self.n_frames // self.n_parts
+        if n_gap == 0:
+            return (0, 0)
+        if n_gap > n_part - 2:
+            raise UsageError(
+                f"A gap of {gap_s:g} s does not fit into a part of "
+                f"{n_part / float(self.rate_hz):g} s. Shorten it or make the recording longer."
+            )
+        first = (n_part - n_gap) // 2
+        return (first, first + n_gap)
+
+    def scene_s(self, frame: int) -> float:
+        """Return the time of the scenario that a frame shows."""
+        return float(Fraction(frame) / self.rate_hz) % self.scenario.duration_s
+
+    def is_missing(self, frame: int) -> bool:
+        return self.gap[0] <= frame < self.gap[1]
+
+    def frame_on_display(self, time_s: float) -> int:
+        return min(int(math.floor(time_s * float(self.rate_hz) + 1e-6)), self.n_frames - 1)
+
+    def part_starts(self) -> list[int]:
+        return [part * self.n_frames // self.n_parts for part in range(self.n_parts)]
+
+    def stretches(self) -> tuple[LostStretch, ...]:
+        """Runs of frames with one reason, on the case clock."""
+        reasons = [self.reason(frame) for frame in range(self.n_frames)]
+        starts = [0] + [
+            frame for frame in range(1, self.n_frames) if reasons[frame] is not reasons[frame - 1]
+        ]
+        ends = [*starts[1:], self.n_frames]
+        return tuple(
+            LostStretch(
+                Interval(float(start / self.rate_hz), float(end / self.rate_hz)), reasons[start]
+            )
+            for start, end in zip(starts, ends, strict=True)
+        )
+
+    def reason(self, frame: int) -> LossReason:
+        if self.is_missing(frame):
+            return LossReason.GAP
+        loss = self.scenario.loss_at(self.scene_s(frame))
+        return LossReason.NONE if loss is None else loss.reason
+
+
+class _Recorder:
+    """Draws, encodes and keeps the truth of the frames that truth rows ask for."""
+
+    def __init__(self, clock: _Clock, out_dir: Path, mask_times_s: Sequence[float]) -> None:
+        self._clock = clock
+        self._out_dir = out_dir
+        self._renderer = Renderer(clock.scenario)
+        self._rows = [clock.frame_on_display(float(t)) for t in truth_times(clock.duration_s)]
+        self._wanted = set(self._rows)
+        self._area: dict[int, float] = {}
+        self._masks: dict[int, list[float]] = {}
+        for time_s in mask_times_s:
+            self._masks.setdefault(clock.frame_on_display(time_s), []).append(time_s)
+
+    def write(self, on_progress: Callable[[int, int], None] | None) -> tuple[Path, ...]:
+        clock = self._clock
+        starts = clock.part_starts()
+        ends = [*starts[1:], clock.n_frames]
+        paths = []
+        n_done = 0
+        for number, (start, end) in enumerate(zip(starts, ends, strict=True), 1):
+            name = "recording.mp4" if clock.n_parts == 1 else f"recording_part{number}.mp4"
+            paths.append(self._out_dir / name)
+            with self._writer(paths[-1]) as writer:
+                for frame in range(start, end):
+                    if clock.is_missing(frame):
+                        continue
+                    writer.write(self._drawn(frame).rgb, frame - start)
+                    n_done += 1
+                    if on_progress is not None:
+                        on_progress(n_done, clock.n_written)
+        return tuple(paths)
+
+    def truth(self) -> Truth:
+        clock = self._clock
+        stretches = clock.stretches()
+        area = [self._area.get(frame, math.nan) for frame in self._rows]
+        reasons = [clock.reason(frame) for frame in self._rows]
+        part_starts_s = [float(start / clock.rate_hz) for start in clock.part_starts()]
+        return Truth.of(np.array(area), reasons, clock.duration_s, part_starts_s, stretches)
+
+    def _drawn(self, frame: int) -> RenderedFrame:
+        picture = self._renderer.frame(self._clock.scene_s(frame))
+        if frame in self._wanted:
+            self._area[frame] = picture.area_frac
+        for time_s in self._masks.get(frame, ()):
+            self._keep_mask(picture, time_s)
+        return picture
+
+    def _keep_mask(self, picture: RenderedFrame, time_s: float) -> None:
+        folder = self._out_dir / "truth" / "masks"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{round(time_s * 1000):09d}.png"
+        if not cv2.imwrite(str(path), picture.blood_mask.astype(np.uint8) * 255):
+            raise OutputError("A mask cannot be written. Check free space and permissions.")
+
+    def _writer(self, path: Path) -> VideoWriter:
+        config = self._clock.scenario.config
+        options = {"g": str(max(1, round(2 * float(self._clock.rate_hz))))}
+        if config.codec in _CRF_CODECS:
+            options["crf"] = str(config.crf)
+        if config.codec in _PRESET_CODECS:
+            options["preset"] = config.preset
+        return VideoWriter(
+            path,
+            config.width_px,
+            config.height_px,
+            self._clock.rate_hz,
+            config.codec,
+            options=options,
+            container_options={"movflags": "faststart"},
+        )
