@@ -176,6 +176,12 @@ def test_one_odd_sample_opens_nothing_and_raises_no_peak(series_of):
     assert event.peak_s == 8.0, "the sample that itself shows most blood"
 
 
+def test_the_peak_is_the_largest_smoothed_area_not_the_largest_sample(series_of):
+    pieces = [(0.0, 5), (0.1, 3), (0.9, 0.5), (0.1, 3), (0.3, 3), (0.0, 10)]
+    (event,) = detect_events(series_of(pieces), CONFIG)
+    assert (event.peak_s, event.peak_area_frac) == (11.5, 0.3)
+
+
 def test_one_calm_sample_closes_nothing(series_of):
     series = series_of([(0.0, 5), (0.2, 5), (0.0, 0.5), (0.2, 5), (0.0, 10)])
     hasty = EventConfig(clear_hold_s=0.0)

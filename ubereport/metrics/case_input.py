@@ -1,0 +1,49 @@
+"""What a metric is computed from, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ubereport.config import EventConfig, MetricConfig
+from ubereport.core.events import HemostasisEvent
+from ubereport.core.metrics import MetricSpec
+from ubereport.core.series import AreaSeries
+
+__all__ = ["NOTHING_RECORDED", "NO_EVALUABLE_TIME", "CaseInput", "Measurement", "Metric"]
+
+NOTHING_RECORDED = "nothing was recorded"
+NO_EVALUABLE_TIME = "no evaluable time"
+
+
+@dataclass(frozen=True, slots=True)
+class CaseInput:
+    """One case at one probability threshold, as every metric sees it."""
+
+    series: AreaSeries
+    events: tuple[HemostasisEvent, ...]
+    event_config: EventConfig
+    metric_config: MetricConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """The answer of a metric: a value, or None and the reason; see `MetricValue`."""
+
+    value: float | None
+    n: int
+    coverage_frac: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric of the registry.
+
+    `has_band` tells whether its value depends on the probability threshold and is therefore
+    computed again at the neighboring ones.
+    """
+
+    spec: MetricSpec
+    measure: Callable[[CaseInput], Measurement]
+    has_band: bool = True

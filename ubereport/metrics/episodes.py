@@ -1,0 +1,111 @@
+"""Metrics of the hemostasis events; one pure function each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ubereport.core.events import HemostasisEvent, Severity
+from ubereport.metrics.case_input import (
+    NO_EVALUABLE_TIME,
+    NOTHING_RECORDED,
+    CaseInput,
+    Measurement,
+)
+from ubereport.metrics.survival import kaplan_meier
+
+__all__ = [
+    "cleared_share",
+    "count",
+    "event_share",
+    "peak_largest",
+    "peak_median",
+    "rate_per_10min",
+    "severity_count",
+    "time_to_clear_quantile",
+]
+
+
+def count(
+    case: CaseInput, is_counted: Callable[[HemostasisEvent], bool] = lambda _: True
+) -> Measurement:
+    """Count the events that `is_counted` accepts; None without evaluable time."""
+    if not case.series.is_valid.any():
+        return _nothing_seen(case)
+    return _of_events(case, float(sum(1 for event in case.events if is_counted(event))))
+
+
+def severity_count(case: CaseInput, severity: Severity) -> Measurement:
+    """Count the events of one severity band."""
+    return count(case, lambda event: event.severity is severity)
+
+
+def rate_per_10min(case: CaseInput) -> Measurement:
+    """Events per ten evaluable minutes."""
+    if not case.series.is_valid.any():
+        return _nothing_seen(case)
+    return _of_events(case, len(case.events) * 600 / case.series.evaluable_s)
+
+
+def event_share(case: CaseInput) -> Measurement:
+    """Share of the evaluable time that lies inside events."""
+    series = case.series
+    if not series.is_valid.any():
+        return _nothing_seen(case)
+    start_s, end_s = series.time_s[series.is_valid], series.end_time_s[series.is_valid]
+    inside_s = sum(
+        float(np.clip(np.minimum(end_s, e.end_s) - np.maximum(start_s, e.onset_s), 0, None).sum())
+        for e in case.events
+    )
+    return _of_events(case, min(1.0, inside_s / series.evaluable_s))
+
+
+def peak_median(case: CaseInput) -> Measurement:
+    """Median of the peak areas."""
+    if not case.events:
+        return _no_events(case)
+    return _of_events(case, float(np.median([event.peak_area_frac for event in case.events])))
+
+
+def peak_largest(case: CaseInput) -> Measurement:
+    """Return the largest peak area of all events."""
+    if not case.events:
+        return _no_events(case)
+    return _of_events(case, max(event.peak_area_frac for event in case.events))
+
+
+def time_to_clear_quantile(case: CaseInput, share: float) -> Measurement:
+    """Time by which `share` of the events are cleared, from the Kaplan–Meier curve."""
+    curve = kaplan_meier(case.events)
+    if curve.n_events == 0:
+        return _no_events(case)
+    value = curve.cleared_by_share_s(share)
+    reason = "" if value is not None else f"fewer than {share:.0%} of the events are seen to clear"
+    return Measurement(value, curve.n_events, case.series.coverage_frac, reason)
+
+
+def cleared_share(case: CaseInput, time_s: float) -> Measurement:
+    """Share of events cleared within `time_s` of onset, from the Kaplan–Meier curve."""
+    curve = kaplan_meier(case.events)
+    if curve.n_events == 0:
+        return _no_events(case)
+    value = curve.cleared_share_at(time_s)
+    reason = "" if value is not None else f"no event was followed for {time_s:g} s"
+    return Measurement(value, curve.n_events, case.series.coverage_frac, reason)
+
+
+def _of_events(case: CaseInput, value: float) -> Measurement:
+    return Measurement(value, len(case.events), case.series.coverage_frac)
+
+
+def _nothing_seen(case: CaseInput) -> Measurement:
+    covered = case.series.coverage_frac
+    return Measurement(None, 0, covered, NOTHING_RECORDED if covered is None else NO_EVALUABLE_TIME)
+
+
+def _no_events(case: CaseInput) -> Measurement:
+    if not case.series.is_valid.any():
+        return _nothing_seen(case)
+    reason = "no event has an onset that was seen" if case.events else "no event"
+    return Measurement(None, 0, case.series.coverage_frac, reason)

@@ -1,0 +1,391 @@
+"""Every metric of a case: its name, unit, meaning, and the function that computes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from ubereport.config import EventConfig, MetricConfig
+from ubereport.core.events import HemostasisEvent, Severity
+from ubereport.core.metrics import Direction, MetricSpec, MetricValue
+from ubereport.core.series import AreaSeries, LossReason, Threshold
+from ubereport.metrics import area, episodes
+from ubereport.metrics.case_input import CaseInput, Measurement, Metric
+
+__all__ = ["METRICS", "compute_metrics", "metric_spec"]
+
+_LOWER = Direction.LOWER_IS_BETTER
+_HIGHER = Direction.HIGHER_IS_BETTER
+_NEUTRAL = Direction.NEUTRAL
+
+_LOSS_TITLES = {
+    LossReason.BLACK: ("Lost: black", "the picture was black"),
+    LossReason.NO_SIGNAL: ("Lost: no signal", "the recorder showed its no-signal picture"),
+    LossReason.WHITE_OUT: ("Lost: white-out", "the picture was overexposed"),
+    LossReason.BLURRED: ("Lost: blurred", "the picture was too blurred to judge"),
+    LossReason.CORRUPT: ("Lost: damaged", "the recording is damaged or cannot be decoded"),
+    LossReason.FROZEN: ("Lost: frozen", "the picture stood still"),
+    LossReason.OUT_OF_BODY: ("Lost: out of body", "the endoscope was outside the body"),
+    LossReason.GAP: ("Lost: gap", "the recording has a gap or ends before its declared end"),
+}
+
+
+def _metric(
+    key: str,
+    title: str,
+    unit: str,
+    direction: Direction,
+    measure: Callable[[CaseInput], Measurement],
+    definition: str,
+    *,
+    is_headline: bool = False,
+    has_band: bool = True,
+) -> Metric:
+    is_share = key.endswith(("_share", "_frac")) or "_share_" in key
+    spec = MetricSpec(
+        key=key,
+        title=title,
+        unit=unit,
+        definition=definition,
+        direction=direction,
+        upper_bound=1.0 if is_share else None,
+        is_headline=is_headline,
+    )
+    return Metric(spec, measure, has_band)
+
+
+def _time_metrics() -> list[Metric]:
+    return [
+        _metric(
+            "coverage_frac",
+            "Coverage",
+            "1",
+            _HIGHER,
+            area.coverage,
+            "Share of the recorded time in which the view could be evaluated.",
+            is_headline=True,
+            has_band=False,
+        ),
+        _metric(
+            "recorded_s",
+            "Recorded time",
+            "s",
+            _NEUTRAL,
+            area.recorded,
+            "Length of the recording, without pauses between its parts.",
+            has_band=False,
+        ),
+        _metric(
+            "evaluable_s",
+            "Evaluable time",
+            "s",
+            _NEUTRAL,
+            area.evaluable,
+            "Recorded time in which the picture could be judged; all shares refer to it.",
+            has_band=False,
+        ),
+        *(
+            _metric(
+                f"lost_{reason.value}_s",
+                title,
+                "s",
+                _NEUTRAL,
+                partial(area.lost, reason=reason),
+                f"Recorded time that could not be evaluated because {cause}.",
+                has_band=False,
+            )
+            for reason, (title, cause) in _LOSS_TITLES.items()
+        ),
+        _metric(
+            "pause_s",
+            "Pauses between parts",
+            "s",
+            _NEUTRAL,
+            partial(area.lost, reason=LossReason.PAUSE),
+            "Time between the parts of the recording, as stated; it is not recorded time.",
+            has_band=False,
+        ),
+    ]
+
+
+def _impairment_metrics() -> list[Metric]:
+    return [
+        *(
+            _metric(
+                f"impaired_share_{percent}",
+                f"Share of time with ≥ {percent} % of the view obscured",
+                "1",
+                _LOWER,
+                partial(area.impaired_share, area_frac=percent / 100),
+                f"Share of the evaluable time in which blood covered at least {percent} % of the"
+                " view.",
+                is_headline=percent == 20,
+            )
+            for percent in (5, 20, 50)
+        ),
+        *(
+            _metric(
+                f"impaired_s_{percent}",
+                f"Time with ≥ {percent} % of the view obscured",
+                "s",
+                _LOWER,
+                partial(area.impaired_s, area_frac=percent / 100),
+                f"Evaluable time in which blood covered at least {percent} % of the view.",
+                is_headline=percent == 20,
+            )
+            for percent in (5, 20, 50)
+        ),
+        _metric(
+            "longest_run_20_s",
+            "Longest run with ≥ 20 % of the view obscured",
+            "s",
+            _LOWER,
+            partial(area.longest_run, area_frac=0.20),
+            "Longest unbroken evaluable time with at least 20 % of the view obscured; a short loss"
+            " of view that an event would bridge does not break it and is not counted.",
+        ),
+    ]
+
+
+def _area_metrics() -> list[Metric]:
+    return [
+        _metric(
+            "area_mean_frac",
+            "Mean area",
+            "1",
+            _LOWER,
+            area.area_mean,
+            "Part of the view covered by blood, averaged over the evaluable time.",
+            is_headline=True,
+        ),
+        _metric(
+            "area_median_frac",
+            "Median area",
+            "1",
+            _LOWER,
+            partial(area.area_quantile, share=0.5),
+            "Part of the view covered by blood that was exceeded half of the evaluable time.",
+        ),
+        _metric(
+            "area_p90_frac",
+            "90th percentile of the area",
+            "1",
+            _LOWER,
+            partial(area.area_quantile, share=0.9),
+            "Part of the view covered by blood that was exceeded in one tenth of the evaluable"
+            " time.",
+        ),
+        _metric(
+            "area_time_frac_min",
+            "Area-time",
+            "min",
+            _LOWER,
+            area.area_time_min,
+            "Area added up over the evaluable time: one minute is one minute of a fully covered"
+            " view or ten minutes of a view covered by one tenth.",
+        ),
+        _metric(
+            "area_time_frac_min_per_h",
+            "Area-time per evaluable hour",
+            "min/h",
+            _LOWER,
+            area.area_time_per_hour,
+            "Area-time divided by the evaluable hours, to compare cases of different length.",
+        ),
+        _metric(
+            "closing_area_mean_frac",
+            "Closing field: mean area",
+            "1",
+            _LOWER,
+            area.closing_area_mean,
+            "Mean area over the closing window, the last evaluable minutes of the recording (all of"
+            " them if there are fewer); pump pressure can hide a bleeder.",
+            is_headline=True,
+        ),
+        _metric(
+            "closing_share_5",
+            "Closing field: share with ≥ 5 % obscured",
+            "1",
+            _LOWER,
+            partial(area.closing_share, area_frac=0.05),
+            "Share of the closing window in which blood covered at least 5 % of the view.",
+        ),
+    ]
+
+
+def _event_metrics() -> list[Metric]:
+    return [
+        _metric(
+            "event_count",
+            "Hemostasis events",
+            "1",
+            _LOWER,
+            episodes.count,
+            "Times that the area reached the onset threshold and stayed there.",
+            is_headline=True,
+        ),
+        _metric(
+            "event_rate_per_10min",
+            "Events per 10 evaluable minutes",
+            "/(10.min)",
+            _LOWER,
+            episodes.rate_per_10min,
+            "Hemostasis events divided by evaluable time.",
+            is_headline=True,
+        ),
+        _metric(
+            "event_time_share",
+            "Share of time inside events",
+            "1",
+            _LOWER,
+            episodes.event_share,
+            "Share of the evaluable time between onset and clearing of an event.",
+        ),
+        *(
+            _metric(
+                f"{severity.value}_event_count",
+                f"{severity.value.capitalize()} events",
+                "1",
+                _LOWER,
+                partial(episodes.severity_count, severity=severity),
+                f"Events in the {severity.value} band of peak area; a band of area, no clinical"
+                " grade.",
+            )
+            for severity in Severity
+        ),
+        _metric(
+            "censored_count",
+            "Events not seen to clear",
+            "1",
+            _NEUTRAL,
+            partial(episodes.count, is_counted=lambda event: event.is_censored),
+            "Events during which the view was lost for long or the recording ended.",
+        ),
+        _metric(
+            "rebleed_count",
+            "Re-bleeds",
+            "1",
+            _LOWER,
+            partial(episodes.count, is_counted=lambda event: event.is_rebleed),
+            "Events that began soon after the clearing of the event before.",
+        ),
+        _metric(
+            "event_peak_median_frac",
+            "Median peak area of events",
+            "1",
+            _LOWER,
+            episodes.peak_median,
+            "Median over the events of the largest smoothed area.",
+        ),
+        _metric(
+            "event_peak_max_frac",
+            "Largest peak area",
+            "1",
+            _LOWER,
+            episodes.peak_largest,
+            "Largest smoothed area of any event.",
+        ),
+    ]
+
+
+def _clearing_metrics() -> list[Metric]:
+    from_curve = "from the Kaplan–Meier curve, so that events not seen to clear count too"
+    return [
+        _metric(
+            "time_to_clear_median_s",
+            "Median time to clear",
+            "s",
+            _LOWER,
+            partial(episodes.time_to_clear_quantile, share=0.5),
+            f"Time from onset by which half of the events are cleared, {from_curve}.",
+            is_headline=True,
+        ),
+        *(
+            _metric(
+                f"time_to_clear_p{percent}_s",
+                f"Time to clear, {percent} % of events",
+                "s",
+                _LOWER,
+                partial(episodes.time_to_clear_quantile, share=percent / 100),
+                f"Time from onset by which {percent} % of the events are cleared, {from_curve}.",
+            )
+            for percent in (25, 75)
+        ),
+        *(
+            _metric(
+                f"cleared_{seconds}s_share",
+                f"Cleared within {seconds} s",
+                "1",
+                _HIGHER,
+                partial(episodes.cleared_share, time_s=float(seconds)),
+                f"Share of events cleared within {seconds} s of their onset, {from_curve}.",
+            )
+            for seconds in (60, 180)
+        ),
+    ]
+
+
+METRICS: tuple[Metric, ...] = (
+    *_time_metrics(),
+    *_impairment_metrics(),
+    *_area_metrics(),
+    *_event_metrics(),
+    *_clearing_metrics(),
+)
+"""All metrics, in the order in which they are printed."""
+
+
+def metric_spec(key: str) -> MetricSpec:
+    """Return what the metric called `key` means; raise KeyError if there is none of that name."""
+    for metric in METRICS:
+        if metric.spec.key == key:
+            return metric.spec
+    raise KeyError(key)
+
+
+def compute_metrics(
+    series: AreaSeries,
+    events: tuple[HemostasisEvent, ...],
+    events_by_threshold: Mapping[Threshold, tuple[HemostasisEvent, ...]],
+    event_config: EventConfig,
+    metric_config: MetricConfig,
+) -> tuple[MetricValue, ...]:
+    """Compute every metric of a case, in the order of `METRICS`.
+
+    Parameters
+    ----------
+    series, events
+        The case, at the central probability threshold.
+    events_by_threshold
+        The events found in ``series.at(threshold)`` for the neighboring thresholds; a band is
+        given where all thresholds named here, and the central one, have a value. An empty mapping
+        gives no bands.
+    event_config, metric_config
+        Windows and gaps.
+    """
+    case = CaseInput(series, events, event_config, metric_config)
+    neighbors = [
+        CaseInput(series.at(threshold), found, event_config, metric_config)
+        for threshold, found in events_by_threshold.items()
+        if threshold is not Threshold.CENTRAL
+    ]
+    return tuple(_value(metric, case, neighbors) for metric in METRICS)
+
+
+def _value(metric: Metric, case: CaseInput, neighbors: list[CaseInput]) -> MetricValue:
+    measured = metric.measure(case)
+    values = [measured.value]
+    if metric.has_band:
+        values += [metric.measure(neighbor).value for neighbor in neighbors]
+    known = [value for value in values if value is not None]
+    has_band = len(values) > 1 and len(known) == len(values)
+    return MetricValue(
+        key=metric.spec.key,
+        unit=metric.spec.unit,
+        value=measured.value,
+        reason=measured.reason,
+        n=measured.n,
+        coverage_frac=measured.coverage_frac,
+        band_low=min(known) if has_band else None,
+        band_high=max(known) if has_band else None,
+    )
