@@ -2,31 +2,384 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from array import array
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import IO
 
 import av
+import numpy as np
 from av.codec.context import Flags as CodecFlags
+from av.container.input import InputContainer
+from av.packet import Packet
+from av.stream import Discard, Disposition
+from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from av.video.stream import VideoStream
 
 from ubereport.core.arrays import RgbArray
+from ubereport.errors import RecordingFormatError
+from ubereport.video.packets import NO_PTS, PacketTable, StreamFacts
 
-__all__ = ["Encoder", "EncoderSpec", "FfmpegError"]
+__all__ = [
+    "Encoder",
+    "EncoderSpec",
+    "FfmpegError",
+    "FieldPicker",
+    "OpenStream",
+    "VideoFrame",
+    "scan",
+    "speak_on_stderr",
+    "to_rgb",
+]
 
 FfmpegError = av.FFmpegError
+Source = str | IO[bytes]
 
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 # ISO/IEC 23091-2 code points by the names used in `VideoFormat.color_matrix`.
 _MATRIX_CODES = {"bt709": 1, "bt601": 6, "bt2020": 9, "unspecified": 2}
+_MATRIX_NAMES = {0: "rgb", 1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020", 10: "bt2020"}
 _SWS_MATRICES = {
     "bt709": Colorspace.ITU709,
     "bt601": Colorspace.ITU601,
     "bt2020": Colorspace.BT2020,
 }
 _RANGES = {"limited": ColorRange.MPEG, "full": ColorRange.JPEG}
+_RANGE_NAMES = {1: "limited", 2: "full"}
+# Containers of recordings. Play lists, image sequences and devices, which reach beyond the file
+# itself, are left out on purpose.
+_CONTAINERS = (
+    "mov,mp4,matroska,webm,mpegts,mpegtsraw,mpeg,avi,asf,flv,mpegvideo,h264,hevc,m4v,mxf,ogg,"
+    "dv,obu,ivf,av1"
+)
+# Containers that estimate their length from what is there and declare nothing.
+_UNDECLARED = frozenset({"mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v", "dv", "obu"})
+_BOTTOM_FIRST = (3, 4)  # AV_FIELD_BB, AV_FIELD_TB
+_MAX_READ_ERRORS = 32
+_MAX_FIRST_PACKETS = 400
+
+
+def speak_on_stderr() -> None:
+    """Let FFmpeg write its errors to standard error; for the decoding process only."""
+    av.logging.restore_default_callback()
+    av.logging.set_libav_level(av.logging.ERROR)
+
+
+class OpenStream:
+    """One video stream of one file, opened with every door but the file itself shut.
+
+    Parameters
+    ----------
+    source
+        Path or open binary file.
+    stream_index
+        Which stream of the file; the largest one unless given.
+    max_pixels
+        Pictures with more pixels are refused before memory is taken for them.
+    n_threads
+        Decoder threads.
+
+    Raises
+    ------
+    RecordingFormatError
+        If the file is no recording that FFmpeg reads or holds no video.
+    """
+
+    def __init__(
+        self, source: Source, stream_index: int | None, max_pixels: int, n_threads: int
+    ) -> None:
+        options = {"max_pixels": str(max_pixels)}
+        try:
+            self._container: InputContainer = av.open(
+                f"file:{source}" if isinstance(source, str) else source,
+                mode="r",
+                options=options,
+                container_options={
+                    "format_whitelist": _CONTAINERS,
+                    "protocol_whitelist": "file",
+                },
+                metadata_errors="ignore",
+            )
+        except (FfmpegError, OSError, ValueError) as error:
+            raise RecordingFormatError(
+                f"is no recording that can be read ({_reason(error)}). "
+                "Give a video file; if its end is missing, ask the recorder for a repaired copy."
+            ) from None
+        self.stream = _pick(self._container, stream_index)
+        for other in self._container.streams:
+            if other.index != self.stream.index:
+                other.discard = Discard.all
+        context = self.stream.codec_context
+        context.options = options
+        context.thread_count = n_threads
+        context.thread_type = "FRAME" if n_threads > 1 else "SLICE"
+        self.container_name = self._container.format.name
+        self.time_base_s = Fraction(self.stream.time_base or Fraction(1, 90000))
+        self.n_read_errors = 0
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._container.close()
+
+    def container_video_streams(self) -> tuple[VideoStream, ...]:
+        """All video streams of the file."""
+        return tuple(self._container.streams.video)
+
+    def container_duration_s(self) -> float | None:
+        """Length that the container's header claims for everything in it."""
+        duration = self._container.duration
+        return None if duration is None else duration / 1e6
+
+    def seek(self, pts: int) -> bool:
+        """Go near the keyframe at or before `pts`; return whether that could be done."""
+        try:
+            self._container.seek(pts, stream=self.stream, backward=True)
+        except (FfmpegError, OSError, OverflowError):
+            return False
+        return True
+
+    def flush(self) -> None:
+        """Make the decoder forget what it holds."""
+        self.stream.codec_context.flush_buffers()
+
+    def packets(self) -> Iterator[Packet[VideoStream]]:
+        """Yield packets in file order; go on over damaged places, end after too many at once."""
+        n_errors = 0
+        while n_errors < _MAX_READ_ERRORS:
+            try:
+                for packet in self._container.demux(self.stream):
+                    n_errors = 0
+                    if packet.size > 0:
+                        yield packet
+                return
+            except EOFError:
+                return
+            except FfmpegError:
+                n_errors += 1
+                self.n_read_errors += 1
+
+    def decode(self, packet: Packet[VideoStream] | None) -> tuple[list[VideoFrame], bool]:
+        """Decode a packet, or what is held back if None.
+
+        Returns
+        -------
+        frames : list
+            Pictures that are ready, in presentation order.
+        is_damaged : bool
+            Whether the decoder refused the packet.
+
+        Raises
+        ------
+        MemoryError
+            If memory ran out.
+        """
+        try:
+            return list(self.stream.decode(packet)), False
+        except EOFError:
+            return [], False
+        except FfmpegError as error:
+            if isinstance(error, MemoryError):
+                raise MemoryError("the decoder ran out of memory") from None
+            return [], True
+
+    @property
+    def is_bottom_first(self) -> bool:
+        """Whether the bottom field of an interlaced picture is shown first."""
+        return self.stream.codec_context.field_order in _BOTTOM_FIRST
+
+
+def _pick(container: InputContainer, stream_index: int | None) -> VideoStream:
+    found = [s for s in container.streams.video if _is_moving(s)]
+    if stream_index is not None:
+        found = [s for s in found if s.index == stream_index]
+    if not found:
+        kinds = sorted({s.type for s in container.streams})
+        held = " and ".join(kinds) if kinds else "nothing"
+        raise RecordingFormatError(
+            f"holds no video stream that can be decoded, only {held}. "
+            "Give the file with the pictures."
+        )
+    return max(found, key=lambda s: (s.codec_context.width * s.codec_context.height, -s.index))
+
+
+def _is_moving(stream: VideoStream) -> bool:
+    still = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+    return stream.codec_context is not None and not stream.disposition & still
+
+
+def scan(
+    source: Source, max_pixels: int, on_progress: Callable[[], None]
+) -> tuple[StreamFacts, PacketTable]:
+    """Read the header, the first picture and every packet of the best video stream.
+
+    Parameters
+    ----------
+    source
+        Path or open binary file.
+    max_pixels
+        Larger pictures are not decoded.
+    on_progress
+        Called now and then while reading.
+
+    Raises
+    ------
+    RecordingFormatError
+        If the file is no recording that can be read.
+    """
+    first = OpenStream(source, None, max_pixels, 1)
+    frame = _first_picture(first, on_progress)
+    index = first.stream.index
+    first.close()
+    opened = OpenStream(source, index, max_pixels, 1)
+    ticks, flags = array("q"), array("b")  # 2 hours are 400,000 packets: no object for each
+    for packet in opened.packets():
+        ticks.append(NO_PTS if packet.pts is None else packet.pts)
+        ticks.append(NO_PTS if packet.dts is None else packet.dts)
+        ticks.append(packet.duration or 0)
+        flags.append(packet.is_keyframe)
+        flags.append(not packet.is_discard)
+        if len(flags) % 2000 == 0:
+            on_progress()
+    facts = _facts(opened, frame)
+    opened.close()
+    pts, dts, duration = np.frombuffer(ticks, dtype=np.int64).reshape(-1, 3).T
+    is_key, is_shown = np.frombuffer(flags, dtype=np.bool_).reshape(-1, 2).T
+    return facts, PacketTable(pts, dts, duration, is_key, is_shown)
+
+
+def _first_picture(opened: OpenStream, on_progress: Callable[[], None]) -> VideoFrame | None:
+    for n_read, packet in enumerate(opened.packets()):
+        frames, _ = opened.decode(packet)
+        if frames:
+            return frames[0]
+        if n_read >= _MAX_FIRST_PACKETS:
+            return None
+        on_progress()
+    frames, _ = opened.decode(None)
+    return frames[0] if frames else None
+
+
+def _facts(opened: OpenStream, frame: VideoFrame | None) -> StreamFacts:
+    stream, context = opened.stream, opened.stream.codec_context
+    shown = context if frame is None else frame
+    pixel_format = context.format if frame is None else frame.format
+    duration_s, end_s = _declared(opened)
+    sar = stream.sample_aspect_ratio or Fraction(1)
+    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    return StreamFacts(
+        container=opened.container_name,
+        codec=context.codec.canonical_name,
+        pixel_format="unknown" if pixel_format is None else pixel_format.name,
+        width_px=shown.width,
+        height_px=shown.height,
+        bit_depth=8 if pixel_format is None else max(c.bits for c in pixel_format.components),
+        rotation_deg=0 if frame is None else round(frame.rotation / 90) * 90 % 360,
+        is_interlaced=context.field_order >= 2 or (frame is not None and frame.interlaced_frame),
+        color_matrix=_MATRIX_NAMES.get(shown.colorspace, "unspecified"),
+        color_range=_RANGE_NAMES.get(shown.color_range, "unspecified"),
+        sample_aspect_ratio=(sar.numerator, sar.denominator),
+        time_base=(opened.time_base_s.numerator, opened.time_base_s.denominator),
+        rate_hz=(rate.numerator, rate.denominator),
+        has_reordering=context.reorder_depth > 0,
+        declared_duration_s=duration_s,
+        declared_end_s=end_s,
+        declared_n_frames=stream.frames or None,
+        stream_index=stream.index,
+        n_video_streams=sum(1 for s in opened.container_video_streams() if _is_moving(s)),
+        n_read_errors=opened.n_read_errors,
+        is_first_picture_decoded=frame is not None,
+    )
+
+
+def _declared(opened: OpenStream) -> tuple[float | None, float | None]:
+    """Return (length, end on the stream's clock) as the header claims; at most one of them."""
+    stream = opened.stream
+    if opened.container_name in _UNDECLARED:
+        return None, None
+    if stream.duration is not None:
+        return float(stream.duration * opened.time_base_s), None
+    tag_s = _seconds(stream.metadata.get("DURATION", ""))
+    if tag_s is not None:
+        return None, tag_s
+    total = opened.container_duration_s()
+    return (None, total) if opened.container_name.startswith("matroska") else (total, None)
+
+
+def _seconds(clock: str) -> float | None:
+    """Seconds of a Matroska duration tag such as "00:01:02.500000000"."""
+    try:
+        hours, minutes, seconds = clock.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return None
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
+def to_rgb(frame: VideoFrame, color_matrix: str, color_range: str) -> RgbArray:
+    """Convert a picture to (H, W, 3) uint8 full-range RGB.
+
+    Parameters
+    ----------
+    frame
+        Picture of any pixel format.
+    color_matrix
+        "bt601", "bt709", "bt2020" or "rgb" for pictures stored as RGB.
+    color_range
+        "limited" or "full".
+    """
+    is_rgb = frame.format.is_rgb
+    converted = frame.reformat(
+        format="rgb24",
+        src_colorspace=None if is_rgb else _SWS_MATRICES.get(color_matrix, Colorspace.ITU709),
+        src_color_range=None if is_rgb else _RANGES[color_range],
+        dst_color_range=ColorRange.JPEG,
+        interpolation=_EXACT,
+        threads=1,
+    )
+    return np.asarray(converted.to_ndarray(), dtype=np.uint8)
+
+
+class FieldPicker:
+    """Take the field that is shown first out of interlaced pictures.
+
+    The picture then shows one moment, the one that its time stamp names, at half the lines.
+    Blending both fields would smear a moving edge over two moments, and conversion of the whole
+    picture would mix their colors, since 4:2:0 chroma lines belong to fields.
+    """
+
+    def __init__(self, is_bottom_first: bool) -> None:
+        self._kind = "bottom" if is_bottom_first else "top"
+        self._graph: av.filter.Graph | None = None
+        self._shape: tuple[int, int, str] | None = None
+
+    def first_field(self, frame: VideoFrame) -> VideoFrame:
+        """Return the field shown first as a picture of half the height."""
+        shape = (frame.width, frame.height, frame.format.name)
+        if self._graph is None or shape != self._shape:
+            graph = av.filter.Graph()
+            source = graph.add_buffer(
+                width=frame.width,
+                height=frame.height,
+                format=frame.format,
+                time_base=frame.time_base or Fraction(1, 90000),
+            )
+            picker = graph.add("field", f"type={self._kind}")
+            sink = graph.add("buffersink")
+            source.link_to(picker)
+            picker.link_to(sink)
+            graph.configure()
+            self._graph, self._shape = graph, shape
+        self._graph.push(frame)
+        field_frame = self._graph.pull()
+        if not isinstance(field_frame, VideoFrame):
+            raise TypeError("the field filter gave no picture")
+        return field_frame
 
 
 @dataclass(frozen=True, slots=True)

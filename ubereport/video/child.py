@@ -1,0 +1,160 @@
+"""What runs in the decoding process; started by `ubereport.video.guard`, never imported.
+
+The first message on standard input is the task: ``{"task": "scan" | "read", …}``. Answers go to
+standard output as messages; standard error is FFmpeg's, see `ubereport.video.messages`. Each
+byte that follows on standard input frees one slot of the shared ring of pictures.
+"""
+
+from __future__ import annotations
+
+import importlib
+import mmap
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ubereport.errors import DependencyError, RecordingFormatError, UbereportError
+from ubereport.video.messages import ErrorLog
+from ubereport.video.wire import Header, MessageReader, pack
+
+__all__ = ["main"]
+
+_BEAT_S = 0.5
+_PIECE = 1 << 16
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class _Channel:
+    """The child's ends of both pipes."""
+
+    def __init__(self) -> None:
+        self._out = os.dup(1)
+        os.dup2(2, 1)  # a library that prints must not break into the messages
+        self._last_beat_s = time.monotonic()
+        self.free_slots = threading.Semaphore(0)
+
+    def read_task(self) -> tuple[Header, dict[str, NDArray[Any]]]:
+        reader = MessageReader()
+        while True:
+            task = reader.next()
+            if task is not None:
+                return task
+            piece = os.read(0, _PIECE)
+            if not piece:
+                os._exit(3)
+            reader.feed(piece)
+
+    def listen(self) -> None:
+        """Free slots as the parent says; end this process when the parent is gone."""
+        while True:
+            piece = os.read(0, _PIECE)
+            if not piece:
+                os._exit(3)
+            self.free_slots.release(len(piece))
+
+    def send(self, header: Mapping[str, Any], arrays: Arrays | None = None) -> None:
+        view = memoryview(pack(header, arrays))
+        while view:
+            view = view[os.write(self._out, view) :]
+
+    def beat(self) -> None:
+        """Give a sign of life, not too often."""
+        now_s = time.monotonic()
+        if now_s - self._last_beat_s >= _BEAT_S:
+            self._last_beat_s = now_s
+            self.send({"beat": 1})
+
+
+def _limit_memory(extra_mib: int) -> None:
+    """Bound the address space at what is mapped now plus `extra_mib`, where Linux tells it."""
+    try:
+        resource = importlib.import_module("resource")
+        with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 -- not a file
+            n_pages = int(statm.read().split()[0])
+    except (ImportError, OSError):
+        return
+    limit = n_pages * resource.getpagesize() + extra_mib * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _scan(task: Header, channel: _Channel) -> None:
+    from ubereport.video import pyav, source
+
+    pyav.speak_on_stderr()
+    _limit_memory(task["memory_mib"])
+    facts, table = pyav.scan(source.open_source(task["path"]), task["max_pixels"], channel.beat)
+    columns = {name: getattr(table, name) for name in table.__slots__}
+    channel.send({"facts": {name: getattr(facts, name) for name in facts.__slots__}}, columns)
+
+
+def _read(task: Header, arrays: Arrays, channel: _Channel, log: ErrorLog) -> None:
+    from ubereport.video.reader import ReadRequest
+
+    module, _, name = task["reader"].partition(":")
+    pictures = getattr(importlib.import_module(module), name)
+    request = ReadRequest.from_message(task["request"], arrays)
+    _limit_memory(task["memory_mib"])
+    n_slots = task["n_slots"]
+    shape = (n_slots, request.height_px, request.width_px, 3)
+    ring = np.frombuffer(mmap.mmap(task["ring_fd"], int(np.prod(shape))), np.uint8).reshape(shape)
+    channel.free_slots.release(n_slots)
+    for sample, picture in enumerate(pictures(request, log.take, channel.beat)):
+        channel.free_slots.acquire()
+        if picture is not None:
+            ring[sample % n_slots] = picture.rgb
+        is_corrupt = picture is not None and picture.is_corrupt
+        channel.send({"sample": sample, "ok": picture is not None, "corrupt": is_corrupt})
+    channel.send({"done": 1})
+
+
+def _run(task: Header, arrays: Arrays, channel: _Channel) -> None:
+    log = ErrorLog()
+    threading.Thread(target=channel.listen, daemon=True).start()
+    if task["task"] == "scan":
+        _scan(task, channel)
+    else:
+        _read(task, arrays, channel, log)
+
+
+def _clean(text: str, path: str) -> str:
+    """Take the path and the file's name out of a library's message: they may name a patient."""
+    for name in (path, os.path.basename(path), os.path.splitext(os.path.basename(path))[0]):  # noqa: PTH119, PTH122 -- a string from outside
+        text = text.replace(name, "the recording") if name else text
+    return " ".join(text.split())[:300]
+
+
+def _attempt(action: Callable[[], None], channel: _Channel, path: str) -> None:
+    try:
+        action()
+    except RecordingFormatError as error:
+        channel.send({"error": "format", "text": _clean(str(error), path)})
+    except MemoryError:
+        channel.send({"error": "memory", "text": "needed more memory than decode.memory_mib"})
+    except DependencyError as error:
+        channel.send({"error": "dependency", "text": str(error)})
+    except UbereportError as error:
+        channel.send({"error": "error", "text": _clean(str(error), path)})
+    except Exception as error:  # noqa: BLE001 -- carried over to the parent with its text
+        text = f"{type(error).__name__}: {_clean(str(error), path)}"
+        channel.send({"error": "error", "text": text})
+
+
+def main() -> None:
+    """Run the task that standard input names, then end without tearing libraries down.
+
+    FFmpeg's frame threads can deadlock while they are torn down; the kernel does it faster.
+    """
+    channel = _Channel()
+    task, arrays = channel.read_task()
+    path = task.get("path") or task.get("request", {}).get("path", "")
+    _attempt(lambda: _run(task, arrays, channel), channel, path)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

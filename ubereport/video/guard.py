@@ -1,0 +1,155 @@
+"""Run a decoding task in a process of its own: bounded, watched, never left behind."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from numpy.typing import NDArray
+
+from ubereport.video.wire import Header, MessageReader, pack
+
+__all__ = ["ChildFailure", "GuardedChild"]
+
+_PIECE = 1 << 16
+
+
+class ChildFailure(Exception):  # noqa: N818 -- an outcome that the caller mends, not an error
+    """The decoding process stalled, died or gave up.
+
+    Parameters
+    ----------
+    kind
+        "stall", "memory", "died", "error", or "format" for a file that is no recording.
+    text
+        What happened, as the end of a sentence; names no path.
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+class GuardedChild:
+    """A Python process that runs one task of `ubereport.video.child`; a context manager.
+
+    Leaving the context kills and reaps the process whatever happened. The process ends by itself
+    when this one dies, since its standard input then closes.
+
+    Parameters
+    ----------
+    header, arrays
+        The task, see `ubereport.video.child`.
+    stall_timeout_s
+        How long the process may stay silent while it is waited for.
+    pass_fds
+        Open files that the process inherits.
+    """
+
+    def __init__(
+        self,
+        header: Mapping[str, Any],
+        arrays: Mapping[str, NDArray[Any]] | None = None,
+        *,
+        stall_timeout_s: float,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        self._stall_timeout_s = stall_timeout_s
+        self._messages = MessageReader()
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "ubereport.video.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=_environment(),
+            pass_fds=tuple(pass_fds),
+            start_new_session=True,  # an interrupt from the keyboard is for the parent to handle
+            bufsize=0,
+        )
+        if self._process.stdin is None or self._process.stdout is None:
+            raise OSError("no pipes to the decoding process")
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._stdout, selectors.EVENT_READ)
+        self._send(pack(header, arrays))
+
+    def receive(self) -> tuple[Header, dict[str, NDArray[Any]]]:
+        """Wait for the next message that is more than a sign of life.
+
+        Raises
+        ------
+        ChildFailure
+            If the process stays silent too long, dies, or reports an error.
+        """
+        deadline = time.monotonic() + self._stall_timeout_s
+        while True:
+            message = self._messages.next()
+            if message is None:
+                self._fill(deadline)
+                continue
+            deadline = time.monotonic() + self._stall_timeout_s
+            if "error" in message[0]:
+                raise ChildFailure(message[0]["error"], message[0]["text"])
+            if "beat" not in message[0]:
+                return message
+
+    def _fill(self, deadline: float) -> None:
+        left_s = deadline - time.monotonic()
+        if left_s <= 0 or not self._selector.select(left_s):
+            self.close()
+            raise ChildFailure("stall", f"gave no sign of life for {self._stall_timeout_s:g} s")
+        piece = os.read(self._stdout.fileno(), _PIECE)
+        if not piece:
+            raise ChildFailure("died", self._last_words())
+        self._messages.feed(piece)
+
+    def _last_words(self) -> str:
+        code = self._process.wait()
+        return f"was ended by signal {-code}" if code < 0 else f"ended early with code {code}"
+
+    def acknowledge(self, n_slots: int) -> None:
+        """Tell the process that `n_slots` more pictures may be handed over."""
+        self._send(b"a" * n_slots)
+
+    def _send(self, message: bytes) -> None:
+        view = memoryview(message)
+        try:
+            while view:
+                view = view[self._stdin.write(view) or 0 :]
+        except BrokenPipeError:
+            return  # the next `receive` says why it is gone
+
+    def close(self) -> None:
+        """Kill the process if it still runs, and reap it."""
+        self._selector.close()
+        self._process.kill()
+        self._process.wait()
+        self._stdin.close()
+        self._stdout.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of the process: same import path, no thread pools of its own."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }

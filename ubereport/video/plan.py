@@ -1,0 +1,142 @@
+"""Which pictures to look at, and for how long each of them stands."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from ubereport.core.arrays import FloatArray, IntArray
+from ubereport.core.frames import SamplingPlan
+from ubereport.core.recording import PartIndex, PlacedPart, RecordingIndex, Timeline
+
+__all__ = ["plan_keyframes", "plan_uniform", "probe_frames"]
+
+
+def plan_uniform(index: RecordingIndex, timeline: Timeline, rate_hz: float) -> SamplingPlan:
+    """Take the picture shown at each point of a regular grid.
+
+    The grid starts anew with every part and after every gap, so that the first picture after a
+    gap is always taken. No picture is taken twice: where fewer pictures than grid points exist,
+    each stands until the next. A picture stands until the next one taken, at most until a gap or
+    the end of its part.
+
+    Parameters
+    ----------
+    index, timeline
+        The recording and where its parts lie on the case clock.
+    rate_hz
+        Grid points per second.
+
+    Raises
+    ------
+    ValueError
+        If `rate_hz` is not positive.
+    """
+    if not rate_hz > 0:
+        raise ValueError(f"sampling rate of {rate_hz} Hz; it must be positive")
+    chosen = [
+        np.concatenate([_on_grid(part.time_s, first, last, rate_hz) for first, last in _runs(part)])
+        for part in index.parts
+    ]
+    return _plan(index, timeline, chosen, f"uniform, the picture shown every {1 / rate_hz:g} s")
+
+
+def plan_keyframes(index: RecordingIndex, timeline: Timeline) -> SamplingPlan:
+    """Take every keyframe, and the first picture after each gap.
+
+    Keyframes decode without any other picture, which is many times faster; how densely they lie
+    was up to the recorder.
+    """
+    chosen = []
+    for part in index.parts:
+        firsts = np.array([first for first, _ in _runs(part)], dtype=np.int64)
+        chosen.append(np.union1d(np.flatnonzero(part.is_key), firsts).astype(np.int64))
+    n_taken = sum(len(frames) for frames in chosen)
+    mean_s = sum(part.duration_s for part in index.parts) / n_taken
+    return _plan(index, timeline, chosen, f"keyframes, one every {mean_s:.2g} s on average")
+
+
+def probe_frames(part: PartIndex, n: int) -> IntArray:
+    """Choose up to `n` pictures spread over a part, keyframes as far as there are enough.
+
+    Parameters
+    ----------
+    part
+        Index of the part.
+    n
+        How many pictures at most.
+
+    Returns
+    -------
+    (m,) int64
+        Frame indices, increasing, 1 ≤ m ≤ n.
+
+    Raises
+    ------
+    ValueError
+        If `n` is less than 1.
+    """
+    if n < 1:
+        raise ValueError(f"{n} probe frames; at least 1 is needed")
+    keys = np.flatnonzero(part.is_key)
+    frames = keys if len(keys) >= n else np.arange(part.n_frames)
+    centers_s = (np.arange(n) + 0.5) * part.duration_s / n
+    after = np.clip(np.searchsorted(part.time_s[frames], centers_s), 1, max(1, len(frames) - 1))
+    if len(frames) == 1:
+        return frames.astype(np.int64)
+    is_after_nearer = (
+        part.time_s[frames[after]] - centers_s < centers_s - part.time_s[frames[after - 1]]
+    )
+    return np.unique(frames[np.where(is_after_nearer, after, after - 1)]).astype(np.int64)
+
+
+def _runs(part: PartIndex) -> list[tuple[int, int]]:
+    """Half-open ranges of frame indices without a gap inside."""
+    starts = np.searchsorted(part.time_s, [gap.end_s for gap in part.gaps], side="left")
+    bounds = [0, *(int(start) for start in starts), part.n_frames]
+    return [(a, b) for a, b in itertools.pairwise(bounds) if b > a]
+
+
+def _on_grid(time_s: FloatArray, first: int, last: int, rate_hz: float) -> IntArray:
+    run_s = time_s[first:last]
+    n_points = int((run_s[-1] - run_s[0]) * rate_hz) + 1
+    if n_points > 2 * len(run_s):  # fewer pictures than grid points: ask for every picture
+        points = np.unique(np.ceil((run_s - run_s[0]) * rate_hz - 1e-9))
+        points = np.concatenate((points, np.ceil((run_s[-1:] - run_s[0]) * rate_hz - 1e-9)))
+    else:
+        points = np.arange(n_points + 1)
+    # a grid point a rounding error before its picture still means that picture
+    shown = np.searchsorted(run_s, run_s[0] + points / rate_hz + 1e-9, side="right") - 1
+    return first + np.unique(shown[(points / rate_hz) <= (run_s[-1] - run_s[0]) + 1e-9])
+
+
+def _plan(
+    index: RecordingIndex, timeline: Timeline, chosen: list[IntArray], why: str
+) -> SamplingPlan:
+    pieces = [
+        (
+            np.full(len(frames), placed.part_index),
+            frames,
+            placed.start_s + index.parts[placed.part_index].time_s[frames],
+            _durations(index.parts[placed.part_index], placed, frames),
+        )
+        for placed, frames in zip(timeline.parts, chosen, strict=True)
+    ]
+    part_index, frame_index, time_s, duration_s = (
+        np.concatenate(column) for column in zip(*pieces, strict=True)
+    )
+    return SamplingPlan(part_index, frame_index, time_s, duration_s, why)
+
+
+def _durations(part: PartIndex, placed: PlacedPart, frames: IntArray) -> FloatArray:
+    """Until the next picture taken, at most until the next gap or the end of the part.
+
+    Computed from the times on the case clock, so that rows end exactly where the next begin.
+    """
+    ends_s = np.concatenate((part.time_s[frames[1:]], [part.duration_s]))
+    gap_starts_s = np.array([gap.start_s for gap in part.gaps] + [part.duration_s])
+    next_gap = np.searchsorted(gap_starts_s, part.time_s[frames], side="right")
+    next_gap = np.minimum(next_gap, len(gap_starts_s) - 1)
+    ends_s = np.minimum(ends_s, gap_starts_s[next_gap])
+    return np.asarray((placed.start_s + ends_s) - (placed.start_s + part.time_s[frames]))
