@@ -213,12 +213,12 @@ def read_tensor_specs(path: Path) -> Mapping[str, TensorSpec]:
     """
     size = path.stat().st_size
     with path.open("rb") as stream:
-        start = stream.read(8)
+        start = stream.read(9)
         _refuse_pickle_bytes(start, path.name)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else -1
+        length = struct.unpack("<Q", start[:8])[0] if len(start) == 9 else -1
         if not 2 <= length <= min(_MAX_HEADER_BYTES, size - 8):
             raise _unsound(path, "its header has an impossible length")
-        header_bytes = stream.read(length)
+        header_bytes = start[8:] + stream.read(length - 1)
     try:
         header = json.loads(header_bytes)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
@@ -300,7 +300,7 @@ def _refuse_pickles(path: Path) -> None:
         raise BundleError(f"{path.name!r} is not a bundle. {_PICKLE_WHY}")
     if path.is_file():
         with path.open("rb") as stream:
-            _refuse_pickle_bytes(stream.read(8), path.name)
+            _refuse_pickle_bytes(stream.read(9), path.name)
     elif path.is_dir():
         for child in sorted(path.iterdir()):
             if child.suffix.lower() in _PICKLE_SUFFIXES:
@@ -308,8 +308,9 @@ def _refuse_pickles(path: Path) -> None:
 
 
 def _refuse_pickle_bytes(start: bytes, name: str) -> None:
+    # The length of a safetensors header may start with the same two bytes; its JSON tells.
     is_pickle = len(start) >= 2 and start[0] == 0x80 and 2 <= start[1] <= 5
-    if is_pickle and start[2:8] != b"\0\0\0\0\0\0":
+    if is_pickle and start[8:9] != b"{":
         raise BundleError(f"{name!r} starts like a pickle. {_PICKLE_WHY}")
     if start.startswith(b"PK\x03\x04"):
         raise BundleError(f"{name!r} is a zip archive, as torch.save writes. {_PICKLE_WHY}")

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ubereport.segmentation.bundle import Bundle
+from ubereport.segmentation.export import write_bundle
+from ubereport.segmentation.metadata import BundleMetadata, NetworkSpec
+from ubereport.segmentation.network import build_network
+
+SIZE_PX = 64
+SMALL = NetworkSpec(decoder_channels=(16, 8, 8, 4, 4))
+
+
+@pytest.fixture(scope="session")
+def metadata() -> BundleMetadata:
+    return BundleMetadata(
+        name="tiny",
+        version="1",
+        title="A tiny network for tests",
+        kind="network",
+        input_height_px=SIZE_PX,
+        input_width_px=SIZE_PX,
+        thresholds=(0.3, 0.5, 0.7),
+        training_population="None.",
+        limits="Knows nothing.",
+        intended_use="Tests.",
+        evaluated_on="Nothing.",
+        network=SMALL,
+        weights_sha256="0" * 64,
+        operating_characteristics=(("sensitivity", 0.93), ("specificity", 0.6)),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_network() -> nn.Module:
+    """Weights by a formula of numpy, so that they are the same under every torch."""
+    network = build_network(SMALL)
+    rng = np.random.default_rng(20260501)
+    state = network.state_dict()
+    for key in sorted(state):
+        shape = tuple(state[key].shape)
+        if key.endswith("num_batches_tracked"):
+            continue
+        if key.endswith("running_var") or (key.endswith(".weight") and len(shape) == 1):
+            values = rng.uniform(0.5, 1.5, shape)
+        elif len(shape) == 4:
+            values = rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
+        else:
+            values = rng.normal(0, 0.1, shape)
+        state[key].copy_(torch.from_numpy(values))
+    return network.eval()
+
+
+@pytest.fixture
+def make_bundle(
+    tmp_path: Path, metadata: BundleMetadata, tiny_network: nn.Module
+) -> Callable[..., Bundle]:
+    def make(folder: str = "tiny-1", **changes: object) -> Bundle:
+        changed = dataclasses.replace(metadata, **changes)  # type: ignore[arg-type]
+        return write_bundle(tmp_path / "models" / folder, tiny_network, changed, "# Tiny\n")
+
+    return make
+
+
+@pytest.fixture
+def pictures() -> np.ndarray:
+    """Five smooth random pictures (5, 64, 64, 3), so that maps have regions, not noise."""
+    rng = np.random.default_rng(7)
+    coarse = rng.integers(0, 256, (5, 8, 8, 3))
+    return np.kron(coarse, np.ones((1, 8, 8, 1))).astype(np.uint8)

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ubereport.errors import BundleError
+from ubereport.segmentation.distribution import FEATURES, ColorReference
+from ubereport.segmentation.metadata import (
+    BundleMetadata,
+    HsvSpec,
+    NetworkSpec,
+    TrainingSet,
+    metadata_from_json,
+    metadata_to_json,
+    version_key,
+)
+
+WORDS = st.text(min_size=1, max_size=30).filter(lambda text: bool(text.strip()))
+FINITE = st.floats(-1e6, 1e6)
+PROBABILITIES = st.lists(st.floats(0.01, 0.99), min_size=3, max_size=3, unique=True).map(
+    lambda values: tuple(sorted(values))
+)
+
+
+@st.composite
+def references(draw: st.DrawFn) -> ColorReference:
+    row = st.lists(FINITE, min_size=len(FEATURES), max_size=len(FEATURES)).map(tuple)
+    return ColorReference(
+        FEATURES,
+        tuple(draw(st.lists(st.floats(1e-6, 10), min_size=11, max_size=11))),
+        tuple(draw(st.lists(row, min_size=2, max_size=4))),
+        draw(st.floats(0.01, 100)),
+    )
+
+
+@st.composite
+def metadatas(draw: st.DrawFn) -> BundleMetadata:
+    is_network = draw(st.booleans())
+    sets = st.builds(
+        TrainingSet, WORDS, WORDS, st.integers(0, 10**6), st.none() | st.integers(0, 9)
+    )
+    return BundleMetadata(
+        name=draw(st.from_regex(r"\A[a-z0-9]{1,5}(-[a-z0-9]{1,5}){0,2}\Z")),
+        version=draw(st.from_regex(r"\A[0-9]{1,3}(\.[0-9]{1,3}){0,2}\Z")),
+        title=draw(WORDS),
+        kind="network" if is_network else "hsv",
+        input_height_px=32 * draw(st.integers(1, 64)),
+        input_width_px=32 * draw(st.integers(1, 64)),
+        thresholds=draw(PROBABILITIES),
+        training_population=draw(WORDS),
+        limits=draw(WORDS),
+        intended_use=draw(WORDS),
+        evaluated_on=draw(WORDS),
+        network=NetworkSpec() if is_network else None,
+        hsv=None if is_network else HsvSpec(),
+        weights_sha256="ab" * 32 if is_network else None,
+        operating_characteristics=tuple(
+            draw(st.dictionaries(st.text(max_size=9), FINITE, max_size=4)).items()
+        ),
+        training_data=tuple(draw(st.lists(sets, max_size=3))),
+        color_reference=draw(st.none() | references()),
+        test_time=draw(st.sampled_from(["none", "flip"])),
+    )
+
+
+@given(metadatas())
+def test_json_round_trip_is_exact(metadata: BundleMetadata) -> None:
+    text = metadata_to_json(metadata)
+    assert metadata_from_json(text) == metadata
+    assert metadata_to_json(metadata_from_json(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"name": "Ube Blood"}, "name"),
+        ({"name": "../x"}, "name"),
+        ({"version": "1.2.3.4"}, "version"),
+        ({"version": "one"}, "version"),
+        ({"kind": "pickle"}, "kind"),
+        ({"title": "  "}, "title"),
+        ({"limits": ""}, "limits"),
+        ({"input_height_px": 250}, "multiple of 32"),
+        ({"input_width_px": 4096}, "multiple of 32"),
+        ({"input_scale": (128.0, 0.0, 128.0)}, "positive"),
+        ({"input_mean": (float("nan"), 0.0, 0.0)}, "finite"),
+        ({"thresholds": (0.5, 0.5, 0.7)}, "rising"),
+        ({"thresholds": (0.0, 0.5, 0.7)}, "rising"),
+        ({"test_time": "crop"}, "test_time"),
+        ({"operating_characteristics": (("a", 1.0), ("a", 2.0))}, "different names"),
+        ({"operating_characteristics": (("a", float("inf")),)}, "finite"),
+        ({"weights_sha256": None}, "64 hex digits"),
+        ({"weights_sha256": "xyz"}, "64 hex digits"),
+        ({"network": None}, "kind"),
+        ({"hsv": HsvSpec()}, "kind"),
+        ({"schema": "ubereport-bundle/2"}, "schema"),
+    ],
+)
+def test_values_out_of_range_are_refused(
+    metadata: BundleMetadata, changes: dict[str, object], words: str
+) -> None:
+    with pytest.raises(BundleError, match=words):
+        dataclasses.replace(metadata, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"architecture": "transformer"},
+        {"encoder": "../../etc"},
+        {"decoder_channels": (256, 128)},
+        {"decoder_channels": (256, 128, 64, 32, 0)},
+        {"classes": 3},
+        {"interpolation": "cubic"},
+    ],
+)
+def test_network_descriptions_out_of_range_are_refused(spec: dict[str, object]) -> None:
+    with pytest.raises(BundleError, match="allowed"):
+        NetworkSpec(**spec)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"hue_low_max": 175},
+        {"hue_high_min": 300},
+        {"saturation_floors": (60, 45, 75)},
+        {"value_floors": (30, 40)},
+    ],
+)
+def test_hsv_ranges_out_of_order_are_refused(spec: dict[str, object]) -> None:
+    with pytest.raises(BundleError, match="allowed"):
+        HsvSpec(**spec)  # type: ignore[arg-type]
+
+
+def test_a_training_set_needs_a_licence_and_a_count() -> None:
+    with pytest.raises(BundleError, match="licence"):
+        TrainingSet("stills", "", 3)
+    with pytest.raises(BundleError, match="n_stills"):
+        TrainingSet("stills", "MIT", -1)
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda table: table.update(colour=1), "colour"),
+        (lambda table: table["network"].update(pretrained=True), "network.pretrained"),
+        (lambda table: table.pop("thresholds"), "missing keys"),
+        (lambda table: table.update(input_height_px="64"), "input_height_px"),
+        (lambda table: table.update(input_height_px=True), "input_height_px"),
+        (lambda table: table.update(thresholds=[0.1, 0.2]), "list of 3"),
+        (lambda table: table.update(training_data={}), "a list"),
+        (lambda table: table.update(network=[]), "a JSON object"),
+        (lambda table: table.update(operating_characteristics={"a": "b"}), "float"),
+    ],
+)
+def test_json_with_wrong_keys_or_types_is_refused(
+    metadata: BundleMetadata, edit: object, words: str
+) -> None:
+    table = json.loads(metadata_to_json(metadata))
+    edit(table)  # type: ignore[operator]
+    with pytest.raises(BundleError, match=words):
+        metadata_from_json(json.dumps(table))
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{", '{"name": NaN}', "[" * 100_000])
+def test_what_is_no_json_object_is_refused(text: str) -> None:
+    with pytest.raises(BundleError):
+        metadata_from_json(text)
+
+
+def test_versions_sort_by_number_not_by_letter() -> None:
+    versions = ["10", "2", "1.2", "1.10", "1.9.9"]
+    assert sorted(versions, key=version_key) == ["1.2", "1.9.9", "1.10", "2", "10"]
+    assert version_key("3") == version_key("3.0.0")
