@@ -9,7 +9,7 @@ import tomllib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import tomli_w
 
@@ -134,14 +134,32 @@ class ViewConfig:
 
 @dataclass(frozen=True, slots=True)
 class ValidityConfig:
-    """When a sample counts as lost, and why; levels are 0..255 inside the field of view."""
+    """When a sample counts as lost, and why; levels are 0..255 inside the field of view.
+
+    `blur_score` is the least share of the strongest edges that smoothing must take away,
+    `min_detail_level` the least strength of those edges (levels a pixel at 256 pixels);
+    `frozen_moved_frac` the share of pixels that may differ in a frozen picture. A generated slate
+    is flat (`slate_flat_frac`) and of one color (`slate_mode_frac`). Out of body: the share of
+    green to violet pixels (`foreign_color_frac`), or of those and gray ones (`colorless_frac`).
+    A view is red, and never lost for its looks, where `red_view_frac` of it is red, or where it
+    has less contrast than `plain_contrast` and a median red of `plain_red_ratio` × green and blue.
+    """
 
     black_mean_level: float = 14.0
     white_out_frac: float = 0.7
-    white_level: int = 235
-    blur_score: float = 0.35
+    white_level: int = 225
+    blur_score: float = 0.22
+    min_detail_level: float = 1.0
     frozen_min_s: float = 2.0
+    frozen_moved_frac: float = 0.002
+    slate_flat_frac: float = 0.75
+    slate_mode_frac: float = 0.6
     is_out_of_body_checked: bool = True
+    foreign_color_frac: float = 0.35
+    colorless_frac: float = 0.75
+    red_view_frac: float = 0.85
+    plain_contrast: float = 15.0
+    plain_red_ratio: float = 1.25
 
     def __post_init__(self) -> None:
         _check(
@@ -150,8 +168,33 @@ class ValidityConfig:
             self.black_mean_level,
             "0 to 127",
         )
+        for name in ("white_level", "plain_contrast", "min_detail_level"):
+            value = getattr(self, name)
+            _check(0 <= value <= 255, f"validity.{name}", value, "0 to 255")
+        for name in (
+            "white_out_frac",
+            "slate_flat_frac",
+            "slate_mode_frac",
+            "foreign_color_frac",
+            "colorless_frac",
+            "red_view_frac",
+        ):
+            value = getattr(self, name)
+            _check(0 < value <= 1, f"validity.{name}", value, "above 0 to 1")
+        for name in ("blur_score", "frozen_moved_frac"):
+            value = getattr(self, name)
+            _check(0 <= value < 1, f"validity.{name}", value, "0 to below 1")
         _check(
-            0 < self.white_out_frac <= 1, "validity.white_out_frac", self.white_out_frac, "0 to 1"
+            0 <= self.frozen_min_s <= 3600,
+            "validity.frozen_min_s",
+            self.frozen_min_s,
+            "0 to 3600 seconds",
+        )
+        _check(
+            1 <= self.plain_red_ratio <= 10,
+            "validity.plain_red_ratio",
+            self.plain_red_ratio,
+            "1 to 10",
         )
 
 
@@ -427,6 +470,12 @@ def _convert(value: Any, kind: Any, key: str) -> Any:  # noqa: ANN401 -- TOML va
         return kind(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if type(value) is not kind:
-        raise ConfigError(f"{key} = {value!r} cannot be used; it takes a {kind.__name__}.")
+    if get_origin(kind) is tuple and isinstance(value, list):
+        return tuple(
+            _convert(item, get_args(kind)[0], f"{key}[{i}]") for i, item in enumerate(value)
+        )
+    if get_origin(kind) is tuple or type(value) is not kind:
+        raise ConfigError(
+            f"{key} = {value!r} cannot be used; it takes a {getattr(kind, '__name__', kind)}."
+        )
     return value
