@@ -1,0 +1,202 @@
+"""Frozen configurations of training; every default lives here once, TOML in and out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ubereport.errors import ConfigError
+
+__all__ = [
+    "AugmentConfig",
+    "DataConfig",
+    "LossConfig",
+    "OptimizerConfig",
+    "TrainConfig",
+]
+
+
+def _check(is_good: bool, key: str, given: object, allowed: str) -> None:
+    if not is_good:
+        raise ConfigError(f"{key} = {given!r} cannot be used; allowed: {allowed}. Change {key}.")
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """Which stills are learned from and in which shares.
+
+    Parameters
+    ----------
+    cache_side_px
+        Stills are decoded once and kept at this side length (stretched to a square).
+    n_folds, fold, split_seed
+        Groups are dealt to `n_folds` folds with `split_seed`; `fold` is held out, -1 holds out
+        nothing.
+    positive_share
+        Of the manually labelled draws, the share that shows blood.
+    group_power
+        A group of n stills is drawn with weight n ** group_power: 1 treats stills alike, 0 groups.
+    composite_share, hsv_share, box_share
+        Of all draws: blood composited onto frames, stills with HSV red masks, stills whose blood
+        lies in boxes. What is left is drawn from manual masks.
+    has_zero_masks, has_ignore
+        False leaves zero masks out, or counts undecided pixels as clean (for ablations).
+    """
+
+    cache_side_px: int = 384
+    n_folds: int = 5
+    fold: int = -1
+    split_seed: int = 20260
+    positive_share: float = 0.6
+    group_power: float = 0.5
+    composite_share: float = 0.0
+    hsv_share: float = 0.0
+    box_share: float = 0.0
+    has_zero_masks: bool = True
+    has_ignore: bool = True
+
+    def __post_init__(self) -> None:
+        side = self.cache_side_px
+        _check(64 <= side <= 2048, "data.cache_side_px", side, "64 to 2048")
+        _check(2 <= self.n_folds <= 50, "data.n_folds", self.n_folds, "2 to 50")
+        _check(
+            -1 <= self.fold < self.n_folds,
+            "data.fold",
+            self.fold,
+            f"-1 (none held out) to {self.n_folds - 1}",
+        )
+        _check(0 <= self.positive_share <= 1, "data.positive_share", self.positive_share, "0 to 1")
+        _check(0 <= self.group_power <= 1, "data.group_power", self.group_power, "0 to 1")
+        shares = (self.composite_share, self.hsv_share, self.box_share)
+        _check(
+            min(shares) >= 0 and sum(shares) <= 1,
+            "data.composite_share, hsv_share, box_share",
+            shares,
+            "0 or more, together at most 1",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentConfig:
+    """How far a still is turned, scaled, tinted and degraded before the network sees it.
+
+    `min_crop_frac` and `max_crop_frac` bound the side of the crop as a share of the still.
+    """
+
+    min_crop_frac: float = 0.45
+    max_crop_frac: float = 1.1
+    max_rotation_deg: float = 180.0
+    max_gain: float = 0.25
+    max_exposure: float = 0.35
+    max_saturation: float = 0.35
+    max_hue_deg: float = 8.0
+    surround_share: float = 0.1
+    degrade_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check(
+            0.1 <= self.min_crop_frac <= self.max_crop_frac <= 2,
+            "augment.min_crop_frac, max_crop_frac",
+            (self.min_crop_frac, self.max_crop_frac),
+            "0.1 to 2, the smaller first",
+        )
+        for key in ("max_gain", "max_exposure", "max_saturation"):
+            _check(0 <= getattr(self, key) < 1, f"augment.{key}", getattr(self, key), "0 to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class LossConfig:
+    """Cross-entropy plus an overlap term; `false_negative_weight` 0.5 makes it Dice."""
+
+    cross_entropy_weight: float = 1.0
+    overlap_weight: float = 1.0
+    false_negative_weight: float = 0.5
+    positive_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check(
+            0 < self.false_negative_weight < 1,
+            "loss.false_negative_weight",
+            self.false_negative_weight,
+            "above 0, below 1",
+        )
+        _check(
+            self.cross_entropy_weight > 0,
+            "loss.cross_entropy_weight",
+            self.cross_entropy_weight,
+            "above 0",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerConfig:
+    """AdamW with warm-up, a plateau and a cosine decay over the last `decay_frac` of the steps."""
+
+    lr: float = 2e-3
+    encoder_lr_factor: float = 0.25
+    weight_decay: float = 1e-2
+    warmup_steps: int = 50
+    decay_frac: float = 0.5
+    final_lr_frac: float = 0.02
+    gradient_norm_max: float = 1.0
+    ema_decay: float = 0.995
+    n_frozen_stages: int = 2
+
+    def __post_init__(self) -> None:
+        _check(0 < self.lr < 1, "optimizer.lr", self.lr, "above 0, below 1")
+        _check(0 <= self.ema_decay < 1, "optimizer.ema_decay", self.ema_decay, "0 to below 1")
+        _check(0 <= self.decay_frac <= 1, "optimizer.decay_frac", self.decay_frac, "0 to 1")
+        _check(self.warmup_steps >= 0, "optimizer.warmup_steps", self.warmup_steps, "0 or more")
+        _check(
+            0 <= self.n_frozen_stages <= 7,
+            "optimizer.n_frozen_stages",
+            self.n_frozen_stages,
+            "0 (none) to 7",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """One training run, whole: a seed, a budget, a network and what it learns from.
+
+    Parameters
+    ----------
+    side_px
+        Side of the crops that are learned from.
+    input_px
+        Side of the whole stills that validation and the bundle use.
+    initial
+        "imagenet" (the `train` extra), "random", or a checkpoint folder's name under the run
+        folder's parent.
+    validation_stills
+        At most so many held-out stills per look; half of them with blood where there are enough.
+    n_threads
+        0 takes what the machine offers.
+    """
+
+    name: str = "run"
+    seed: int = 1
+    steps: int = 1000
+    batch_size: int = 8
+    side_px: int = 192
+    input_px: int = 256
+    initial: str = "imagenet"
+    encoder: str = "tu-tf_efficientnet_lite0"
+    decoder_channels: tuple[int, ...] = (96, 64, 32, 16, 8)
+    validate_every: int = 200
+    checkpoint_every: int = 50
+    validation_stills: int = 96
+    n_threads: int = 0
+    device: str = "auto"
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+
+    def __post_init__(self) -> None:
+        _check(self.steps >= 1, "steps", self.steps, "1 or more")
+        _check(1 <= self.batch_size <= 1024, "batch_size", self.batch_size, "1 to 1024")
+        for key in ("side_px", "input_px"):
+            side = getattr(self, key)
+            _check(32 <= side <= 2048 and side % 32 == 0, key, side, "a multiple of 32 to 2048")
+        for key in ("validate_every", "checkpoint_every", "validation_stills"):
+            _check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")

@@ -1,0 +1,271 @@
+"""Stills with manual masks: a manifest read, checked before any work, split by group, cached."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ubereport.core.arrays import RgbArray
+from ubereport.errors import AnnotationError
+
+__all__ = [
+    "BLOOD",
+    "CLEAN",
+    "IGNORE",
+    "LabelArray",
+    "Still",
+    "StillCache",
+    "cache_stills",
+    "check_split",
+    "fold_of_groups",
+    "read_label",
+    "read_manifest",
+    "read_rgb",
+]
+
+CLEAN, BLOOD, IGNORE = 0, 1, 255
+LabelArray = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """One still and where its masks lie.
+
+    Parameters
+    ----------
+    name
+        Unique in its set.
+    image_path, mask_path, ignore_path
+        The mask is 0 and 255; none means that nothing is known of the still. Where the ignore
+        mask is 255 a pixel is undecided.
+    group
+        One recording, or one run of one operation: what a split keeps together.
+    kind
+        "blood", "zero" (looked at, no blood) or "unlabelled".
+    """
+
+    name: str
+    image_path: Path
+    mask_path: Path | None
+    ignore_path: Path | None
+    group: str
+    kind: str
+
+
+def read_manifest(path: Path) -> tuple[Still, ...]:
+    """Read a CSV with the columns name, image, group and kind; masks lie in masks/ and ignore/.
+
+    ``image`` is relative to the manifest; ``masks/<name>.png`` and ``ignore/<name>.png`` lie
+    beside it.
+
+    Raises
+    ------
+    AnnotationError
+        If the manifest cannot be read, has no rows, lacks a column, repeats a name, or names a
+        still or mask that is missing.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError) as error:
+        raise AnnotationError(f"The manifest cannot be read ({error}). Name a CSV file.") from None
+    needed = {"name", "image", "group", "kind"}
+    if not rows or needed - set(rows[0]):
+        raise AnnotationError(
+            f"{path.name} has {len(rows)} rows and lacks the columns "
+            f"{sorted(needed - set(rows[0] if rows else []))}; it needs {sorted(needed)}."
+        )
+    stills = tuple(_still(row, path.parent) for row in rows)
+    names = [still.name for still in stills]
+    twice = sorted({name for name in names if names.count(name) > 1})[:3]
+    if twice:
+        raise AnnotationError(f"{path.name} lists {', '.join(twice)} twice. Keep one row of each.")
+    return stills
+
+
+def _still(row: dict[str, str], folder: Path) -> Still:
+    name, kind = row["name"], row["kind"]
+    if kind not in ("blood", "zero", "unlabelled"):
+        raise AnnotationError(f"Still {name}: kind {kind!r}; allowed: blood, zero, unlabelled.")
+    image = folder / row["image"]
+    mask = folder / "masks" / f"{name}.png"
+    ignore = folder / "ignore" / f"{name}.png"
+    for what, file in (("picture", image), ("mask", mask)):
+        if not file.is_file() and not (what == "mask" and kind == "unlabelled"):
+            raise AnnotationError(
+                f"Still {name} has no {what}. Add the file or take the row out of the manifest."
+            )
+    return Still(
+        name,
+        image,
+        None if kind == "unlabelled" else mask,
+        ignore if ignore.is_file() else None,
+        row["group"],
+        kind,
+    )
+
+
+def read_rgb(path: Path) -> RgbArray:
+    """Read a picture as (H, W, 3) uint8 RGB.
+
+    Raises
+    ------
+    AnnotationError
+        If it is no picture that can be read.
+    """
+    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise AnnotationError(f"{path.name} is no picture that can be read. Replace it.")
+    return np.ascontiguousarray(bgr[..., ::-1])
+
+
+def read_label(still: Still, height_px: int, width_px: int) -> LabelArray:
+    """Return (H, W) uint8 of `CLEAN`, `BLOOD` and `IGNORE` for a still of that size.
+
+    Raises
+    ------
+    AnnotationError
+        If a mask has another size than the still or other values than 0 and 255, or the kind
+        says "zero" and the mask shows blood, or the other way round.
+    """
+    if still.mask_path is None:
+        return np.full((height_px, width_px), IGNORE, np.uint8)
+    mask = _read_binary(still.mask_path, still.name, height_px, width_px)
+    label = np.where(mask, BLOOD, CLEAN).astype(np.uint8)
+    if mask.any() != (still.kind == "blood"):
+        raise AnnotationError(
+            f"Still {still.name} is listed as {still.kind!r}, but its mask has "
+            f"{int(mask.sum())} pixels of blood. Mend the list or the mask."
+        )
+    if still.ignore_path is not None:
+        label[_read_binary(still.ignore_path, still.name, height_px, width_px)] = IGNORE
+    return label
+
+
+def _read_binary(path: Path, name: str, height_px: int, width_px: int) -> NDArray[np.bool_]:
+    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if mask is None or mask.ndim != 2:
+        raise AnnotationError(f"The mask of {name} is no gray-level PNG. Export it again.")
+    if mask.shape != (height_px, width_px):
+        raise AnnotationError(
+            f"The mask of {name} is {mask.shape[1]} × {mask.shape[0]} px, its still "
+            f"{width_px} × {height_px} px. Masks have the size of their still."
+        )
+    if not np.isin(mask, (0, 255)).all():
+        raise AnnotationError(
+            f"The mask of {name} has values other than 0 and 255. Export it without smoothing."
+        )
+    return np.asarray(mask == 255)
+
+
+def fold_of_groups(stills: Sequence[Still], n_folds: int, seed: int) -> dict[str, int]:
+    """Deal groups to folds so that stills with and without blood are spread evenly.
+
+    Groups are shuffled with `seed`, then the largest goes first to the fold that has the least;
+    the same stills, number and seed give the same folds on every machine.
+
+    Raises
+    ------
+    AnnotationError
+        If there are fewer groups than folds.
+    """
+    groups = sorted({still.group for still in stills})
+    if len(groups) < n_folds:
+        raise AnnotationError(
+            f"{len(groups)} groups cannot fill {n_folds} folds. Use fewer folds or more groups."
+        )
+    kinds = ("blood", "zero")
+    counts = {
+        g: np.array([sum(s.group == g and s.kind == k for s in stills) for k in kinds], float)
+        for g in groups
+    }
+    total = np.maximum(sum(counts.values()), 1.0)
+    shuffled = [groups[i] for i in np.random.default_rng(seed).permutation(len(groups))]
+    load = np.zeros((n_folds, len(kinds)))
+    folds: dict[str, int] = {}
+    for group in sorted(shuffled, key=lambda g: -float((counts[g] / total).sum())):
+        gain = ((load + counts[group]) / total) ** 2 - (load / total) ** 2
+        fold = int(np.argmin(gain.sum(axis=1)))
+        folds[group] = fold
+        load[fold] += counts[group]
+    return folds
+
+
+def check_split(train: Sequence[Still], held_out: Sequence[Still]) -> None:
+    """Check that two sets can be trained on and validated with.
+
+    Raises
+    ------
+    AnnotationError
+        If a group is in both, or the training set lacks stills with or without blood.
+    """
+    both = sorted({s.group for s in train} & {s.group for s in held_out})
+    if both:
+        raise AnnotationError(
+            f"{', '.join(both[:3])} is in the training set and in the held-out set. "
+            "Stills of one recording belong to one of them."
+        )
+    if not any(s.kind == "blood" for s in train):
+        raise AnnotationError("No training still shows blood. Add stills with blood masks.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StillCache:
+    """Decoded stills: `rgb` (n, S, S, 3) and `label` (n, S, S) uint8, memory-mapped."""
+
+    stills: tuple[Still, ...]
+    rgb: RgbArray
+    label: LabelArray
+
+
+def cache_stills(stills: Sequence[Still], side_px: int, folder: Path) -> StillCache:
+    """Decode stills once to `side_px` squares under `folder` and map them into memory.
+
+    The key covers names, paths, sizes and times of the files: a changed mask is decoded again.
+
+    Raises
+    ------
+    AnnotationError
+        As `read_rgb` and `read_label`.
+    """
+    digest = hashlib.sha256(str(side_px).encode())
+    for still in stills:
+        for path in (still.image_path, still.mask_path, still.ignore_path):
+            if path is not None:
+                digest.update(f"{still.name}|{still.kind}|{_stamp(path)}".encode())
+    stem = folder / digest.hexdigest()[:20]
+    rgb_path, label_path = stem.with_suffix(".rgb.npy"), stem.with_suffix(".label.npy")
+    if not label_path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        _decode_all(stills, side_px, rgb_path, label_path)
+    return StillCache(
+        tuple(stills), np.load(rgb_path, mmap_mode="r"), np.load(label_path, mmap_mode="r")
+    )
+
+
+def _stamp(path: Path) -> str:
+    status = path.stat()
+    return f"{path}|{status.st_size}|{status.st_mtime_ns}"
+
+
+def _decode_all(stills: Sequence[Still], side_px: int, rgb_path: Path, label_path: Path) -> None:
+    rgb = np.empty((len(stills), side_px, side_px, 3), np.uint8)
+    label = np.empty((len(stills), side_px, side_px), np.uint8)
+    for i, still in enumerate(stills):
+        picture = read_rgb(still.image_path)
+        mask = read_label(still, *picture.shape[:2])
+        size = (side_px, side_px)
+        method = cv2.INTER_AREA if picture.shape[0] >= side_px else cv2.INTER_LINEAR
+        rgb[i] = cv2.resize(picture, size, interpolation=method)
+        label[i] = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
+    np.save(rgb_path, rgb)
+    partial = label_path.with_name(f"partial-{label_path.name}")
+    np.save(partial, label)
+    partial.rename(label_path)
