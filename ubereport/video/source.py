@@ -107,6 +107,6 @@ def open_source(path: str) -> str | IO[bytes]:
     """
     if not is_dicom(path):
         return os.path.abspath(path)  # noqa: PTH100 -- the path may hold undecodable bytes
-    from ubereport.video import dicom
+    from ubereport.video.dicom import extract_video
 
-    return dicom.extract_video(path)
+    return extract_video(path)

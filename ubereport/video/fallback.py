@@ -1,0 +1,170 @@
+"""Samples of one part from whichever reader can give them: the other goes on where one fails."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ubereport.config import DecodeConfig
+from ubereport.core.arrays import FloatArray
+from ubereport.core.case import ReaderUse
+from ubereport.video.guard import ChildFailure, GuardedChild
+from ubereport.video.reader import ReadRequest
+from ubereport.video.ring import PictureRing
+
+__all__ = ["MAX_FAILURES", "ReaderOrder", "Sample", "SampleStream"]
+
+MAX_FAILURES = 12
+_TITLES = {"pyav": "PyAV", "decord": "decord"}
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderOrder:
+    """Who reads first and why, who goes on when that fails, and where their code lies."""
+
+    first: str
+    why: str
+    second: str
+    entry_points: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture: its number in the ring, or None where no reader could give it."""
+
+    ring_number: int | None
+    is_corrupt: bool
+
+
+class SampleStream:
+    """All samples of one request in order, each exactly once.
+
+    Parameters
+    ----------
+    request
+        What is wanted.
+    time_s
+        (n,) case times of the pictures wanted, for the record.
+    part_index
+        0-based number of the part, for the record.
+    order
+        Readers to use.
+    config
+        Limits.
+    on_reader
+        Called with the name and the reason whenever a reader starts.
+    """
+
+    def __init__(
+        self,
+        request: ReadRequest,
+        time_s: FloatArray,
+        part_index: int,
+        order: ReaderOrder,
+        config: DecodeConfig,
+        on_reader: Callable[[str, str], None] | None,
+    ) -> None:
+        self._request = request
+        self._time_s = time_s
+        self._part_index = part_index
+        self._order = order
+        self._config = config
+        self._on_reader = on_reader
+        self._at = 0
+        self.uses: list[ReaderUse] = []
+        self.failures: list[str] = []
+
+    def samples(self, ring: PictureRing) -> Generator[Sample, None, None]:
+        """Yield samples; the ring holds a sample's picture until the next one is asked for.
+
+        Where both readers fail at the same picture, everything up to the next keyframe is given
+        up; after `MAX_FAILURES` failures all that is left is.
+        """
+        name, why = self._order.first, self._order.why
+        n_failed_here = 0
+        while self._at < len(self._time_s):
+            start = self._at
+            failure = yield from self._attempt(name, why, ring)
+            if failure is None:
+                return
+            n_failed_here = n_failed_here + 1 if self._at == start else 1
+            name, why = self._after(failure, name)
+            if len(self.failures) >= MAX_FAILURES:
+                self.failures.append(
+                    f"{self._place()} reading was given up after {MAX_FAILURES} failures."
+                )
+                yield from self._lost(len(self._time_s))
+            elif n_failed_here >= 2:
+                n_failed_here = 0
+                yield from self._lost(self._next_group())
+
+    def _attempt(
+        self, name: str, why: str, ring: PictureRing
+    ) -> Generator[Sample, None, ChildFailure | None]:
+        """Let one reader read on; return its failure, or None when all is read."""
+        start = self._at
+        if self._on_reader is not None:
+            self._on_reader(name, why)
+        try:
+            yield from self._from_child(name, ring)
+        except ChildFailure as failure:
+            return failure
+        finally:
+            if self._at > start:
+                start_s, end_s = float(self._time_s[start]), float(self._time_s[self._at - 1])
+                self.uses.append(ReaderUse(self._part_index, name, start_s, end_s, why))
+        return None
+
+    def _from_child(self, name: str, ring: PictureRing) -> Iterator[Sample]:
+        rest = dataclasses.replace(self._request, wanted=self._request.wanted[self._at :])
+        plain, arrays = rest.to_message()
+        task = {
+            "task": "read",
+            "reader": self._order.entry_points[name],
+            "request": plain,
+            "memory_mib": self._config.memory_mib,
+            "ring_fd": ring.fd,
+            "n_slots": ring.n_slots,
+        }
+        with GuardedChild(
+            task, arrays, stall_timeout_s=self._config.stall_timeout_s, pass_fds=(ring.fd,)
+        ) as child:
+            for number in range(len(rest.wanted)):
+                header, _ = child.receive()
+                if header.get("sample") != number:
+                    raise ChildFailure("died", "ended before all pictures were read")
+                self._at += 1
+                yield Sample(number if header["ok"] else None, header["corrupt"])
+                child.acknowledge(1)
+
+    def _after(self, failure: ChildFailure, name: str) -> tuple[str, str]:
+        """Note a failure; return who goes on, and why."""
+        other = self._order.second if name == self._order.first else self._order.first
+        self.failures.append(
+            f"{self._place()} {_title(name)} failed: it {failure}; {_title(other)} went on."
+        )
+        return other, f"{_title(other)}, because {_title(name)} failed: it {failure}."
+
+    def _place(self) -> str:
+        return f"Part {self._part_index + 1}, at {self._time_s[self._at]:.1f} s:"
+
+    def _next_group(self) -> int:
+        """Return the first wanted picture from the next keyframe on; at least the next one."""
+        keys = np.flatnonzero(self._request.is_key)
+        wanted = self._request.wanted
+        after = int(np.searchsorted(keys, wanted[self._at], side="right"))
+        if after == len(keys):
+            return len(wanted)
+        return max(self._at + 1, int(np.searchsorted(wanted, keys[after])))
+
+    def _lost(self, until: int) -> Iterator[Sample]:
+        while self._at < until:
+            self._at += 1
+            yield Sample(None, is_corrupt=False)
+
+
+def _title(name: str) -> str:
+    return _TITLES.get(name, name)

@@ -1,0 +1,51 @@
+"""From a decoded picture to what the model sees: upright, cropped, scaled."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from ubereport.core.arrays import RgbArray
+from ubereport.video.reader import ReadRequest
+
+__all__ = ["fit_picture", "scale"]
+
+
+def fit_picture(rgb: RgbArray, request: ReadRequest) -> RgbArray:
+    """Turn, crop and scale one picture.
+
+    Parameters
+    ----------
+    rgb
+        (h, w, 3) uint8 as decoded. It may differ in size from what the index says, where the
+        recorder changed it midway or one field was taken; the crop is scaled along.
+    request
+        Says how to turn, crop and scale.
+
+    Returns
+    -------
+    (height_px, width_px, 3) uint8
+    """
+    upright = np.rot90(rgb, request.rotation_deg // 90)
+    height, width = upright.shape[:2]
+    left, top, right, bottom = request.crop
+    across, down = width / request.source_width_px, height / request.source_height_px
+    x0, y0 = min(round(left * across), width - 1), min(round(top * down), height - 1)
+    x1, y1 = max(x0 + 1, round(right * across)), max(y0 + 1, round(bottom * down))
+    return scale(upright[y0:y1, x0:x1], request.height_px, request.width_px)
+
+
+def scale(rgb: RgbArray, height_px: int, width_px: int) -> RgbArray:
+    """Scale to an exact size: averaging over areas where it shrinks, linear where it grows."""
+    height, width = rgb.shape[:2]
+    scaled = np.ascontiguousarray(rgb)
+    if height_px < height or width_px < width:
+        smaller = (min(width, width_px), min(height, height_px))
+        scaled = _resized(scaled, smaller, cv2.INTER_AREA)
+    if scaled.shape[:2] != (height_px, width_px):
+        scaled = _resized(scaled, (width_px, height_px), cv2.INTER_LINEAR)
+    return scaled
+
+
+def _resized(rgb: RgbArray, size: tuple[int, int], interpolation: int) -> RgbArray:
+    return np.asarray(cv2.resize(rgb, size, interpolation=interpolation), dtype=np.uint8)

@@ -1,0 +1,167 @@
+"""The PyAV reader: exact pictures by presentation time stamp, from any recording.
+
+Pictures are read group by group: a group is what decodes from one keyframe. Decoding starts at
+the group's keyframe, ends as soon as its last wanted picture is in the decoder, and what lies
+between two groups is skipped undecoded. Nothing is carried from one group to the next, so
+damage ends with its group.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import cv2
+import numpy as np
+
+from ubereport.core.arrays import IntArray
+from ubereport.video.fit import fit_picture
+from ubereport.video.packets import NO_PTS
+from ubereport.video.pyav import FieldPicker, VideoFrame, speak_on_stderr, to_rgb
+from ubereport.video.reader import Picture, ReadRequest
+from ubereport.video.walk import PacketWalk, WalkedPacket
+
+__all__ = ["read_pictures"]
+
+
+def read_pictures(
+    request: ReadRequest,
+    take_complaints: Callable[[], int],
+    on_progress: Callable[[], None],
+) -> Iterator[Picture | None]:
+    """Yield each picture wanted, in order; None where it cannot be decoded.
+
+    A picture is marked corrupt if FFmpeg marks it, or complained about anything since the
+    group's keyframe: later pictures of the group build on the damaged one.
+
+    Raises
+    ------
+    RecordingFormatError
+        If the file can no longer be opened as it was indexed.
+    MemoryError
+        If the decoder needs more than it may have.
+    """
+    cv2.setNumThreads(1)
+    speak_on_stderr()
+    reader = _GroupReader(request, take_complaints, on_progress)
+    for key, wanted in _groups(request):
+        yield from reader.read(key, wanted)
+
+
+def _groups(request: ReadRequest) -> Iterator[tuple[int, IntArray]]:
+    """Yield (frame index of the keyframe or -1, frame indices wanted from it)."""
+    keys = np.flatnonzero(request.is_key)
+    owner = np.searchsorted(keys, request.wanted, side="right") - 1
+    starts = np.flatnonzero(np.diff(owner, prepend=-2))
+    for start, end in itertools.pairwise([*starts.tolist(), len(owner)]):
+        key = int(keys[owner[start]]) if owner[start] >= 0 else -1
+        yield key, request.wanted[start:end]
+
+
+class _Group:
+    """What is wanted from one keyframe on, and how far it has come."""
+
+    def __init__(self, request: ReadRequest, key: int, wanted: IntArray) -> None:
+        self._is_counted = request.is_counted
+        self._next_rank = max(key, 0)
+        at = wanted if request.is_counted else request.pts[wanted]
+        self._pending: deque[int] = deque(int(pts) for pts in at)
+        self._unfed = set(self._pending)
+        self._first = NO_PTS if key < 0 else int(request.pts[key])
+        self._last = self._pending[-1]
+        self._n_keys_beyond = 0
+
+    def is_leading(self, pts: int) -> bool:
+        """Whether a packet precedes the keyframe in time and so builds on what was not read."""
+        return not self._is_counted and pts != NO_PTS and pts < self._first
+
+    def is_fed(self, pts: int, is_key: bool) -> bool:
+        """Note a packet that the decoder took; return whether that was the last one needed."""
+        if self._is_counted:
+            return not self._pending
+        self._unfed.discard(pts)
+        self._n_keys_beyond += is_key and pts > self._last
+        return not self._unfed or self._n_keys_beyond > 1
+
+    def take(self, pts: int | None) -> tuple[int, bool]:
+        """Note a decoded picture; return (wanted ones passed over, whether it is wanted)."""
+        at = pts
+        if self._is_counted:
+            at = self._next_rank
+            self._next_rank += 1
+        n_lost = 0
+        while at is not None and self._pending and self._pending[0] < at:
+            self._pending.popleft()
+            n_lost += 1
+        is_wanted = bool(self._pending) and self._pending[0] == at
+        if is_wanted:
+            self._pending.popleft()
+        return n_lost, is_wanted
+
+    @property
+    def n_left(self) -> int:
+        """How many wanted pictures have not come."""
+        return len(self._pending)
+
+
+class _GroupReader:
+    def __init__(
+        self,
+        request: ReadRequest,
+        take_complaints: Callable[[], int],
+        on_progress: Callable[[], None],
+    ) -> None:
+        self._request = request
+        self._take_complaints = take_complaints
+        self._walk = PacketWalk(request, on_progress)
+        self._fields = FieldPicker(self._walk.opened.is_bottom_first)
+        self._is_damaged = False
+
+    def read(self, key: int, wanted: IntArray) -> Iterator[Picture | None]:
+        """Yield the pictures wanted from one keyframe."""
+        group = _Group(self._request, key, wanted)
+        if self._walk.to_key(key):
+            self._take_complaints()  # about what was skipped
+            self._is_damaged = False
+            for frames, offset in self._decoded(group):
+                for frame in frames:
+                    n_lost, is_wanted = group.take(
+                        None if frame.pts is None else frame.pts + offset
+                    )
+                    yield from itertools.repeat(None, n_lost)
+                    if is_wanted:
+                        yield self._picture(frame)
+        yield from itertools.repeat(None, group.n_left)
+
+    def _decoded(self, group: _Group) -> Iterator[tuple[list[VideoFrame], int]]:
+        """Feed the decoder as far as the group needs; yield what comes, with the tick offset."""
+        offset = 0
+        for walked in self._walk.packets():
+            if group.is_leading(walked.pts):
+                continue
+            if walked.is_reset:
+                yield self._drained(), offset
+            offset = walked.offset
+            yield self._fed(walked), offset
+            if group.is_fed(walked.pts, walked.packet.is_keyframe):
+                break
+        yield self._drained(), offset
+
+    def _fed(self, walked: WalkedPacket) -> list[VideoFrame]:
+        frames, is_refused = self._walk.opened.decode(walked.packet)
+        self._is_damaged |= is_refused or walked.packet.is_corrupt
+        self._is_damaged |= self._take_complaints() > 0
+        return frames
+
+    def _drained(self) -> list[VideoFrame]:
+        frames, is_refused = self._walk.opened.decode(None)
+        self._is_damaged |= is_refused or self._take_complaints() > 0
+        self._walk.opened.flush()
+        return frames
+
+    def _picture(self, frame: VideoFrame) -> Picture:
+        is_corrupt = self._is_damaged or frame.is_corrupt
+        shown = self._fields.first_field(frame) if frame.interlaced_frame else frame
+        rgb = to_rgb(shown, self._request.color_matrix, self._request.color_range)
+        return Picture(fit_picture(rgb, self._request), is_corrupt)

@@ -1,0 +1,149 @@
+"""Walk through the packets of a stream and find the way to a keyframe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from ubereport.video.packets import NO_PTS, ClockUnwrapper
+from ubereport.video.pyav import OpenStream, Packet, VideoStream
+from ubereport.video.reader import ReadRequest
+from ubereport.video.source import open_source
+
+__all__ = ["PacketWalk", "WalkedPacket"]
+
+_NEAR_S = 10.0
+# A seek may land behind the keyframe, since containers look for decoding times: try further back.
+_STEPS_BACK_S = (0.0, 1.0, 5.0, 20.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WalkedPacket:
+    """A packet with its ticks as the index counts them.
+
+    `offset` is what was added to the container's own ticks; `is_reset` whether the clock was set
+    back just before this packet.
+    """
+
+    packet: Packet[VideoStream]
+    pts: int
+    offset: int
+    is_reset: bool
+
+
+class PacketWalk:
+    """The packets of one stream in file order, with jumps to keyframes.
+
+    Parameters
+    ----------
+    request
+        Which file, and its index.
+    on_progress
+        Called for every packet.
+    """
+
+    def __init__(self, request: ReadRequest, on_progress: Callable[[], None]) -> None:
+        self._request = request
+        self._on_progress = on_progress
+        self._ticks_per_s = float(1 / request.time_base_s)
+        self._is_forward_only = request.is_counted or request.has_resets
+        self.opened = self._open()
+
+    def _open(self) -> OpenStream:
+        request = self._request
+        opened = OpenStream(
+            open_source(request.path), request.stream_index, request.max_pixels, request.n_threads
+        )
+        self._packets = opened.packets()
+        self._clock = ClockUnwrapper(self._ticks_per_s)
+        self._held: WalkedPacket | None = None
+        self._n_counted = -1
+        self._passed: int | None = None
+        self._is_at_start = True
+        return opened
+
+    def packets(self) -> Iterator[WalkedPacket]:
+        """Yield packets from here on."""
+        while True:
+            walked = self._next()
+            if walked is None:
+                return
+            yield walked
+
+    def to_key(self, key: int) -> bool:
+        """Make the packet of keyframe `key` (frame index; -1 for the file's start) the next one.
+
+        Returns
+        -------
+        bool
+            False if it cannot be found.
+        """
+        if key < 0:
+            self._reopen()
+            return True
+        target = key if self._request.is_counted else int(self._request.pts[key])
+        if self._is_ahead(target, key) and self._find(target):
+            return True
+        if not self._is_forward_only and self._seek(target):
+            return True
+        self._reopen()
+        return self._find(target)
+
+    def _is_ahead(self, target: int, key: int) -> bool:
+        """Whether the keyframe comes soon enough to read on instead of seeking."""
+        if self._passed is None:
+            return self._is_at_start and (self._is_forward_only or key == 0)
+        ahead = target - self._passed
+        return ahead > 0 and (self._is_forward_only or ahead <= _NEAR_S * self._ticks_per_s)
+
+    def _seek(self, target: int) -> bool:
+        for back_s in _STEPS_BACK_S:
+            if not self.opened.seek(target - round(back_s * self._ticks_per_s)):
+                continue
+            self._packets = self.opened.packets()
+            self._held, self._passed, self._is_at_start = None, None, False
+            if self._find(target):
+                return True
+        return False
+
+    def _find(self, target: int) -> bool:
+        while True:
+            walked = self._next()
+            if walked is None:
+                return False
+            if walked.packet.is_keyframe and walked.pts != NO_PTS:
+                if walked.pts == target:
+                    self._held = walked
+                    return True
+                if walked.pts > target:
+                    return False
+
+    def _next(self) -> WalkedPacket | None:
+        if self._held is not None:
+            walked, self._held = self._held, None
+            return walked
+        packet = next(self._packets, None)
+        self._on_progress()
+        if packet is None:
+            return None
+        self._is_at_start = False
+        walked = self._numbered(packet)
+        if packet.is_keyframe and walked.pts != NO_PTS:
+            self._passed = walked.pts
+        return walked
+
+    def _numbered(self, packet: Packet[VideoStream]) -> WalkedPacket:
+        if self._request.is_counted:
+            self._n_counted += 1 if self._n_counted >= 0 or packet.is_keyframe else 0
+            return WalkedPacket(packet, self._n_counted, 0, is_reset=False)
+        pts = NO_PTS if packet.pts is None else packet.pts
+        if not self._request.has_resets:
+            return WalkedPacket(packet, pts, 0, is_reset=False)
+        dts = NO_PTS if packet.dts is None else packet.dts
+        is_reset = self._clock.feed(pts, dts, packet.duration or 0)
+        offset = self._clock.offset
+        return WalkedPacket(packet, pts if pts == NO_PTS else pts + offset, offset, is_reset)
+
+    def _reopen(self) -> None:
+        self.opened.close()
+        self.opened = self._open()
