@@ -164,6 +164,7 @@ class MetricComparison:
     groups: tuple[GroupSummary, ...]
     omnibus: TestResult
     contrasts: tuple[Contrast, ...]
+    dropped: tuple[DropCount, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +314,6 @@ class PowerNote:
     alpha: float
     cliff_delta: float | None
     shift: float | None
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,181 @@
+"""`ubereport compare`: groups of cases against each other, the case as the unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ubereport.cohort.adjusted import ModelCases, adjusted_comparison
+from ubereport.cohort.balance import balance_table
+from ubereport.cohort.covariates import KNOWN_COLUMNS, ColumnRole, require_column
+from ubereport.cohort.design import Covariate
+from ubereport.cohort.groups import GroupedCases, compare_metric, grouped_cases, with_holm
+from ubereport.cohort.power import detectable_delta, detectable_shift
+from ubereport.cohort.reading import comparison_caveats, comparison_reading
+from ubereport.cohort.scales import scale_of
+from ubereport.cohort.survival import ClearEvents, time_to_clear
+from ubereport.cohort.table import CohortTable
+from ubereport.config import CompareConfig
+from ubereport.core.cohort import Comparison, MetricComparison, PowerNote, TimeToClear
+from ubereport.metrics.registry import metric_spec
+
+__all__ = ["compare_cohort"]
+
+_COVERAGE = "coverage_frac"
+# Compared beside the primary metric, in this order, where the cases have them.
+_SECONDARY_KEYS = (
+    "impaired_share_20",
+    "area_mean_frac",
+    "longest_run_20_s",
+    "closing_area_mean_frac",
+    "event_rate_per_10min",
+    "time_to_clear_median_s",
+)
+
+
+def compare_cohort(
+    table: CohortTable,
+    by: str = "technique",
+    config: CompareConfig | None = None,
+    covariates: Sequence[str] | None = None,
+    reference: str | None = None,
+) -> Comparison:
+    """Compare the cases of a library by a column of its manifest.
+
+    Parameters
+    ----------
+    table
+        The library, from `read_cohort`.
+    by
+        Manifest column whose values are the groups.
+    config
+        Declares the primary metric; defaults where None.
+    covariates
+        Columns held equal in the adjusted estimate; None takes the known covariates that the
+        manifest has, and coverage.
+    reference
+        Group that the others are compared with; the largest where None.
+
+    Raises
+    ------
+    UsageError
+        If a column, metric or group does not exist or there are fewer than two groups.
+    """
+    config = CompareConfig() if config is None else config
+    cases = grouped_cases(table, by, config.primary, reference)
+    named = _covariates(cases, by, covariates)
+    primary, secondary = _metrics(cases, config)
+    model_cases = ModelCases(
+        cases.case_ids, cases.values(config.primary), cases.codes, cases.groups, cases.surgeons,
+        named,
+    )  # fmt: skip
+    adjusted = adjusted_comparison(model_cases, scale_of(metric_spec(config.primary)), config)
+    clear = _time_to_clear(cases, config)
+    balance = balance_table((*named, *_surgeon_column(cases)), cases.labels, cases.groups)
+    power = _power_notes(cases, primary, config)
+    return Comparison(
+        by=by,
+        reference=cases.groups[0],
+        n_cases=len(cases.rows),
+        n_surgeons=len(set(cases.surgeons) - {None}),
+        primary=primary,
+        secondary=secondary,
+        adjusted=adjusted,
+        time_to_clear=clear,
+        balance=balance,
+        power=power,
+        dropped=cases.dropped,
+        unread=table.unread,
+        models=table.models,
+        reading=comparison_reading(primary, adjusted, clear, balance, power, config),
+        caveats=comparison_caveats(table, by),
+    )
+
+
+def _covariates(cases: GroupedCases, by: str, names: Sequence[str] | None) -> tuple[Covariate, ...]:
+    available = {*cases.table.covariates, _COVERAGE} & set(cases.table.cases.columns)
+    if names is None:
+        known = [c.name for c in KNOWN_COLUMNS if c.role is ColumnRole.COVARIATE]
+        names = [name for name in (*known, _COVERAGE) if name in available and name != by]
+    for name in names:
+        require_column(name, available, "column of the manifest")
+    return tuple(Covariate(name, cases.column(name)) for name in names)
+
+
+def _surgeon_column(cases: GroupedCases) -> tuple[Covariate, ...]:
+    is_known = any(surgeon is not None for surgeon in cases.surgeons)
+    return (Covariate("surgeon", cases.surgeons),) if is_known else ()
+
+
+def _metrics(
+    cases: GroupedCases, config: CompareConfig
+) -> tuple[MetricComparison, tuple[MetricComparison, ...]]:
+    primary = compare_metric(cases, config.primary, config, is_primary=True)
+    keys = [
+        key
+        for key in _SECONDARY_KEYS
+        if key != config.primary and key in cases.table.metric_keys and _is_in_all(cases, key)
+    ]
+    secondary = [compare_metric(cases, key, config, is_primary=False) for key in keys]
+    (primary,) = with_holm([primary], "contrasts of the primary metric")
+    return primary, with_holm(secondary, "contrasts of all secondary metrics")
+
+
+def _is_in_all(cases: GroupedCases, key: str) -> bool:
+    known = ~np.isnan(cases.values(key))
+    return len(set(cases.codes[known].tolist())) == len(cases.groups)
+
+
+def _time_to_clear(cases: GroupedCases, config: CompareConfig) -> TimeToClear:
+    position = {case_id: index for index, case_id in enumerate(cases.case_ids)}
+    events = cases.table.events
+    events = events[events["case_id"].isin(position)]
+    is_seen = events["is_onset_observed"].to_numpy(dtype=np.bool_)
+    index = np.array([position[case_id] for case_id in events["case_id"]], dtype=np.int64)
+    names = [
+        surgeon if surgeon is not None else f"unknown {case_id}"
+        for surgeon, case_id in zip(cases.surgeons, cases.case_ids, strict=True)
+    ]
+    surgeon_codes = np.unique(np.array(names), return_inverse=True)[1]
+    return time_to_clear(
+        ClearEvents(
+            duration_s=events["duration_s"].to_numpy(dtype=np.float64)[is_seen],
+            is_cleared=~events["is_censored"].to_numpy(dtype=np.bool_)[is_seen],
+            case_index=index[is_seen],
+            case_group=cases.codes,
+            case_surgeon=np.asarray(surgeon_codes, dtype=np.int64),
+            n_onset_unseen=np.bincount(index[~is_seen], minlength=len(names)),
+            groups=cases.groups,
+        ),
+        config,
+    )
+
+
+def _power_notes(
+    cases: GroupedCases, primary: MetricComparison, config: CompareConfig
+) -> tuple[PowerNote, ...]:
+    """One note a contrast, at the level of Holm's first step."""
+    values = cases.values(primary.metric_key)
+    alpha = (1 - config.confidence) / len(primary.contrasts)
+    notes = []
+    for contrast in primary.contrasts:
+        x, y = (
+            values[cases.codes == cases.groups.index(group)]
+            for group in (contrast.group, contrast.reference)
+        )
+        delta = detectable_delta(len(x), len(y), config.power, alpha)
+        shift = detectable_shift(x, y, delta) if delta is not None else None
+        notes.append(
+            PowerNote(
+                contrast.group,
+                contrast.reference,
+                len(x),
+                len(y),
+                config.power,
+                alpha,
+                delta,
+                shift,
+            )
+        )
+    return tuple(notes)

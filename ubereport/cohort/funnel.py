@@ -1,0 +1,203 @@
+"""Funnel plots over surgeons: limits instead of ranks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from ubereport.cohort.scales import MetricScale, ScaleKind
+from ubereport.cohort.wording import value_text
+from ubereport.config import AuditConfig
+from ubereport.core.arrays import FloatArray
+from ubereport.core.audit import Funnel, FunnelLimit, FunnelPoint, FunnelZone
+from ubereport.core.metrics import MetricSpec
+
+__all__ = ["binomial_limit", "mean_funnel", "share_funnel", "winsorized_phi"]
+
+_Z_95 = float(stats.norm.ppf(0.975))
+_Z_998 = float(stats.norm.ppf(0.999))
+# Below this many surgeons trimming a tenth trims nobody: one true outlier would widen its own
+# limits, so overdispersion is stated and not applied.
+MIN_POINTS_FOR_PHI = 10
+_N_LIMITS = 40
+
+
+def mean_funnel(
+    values: Sequence[float],
+    surgeons: Sequence[str],
+    spec: MetricSpec,
+    scale: MetricScale,
+    config: AuditConfig,
+) -> Funnel:
+    """Funnel of the mean of a case metric, on its scale, carried back to its unit.
+
+    Target: the mean over all cases drawn. Precision: the pooled SD inside surgeons over the root
+    of the number of cases.
+    """
+    by_surgeon, n_small = _by_surgeon(scale.forward(values), surgeons, config)
+    if len(by_surgeon) < 2:
+        return _no_funnel(spec, scale.kind.value, n_small, config)
+    together = np.concatenate(list(by_surgeon.values()))
+    target = float(together.mean())
+    squares = sum(float(np.sum((y - y.mean()) ** 2)) for y in by_surgeon.values())
+    sd = math.sqrt(squares / (len(together) - len(by_surgeon)))
+    z = [(float(y.mean()) - target) * math.sqrt(len(y)) / sd if sd > 0 else 0.0
+         for y in by_surgeon.values()]  # fmt: skip
+    phi, is_widened = _overdispersion(z)
+    widen = math.sqrt(phi) if is_widened else 1.0
+
+    def limit(n: float, quantile: float) -> float:
+        return float(scale.back(target + quantile * widen * sd / math.sqrt(n)))
+
+    points = tuple(
+        FunnelPoint(name, len(y), float(scale.back(y.mean())), _zone(distance / widen))
+        for (name, y), distance in zip(by_surgeon.items(), z, strict=True)
+    )
+    sizes = [len(y) for y in by_surgeon.values()]
+    limits = tuple(
+        FunnelLimit(n, limit(n, -_Z_95), limit(n, _Z_95), limit(n, -_Z_998), limit(n, _Z_998))
+        for n in _grid(sizes)
+    )
+    back = float(scale.back(target))
+    reading = _reading(points, phi, is_widened, n_small, value_text(back, spec), config)
+    return Funnel(
+        spec.key, spec.title, spec.unit, scale.kind.value, back, points, limits, phi, is_widened,
+        n_small, reading,
+    )  # fmt: skip
+
+
+def share_funnel(
+    is_case: Sequence[bool], surgeons: Sequence[str], spec: MetricSpec, config: AuditConfig
+) -> Funnel:
+    """Funnel of the share of cases with something, with exact binomial limits.
+
+    `spec` describes that share. Overdispersion is judged on z-scores of the shares.
+    """
+    by_surgeon, n_small = _by_surgeon(np.asarray(is_case, dtype=np.float64), surgeons, config)
+    if len(by_surgeon) < 2:
+        return _no_funnel(spec, ScaleKind.IDENTITY.value, n_small, config)
+    together = np.concatenate(list(by_surgeon.values()))
+    target = float(together.mean())
+    if target in (0.0, 1.0):
+        which = "no case" if target == 0 else "every case"
+        return _no_funnel(spec, "identity", n_small, config, f"{which} has it")
+    spread = math.sqrt(target * (1 - target))
+    z = [(float(y.mean()) - target) * math.sqrt(len(y)) / spread for y in by_surgeon.values()]
+    phi, is_widened = _overdispersion(z)
+    widen = math.sqrt(phi) if is_widened else 1.0
+
+    def limit(n: float, probability: float) -> float:
+        exact = binomial_limit(target, round(n), probability)
+        return min(max(target + widen * (exact - target), 0.0), 1.0)
+
+    tails = (0.025, 0.975, 0.001, 0.999)
+    points = []
+    for name, y in by_surgeon.items():
+        low_95, high_95, low_998, high_998 = (limit(len(y), tail) for tail in tails)
+        share = float(y.mean())
+        zone = FunnelZone.INSIDE
+        if not low_95 <= share <= high_95:
+            zone = FunnelZone.BEYOND_95
+        if not low_998 <= share <= high_998:
+            zone = FunnelZone.BEYOND_998
+        points.append(FunnelPoint(name, len(y), share, zone))
+    limits = tuple(
+        FunnelLimit(n, *(limit(n, tail) for tail in tails))
+        for n in sorted({round(n) for n in _grid([len(y) for y in by_surgeon.values()])})
+    )
+    reading = _reading(points, phi, is_widened, n_small, value_text(target, spec), config)
+    return Funnel(
+        spec.key, spec.title, spec.unit, ScaleKind.IDENTITY.value, target, tuple(points), limits,
+        phi, is_widened, n_small, reading,
+    )  # fmt: skip
+
+
+def binomial_limit(target: float, n: int, probability: float) -> float:
+    """Return the share below which a binomial proportion falls with `probability`, interpolated.
+
+    With r the binomial quantile, ``(r − (F(r) − p) / (F(r) − F(r − 1))) / n``. Source:
+    Spiegelhalter, Stat Med 2005;24:1185, appendix A.1.1.
+    """
+    r = float(stats.binom.ppf(probability, n, target))
+    reached = float(stats.binom.cdf(r, n, target))
+    below = float(stats.binom.cdf(r - 1, n, target))
+    fraction = (reached - probability) / (reached - below)
+    return min(max((r - fraction) / n, 0.0), 1.0)
+
+
+def winsorized_phi(z: Sequence[float], share: float = 0.1) -> float:
+    """Return the mean square of z-scores of which the outer `share` at each end is drawn in.
+
+    The ``floor(share × n)`` largest become the next smaller one, likewise the smallest. Source:
+    Spiegelhalter, Stat Med 2005;24:1185, appendix A.3.1.
+    """
+    ordered = np.sort(np.asarray(z, dtype=np.float64))
+    k = math.floor(share * len(ordered))
+    clipped = np.clip(ordered, ordered[k], ordered[len(ordered) - 1 - k])
+    return float(np.mean(clipped**2))
+
+
+def _overdispersion(z: Sequence[float]) -> tuple[float, bool]:
+    phi = winsorized_phi(z)
+    p_value = float(stats.chi2.sf(len(z) * phi, len(z) - 1))
+    return phi, len(z) >= MIN_POINTS_FOR_PHI and p_value < 0.05
+
+
+def _by_surgeon(
+    values: FloatArray, surgeons: Sequence[str], config: AuditConfig
+) -> tuple[dict[str, FloatArray], int]:
+    """Values of each surgeon with enough cases, by pseudonym, and how many have too few."""
+    names = np.array(surgeons)
+    groups = {name: values[names == name] for name in sorted(set(surgeons))}
+    large = {name: y for name, y in groups.items() if len(y) >= config.min_cases_per_surgeon}
+    return large, len(groups) - len(large)
+
+
+def _grid(sizes: Sequence[int]) -> list[float]:
+    top = max(max(sizes) * 1.1, min(sizes) + 1.0)
+    return [float(n) for n in np.linspace(max(min(sizes) * 0.8, 2.0), top, _N_LIMITS)]
+
+
+def _zone(distance: float) -> FunnelZone:
+    if abs(distance) > _Z_998:
+        return FunnelZone.BEYOND_998
+    return FunnelZone.BEYOND_95 if abs(distance) > _Z_95 else FunnelZone.INSIDE
+
+
+def _no_funnel(
+    spec: MetricSpec, scale: str, n_small: int, config: AuditConfig, reason: str = ""
+) -> Funnel:
+    why = reason or f"fewer than two surgeons have {config.min_cases_per_surgeon} cases"
+    return Funnel(
+        spec.key, spec.title, spec.unit, scale, None, (), (), None, False, n_small,
+        f"No funnel plot: {why}.", why,
+    )  # fmt: skip
+
+
+def _reading(
+    points: Sequence[FunnelPoint],
+    phi: float,
+    is_widened: bool,
+    n_small: int,
+    target: str,
+    config: AuditConfig,
+) -> str:
+    n_95 = sum(point.zone is FunnelZone.BEYOND_95 for point in points)
+    n_998 = sum(point.zone is FunnelZone.BEYOND_998 for point in points)
+    text = (
+        f"{len(points)} surgeons around {target}. {n_95} between the 95 % and the 99.8 % limit, "
+        f"{n_998} beyond the 99.8 % limit; by chance alone 1 of 20 lies beyond the 95 % limit."
+    )
+    if n_small:
+        text += f" {n_small} with fewer than {config.min_cases_per_surgeon} cases not drawn."
+    if is_widened:
+        text += f" The limits were widened for overdispersion (φ = {phi:.2f})."
+    elif len(points) < MIN_POINTS_FOR_PHI and phi > 1:
+        text += (
+            f" Overdispersion φ = {phi:.2f} is stated and not corrected: with so few surgeons it "
+            "cannot be told from a true difference."
+        )
+    return f"{text} Cases differ in difficulty; the plot is no ranking."

@@ -1,0 +1,253 @@
+"""Groups of cases: who takes part in a comparison, and one metric compared over the groups."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from ubereport.cohort.covariates import require_column
+from ubereport.cohort.ranks import (
+    cliff_delta,
+    cliff_magnitude,
+    hodges_lehmann,
+    holm,
+    kruskal_wallis,
+    mann_whitney,
+)
+from ubereport.cohort.table import CohortTable, group_labels
+from ubereport.config import CompareConfig
+from ubereport.core.arrays import FloatArray, IntArray
+from ubereport.core.cohort import (
+    CasePoint,
+    Contrast,
+    DropCount,
+    GroupSummary,
+    MetricComparison,
+    TestResult,
+)
+from ubereport.errors import UsageError
+from ubereport.metrics.registry import metric_spec
+
+__all__ = ["GroupedCases", "compare_metric", "grouped_cases", "with_holm"]
+
+_MAX_GROUPS = 12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupedCases:
+    """The cases of a comparison.
+
+    `rows` (n,) are positions in the table, `codes` (n,) index `groups`, whose first is the
+    reference; `surgeons` holds one pseudonym or None a case.
+    """
+
+    table: CohortTable
+    rows: IntArray
+    codes: IntArray
+    groups: tuple[str, ...]
+    surgeons: tuple[str | None, ...]
+    dropped: tuple[DropCount, ...]
+
+    @property
+    def case_ids(self) -> tuple[str, ...]:
+        """One id a case."""
+        return tuple(self.table.cases["case_id"].iloc[self.rows])
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The group of each case."""
+        return tuple(self.groups[code] for code in self.codes)
+
+    def values(self, key: str) -> FloatArray:
+        """(n,) a metric, NaN where a case has none."""
+        return np.asarray(self.table.cases[key].iloc[self.rows], dtype=np.float64)
+
+    def column(self, name: str) -> tuple[object, ...]:
+        """(n,) a column of the table, None where unknown."""
+        whole = self.table.column(name)
+        return tuple(whole[row] for row in self.rows)
+
+
+def grouped_cases(table: CohortTable, by: str, primary: str, reference: str | None) -> GroupedCases:
+    """Sort the cases into groups by the column `by`; the largest group is the reference.
+
+    Left out, with the reason: cases measured in another way than most, cases without a group,
+    cases without a value of the primary metric.
+
+    Raises
+    ------
+    UsageError
+        If there is no such column, metric or reference group, if fewer than two groups are left,
+        or if the column has too many values to be groups.
+    """
+    require_column(by, table.covariates, "column of the manifest")
+    require_column(primary, table.metric_keys, "metric")
+    labels = group_labels(table.column(by))
+    drops = _drops(table, labels, by, primary)
+    gone = {row for rows in drops.values() for row in rows}
+    rows = [row for row in range(table.n_cases) if row not in gone]
+    counts = Counter(str(labels[row]) for row in rows)
+    groups = sorted(counts, key=lambda group: (-counts[group], group))
+    _check_groups(groups, by, drops)
+    if reference is not None:
+        require_column(reference, groups, f"group of {by}")
+        groups = [reference, *(group for group in groups if group != reference)]
+    surgeons = group_labels(table.column("surgeon"))
+    return GroupedCases(
+        table,
+        np.array(rows, dtype=np.int64),
+        np.array([groups.index(str(labels[row])) for row in rows], dtype=np.int64),
+        tuple(groups),
+        tuple(surgeons[row] for row in rows),
+        _drop_counts(table, drops),
+    )
+
+
+def _check_groups(groups: Sequence[str], by: str, drops: dict[str, list[int]]) -> None:
+    if len(groups) > _MAX_GROUPS:
+        raise UsageError(
+            f"{by} has {len(groups)} different values; at most {_MAX_GROUPS} can be compared as "
+            "groups. Name a column of categories, or use it as a covariate."
+        )
+    if len(groups) < 2:
+        found = f"only {groups[0]}" if groups else "none"
+        left_out = "; ".join(f"{len(rows)} left out: {why}" for why, rows in sorted(drops.items()))
+        raise UsageError(
+            f"A comparison by {by} needs cases in two groups; found {found}."
+            f"{' ' + left_out + '.' if left_out else ''} Add cases or name another column."
+        )
+
+
+def _drops(
+    table: CohortTable, labels: Sequence[str | None], by: str, primary: str
+) -> dict[str, list[int]]:
+    is_used = table.is_used().to_numpy()
+    values = table.cases[primary].to_numpy(dtype=np.float64)
+    drops: dict[str, list[int]] = {}
+    for row, case_id in enumerate(table.cases["case_id"]):
+        if not is_used[row]:
+            reason = "measured with another model or other settings"
+        elif labels[row] is None:
+            reason = f"{by} not stated in the manifest"
+        elif np.isnan(values[row]):
+            reason = f"no {primary}: {table.reasons.get((case_id, primary), 'not measured')}"
+        else:
+            continue
+        drops.setdefault(reason, []).append(row)
+    return drops
+
+
+def _drop_counts(table: CohortTable, drops: dict[str, list[int]]) -> tuple[DropCount, ...]:
+    case_ids = list(table.cases["case_id"])
+    return tuple(
+        DropCount(reason, tuple(case_ids[row] for row in rows))
+        for reason, rows in sorted(drops.items())
+    )
+
+
+def compare_metric(
+    cases: GroupedCases, key: str, config: CompareConfig, is_primary: bool
+) -> MetricComparison:
+    """Compare one metric over all groups; cases without a value of it are left out and counted."""
+    spec = metric_spec(key)
+    values = cases.values(key)
+    known = ~np.isnan(values)
+    by_group = [values[known & (cases.codes == code)] for code in range(len(cases.groups))]
+    contrasts = tuple(
+        _contrast(cases.groups, by_group, (group, reference), config)
+        for reference, group in combinations(range(len(cases.groups)), 2)
+    )
+    if len(cases.groups) > 2:
+        omnibus = kruskal_wallis(by_group, config.min_cases_for_p)
+    else:
+        omnibus = contrasts[0].test
+    return MetricComparison(
+        metric_key=key,
+        title=spec.title,
+        unit=spec.unit,
+        direction=spec.direction,
+        is_primary=is_primary,
+        groups=tuple(_summary(cases, code, values) for code in range(len(cases.groups))),
+        omnibus=omnibus,
+        contrasts=contrasts,
+        dropped=_without_value(cases, key, known),
+    )
+
+
+def _without_value(cases: GroupedCases, key: str, known: FloatArray) -> tuple[DropCount, ...]:
+    drops: dict[str, list[str]] = {}
+    for case_id, is_known in zip(cases.case_ids, known, strict=True):
+        if not is_known:
+            reason = cases.table.reasons.get((case_id, key), "not measured")
+            drops.setdefault(reason, []).append(case_id)
+    return tuple(DropCount(reason, tuple(ids)) for reason, ids in sorted(drops.items()))
+
+
+def _summary(cases: GroupedCases, code: int, values: FloatArray) -> GroupSummary:
+    rows = np.flatnonzero((cases.codes == code) & ~np.isnan(values))
+    points = tuple(CasePoint(cases.case_ids[row], float(values[row])) for row in rows)
+    surgeons = {cases.surgeons[row] for row in rows} - {None}
+    if len(rows) == 0:
+        return GroupSummary(cases.groups[code], 0, 0, None, None, None, None, None, ())
+    low, median, high = (float(q) for q in np.quantile(values[rows], [0.25, 0.5, 0.75]))
+    return GroupSummary(
+        group=cases.groups[code],
+        n_cases=len(rows),
+        n_surgeons=len(surgeons),
+        median=median,
+        quartile_low=low,
+        quartile_high=high,
+        minimum=float(values[rows].min()),
+        maximum=float(values[rows].max()),
+        points=points,
+    )
+
+
+def _contrast(
+    groups: Sequence[str],
+    by_group: Sequence[FloatArray],
+    pair: tuple[int, int],
+    config: CompareConfig,
+) -> Contrast:
+    group, reference = pair
+    x, y = by_group[group], by_group[reference]
+    if len(x) == 0 or len(y) == 0:
+        raise UsageError(
+            f"No case of {groups[group] if len(x) == 0 else groups[reference]} has this metric."
+        )
+    delta = cliff_delta(x, y, config.confidence)
+    return Contrast(
+        group=groups[group],
+        reference=groups[reference],
+        n_group=len(x),
+        n_reference=len(y),
+        shift=hodges_lehmann(x, y, config.confidence),
+        cliff_delta=delta,
+        magnitude=cliff_magnitude(delta.value if delta.value is not None else 0.0),
+        test=mann_whitney(x, y, config.min_cases_for_p),
+    )
+
+
+def with_holm(comparisons: Sequence[MetricComparison], family: str) -> tuple[MetricComparison, ...]:
+    """Correct the p-values of all contrasts of `comparisons` together, by Holm's method."""
+    p_values = [c.test.p_value for comparison in comparisons for c in comparison.contrasts]
+    adjusted = iter(holm(p_values))
+    n = sum(p is not None for p in p_values)
+    return tuple(
+        replace(
+            comparison,
+            contrasts=tuple(
+                replace(c, test=_corrected(c.test, next(adjusted), f"{family}, {n} tests"))
+                for c in comparison.contrasts
+            ),
+        )
+        for comparison in comparisons
+    )
+
+
+def _corrected(test: TestResult, p_holm: float | None, family: str) -> TestResult:
+    return replace(test, p_holm=p_holm, family=family)

@@ -1,0 +1,200 @@
+"""A comparison in plain sentences, with what must be kept in mind."""
+
+from __future__ import annotations
+
+from ubereport.cohort.table import CohortTable
+from ubereport.cohort.wording import (
+    difference_text,
+    interval_text,
+    list_text,
+    p_text,
+    value_text,
+)
+from ubereport.config import CompareConfig
+from ubereport.core.cohort import (
+    AdjustedComparison,
+    BalanceRow,
+    Contrast,
+    Estimate,
+    MetricComparison,
+    PowerNote,
+    TimeToClear,
+)
+from ubereport.core.metrics import Direction, MetricSpec
+from ubereport.metrics.registry import metric_spec
+
+__all__ = ["comparison_caveats", "comparison_reading"]
+
+_CAVEATS = (
+    "The cases were not randomized. A difference between groups is a difference between the cases "
+    "that got them; it does not show what caused it.",
+    "Confounding by indication: hemostatic agents are used because it bleeds. A technique kept for "
+    "difficult bleeding looks worse than it is, and adjusting for what the manifest holds mends "
+    "this only in part.",
+    "Immortal time: a technique used late in a case cannot have changed the minutes before it, and "
+    "an agent that is given only to bleeding that lasts meets events that have already lasted. "
+    "Time to clear counts from the onset of an event, not from the use of the technique.",
+    "The numbers say how much of the view was obscured by blood, as a model measured it. They are "
+    "not blood loss. Higher pump pressure can hide a bleeder.",
+    "For research and departmental quality review; not a medical device, not for diagnosis, not "
+    "for judging one person.",
+)
+
+
+def comparison_caveats(table: CohortTable, by: str) -> tuple[str, ...]:
+    """Return what every comparison prints, and what this one must add."""
+    extra = []
+    if table.is_mixed:
+        n_other = sum(model.n_cases for model in table.models if not model.is_used)
+        extra.append(
+            f"{n_other} cases were measured with another model or other settings and are left out; "
+            "numbers of different models are never mixed. Analyze them again to include them."
+        )
+    if table.unread:
+        extra.append(f"{len(table.unread)} case folders could not be read and are left out.")
+    if by != "technique":
+        extra.append(f"Groups are formed by {by}, not by technique.")
+    return (*extra, *_CAVEATS)
+
+
+def comparison_reading(
+    primary: MetricComparison,
+    adjusted: AdjustedComparison,
+    clear: TimeToClear,
+    balance: tuple[BalanceRow, ...],
+    power: tuple[PowerNote, ...],
+    config: CompareConfig,
+) -> tuple[str, ...]:
+    """Return the result in paragraphs: what was seen, how sure, adjusted, events, power."""
+    spec = metric_spec(primary.metric_key)
+    paragraphs = [
+        _seen(primary, spec),
+        *(_contrast(contrast, spec, config) for contrast in primary.contrasts),
+        *_adjusted(adjusted, spec),
+        *_clearing(clear),
+        *_balance(balance),
+        *(_power(note, spec) for note in power),
+    ]
+    return tuple(paragraphs)
+
+
+def _seen(primary: MetricComparison, spec: MetricSpec) -> str:
+    groups = [
+        f"{value_text(group.median, spec)} with {group.group} ({group.n_cases} "
+        f"case{'' if group.n_cases == 1 else 's'}; middle half "
+        f"{value_text(group.quartile_low, spec)} to {value_text(group.quartile_high, spec)})"
+        for group in primary.groups
+    ]
+    text = f"{spec.title}, the primary metric: the median was {list_text(groups)}."
+    if len(primary.groups) > 2:
+        text += f" Over all groups: {_test_text(primary.omnibus.p_value, primary.omnibus.reason)}."
+    return text
+
+
+def _test_text(p_value: float | None, reason: str) -> str:
+    return reason if p_value is None else p_text(p_value)
+
+
+def _contrast(contrast: Contrast, spec: MetricSpec, config: CompareConfig) -> str:
+    shift = contrast.shift
+    value = 0.0 if shift.value is None else shift.value
+    side = "higher" if value > 0 else "lower"
+    head = f"{contrast.group} against {contrast.reference}: "
+    if value == 0:
+        head += f"the typical case did not differ ({interval_text(shift, spec)})"
+    else:
+        head += (
+            f"the typical case was {difference_text(value, spec)} {side} "
+            f"({interval_text(shift, spec)})"
+        )
+    delta = contrast.cliff_delta
+    if delta.value is not None:
+        head += f"; Cliff's delta {delta.value:+.2f}, {contrast.magnitude}".replace("-", "−")
+    return f"{head}. {_verdict(contrast, spec, config, value)}"
+
+
+def _verdict(contrast: Contrast, spec: MetricSpec, config: CompareConfig, value: float) -> str:
+    p_value = contrast.test.p_holm
+    if p_value is None:
+        return f"{contrast.test.reason[0].upper()}{contrast.test.reason[1:]}; look at the points."
+    alpha = 1 - config.confidence
+    if p_value >= alpha:
+        return (
+            f"A difference of this size can arise by chance ({p_text(p_value)}). That is no proof "
+            "that the groups are alike: see the interval and the power note."
+        )
+    if spec.direction is Direction.NEUTRAL:
+        meaning = "differed"
+    else:
+        is_lower_better = spec.direction is Direction.LOWER_IS_BETTER
+        meaning = "had the clearer view" if (value < 0) == is_lower_better else "had the worse view"
+    return (
+        f"In these cases {contrast.group} {meaning}, by more than chance makes likely "
+        f"({p_text(p_value)})."
+    )
+
+
+def _adjusted(adjusted: AdjustedComparison, spec: MetricSpec) -> list[str]:
+    if adjusted.reason:
+        return [f"Adjusted estimate: none, because {adjusted.reason}."]
+    held = list_text(["surgeon", *adjusted.covariates]) if adjusted.n_surgeons > 1 else (
+        list_text(list(adjusted.covariates)) if adjusted.covariates else "nothing"
+    )  # fmt: skip
+    paragraphs = []
+    for contrast in adjusted.contrasts:
+        p_value = contrast.test.p_holm
+        difference = contrast.difference
+        value = 0.0 if difference.value is None else difference.value
+        side = "higher" if value > 0 else "lower"
+        paragraphs.append(
+            f"With {held} held equal ({adjusted.n_cases} cases), {contrast.group} was "
+            f"{difference_text(value, spec)} {side} than {contrast.reference} "
+            f"({interval_text(difference, spec)}; {_test_text(p_value, contrast.test.reason)})."
+        )
+    return [*paragraphs, *adjusted.notes]
+
+
+def _clearing(clear: TimeToClear) -> list[str]:
+    if clear.reason:
+        return [f"Time to clear: not compared, because there is {clear.reason}."]
+    groups = [
+        f"{_share_text(curve.cleared_60s_share)} with {curve.group} ({curve.n_events} events, "
+        f"{curve.n_censored} censored, in {curve.n_cases} cases)"
+        for curve in clear.curves
+    ]
+    return [
+        f"Within 60 s the view was clear again in {list_text(groups)}. The intervals treat the "
+        "events of one case as belonging together, so many events in few cases do not count double."
+    ]
+
+
+def _share_text(share: Estimate) -> str:
+    if share.value is None:
+        return f"an unknown share ({share.reason})"
+    text = f"{100 * share.value:.0f} % of events"
+    if share.low is None or share.high is None:
+        return text
+    return f"{text} (interval {100 * share.low:.0f} to {100 * share.high:.0f} %)"
+
+
+def _balance(balance: tuple[BalanceRow, ...]) -> list[str]:
+    names = list(dict.fromkeys(row.column for row in balance if row.is_unbalanced))
+    if not names:
+        return []
+    return [
+        f"The groups were not alike in {list_text(names)} (standardized difference of 0.25 or "
+        "more); part of the difference may come from there."
+    ]
+
+
+def _power(note: PowerNote, spec: MetricSpec) -> str:
+    pair = f"{note.group} ({note.n_group} cases) against {note.reference} ({note.n_reference})"
+    if note.cliff_delta is None:
+        return f"Power: {pair}: so few cases could not show even complete separation."
+    text = (
+        f"Power: {pair}: these cases had a chance of {100 * note.power:.0f} % to show a difference "
+        f"of Cliff's delta {note.cliff_delta:.2f} or more"
+    )
+    if note.shift is not None:
+        text += f", about {difference_text(note.shift, spec)}"
+    return f"{text}. A smaller difference would mostly have been missed."

@@ -1,0 +1,90 @@
+"""Numbers as a surgeon reads them: percent, seconds, p-values."""
+
+from __future__ import annotations
+
+from ubereport.core.cohort import Estimate
+from ubereport.core.metrics import MetricSpec
+
+__all__ = [
+    "difference_text",
+    "interval_text",
+    "is_share",
+    "list_text",
+    "p_text",
+    "value_text",
+]
+
+
+def is_share(spec: MetricSpec) -> bool:
+    """Whether the metric is a fraction of a whole, shown in percent."""
+    return spec.unit == "1" and spec.upper_bound == 1.0
+
+
+def value_text(value: float | None, spec: MetricSpec) -> str:
+    """Return a value in the unit that people read.
+
+    >>> from ubereport.core.metrics import Direction
+    >>> spec = MetricSpec("x", "X", "1", "", Direction.NEUTRAL, 0.0, 1.0)
+    >>> value_text(0.0412, spec), value_text(None, spec)
+    ('4.1 %', 'not known')
+    """
+    if value is None:
+        return "not known"
+    if is_share(spec):
+        return f"{_rounded(100 * value)} %"
+    unit = "" if spec.unit == "1" or spec.unit.startswith("{") else f" {_spoken(spec.unit)}"
+    return f"{_rounded(value)}{unit}"
+
+
+def difference_text(value: float, spec: MetricSpec) -> str:
+    """Return the size of a difference, without its sign: percentage points for shares."""
+    if is_share(spec):
+        points = _rounded(100 * abs(value))
+        return f"{points} percentage point{'' if points in ('1', '1.0') else 's'}"
+    return value_text(abs(value), spec)
+
+
+def interval_text(estimate: Estimate, spec: MetricSpec) -> str:
+    """Return the interval of a difference, e.g. "95 % interval −3.1 to −0.4 percentage points"."""
+    if estimate.low is None or estimate.high is None:
+        return f"no interval: {estimate.reason}"
+    factor, unit = (100.0, " percentage points") if is_share(spec) else (1.0, "")
+    if not is_share(spec) and spec.unit != "1" and not spec.unit.startswith("{"):
+        unit = f" {_spoken(spec.unit)}"
+    low, high = (_signed(factor * limit) for limit in (estimate.low, estimate.high))
+    return f"{estimate.confidence:.0%} interval {low} to {high}{unit}".replace("%", " %", 1)
+
+
+def p_text(p_value: float) -> str:
+    """Return a p-value to three digits.
+
+    >>> p_text(0.0312), p_text(0.00002)
+    ('p = 0.031', 'p < 0.001')
+    """
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+
+
+def list_text(words: list[str]) -> str:
+    """Join words as in a sentence.
+
+    >>> list_text(["a", "b", "c"])
+    'a, b and c'
+    """
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _rounded(value: float) -> str:
+    if value == 0:
+        return "0"
+    if abs(value) >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if abs(value) >= 1 else f"{value:.2g}"
+
+
+def _signed(value: float) -> str:
+    return _rounded(value).replace("-", "−")
+
+
+def _spoken(unit: str) -> str:
+    spoken = {"/(10.min)": "per 10 min", "1/(10.min)": "per 10 min", "10*-1/min": "per 10 min"}
+    return spoken.get(unit, unit)
