@@ -81,7 +81,11 @@ def time_to_clear_quantile(case: CaseInput, share: float) -> Measurement:
     if curve.n_events == 0:
         return _no_events(case)
     value = curve.cleared_by_share_s(share)
-    reason = "" if value is not None else f"fewer than {share:.0%} of the events are seen to clear"
+    reason = (
+        ""
+        if value is not None
+        else f"fewer than {100 * share:.0f} % of the events are seen to clear"
+    )
     return Measurement(value, curve.n_events, case.series.coverage_frac, reason)
 
 

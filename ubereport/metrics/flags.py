@@ -95,8 +95,8 @@ def _low_coverage(facts: _Facts) -> Iterator[Flag]:
         yield Flag(
             "low_coverage",
             level,
-            f"Only {covered:.0%} of the recorded time could be evaluated, most of the rest lost as"
-            f" “{most}”; the numbers speak of the evaluable time only.",
+            f"Only {_percent(covered)} of the recorded time could be evaluated, most of the rest"
+            f" lost as “{most}”; the numbers speak of the evaluable time only.",
         )
 
 
@@ -197,30 +197,28 @@ def _readers(facts: _Facts) -> Iterator[Flag]:
 
 
 def _unstable_threshold(facts: _Facts) -> Iterator[Flag]:
-    share = facts.metrics.get("impaired_share_20")
-    if share is not None and _width(share) > _BAND_WIDTH_FRAC:
+    low, high = _band(facts.metrics.get("impaired_share_20"))
+    if high - low > _BAND_WIDTH_FRAC:
         yield Flag(
             "unstable_threshold",
             FlagLevel.CAUTION,
-            f"The share of time with ≥ 20 % of the view obscured runs from {share.band_low:.0%} to"
-            f" {share.band_high:.0%} with the probability threshold of the model.",
+            f"The share of time with ≥ 20 % of the view obscured runs from {_percent(low)} to"
+            f" {_percent(high)} with the probability threshold of the model.",
         )
-    count = facts.metrics.get("event_count")
-    if count is None or count.band_low is None or count.band_high is None:
-        return
-    if _width(count) >= _BAND_EVENTS and count.band_high >= 2 * count.band_low:
+    fewest, most = _band(facts.metrics.get("event_count"))
+    if most - fewest >= _BAND_EVENTS and most >= 2 * fewest:
         yield Flag(
             "unstable_event_count",
             FlagLevel.CAUTION,
-            f"The number of events runs from {count.band_low:.0f} to {count.band_high:.0f} with the"
+            f"The number of events runs from {fewest:.0f} to {most:.0f} with the"
             " probability threshold of the model.",
         )
 
 
-def _width(value: MetricValue) -> float:
-    if value.band_low is None or value.band_high is None:
-        return 0.0
-    return value.band_high - value.band_low
+def _band(value: MetricValue | None) -> tuple[float, float]:
+    if value is None or value.band_low is None or value.band_high is None:
+        return 0.0, 0.0
+    return value.band_low, value.band_high
 
 
 def _censoring(facts: _Facts) -> Iterator[Flag]:
@@ -237,7 +235,7 @@ def _censoring(facts: _Facts) -> Iterator[Flag]:
         yield Flag(
             "few_events",
             FlagLevel.INFO,
-            f"Only {n_events} events: time to clear is a description, not an estimate.",
+            f"Time to clear rests on few events ({n_events}): a description, not an estimate.",
         )
 
 
@@ -264,8 +262,9 @@ def _closing_field(facts: _Facts) -> Iterator[Flag]:
         yield Flag(
             "closing_field_interrupted",
             FlagLevel.CAUTION,
-            f"Only {covered:.0%} of the time from the closing window to the end of the recording"
-            " could be evaluated; the closing field may not show the end of the operation.",
+            f"Only {_percent(covered)} of the time from the closing window to the end of the"
+            " recording could be evaluated; the closing field may not show the end of the"
+            " operation.",
         )
     if facts.series.evaluable_s < _SHORT_S:
         yield Flag(
@@ -284,6 +283,10 @@ def _pauses(facts: _Facts) -> Iterator[Flag]:
             f"The recording was paused between parts ({n_pauses}); what happened then is not in the"
             " numbers, and no event runs across a pause.",
         )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _clock(seconds: float) -> str:

@@ -1,0 +1,223 @@
+"""Files and folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import glob
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Collection, Mapping
+from pathlib import Path, PurePosixPath
+
+from ubereport.errors import OutputError
+
+__all__ = ["check_relative_name", "publish_folder", "recover_folder", "write_file"]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+_RENAME_EXCHANGE = 2
+_AT_FDCWD = -100
+
+
+def check_relative_name(name: str) -> str:
+    """Return `name` if it is a plain POSIX path inside a case folder.
+
+    Raises
+    ------
+    ValueError
+        If it is empty, absolute, has ``.`` or ``..`` parts, backslashes, drive letters or
+        characters other than printable ASCII.
+    """
+    parts = PurePosixPath(name).parts
+    is_plain = (
+        name.isascii()
+        and name.isprintable()
+        and not set(name) & set('\\:*?"<>|')
+        and parts
+        and str(PurePosixPath(*parts)) == name
+        and not name.startswith("/")
+        and ".." not in parts
+    )
+    if not is_plain:
+        raise ValueError(f"{name!r} is no plain relative path inside a case folder")
+    return name
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write `content` to `path` in one step: readers see the old file or the new one.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full or read-only; `path` is then as it was.
+    """
+    staged = _sibling(path, "new")
+    try:
+        _check_space(path.parent, len(content))
+        _write_through(staged, content)
+        staged.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        staged.unlink(missing_ok=True)
+        raise _output_error(error, len(content), path.parent) from error
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+
+
+def publish_folder(
+    target: Path, files: Mapping[str, bytes], carried_over: Collection[str] = ()
+) -> None:
+    """Make `target` a folder of `files`, in one step.
+
+    The files are written to a sibling, brought to disk, and put in the place of `target`. Where
+    the system can exchange two names in one step (Linux, most file systems) there is no moment
+    without the folder; elsewhere the old one is moved aside first, and the next `output_lock`
+    brings it back should the machine die in that moment.
+
+    Parameters
+    ----------
+    target
+        The folder; its parents are made if need be.
+    files
+        Content by relative POSIX path.
+    carried_over
+        Relative paths of files in the old `target` that the new one keeps.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full or read-only, or `target` is a file; nothing has changed then.
+    ValueError
+        If a name is no plain relative path.
+    """
+    for name in files:
+        check_relative_name(name)
+    n_bytes = sum(len(content) for content in files.values())
+    staged = _sibling(target, "new")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_symlink() or (target.exists() and not target.is_dir()):
+            raise OutputError(
+                "The output is a file or a link where a folder is needed. Give another --out."
+            )
+        _check_space(target.parent, n_bytes)
+        _write_folder(staged, files)
+        for name in carried_over:
+            _copy_through(target / name, staged / name)
+        _swap_in(staged, target)
+    except OSError as error:
+        raise _output_error(error, n_bytes, target.parent) from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def recover_folder(target: Path) -> None:
+    """Bring back the old `target` where a crash came between moving it aside and the new one.
+
+    Call it under the lock of `target`: what other crashed runs left beside it is removed.
+    """
+    for aside in sorted(target.parent.glob(f".{glob.escape(target.name)}.old-*")):
+        if target.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.replace(target)
+    for staged in target.parent.glob(f".{glob.escape(target.name)}.new-*"):
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _sibling(path: Path, role: str) -> Path:
+    return path.with_name(f".{path.name}.{role}-{secrets.token_hex(6)}")
+
+
+def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    folder.mkdir()
+    folders = {folder}
+    for name, content in files.items():
+        path = folder.joinpath(*PurePosixPath(name).parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folders.update(p for p in path.parents if p.is_relative_to(folder))
+        _write_through(path, content)
+    for made in sorted(folders, reverse=True):
+        _sync_folder(made)
+
+
+def _write_through(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _copy_through(source: Path, copy: Path) -> None:
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(source, copy, follow_symlinks=False)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network drives cannot do this for folders; their rename is all there is.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _swap_in(staged: Path, target: Path) -> None:
+    if not target.exists():
+        staged.replace(target)
+    elif not _exchange(staged, target):
+        aside = _sibling(target, "old")
+        target.replace(aside)
+        staged.replace(target)
+        shutil.rmtree(aside, ignore_errors=True)
+    _sync_folder(target.parent)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchange two names in one step; False where the system cannot."""
+    if sys.platform != "linux":
+        return False
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    names = [os.fsencode(path.absolute()) for path in (first, second)]
+    result = rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE)
+    return bool(result == 0)
+
+
+def _check_space(folder: Path, n_bytes: int) -> None:
+    if shutil.disk_usage(folder).free < n_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _output_error(error: OSError, n_bytes: int, folder: Path) -> OutputError:
+    if error.errno in _FULL:
+        free = _free_bytes(folder)
+        return OutputError(
+            f"The output does not fit: {n_bytes} bytes ({n_bytes / 1e6:.1f} MB) are needed, {free}"
+            " bytes are free (or a quota or size limit is reached). Free some space or give"
+            " another --out; nothing was changed."
+        )
+    if error.errno in _READ_ONLY:
+        return OutputError(
+            f"The output cannot be written ({error.strerror}). Give an --out that this account may"
+            " write to; nothing was changed."
+        )
+    reason = error.strerror or type(error).__name__
+    return OutputError(
+        f"The output cannot be written ({reason}; {n_bytes} bytes were needed). Check the disk or"
+        " give another --out; nothing was changed."
+    )
+
+
+def _free_bytes(folder: Path) -> int:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free

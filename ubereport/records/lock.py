@@ -1,0 +1,108 @@
+"""One run at a time on one output."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ubereport.errors import DependencyError, OutputError
+from ubereport.records.atomic import recover_folder
+
+__all__ = ["output_lock"]
+
+
+@contextmanager
+def output_lock(target: Path) -> Iterator[None]:
+    """Hold the output `target` for this process; a second run is told who holds it.
+
+    The lock is the operating system's, on the file ``.<name>.lock`` beside `target`. It ends with
+    the process, so that a file left by a killed run holds nobody up; the file only says who holds
+    the lock. On a network drive it works as far as the drive's own locks do.
+
+    Once the lock is held, what crashed runs left beside `target` is put in order
+    (`recover_folder`).
+
+    Raises
+    ------
+    OutputError
+        If another run holds `target`, or the lock file cannot be made.
+    DependencyError
+        If the system has no such locks.
+    """
+    path = target.with_name(f".{target.name}.lock")
+    descriptor = _acquire(path)
+    try:
+        recover_folder(target)
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _acquire(path: Path) -> int:
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        except OSError as error:
+            raise OutputError(
+                f"The output cannot be written ({error.strerror}). Give an --out that this account"
+                " may write to."
+            ) from error
+        if not _try_lock(descriptor):
+            holder = _holder(descriptor)
+            os.close(descriptor)
+            raise OutputError(
+                f"The output is in use by another run ({holder}). Wait for it to end or give"
+                " another --out."
+            )
+        if _is_same_file(descriptor, path):
+            _sign(descriptor)
+            return descriptor
+        # The run before removed the file between our opening and our locking it: try again.
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl = importlib.import_module("fcntl")
+    except ImportError:
+        raise DependencyError(
+            "This system has no file locks (fcntl). Run ubereport on Linux or macOS."
+        ) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_same_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _sign(descriptor: int) -> None:
+    holder = {
+        "pid": os.getpid(),
+        "host": platform.node(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps(holder).encode("ascii"), 0)
+
+
+def _holder(descriptor: int) -> str:
+    try:
+        holder = json.loads(os.pread(descriptor, 4096, 0))
+        return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+    except (ValueError, KeyError, TypeError):
+        return "it has not yet said who it is"

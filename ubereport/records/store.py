@@ -1,0 +1,262 @@
+"""A case folder: written whole, read back exactly."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ubereport.core.case import CaseRecord, KeyFrame, KeyFrameKind
+from ubereport.core.events import HemostasisEvent
+from ubereport.errors import CaseRecordError, OutputError
+from ubereport.records.atomic import check_relative_name, publish_folder, write_file
+from ubereport.records.names import validate_case_id
+from ubereport.records.schema import case_json, parse_case_json, record_of
+from ubereport.records.subtitles import subtitle_files
+from ubereport.records.tables import events_csv, series_from_parquet, series_parquet
+
+__all__ = [
+    "case_files",
+    "is_case_folder",
+    "match_key_frames",
+    "read_case",
+    "read_frames",
+    "write_case",
+    "write_into_case",
+]
+
+_MAX_JSON_BYTES = 256 * 2**20
+_MAX_SERIES_BYTES = 2 * 2**30
+_MAX_FRAME_BYTES = 64 * 2**20
+_OWN_NAMES = (
+    "case.json",
+    "series.parquet",
+    "events.csv",
+    "*.srt",
+    "frames/*",
+    "report.html",
+    "report.pdf",
+    "run.json",
+)
+
+
+def case_files(record: CaseRecord) -> dict[str, bytes]:
+    """Return the files of a case that follow from its record alone, by name.
+
+    ``case.json``, ``series.parquet``, ``events.csv`` and the subtitles: the same record gives the
+    same bytes on every machine with the same libraries.
+    """
+    return {
+        "case.json": case_json(record),
+        "series.parquet": series_parquet(record.series),
+        "events.csv": events_csv(record.events),
+        **subtitle_files(record.series, record.events, record.parts),
+    }
+
+
+def write_case(
+    record: CaseRecord,
+    folder: Path,
+    extra_files: Mapping[str, bytes] | None = None,
+    run: Mapping[str, object] | None = None,
+) -> None:
+    """Write a case folder in one step; an older one of the same case gives way to it.
+
+    Hold ``output_lock(folder)`` around it where another run might write the same folder. Files
+    that others put into an older case folder (notes, say) are kept.
+
+    Parameters
+    ----------
+    record
+        The case.
+    folder
+        Where it goes: new, empty, or a case folder.
+    extra_files
+        Key frames and reports: content by relative POSIX path, such as ``frames/001_onset.png``.
+        Must have every picture that ``record.key_frames`` names.
+    run
+        What differs from run to run (start, stage times), JSON values; becomes ``run.json``.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full or read-only, or `folder` has another case or other things in it;
+        nothing has changed then.
+    UsageError
+        If the case id cannot be used.
+    ValueError
+        If a key frame's picture is missing, a name is no plain relative path or taken, or a
+        number is not finite.
+    """
+    validate_case_id(record.case_id)
+    files = case_files(record)
+    for name, content in (extra_files or {}).items():
+        if check_relative_name(name) in files or name == "run.json":
+            raise ValueError(f"{name} is written by the record itself")
+        files[name] = content
+    for path in _frame_paths(record.key_frames):
+        if path not in files:
+            raise ValueError(f"the record names the key frame {path}, which is not given")
+    if run is not None:
+        files["run.json"] = f"{json.dumps(run, indent=2, allow_nan=False)}\n".encode("ascii")
+    _check_same_case(folder, record.case_id)
+    publish_folder(folder, files, _foreign_files(folder))
+
+
+def write_into_case(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write reports into an existing case folder, each in one step.
+
+    Raises
+    ------
+    CaseRecordError
+        If `folder` is no case folder.
+    OutputError
+        If the disk is full or read-only.
+    ValueError
+        If a name is no plain relative path, or one of the record's own files.
+    """
+    if not is_case_folder(folder):
+        raise _no_case_folder()
+    for name in files:
+        if check_relative_name(name) in ("case.json", "series.parquet", "events.csv"):
+            raise ValueError(f"{name} is written by the record itself")
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, content)
+
+
+def read_case(folder: Path) -> CaseRecord:
+    """Read a case folder; gives back exactly the record that was written.
+
+    Raises
+    ------
+    CaseRecordError
+        If `folder` is no case folder, was made by a newer version, or its files are damaged or
+        do not belong together.
+    """
+    tree = parse_case_json(_read_regular(folder, "case.json", _MAX_JSON_BYTES))
+    series = series_from_parquet(_read_regular(folder, "series.parquet", _MAX_SERIES_BYTES))
+    return record_of(tree, series)
+
+
+def read_frames(folder: Path, record: CaseRecord) -> dict[str, bytes]:
+    """Return the pictures of the record's key frames, by relative path, to write them again.
+
+    Raises
+    ------
+    CaseRecordError
+        If one is missing or is no plain file inside the folder.
+    """
+    return {
+        path: _read_regular(folder, path, _MAX_FRAME_BYTES)
+        for path in _frame_paths(record.key_frames)
+    }
+
+
+def is_case_folder(folder: Path) -> bool:
+    """Whether `folder` holds a case record."""
+    return (folder / "case.json").is_file() and (folder / "series.parquet").is_file()
+
+
+def match_key_frames(
+    key_frames: Sequence[KeyFrame], events: Sequence[HemostasisEvent]
+) -> tuple[KeyFrame, ...]:
+    """Return the key frames that show onset, peak or clearing of one of `events`, renumbered.
+
+    For events found anew in a stored series: a picture stays where its moment is still one.
+    """
+    moments = {
+        (kind, time_s): index
+        for index, event in enumerate(events)
+        for kind, time_s in (
+            (KeyFrameKind.ONSET, event.onset_s),
+            (KeyFrameKind.PEAK, event.peak_s),
+            (KeyFrameKind.CLEAR, event.clear_s),
+        )
+        if time_s is not None
+    }
+    matched = [
+        KeyFrame(
+            event_index=moments[frame.kind, frame.time_s],
+            kind=frame.kind,
+            time_s=frame.time_s,
+            area_frac=frame.area_frac,
+            raw_path=frame.raw_path,
+            overlay_path=frame.overlay_path,
+        )
+        for frame in key_frames
+        if (frame.kind, frame.time_s) in moments
+    ]
+    return tuple(sorted(matched, key=lambda frame: (frame.event_index, frame.time_s)))
+
+
+def _frame_paths(key_frames: Sequence[KeyFrame]) -> list[str]:
+    return [path for frame in key_frames for path in (frame.raw_path, frame.overlay_path)]
+
+
+def _check_same_case(folder: Path, case_id: str) -> None:
+    if not is_case_folder(folder):
+        return
+    try:
+        stored_id = json.loads(_read_regular(folder, "case.json", _MAX_JSON_BYTES))["case_id"]
+    except (CaseRecordError, ValueError, KeyError, TypeError):
+        return  # A damaged record names no case; analyzing again is how to mend it.
+    if stored_id != case_id:
+        raise OutputError(
+            "The output folder holds another case. Give another --out, or the --case-id of the case"
+            " that is to be replaced; nothing was changed."
+        )
+
+
+def _foreign_files(folder: Path) -> list[str]:
+    """Return what others put into the case folder that is to be replaced."""
+    if not folder.is_dir():
+        return []
+    names = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    )
+    if names and not is_case_folder(folder):
+        raise OutputError(
+            "The output folder has files in it and is no case folder. Give an empty or a new"
+            " folder as --out; nothing was changed."
+        )
+    return [name for name in names if not any(fnmatch.fnmatchcase(name, own) for own in _OWN_NAMES)]
+
+
+def _read_regular(folder: Path, name: str, max_bytes: int) -> bytes:
+    try:
+        check_relative_name(name)
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise _unreadable(name, "it lies outside the case folder")
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode) or found.st_size > max_bytes:
+                raise _unreadable(name, f"it is no plain file of at most {max_bytes} bytes")
+            return file.read()
+    except FileNotFoundError:
+        if name == "case.json":
+            raise _no_case_folder() from None
+        raise _unreadable(name, "it is missing") from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(name, getattr(error, "strerror", None) or "no plain name") from error
+
+
+def _unreadable(name: str, why: str) -> CaseRecordError:
+    return CaseRecordError(
+        f"{name} of the case cannot be read: {why}. Analyze the recording again or bring the file"
+        " back from a backup."
+    )
+
+
+def _no_case_folder() -> CaseRecordError:
+    return CaseRecordError(
+        "The folder has no case record (case.json and series.parquet). Name a case folder."
+    )

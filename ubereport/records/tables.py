@@ -1,0 +1,142 @@
+"""The tables of a case folder: the series as Parquet, the events as CSV. The door of pyarrow."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ubereport.core.events import HemostasisEvent
+from ubereport.core.series import AreaSeries, LossReason
+from ubereport.errors import CaseRecordError
+from ubereport.records.spreadsheet import csv_bytes
+
+__all__ = ["EVENT_COLUMNS", "events_csv", "series_from_parquet", "series_parquet", "series_sha256"]
+
+EVENT_COLUMNS = (
+    "onset_s",
+    "peak_s",
+    "clear_s",
+    "is_censored",
+    "censor_reason",
+    "peak_area_frac",
+    "mean_area_frac",
+    "area_time_frac_s",
+    "time_to_clear_s",
+    "is_rebleed",
+)
+
+_AREAS = ("area_frac", "area_frac_lenient", "area_frac_strict")
+_SCHEMA = pa.schema(
+    [
+        pa.field("time_s", pa.float64(), nullable=False),
+        pa.field("duration_s", pa.float64(), nullable=False),
+        pa.field("part_index", pa.int64(), nullable=False),
+        *(pa.field(name, pa.float64()) for name in _AREAS),
+        pa.field("is_valid", pa.bool_(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+    ]
+)
+_MAX_ROWS = 20_000_000
+
+
+def series_parquet(series: AreaSeries) -> bytes:
+    """Return the series as Parquet; areas of lost rows are null, everything else is exact.
+
+    The same series gives the same bytes with the same version of pyarrow.
+    """
+    columns = {
+        "time_s": pa.array(series.time_s),
+        "duration_s": pa.array(series.duration_s),
+        "part_index": pa.array(series.part_index),
+        **{name: pa.array(getattr(series, name), mask=~series.is_valid) for name in _AREAS},
+        "is_valid": pa.array(series.is_valid),
+        "reason": pa.array([reason.value for reason in series.reason], pa.string()),
+    }
+    buffer = io.BytesIO()
+    pq.write_table(
+        pa.table(columns, schema=_SCHEMA),
+        buffer,
+        compression="zstd",
+        use_dictionary=["reason"],
+        version="2.6",
+        store_schema=False,
+    )
+    return buffer.getvalue()
+
+
+def series_from_parquet(content: bytes) -> AreaSeries:
+    """Read what `series_parquet` wrote; columns added by others are left aside.
+
+    Raises
+    ------
+    CaseRecordError
+        If it is no Parquet, lacks a column, or its rows are no series.
+    """
+    try:
+        file = pq.ParquetFile(io.BytesIO(content))
+        if file.metadata.num_rows > _MAX_ROWS:
+            raise CaseRecordError(
+                f"series.parquet has {file.metadata.num_rows} rows; allowed: {_MAX_ROWS}."
+                " Analyze the recording again."
+            )
+        table = file.read(columns=_SCHEMA.names, use_threads=False)
+        table = table.select(_SCHEMA.names).cast(_SCHEMA)
+        columns = {name: table.column(name) for name in _SCHEMA.names}
+        return AreaSeries(
+            **{name: columns[name].to_numpy() for name in _SCHEMA.names if name != "reason"},
+            reason=tuple(LossReason(reason) for reason in columns["reason"].to_pylist()),
+        )
+    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
+        raise CaseRecordError(
+            f"series.parquet cannot be read ({str(error).splitlines()[0]}). Analyze the recording"
+            " again or bring the file back from a backup."
+        ) from error
+
+
+def series_sha256(series: AreaSeries) -> str:
+    """Return a hex digest of the content of the series, whatever file it lies in."""
+    digest = hashlib.sha256(f"{len(series)}\n".encode("ascii"))
+    for name in ("time_s", "duration_s", *_AREAS):
+        column = getattr(series, name).astype("<f8")
+        # There are many NaN; one is enough for a digest.
+        digest.update(np.where(np.isnan(column), np.nan, column).astype("<f8").tobytes())
+    digest.update(series.part_index.astype("<i8").tobytes())
+    digest.update(series.is_valid.astype("u1").tobytes())
+    digest.update("\n".join(reason.value for reason in series.reason).encode("ascii"))
+    return digest.hexdigest()
+
+
+def events_csv(events: Sequence[HemostasisEvent]) -> bytes:
+    """Return the events as CSV: seconds with three decimals, fractions with six, empty if unknown.
+
+    The decimal sign is a point wherever it is written; `case.json` has the exact numbers.
+    """
+    return csv_bytes(EVENT_COLUMNS, (_event_row(event) for event in events))
+
+
+def _event_row(event: HemostasisEvent) -> list[str]:
+    return [
+        _seconds(event.onset_s),
+        _seconds(event.peak_s),
+        _seconds(event.clear_s),
+        _truth(event.is_censored),
+        event.censor_reason.value,
+        f"{event.peak_area_frac:.6f}",
+        f"{event.mean_area_frac:.6f}",
+        f"{event.area_time_frac_s:.6f}",
+        _seconds(event.time_to_clear_s),
+        _truth(event.is_rebleed),
+    ]
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _truth(value: bool) -> str:
+    return "true" if value else "false"
