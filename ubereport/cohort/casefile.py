@@ -14,6 +14,7 @@ from typing import Any
 from ubereport.cohort.covariates import MANIFEST_NAME, CovariateValue, read_covariates
 from ubereport.core.case import SCHEMA_VERSION
 from ubereport.errors import CaseRecordError
+from ubereport.records.schema import MIGRATIONS, migrate
 
 __all__ = ["EVENT_COLUMNS", "FIXED_COLUMNS", "CaseRow", "looks_like_case", "read_case_row"]
 
@@ -91,13 +92,9 @@ def _load(folder: Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError):
         raise CaseRecordError(f"{CASE_NAME} is cut off or damaged. Run the batch again.") from None
-    version = str(record.get("schema_version", "none")) if isinstance(record, dict) else "none"
-    if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
-        raise CaseRecordError(
-            f"{CASE_NAME} has schema version {version}; this program reads {SCHEMA_VERSION}. "
-            "Analyze the case again."
-        )
-    return dict(record)
+    if not isinstance(record, dict) or not isinstance(record.get("schema_version"), str):
+        raise CaseRecordError(f"{CASE_NAME} holds no case. Run the batch again.")
+    return migrate(record, MIGRATIONS, SCHEMA_VERSION)
 
 
 def _identity(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ubereport.cohort.ranks import (
 )
 from ubereport.cohort.table import CohortTable, group_labels
 from ubereport.config import CompareConfig
-from ubereport.core.arrays import FloatArray, IntArray
+from ubereport.core.arrays import BoolArray, FloatArray, IntArray
 from ubereport.core.cohort import (
     CasePoint,
     Contrast,
@@ -178,7 +178,7 @@ def compare_metric(
     )
 
 
-def _without_value(cases: GroupedCases, key: str, known: FloatArray) -> tuple[DropCount, ...]:
+def _without_value(cases: GroupedCases, key: str, known: BoolArray) -> tuple[DropCount, ...]:
     drops: dict[str, list[str]] = {}
     for case_id, is_known in zip(cases.case_ids, known, strict=True):
         if not is_known:

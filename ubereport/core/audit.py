@@ -234,7 +234,7 @@ class Audit:
     metric_key: str
     n_cases: int
     charts: tuple[ControlChart, ...]
-    funnel: Funnel
+    funnels: tuple[Funnel, ...]
     learning_curves: tuple[LearningCurve, ...]
     agreements: tuple[Agreement, ...]
     outcomes: tuple[OutcomeRelation, ...]

@@ -1,0 +1,363 @@
+"""`ubereport audit`: a department's cases over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ubereport.cohort.agreement import rating_agreement
+from ubereport.cohort.charts import ChartCases, u_chart, xmr_chart
+from ubereport.cohort.covariates import KNOWN_COLUMNS, ColumnRole, require_column
+from ubereport.cohort.cusum import learning_curve
+from ubereport.cohort.funnel import mean_funnel, share_funnel
+from ubereport.cohort.outcomes import outcome_relation, with_holm_outcomes
+from ubereport.cohort.scales import scale_of
+from ubereport.cohort.table import CohortTable, group_labels
+from ubereport.config import AuditConfig
+from ubereport.core.arrays import BoolArray, FloatArray
+from ubereport.core.audit import (
+    Agreement,
+    Audit,
+    AuditCase,
+    ControlChart,
+    Funnel,
+    LearningCurve,
+    MonthQuality,
+    OutcomeRelation,
+    Signal,
+)
+from ubereport.core.cohort import DropCount
+from ubereport.core.metrics import Direction, MetricSpec
+from ubereport.metrics.registry import metric_spec
+
+__all__ = ["audit_cohort"]
+
+ALL_PROCEDURES = "all procedures"
+_CASE_VALUES = ("impaired_share_20", "area_mean_frac", "closing_area_mean_frac", "event_count")
+_OUTCOME_METRICS = ("closing_area_mean_frac",)
+_EXPOSURE_S = 600.0
+_CAVEATS = (
+    "A signal says that a case or a stretch of cases differs from the rest by more than chance "
+    "makes likely. It does not say why, and it does not say that anyone did wrong.",
+    "Surgeons appear under pseudonyms and are not ranked. Cases differ in difficulty, and nothing "
+    "here is adjusted for it.",
+    "The numbers say how much of the view was obscured by blood, as a model measured it. They are "
+    "not blood loss. Higher pump pressure can hide a bleeder.",
+    "For research and departmental quality review; not a medical device, not for diagnosis, not "
+    "for judging one person.",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Dated:
+    """The cases that charts rest on, in order of date and case id; one entry a case."""
+
+    rows: tuple[int, ...]
+    dates: tuple[str, ...]
+    case_ids: tuple[str, ...]
+    procedures: tuple[str, ...]
+    surgeons: tuple[str | None, ...]
+    undated: tuple[str, ...]
+
+
+def audit_cohort(table: CohortTable, config: AuditConfig | None = None) -> Audit:
+    """Audit the cases of a library.
+
+    Charts, funnel and curves rest on the cases measured in the way used most; the others stand in
+    the case table and are counted.
+
+    Raises
+    ------
+    UsageError
+        If the configured metric does not exist.
+    """
+    config = AuditConfig() if config is None else config
+    require_column(config.metric, table.metric_keys, "metric")
+    dated = _dated(table)
+    charts = _charts(table, dated, config)
+    is_used = table.is_used()
+    other = tuple(table.cases["case_id"][~is_used])
+    dropped = [DropCount("measured with another model or other settings", other)] if other else []
+    if dated.undated:
+        dropped.append(DropCount("no date in the manifest: not on a chart", dated.undated))
+    funnels = _funnels(table, config)
+    agreements, outcomes = _agreements(table, config), _outcomes(table, config)
+    curves = _learning_curves(table, dated, config)
+    return Audit(
+        metric_key=config.metric,
+        n_cases=int(is_used.sum()),
+        charts=charts,
+        funnels=funnels,
+        learning_curves=curves,
+        agreements=agreements,
+        outcomes=outcomes,
+        months=_months(table),
+        cases=_case_rows(table, charts, config),
+        models=table.models,
+        dropped=tuple(dropped),
+        unread=table.unread,
+        reading=_summary(table, charts, funnels, curves),
+        caveats=_caveats(table),
+    )
+
+
+def _dated(table: CohortTable) -> _Dated:
+    dates, is_used = table.column("date"), table.is_used().to_numpy()
+    case_ids = table.column("case_id")
+    procedures = group_labels(table.column("procedure"))
+    surgeons = group_labels(table.column("surgeon"))
+    rows = [row for row in range(table.n_cases) if is_used[row] and dates[row] is not None]
+    rows.sort(key=lambda row: (str(dates[row]), case_ids[row]))
+    undated = [case_ids[i] for i in range(table.n_cases) if is_used[i] and dates[i] is None]
+    return _Dated(
+        tuple(rows),
+        tuple(str(dates[row]) for row in rows),
+        tuple(case_ids[row] for row in rows),
+        tuple(procedures[row] or "procedure not stated" for row in rows),
+        tuple(surgeons[row] for row in rows),
+        tuple(undated),
+    )
+
+
+def _values(table: CohortTable, key: str) -> FloatArray:
+    return np.asarray(table.cases[key].to_numpy(dtype=np.float64))
+
+
+def _charts(table: CohortTable, dated: _Dated, config: AuditConfig) -> tuple[ControlChart, ...]:
+    charts: list[ControlChart] = []
+    for procedure in sorted(set(dated.procedures)):
+        places = [i for i, name in enumerate(dated.procedures) if name == procedure]
+        charts.append(_xmr(table, dated, places, (config.metric, procedure), config))
+        if {"event_count", "evaluable_s"} <= set(table.metric_keys):
+            charts.append(_events_chart(table, dated, places, procedure, config))
+    if "coverage_frac" in table.metric_keys and dated.rows:
+        places = list(range(len(dated.rows)))
+        charts.append(_xmr(table, dated, places, ("coverage_frac", ALL_PROCEDURES), config))
+    return tuple(charts)
+
+
+def _chart_cases(
+    table: CohortTable, dated: _Dated, places: Sequence[int], key: str, known: BoolArray
+) -> ChartCases:
+    drops: dict[str, list[str]] = {}
+    for place, is_known in zip(places, known, strict=True):
+        if not is_known:
+            reason = table.reasons.get((dated.case_ids[place], key), "not measured")
+            drops.setdefault(reason, []).append(dated.case_ids[place])
+    kept = [place for place, is_known in zip(places, known, strict=True) if is_known]
+    return ChartCases(
+        tuple(dated.case_ids[place] for place in kept),
+        tuple(dated.dates[place] for place in kept),
+        tuple(DropCount(reason, tuple(ids)) for reason, ids in sorted(drops.items())),
+    )
+
+
+def _xmr(
+    table: CohortTable,
+    dated: _Dated,
+    places: Sequence[int],
+    what: tuple[str, str],
+    config: AuditConfig,
+) -> ControlChart:
+    key, procedure = what
+    values = _values(table, key)[[dated.rows[place] for place in places]]
+    known = ~np.isnan(values)
+    cases = _chart_cases(table, dated, places, key, known)
+    spec = metric_spec(key)
+    return xmr_chart(cases, values[known], spec, scale_of(spec), procedure, config)
+
+
+def _events_chart(
+    table: CohortTable,
+    dated: _Dated,
+    places: Sequence[int],
+    procedure: str,
+    config: AuditConfig,
+) -> ControlChart:
+    rows = [dated.rows[place] for place in places]
+    counts, evaluable_s = _values(table, "event_count")[rows], _values(table, "evaluable_s")[rows]
+    known = ~np.isnan(counts) & (evaluable_s > 0)
+    cases = _chart_cases(table, dated, places, "event_count", known)
+    spec = metric_spec("event_rate_per_10min")
+    exposure = evaluable_s[known] / _EXPOSURE_S
+    return u_chart(cases, counts[known], exposure, spec, procedure, config)
+
+
+def _funnels(table: CohortTable, config: AuditConfig) -> tuple[Funnel, ...]:
+    surgeons = group_labels(table.column("surgeon"))
+    is_used = table.is_used().to_numpy()
+
+    def known(key: str) -> list[int]:
+        values = _values(table, key)
+        return [
+            row
+            for row, name in enumerate(surgeons)
+            if is_used[row] and name is not None and not np.isnan(values[row])
+        ]
+
+    spec = metric_spec(config.metric)
+    rows = known(config.metric)
+    values, names = _values(table, config.metric)[rows], [str(surgeons[row]) for row in rows]
+    funnels = [mean_funnel(values.tolist(), names, spec, scale_of(spec), config)]
+    if "major_event_count" in table.metric_keys:
+        rows = known("major_event_count")
+        has_major = (_values(table, "major_event_count")[rows] > 0).tolist()
+        names = [str(surgeons[row]) for row in rows]
+        funnels.append(share_funnel(has_major, names, _share_with_major(), config))
+    return tuple(funnels)
+
+
+def _share_with_major() -> MetricSpec:
+    return MetricSpec(
+        key="major_event_case_share",
+        title="Share of cases with a major event",
+        unit="1",
+        definition="cases with at least one event whose peak reaches 50 % of the view",
+        direction=Direction.LOWER_IS_BETTER,
+        upper_bound=1.0,
+    )
+
+
+def _learning_curves(
+    table: CohortTable, dated: _Dated, config: AuditConfig
+) -> tuple[LearningCurve, ...]:
+    values = _values(table, config.metric)[list(dated.rows)]
+    spec = metric_spec(config.metric)
+    curves = []
+    for surgeon in sorted({name for name in dated.surgeons if name is not None}):
+        places = [
+            place
+            for place, name in enumerate(dated.surgeons)
+            if name == surgeon and not np.isnan(values[place])
+        ]
+        if len(places) >= config.min_cases_per_surgeon:
+            curves.append(
+                learning_curve(
+                    surgeon,
+                    [dated.case_ids[place] for place in places],
+                    [dated.dates[place] for place in places],
+                    values[places],
+                    spec,
+                    scale_of(spec),
+                    config,
+                )
+            )
+    return tuple(curves)
+
+
+def _paired(table: CohortTable, column: str, key: str) -> tuple[list[float], list[float]]:
+    """Numbers of a manifest column and of a metric over the used cases that have both."""
+    first, second = table.column(column), table.column(key)
+    pairs = [
+        (float(a), float(b))
+        for a, b, is_used in zip(first, second, table.is_used(), strict=True)
+        if is_used and a is not None and b is not None
+    ]
+    return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+def _agreements(table: CohortTable, config: AuditConfig) -> tuple[Agreement, ...]:
+    column = config.rating_column
+    if column not in table.covariates:
+        return ()
+    keys = [key for key in ("impaired_share_20", "area_mean_frac") if key in table.metric_keys]
+    return tuple(
+        rating_agreement(*_paired(table, column, key), column, metric_spec(key), config.confidence)
+        for key in keys
+    )
+
+
+def _outcomes(table: CohortTable, config: AuditConfig) -> tuple[OutcomeRelation, ...]:
+    columns = [
+        column
+        for column in KNOWN_COLUMNS
+        if column.role is ColumnRole.OUTCOME and column.name in table.covariates
+    ]
+    keys = [key for key in (config.metric, *_OUTCOME_METRICS) if key in table.metric_keys]
+    specs = [metric_spec(key) for key in dict.fromkeys(keys)]
+    relations = [
+        outcome_relation(*_paired(table, column.name, spec.key), column, spec, config.confidence)
+        for column in columns
+        for spec in specs
+    ]
+    titles = {c.name: c.title for c in columns} | {spec.key: spec.title for spec in specs}
+    return with_holm_outcomes(relations, titles)
+
+
+def _months(table: CohortTable) -> tuple[MonthQuality, ...]:
+    months: dict[str, list[int]] = {}
+    for row, date in enumerate(table.column("date")):
+        if date is not None:
+            months.setdefault(str(date)[:7], []).append(row)
+    coverage, n_flags = table.column("coverage_frac"), table.column("n_flags")
+    found = []
+    for month, rows in sorted(months.items()):
+        known = [coverage[row] for row in rows if coverage[row] is not None]
+        median = float(np.median(known)) if known else None
+        n_flagged = sum(n_flags[row] > 0 for row in rows)
+        found.append(MonthQuality(month, len(rows), median, n_flagged))
+    return tuple(found)
+
+
+def _case_rows(
+    table: CohortTable, charts: Sequence[ControlChart], config: AuditConfig
+) -> tuple[AuditCase, ...]:
+    signals: dict[str, tuple[Signal, ...]] = {
+        point.case_id: point.signals
+        for chart in charts
+        if chart.metric_key == config.metric
+        for point in chart.points
+    }
+    keys = [key for key in dict.fromkeys((config.metric, *_CASE_VALUES)) if key in table.cases]
+    names = ("case_id", "folder", "date", "procedure", "technique", "surgeon", "coverage_frac")
+    columns = {name: table.column(name) for name in (*names, *keys, "n_flags")}
+    is_used = table.is_used().tolist()
+    rows = [
+        AuditCase(
+            case_id=str(columns["case_id"][row]),
+            folder=str(columns["folder"][row]),
+            date=str(columns["date"][row] or ""),
+            procedure=group_labels([columns["procedure"][row]])[0] or "",
+            technique=group_labels([columns["technique"][row]])[0] or "",
+            surgeon=group_labels([columns["surgeon"][row]])[0] or "",
+            coverage_frac=columns["coverage_frac"][row],
+            values=tuple((key, columns[key][row]) for key in keys),
+            n_flags=int(columns["n_flags"][row]),
+            signals=signals.get(str(columns["case_id"][row]), ()),
+            is_used=is_used[row],
+        )
+        for row in range(table.n_cases)
+    ]
+    return tuple(sorted(rows, key=lambda case: (case.date, case.case_id)))
+
+
+def _summary(
+    table: CohortTable,
+    charts: Sequence[ControlChart],
+    funnels: Sequence[Funnel],
+    curves: Sequence[LearningCurve],
+) -> tuple[str, ...]:
+    head = f"{table.n_cases} cases."
+    if table.unread:
+        head += f" {len(table.unread)} case folders could not be read."
+    lines = [head]
+    for chart in charts:
+        label = "events" if chart.kind == "u" else chart.title
+        lines.append(f"{chart.procedure}, {label}: {chart.reading}")
+    lines += [f"{funnel.title}: {funnel.reading}" for funnel in funnels]
+    lines += [curve.reading for curve in curves]
+    return tuple(lines)
+
+
+def _caveats(table: CohortTable) -> tuple[str, ...]:
+    if not table.is_mixed:
+        return _CAVEATS
+    n_other = sum(model.n_cases for model in table.models if not model.is_used)
+    mixed = (
+        f"The library mixes {len(table.models)} ways of measuring (model or settings). {n_other} "
+        "cases measured in another way than most are in the case table only; analyze them again "
+        "to bring them into the charts."
+    )
+    return (mixed, *_CAVEATS)
