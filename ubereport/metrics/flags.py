@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ubereport.config import EventConfig, MetricConfig
-from ubereport.core.case import Flag, FlagLevel, PartSummary
+from ubereport.core.case import Flag, FlagLevel
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import MetricValue
 from ubereport.core.series import AreaSeries
@@ -15,16 +15,11 @@ from ubereport.metrics.quantiles import weighted_quantile
 __all__ = ["quality_flags"]
 
 _LOW_COVERAGE_FRAC = (0.5, 0.8)
-_TRUNCATED_S = 2.0
-_TRUNCATED_SHARE = 0.01
-_DAMAGED_SHARE = (0.10, 0.01)
-_FIELD_CONFIDENCE = 0.5
 _BAND_WIDTH_FRAC = 0.05
 _BAND_EVENTS = 3
 _CENSORED_SHARE = 1 / 3
 _CENSORED_MIN_EVENTS = 3
 _SHORT_S = 600.0
-_FIELD_CHANGE = 0.10
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +27,6 @@ class _Facts:
     series: AreaSeries
     events: Sequence[HemostasisEvent]
     metrics: Mapping[str, MetricValue]
-    parts: Sequence[PartSummary]
-    view_changes_s: Sequence[float]
-    decode_failures: Sequence[str]
     event_config: EventConfig
     metric_config: MetricConfig
 
@@ -43,38 +35,22 @@ def quality_flags(
     series: AreaSeries,
     events: Sequence[HemostasisEvent],
     metrics: Sequence[MetricValue],
-    parts: Sequence[PartSummary],
-    *,
     event_config: EventConfig,
     metric_config: MetricConfig,
-    view_changes_s: Sequence[float] = (),
-    decode_failures: Sequence[str] = (),
 ) -> tuple[Flag, ...]:
-    """Return what weakens the numbers of a case, the most worrying first.
+    """Return what weakens the numbers that follow from a series, the most worrying first.
+
+    What follows from the recording itself (cut, damaged, zoomed) is told where it is read.
 
     Parameters
     ----------
     series, events, metrics
         The case; `metrics` as `compute_metrics` gives them, with bands.
-    parts
-        Its parts, in order.
     event_config, metric_config
         As used for `events` and `metrics`.
-    view_changes_s
-        Case times at which the field of view changed inside a part.
-    decode_failures
-        What readers reported, one text a failure; only counted here, never repeated.
     """
-    facts = _Facts(
-        series=series,
-        events=events,
-        metrics={value.key: value for value in metrics},
-        parts=parts,
-        view_changes_s=view_changes_s,
-        decode_failures=decode_failures,
-        event_config=event_config,
-        metric_config=metric_config,
-    )
+    values = {value.key: value for value in metrics}
+    facts = _Facts(series, events, values, event_config, metric_config)
     found = [flag for check in _CHECKS for flag in check(facts)]
     order = [FlagLevel.WARNING, FlagLevel.CAUTION, FlagLevel.INFO]
     return tuple(sorted(found, key=lambda flag: order.index(flag.level)))
@@ -97,102 +73,6 @@ def _low_coverage(facts: _Facts) -> Iterator[Flag]:
             level,
             f"Only {_percent(covered)} of the recorded time could be evaluated, most of the rest"
             f" lost as “{most}”; the numbers speak of the evaluable time only.",
-        )
-
-
-def _truncated(facts: _Facts) -> Iterator[Flag]:
-    for number, part in enumerate(facts.parts, start=1):
-        if part.declared_duration_s is None:
-            continue
-        missing_s = part.declared_duration_s - part.found_duration_s
-        if missing_s > max(_TRUNCATED_S, _TRUNCATED_SHARE * part.declared_duration_s):
-            yield Flag(
-                "truncated",
-                FlagLevel.WARNING,
-                f"Part {number} ends {_clock(missing_s)} before its declared end; the missing time"
-                " counts as lost.",
-            )
-
-
-def _damaged(facts: _Facts) -> Iterator[Flag]:
-    for number, part in enumerate(facts.parts, start=1):
-        n_bad = part.n_undecoded + part.n_corrupt
-        if n_bad == 0:
-            continue
-        share = n_bad / part.n_samples
-        levels = (FlagLevel.WARNING, FlagLevel.CAUTION, FlagLevel.INFO)
-        level = levels[sum(share <= limit for limit in _DAMAGED_SHARE)]
-        yield Flag(
-            "damaged",
-            level,
-            f"{n_bad} of {part.n_samples} pictures looked at in part {number} were damaged or could"
-            " not be decoded; they count as lost.",
-        )
-
-
-def _gaps(facts: _Facts) -> Iterator[Flag]:
-    for number, part in enumerate(facts.parts, start=1):
-        if part.gaps:
-            yield Flag(
-                "recording_gaps",
-                FlagLevel.CAUTION,
-                f"Part {number} has gaps: {len(part.gaps)} of together"
-                f" {_clock(sum(gap.duration_s for gap in part.gaps))}; they count as lost.",
-            )
-
-
-def _repeated_part(facts: _Facts) -> Iterator[Flag]:
-    first_number: dict[str, int] = {}
-    for number, part in enumerate(facts.parts, start=1):
-        first = first_number.setdefault(part.sha256, number)
-        if first != number:
-            yield Flag(
-                "repeated_part",
-                FlagLevel.WARNING,
-                f"Parts {first} and {number} are the same file; its time is counted twice.",
-            )
-
-
-def _field_of_view(facts: _Facts) -> Iterator[Flag]:
-    for number, part in enumerate(facts.parts, start=1):
-        if part.field_of_view.confidence < _FIELD_CONFIDENCE:
-            yield Flag(
-                "field_of_view_uncertain",
-                FlagLevel.CAUTION,
-                f"The outline of the field of view in part {number} is uncertain; area fractions"
-                " may be off.",
-            )
-    areas = [_field_area(part) for part in facts.parts]
-    if areas and min(areas) < (1 - _FIELD_CHANGE) * max(areas):
-        yield Flag(
-            "field_of_view_differs",
-            FlagLevel.CAUTION,
-            "The field of view differs between parts (zoom or endoscope changed); area fractions"
-            " refer to the view of their part.",
-        )
-    if facts.view_changes_s:
-        times = ", ".join(_clock(time_s) for time_s in facts.view_changes_s[:5])
-        more = " and later" if len(facts.view_changes_s) > 5 else ""
-        yield Flag(
-            "view_changed",
-            FlagLevel.CAUTION,
-            f"The view changed inside a part (zoom or endoscope) at {times}{more}.",
-        )
-
-
-def _field_area(part: PartSummary) -> float:
-    field = part.field_of_view
-    inside = (field.right_px - field.left_px) * (field.bottom_px - field.top_px)
-    return inside / (part.width_px * part.height_px)
-
-
-def _readers(facts: _Facts) -> Iterator[Flag]:
-    if facts.decode_failures:
-        yield Flag(
-            "reader_failed",
-            FlagLevel.INFO,
-            f"Readers gave up {len(facts.decode_failures)} times and another one went on; see"
-            " provenance.",
         )
 
 
@@ -296,12 +176,6 @@ def _clock(seconds: float) -> str:
 
 _CHECKS = (
     _low_coverage,
-    _truncated,
-    _damaged,
-    _gaps,
-    _repeated_part,
-    _field_of_view,
-    _readers,
     _unstable_threshold,
     _censoring,
     _sampling,

@@ -345,7 +345,6 @@ def metric_spec(key: str) -> MetricSpec:
 
 def compute_metrics(
     series: AreaSeries,
-    events: tuple[HemostasisEvent, ...],
     events_by_threshold: Mapping[Threshold, tuple[HemostasisEvent, ...]],
     event_config: EventConfig,
     metric_config: MetricConfig,
@@ -354,22 +353,28 @@ def compute_metrics(
 
     Parameters
     ----------
-    series, events
-        The case, at the central probability threshold.
+    series
+        The case.
     events_by_threshold
-        The events found in ``series.at(threshold)`` for the neighboring thresholds; a band is
-        given where all thresholds named here, and the central one, have a value. An empty mapping
-        gives no bands.
+        The events found in ``series.at(threshold)``: those of the central threshold, and those of
+        its neighbors for the band around a value (`detect_events_by_threshold`). A metric has a
+        band where it has a value at all of them; without neighbors there are no bands.
     event_config, metric_config
         Windows and gaps.
+
+    Raises
+    ------
+    ValueError
+        If the events of the central threshold are missing.
     """
-    case = CaseInput(series, events, event_config, metric_config)
-    neighbors = [
-        CaseInput(series.at(threshold), found, event_config, metric_config)
-        for threshold, found in events_by_threshold.items()
-        if threshold is not Threshold.CENTRAL
-    ]
-    return tuple(_value(metric, case, neighbors) for metric in METRICS)
+    if Threshold.CENTRAL not in events_by_threshold:
+        raise ValueError("metrics need the events of the central threshold")
+    cases = {
+        threshold: CaseInput(series.at(threshold), events, event_config, metric_config)
+        for threshold, events in events_by_threshold.items()
+    }
+    central = cases.pop(Threshold.CENTRAL)
+    return tuple(_value(metric, central, list(cases.values())) for metric in METRICS)
 
 
 def _value(metric: Metric, case: CaseInput, neighbors: list[CaseInput]) -> MetricValue:
