@@ -19,7 +19,6 @@ from ubereport.core.arrays import RgbArray
 __all__ = ["SHAPES", "Field", "Optics", "fractal_noise", "illumination", "random_optics", "render"]
 
 Field = NDArray[np.float32]
-_GAMMA = 2.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Optics:
 def random_optics(rng: np.random.Generator) -> Optics:
     """Draw blood between bright arterial and dark venous or clotted, dull or glossy."""
     darkness = float(rng.beta(1.3, 1.5))
-    red = 0.55 * (1 - darkness) + 0.07 * darkness
+    red = 0.42 * (1 - darkness) + 0.05 * darkness
     return Optics(
         (0.25 + 0.9 * darkness, 2.4 + 1.2 * float(rng.random()), 2.2 + 1.2 * float(rng.random())),
         (
@@ -57,33 +56,39 @@ def random_optics(rng: np.random.Generator) -> Optics:
             red * float(rng.uniform(0.01, 0.11)),
         ),
         float(rng.uniform(0.7, 1.6)),
-        float(rng.choice([0.0, rng.uniform(0.1, 1.2)])),
-        float(rng.uniform(8, 60)),
+        float(rng.choice([0.0, rng.uniform(0.05, 0.8)])),
+        float(rng.uniform(60, 400)),
     )
 
 
 def illumination(rgb: RgbArray) -> Field:
     """Estimate the light that falls on a scene: the upper envelope of luminance, smoothed."""
-    linear = (rgb.astype(np.float32) / 255) ** _GAMMA
-    bright = cv2.dilate(linear.max(axis=-1), np.ones((9, 9), np.uint8))
-    sigma = rgb.shape[0] / 14
-    return np.asarray(cv2.GaussianBlur(bright, (0, 0), sigma), np.float32)
+    small = cv2.resize(rgb.max(axis=-1), (32, 32), interpolation=cv2.INTER_AREA)
+    bright = cv2.dilate(_to_linear(small), np.ones((3, 3), np.uint8))
+    smooth = cv2.GaussianBlur(bright, (0, 0), 2.2)
+    size = (rgb.shape[1], rgb.shape[0])
+    return np.asarray(cv2.resize(smooth, size, interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _to_linear(levels: NDArray[np.uint8]) -> Field:
+    """Return light of 0..1; gamma 2 instead of 2.2 costs a product, not a power."""
+    scaled = levels.astype(np.float32) * np.float32(1 / 255)
+    return scaled * scaled
 
 
 def render(
     rgb: RgbArray, thickness: Field, optics: Optics, light: Field, rng: np.random.Generator
 ) -> RgbArray:
     """Lay blood of (H, W) `thickness` over a picture."""
-    linear = (rgb.astype(np.float32) / 255) ** _GAMMA
     depth = thickness[..., None]
-    through = linear * np.exp(-np.asarray(optics.absorption, np.float32) * depth)
+    through = _to_linear(rgb) * np.exp(-np.asarray(optics.absorption, np.float32) * depth)
     own = np.asarray(optics.backscatter, np.float32) * (1 - np.exp(-optics.scattering * depth))
     result = (
         through
         + own * light[..., None]
         + _gloss(thickness, optics, rng)[..., None] * light[..., None]
     )
-    return np.asarray(np.clip(result, 0, 1) ** (1 / _GAMMA) * 255, np.uint8)
+    return np.asarray(np.sqrt(np.clip(result, 0, 1)) * 255, np.uint8)
 
 
 def _gloss(thickness: Field, optics: Optics, rng: np.random.Generator) -> Field:
@@ -91,11 +96,11 @@ def _gloss(thickness: Field, optics: Optics, rng: np.random.Generator) -> Field:
     if optics.gloss == 0:
         return np.zeros_like(thickness)
     side = thickness.shape[0]
-    waves = fractal_noise(side, rng, first=int(rng.integers(6, 20)), octaves=2)
-    height = np.minimum(thickness, 1.5) * side / 12 + waves * rng.uniform(0.5, 4)
+    waves = fractal_noise(side, rng, first=int(rng.integers(5, 30)), octaves=2)
+    height = np.minimum(thickness, 1.5) * side / 20 + waves * rng.uniform(1, 5)
     dx = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3) / 8
     dy = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3) / 8
-    lean = rng.normal(0, 0.35, 2)
+    lean = rng.normal(0, 0.5, 2)
     facing = (1 - lean[0] * dx - lean[1] * dy) / np.sqrt(
         (1 + dx**2 + dy**2) * (1 + float(lean @ lean))
     )
@@ -129,13 +134,13 @@ def _blob(side: int, rng: np.random.Generator, radius: float, rough: float) -> F
 
 
 def pool(side: int, rng: np.random.Generator) -> Field:
-    """Deep blood with a smooth surface and a crisp edge."""
+    """Fill a hollow: deep blood with a smooth surface and a crisp edge."""
     inside = _blob(side, rng, float(rng.uniform(0.08, 0.45)), float(rng.uniform(0.05, 0.3)))
     return np.asarray(np.clip(inside * rng.uniform(6, 25), 0, 1) * rng.uniform(1.2, 3), np.float32)
 
 
 def film(side: int, rng: np.random.Generator) -> Field:
-    """A thin layer with holes, whose texture shines through in places."""
+    """Spread a thin layer with holes, whose texture shines through in places."""
     region = _blob(side, rng, float(rng.uniform(0.15, 0.6)), 0.25)
     holes = fractal_noise(side, rng, first=int(rng.integers(4, 16))) + rng.uniform(-0.2, 1.2)
     thick = np.clip(region * 5, 0, 1) * np.clip(holes * rng.uniform(0.6, 2), 0, 1)
@@ -143,7 +148,7 @@ def film(side: int, rng: np.random.Generator) -> Field:
 
 
 def rivulet(side: int, rng: np.random.Generator) -> Field:
-    """Threads that run down, wander and end in a drop."""
+    """Draw threads that run down, wander and end in a drop."""
     canvas = np.zeros((side, side), np.float32)
     heading = float(rng.uniform(0, 2 * np.pi))
     for _ in range(int(rng.integers(1, 5))):
@@ -163,14 +168,14 @@ def rivulet(side: int, rng: np.random.Generator) -> Field:
 
 
 def clot(side: int, rng: np.random.Generator) -> Field:
-    """A lumpy mass, thick and uneven."""
+    """Heap up a lumpy mass, thick and uneven."""
     inside = _blob(side, rng, float(rng.uniform(0.05, 0.22)), 0.3)
     lumps = 1.6 + 0.5 * fractal_noise(side, rng, first=int(rng.integers(10, 26)), octaves=3)
     return np.asarray(np.clip(inside * 15, 0, 1) * np.clip(lumps, 0.8, 4), np.float32)
 
 
 def spurt(side: int, rng: np.random.Generator) -> Field:
-    """A jet from one point, breaking into drops, with spatter around it."""
+    """Throw a jet from one point, breaking into drops, with spatter around it."""
     canvas = np.zeros((side, side), np.float32)
     source, angle = rng.uniform(0.2, 0.8, 2) * side, float(rng.uniform(0, 2 * np.pi))
     reach, fall = float(rng.uniform(0.2, 0.6)) * side, float(rng.uniform(-0.4, 0.4)) * side
@@ -186,7 +191,7 @@ def spurt(side: int, rng: np.random.Generator) -> Field:
 
 
 def plume(side: int, rng: np.random.Generator) -> Field:
-    """Blood that drifts in irrigation: soft, without an edge."""
+    """Let blood drift in irrigation: soft, without an edge."""
     noise = fractal_noise(side, rng, first=2, octaves=5)
     region = _blob(side, rng, float(rng.uniform(0.25, 0.9)), 0.3)
     soft = np.clip(region, 0, 1) * np.clip(noise * 0.5 + rng.uniform(0.2, 1.1), 0, 2)
@@ -194,7 +199,7 @@ def plume(side: int, rng: np.random.Generator) -> Field:
 
 
 def flood(side: int, rng: np.random.Generator) -> Field:
-    """Blood over most of the view."""
+    """Cover most of the view."""
     noise = fractal_noise(side, rng, first=2, octaves=4)
     return np.asarray(np.clip(noise + rng.uniform(0.6, 2.5), 0, 1.6), np.float32)
 

@@ -35,9 +35,11 @@ class DataConfig:
         Of the manually labelled draws, the share that shows blood.
     group_power
         A group of n stills is drawn with weight n ** group_power: 1 treats stills alike, 0 groups.
-    composite_share, hsv_share, box_share
-        Of all draws: blood composited onto frames, stills with HSV red masks, stills whose blood
-        lies in boxes. What is left is drawn from manual masks.
+    composite_share, simulated_share, box_share
+        Of all draws: blood composited onto frames, simulated stills, stills whose blood lies in
+        boxes. What is left is drawn from manual masks.
+    n_simulated
+        How many simulated stills there are to draw from.
     has_zero_masks, has_ignore
         False leaves zero masks out, or counts undecided pixels as clean (for ablations).
     """
@@ -49,8 +51,9 @@ class DataConfig:
     positive_share: float = 0.6
     group_power: float = 0.5
     composite_share: float = 0.0
-    hsv_share: float = 0.0
+    simulated_share: float = 0.0
     box_share: float = 0.0
+    n_simulated: int = 400
     has_zero_masks: bool = True
     has_ignore: bool = True
 
@@ -66,10 +69,10 @@ class DataConfig:
         )
         _check(0 <= self.positive_share <= 1, "data.positive_share", self.positive_share, "0 to 1")
         _check(0 <= self.group_power <= 1, "data.group_power", self.group_power, "0 to 1")
-        shares = (self.composite_share, self.hsv_share, self.box_share)
+        shares = (self.composite_share, self.simulated_share, self.box_share)
         _check(
             min(shares) >= 0 and sum(shares) <= 1,
-            "data.composite_share, hsv_share, box_share",
+            "data.composite_share, simulated_share, box_share",
             shares,
             "0 or more, together at most 1",
         )

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -102,6 +103,9 @@ def train(
     folder
         Of this run: config.toml, checkpoint/, average.safetensors at the end.
 
+    In a `torch.distributed` group every process draws its own batches, gradients are averaged,
+    and the first process validates and writes.
+
     Raises
     ------
     ConfigError
@@ -128,7 +132,7 @@ def train(
         done = step + 1
         is_look = done % config.validate_every == 0 or done == config.steps
         summary = None
-        if is_look and held_out is not None:
+        if is_look and held_out is not None and _rank() == 0:
             summary = validate(average, held_out, device)
         if is_look or done % 10 == 0:
             loss = float(np.mean(losses))
@@ -137,7 +141,8 @@ def train(
             history = (*history, asdict(row))
             if on_progress is not None:
                 on_progress(row)
-        if done % config.checkpoint_every == 0 or done == config.steps:
+        is_kept = done % config.checkpoint_every == 0 or done == config.steps
+        if is_kept and _rank() == 0:
             state = _state(config, done, network, average, optimizer, history)
             write_checkpoint(state, folder / "checkpoint")
     return portable_state(average)
@@ -250,13 +255,14 @@ def _batches(
     """Draw batches in a thread, two ahead, so that the network never waits for pixels."""
     queue: Queue[tuple[int, Batch] | BaseException] = Queue(maxsize=2)
     stop = threading.Event()
+    seed = config.seed + 7919 * _rank()
 
     def fill() -> None:
         try:
             for step in range(first, config.steps):
                 if stop.is_set():
                     return
-                queue.put((step, draw_batch(sources, step, config.seed, config.batch_size)))
+                queue.put((step, draw_batch(sources, step, seed, config.batch_size)))
         except BaseException as error:  # noqa: BLE001 -- raised again in the loop
             queue.put(error)
 
@@ -305,9 +311,27 @@ def _train_step(
         )
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
+    _share_gradients(network)
     nn.utils.clip_grad_norm_(network.parameters(), config.optimizer.gradient_norm_max)
     optimizer.step()
     return value
+
+
+def _rank() -> int:
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def _share_gradients(network: nn.Module) -> None:
+    """Average gradients over the processes of a group, where there is one."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    flat = torch.cat([g.reshape(-1) for g in gradients]) / dist.get_world_size()
+    dist.all_reduce(flat)
+    at = 0
+    for gradient in gradients:
+        gradient.copy_(flat[at : at + gradient.numel()].view_as(gradient))
+        at += gradient.numel()
 
 
 @torch.no_grad()

@@ -1,0 +1,171 @@
+"""Thresholds and operating characteristics from stills of groups that were held out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ubereport.errors import AnnotationError
+from ubereport.training.scoring import StillScore, Summary, score_still, summarize
+from ubereport.training.stills import LabelArray
+
+__all__ = ["Calibration", "calibrate", "group_bootstrap", "wilson_interval"]
+
+_GRID = tuple(round(0.05 * i, 2) for i in range(2, 19))
+_NEIGHBOR_LOGIT = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Thresholds (lenient, central, strict) and what was measured at the central one.
+
+    `presence_frac` is the called share of the view from which a still counts as "blood is
+    there"; `figures` are names and values with the ends of 95 % intervals.
+    """
+
+    thresholds: tuple[float, float, float]
+    presence_frac: float
+    summary: Summary
+    figures: tuple[tuple[str, float], ...]
+
+
+def calibrate(
+    maps: NDArray[np.float32],
+    labels: NDArray[np.uint8],
+    groups: Sequence[str],
+    *,
+    max_clean_area_frac: float = 0.005,
+    presence_grid: Sequence[float] = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01),
+) -> Calibration:
+    """Choose thresholds on held-out stills.
+
+    The central one has the best mean Dice on stills with blood among those that paint at most
+    `max_clean_area_frac` of clean stills (the least painting one if none does); its neighbors lie
+    one logit away. Of `presence_grid` the share with the best balanced accuracy is taken.
+
+    Parameters
+    ----------
+    maps, labels
+        (n, H, W) probabilities and labels of the same stills.
+    groups
+        (n,) group of each still: what the bootstrap draws.
+
+    Raises
+    ------
+    AnnotationError
+        If no still has blood or none is without.
+    """
+    has_blood = np.array([(label == 1).any() for label in labels], bool)
+    if not has_blood.any() or has_blood.all():
+        raise AnnotationError(
+            f"{int(has_blood.sum())} of {len(labels)} held-out stills show blood; thresholds need "
+            "stills with and without. Hold out other groups."
+        )
+    scores = {t: _scores(maps, labels, t) for t in _GRID}
+    central = _best_threshold(scores, max_clean_area_frac)
+    chosen = scores[central]
+    presence = max(presence_grid, key=lambda f: _balanced_accuracy(summarize(chosen, f)))
+    logit = np.log(central / (1 - central))
+    lenient, strict = (
+        float(1 / (1 + np.exp(-(logit + d)))) for d in (-_NEIGHBOR_LOGIT, _NEIGHBOR_LOGIT)
+    )
+    return Calibration(
+        (round(lenient, 4), central, round(strict, 4)),
+        presence,
+        summarize(chosen, presence),
+        _figures(chosen, groups, presence),
+    )
+
+
+def _scores(
+    maps: NDArray[np.float32], labels: Sequence[LabelArray] | NDArray[np.uint8], threshold: float
+) -> list[StillScore]:
+    return [score_still(m, label, threshold) for m, label in zip(maps, labels, strict=True)]
+
+
+def _best_threshold(scores: dict[float, list[StillScore]], max_area_frac: float) -> float:
+    found = {t: summarize(s, 0.0) for t, s in scores.items()}
+    area = {t: f.negative_area_mean_frac for t, f in found.items()}
+    dice = {t: f.dice_mean for t, f in found.items()}
+    allowed = [t for t in found if (area[t] or 0.0) <= max_area_frac]
+    if not allowed:
+        return min(found, key=lambda t: area[t] or 0.0)
+    return max(allowed, key=lambda t: dice[t] or 0.0)
+
+
+def _balanced_accuracy(summary: Summary) -> float:
+    parts = (summary.sensitivity, summary.specificity)
+    return sum(p for p in parts if p is not None)
+
+
+def _figures(
+    scores: Sequence[StillScore], groups: Sequence[str], presence_frac: float
+) -> tuple[tuple[str, float], ...]:
+    summary = summarize(scores, presence_frac)
+    figures: list[tuple[str, float]] = [("presence_area_frac", presence_frac)]
+    keys = (
+        "dice_median",
+        "dice_mean",
+        "sensitivity",
+        "specificity",
+        "accuracy",
+        "negative_area_mean_frac",
+        "area_mae_frac",
+    )
+    for key in keys:
+        value = getattr(summary, key)
+        if value is None:
+            continue
+        low, high = group_bootstrap(
+            scores, groups, lambda s, k=key: getattr(summarize(s, presence_frac), k)
+        )
+        figures += [(key, value), (f"{key}_low", low), (f"{key}_high", high)]
+    counts = (("n_positive", summary.n_positive), ("n_negative", summary.n_negative))
+    figures += [(name, float(n)) for name, n in counts]
+    return tuple((name, float(f"{value:.4g}")) for name, value in figures)
+
+
+def group_bootstrap(
+    scores: Sequence[StillScore],
+    groups: Sequence[str],
+    figure: Callable[[Sequence[StillScore]], float | None],
+    *,
+    n_draws: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return the 2.5th and 97.5th percentile of a figure when whole groups are drawn again.
+
+    Draws in which the figure has no value are left out.
+    """
+    rng = np.random.default_rng(seed)
+    names = sorted(set(groups))
+    members = [[s for s, g in zip(scores, groups, strict=True) if g == name] for name in names]
+    values = []
+    for _ in range(n_draws):
+        drawn = [s for i in rng.integers(0, len(names), len(names)) for s in members[i]]
+        value = figure(drawn)
+        if value is not None:
+            values.append(value)
+    low, high = np.percentile(values, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def wilson_interval(n_hits: int, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of a proportion (Wilson 1927).
+
+    Raises
+    ------
+    ValueError
+        If `n` is 0 or `n_hits` lies outside 0..n.
+    """
+    if n < 1 or not 0 <= n_hits <= n:
+        raise ValueError(f"{n_hits} of {n}; need 0 <= n_hits <= n and n >= 1")
+    z = 1.959964
+    share = n_hits / n
+    center = share + z * z / (2 * n)
+    half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    return max(0.0, float((center - half) / scale)), min(1.0, float((center + half) / scale))
