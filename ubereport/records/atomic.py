@@ -75,7 +75,7 @@ def publish_folder(
 
     The files are written to a sibling, brought to disk, and put in the place of `target`. Where
     the system can exchange two names in one step (Linux, most file systems) there is no moment
-    without the folder; elsewhere the old one is moved aside first, and the next `output_lock`
+    without the folder; elsewhere the old one is moved aside first, and the next `hold_lock`
     brings it back should the machine die in that moment.
 
     Parameters

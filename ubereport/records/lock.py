@@ -14,31 +14,31 @@ from pathlib import Path
 from ubereport.errors import DependencyError, OutputError
 from ubereport.records.atomic import recover_folder
 
-__all__ = ["output_lock"]
+__all__ = ["hold_lock"]
 
 
 @contextmanager
-def output_lock(target: Path) -> Iterator[None]:
-    """Hold the output `target` for this process; a second run is told who holds it.
+def hold_lock(folder: Path, name: str) -> Iterator[None]:
+    """Hold the output `name` in `folder` for this process; a second run is told who holds it.
 
-    The lock is the operating system's, on the file ``.<name>.lock`` beside `target`. It ends with
-    the process, so that a file left by a killed run holds nobody up; the file only says who holds
-    the lock. On a network drive it works as far as the drive's own locks do.
+    The lock is the operating system's, on the file ``.<name>.lock`` in `folder`. It ends with the
+    process, so that a file left by a killed run holds nobody up; the file only says who holds the
+    lock. On a network drive it works as far as the drive's own locks do.
 
-    Once the lock is held, what crashed runs left beside `target` is put in order
+    Once the lock is held, what crashed runs left beside the output is put in order
     (`recover_folder`).
 
     Raises
     ------
     OutputError
-        If another run holds `target`, or the lock file cannot be made.
+        If another run holds the output, or the lock file cannot be made.
     DependencyError
         If the system has no such locks.
     """
-    path = target.with_name(f".{target.name}.lock")
+    path = folder / f".{name}.lock"
     descriptor = _acquire(path)
     try:
-        recover_folder(target)
+        recover_folder(folder / name)
         yield
     finally:
         path.unlink(missing_ok=True)

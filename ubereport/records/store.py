@@ -60,12 +60,12 @@ def case_files(record: CaseRecord) -> dict[str, bytes]:
 def write_case(
     record: CaseRecord,
     folder: Path,
-    extra_files: Mapping[str, bytes] | None = None,
+    files: Mapping[str, bytes] | None = None,
     run: Mapping[str, object] | None = None,
 ) -> None:
     """Write a case folder in one step; an older one of the same case gives way to it.
 
-    Hold ``output_lock(folder)`` around it where another run might write the same folder. Files
+    Hold `hold_lock` around it where another run might write the same folder. Files
     that others put into an older case folder (notes, say) are kept.
 
     Parameters
@@ -74,7 +74,7 @@ def write_case(
         The case.
     folder
         Where it goes: new, empty, or a case folder.
-    extra_files
+    files
         Key frames and reports: content by relative POSIX path, such as ``frames/001_onset.png``.
         Must have every picture that ``record.key_frames`` names.
     run
@@ -92,18 +92,20 @@ def write_case(
         number is not finite.
     """
     validate_case_id(record.case_id)
-    files = case_files(record)
-    for name, content in (extra_files or {}).items():
-        if check_relative_name(name) in files or name == "run.json":
+    content = case_files(record)
+    given = files or {}
+    for name in given:
+        if check_relative_name(name) in content or name == "run.json":
             raise ValueError(f"{name} is written by the record itself")
-        files[name] = content
     for path in _frame_paths(record.key_frames):
-        if path not in files:
+        if path not in given:
             raise ValueError(f"the record names the key frame {path}, which is not given")
+    content |= given
     if run is not None:
-        files["run.json"] = f"{json.dumps(run, indent=2, allow_nan=False)}\n".encode("ascii")
+        content["run.json"] = f"{json.dumps(run, indent=2, allow_nan=False)}\n".encode("ascii")
     _check_same_case(folder, record.case_id)
-    publish_folder(folder, files, _foreign_files(folder))
+    kept = [name for name in _foreign_files(folder) if name not in content]
+    publish_folder(folder, content, kept)
 
 
 def write_into_case(folder: Path, files: Mapping[str, bytes]) -> None:
