@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +13,17 @@ import pyarrow.parquet as pq
 
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.series import AreaSeries, LossReason
-from ubereport.errors import CaseRecordError
+from ubereport.errors import CaseRecordError, ManifestError
 from ubereport.records.spreadsheet import csv_bytes
 
-__all__ = ["EVENT_COLUMNS", "events_csv", "series_from_parquet", "series_parquet", "series_sha256"]
+__all__ = [
+    "EVENT_COLUMNS",
+    "events_csv",
+    "read_parquet_rows",
+    "series_from_parquet",
+    "series_parquet",
+    "series_sha256",
+]
 
 EVENT_COLUMNS = (
     "onset_s",
@@ -42,6 +50,7 @@ _SCHEMA = pa.schema(
     ]
 )
 _MAX_ROWS = 20_000_000
+_MAX_MANIFEST_ROWS = 1_000_000
 
 
 def series_parquet(series: AreaSeries) -> bytes:
@@ -96,6 +105,32 @@ def series_from_parquet(content: bytes) -> AreaSeries:
             f"series.parquet cannot be read ({str(error).splitlines()[0]}). Analyze the recording"
             " again or bring the file back from a backup."
         ) from error
+
+
+def read_parquet_rows(path: Path) -> tuple[tuple[str, ...], list[list[object]]]:
+    """Return column names and rows of a manifest kept as Parquet; nulls are None.
+
+    Raises
+    ------
+    ManifestError
+        If it cannot be read, is no Parquet, or has over a million rows.
+    """
+    try:
+        with path.open("rb") as source:
+            file = pq.ParquetFile(source)
+            n_rows = file.metadata.num_rows
+            if n_rows > _MAX_MANIFEST_ROWS:
+                raise ManifestError(
+                    f"The manifest has {n_rows} rows; allowed: {_MAX_MANIFEST_ROWS}. Split it."
+                )
+            table = file.read(use_threads=False)
+            columns = [column.to_pylist() for column in table.columns]
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ManifestError(
+            f"The manifest cannot be read as Parquet ({type(error).__name__}). Give a Parquet, CSV"
+            " or XLSX file."
+        ) from error
+    return tuple(table.column_names), [list(row) for row in zip(*columns, strict=True)]
 
 
 def series_sha256(series: AreaSeries) -> str:
