@@ -1,0 +1,126 @@
+"""The only file that imports jinja2: views in, one self-contained HTML page out."""
+
+from __future__ import annotations
+
+import base64
+import re
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from ubereport.report.blocks import PageHead
+from ubereport.report.views import CaseView
+from ubereport.resources import templates_dir
+
+__all__ = ["Medium", "Paper", "render_html", "render_page"]
+
+_SCREEN_CSS = ("css/fonts.css", "css/base.css", "css/case.css", "css/screen.css", "css/print.css")
+_PAPER_CSS = ("css/fonts.css", "css/base.css", "css/case.css", "css/print.css", "css/paper.css")
+
+
+class Medium(StrEnum):
+    """What a page is rendered for: a browser, or the PDF."""
+
+    SCREEN = "screen"
+    PAPER = "paper"
+
+
+class Paper(StrEnum):
+    """Size of a printed page, as CSS names it."""
+
+    A4 = "A4"
+    LETTER = "letter"
+
+
+def render_html(view: CaseView, paper: Paper = Paper.A4) -> str:
+    """Render a case report as one HTML page that needs no network, no script and no other file.
+
+    Parameters
+    ----------
+    view
+        The case, as `build_view_model` formatted it.
+    paper
+        Page size for printing from the browser.
+    """
+    return render_page("case.html", view.page, Medium.SCREEN, paper, view=view)
+
+
+def render_page(
+    template: str,
+    page: PageHead,
+    medium: Medium,
+    paper: Paper,
+    **context: Any,  # noqa: ANN401 -- whatever the template lays out
+) -> str:
+    """Render one of the templates that extend ``base.html``.
+
+    Strings are escaped, undefined names are errors. Styles and fonts are inlined; WOFF2 for
+    browsers, TrueType for the PDF.
+
+    Raises
+    ------
+    jinja2.UndefinedError
+        If the template names something that `context` lacks.
+    """
+    root = templates_dir()
+    environment = Environment(
+        loader=FileSystemLoader(root),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["svg"] = _svg_inline if medium is Medium.SCREEN else _svg_image
+    environment.filters["json_block"] = _json_block
+    environment.filters["css_string"] = _css_string
+    names = {"page": page, "medium": str(medium), "paper": str(paper)}
+    suffix = "woff2" if medium is Medium.SCREEN else "ttf"
+    sheets = _SCREEN_CSS if medium is Medium.SCREEN else _PAPER_CSS
+    css = "\n".join(
+        environment.get_template(sheet).render(**names, font_uri=partial(_font_uri, suffix))
+        for sheet in sheets
+    )
+    page_html = environment.get_template(template).render(
+        **names,
+        css=Markup(css),  # noqa: S704 -- style sheets of our own
+        **context,
+    )
+    return str(page_html)
+
+
+def _font_uri(suffix: str, name: str) -> str:
+    content = (templates_dir() / "fonts" / f"{name}.{suffix}").read_bytes()
+    return f"data:font/{suffix};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _svg_inline(svg: str) -> Markup:
+    return Markup(svg)  # noqa: S704 -- drawings of our own, labels escaped there
+
+
+def _svg_image(svg: str) -> Markup:
+    """Wrap a drawing as a picture: WeasyPrint then sets its labels in the page's font."""
+    title = re.search(r"<title>(.*?)</title>", svg)
+    uri = base64.b64encode(svg.encode()).decode("ascii")
+    alt = title[1] if title else ""
+    return Markup(  # noqa: S704 -- the title is escaped inside the drawing, the rest is Base64
+        f'<img class="plot" alt="{alt}" src="data:image/svg+xml;base64,{uri}">'
+    )
+
+
+def _json_block(text: str) -> Markup:
+    """Make JSON text harmless inside ``<script type="application/json">``; it stays equal JSON."""
+    for char in "<>&'\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return Markup(text)  # noqa: S704 -- no character that could end the block is left
+
+
+def _css_string(text: str) -> Markup:
+    """Quote `text` as a CSS string whose every special character is a CSS escape."""
+    quoted = "".join(
+        char if char.isalnum() or char in " .,;-–·" else f"\\{ord(char):x} " for char in text
+    )
+    return Markup(f'"{quoted}"')  # noqa: S704 -- nothing that could end the string is left

@@ -1,0 +1,377 @@
+"""The later pages of a case report: events, metrics, recording, model and provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ubereport.config import EventConfig
+from ubereport.core.case import CaseRecord, KeyFrame, KeyFrameKind, ModelSummary, PartSummary
+from ubereport.core.events import HemostasisEvent
+from ubereport.core.metrics import Direction, MetricSpec
+from ubereport.report.blocks import Column, Pair, TableBlock
+from ubereport.report.case_text import CaseMetrics
+from ubereport.report.data_block import event_id
+from ubereport.report.marks import CENSOR_WORDS
+from ubereport.report.stills import load_still
+from ubereport.report.text import (
+    clock,
+    clock_range,
+    decimal,
+    file_size,
+    number_word,
+    percent,
+    plural,
+    printable,
+)
+from ubereport.report.views import EventCard, EventsView, ModelView, ProvenanceView, StillPair
+from ubereport.report.wording import OPERATING_WORDS, band_of_peak, seconds
+
+__all__ = [
+    "events_view",
+    "metric_table",
+    "model_view",
+    "provenance_view",
+    "recording_notes",
+    "recording_table",
+]
+
+_MOMENTS = {
+    KeyFrameKind.ONSET: "Onset",
+    KeyFrameKind.PEAK: "Peak",
+    KeyFrameKind.CLEAR: "Clear",
+}
+_DIRECTIONS = {
+    Direction.LOWER_IS_BETTER: "Lower means a clearer view.",
+    Direction.HIGHER_IS_BETTER: "Higher means a clearer view.",
+    Direction.NEUTRAL: "",
+}
+
+
+def events_view(record: CaseRecord, frames_dir: Path | None, config: EventConfig) -> EventsView:
+    """Lay out all events as a table, and those with key frames as cards."""
+    cards = _cards(record, frames_dir)
+    return EventsView(
+        statement=_events_statement(record, config),
+        table=_events_table(record, config) if record.events else None,
+        row_ids=tuple(event_id(k) for k in range(len(record.events))),
+        row_seconds=tuple(f"{event.onset_s:.3f}" for event in record.events),
+        cards=cards,
+        cards_note=_cards_note(record, cards),
+    )
+
+
+def _events_statement(record: CaseRecord, config: EventConfig) -> str:
+    if record.series.evaluable_s <= 0:
+        return "Events are not available: the recording has no evaluable time."
+    if not record.events:
+        return (
+            f"No hemostasis event: the steadied area never reached {percent(config.onset_frac, 0)} "
+            f"for {seconds(config.min_duration_s)}."
+        )
+    n_cleared = sum(event.time_to_clear_s is not None for event in record.events)
+    return (
+        f"{plural(len(record.events), 'event')}; onset and clearing were both seen in {n_cleared}. "
+        "Times are on the case clock (h:mm:ss); areas are shares of the field of view."
+    )
+
+
+def _events_table(record: CaseRecord, config: EventConfig) -> TableBlock:
+    return TableBlock(
+        "Hemostasis events",
+        (
+            Column("Event"),
+            Column("Onset", is_number=True),
+            Column("Clear", is_number=True),
+            Column("Time to clear", is_number=True),
+            Column("Peak area", is_number=True),
+            Column("Mean area", is_number=True),
+            Column("Band of peak", is_number=True),
+            Column("Remarks", is_wide=True),
+        ),
+        tuple(_event_row(k, event, config) for k, event in enumerate(record.events, start=1)),
+    )
+
+
+def _event_row(number: int, event: HemostasisEvent, config: EventConfig) -> tuple[str, ...]:
+    return (
+        str(number),
+        ("" if event.is_onset_observed else "before ") + clock(event.onset_s),
+        clock(event.clear_s) if event.clear_s is not None else f"after {clock(event.end_s)}",
+        _time_to_clear(event),
+        percent(event.peak_area_frac),
+        percent(event.mean_area_frac),
+        band_of_peak(event.peak_area_frac, config),
+        _remarks(event),
+    )
+
+
+def _time_to_clear(event: HemostasisEvent) -> str:
+    if event.time_to_clear_s is not None:
+        return clock(event.time_to_clear_s)
+    return f"> {clock(event.duration_s)}"
+
+
+def _remarks(event: HemostasisEvent) -> str:
+    remarks = []
+    if not event.is_onset_observed:
+        remarks.append("onset not seen: bleeding when the view appeared")
+    if event.is_censored:
+        remarks.append(CENSOR_WORDS[event.censor_reason])
+    if event.is_rebleed:
+        remarks.append("re-bleed")
+    return "; ".join(remarks)
+
+
+def _cards(record: CaseRecord, frames_dir: Path | None) -> tuple[EventCard, ...]:
+    per_event: dict[int, list[KeyFrame]] = {}
+    for frame in record.key_frames:
+        if 0 <= frame.event_index < len(record.events):
+            per_event.setdefault(frame.event_index, []).append(frame)
+    if frames_dir is None:
+        return ()
+    return tuple(
+        _card(index, record.events[index], frames, frames_dir)
+        for index, frames in sorted(per_event.items())
+    )
+
+
+def _card(
+    index: int, event: HemostasisEvent, frames: list[KeyFrame], frames_dir: Path
+) -> EventCard:
+    line = f"onset {clock(event.onset_s)} · time to clear {_time_to_clear(event)}"
+    remarks = _remarks(event)
+    return EventCard(
+        event_id=f"{event_id(index)}-stills",
+        number=str(index + 1),
+        line=f"{line} · {remarks}" if remarks else line,
+        stills=tuple(_still_pair(index, frame, frames_dir) for frame in frames),
+    )
+
+
+def _still_pair(index: int, frame: KeyFrame, frames_dir: Path) -> StillPair:
+    moment, at, area = _MOMENTS[frame.kind], clock(frame.time_s), percent(frame.area_frac)
+    alt = f"Event {index + 1}, {moment.lower()} at {at}"
+    return StillPair(
+        moment=moment,
+        time=at,
+        area=area,
+        raw=load_still(frames_dir, frame.raw_path, f"{alt}: the picture as recorded"),
+        overlay=load_still(
+            frames_dir, frame.overlay_path, f"{alt}: blood outlined, {area} of the view"
+        ),
+    )
+
+
+def _cards_note(record: CaseRecord, cards: tuple[EventCard, ...]) -> str:
+    if not record.events:
+        return ""
+    if not cards:
+        return "Key frames are not available: no stills were kept with this case."
+    n_without = len(record.events) - len(cards)
+    note = "Left: as recorded. Right: what the model marked as blood."
+    if n_without:
+        note += f" {plural(n_without, 'event')} without stills: see the table."
+    return note
+
+
+def metric_table(
+    record: CaseRecord, metrics: CaseMetrics, specs: Mapping[str, MetricSpec]
+) -> TableBlock:
+    """Lay out every metric of the record with its range, ground and definition."""
+    rows = []
+    for value in record.metrics:
+        spec = specs.get(value.key)
+        if spec is None:
+            continue
+        coverage = "–" if value.coverage_frac is None else percent(value.coverage_frac)
+        definition = f"{spec.definition} {_DIRECTIONS[spec.direction]}".strip()
+        rows.append(
+            (
+                printable(spec.title),
+                metrics.text(value.key),
+                metrics.band(value.key) or "–",
+                number_word(value.n),
+                coverage,
+                printable(definition),
+            )
+        )
+    return TableBlock(
+        "All metrics of this case",
+        (
+            Column("Metric"),
+            Column("Value", is_number=True),
+            Column("Range", is_number=True),
+            Column("n", is_number=True),
+            Column("Coverage", is_number=True),
+            Column("What it is", is_wide=True),
+        ),
+        tuple(rows),
+        note=(
+            "Range: over the neighboring probability thresholds. n: samples or events that the "
+            "value rests on. Coverage: evaluable over recorded time of the stretch it speaks of."
+        ),
+    )
+
+
+def recording_table(record: CaseRecord) -> TableBlock:
+    """Lay out the parts of the recording, one row each."""
+    return TableBlock(
+        "Parts of the recording",
+        (
+            Column("Part"),
+            Column("On the case clock", is_number=True),
+            Column("Length found", is_number=True),
+            Column("Length declared", is_number=True),
+            Column("Picture"),
+            Column("Samples", is_number=True),
+            Column("Damaged", is_number=True),
+            Column("Field of view"),
+        ),
+        tuple(_part_row(k, part) for k, part in enumerate(record.parts, start=1)),
+    )
+
+
+def _part_row(number: int, part: PartSummary) -> tuple[str, ...]:
+    declared_s = part.declared_duration_s
+    field = part.field_of_view
+    return (
+        str(number),
+        clock_range(part.start_s, part.start_s + part.duration_s),
+        clock(part.found_duration_s),
+        "not declared" if declared_s is None else clock(max(declared_s, 0.0)),
+        _picture(part),
+        number_word(part.n_samples),
+        number_word(part.n_corrupt + part.n_undecoded),
+        f"{printable(field.shape)}, {field.right_px - field.left_px}\u00a0×\u00a0"
+        f"{field.bottom_px - field.top_px}\u00a0px, confidence {decimal(field.confidence, 2)}",
+    )
+
+
+def _picture(part: PartSummary) -> str:
+    words = [
+        f"{part.width_px}\u00a0×\u00a0{part.height_px}\u00a0px",
+        printable(part.codec),
+        printable(part.pixel_format),
+    ]
+    if part.average_rate_hz is not None:
+        words.append(f"{decimal(part.average_rate_hz, 2)}\u00a0Hz")
+    if part.rotation_deg:
+        words.append(f"rotated {part.rotation_deg}°")
+    if part.is_interlaced:
+        words.append("interlaced")
+    return ", ".join(words)
+
+
+def recording_notes(record: CaseRecord) -> tuple[str, ...]:
+    """Say which stretches were paused or are gaps inside a part."""
+    notes = [
+        f"Pause between parts: {clock_range(pause.start_s, pause.end_s)}, "
+        f"{clock(pause.duration_s)} long."
+        for pause in record.pauses
+    ]
+    for number, part in enumerate(record.parts, start=1):
+        if part.gaps:
+            gap_s = sum(gap.duration_s for gap in part.gaps)
+            notes.append(
+                f"Part {number}: {plural(len(part.gaps), 'gap')} without pictures, "
+                f"{clock(gap_s)} in all."
+            )
+    return tuple(notes)
+
+
+def model_view(model: ModelSummary) -> ModelView:
+    """Lay out the model card in short."""
+    lenient, central, strict = (decimal(threshold, 2) for threshold in model.thresholds)
+    pairs = (
+        Pair("Name and version", f"{printable(model.name)}, version {printable(model.version)}"),
+        Pair("Trained on", printable(model.training_population)),
+        Pair("Limits", printable(model.limits)),
+        Pair("Architecture", printable(model.architecture)),
+        Pair("Input", f"{model.input_width_px}\u00a0×\u00a0{model.input_height_px}\u00a0px"),
+        Pair(
+            "Probability thresholds",
+            f"{central}; ranges from {lenient} (lenient) and {strict} (strict)",
+        ),
+    )
+    rates = tuple(
+        (_operating_name(name), _operating_value(name, value))
+        for name, value in model.operating_characteristics
+    )
+    return ModelView(
+        title=printable(model.title),
+        pairs=pairs,
+        operating=TableBlock(
+            "Operating characteristics",
+            (Column("Measure", is_wide=True), Column("Value", is_number=True)),
+            rates,
+            note=f"Measured on {printable(model.evaluated_on)}.",
+        )
+        if rates
+        else None,
+        operating_note=""
+        if rates
+        else "Operating characteristics are not available: the bundle states none.",
+    )
+
+
+def _operating_name(name: str) -> str:
+    return OPERATING_WORDS.get(name, printable(name.replace("_", " ")).capitalize())
+
+
+def _operating_value(name: str, value: float) -> str:
+    if name.startswith("n_"):
+        return number_word(round(value))
+    if "dice" in name or "iou" in name or not -1.0 <= value <= 1.0:
+        return decimal(value, 2)
+    return percent(value)
+
+
+def provenance_view(record: CaseRecord) -> ProvenanceView:
+    """Lay out what made the numbers: versions, hashes, readers and the whole configuration."""
+    made = record.provenance
+    pairs = [
+        Pair("ubereport", printable(made.ubereport_version)),
+        Pair("Record schema", printable(record.schema_version)),
+        Pair(
+            "Libraries",
+            ", ".join(
+                f"{printable(name)} {printable(version)}" for name, version in made.library_versions
+            ),
+        ),
+        Pair("Model sha256", printable(made.model.sha256)),
+        Pair("Configuration sha256", printable(made.config_sha256)),
+        *(
+            Pair(f"Part {k} sha256", printable(part.sha256), f"{file_size(part.size_bytes)}")
+            for k, part in enumerate(record.parts, start=1)
+        ),
+        Pair("Sampling", printable(made.sampling)),
+        Pair("Device", f"{printable(made.device)}, {printable(made.precision)}"),
+    ]
+    return ProvenanceView(
+        pairs=tuple(pairs),
+        readers=TableBlock(
+            "Which reader decoded what",
+            (
+                Column("Part"),
+                Column("Reader"),
+                Column("Case time", is_number=True),
+                Column("Why", is_wide=True),
+            ),
+            tuple(
+                (
+                    str(use.part_index + 1),
+                    printable(use.reader),
+                    clock_range(max(use.start_s, 0.0), max(use.end_s, 0.0)),
+                    printable(use.why),
+                )
+                for use in made.readers
+            ),
+        ),
+        failures=tuple(printable(failure) for failure in made.decode_failures),
+        config_toml=_config_text(made.config_toml),
+    )
+
+
+def _config_text(toml: str) -> str:
+    return "\n".join(printable(line) for line in toml.splitlines())

@@ -1,0 +1,345 @@
+"""From a case record to the view that HTML and PDF are laid out from: page 1 and the assembly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ubereport.config import EventConfig, MetricConfig
+from ubereport.core.case import CaseRecord, Flag, FlagLevel
+from ubereport.core.intervals import Interval
+from ubereport.core.series import LossReason
+from ubereport.metrics.registry import METRICS
+from ubereport.report.blocks import Column, FigureBlock, PageHead, Pair, TableBlock
+from ubereport.report.case_figures import PartSpan, loss_swatch, timeline_svg
+from ubereport.report.case_text import CaseMetrics
+from ubereport.report.data_block import case_data_json
+from ubereport.report.marks import LOSS_WORDS
+from ubereport.report.text import (
+    clock,
+    clock_range,
+    minutes,
+    number_word,
+    percent,
+    plural,
+    printable,
+    shorten,
+)
+from ubereport.report.timeline import closing_interval, round_edges, time_columns
+from ubereport.report.view_details import (
+    events_view,
+    metric_table,
+    model_view,
+    provenance_view,
+    recording_notes,
+    recording_table,
+)
+from ubereport.report.view_over_time import strip_figure, survival_view
+from ubereport.report.views import (
+    CaseView,
+    CoverageView,
+    FlagView,
+    Headline,
+    ImpairmentRow,
+    LossRow,
+)
+from ubereport.report.wording import DISCLAIMER, FIXED_CAVEATS, methods
+
+__all__ = ["build_view_model"]
+
+_MAX_FRONT_FLAGS = 3
+_MAX_FRONT_CHARACTERS = 170
+_MAX_TABLE_COLUMNS = 36
+_FLAG_WORDS = {
+    FlagLevel.WARNING: "Warning",
+    FlagLevel.CAUTION: "Caution",
+    FlagLevel.INFO: "Note",
+}
+_FLAG_ORDER = (FlagLevel.WARNING, FlagLevel.CAUTION, FlagLevel.INFO)
+
+
+def build_view_model(
+    record: CaseRecord,
+    frames_dir: Path | None,
+    event_config: EventConfig,
+    metric_config: MetricConfig,
+) -> CaseView:
+    """Format everything that a case report says.
+
+    Parameters
+    ----------
+    record
+        The case, with its events and metrics as computed under the two configurations.
+    frames_dir
+        The case folder, for the key frames; None leaves them out and says so.
+    event_config, metric_config
+        What the record's events and metrics were computed with; printed as methods.
+    """
+    specs = {metric.spec.key: metric.spec for metric in METRICS}
+    metrics = CaseMetrics(record, specs)
+    flags = _flags(record)
+    return CaseView(
+        page=_page(record),
+        recorded_line=_recorded_line(record),
+        headline=_headline(record, metrics),
+        impairment=tuple(_impairment(record, metrics, key) for key in ("5", "20", "50")),
+        facts=_facts(record, metrics, metric_config),
+        timeline=_timeline(record, metric_config),
+        timeline_note="" if len(record.series) else "not available: nothing was sampled",
+        coverage=_coverage(record),
+        caveats=_caveats(record),
+        front_flags=_front_flags(flags),
+        front_flags_note=_front_flags_note(flags),
+        events=events_view(record, frames_dir, event_config),
+        strip=strip_figure(record, metric_config),
+        survival=survival_view(record, metric_config),
+        metrics=metric_table(record, metrics, specs),
+        flags=flags,
+        recording=recording_table(record),
+        recording_notes=recording_notes(record),
+        methods=methods(event_config, metric_config, record.provenance.sampling),
+        model=model_view(record.provenance.model),
+        provenance=provenance_view(record),
+        data_json=case_data_json(record, event_config),
+    )
+
+
+def _page(record: CaseRecord) -> PageHead:
+    case_id = printable(record.case_id)
+    model = record.provenance.model
+    version = printable(record.provenance.ubereport_version)
+    return PageHead(
+        kicker="Case report",
+        title=f"Case {case_id}",
+        running=shorten(f"Case {case_id}", 70),
+        software=f"ubereport {version} · model {printable(model.name)} {printable(model.version)}",
+        disclaimer=DISCLAIMER,
+    )
+
+
+def _recorded_line(record: CaseRecord) -> str:
+    recorded_s = record.series.recorded_s
+    parts = plural(len(record.parts), "part")
+    line = f"{clock(recorded_s)} recorded in {parts}"
+    if record.pauses:
+        pause_s = sum(pause.duration_s for pause in record.pauses)
+        line += f", {clock(pause_s)} paused between them"
+    coverage = record.series.coverage_frac
+    if coverage is None:
+        return line + " · nothing evaluable"
+    return f"{line} · {clock(record.series.evaluable_s)} evaluable ({percent(coverage)})"
+
+
+def _flags(record: CaseRecord) -> tuple[FlagView, ...]:
+    ordered = sorted(record.flags, key=lambda flag: _FLAG_ORDER.index(flag.level))
+    return tuple(_flag_view(flag) for flag in ordered)
+
+
+def _flag_view(flag: Flag) -> FlagView:
+    return FlagView(str(flag.level), _FLAG_WORDS[flag.level], printable(flag.message))
+
+
+def _front_flags(flags: tuple[FlagView, ...]) -> tuple[FlagView, ...]:
+    serious = [flag for flag in flags if flag.level != FlagLevel.INFO]
+    return tuple(
+        FlagView(flag.level, flag.word, shorten(flag.message, _MAX_FRONT_CHARACTERS))
+        for flag in serious[:_MAX_FRONT_FLAGS]
+    )
+
+
+def _front_flags_note(flags: tuple[FlagView, ...]) -> str:
+    n_shown = len(_front_flags(flags))
+    n_more = len(flags) - n_shown
+    if not flags:
+        return "No quality flag was raised."
+    if n_more == 0:
+        return ""
+    what = plural(n_more, "more flag" if n_shown else "note")
+    return f"{what} under “Quality flags”."
+
+
+def _headline(record: CaseRecord, metrics: CaseMetrics) -> Headline:
+    key = "impaired_share_20"
+    share = metrics.value(key)
+    sentence = "of the evaluable time, blood obscured at least 20\xa0% of the view"
+    if share is None:
+        return Headline(metrics.text(key), False, "Time with at least 20\xa0% obscured", ())
+    evaluable_s = record.series.evaluable_s
+    notes = [f"{minutes(share * evaluable_s)} of {minutes(evaluable_s)}"]
+    if metrics.band(key):
+        notes.append(f"{metrics.band(key)} at neighboring model thresholds")
+    return Headline(metrics.short_text(key), True, sentence, tuple(notes))
+
+
+def _impairment(record: CaseRecord, metrics: CaseMetrics, level: str) -> ImpairmentRow:
+    key = f"impaired_share_{level}"
+    share = metrics.value(key)
+    found = metrics.found(key)
+    low = share if found is None or found.band_low is None else found.band_low
+    high = share if found is None or found.band_high is None else found.band_high
+    if share is None or low is None or high is None:
+        share = low = high = 0.0
+        duration = "–"
+    else:
+        duration = minutes(share * record.series.evaluable_s)
+    return ImpairmentRow(
+        threshold=f"≥\xa0{level}\xa0%",
+        share=metrics.short_text(key),
+        duration=duration,
+        band=metrics.band(key),
+        is_headline=level == "20",
+        css_width=f"{100 * share:.2f}%",
+        css_band_left=f"{100 * low:.2f}%",
+        css_band_width=f"{100 * (high - low):.2f}%",
+    )
+
+
+def _facts(
+    record: CaseRecord, metrics: CaseMetrics, metric_config: MetricConfig
+) -> tuple[Pair, ...]:
+    n_censored = sum(event.is_censored for event in record.events)
+    n_rebleeds = sum(event.is_rebleed for event in record.events)
+    event_lines = [plural(n_rebleeds, "re-bleed")]
+    if n_censored:
+        event_lines.append(f"{n_censored} without a seen clearing")
+    return (
+        Pair("Hemostasis events", metrics.short_text("event_count"), lines=tuple(event_lines)),
+        Pair(
+            "Median time to clear",
+            metrics.short_text("time_to_clear_median_s"),
+            lines=(
+                f"cleared by 60\xa0s: {metrics.short_text('cleared_60s_share')}",
+                f"cleared by 180\xa0s: {metrics.short_text('cleared_180s_share')}",
+            ),
+        ),
+        Pair(
+            "Longest run ≥\xa020\xa0%",
+            metrics.short_text("longest_run_20_s"),
+            lines=(_range_line(metrics, "longest_run_20_s"),),
+        ),
+        Pair(
+            "Mean area",
+            metrics.short_text("area_mean_frac"),
+            lines=(
+                _range_line(metrics, "area_mean_frac"),
+                f"median {metrics.short_text('area_median_frac')}",
+            ),
+        ),
+        Pair(
+            "Closing field",
+            metrics.short_text("closing_area_mean_frac"),
+            lines=(
+                f"mean of the last {minutes(metric_config.closing_window_s)}",
+                f"≥\xa05\xa0% in {metrics.short_text('closing_share_5')}",
+            ),
+        ),
+    )
+
+
+def _range_line(metrics: CaseMetrics, key: str) -> str:
+    band = metrics.band(key)
+    return f"range {band}" if band else ""
+
+
+def _timeline(record: CaseRecord, metric_config: MetricConfig) -> FigureBlock | None:
+    if len(record.series) == 0:
+        return None
+    parts = [
+        PartSpan(f"Part {k}", Interval(part.start_s, part.start_s + part.duration_s))
+        for k, part in enumerate(record.parts, start=1)
+    ]
+    closing = closing_interval(record.series, metric_config.closing_window_s)
+    return FigureBlock(
+        figure_id="timeline",
+        title="The case over time",
+        caption=(
+            "Area of the view obscured by blood over case time (h:mm). Dark: mean; light: largest "
+            "value at that moment. Shaded and numbered: hemostasis events, open boxes where the "
+            "clearing was not seen. Hatched: lost time, by reason. Dotted lines: 5, 20 and "
+            "50\xa0% of the view."
+        ),
+        svg=timeline_svg(record.series, record.events, parts, closing),
+        table=_timeline_table(record),
+    )
+
+
+def _timeline_table(record: CaseRecord) -> TableBlock:
+    columns = time_columns(record.series, round_edges(record.series, _MAX_TABLE_COLUMNS))
+    rows = []
+    for i, reason in enumerate(columns.reason):
+        is_seen = columns.evaluable_s[i] > 0
+        lost = columns.lost_s[i]
+        rows.append(
+            (
+                clock_range(columns.edge_s[i], columns.edge_s[i + 1]),
+                clock(columns.evaluable_s[i]),
+                percent(columns.mean_frac[i]) if is_seen else "not available",
+                percent(columns.peak_frac[i]) if is_seen else "not available",
+                f"{clock(lost)}, mostly {LOSS_WORDS[reason]}" if reason else "none",
+            )
+        )
+    return TableBlock(
+        "The timeline as a table",
+        (
+            Column("Case time"),
+            Column("Evaluable", is_number=True),
+            Column("Mean area", is_number=True),
+            Column("Largest area", is_number=True),
+            Column("Lost"),
+        ),
+        tuple(rows),
+    )
+
+
+def _coverage(record: CaseRecord) -> CoverageView:
+    series = record.series
+    recorded_s = series.recorded_s
+    losses = tuple(
+        LossRow(
+            loss_swatch(reason),
+            LOSS_WORDS[reason],
+            clock(lost_s),
+            percent(lost_s / recorded_s) if reason.is_recorded else "not recorded",
+        )
+        for reason, lost_s in sorted(series.lost_s().items(), key=_loss_order)
+    )
+    coverage = series.coverage_frac
+    return CoverageView(
+        share="not available" if coverage is None else percent(coverage),
+        sentence=f"{clock(series.evaluable_s)} of {clock(recorded_s)} recorded are evaluable",
+        losses=losses,
+        damage=_damage(record),
+    )
+
+
+def _loss_order(item: tuple[LossReason, float]) -> tuple[bool, float]:
+    return (not item[0].is_recorded, -item[1])
+
+
+def _damage(record: CaseRecord) -> tuple[str, ...]:
+    """Say what is broken in the files, whether or not the analysis raised a flag about it."""
+    lines = []
+    for number, part in enumerate(record.parts, start=1):
+        found = []
+        if part.duration_s - part.found_duration_s > 1.0:
+            missing_s = part.duration_s - part.found_duration_s
+            found.append(f"{clock(missing_s)} of its declared length are missing")
+        if part.n_corrupt or part.n_undecoded:
+            n_bad = number_word(part.n_corrupt + part.n_undecoded)
+            found.append(f"{n_bad} of {number_word(part.n_samples)} samples damaged or unreadable")
+        if found:
+            lines.append(f"Part {number}: {'; '.join(found)}.")
+    return tuple(lines)
+
+
+def _caveats(record: CaseRecord) -> tuple[str, ...]:
+    model = record.provenance.model
+    rates = dict(model.operating_characteristics)
+    limits = shorten(printable(model.limits), 230)
+    caveats = [*FIXED_CAVEATS, f"Model {printable(model.name)}: {limits}"]
+    if {"sensitivity", "specificity"} <= rates.keys():
+        caveats.append(
+            f"Picture by picture the model finds {percent(rates['sensitivity'], 0)} of pictures "
+            f"with blood and is right about {percent(rates['specificity'], 0)} of those without "
+            f"({printable(model.evaluated_on)}): small areas weigh little."
+        )
+    return tuple(caveats)
