@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ubereport.analysis.decoded import DecodeReport
 from ubereport.analysis.measurement import Measurement
 from ubereport.core.series import LossReason
 from ubereport.errors import OutputError
@@ -37,6 +38,7 @@ class Chunk:
 
     measurement: Measurement
     memory: Mapping[str, NDArray[Any]]
+    decoded: DecodeReport
 
 
 class Checkpoint:
@@ -71,12 +73,18 @@ class Checkpoint:
         try:
             with np.load(self._path(stretch, start), allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
-            n_undecoded, n_corrupt = (int(v) for v in arrays.pop("counts"))
-            reason = tuple(REASONS[int(i)] for i in arrays.pop("reason"))
-            measurement = Measurement(arrays.pop("area_frac"), reason, n_undecoded, n_corrupt)
+            measurement = Measurement(
+                arrays.pop("area_frac"),
+                tuple(REASONS[int(i)] for i in arrays.pop("reason")),
+                arrays.pop("is_undecoded"),
+                arrays.pop("is_corrupt"),
+                arrays.pop("still_since_s"),
+            )
+            decoded = DecodeReport.from_json(str(arrays.pop("decoded")))
         except (OSError, KeyError, ValueError, IndexError, EOFError, zipfile.BadZipFile):
             return None
-        return Chunk(measurement, arrays)
+        memory = {name.removeprefix("memory_"): array for name, array in arrays.items()}
+        return Chunk(measurement, memory, decoded)
 
     def save(self, stretch: int, start: int, chunk: Chunk) -> None:
         """Keep a finished chunk; raise OutputError where the disk is full or read-only."""
@@ -87,8 +95,11 @@ class Checkpoint:
             allow_pickle=False,
             area_frac=measured.area_frac,
             reason=np.array([REASONS.index(r) for r in measured.reason], dtype=np.uint8),
-            counts=np.array([measured.n_undecoded, measured.n_corrupt], dtype=np.int64),
-            **chunk.memory,
+            is_undecoded=measured.is_undecoded,
+            is_corrupt=measured.is_corrupt,
+            still_since_s=measured.still_since_s,
+            decoded=np.array(chunk.decoded.to_json()),
+            **{f"memory_{name}": array for name, array in chunk.memory.items()},
         )
         path = self._path(stretch, start)
         partial = path.with_suffix(".partial")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from ubereport.core.arrays import FloatArray, frozen_array
+from ubereport.core.arrays import BoolArray, FloatArray, IntArray, frozen_array
 from ubereport.core.frames import SamplingPlan
 from ubereport.core.intervals import Interval
 from ubereport.core.series import AreaSeries, LossReason
@@ -34,21 +35,29 @@ class Measurement:
         (n, 3) float64: lenient, central and strict threshold; NaN where the sample is lost.
     reason
         n reasons, NONE where the sample is valid.
-    n_undecoded, n_corrupt
-        Samples that no reader could give, and those given but damaged.
+    is_undecoded, is_corrupt
+        (n,) bool: samples that no reader could give, and those given but damaged.
+    still_since_s
+        (n,) float64, since when the picture has stood still; NaN where it moved.
     """
 
     area_frac: FloatArray
     reason: tuple[LossReason, ...]
-    n_undecoded: int
-    n_corrupt: int
+    is_undecoded: BoolArray
+    is_corrupt: BoolArray
+    still_since_s: FloatArray
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "area_frac", frozen_array(self.area_frac, np.float64))
-        if self.area_frac.shape != (len(self.reason), 3):
-            raise ValueError(
-                f"areas of shape {self.area_frac.shape} for {len(self.reason)} reasons; need (n, 3)"
-            )
+        object.__setattr__(self, "is_undecoded", frozen_array(self.is_undecoded, np.bool_))
+        object.__setattr__(self, "is_corrupt", frozen_array(self.is_corrupt, np.bool_))
+        object.__setattr__(self, "still_since_s", frozen_array(self.still_since_s, np.float64))
+        n = len(self.reason)
+        if self.area_frac.shape != (n, 3):
+            raise ValueError(f"areas of shape {self.area_frac.shape} for {n} reasons; need (n, 3)")
+        for name in ("is_undecoded", "is_corrupt", "still_since_s"):
+            if getattr(self, name).shape != (n,):
+                raise ValueError(f"{name} needs shape ({n},)")
 
     def __len__(self) -> int:
         return len(self.reason)
@@ -60,9 +69,26 @@ class Measurement:
         return cls(
             np.concatenate([np.empty((0, 3)), *(p.area_frac for p in pieces)]),
             tuple(reason for p in pieces for reason in p.reason),
-            sum(p.n_undecoded for p in pieces),
-            sum(p.n_corrupt for p in pieces),
+            np.concatenate([np.empty(0, np.bool_), *(p.is_undecoded for p in pieces)]),
+            np.concatenate([np.empty(0, np.bool_), *(p.is_corrupt for p in pieces)]),
+            np.concatenate([np.empty(0), *(p.still_since_s for p in pieces)]),
         )
+
+    def rows(self, rows: IntArray) -> Measurement:
+        """Return the measurement of some samples."""
+        return Measurement(
+            self.area_frac[rows],
+            tuple(self.reason[i] for i in rows),
+            self.is_undecoded[rows],
+            self.is_corrupt[rows],
+            self.still_since_s[rows],
+        )
+
+    def with_reason(self, reason: tuple[LossReason, ...]) -> Measurement:
+        """Return the measurement under other reasons; samples that are now lost lose their area."""
+        is_lost = np.array([r is not LossReason.NONE for r in reason], dtype=np.bool_)
+        area_frac = np.where(is_lost[:, np.newaxis], np.nan, self.area_frac)
+        return dataclasses.replace(self, area_frac=area_frac, reason=reason)
 
 
 def assemble_series(

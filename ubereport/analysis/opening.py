@@ -1,0 +1,81 @@
+"""What is known of a case before its pictures are measured: index, clock, plan, bundle."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ubereport import __version__
+from ubereport.analysis.measurement import LostStretch
+from ubereport.analysis.progress import Progress, ProgressHook, Stage
+from ubereport.config import AnalysisConfig, SamplingMode, config_sha256
+from ubereport.core.case import SCHEMA_VERSION
+from ubereport.core.frames import SamplingPlan
+from ubereport.core.recording import RecordingIndex, Timeline
+from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
+from ubereport.video.index import index_recording
+from ubereport.video.plan import plan_keyframes, plan_uniform
+from ubereport.video.timeline import lost_stretches, place_parts
+
+__all__ = ["OpenedCase", "open_case"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenedCase:
+    """Everything that decides the numbers of a case; `fingerprint` is its hex digest."""
+
+    config: AnalysisConfig
+    bundle: Bundle
+    index: RecordingIndex
+    timeline: Timeline
+    plan: SamplingPlan
+    lost: tuple[LostStretch, ...]
+    fingerprint: str
+    index_s: float
+
+
+def open_case(
+    parts: Sequence[Path], config: AnalysisConfig, models_dir: Path, on_progress: ProgressHook
+) -> OpenedCase:
+    """Index the parts, place them on one clock, plan the samples, check the bundle.
+
+    Raises
+    ------
+    RecordingError
+        If a part cannot be read.
+    ModelError
+        If the bundle is missing or altered.
+    """
+    started = time.perf_counter()
+    on_progress(Progress(Stage.INDEX, 0.0, 1.0, 0, 0.0))
+    bundle = load_bundle(find_bundle(config.segmentation.model, models_dir))
+    index = index_recording(parts, config.decode)
+    timeline = place_parts(index)
+    elapsed_s = time.perf_counter() - started
+    on_progress(Progress(Stage.INDEX, 1.0, 1.0, 0, elapsed_s))
+    return OpenedCase(
+        config=config,
+        bundle=bundle,
+        index=index,
+        timeline=timeline,
+        plan=_plan(index, timeline, config),
+        lost=tuple(LostStretch(*lost) for lost in lost_stretches(index, timeline)),
+        fingerprint=fingerprint(index, bundle.sha256, config),
+        index_s=elapsed_s,
+    )
+
+
+def fingerprint(index: RecordingIndex, bundle_sha256: str, config: AnalysisConfig) -> str:
+    """Return the digest of everything that decides the numbers: recording, bundle, settings."""
+    parts = [part.sha256 for part in index.parts]
+    text = "\n".join([__version__, SCHEMA_VERSION, bundle_sha256, config_sha256(config), *parts])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plan(index: RecordingIndex, timeline: Timeline, config: AnalysisConfig) -> SamplingPlan:
+    if config.sampling.mode is SamplingMode.KEYFRAMES:
+        return plan_keyframes(index, timeline)
+    return plan_uniform(index, timeline, config.sampling.rate_hz)

@@ -1,0 +1,129 @@
+"""The pipe of one case: recording → frames → areas → series → events, metrics → record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+
+from ubereport import __version__
+from ubereport.analysis.checkpoint import Checkpoint
+from ubereport.analysis.decoded import DecodeReport
+from ubereport.analysis.measure import Measurer
+from ubereport.analysis.measurement import assemble_series
+from ubereport.analysis.opening import OpenedCase
+from ubereport.analysis.progress import ProgressHook
+from ubereport.analysis.recompute import derive
+from ubereport.analysis.stills import keep_key_frames
+from ubereport.analysis.summaries import part_summaries, recording_flags
+from ubereport.analysis.views import distribution_flag, fit_views
+from ubereport.config import config_sha256, config_to_toml
+from ubereport.core.case import CaseRecord, Provenance
+from ubereport.segmentation.predictor import Predictor, open_predictor
+
+__all__ = ["AnalyzedCase", "analyze_case"]
+
+LIBRARIES = (
+    "av",
+    "decord",
+    "numpy",
+    "opencv-python-headless",
+    "segmentation-models-pytorch",
+    "torch",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AnalyzedCase:
+    """A case record, the files that go with it (name → bytes), and how long the stages took."""
+
+    record: CaseRecord
+    files: Mapping[str, bytes]
+    stage_s: Mapping[str, float]
+
+
+def analyze_case(
+    opened: OpenedCase, case_id: str, checkpoint: Checkpoint, on_progress: ProgressHook
+) -> AnalyzedCase:
+    """Measure an opened case and derive everything that its record holds.
+
+    Raises
+    ------
+    DecodeError
+        If no reader can decode the recording at all.
+    ModelError
+        If the bundle or its answers cannot be trusted.
+    OutputError
+        If work in progress cannot be kept.
+    """
+    watch = _Watch(opened.index_s)
+    predictor = open_predictor(opened.bundle, opened.config.segmentation)
+    watch.lap("loading the model")
+    views = fit_views(opened, predictor, on_progress)
+    watch.lap("fitting the field of view")
+    measurer = Measurer(opened.index, predictor, opened.config, checkpoint, on_progress)
+    measurement, decoded = measurer.measure(opened.plan, views.stretches)
+    watch.lap("measuring")
+    series = assemble_series(opened.plan, measurement, opened.lost)
+    parts = part_summaries(opened.index, opened.timeline, views.stretches, opened.plan, measurement)
+    derived = derive(series, opened.config.events, opened.config.metrics)
+    watch.lap("events and metrics")
+    key_frames, files = keep_key_frames(
+        opened, predictor, views.stretches, series, derived.events, on_progress
+    )
+    watch.lap("keeping key frames")
+    record = CaseRecord(
+        case_id=case_id,
+        parts=parts,
+        pauses=opened.timeline.pauses,
+        series=series,
+        events=derived.events,
+        metrics=derived.metrics,
+        flags=(
+            *recording_flags(parts, opened.index, views.changes_s, decoded.failures),
+            *distribution_flag(opened.bundle, views),
+            *derived.flags,
+        ),
+        key_frames=key_frames,
+        provenance=_provenance(opened, predictor, decoded),
+    )
+    return AnalyzedCase(record, files, watch.laps)
+
+
+def _provenance(opened: OpenedCase, predictor: Predictor, decoded: DecodeReport) -> Provenance:
+    return Provenance(
+        ubereport_version=__version__,
+        library_versions=_versions(),
+        model=opened.bundle.summary(),
+        config_toml=config_to_toml(opened.config),
+        config_sha256=config_sha256(opened.config),
+        device=predictor.device,
+        precision=predictor.precision,
+        sampling=opened.plan.why,
+        readers=decoded.uses,
+        decode_failures=decoded.failures,
+    )
+
+
+def _versions() -> tuple[tuple[str, str], ...]:
+    found = []
+    for name in LIBRARIES:
+        try:
+            found.append((name, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            found.append((name, "absent"))
+    return tuple(found)
+
+
+class _Watch:
+    """Wall seconds of each stage."""
+
+    def __init__(self, index_s: float) -> None:
+        self.laps: dict[str, float] = {"reading the packet index": index_s}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.laps[stage] = now - self._last
+        self._last = now

@@ -1,0 +1,65 @@
+"""Everything that follows from the stored series, without touching the recording."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ubereport.config import (
+    AnalysisConfig,
+    EventConfig,
+    MetricConfig,
+    config_from_toml,
+    config_sha256,
+    config_to_toml,
+)
+from ubereport.core.case import CaseRecord, Flag
+from ubereport.core.events import HemostasisEvent
+from ubereport.core.metrics import MetricValue
+from ubereport.core.series import AreaSeries, Threshold
+from ubereport.events.detect import detect_events
+from ubereport.metrics.flags import quality_flags
+from ubereport.metrics.registry import compute_metrics
+from ubereport.records.store import match_key_frames
+
+__all__ = ["Derived", "derive", "rederive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """Events, metrics and flags of a series."""
+
+    events: tuple[HemostasisEvent, ...]
+    metrics: tuple[MetricValue, ...]
+    flags: tuple[Flag, ...]
+
+
+def derive(series: AreaSeries, events: EventConfig, metrics: MetricConfig) -> Derived:
+    """Derive events, metrics with their bands, and flags from a series."""
+    by_threshold = {t: detect_events(series.at(t), events) for t in Threshold}
+    found = by_threshold[Threshold.CENTRAL]
+    values = compute_metrics(series, by_threshold, events, metrics)
+    return Derived(found, values, quality_flags(series, found, values, events, metrics))
+
+
+def rederive(record: CaseRecord, events: EventConfig) -> CaseRecord:
+    """Return the case with its events, metrics and flags under other event thresholds.
+
+    Key frames stay where the moment that they show is still one; flags that came from the
+    recording and not from the series stay.
+    """
+    config = config_from_toml(record.provenance.config_toml, AnalysisConfig)
+    before = derive(record.series, config.events, config.metrics)
+    after = derive(record.series, events, config.metrics)
+    changed = replace(config, events=events)
+    return replace(
+        record,
+        events=after.events,
+        metrics=after.metrics,
+        flags=(*(flag for flag in record.flags if flag not in before.flags), *after.flags),
+        key_frames=match_key_frames(record.key_frames, after.events),
+        provenance=replace(
+            record.provenance,
+            config_toml=config_to_toml(changed),
+            config_sha256=config_sha256(changed),
+        ),
+    )

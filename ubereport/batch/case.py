@@ -1,0 +1,166 @@
+"""One case as a person asks for it: measured, rendered and published in one step."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ubereport.analysis.checkpoint import Checkpoint
+from ubereport.analysis.opening import OpenedCase, open_case
+from ubereport.analysis.pipeline import AnalyzedCase, analyze_case
+from ubereport.analysis.progress import Progress, ProgressHook, Stage
+from ubereport.analysis.recompute import rederive
+from ubereport.config import AnalysisConfig, EventConfig, config_from_toml
+from ubereport.core.case import CaseRecord
+from ubereport.errors import CaseRecordError
+from ubereport.records.lock import hold_lock
+from ubereport.records.names import default_case_id, folder_name
+from ubereport.records.store import read_case, read_frames, write_case
+from ubereport.report.html import render_html
+from ubereport.report.pdf import render_pdf
+from ubereport.report.view_model import build_view_model
+from ubereport.resources import models_dir
+
+__all__ = ["CaseRequest", "PublishedCase", "rerender_case", "run_case"]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRequest:
+    """What to analyze and where the case folder goes.
+
+    `case_id` is pseudonymous; None makes one from the recording's hash. `models` is the folder
+    of bundles; None takes the shipped ones. `manifest_json` is kept with the case where given.
+    """
+
+    parts: tuple[Path, ...]
+    out_dir: Path
+    case_id: str | None
+    config: AnalysisConfig
+    is_forced: bool = False
+    models: Path | None = None
+    manifest_json: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PublishedCase:
+    """A case folder that is complete; `is_reused` where an earlier run had already made it."""
+
+    folder: Path
+    record: CaseRecord
+    is_reused: bool
+
+    @property
+    def report_html(self) -> Path:
+        """The report to open in a browser."""
+        return self.folder / "report.html"
+
+    @property
+    def report_pdf(self) -> Path:
+        """The report to print."""
+        return self.folder / "report.pdf"
+
+
+def run_case(request: CaseRequest, on_progress: ProgressHook) -> PublishedCase:
+    """Analyze one case and publish its folder; go on where an interrupted run stopped.
+
+    Raises
+    ------
+    UbereportError
+        As said in `ubereport.errors`; nothing half-written is left under the case's name.
+    """
+    models = models_dir() if request.models is None else request.models
+    opened = open_case(request.parts, request.config, models, on_progress)
+    case_id = request.case_id
+    if case_id is None:
+        case_id = default_case_id([part.sha256 for part in opened.index.parts])
+    folder = request.out_dir / folder_name(case_id)
+    work = request.out_dir / f".{folder.name}.work"
+    with hold_lock(folder.parent, folder.name):
+        done = None if request.is_forced else _finished(folder, opened)
+        if done is not None:
+            return PublishedCase(folder, done, is_reused=True)
+        checkpoint = Checkpoint(work, opened.fingerprint)
+        analyzed = analyze_case(opened, case_id, checkpoint, on_progress)
+        _publish(request, opened, analyzed, folder, on_progress)
+        checkpoint.discard()
+    return PublishedCase(folder, analyzed.record, is_reused=False)
+
+
+def rerender_case(
+    case_folder: Path, change: Callable[[EventConfig], EventConfig], out_dir: Path | None
+) -> PublishedCase:
+    """Render a stored case again, under event thresholds that `change` may have moved.
+
+    The recording is not needed. With `out_dir` the case is written there and the stored one stays.
+
+    Raises
+    ------
+    CaseRecordError
+        If the folder holds no readable case.
+    ConfigError
+        If the changed thresholds are out of range.
+    """
+    stored = read_case(case_folder)
+    settings = config_from_toml(stored.provenance.config_toml, AnalysisConfig)
+    record = rederive(stored, change(settings.events))
+    files = read_frames(case_folder, record)
+    manifest = case_folder / "manifest.json"
+    if manifest.is_file():
+        files["manifest.json"] = manifest.read_bytes()
+    folder = case_folder if out_dir is None else out_dir / folder_name(record.case_id)
+    with hold_lock(folder.parent, folder.name):
+        reports, render_s = _render(record, files)
+        run = {"stage_s": {str(Stage.REPORT): round(render_s, 3)}}
+        write_case(record, folder, {**files, **reports}, run)
+    return PublishedCase(folder, record, is_reused=False)
+
+
+def _publish(
+    request: CaseRequest,
+    opened: OpenedCase,
+    analyzed: AnalyzedCase,
+    folder: Path,
+    on_progress: ProgressHook,
+) -> None:
+    files = dict(analyzed.files)
+    if request.manifest_json is not None:
+        files["manifest.json"] = request.manifest_json.encode()
+    on_progress(Progress(Stage.REPORT, 0.0, 1.0, 0, 0.0))
+    reports, render_s = _render(analyzed.record, files)
+    on_progress(Progress(Stage.REPORT, 1.0, 1.0, 0, render_s))
+    stage_s = {**analyzed.stage_s, str(Stage.REPORT): render_s}
+    run = {
+        "fingerprint": opened.fingerprint,
+        "stage_s": {stage: round(seconds, 3) for stage, seconds in stage_s.items()},
+    }
+    write_case(analyzed.record, folder, {**files, **reports}, run)
+
+
+def _finished(folder: Path, opened: OpenedCase) -> CaseRecord | None:
+    """Return the record of an earlier run if it rests on the same recording, bundle, settings."""
+    if not (folder / "case.json").is_file():
+        return None
+    try:
+        record = read_case(folder)
+        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (CaseRecordError, OSError, ValueError):
+        return None
+    return record if run.get("fingerprint") == opened.fingerprint else None
+
+
+def _render(record: CaseRecord, files: Mapping[str, bytes]) -> tuple[dict[str, bytes], float]:
+    """Render both reports; the key frames are handed over in a private folder."""
+    started = time.perf_counter()
+    config = config_from_toml(record.provenance.config_toml, AnalysisConfig)
+    with tempfile.TemporaryDirectory(prefix="ubereport-") as scratch:
+        for name, content in files.items():
+            target = Path(scratch) / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        view = build_view_model(record, Path(scratch), config.events, config.metrics)
+    reports = {"report.html": render_html(view).encode(), "report.pdf": render_pdf(view)}
+    return reports, time.perf_counter() - started

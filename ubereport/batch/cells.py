@@ -1,0 +1,98 @@
+"""One cell of a manifest: from what a person typed to a value of the column's kind."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+
+from ubereport.batch.dates import AmbiguousDateError, parse_date
+from ubereport.cohort.covariates import ColumnKind, CovariateColumn, CovariateValue
+from ubereport.errors import ManifestError
+
+__all__ = ["Cell", "parse_cell"]
+
+Cell = str | int | float | bool | dt.date | None
+
+_MISSING = frozenset({"", "na", "n/a", "nan", "none", "null", "-", "–", "?", "unknown"})
+_TRUE = frozenset({"1", "1.0", "y", "yes", "true", "t", "ja", "oui", "はい"})
+_FALSE = frozenset({"0", "0.0", "n", "no", "false", "f", "nein", "non", "いいえ"})
+
+
+def parse_cell(cell: Cell, column: CovariateColumn | None) -> CovariateValue:
+    """Return the value of a cell; None where it is empty or says "not known".
+
+    Columns that the program does not know keep numbers as numbers and the rest as text.
+
+    Raises
+    ------
+    ManifestError
+        As ``problem → fix``, if the cell is not of the kind that its column takes.
+    """
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return None
+    text = str(cell).strip()
+    if text.casefold() in _MISSING:
+        return None
+    if column is None:
+        return _number_or_text(cell, text)
+    if column.kind is ColumnKind.DATE:
+        return _date(cell, text)
+    if column.kind is ColumnKind.FLAG:
+        return _flag(text)
+    if column.kind is ColumnKind.NUMBER:
+        return _number(text)
+    if column.kind is ColumnKind.RATING:
+        return _rating(text)
+    return text
+
+
+def _number_or_text(cell: Cell, text: str) -> CovariateValue:
+    if isinstance(cell, bool):
+        return cell
+    try:
+        return _number(text)
+    except ManifestError:
+        return text
+
+
+def _number(text: str) -> int | float:
+    plain = text.replace(",", ".") if text.count(",") == 1 and "." not in text else text
+    try:
+        value = float(plain)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or "_" in plain:
+        raise ManifestError(f"{text!r} is no number → write digits with a point, no unit") from None
+    return int(value) if value.is_integer() and "." not in plain and "e" not in plain else value
+
+
+def _rating(text: str) -> int:
+    value = _number(text)
+    if value != int(value):
+        raise ManifestError(f"{text!r} is no whole number → write the grade as a whole number")
+    return int(value)
+
+
+def _flag(text: str) -> bool:
+    folded = text.casefold()
+    if folded in _TRUE:
+        return True
+    if folded in _FALSE:
+        return False
+    raise ManifestError(f"{text!r} is neither yes nor no → write yes or no")
+
+
+def _date(cell: Cell, text: str) -> str:
+    if isinstance(cell, dt.datetime):
+        return cell.date().isoformat()
+    if isinstance(cell, dt.date):
+        return cell.isoformat()
+    try:
+        return parse_date(text).isoformat()
+    except AmbiguousDateError as error:
+        one, other = error.readings
+        raise ManifestError(
+            f"{text!r} may be {one} or {other} → write it as year-month-day"
+        ) from None
+    except ValueError:
+        raise ManifestError(f"{text!r} is no date → write it as 2026-03-14") from None

@@ -1,0 +1,181 @@
+"""`ubereport analyze`, `report` and `demo`: one case, one report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ubereport.cli.console import case_progress, print_json, say
+from ubereport.cli.guard import guarded
+from ubereport.config import (
+    AnalysisConfig,
+    Device,
+    EventConfig,
+    ReaderChoice,
+    SamplingMode,
+    config_from_toml,
+)
+
+if TYPE_CHECKING:
+    from ubereport.batch.case import PublishedCase
+
+__all__ = ["analyze", "demo", "report"]
+
+OutOption = Annotated[
+    Path, typer.Option("--out", help="Folder that receives the case folder.", show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="TOML file with settings; options override it.")
+]
+
+
+@guarded
+def analyze(
+    parts: Annotated[
+        list[str],
+        typer.Argument(help="Files in order, a folder, or a glob: the parts of one case."),
+    ],
+    out: OutOption,
+    case_id: Annotated[
+        str | None,
+        typer.Option(help="Pseudonymous id of the case; made from the recording if not given."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model bundle: a name or a folder.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Sampling rate in Hz.")] = None,
+    sampling: Annotated[SamplingMode | None, typer.Option(help="How frames are chosen.")] = None,
+    reader: Annotated[ReaderChoice | None, typer.Option(help="Which library decodes.")] = None,
+    device: Annotated[Device | None, typer.Option(help="Where the network runs.")] = None,
+    no_frames: Annotated[bool, typer.Option("--no-frames", help="Keep no key frames.")] = False,
+    config: ConfigOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Measure again from the start.")] = False,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Analyze one case and write its folder with report.html and report.pdf.
+
+    Example: ubereport analyze case.mp4 --out results
+    """
+    from ubereport.batch.case import CaseRequest, run_case
+    from ubereport.batch.parts import resolve_parts
+
+    settings = _settings(config, model, rate, sampling, reader, device, no_frames)
+    request = CaseRequest(
+        parts=resolve_parts(parts),
+        out_dir=out,
+        case_id=case_id,
+        config=settings,
+        is_forced=force,
+    )
+    with case_progress(is_shown=not quiet) as hook:
+        published = run_case(request, hook)
+    _print_case(published, is_json=json)
+
+
+@guarded
+def report(
+    case_folder: Annotated[Path, typer.Argument(help="A case folder written by analyze.")],
+    onset_frac: Annotated[float | None, typer.Option(help="Area that opens an event.")] = None,
+    offset_frac: Annotated[float | None, typer.Option(help="Area that ends an event.")] = None,
+    min_duration_s: Annotated[float | None, typer.Option(help="Seconds above onset.")] = None,
+    clear_hold_s: Annotated[float | None, typer.Option(help="Seconds below offset.")] = None,
+    max_gap_s: Annotated[float | None, typer.Option(help="Longest loss inside an event.")] = None,
+    rebleed_window_s: Annotated[float | None, typer.Option(help="Window of a re-bleed.")] = None,
+    smoothing_s: Annotated[float | None, typer.Option(help="Width of the smoothing.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the new case folder; default: update it in place."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Render a case again, also with other event thresholds; the recording is not needed.
+
+    Example: ubereport report results/case-3f9a2c --onset-frac 0.1 --out stricter
+    """
+    from ubereport.batch.case import rerender_case
+
+    given = {
+        "onset_frac": onset_frac,
+        "offset_frac": offset_frac,
+        "min_duration_s": min_duration_s,
+        "clear_hold_s": clear_hold_s,
+        "max_gap_s": max_gap_s,
+        "rebleed_window_s": rebleed_window_s,
+        "smoothing_s": smoothing_s,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+
+    def change(events: EventConfig) -> EventConfig:
+        return replace(events, **changes)
+
+    _print_case(rerender_case(case_folder, change, out), is_json=json)
+
+
+@guarded
+def demo(
+    out: OutOption = Path("out/demo"),
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Analyze the simulated example recording and say where the report is."""
+    from ubereport.batch.case import CaseRequest, run_case
+    from ubereport.batch.demo import demo_recording
+
+    with demo_recording() as recording, case_progress(is_shown=not quiet) as hook:
+        request = CaseRequest((recording,), out, "demo", AnalysisConfig())
+        published = run_case(request, hook)
+    _print_case(published, is_json=json)
+
+
+def _settings(
+    config: Path | None,
+    model: str | None,
+    rate: float | None,
+    sampling: SamplingMode | None,
+    reader: ReaderChoice | None,
+    device: Device | None,
+    no_frames: bool,
+) -> AnalysisConfig:
+    base = config_from_toml(config, AnalysisConfig) if config is not None else AnalysisConfig()
+    return replace(
+        base,
+        sampling=_replaced(base.sampling, mode=sampling, rate_hz=rate),
+        decode=_replaced(base.decode, reader=reader),
+        segmentation=_replaced(base.segmentation, model=model, device=device),
+        records=_replaced(base.records, is_frames_kept=False if no_frames else None),
+    )
+
+
+def _replaced(section: Any, **options: object) -> Any:  # noqa: ANN401 -- any configuration section
+    return replace(section, **{k: v for k, v in options.items() if v is not None})
+
+
+def _print_case(published: PublishedCase, is_json: bool) -> None:
+    record = published.record
+    if is_json:
+        print_json(
+            {
+                "case_folder": str(published.folder),
+                "report_html": str(published.report_html),
+                "report_pdf": str(published.report_pdf),
+                "is_reused": published.is_reused,
+                "flags": [
+                    {"key": f.key, "level": str(f.level), "message": f.message}
+                    for f in record.flags
+                ],
+                "metrics": {m.key: m.value for m in record.metrics},
+            }
+        )
+        return
+    for flag in record.flags:
+        if flag.level != "info":
+            say(f"{flag.level}: {flag.message}")
+    if published.is_reused:
+        say("This recording was analyzed before with the same settings; nothing was done again.")
+    say(f"Case    {published.folder}")
+    say(f"Report  {published.report_html}")
+    say(f"        {published.report_pdf}")

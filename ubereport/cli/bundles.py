@@ -1,0 +1,75 @@
+"""`ubereport models`: which bundles are there, and whether they are unaltered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ubereport.cli.console import print_json, say
+from ubereport.cli.guard import guarded
+from ubereport.errors import BundleError
+
+__all__ = ["app"]
+
+app = typer.Typer(help="List and verify model bundles.", no_args_is_help=True)
+FolderOption = Annotated[
+    Path | None, typer.Option("--models", help="Folder of bundles; default: the shipped ones.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+def _folder(models: Path | None) -> Path:
+    from ubereport.resources import models_dir
+
+    return models_dir() if models is None else models
+
+
+@app.command("list")
+@guarded
+def list_models(models: FolderOption = None, json: JsonOption = False) -> None:
+    """List the bundles. Example: ubereport models list."""
+    from ubereport.segmentation.bundle import list_bundles
+
+    entries = list_bundles(_folder(models))
+    if json:
+        print_json(
+            {
+                "models": [
+                    {
+                        "name": e.metadata.name if e.metadata else e.folder.name,
+                        "version": e.metadata.version if e.metadata else None,
+                        "title": e.metadata.title if e.metadata else None,
+                        "problem": e.problem,
+                    }
+                    for e in entries
+                ]
+            }
+        )
+        return
+    for entry in entries:
+        if entry.metadata is None:
+            say(f"{entry.folder.name}: cannot be used. {entry.problem}")
+        else:
+            say(f"{entry.metadata.name} {entry.metadata.version}: {entry.metadata.title}")
+
+
+@app.command("verify")
+@guarded
+def verify_models(models: FolderOption = None, json: JsonOption = False) -> None:
+    """Check every bundle's files against its sha256. Example: ubereport models verify."""
+    from ubereport.segmentation.bundle import list_bundles, verify_bundle
+
+    problems = {
+        entry.folder.name: list(verify_bundle(entry.folder))
+        for entry in list_bundles(_folder(models))
+    }
+    is_sound = not any(problems.values())
+    if json:
+        print_json({"is_sound": is_sound, "problems": problems})
+    else:
+        for name, found in problems.items():
+            say(f"{name}: {'sound' if not found else ' '.join(found)}")
+    if not is_sound:
+        raise BundleError("A bundle is altered or incomplete. Install it again before using it.")

@@ -1,0 +1,50 @@
+"""`ubereport doctor`: what is missing on this machine and how to mend it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ubereport.cli.console import print_json, say
+from ubereport.cli.guard import guarded
+from ubereport.errors import DependencyError
+
+__all__ = ["doctor"]
+
+
+@guarded
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
+    """Check this machine: libraries, system parts, models, fonts, devices, memory, disk."""
+    from ubereport.batch.doctor import examine
+
+    findings = examine()
+    if json:
+        print_json(
+            {
+                "is_ready": not any(f.is_needed and not f.is_good for f in findings),
+                "findings": [
+                    {
+                        "what": f.what,
+                        "is_good": f.is_good,
+                        "is_needed": f.is_needed,
+                        "found": f.found,
+                        "mend": f.mend,
+                    }
+                    for f in findings
+                ],
+            }
+        )
+    else:
+        for finding in findings:
+            mark = (
+                "ok      " if finding.is_good else "MISSING " if finding.is_needed else "optional"
+            )
+            say(f"{mark} {finding.what}: {finding.found}")
+            if not finding.is_good:
+                say(f"         → {finding.mend}")
+    broken = [f.what for f in findings if f.is_needed and not f.is_good]
+    if broken:
+        raise DependencyError(f"Not ready: {', '.join(broken)}. Mend what is marked MISSING.")

@@ -1,0 +1,55 @@
+"""The `ubereport` program: every command is parsed here and handed to one library call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import typer
+
+from ubereport import __version__
+from ubereport.cli import analyze, bundles, doctor, simulate
+
+__all__ = ["app", "main"]
+
+DISCLAIMER = (
+    "For research and departmental quality review. Not a medical device, not for diagnosis, "
+    "not for judging one person."
+)
+
+app = typer.Typer(
+    name="ubereport",
+    help="Report how much of the endoscopic view was obscured by blood.",
+    epilog=DISCLAIMER,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"ubereport {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Report how much of the endoscopic view was obscured by blood."""
+
+
+app.command("analyze")(analyze.analyze)
+app.command("report")(analyze.report)
+app.command("demo")(analyze.demo)
+app.command("simulate")(simulate.simulate)
+app.command("doctor")(doctor.doctor)
+app.add_typer(bundles.app, name="models")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the program with `argv` (default: the process's arguments) and exit."""
+    app(args=None if argv is None else list(argv), prog_name="ubereport")
