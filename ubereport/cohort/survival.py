@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -13,35 +12,11 @@ from ubereport.core.arrays import BoolArray, FloatArray, IntArray
 from ubereport.core.cohort import AtRisk, ClearCurve, ClearDifference, Estimate, TimeToClear
 from ubereport.metrics.survival import KaplanMeierCurve, kaplan_meier_of_durations
 
-__all__ = ["ClearEvents", "StepCurve", "clear_curve", "time_to_clear"]
+__all__ = ["ClearEvents", "clear_quantities", "time_to_clear"]
 
 AT_RISK_TIMES_S = (0.0, 30.0, 60.0, 120.0, 180.0, 300.0)
 _MARKS_S = (60.0, 180.0)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StepCurve:
-    """Share of events still open: 1 at first, `value[i]` from `time_s[i]` on."""
-
-    time_s: FloatArray
-    value: FloatArray
-
-    def at(self, time_s: float) -> float:
-        """Value at a time; the last value is carried on beyond the last observation."""
-        index = int(np.searchsorted(self.time_s, time_s, side="right"))
-        return float(self.value[index - 1]) if index else 1.0
-
-    def mean_to(self, horizon_s: float) -> float:
-        """Area under the curve from 0 to the horizon: the restricted mean time to clear."""
-        inside = self.time_s < horizon_s
-        edges = np.concatenate([[0.0], self.time_s[inside], [horizon_s]])
-        heights = np.concatenate([[1.0], self.value[inside]])
-        return float(np.sum(np.diff(edges) * heights))
-
-    def median_s(self) -> float:
-        """First time at which half or fewer are open; infinite if that is never seen."""
-        below = np.flatnonzero(self.value <= 0.5 + 1e-12)
-        return float(self.time_s[below[0]]) if len(below) else np.inf
+_CHUNK = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +37,8 @@ class ClearEvents:
         (c,) code of the surgeon; cases of unknown surgeons have codes of their own.
     n_onset_unseen
         (c,) events of the case that were left out because their onset was not seen.
+    groups
+        Names, the reference first.
     """
 
     duration_s: FloatArray
@@ -73,36 +50,43 @@ class ClearEvents:
     groups: tuple[str, ...]
 
 
-def clear_curve(
-    duration_s: FloatArray, is_cleared: BoolArray, weights: FloatArray | None = None
-) -> StepCurve:
-    """Return the Kaplan–Meier estimate of the share of events still open.
+def clear_quantities(
+    duration_s: FloatArray, is_cleared: BoolArray, weights: FloatArray, horizon_s: float
+) -> FloatArray:
+    """Return what the Kaplan–Meier curves of weighted events say, one row a set of weights.
 
     Parameters
     ----------
     duration_s, is_cleared
-        (n,) each; censored events leave after the clearings of the same moment.
+        (n,) each; events censored at the moment of a clearing leave after it.
     weights
-        (n,) how often each event counts; None counts each once.
+        (b, n) how often each event counts.
+    horizon_s
+        End of the restricted mean.
 
-    Source: Kaplan and Meier, J Am Stat Assoc 1958;53:457.
+    Returns
+    -------
+    (b, 4) float64: first time at which half or fewer are open (infinite if none), share cleared
+    by 60 s and by 180 s, area under the curve to the horizon. Beyond the last observation the
+    curve is carried on. NaN where all weights are 0.
     """
-    if weights is None:
-        weights = np.ones(len(duration_s))
-    present = weights > 0
-    order = np.argsort(duration_s[present], kind="stable")
-    times, starts = np.unique(duration_s[present][order], return_index=True)
-    if len(times) == 0:
-        return StepCurve(times, times.copy())
-    weight = weights[present][order]
-    leaving = np.add.reduceat(weight, starts)
-    cleared = np.add.reduceat(weight * is_cleared[present][order], starts)
-    at_risk = weight.sum() - np.concatenate([[0.0], np.cumsum(leaving)[:-1]])
-    value = np.cumprod(1 - cleared / at_risk)
-    # Where all that is left clears, rounding must not leave a sliver open.
-    value[cleared >= at_risk - 1e-9] = 0.0
-    is_step = cleared > 0
-    return StepCurve(times[is_step], np.asarray(value[is_step]))
+    order = np.argsort(duration_s, kind="stable")
+    times_s, starts = np.unique(duration_s[order], return_index=True)
+    leaving = np.add.reduceat(weights[:, order], starts, axis=1)
+    cleared = np.add.reduceat(weights[:, order] * is_cleared[order], starts, axis=1)
+    at_risk = np.cumsum(leaving[:, ::-1], axis=1)[:, ::-1]
+    hazard = np.divide(cleared, at_risk, out=np.zeros_like(cleared), where=at_risk > 0)
+    open_frac = np.cumprod(1 - hazard, axis=1)
+    quantities = np.empty((len(weights), 4))
+    is_half = open_frac <= 0.5 + 1e-12
+    quantities[:, 0] = np.where(is_half.any(axis=1), times_s[is_half.argmax(axis=1)], np.inf)
+    padded = np.column_stack([np.ones(len(weights)), open_frac])
+    for column, mark_s in enumerate(_MARKS_S, start=1):
+        quantities[:, column] = 1 - padded[:, np.searchsorted(times_s, mark_s, side="right")]
+    edges_s = np.minimum(np.concatenate([[0.0], times_s, [max(horizon_s, times_s[-1])]]), horizon_s)
+    quantities[:, 3] = padded @ np.diff(edges_s)
+    quantities[weights.sum(axis=1) == 0] = np.nan
+    return quantities
 
 
 def time_to_clear(events: ClearEvents, config: CompareConfig) -> TimeToClear:
@@ -135,52 +119,42 @@ def time_to_clear(events: ClearEvents, config: CompareConfig) -> TimeToClear:
     )
 
 
-def _quantities(curve: StepCurve, horizon_s: float) -> list[float]:
-    """Median, share cleared by 60 s and by 180 s, mean to the horizon."""
-    shares = [1 - curve.at(mark_s) for mark_s in _MARKS_S]
-    return [curve.median_s(), *shares, curve.mean_to(horizon_s)]
-
-
 def _replicates(events: ClearEvents, config: CompareConfig, is_drawn: bool) -> FloatArray:
     """Return the (groups, n_bootstrap, 4) quantities of resampled cohorts; NaN without events."""
-    rng = np.random.default_rng(config.seed)
-    draw = _case_drawer(events, rng, is_drawn)
-    rows_of = [
-        np.flatnonzero(events.case_group[events.case_index] == group)
-        for group in range(len(events.groups))
-    ]
+    case_weights = _case_weights(events, config, is_drawn)
     replicates = np.full((len(events.groups), config.n_bootstrap, 4), np.nan)
-    for replicate in range(config.n_bootstrap):
-        weights = draw()[events.case_index]
-        for group, rows in enumerate(rows_of):
-            if weights[rows].any():
-                curve = clear_curve(events.duration_s[rows], events.is_cleared[rows], weights[rows])
-                replicates[group, replicate] = _quantities(curve, config.rmst_horizon_s)
+    for group in range(len(events.groups)):
+        rows = np.flatnonzero(events.case_group[events.case_index] == group)
+        for start in range(0, config.n_bootstrap if len(rows) else 0, _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            replicates[group, chunk] = clear_quantities(
+                events.duration_s[rows],
+                events.is_cleared[rows],
+                case_weights[chunk][:, events.case_index[rows]],
+                config.rmst_horizon_s,
+            )
     return replicates
 
 
-def _case_drawer(
-    events: ClearEvents, rng: np.random.Generator, is_drawn: bool
-) -> Callable[[], FloatArray]:
-    """Return a function that gives (c,) how often each case is drawn this time."""
+def _case_weights(events: ClearEvents, config: CompareConfig, is_drawn: bool) -> FloatArray:
+    """Return (n_bootstrap, c) how often each case is drawn in each resampled cohort.
+
+    Cases are drawn inside their surgeon and group, so that each group keeps its surgeons.
+    """
+    rng = np.random.default_rng(config.seed)
     surgeons, surgeon_of = np.unique(events.case_surgeon, return_inverse=True)
-    cells = [
-        (surgeon, np.flatnonzero((surgeon_of == surgeon) & (events.case_group == group)))
-        for surgeon in range(len(surgeons))
-        for group in range(len(events.groups))
-    ]
-    cells = [(surgeon, cases) for surgeon, cases in cells if len(cases)]
-    even = np.full(len(surgeons), 1 / max(len(surgeons), 1))
-
-    def draw() -> FloatArray:
-        times = rng.multinomial(len(surgeons), even) if is_drawn else np.ones(len(surgeons), int)
-        weights = np.zeros(len(surgeon_of))
-        for surgeon, cases in cells:
+    times = np.ones((config.n_bootstrap, len(surgeons)), dtype=np.int64)
+    if is_drawn:
+        even = np.full(len(surgeons), 1 / len(surgeons))
+        times = rng.multinomial(len(surgeons), even, size=config.n_bootstrap)
+    weights = np.zeros((config.n_bootstrap, len(surgeon_of)))
+    for surgeon in range(len(surgeons)):
+        for group in range(len(events.groups)):
+            cases = np.flatnonzero((surgeon_of == surgeon) & (events.case_group == group))
             n = len(cases)
-            weights[cases] = rng.multinomial(int(times[surgeon]) * n, np.full(n, 1 / n))
-        return weights
-
-    return draw
+            if n:
+                weights[:, cases] = rng.multinomial(times[:, surgeon] * n, np.full(n, 1 / n))
+    return weights
 
 
 def _curve(
@@ -221,9 +195,8 @@ def _point_estimates(curve: KaplanMeierCurve, horizon_s: float) -> list[tuple[fl
     if curve.n_censored == curve.n_events:
         return [(None, "no clearing was seen: all events are censored")] * 4
     values = [curve.cleared_share_at(mark_s) for mark_s in _MARKS_S]
-    steps = StepCurve(curve.time_s[1:], curve.survival_frac[1:])
     is_followed = curve.cleared_share_at(horizon_s) is not None
-    mean_s = steps.mean_to(horizon_s) if is_followed else None
+    mean_s = _restricted_mean_s(curve, horizon_s) if is_followed else None
     quantities = [curve.median_s, *values, mean_s]
     unwatched = [f"no event was watched for {t:.0f} s" for t in (*_MARKS_S, horizon_s)]
     reasons = ["more than half of the events stayed open", *unwatched]
@@ -231,6 +204,11 @@ def _point_estimates(curve: KaplanMeierCurve, horizon_s: float) -> list[tuple[fl
         (value, "" if value is not None else reason)
         for value, reason in zip(quantities, reasons, strict=True)
     ]
+
+
+def _restricted_mean_s(curve: KaplanMeierCurve, horizon_s: float) -> float:
+    edges_s = np.append(curve.time_s, max(horizon_s, float(curve.time_s[-1])))
+    return float(curve.survival_frac @ np.diff(np.minimum(edges_s, horizon_s)))
 
 
 def _estimate(

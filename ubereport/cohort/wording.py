@@ -32,7 +32,7 @@ def value_text(value: float | None, spec: MetricSpec) -> str:
         return "not known"
     if is_share(spec):
         return f"{_rounded(100 * value)} %"
-    unit = "" if spec.unit == "1" or spec.unit.startswith("{") else f" {_spoken(spec.unit)}"
+    unit = "" if spec.unit == "1" else f" {_spoken(spec.unit)}"
     return f"{_rounded(value)}{unit}"
 
 
@@ -49,7 +49,7 @@ def interval_text(estimate: Estimate, spec: MetricSpec) -> str:
     if estimate.low is None or estimate.high is None:
         return f"no interval: {estimate.reason}"
     factor, unit = (100.0, " percentage points") if is_share(spec) else (1.0, "")
-    if not is_share(spec) and spec.unit != "1" and not spec.unit.startswith("{"):
+    if not is_share(spec) and spec.unit != "1":
         unit = f" {_spoken(spec.unit)}"
     low, high = (_signed(factor * limit) for limit in (estimate.low, estimate.high))
     return f"{estimate.confidence:.0%} interval {low} to {high}{unit}".replace("%", " %", 1)
@@ -78,7 +78,7 @@ def _rounded(value: float) -> str:
         return "0"
     if abs(value) >= 100:
         return f"{value:.0f}"
-    return f"{value:.1f}" if abs(value) >= 1 else f"{value:.2g}"
+    return f"{value:.1f}" if abs(value) >= 0.1 else f"{value:.2g}"
 
 
 def _signed(value: float) -> str:
@@ -86,5 +86,4 @@ def _signed(value: float) -> str:
 
 
 def _spoken(unit: str) -> str:
-    spoken = {"/(10.min)": "per 10 min", "1/(10.min)": "per 10 min", "10*-1/min": "per 10 min"}
-    return spoken.get(unit, unit)
+    return {"/(10.min)": "per 10 min", "min/h": "min per h"}.get(unit, unit)
