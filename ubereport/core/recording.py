@@ -77,6 +77,8 @@ class PartIndex:
     n_clock_resets
         How many of the clock jumps went backwards; `pts` then counts on from the end of the
         stretch before, and only reading from the start finds a picture.
+    has_open_gops
+        Whether pictures shown before a keyframe are stored after it and build on what precedes it.
     stream_index
         Which stream of the file holds the pictures.
     notes
@@ -98,6 +100,7 @@ class PartIndex:
     n_clock_jumps: int = 0
     n_dropped_packets: int = 0
     n_clock_resets: int = 0
+    has_open_gops: bool = False
     stream_index: int = 0
     notes: tuple[str, ...] = ()
 
