@@ -12,6 +12,7 @@ from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
 from ubereport.core.frames import FieldOfView
 from ubereport.view.outline import Ellipse, Outline, ellipses_through, fit_ellipse
 from ubereport.view.probes import SupportMap, support_map
+from ubereport.view.refine import refined_outline, without_vague_sides
 
 __all__ = ["OutlineFit", "fit_field_of_view", "fit_outline"]
 
@@ -96,6 +97,7 @@ def fit_outline(probe_rgb: RgbArray, config: ViewConfig) -> OutlineFit:
     outline = _simplest_good(weight, _candidates(support, weight))
     if outline.render(*weight.shape).mean() < config.min_area_frac:
         return OutlineFit(_FULL, 0.1)
+    outline = refined_outline(outline, support.level)
     return OutlineFit(outline, _confidence(support, outline))
 
 
@@ -107,9 +109,12 @@ def _candidates(support: SupportMap, weight: FloatArray) -> list[Outline]:
         ellipse = _best_ellipse(edge, support, weight, is_circle)
         if ellipse is None:
             continue
-        cut = (Outline(0.0, 0.0, 1.0, 1.0, ellipse), _best_box(weight, ellipse))
+        whole = Outline(0.0, 0.0, 1.0, 1.0, ellipse)
+        cut = without_vague_sides(_best_box(weight, ellipse), support.level)
         candidates.extend(
-            outline for outline in cut if _edge_share(support.is_bright, outline) >= _MIN_EDGE_SHARE
+            outline
+            for outline in (whole, cut)
+            if _edge_share(support.is_bright, outline) >= _MIN_EDGE_SHARE
         )
     return candidates
 
@@ -275,8 +280,8 @@ def _rings(is_bright: BoolArray, outline: Outline) -> tuple[BoolArray, BoolArray
     # Outside the picture counts as inside, so that the picture's border is no rim.
     inner = cv2.erode(mask, kernel, iterations=2, borderValue=1)
     inmost = cv2.erode(mask, kernel, iterations=5, borderValue=1)
-    outer = cv2.dilate(mask, kernel, iterations=2, borderValue=0)
-    outmost = cv2.dilate(mask, kernel, iterations=4, borderValue=0)
+    outer = cv2.dilate(mask, kernel, iterations=3, borderValue=0)
+    outmost = cv2.dilate(mask, kernel, iterations=5, borderValue=0)
     return is_bright[(inner == 1) & (inmost == 0)], is_bright[(outer == 0) & (outmost == 1)]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ubereport.config import ViewConfig
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
 
-__all__ = ["SupportMap", "support_map"]
+__all__ = ["SupportMap", "bright_maps", "support_map", "usable_probes"]
 
 # Longest side of the map: a circle's outline is found to a third of its pixel, 0.2 % of the
 # diameter, and a fit takes some tens of milliseconds.
@@ -30,6 +30,8 @@ class SupportMap:
     ----------
     is_bright
         (h, w) bool, brighter than the surround in enough of the usable pictures.
+    level
+        (h, w) upper quartile of the brightest channel over the usable pictures, 0..255.
     n_usable
         Pictures that showed anything; 0 where all were black or slates.
     dark_level
@@ -37,14 +39,9 @@ class SupportMap:
     """
 
     is_bright: BoolArray
+    level: FloatArray
     n_usable: int
     dark_level: float
-
-    @property
-    def pixel_aspect(self) -> float:
-        """Width over height of the map, to measure in square pixels."""
-        height, width = self.is_bright.shape
-        return float(width / height)
 
 
 def support_map(probe_rgb: RgbArray, config: ViewConfig) -> SupportMap:
@@ -58,16 +55,40 @@ def support_map(probe_rgb: RgbArray, config: ViewConfig) -> SupportMap:
         Dark level and the ceiling up to which a gray surround is believed.
     """
     levels = np.stack([_level(rgb) for rgb in probe_rgb])
-    usable = np.array([_is_usable(level, config.dark_level) for level in levels])
-    slates = np.array([_is_slate(rgb) for rgb in probe_rgb])
-    kept = levels[usable & ~slates]
+    kept = levels[usable_probes(probe_rgb, config)]
     if len(kept) == 0:
-        empty = np.zeros(levels.shape[1:], dtype=np.bool_)
-        return SupportMap(empty, 0, float(config.dark_level))
+        nothing = np.zeros(levels.shape[1:])
+        return SupportMap(nothing > 0, nothing, 0, float(config.dark_level))
     dark_level = _surround_level(kept, config)
     n_needed = max(1, round(_BRIGHT_SHARE * len(kept)))
     is_bright = (kept > dark_level).sum(axis=0) >= n_needed
-    return SupportMap(is_bright, len(kept), dark_level)
+    level = np.percentile(kept, 75, axis=0).astype(np.float64)
+    return SupportMap(is_bright, level, len(kept), dark_level)
+
+
+def bright_maps(probe_rgb: RgbArray, config: ViewConfig, side_px: int) -> BoolArray:
+    """Return (n, side, side) bool: where each picture is brighter than the common surround."""
+    levels = np.stack([_level(rgb) for rgb in probe_rgb])
+    dark_level = _surround_level(levels, config)
+    size = (side_px, side_px)
+    scaled = [cv2.resize(level, size, interpolation=cv2.INTER_AREA) for level in levels]
+    return np.asarray(np.stack(scaled) > dark_level)
+
+
+def usable_probes(probe_rgb: RgbArray, config: ViewConfig) -> BoolArray:
+    """Tell which pictures show content: neither black (but for text) nor a slate of one color.
+
+    Parameters
+    ----------
+    probe_rgb
+        (n, H, W, 3) uint8 whole pictures.
+    config
+        The dark level.
+    """
+    return np.array(
+        [_shows_light(_level(rgb), config.dark_level) and not _is_slate(rgb) for rgb in probe_rgb],
+        dtype=np.bool_,
+    )
 
 
 def _level(rgb: RgbArray) -> FloatArray:
@@ -80,7 +101,7 @@ def _level(rgb: RgbArray) -> FloatArray:
     return np.asarray(cv2.GaussianBlur(level, (3, 3), 0))
 
 
-def _is_usable(level: FloatArray, dark_level: int) -> bool:
+def _shows_light(level: FloatArray, dark_level: int) -> bool:
     """Tell whether a picture shows more than black and a line of text."""
     return bool((level > dark_level + 20).mean() > 0.05)
 

@@ -1,0 +1,254 @@
+"""Notice that the view changed in mid-part: another zoom, another scope, another layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from ubereport.config import ViewConfig
+from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
+from ubereport.core.frames import FieldOfView, FrameBatch
+from ubereport.core.intervals import Interval, IntervalSet
+from ubereport.view.field import OutlineFit, fit_field_of_view, fit_outline
+from ubereport.view.probes import bright_maps, usable_probes
+
+__all__ = [
+    "RimScores",
+    "ViewStretch",
+    "contradicted_stretches",
+    "detect_view_changes",
+    "fit_view_stretches",
+    "score_rim",
+]
+
+# A change must be seen in this many usable pictures before and after it.
+_WINDOW = 4
+# Outlines that overlap less than this are two views; fits of one view overlap by 0.97 and more.
+_SAME_VIEW_IOU = 0.92
+_MIN_CONFIDENCE = 0.5
+_GRID_PX = 160
+_RIM_DARK_FRAC = 0.9
+_OUTSIDE_BRIGHT_FRAC = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ViewStretch:
+    """A stretch of a part, on the case clock, with one field of view."""
+
+    interval: Interval
+    field: FieldOfView
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RimScores:
+    """How far samples contradict the field of view that they were cropped to.
+
+    Parameters
+    ----------
+    rim_dark_frac
+        (n,) share of dark pixels in a ring just inside the outline; near 1 where the true view is
+        smaller.
+    outside_bright_frac
+        (n,) share of bright pixels of the crop outside the outline; near 1 where the true view is
+        larger. NaN where nothing lies outside.
+    """
+
+    rim_dark_frac: FloatArray
+    outside_bright_frac: FloatArray
+
+
+def detect_view_changes(
+    time_s: FloatArray, probe_rgb: RgbArray, config: ViewConfig
+) -> tuple[float, ...]:
+    """Return the times at which the view of a part changed.
+
+    The outline is fitted to every four usable pictures in a row; the view changed where the
+    outlines before and after a moment differ most, both are believable, and fits to everything
+    between two changes still differ. The time is the middle between the two pictures around it,
+    so it is as exact as the pictures are dense.
+
+    Parameters
+    ----------
+    time_s
+        (n,) increasing times of the pictures.
+    probe_rgb
+        (n, H, W, 3) uint8 whole pictures, spread over the part.
+    config
+        As for `fit_field_of_view`.
+
+    Raises
+    ------
+    ValueError
+        If times and pictures differ in number, or times do not increase.
+    """
+    if len(time_s) != len(probe_rgb):
+        raise ValueError(f"{len(time_s)} times for {len(probe_rgb)} pictures")
+    if np.any(np.diff(time_s) <= 0):
+        raise ValueError("the times of the pictures must increase")
+    rows = np.flatnonzero(usable_probes(probe_rgb, config))
+    if len(rows) < 2 * _WINDOW:
+        return ()
+    fits = [
+        fit_outline(probe_rgb[rows[i : i + _WINDOW]], config)
+        for i in range(len(rows) - _WINDOW + 1)
+    ]
+    masks = [fit.outline.render(_GRID_PX, _GRID_PX) for fit in fits]
+    is_bright = bright_maps(probe_rgb[rows], config, _GRID_PX)
+    cuts = [_settled(cut, masks, is_bright) for cut in _candidate_cuts(fits, masks)]
+    cuts = _merged_cuts(sorted(set(cuts)), rows, probe_rgb, config)
+    return tuple(float((time_s[rows[c - 1]] + time_s[rows[c]]) / 2) for c in cuts)
+
+
+def fit_view_stretches(
+    time_s: FloatArray,
+    probe_rgb: RgbArray,
+    interval: Interval,
+    source_width_px: int,
+    source_height_px: int,
+    model_height_px: int,
+    model_width_px: int,
+    config: ViewConfig,
+) -> tuple[ViewStretch, ...]:
+    """Split a part where its view changed and fit one field of view to each stretch.
+
+    Parameters
+    ----------
+    time_s, probe_rgb
+        As for `detect_view_changes`, at least one picture; times inside `interval`.
+    interval
+        The part on the case clock; the stretches tile it.
+    source_width_px, source_height_px, model_height_px, model_width_px, config
+        As for `fit_field_of_view`.
+
+    Raises
+    ------
+    ValueError
+        If times and pictures do not belong together or none are given.
+    """
+    changes = detect_view_changes(time_s, probe_rgb, config)
+    edges = [interval.start_s, *changes, interval.end_s]
+    stretches: list[ViewStretch] = []
+    for start_s, end_s in pairwise(edges):
+        inside = (time_s >= start_s) & (time_s < end_s) if changes else np.full(len(time_s), True)
+        field = fit_field_of_view(
+            probe_rgb[inside],
+            source_width_px,
+            source_height_px,
+            model_height_px,
+            model_width_px,
+            config,
+        )
+        stretches.append(ViewStretch(Interval(start_s, end_s), field))
+    return tuple(stretches)
+
+
+def score_rim(batch: FrameBatch, field: FieldOfView, config: ViewConfig) -> RimScores:
+    """Measure how far cropped samples contradict their field of view.
+
+    Parameters
+    ----------
+    batch
+        (n, H, W, 3) samples cropped to the field, at the mask's size.
+    field
+        The field of view.
+    config
+        The dark level.
+    """
+    mask = field.mask.astype(np.uint8)
+    depth_px = max(2, min(mask.shape) // 24)
+    kernel = np.ones((3, 3), np.uint8)
+    inner = cv2.erode(mask, kernel, iterations=depth_px, borderValue=0)
+    rim = (mask == 1) & (inner == 0)
+    outside = cv2.dilate(mask, kernel, iterations=2, borderValue=0) == 0
+    level = batch.rgb.max(axis=3)
+    is_bright = level > config.dark_level
+    bright = is_bright[:, outside].mean(axis=1) if outside.any() else np.full(len(batch), np.nan)
+    return RimScores(1.0 - is_bright[:, rim].mean(axis=1), np.asarray(bright, dtype=np.float64))
+
+
+def contradicted_stretches(
+    time_s: FloatArray, is_valid: BoolArray, scores: RimScores, min_s: float
+) -> tuple[Interval, ...]:
+    """Return stretches over which valid samples contradict the field of view without a break.
+
+    Parameters
+    ----------
+    time_s, is_valid, scores
+        (n,) sample times in order, which of them show the operation, and their rim scores.
+        Samples that are not valid neither start nor end a stretch.
+    min_s
+        Shorter stretches are left out.
+    """
+    rows = np.flatnonzero(is_valid)
+    outside = scores.outside_bright_frac[rows]
+    contradicts = (scores.rim_dark_frac[rows] >= _RIM_DARK_FRAC) | (outside >= _OUTSIDE_BRIGHT_FRAC)
+    times_s = time_s[rows]
+    runs = IntervalSet.of(
+        Interval(float(times_s[i]), float(times_s[i + 1]))
+        for i in range(len(rows) - 1)
+        if contradicts[i] and contradicts[i + 1]
+    )
+    return tuple(run for run in runs if run.duration_s >= min_s)
+
+
+def _candidate_cuts(fits: Sequence[OutlineFit], masks: Sequence[BoolArray]) -> list[int]:
+    """Return positions between usable pictures at which the outlines differ most."""
+    n_pictures = len(fits) + _WINDOW - 1
+    overlap = np.ones(n_pictures + 1)
+    for cut in range(_WINDOW, n_pictures - _WINDOW + 1):
+        before, after = cut - _WINDOW, cut
+        if min(fits[before].confidence, fits[after].confidence) >= _MIN_CONFIDENCE:
+            overlap[cut] = _iou(masks[before], masks[after])
+    cuts: list[int] = []
+    while overlap.min() < _SAME_VIEW_IOU:
+        # Over a change the overlap stays low for a while; the middle of the lowest run is it.
+        lowest = np.flatnonzero(overlap <= overlap.min() + 0.005)
+        run = lowest[: int(np.argmax(np.append(np.diff(lowest) > 1, True))) + 1]
+        cut = int(run[len(run) // 2])
+        cuts.append(cut)
+        overlap[max(0, cut - _WINDOW) : cut + _WINDOW + 1] = 1.0
+    return sorted(cuts)
+
+
+def _settled(cut: int, masks: Sequence[BoolArray], is_bright: BoolArray) -> int:
+    """Move a cut to where single pictures turn from one outline to the other.
+
+    What counts is the brightness of the area that only one of the two outlines holds.
+    """
+    first, last = max(0, cut - 2 * _WINDOW), min(len(masks) - 1, cut + _WINDOW)
+    only_before, only_after = masks[first] & ~masks[last], masks[last] & ~masks[first]
+    likeness = np.zeros(len(is_bright))
+    if only_before.any():
+        likeness += is_bright[:, only_before].mean(axis=1)
+    if only_after.any():
+        likeness -= is_bright[:, only_after].mean(axis=1)
+    near = likeness[first : last + _WINDOW]
+    centered = near - (near[:_WINDOW].mean() + near[-_WINDOW:].mean()) / 2
+    gain = np.cumsum(centered)
+    return first + 1 + int(np.argmax(gain[:-1]))
+
+
+def _merged_cuts(
+    cuts: list[int], rows: np.ndarray, probe_rgb: RgbArray, config: ViewConfig
+) -> list[int]:
+    """Drop cuts between stretches whose own fits agree, the most alike first."""
+    while cuts:
+        edges = [0, *cuts, len(rows)]
+        masks = [
+            fit_outline(probe_rgb[rows[a:b]], config).outline.render(_GRID_PX, _GRID_PX)
+            for a, b in pairwise(edges)
+        ]
+        overlap = [_iou(a, b) for a, b in pairwise(masks)]
+        most_alike = int(np.argmax(overlap))
+        if overlap[most_alike] < _SAME_VIEW_IOU:
+            break
+        cuts = cuts[:most_alike] + cuts[most_alike + 1 :]
+    return cuts
+
+
+def _iou(a: BoolArray, b: BoolArray) -> float:
+    return float((a & b).sum() / (a | b).sum())
