@@ -71,7 +71,7 @@ def test_one_flipped_bit_anywhere_in_the_weights_is_refused(
     content = bytearray((folder / WEIGHTS_NAME).read_bytes())
     content[position] ^= 1
     (folder / WEIGHTS_NAME).write_bytes(content)
-    with pytest.raises(BundleError, match="sha256|no sound safetensors"):
+    with pytest.raises(BundleError, match=r"sha256|no sound safetensors"):
         load_bundle(folder)
     assert len(verify_bundle(folder)) == 1
 

@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ubereport.config import Device, SegmentationConfig
+from ubereport.errors import PredictionError
+from ubereport.segmentation.bundle import Bundle
+from ubereport.segmentation.devices import DeviceChoice
+from ubereport.segmentation.metadata import BundleMetadata
+from ubereport.segmentation.network_predictor import NetworkPredictor
+from ubereport.segmentation.predictor import open_predictor
+
+CPU = DeviceChoice(torch.device("cpu"), "cpu", None)
+FIELD = np.ones((64, 64), dtype=bool)
+
+
+class RedLogit(nn.Module):
+    """Logit (red - 128) / 32 of 0..255 levels: areas follow from counting pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batch_sizes: list[int] = []
+
+    def forward(self, planes: torch.Tensor) -> torch.Tensor:
+        self.batch_sizes.append(len(planes))
+        return (planes[:, :1] * 128 + 127 - 128) / 32
+
+
+class Hungry(RedLogit):
+    """Runs out of memory above `most` pictures."""
+
+    def __init__(self, most: int, error: Callable[[], Exception]) -> None:
+        super().__init__()
+        self.most = most
+        self.error = error
+
+    def forward(self, planes: torch.Tensor) -> torch.Tensor:
+        if len(planes) > self.most:
+            raise self.error()
+        return super().forward(planes)
+
+
+class Answering(nn.Module):
+    def __init__(self, answer: Callable[[torch.Tensor], object]) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, planes: torch.Tensor) -> object:
+        return self.answer(planes)
+
+
+def _predictor(network: nn.Module, metadata: BundleMetadata, batch_size: int) -> NetworkPredictor:
+    return NetworkPredictor(network, metadata, CPU, batch_size)
+
+
+def _expected_areas(
+    rgb: np.ndarray, field: np.ndarray, thresholds: tuple[float, ...]
+) -> np.ndarray:
+    probability = 1 / (1 + np.exp(-(rgb[..., 0].astype(np.float64) - 128) / 32))
+    inside = probability[:, field]
+    return np.stack([(inside >= t).mean(axis=1) for t in thresholds], axis=1)
+
+
+def test_areas_are_counted_in_the_field_at_each_threshold(
+    metadata: BundleMetadata, pictures: np.ndarray
+) -> None:
+    field = np.zeros((64, 64), dtype=bool)
+    field[5:40, 10:61] = True
+    areas = _predictor(RedLogit(), metadata, 2).areas(pictures, field)
+    assert areas.dtype == np.float64
+    np.testing.assert_allclose(
+        areas, _expected_areas(pictures, field, metadata.thresholds), atol=1e-12
+    )
+    assert np.ptp(areas) > 0.1
+    assert (np.diff(areas, axis=1) <= 0).all()
+
+
+def test_masks_and_probabilities_are_those_of_the_network(
+    metadata: BundleMetadata, pictures: np.ndarray
+) -> None:
+    predictor = _predictor(RedLogit(), metadata, 3)
+    probability = 1 / (1 + np.exp(-(pictures[..., 0].astype(np.float64) - 128) / 32))
+    found = predictor.probabilities(pictures)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, probability, atol=1e-5)
+    masks = predictor.masks(pictures)
+    assert masks.dtype == np.bool_
+    np.testing.assert_array_equal(masks, pictures[..., 0] >= 128)
+    np.testing.assert_array_equal(masks, found >= metadata.thresholds[1])
+
+
+@pytest.mark.parametrize("n", [0, 1, 4, 5])
+def test_any_number_of_pictures_is_looked_at_in_batches(
+    metadata: BundleMetadata, pictures: np.ndarray, n: int
+) -> None:
+    network = RedLogit()
+    predictor = _predictor(network, metadata, 2)
+    assert predictor.areas(pictures[:n], FIELD).shape == (n, 3)
+    assert network.batch_sizes == [2] * (n // 2) + [1] * (n % 2)
+    assert predictor.masks(pictures[:n]).shape == (n, 64, 64)
+    assert predictor.probabilities(pictures[:n]).dtype == np.float32
+
+
+def test_read_only_and_strided_pictures_are_taken(
+    metadata: BundleMetadata, pictures: np.ndarray
+) -> None:
+    predictor = _predictor(RedLogit(), metadata, 2)
+    frozen = pictures.copy()
+    frozen.setflags(write=False)
+    strided = np.repeat(pictures, 2, axis=2)[:, :, ::2]
+    expected = predictor.areas(pictures, FIELD)
+    np.testing.assert_array_equal(predictor.areas(frozen, FIELD), expected)
+    np.testing.assert_array_equal(predictor.areas(strided, FIELD), expected)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        lambda: torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        lambda: RuntimeError(
+            "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: "
+            "can't allocate memory: you tried to allocate 1 bytes."
+        ),
+        lambda: RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9"),
+        lambda: RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
+    ],
+)
+@pytest.mark.parametrize("most", [1, 3])
+def test_out_of_memory_halves_the_batch_and_keeps_the_answer(
+    metadata: BundleMetadata,
+    pictures: np.ndarray,
+    most: int,
+    error: Callable[[], Exception],
+) -> None:
+    hungry = Hungry(most, error)
+    predictor = _predictor(hungry, metadata, 8)
+    many = np.concatenate([pictures, pictures[::-1]])
+    np.testing.assert_array_equal(
+        predictor.areas(many, FIELD), _predictor(RedLogit(), metadata, 8).areas(many, FIELD)
+    )
+    assert predictor.batch_size == {1: 1, 3: 2}[most]
+    assert sum(hungry.batch_sizes) == len(many)
+
+
+def test_no_memory_for_one_picture_is_an_error(
+    metadata: BundleMetadata, pictures: np.ndarray
+) -> None:
+    predictor = _predictor(Hungry(0, lambda: torch.OutOfMemoryError("none")), metadata, 4)
+    with pytest.raises(PredictionError, match="single picture"):
+        predictor.areas(pictures, FIELD)
+
+
+def test_other_runtime_errors_are_not_mistaken_for_memory(
+    metadata: BundleMetadata, pictures: np.ndarray
+) -> None:
+    predictor = _predictor(Hungry(0, lambda: RuntimeError("shapes differ")), metadata, 4)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        predictor.areas(pictures, FIELD)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_one_bad_pixel_outside_the_field_fails_loudly(
+    metadata: BundleMetadata, pictures: np.ndarray, value: float
+) -> None:
+    def answer(planes: torch.Tensor) -> torch.Tensor:
+        logits = planes[:, :1].clone()
+        logits[-1, 0, 63, 63] = value
+        return logits
+
+    field = FIELD.copy()
+    field[60:, 60:] = False
+    predictor = _predictor(Answering(answer), metadata, 4)
+    for ask in (lambda: predictor.areas(pictures, field), lambda: predictor.masks(pictures)):
+        with pytest.raises(PredictionError, match="NaN or infinity"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda planes: planes,
+        lambda planes: planes[:, 0],
+        lambda planes: planes[:, :1, ::2],
+        lambda planes: planes[:1, :1].expand(len(planes) + 1, 1, 64, 64),
+        lambda planes: (planes[:, :1],),
+        lambda planes: None,
+    ],
+)
+def test_answers_of_a_wrong_shape_fail_loudly(
+    metadata: BundleMetadata, pictures: np.ndarray, answer: Callable[[torch.Tensor], object]
+) -> None:
+    with pytest.raises(PredictionError, match="one blood logit a pixel"):
+        _predictor(Answering(answer), metadata, 4).areas(pictures, FIELD)
+
+
+@pytest.mark.parametrize(("logit", "area"), [(40.0, 1.0), (-40.0, 0.0), (1e30, 1.0)])
+def test_all_blood_and_no_blood_are_answers_like_any_other(
+    metadata: BundleMetadata, pictures: np.ndarray, logit: float, area: float
+) -> None:
+    network = Answering(lambda planes: torch.full_like(planes[:, :1], logit))
+    areas = _predictor(network, metadata, 4).areas(pictures, FIELD)
+    np.testing.assert_array_equal(areas, np.full((5, 3), area))
+
+
+def test_flips_are_averaged_when_the_bundle_says_so(
+    metadata: BundleMetadata, pictures: np.ndarray
+) -> None:
+    ramp = torch.linspace(-2, 2, 64).expand(1, 1, 64, 64)
+    network = Answering(lambda planes: ramp.expand(len(planes), 1, 64, 64))
+    flipped = dataclasses.replace(metadata, test_time="flip")
+    row = 1 / (1 + np.exp(-np.linspace(-2, 2, 64)))
+    found = _predictor(network, flipped, 4).probabilities(pictures)[0, 0]
+    np.testing.assert_allclose(found, (row + row[::-1]) / 2, atol=1e-6)
+    plain = _predictor(network, metadata, 4).probabilities(pictures)[0, 0]
+    np.testing.assert_allclose(plain, row, atol=1e-6)
+
+
+def test_pictures_and_fields_of_another_size_are_a_misuse(
+    metadata: BundleMetadata, pictures: np.ndarray
+) -> None:
+    predictor = _predictor(RedLogit(), metadata, 4)
+    with pytest.raises(ValueError, match="this model takes"):
+        predictor.areas(pictures[:, ::2], FIELD)
+    with pytest.raises(ValueError, match="this model takes"):
+        predictor.masks(pictures.astype(np.float32))
+    with pytest.raises(ValueError, match="field of view of shape"):
+        predictor.areas(pictures, FIELD[::2])
+    with pytest.raises(ValueError, match="no pixel"):
+        predictor.areas(pictures, ~FIELD)
+
+
+def test_an_opened_bundle_gives_the_same_areas_at_every_batch_size(
+    make_bundle: Callable[..., Bundle], pictures: np.ndarray
+) -> None:
+    bundle = make_bundle()
+    areas = [
+        open_predictor(bundle, SegmentationConfig(batch_size=n, device=Device.CPU)).areas(
+            pictures, FIELD
+        )
+        for n in (1, 2, 16)
+    ]
+    assert np.ptp(areas[0]) > 0.01, "equal areas of a flat answer would show nothing"
+    for other in areas[1:]:
+        np.testing.assert_allclose(other, areas[0], atol=0.002)
+
+
+def test_bf16_gives_the_same_areas_as_fp32(
+    make_bundle: Callable[..., Bundle], metadata: BundleMetadata, tiny_network: nn.Module
+) -> None:
+    bf16 = DeviceChoice(torch.device("cpu"), "cpu", torch.bfloat16)
+    rng = np.random.default_rng(3)
+    coarse = rng.integers(0, 256, (4, 8, 8, 3))
+    rgb = np.kron(coarse, np.ones((1, 8, 8, 1))).astype(np.uint8)
+    exact = NetworkPredictor(tiny_network, metadata, CPU, 4)
+    rough = NetworkPredictor(tiny_network, metadata, bf16, 4)
+    assert (exact.precision, rough.precision) == ("fp32", "bf16")
+    difference = rough.areas(rgb, FIELD).mean(axis=0) - exact.areas(rgb, FIELD).mean(axis=0)
+    assert not np.array_equal(rough.probabilities(rgb), exact.probabilities(rgb))
+    np.testing.assert_allclose(difference, 0, atol=0.002)
+
+
+def test_threads_are_set_when_asked_for(make_bundle: Callable[..., Bundle]) -> None:
+    before = torch.get_num_threads()
+    try:
+        open_predictor(make_bundle(), SegmentationConfig(n_threads=1, device=Device.CPU))
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
