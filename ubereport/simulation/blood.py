@@ -26,9 +26,9 @@ BLOOD_OPACITY = 0.5
 BLOOD_OPTICAL_DEPTH = -math.log(1 - BLOOD_OPACITY)
 
 _LEVELS_PER_DEPTH = 44.0
-_ABSORPTION = np.array([1.0, 2.6, 2.4])
-_THIN = np.array([0.74, 0.055, 0.045])
-_THICK = np.array([0.33, 0.012, 0.018])
+_ABSORPTION = np.array([1.0, 2.6, 2.8])
+_THIN = np.array([0.80, 0.06, 0.035])
+_THICK = np.array([0.37, 0.014, 0.010])
 _FILM_SHARE = {
     BleedKind.OOZE: 0.95,
     BleedKind.RIVULET: 0.75,
@@ -55,13 +55,13 @@ class Film:
         axis = np.linspace(-SITE_REACH, SITE_REACH, n, dtype=np.float32)
         x, y = np.meshgrid(axis - np.float32(bleed.source_x), axis - np.float32(bleed.source_y))
         relief = site.sheen[..., 3].astype(np.float32) / np.float32(255)
-        rough = clouds(rng, n, n, 6, 5)
+        rough = clouds(rng, n, n, 6, 6, 0.6)
         late = _arrival(bleed, rng, x, y, relief, rough)
         middle = np.hypot(axis[:, None], axis[None, :]) < 1
         self._bleed = bleed
         self.order = _share_covered_before(late, middle)
         """(n, n) float32: share of the field that is covered before a place is, 0..1 and above."""
-        self.body = np.float32(1) + np.float32(0.25) * np.clip(clouds(rng, n, n, 9, 3), -2, 2)
+        self.body = np.exp(0.38 * np.clip(clouds(rng, n, n, 9, 5, 0.65), -2.2, 1.6))
         """(n, n) float32: thickness relative to the mean."""
 
     def depth(
@@ -81,12 +81,12 @@ class Film:
         depth = np.zeros_like(order)
         if liquid > 1e-4:
             ahead = np.float32(liquid) * (1 + np.float32(0.10) * ripple) - order
-            edge = max(0.012, 0.20 * liquid)
-            wet = smoothstep(-0.15 * edge, edge, ahead)
-            thick = 1.0 + 2.2 * smoothstep(0.0, 0.30, ahead)
+            edge = max(0.015, 0.35 * liquid)
+            wet = smoothstep(-0.5 * edge, edge, ahead)
+            thick = 1.35 + 2.4 * smoothstep(0.0, 0.35, ahead)
             depth = wet * thick * body * np.float32(self._dilution(time_s))
         if clot > 1e-4:
-            solid = smoothstep(-0.15 * clot, 0.25 * clot, np.float32(clot) - order)
+            solid = smoothstep(-0.15 * clot, 0.5 * clot, np.float32(clot) - order)
             depth = np.maximum(depth, solid * body * np.float32(3.6))
         return np.asarray(depth, np.float32)
 
@@ -116,15 +116,16 @@ def _arrival(
         width = np.float32(0.10) + np.float32(0.22) * np.clip(along, 0, 2)
         behind = np.clip(-along, 0, None) * 6
         front = np.clip(along, 0, None)
-        return front + behind + np.float32(0.8) * (across / width) ** 2 + 0.10 * rough + 0.3 * relief
+        bent = np.float32(0.8) * (across / width) ** 2
+        return np.asarray(front + behind + bent + 0.10 * rough + 0.3 * relief)
     if bleed.kind is BleedKind.POOL:
-        return 1.3 * relief + 0.75 * np.hypot(x, y) + 0.07 * rough - 0.15 * along
+        return np.asarray(1.3 * relief + 0.75 * np.hypot(x, y) + 0.07 * rough - 0.15 * along)
     nearest = np.hypot(x, y)
     for _ in range(4):
         dx, dy = rng.normal(0, 0.28, 2)
         other = np.hypot(x - np.float32(dx), y - np.float32(dy)) + float(rng.uniform(0.02, 0.22))
         nearest = np.minimum(nearest, other)
-    return nearest - 0.18 * along + 0.09 * rough + 0.35 * relief
+    return np.asarray(nearest - 0.18 * along + 0.09 * rough + 0.35 * relief)
 
 
 def _share_covered_before(late: Float32Array, middle: np.ndarray) -> Float32Array:
@@ -140,18 +141,18 @@ class Cloud:
 
     Parameters
     ----------
-    seed
-        Decides its eddies.
+    bleed
+        Where, how and how fast.
     """
 
-    def __init__(self, seed: int) -> None:
-        rng = np.random.default_rng([seed, 17])
+    def __init__(self, bleed: Bleed) -> None:
+        rng = np.random.default_rng([bleed.seed, 17])
+        self._bleed = bleed
         self._coarse = clouds(rng, 192, 192, 10, 3)
         self._fine = clouds(rng, 192, 192, 22, 3)
 
     def depth(
         self,
-        bleed: Bleed,
         source: tuple[float, float],
         grid: tuple[Float32Array, Float32Array, np.ndarray],
         time_s: float,
@@ -166,20 +167,21 @@ class Cloud:
             x, y in field radii and whether a grid point lies in the field.
         """
         x, y, is_inside = grid
+        bleed = self._bleed
         share = bleed.target_frac(time_s) * (1 - _FILM_SHARE[bleed.kind])
         if bleed.kind is BleedKind.RED_OUT:
             share = bleed.target_frac(time_s)
         if share < 1e-4:
             return np.zeros_like(x)
-        shape = self._shape(bleed, x - np.float32(source[0]), y - np.float32(source[1]), time_s)
+        shape = self._shape(x - np.float32(source[0]), y - np.float32(source[1]), time_s)
         floor = float(np.quantile(shape[is_inside], max(0.0, 1 - share)))
         fade = min(1.0, share / 0.03)
-        scale = BLOOD_OPTICAL_DEPTH / max(floor, 1e-4) * fade
-        return np.asarray(np.minimum(shape * np.float32(scale), 5.0), np.float32)
+        relative = np.minimum(shape / np.float32(max(floor, 1e-4)), 3.0)
+        depth = np.float32(BLOOD_OPTICAL_DEPTH * fade) * relative**2
+        return np.asarray(cv2.GaussianBlur(np.minimum(depth, 5.0), (0, 0), 0.8), np.float32)
 
-    def _shape(
-        self, bleed: Bleed, x: Float32Array, y: Float32Array, time_s: float
-    ) -> Float32Array:
+    def _shape(self, x: Float32Array, y: Float32Array, time_s: float) -> Float32Array:
+        bleed = self._bleed
         cos, sin = np.float32(np.cos(bleed.flow_rad)), np.float32(np.sin(bleed.flow_rad))
         along, across = x * cos + y * sin, -x * sin + y * cos
         drift = np.float32(time_s * 0.45)
@@ -192,9 +194,10 @@ class Cloud:
             return np.asarray(np.clip(0.55 + 0.45 * body, 0.12, None) * reach, np.float32)
         width = np.float32(0.07) + np.float32(0.34) * np.clip(along + 0.05, 0, 2)
         cone = np.exp(-((across - 0.10 * bend * np.clip(along, 0, 1)) ** 2) / (2 * width**2))
-        cone *= smoothstep(-0.10, 0.04, along) * np.exp(-np.clip(along, 0, None) * 0.8)
+        cone *= smoothstep(-0.22, 0.06, along) * np.exp(-np.clip(along, 0, None) * 0.8)
         pulse = 1 + 0.18 * np.sin(np.float32(2 * np.pi * 1.15) * (np.float32(time_s) - along))
-        return np.asarray(cone * np.clip(body, 0.05, None) * pulse + 1e-4, np.float32)
+        halo = 0.10 * np.exp(-1.2 * np.hypot(x, y))
+        return np.asarray((cone * pulse + halo) * np.clip(body, 0.15, None), np.float32)
 
     @staticmethod
     def _at(texture: Float32Array, x: Float32Array, y: Float32Array) -> Float32Array:

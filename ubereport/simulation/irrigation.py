@@ -7,8 +7,8 @@ import math
 import cv2
 import numpy as np
 
+from ubereport.simulation.drawing import COARSE_PX, Drawing, lay_over
 from ubereport.simulation.noise import Float32Array, clouds
-from ubereport.simulation.outline import Outline
 
 __all__ = ["Floating", "Turbidity"]
 
@@ -24,54 +24,69 @@ class Floating:
     ----------
     seed
         Decides sizes and ways.
-    radius_px
-        Field radius in the pictures to draw on.
+    drawing
+        Sizes to draw at.
     """
 
-    def __init__(self, seed: int, radius_px: float) -> None:
+    def __init__(self, seed: int, drawing: Drawing) -> None:
         rng = np.random.default_rng([seed, 19])
-        self._per_radius = radius_px
+        self._drawing = drawing
         self._ways = rng.random((_N_BUBBLES + _N_TIP_BUBBLES + _N_DEBRIS, 6))
         sizes = (0.022, 0.034, 0.05, 0.085)
-        self._bubbles = [_bubble(max(2.0, size * radius_px)) for size in sizes]
-        self._debris = [_strand(rng, radius_px) for _ in range(_N_DEBRIS)]
+        self._bubbles = [_bubble(max(2.0, size * drawing.radius_px)) for size in sizes]
+        self._debris = [_strand(rng, drawing.radius_px) for _ in range(_N_DEBRIS)]
 
     def draw(
         self,
         picture: np.ndarray,
-        opaque: np.ndarray,
-        outline: Outline,
-        scale: float,
+        hidden: np.ndarray,
         time_s: float,
         tip: tuple[float, float] | None,
         n_debris: int,
     ) -> None:
-        """Draw what floats at `time_s`; `tip` is where a working instrument makes bubbles."""
-        radius = (outline.radius_x_px * scale, outline.radius_y_px * scale)
-        center = (outline.center_x_px * scale, outline.center_y_px * scale)
+        """Draw what floats at `time_s`; mark in `hidden` (h, w) uint8 what debris covers.
 
-        def put(sprite: np.ndarray, x: float, y: float, hides: np.ndarray | None) -> None:
-            _paste(picture, sprite, center[0] + radius[0] * x, center[1] + radius[1] * y, hides)
-
+        `tip` is where a working probe makes bubbles, in field radii.
+        """
         for row in range(n_debris):
             way = self._ways[_N_BUBBLES + _N_TIP_BUBBLES + row % _N_DEBRIS]
-            x, y = _drifting(way, time_s, 14.0)
-            put(self._debris[row % _N_DEBRIS], x, y, opaque)
-        for row in range(_N_BUBBLES):
-            way = self._ways[row]
+            at = _drifting(way, time_s, 14.0)
+            self._put(picture, self._debris[row % _N_DEBRIS], at, hidden)
+        for way in self._ways[:_N_BUBBLES]:
             if math.sin(time_s * (0.13 + 0.1 * way[5]) + 6.28 * way[4]) > 0.55:
-                x, y = _drifting(way, time_s, 7.0)
-                put(self._bubbles[int(way[3] * 3.99)], x, y, None)
+                at = _drifting(way, time_s, 7.0)
+                self._put(picture, self._bubbles[int(way[3] * 3.99)], at, None)
         if tip is not None:
-            self._draw_at_tip(put, tip, time_s)
+            self._draw_at_tip(picture, tip, time_s)
 
-    def _draw_at_tip(self, put, tip: tuple[float, float], time_s: float) -> None:  # noqa: ANN001
-        for row in range(_N_BUBBLES, _N_BUBBLES + _N_TIP_BUBBLES):
-            way = self._ways[row]
+    def _draw_at_tip(self, picture: np.ndarray, tip: tuple[float, float], time_s: float) -> None:
+        for way in self._ways[_N_BUBBLES : _N_BUBBLES + _N_TIP_BUBBLES]:
             age = (time_s * (0.7 + 0.6 * way[0]) + way[1]) % 1.0
             spread = (way[2] - 0.5) * 0.5 + 0.08 * math.sin(9 * age + 6 * way[3])
-            size = int(way[4] * 2.99)
-            put(self._bubbles[size], tip[0] + spread * age, tip[1] - 0.75 * age * way[5], None)
+            at = tip[0] + spread * age, tip[1] - 0.75 * age * way[5]
+            self._put(picture, self._bubbles[int(way[4] * 2.99)], at, None)
+
+    def _put(
+        self,
+        picture: np.ndarray,
+        sprite: np.ndarray,
+        at: tuple[float, float],
+        hidden: np.ndarray | None,
+    ) -> None:
+        """Lay a sprite over the picture, its middle at a point in field radii."""
+        x, y = self._drawing.center + self._drawing.radius * at
+        height, width = sprite.shape[:2]
+        left, top = round(x - width / 2), round(y - height / 2)
+        cut_left, cut_top = max(0, -left), max(0, -top)
+        cut_right = min(width, picture.shape[1] - left)
+        cut_bottom = min(height, picture.shape[0] - top)
+        if cut_right <= cut_left or cut_bottom <= cut_top:
+            return
+        rows = slice(top + cut_top, top + cut_bottom)
+        columns = slice(left + cut_left, left + cut_right)
+        alpha = lay_over(picture[rows, columns], sprite[cut_top:cut_bottom, cut_left:cut_right])
+        if hidden is not None:
+            np.maximum(hidden[rows, columns], alpha, out=hidden[rows, columns])
 
 
 class Turbidity:
@@ -88,14 +103,24 @@ class Turbidity:
         self._texture = clouds(rng, 128, 128, 4, 3)
         self._phase = rng.uniform(0, 6.28, 3)
 
-    def veil(self, height: int, width: int, time_s: float, strength: float) -> Float32Array:
-        """Return the veil's opacity (height, width) at `time_s`, about `strength` on average."""
+    def veil(self, time_s: float, strength: float) -> Float32Array:
+        """Return the veil's opacity on the coarse grid, about `strength` on average."""
         swell = 1 + 0.5 * math.sin(0.11 * time_s + self._phase[0])
         swell += 0.3 * math.sin(0.37 * time_s + self._phase[1])
-        offset = 24 + 20 * math.sin(0.09 * time_s), 24 + 20 * math.sin(0.13 * time_s + 1)
-        patch = np.array([[80 / width, 0, offset[0]], [0, 80 / height, offset[1]]])
-        noise = cv2.warpAffine(
-            self._texture, patch, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        step = 80 / COARSE_PX
+        patch = np.array(
+            [
+                [step, 0, 24 + 20 * math.sin(0.09 * time_s)],
+                [0, step, 24 + 20 * math.sin(0.13 * time_s + 1)],
+            ]
+        )
+        noise = np.asarray(
+            cv2.warpAffine(
+                self._texture,
+                patch,
+                (COARSE_PX, COARSE_PX),
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            )
         )
         veil = np.float32(strength * swell) * (1 + np.float32(0.5) * noise)
         return np.asarray(np.clip(veil, 0, 0.45), np.float32)
@@ -110,30 +135,6 @@ def _drifting(way: np.ndarray, time_s: float, period_s: float) -> tuple[float, f
     x = along * math.cos(angle_rad) - off * math.sin(angle_rad)
     y = along * math.sin(angle_rad) + off * math.cos(angle_rad)
     return x + 0.04 * math.sin(3 * time_s + 6 * way[4]), y - 0.1 * part
-
-
-def _paste(
-    picture: np.ndarray, sprite: np.ndarray, x: float, y: float, opaque: np.ndarray | None
-) -> None:
-    """Lay a premultiplied RGBA sprite over the picture, its middle at x, y."""
-    height, width = sprite.shape[:2]
-    left, top = round(x - width / 2), round(y - height / 2)
-    cut_left, cut_top = max(0, -left), max(0, -top)
-    cut_right = min(width, picture.shape[1] - left)
-    cut_bottom = min(height, picture.shape[0] - top)
-    if cut_right <= cut_left or cut_bottom <= cut_top:
-        return
-    cut = np.ascontiguousarray(sprite[cut_top:cut_bottom, cut_left:cut_right])
-    rows = slice(top + cut_top, top + cut_bottom)
-    columns = slice(left + cut_left, left + cut_right)
-    alpha = np.ascontiguousarray(cut[..., 3])
-    keep = cv2.merge([255 - alpha] * 3)
-    picture[rows, columns] = cv2.add(
-        cv2.multiply(picture[rows, columns], keep, scale=1 / 255),
-        np.ascontiguousarray(cut[..., :3]),
-    )
-    if opaque is not None:
-        np.maximum(opaque[rows, columns], alpha, out=opaque[rows, columns])
 
 
 def _bubble(radius_px: float) -> np.ndarray:
@@ -154,14 +155,14 @@ def _bubble(radius_px: float) -> np.ndarray:
 
 
 def _strand(rng: np.random.Generator, radius_px: float) -> np.ndarray:
-    side = max(8, int(radius_px * float(rng.uniform(0.05, 0.22))))
+    side = max(8, int(radius_px * float(rng.uniform(0.04, 0.18))))
     mask = np.zeros((side, side), np.uint8)
     t = np.linspace(0, 1, 12)
     x = side * (0.15 + 0.7 * t)
-    y = side * (0.5 + 0.3 * np.sin(t * float(rng.uniform(2, 6)) + float(rng.uniform(0, 6))))
+    y = side * (0.5 + 0.2 * np.sin(t * float(rng.uniform(1, 4)) + float(rng.uniform(0, 6))))
     points = np.round(np.stack([x, y], -1) * 16).astype(np.int32)
-    thickness = max(1, round(radius_px * 0.012))
+    thickness = max(1, round(radius_px * float(rng.uniform(0.006, 0.014))))
     cv2.polylines(mask, [points], False, 255, thickness, cv2.LINE_AA, 4)
-    alpha = cv2.GaussianBlur(mask, (0, 0), 0.7).astype(np.float64) / 255 * 0.75
+    alpha = cv2.GaussianBlur(mask, (0, 0), 0.7).astype(np.float64) / 255 * 0.62
     color = np.array([0.95, 0.90, 0.78]) * float(rng.uniform(0.75, 1.0))
     return np.round(np.dstack([color * alpha[..., None], alpha]) * 255).astype(np.uint8)

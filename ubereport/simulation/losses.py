@@ -52,16 +52,18 @@ def white_out_level(x: Float32Array, y: Float32Array, time_s: float) -> Float32A
 
 
 def _drape(rng: np.random.Generator, n: int) -> Float32Array:
-    color = np.float32([[0.10, 0.42, 0.48], [0.16, 0.34, 0.62]][int(rng.integers(2))])
+    color = np.array([[0.10, 0.42, 0.48], [0.16, 0.34, 0.62]], np.float32)[int(rng.integers(2))]
     folds = fibers(rng, n, 5, float(rng.uniform(0, 3.1)), 3) + 0.6 * clouds(rng, n, n, 3, 3)
     slope_y, slope_x = np.gradient(folds)
-    light = np.clip(0.8 - (slope_x + 0.7 * slope_y) * np.float32(n / 28), 0.25, 1.35)
+    light = np.clip(0.85 - (slope_x + 0.7 * slope_y) * np.float32(n / 48), 0.45, 1.35)
     axis = np.arange(n, dtype=np.float32) * np.float32(2 * np.pi * 110 / n)
     weave = 1 + 0.06 * np.sin(axis)[:, None] * np.sin(axis)[None, :]
     picture = color * (light * weave)[..., None]
     if rng.random() < 0.5:
         glove = smoothstep(-0.1, 0.5, clouds(rng, n, n, 2, 2) - 0.9)[..., None]
-        picture = picture + glove * (np.float32([0.93, 0.90, 0.84]) * light[..., None] - picture)
+        picture = picture + glove * (
+            np.array([0.93, 0.90, 0.84], np.float32) * light[..., None] - picture
+        )
     return np.asarray(picture, np.float32)
 
 
@@ -73,16 +75,18 @@ def _gauze(rng: np.random.Generator, n: int) -> Float32Array:
     )
     folds = clouds(rng, n, n, 3, 4)
     light = np.clip(0.62 + 0.22 * threads + 0.12 * folds, 0, 1)
-    picture = light[..., None] * np.float32([0.97, 0.95, 0.92])
+    picture = light[..., None] * np.array([0.97, 0.95, 0.92], np.float32)
     stain = smoothstep(0.9, 1.6, clouds(rng, n, n, 3, 4))[..., None]
-    return np.asarray(picture * (1 + stain * (np.float32([0.78, 0.22, 0.18]) - 1)), np.float32)
+    return np.asarray(
+        picture * (1 + stain * (np.array([0.78, 0.22, 0.18], np.float32) - 1)), np.float32
+    )
 
 
 def _room(rng: np.random.Generator, n: int) -> Float32Array:
-    floor = np.float32([0.30, 0.34, 0.38]) + 0.10 * clouds(rng, n, n, 2, 2)[..., None]
+    floor = np.array([0.30, 0.34, 0.38], np.float32) + 0.10 * clouds(rng, n, n, 2, 2)[..., None]
     canvas = np.clip(floor, 0.05, 1).astype(np.float32)
     for _ in range(14):
-        color = rng.uniform(0.1, 0.75, 3) * rng.choice([0.5, 1.0])
+        color = rng.uniform(0.1, 0.8) + rng.uniform(-0.10, 0.10, 3)
         corner = rng.integers(-n // 6, n, 2)
         size = rng.integers(n // 12, n // 3, 2)
         cv2.rectangle(
@@ -92,5 +96,3 @@ def _room(rng: np.random.Generator, n: int) -> Float32Array:
         at = rng.integers(n // 6, 5 * n // 6, 2)
         cv2.circle(canvas, at.tolist(), int(n * rng.uniform(0.02, 0.07)), (1.6, 1.55, 1.4), -1)
     return np.asarray(cv2.GaussianBlur(canvas, (0, 0), n * 0.006), np.float32)
-
-

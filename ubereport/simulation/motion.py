@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ubereport.simulation.outline import Outline
 from ubereport.simulation.scenario import Visit
 from ubereport.simulation.site import SITE_REACH
 
@@ -31,14 +30,20 @@ class Pose:
         dx, dy = site_x - self.x, site_y - self.y
         return float(cos * dx + sin * dy), float(-sin * dx + cos * dy)
 
-    def canvas_from_box(self, outline: Outline, scale: float, canvas_px: int) -> np.ndarray:
-        """Return the affine map from pixels of the (scaled) box to pixels of the site's canvas."""
+    def canvas_from_box(self, radius: np.ndarray, center: np.ndarray, canvas_px: int) -> np.ndarray:
+        """Return the affine map from pixels of the drawing to pixels of a site's canvas.
+
+        Parameters
+        ----------
+        radius, center
+            One field radius along x and y, and the middle of the field, in drawn pixels.
+        canvas_px
+            Side of the canvas.
+        """
         per_radius = canvas_px / (2 * SITE_REACH)
         cos = np.cos(self.roll_rad) / self.zoom * per_radius
         sin = np.sin(self.roll_rad) / self.zoom * per_radius
-        a_x = 1 / (outline.radius_x_px * scale)
-        a_y = 1 / (outline.radius_y_px * scale)
-        center_x, center_y = outline.center_x_px * scale, outline.center_y_px * scale
+        a_x, a_y = 1 / radius
         middle = SITE_REACH * per_radius
         matrix = np.array(
             [
@@ -46,7 +51,7 @@ class Pose:
                 [sin * a_x, cos * a_y, middle + self.y * per_radius - 0.5],
             ]
         )
-        matrix[:, 2] -= matrix[:, :2] @ (center_x - 0.5, center_y - 0.5)
+        matrix[:, 2] -= matrix[:, :2] @ (center - 0.5)
         return matrix
 
 
@@ -80,9 +85,7 @@ class CameraPath:
         row = min(int(at), len(self._x) - 2)
         t = min(max((at - row - 0.55) / 0.45, 0.0), 1.0)
         t = t * t * (3 - 2 * t)
-        hand = 0.012 * np.sin(
-            np.array([0.9, 1.3, 0.7, 2.3]) * since_s + self._phase[:4]
-        )
+        hand = 0.012 * np.sin(np.array([0.9, 1.3, 0.7, 2.3]) * since_s + self._phase[:4])
         breath = 0.006 * np.sin(2 * np.pi * 0.24 * since_s + self._phase[4])
         pulse = 0.0015 * np.sin(2 * np.pi * 1.15 * since_s + self._phase[5])
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Float32Array", "cells", "clouds", "fibers", "smoothstep"]
+__all__ = ["CameraNoise", "Float32Array", "cells", "clouds", "fibers", "smoothstep"]
 
-Float32Array = NDArray[np.float32]
+# Pictures are float32; single steps may come out as float64 before they are stored.
+Float32Array = NDArray[np.floating[Any]]
 
 
 def smoothstep(low: float, high: float, x: Float32Array) -> Float32Array:
     """Rise from 0 at `low` to 1 at `high` with flat ends (Hermite)."""
     t = np.clip((x - np.float32(low)) / np.float32(high - low), 0, 1, dtype=np.float32)
-    return t * t * (np.float32(3) - np.float32(2) * t)
+    return np.asarray(t * t * (np.float32(3) - np.float32(2) * t), np.float32)
 
 
 def clouds(
@@ -48,7 +51,7 @@ def clouds(
         if rows < height_px:
             total += np.float32(gain**octave) * _enlarged(grid, height_px, width_px)
     spread = float(total.std())
-    return (total - total.mean()) / np.float32(spread if spread > 0 else 1.0)
+    return np.asarray((total - total.mean()) / (spread if spread > 0 else 1.0), np.float32)
 
 
 def fibers(
@@ -107,6 +110,51 @@ def cells(
         (second - first) / np.float32(2), (size_px, size_px), interpolation=cv2.INTER_CUBIC
     )
     return np.asarray(to_seed, np.float32), np.asarray(to_border, np.float32)
+
+
+class CameraNoise:
+    """Camera noise from one tile, cut at another place for every picture.
+
+    Parameters
+    ----------
+    seed
+        Decides the tile.
+    level
+        Standard deviation in levels of 0..255.
+    """
+
+    _SIDE_PX = 256
+
+    def __init__(self, seed: int, level: float) -> None:
+        rng = np.random.default_rng([seed, 31])
+        side = self._SIDE_PX
+        noise = rng.standard_normal((side, side, 3)) * [1.0, 0.85, 1.2]
+        noise = np.round(cv2.blur(noise, (2, 2)) * 1.9 * level)
+        self._seed = seed
+        self._is_silent = level == 0
+        self._brighter = np.clip(noise, 0, 255).astype(np.uint8)
+        self._darker = np.clip(-noise, 0, 255).astype(np.uint8)
+        self._tiled: tuple[np.ndarray, np.ndarray] | None = None
+
+    def added(self, picture: np.ndarray, frame_index: int) -> np.ndarray:
+        """Return the picture (h, w, 3) uint8 with the noise of this frame."""
+        if self._is_silent:
+            return picture
+        height, width = picture.shape[:2]
+        brighter, darker = self._covering(height, width)
+        mixed = (frame_index + 1) * 2654435761 + self._seed * 40503
+        top, left = (mixed >> 8) % self._SIDE_PX, (mixed >> 17) % self._SIDE_PX
+        rows, columns = slice(top, top + height), slice(left, left + width)
+        noisy = cv2.subtract(cv2.add(picture, brighter[rows, columns]), darker[rows, columns])
+        return np.asarray(noisy, np.uint8)
+
+    def _covering(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Tile the noise far enough for every cut of a picture of this size."""
+        side = self._SIDE_PX
+        if self._tiled is None or self._tiled[0].shape[:2] < (height + side, width + side):
+            repeats = (height // side + 2, width // side + 2, 1)
+            self._tiled = (np.tile(self._brighter, repeats), np.tile(self._darker, repeats))
+        return self._tiled
 
 
 def _jittered_seeds(rng: np.random.Generator, n_cells: int, jitter: float) -> Float32Array:

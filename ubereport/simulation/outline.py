@@ -29,6 +29,8 @@ class Outline:
         (height, width) bool of the whole picture.
     edge
         (box height, box width, 3) uint8, 255 inside and fading over a pixel at the rim.
+    is_rectangle
+        Whether the field fills its box.
     """
 
     box: PixelBox
@@ -38,6 +40,7 @@ class Outline:
     radius_y_px: float
     mask: BoolArray
     edge: np.ndarray
+    is_rectangle: bool
 
 
 def lay_out(config: SimulationConfig) -> Outline:
@@ -59,7 +62,7 @@ def _rectangle(config: SimulationConfig, box: PixelBox) -> Outline:
     mask[box.top_px : box.bottom_px, box.left_px : box.right_px] = True
     radius = max(box.width_px, box.height_px) / 2
     edge = np.full((box.height_px, box.width_px, 3), 255, np.uint8)
-    return Outline(box, box.width_px / 2, box.height_px / 2, radius, radius, mask, edge)
+    return Outline(box, box.width_px / 2, box.height_px / 2, radius, radius, mask, edge, True)
 
 
 def _ellipse(config: SimulationConfig, radius_x: float, radius_y: float) -> Outline:
@@ -79,4 +82,5 @@ def _ellipse(config: SimulationConfig, radius_x: float, radius_y: float) -> Outl
         radius_y,
         mask,
         np.ascontiguousarray(np.repeat(edge, 3, axis=2).astype(np.uint8)),
+        False,
     )

@@ -176,13 +176,13 @@ class _Clock:
         return self.gap[0] <= frame < self.gap[1]
 
     def frame_on_display(self, time_s: float) -> int:
-        return min(int(math.floor(time_s * float(self.rate_hz) + 1e-6)), self.n_frames - 1)
+        return min(math.floor(time_s * float(self.rate_hz) + 1e-6), self.n_frames - 1)
 
     def part_starts(self) -> list[int]:
         return [part * self.n_frames // self.n_parts for part in range(self.n_parts)]
 
     def stretches(self) -> tuple[LostStretch, ...]:
-        """Runs of frames with one reason, on the case clock."""
+        """Return runs of frames with one reason, on the case clock."""
         reasons = [self.reason(frame) for frame in range(self.n_frames)]
         starts = [0] + [
             frame for frame in range(1, self.n_frames) if reasons[frame] is not reasons[frame - 1]

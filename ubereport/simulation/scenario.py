@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 from ubereport.core.intervals import Interval, IntervalSet
 from ubereport.core.series import LossReason
@@ -178,16 +179,14 @@ class Scenario:
     def __post_init__(self) -> None:
         ends_s = (0.0, *(visit.end_s for visit in self.visits))
         starts_s = (*(visit.start_s for visit in self.visits), self.duration_s)
-        if not self.visits or any(
-            abs(a - b) > 1e-6 for a, b in zip(ends_s, starts_s, strict=True)
-        ):
+        if not self.visits or any(abs(a - b) > 1e-6 for a, b in zip(ends_s, starts_s, strict=True)):
             raise UsageError(
                 f"visits end at {ends_s[1:]} s and start at {starts_s[:-1]} s; they must follow "
                 f"one another from 0 to {self.duration_s} s. Close the breaks."
             )
         lost = sorted((loss.start_s, loss.end_s) for loss in self.losses)
         if any(not 0 <= start < end <= self.duration_s for start, end in lost) or any(
-            a[1] > b[0] for a, b in zip(lost, lost[1:], strict=False)
+            a[1] > b[0] for a, b in pairwise(lost)
         ):
             raise UsageError(
                 f"losses {lost} overlap or leave the recording of {self.duration_s} s. Move them."

@@ -175,7 +175,7 @@ def _lit(ground: Material, rng: np.random.Generator) -> PaintedSite:
     occlusion = np.clip(1 + 1.6 * hollow + 3.2 * crevice, 0.42, 1.18)
     depth = np.clip(1 + 0.7 * relief, 0.55, 1.3)
     light = np.clip(0.30 + 0.80 * shading, 0, 1.15) * occlusion * depth
-    warm = np.float32(light[..., None]) ** np.float32([0.92, 1.0, 1.06])
+    warm = np.float32(light[..., None]) ** np.array([0.92, 1.0, 1.06], np.float32)
     rgb = np.clip(ground.albedo * warm * 1.02, 0, 1)
     bumps = (0.0035 * clouds(rng, n, n, 34, 3)).astype(np.float32)
     bump_y, bump_x = (s * np.float32(radius_px) for s in np.gradient(bumps))

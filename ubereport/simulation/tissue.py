@@ -68,7 +68,7 @@ def blend(below: Material, above: Material, cover: Float32Array) -> Material:
 
 
 def _mixed(low: tuple[float, ...], high: tuple[float, ...], share: Float32Array) -> Float32Array:
-    a, b = np.float32(low), np.float32(high)
+    a, b = np.array(low, np.float32), np.array(high, np.float32)
     return np.asarray(a + np.clip(share, 0, 1)[..., None] * (b - a), np.float32)
 
 
@@ -77,7 +77,7 @@ def _bone(rng: np.random.Generator, n: int) -> Material:
     fine = clouds(rng, n, n, 30, 3)
     albedo = _mixed((0.84, 0.68, 0.55), (0.97, 0.91, 0.80), 0.62 + 0.22 * broad + 0.06 * fine)
     pits = smoothstep(1.9, 2.8, clouds(rng, n, n, 26, 2))
-    albedo *= 1 - 0.25 * pits[..., None] * np.float32([0.7, 1.0, 1.1])
+    albedo *= 1 - 0.25 * pits[..., None] * np.array([0.7, 1.0, 1.1], np.float32)
     relief = 0.05 * broad + 0.006 * fine - 0.012 * pits
     return Material(albedo, relief, np.full((n, n), 0.35, np.float32))
 
@@ -89,7 +89,7 @@ def _drilled_bone(rng: np.random.Generator, n: int) -> Material:
     holes = holes * smoothstep(-0.4, 0.9, broad)
     grooves = fibers(rng, n, 34, float(rng.uniform(0, np.pi)), 5)
     albedo = _mixed((0.88, 0.72, 0.58), (0.98, 0.93, 0.84), 0.6 + 0.2 * grooves + 0.15 * broad)
-    albedo += holes[..., None] * 0.55 * (np.float32([0.66, 0.36, 0.28]) - albedo)
+    albedo += holes[..., None] * 0.55 * (np.array([0.66, 0.36, 0.28], np.float32) - albedo)
     relief = 0.02 * broad + 0.006 * grooves - 0.02 * holes
     return Material(albedo, relief, np.full((n, n), 0.45, np.float32))
 
@@ -109,7 +109,7 @@ def _dura(rng: np.random.Generator, n: int) -> Material:
     broad = clouds(rng, n, n, 2, 3)
     albedo = _mixed((0.80, 0.81, 0.86), (0.99, 0.97, 0.96), 0.6 + 0.2 * broad)
     vessels = _vessels(rng, n, 7)
-    albedo += vessels[..., None] * 0.5 * (np.float32([0.72, 0.26, 0.28]) - albedo)
+    albedo += vessels[..., None] * 0.5 * (np.array([0.72, 0.26, 0.28], np.float32) - albedo)
     relief = 0.05 * broad + 0.003 * clouds(rng, n, n, 24, 2) + 0.004 * vessels
     return Material(albedo, relief, np.full((n, n), 1.0, np.float32))
 
@@ -134,8 +134,10 @@ def _muscle(rng: np.random.Generator, n: int) -> Material:
     strands = fibers(rng, n, 55, angle_rad, 18)
     broad = clouds(rng, n, n, 3, 3)
     albedo = _mixed((0.50, 0.19, 0.16), (0.84, 0.47, 0.40), 0.5 + 0.2 * bundles + 0.12 * strands)
-    albedo += smoothstep(1.0, 2.2, strands + 0.5 * broad)[..., None] * 0.35 * (
-        np.float32([0.92, 0.78, 0.70]) - albedo
+    albedo += (
+        smoothstep(1.0, 2.2, strands + 0.5 * broad)[..., None]
+        * 0.35
+        * (np.array([0.92, 0.78, 0.70], np.float32) - albedo)
     )
     relief = 0.03 * bundles + 0.010 * strands + 0.04 * broad
     return Material(albedo, relief, np.full((n, n), 0.35, np.float32))
@@ -145,7 +147,9 @@ def _inflamed(rng: np.random.Generator, n: int) -> Material:
     broad = clouds(rng, n, n, 4, 4)
     grain = clouds(rng, n, n, 40, 3)
     albedo = _mixed((0.64, 0.27, 0.24), (0.90, 0.56, 0.49), 0.5 + 0.2 * broad + 0.10 * grain)
-    albedo += _vessels(rng, n, 12)[..., None] * 0.5 * (np.float32([0.58, 0.14, 0.15]) - albedo)
+    albedo += (
+        _vessels(rng, n, 12)[..., None] * 0.5 * (np.array([0.58, 0.14, 0.15], np.float32) - albedo)
+    )
     relief = 0.05 * broad + 0.010 * grain
     return Material(albedo, relief, np.full((n, n), 0.6, np.float32))
 
@@ -178,9 +182,7 @@ def _vessels(rng: np.random.Generator, n: int, n_trunks: int) -> Float32Array:
     return np.asarray(softened, np.float32) / np.float32(255)
 
 
-def _line(
-    canvas: np.ndarray, start: np.ndarray, end: np.ndarray, width: float, n: int
-) -> None:
+def _line(canvas: np.ndarray, start: np.ndarray, end: np.ndarray, width: float, n: int) -> None:
     thickness = max(1, round(width * n * 0.005))
     level = int(np.clip(255 * width * max(0.55, n * 0.005 * width), 90, 255))
     points = [(int(p[0] * 16), int(p[1] * 16)) for p in (start, end)]

@@ -7,8 +7,9 @@ import math
 import cv2
 import numpy as np
 
+from ubereport.core.frames import PixelBox
+from ubereport.simulation.drawing import Drawing, channel_tripled, lay_over
 from ubereport.simulation.motion import Pose
-from ubereport.simulation.outline import Outline
 from ubereport.simulation.scenario import Tool, ToolKind
 
 __all__ = ["ToolPainter", "tip_in_view"]
@@ -20,16 +21,17 @@ _N_TURNS = 4
 
 
 class ToolPainter:
-    """Pictures of the instruments for one size of the field.
+    """Pictures of the instruments for one size of drawing.
 
     Parameters
     ----------
-    radius_px
-        Field radius in the pictures to draw on.
+    drawing
+        Sizes to draw at.
     """
 
-    def __init__(self, radius_px: float) -> None:
-        self._per_radius = radius_px
+    def __init__(self, drawing: Drawing) -> None:
+        self._drawing = drawing
+        radius_px = drawing.radius_px
         width, height = round(_LENGTH * radius_px), round(2 * _HALF_HEIGHT * radius_px)
         along = ((np.arange(width, dtype=np.float32) + 0.5) / radius_px)[None, :]
         across = ((np.arange(height, dtype=np.float32) + 0.5) / radius_px - _HALF_HEIGHT)[:, None]
@@ -38,49 +40,43 @@ class ToolPainter:
         self._shavers = [_shaver(along, across, turn / _N_TURNS) for turn in range(_N_TURNS)]
 
     def draw(
-        self,
-        picture: np.ndarray,
-        opaque: np.ndarray,
-        outline: Outline,
-        scale: float,
-        tool: Tool,
-        pose: Pose,
-        time_s: float,
+        self, picture: np.ndarray, hidden: np.ndarray, tool: Tool, pose: Pose, time_s: float
     ) -> None:
-        """Draw a tool into `picture` (h, w, 3) and mark what it hides in `opaque` (h, w) uint8."""
-        tip_x, tip_y = tip_in_view(tool, pose, time_s)
-        matrix = self._placed(tip_x, tip_y, tool.entry_rad - pose.roll_rad, outline, scale)
+        """Draw a tool into `picture` (h, w, 3); mark what it hides in `hidden` (h, w) uint8."""
+        tip = np.array(tip_in_view(tool, pose, time_s))
+        matrix = self._placed(tip, tool.entry_rad - pose.roll_rad)
         box = _bounds(matrix, self._probe.shape, picture.shape)
         if box is None:
             return
-        left, top, right, bottom = box
-        matrix[:, 2] -= (left, top)
-        sprite = self._probe
-        if tool.kind is ToolKind.SHAVER:
-            turn = int(time_s * 11) % _N_TURNS if tool.is_active(time_s) else 0
-            sprite = self._shavers[turn]
-        drawn = cv2.warpAffine(sprite, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR)
-        shift = np.float32([[1, 0, 0.05 * self._per_radius * scale], [0, 1, 0.07 * self._per_radius * scale]])
-        alpha = np.ascontiguousarray(drawn[..., 3])
-        shadow = cv2.warpAffine(cv2.blur(alpha, (9, 9)), shift, (right - left, bottom - top))
-        region = picture[top:bottom, left:right]
-        dim = 255 - cv2.convertScaleAbs(shadow, alpha=0.42)
-        region[:] = cv2.multiply(region, cv2.merge([dim] * 3), scale=1 / 255)
-        keep = 255 - alpha
-        region[:] = cv2.add(
-            cv2.multiply(region, cv2.merge([keep] * 3), scale=1 / 255), drawn[..., :3]
-        )
-        np.maximum(opaque[top:bottom, left:right], alpha, out=opaque[top:bottom, left:right])
+        matrix[:, 2] -= (box.left_px, box.top_px)
+        size = (box.width_px, box.height_px)
+        drawn = np.asarray(cv2.warpAffine(self._sprite(tool, time_s), matrix, size))
+        rows, columns = slice(box.top_px, box.bottom_px), slice(box.left_px, box.right_px)
+        region = picture[rows, columns]
+        self._cast_shadow(region, np.ascontiguousarray(drawn[..., 3]))
+        alpha = lay_over(region, drawn)
+        np.maximum(hidden[rows, columns], alpha, out=hidden[rows, columns])
 
-    def _placed(
-        self, tip_x: float, tip_y: float, angle_rad: float, outline: Outline, scale: float
-    ) -> np.ndarray:
-        radius = np.array([outline.radius_x_px, outline.radius_y_px]) * scale
-        center = np.array([outline.center_x_px, outline.center_y_px]) * scale
+    def _sprite(self, tool: Tool, time_s: float) -> np.ndarray:
+        if tool.kind is ToolKind.RF_PROBE:
+            return self._probe
+        return self._shavers[int(time_s * 11) % _N_TURNS if tool.is_active(time_s) else 0]
+
+    def _cast_shadow(self, region: np.ndarray, alpha: np.ndarray) -> None:
+        radius_px = self._drawing.radius_px
+        shift = np.array([[1, 0, 0.05 * radius_px], [0, 1, 0.07 * radius_px]])
+        soft = cv2.blur(alpha, (9, 9))
+        shadow = cv2.warpAffine(soft, shift, (alpha.shape[1], alpha.shape[0]))
+        dim = 255 - np.asarray(cv2.convertScaleAbs(shadow, alpha=0.42))
+        region[:] = cv2.multiply(region, channel_tripled(dim), scale=1 / 255)
+
+    def _placed(self, tip: np.ndarray, angle_rad: float) -> np.ndarray:
+        """Return the affine map from the sprite to the drawing, its nose at `tip`."""
+        per_radius, radius = self._drawing.radius_px, self._drawing.radius
         cos, sin = math.cos(angle_rad), math.sin(angle_rad)
-        turn = np.array([[cos, -sin], [sin, cos]]) / self._per_radius * radius[:, None]
-        middle = np.array([0.0, _HALF_HEIGHT * self._per_radius])
-        shift = center + radius * (tip_x, tip_y) - turn @ middle
+        turn = np.array([[cos, -sin], [sin, cos]]) / per_radius * radius[:, None]
+        middle = np.array([0.0, _HALF_HEIGHT * per_radius])
+        shift = self._drawing.center + radius * tip - turn @ middle
         return np.hstack([turn, shift[:, None]])
 
 
@@ -99,25 +95,25 @@ def tip_in_view(tool: Tool, pose: Pose, time_s: float) -> tuple[float, float]:
 
 def _bounds(
     matrix: np.ndarray, sprite: tuple[int, ...], picture: tuple[int, ...]
-) -> tuple[int, int, int, int] | None:
+) -> PixelBox | None:
+    """Pixels that the placed sprite and its shadow may touch."""
     height, width = sprite[:2]
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]])
     x, y = matrix @ corners.T
     left, top = max(0, int(x.min()) - 8), max(0, int(y.min()) - 8)
     right = min(picture[1], int(x.max()) + 16)
     bottom = min(picture[0], int(y.max()) + 20)
-    return (left, top, right, bottom) if right - left > 1 and bottom - top > 1 else None
+    if right - left < 2 or bottom - top < 2:
+        return None
+    return PixelBox(left, top, right, bottom)
 
 
 def _round_light(across: np.ndarray, half_width: np.ndarray | float) -> np.ndarray:
     """Light on a cylinder seen from the side."""
     c = np.clip(across / half_width, -1, 1)
-    return (
-        0.25
-        + 0.55 * np.sqrt(1 - c * c)
-        + 0.45 * np.exp(-(((c + 0.35) / 0.14) ** 2))
-        + 0.12 * np.exp(-(((c - 0.55) / 0.1) ** 2))
-    )
+    highlight = 0.45 * np.exp(-(((c + 0.35) / 0.14) ** 2))
+    rim = 0.12 * np.exp(-(((c - 0.55) / 0.1) ** 2))
+    return np.asarray(0.25 + 0.55 * np.sqrt(1 - c * c) + highlight + rim)
 
 
 def _premultiplied(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -136,7 +132,7 @@ def _probe(along: np.ndarray, across: np.ndarray) -> np.ndarray:
     light = _round_light(across, half)[..., None]
     rgb = np.array([0.70, 0.71, 0.73]) * light
     sleeve = (along >= 0.13) & (along < 0.42)
-    rgb[sleeve] = (np.array([0.09, 0.09, 0.10]) * (0.6 + light[sleeve]))
+    rgb[sleeve] = np.array([0.09, 0.09, 0.10]) * (0.6 + light[sleeve])
     ceramic = along < 0.13
     rgb[ceramic] = np.array([0.27, 0.25, 0.24]) * (0.55 + 0.6 * light[ceramic])
     electrode = np.abs(np.hypot(along - 0.055, across) - 0.035) < 0.009
