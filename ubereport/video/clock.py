@@ -33,6 +33,7 @@ class PartClock:
     gaps: tuple[Interval, ...]
     n_clock_jumps: int
     n_clock_resets: int
+    has_open_gops: bool
     n_dropped_packets: int
 
 
@@ -88,6 +89,7 @@ def build_clock(table: PacketTable, time_base_s: Fraction, max_gap_s: float) -> 
         gaps=_gaps(time_s, period_s),
         n_clock_jumps=int(is_jump.sum()) + n_resets,
         n_clock_resets=n_resets,
+        has_open_gops=_has_leading(pts[usable], table.is_key[usable]),
         n_dropped_packets=int(table.is_shown.sum()) - len(order),
     )
 
@@ -113,6 +115,12 @@ def _usable(table: PacketTable, pts: IntArray) -> BoolArray:
         usable[: keys[0]] = False
         usable &= pts >= pts[keys[0]]
     return usable
+
+
+def _has_leading(pts: IntArray, is_key: BoolArray) -> bool:
+    """Whether a picture is stored after a keyframe that is shown after it; rows in file order."""
+    passed_key = np.maximum.accumulate(np.where(is_key, pts, -_PTS_BOUND))
+    return bool(np.any(pts < passed_key))
 
 
 def _last_s(declared_s: float, period_s: float) -> float:

@@ -196,6 +196,7 @@ def _part(
         n_clock_jumps=clock.n_clock_jumps,
         n_dropped_packets=clock.n_dropped_packets,
         n_clock_resets=clock.n_clock_resets,
+        has_open_gops=clock.has_open_gops,
         stream_index=facts.stream_index,
         notes=_notes(facts),
     )

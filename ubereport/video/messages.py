@@ -15,6 +15,7 @@ __all__ = ["ErrorLog"]
 # Said about sound streams too: a lost reference right after a jump is looked at elsewhere.
 _HARMLESS = (
     b"co located POCs unavailable",
+    b"mmco: unref short failure",
     b"Last message repeated",
     b"deprecated pixel format",
     b"Application provided invalid",

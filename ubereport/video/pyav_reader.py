@@ -62,13 +62,14 @@ def _groups(request: ReadRequest) -> Iterator[tuple[int, IntArray]]:
 class _Group:
     """What is wanted from one keyframe on, and how far it has come."""
 
-    def __init__(self, request: ReadRequest, key: int, wanted: IntArray) -> None:
+    def __init__(self, request: ReadRequest, start: int, key: int, wanted: IntArray) -> None:
         self._is_counted = request.is_counted
-        self._next_rank = max(key, 0)
+        self._next_rank = max(start, 0)
         at = wanted if request.is_counted else request.pts[wanted]
         self._pending: deque[int] = deque(int(pts) for pts in at)
         self._unfed = set(self._pending)
-        self._first = NO_PTS if key < 0 else int(request.pts[key])
+        self._first = NO_PTS if start < 0 else int(request.pts[start])
+        self.trusted_pts = None if key == start else int(request.pts[key])
         self._last = self._pending[-1]
         self._n_keys_beyond = 0
 
@@ -113,16 +114,43 @@ class _GroupReader:
         on_progress: Callable[[], None],
     ) -> None:
         self._request = request
+        self._keys = np.flatnonzero(request.is_key)
         self._take_complaints = take_complaints
         self._walk = PacketWalk(request, on_progress)
         self._fields = FieldPicker(self._walk.opened.is_bottom_first)
         self._is_damaged = False
+        self._n_keys_ahead = 0
 
     def read(self, key: int, wanted: IntArray) -> Iterator[Picture | None]:
-        """Yield the pictures wanted from one keyframe."""
-        group = _Group(self._request, key, wanted)
-        if self._walk.to_key(key):
+        """Yield the pictures wanted from one keyframe.
+
+        With periodic intra refresh a "keyframe" is only where recovery begins. Where the first
+        picture wanted does not come, decoding starts once more from the keyframe before, and
+        from then on does so at once.
+        """
+        start = self._earlier(key, self._n_keys_ahead)
+        pictures = self._from(start, key, wanted)
+        first = next(pictures)
+        earlier = self._earlier(start, 1)
+        if first is None and earlier != start:
+            pictures = self._from(earlier, key, wanted)
+            first = next(pictures)
+            if first is not None:
+                self._n_keys_ahead = min(2, self._n_keys_ahead + 1)
+        yield first
+        yield from pictures
+
+    def _earlier(self, key: int, n_keys: int) -> int:
+        """Return the keyframe `n_keys` before `key`, at least the first one."""
+        at = int(np.searchsorted(self._keys, key))
+        return key if key < 0 else int(self._keys[max(0, at - n_keys)])
+
+    def _from(self, start: int, key: int, wanted: IntArray) -> Iterator[Picture | None]:
+        """Yield what is wanted from `key`, decoding from `start`; damage before `key` is over."""
+        group = _Group(self._request, start, key, wanted)
+        if self._walk.to_key(start):
             self._take_complaints()  # about what was skipped
+            self._walk.opened.flush()
             self._is_damaged = False
             for frames, offset in self._decoded(group):
                 for frame in frames:
@@ -143,7 +171,10 @@ class _GroupReader:
             if walked.is_reset:
                 yield self._drained(), offset
             offset = walked.offset
-            yield self._fed(walked), offset
+            frames = self._fed(walked)
+            if walked.pts == group.trusted_pts:
+                self._is_damaged = False
+            yield frames, offset
             if group.is_fed(walked.pts, walked.packet.is_keyframe):
                 break
         yield self._drained(), offset

@@ -229,6 +229,7 @@ def why_not_decord(part: PartIndex) -> str | None:
         (not (is_tagged or is_sd_default), "colors without a tag at this size"),
         (part.n_clock_jumps > 0 or part.n_dropped_packets > 0, "an irregular clock"),
         (part.missing_tail_s > 0 or bool(part.gaps), "an incomplete recording"),
+        (part.has_open_gops, "open groups of pictures"),
         (not bool(part.is_key[0]), "a start without a keyframe"),
         (any("video streams" in note for note in part.notes), "several video streams"),
     )
