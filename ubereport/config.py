@@ -158,8 +158,8 @@ class ValidityConfig:
     foreign_color_frac: float = 0.35
     colorless_frac: float = 0.75
     red_view_frac: float = 0.85
-    plain_contrast: float = 15.0
-    plain_red_ratio: float = 1.25
+    plain_contrast: float = 10.0
+    plain_red_ratio: float = 1.4
 
     def __post_init__(self) -> None:
         _check(

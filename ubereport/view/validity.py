@@ -118,7 +118,7 @@ def decide_reasons(
 ) -> tuple[LossReason, ...]:
     """Turn scores into reasons; the first that applies, in the order of certainty.
 
-    Corrupt, black, no signal, white-out, frozen, out of body, blurred. A view that is red nearly
+    Corrupt, black, white-out, no signal, frozen, out of body, blurred. A view that is red nearly
     everywhere, or red and without structure, is bleeding: it is none of no signal, white-out, out
     of body and blurred.
 
@@ -136,8 +136,8 @@ def decide_reasons(
     rules: list[tuple[LossReason, BoolArray]] = [
         (LossReason.CORRUPT, ~scores.is_readable),
         (LossReason.BLACK, scores.mean_level < config.black_mean_level),
-        (LossReason.NO_SIGNAL, _is_slate(scores, config) & ~is_red),
         (LossReason.WHITE_OUT, (scores.white_frac >= config.white_out_frac) & ~is_red),
+        (LossReason.NO_SIGNAL, _is_slate(scores, config) & ~is_red),
         (LossReason.FROZEN, has_stood),
     ]
     if config.is_out_of_body_checked:

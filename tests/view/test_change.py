@@ -1,0 +1,121 @@
+"""A view that changes in mid-part."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ubereport.config import ViewConfig
+from ubereport.core.frames import FieldOfView, FieldShape, PixelBox
+from ubereport.core.intervals import Interval
+from ubereport.view.change import (
+    RimScores,
+    contradicted_stretches,
+    detect_view_changes,
+    fit_view_stretches,
+    score_rim,
+)
+
+CONFIG = ViewConfig()
+
+
+def joined(views, names_and_counts, seed=0):
+    frames = [
+        views.probes(views.outlines[name][1][::2, ::2], n=n, seed=seed + i)
+        for i, (name, n) in enumerate(names_and_counts)
+    ]
+    return np.concatenate(frames)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("circle", "squashed_circle"), ("circle_cut_all_around", "circle"), ("full", "window")],
+)
+def test_a_change_is_placed_between_the_two_pictures_around_it(views, first, second):
+    frames = joined(views, [(first, 6), (second, 7)])
+    time_s = np.arange(13) * 10.0
+    assert detect_view_changes(time_s, frames, CONFIG) == (55.0,)
+
+
+def test_two_changes(views):
+    frames = joined(views, [("circle", 6), ("full", 5), ("circle", 6)])
+    assert detect_view_changes(np.arange(17) * 1.0, frames, CONFIG) == (5.5, 10.5)
+
+
+@pytest.mark.parametrize("name", ["circle", "full", "window", "circle_cut_top_and_bottom"])
+def test_one_view_has_no_change(views, name):
+    frames = joined(views, [(name, 12)])
+    assert detect_view_changes(np.arange(12) * 1.0, frames, CONFIG) == ()
+
+
+def test_slates_and_dark_tissue_are_no_change(views):
+    frames = joined(views, [("circle", 14)])
+    frames[3] = 0
+    frames[4:6] = (12, 28, 170)
+    frames[8:11, :, 150:] = np.minimum(frames[8:11, :, 150:], 6)
+    assert detect_view_changes(np.arange(14) * 1.0, frames, CONFIG) == ()
+
+
+def test_too_few_pictures_show_no_change(views):
+    frames = joined(views, [("circle", 3), ("full", 3)])
+    assert detect_view_changes(np.arange(6) * 1.0, frames, CONFIG) == ()
+
+
+def test_stretches_tile_the_part_each_with_its_field(views):
+    frames = joined(views, [("circle", 6), ("pillarbox", 6)])
+    interval = Interval(100.0, 220.0)
+    stretches = fit_view_stretches(
+        100.0 + np.arange(12) * 10.0, frames, interval, 480, 270, 64, 64, CONFIG
+    )
+    assert [s.interval for s in stretches] == [Interval(100.0, 155.0), Interval(155.0, 220.0)]
+    assert [s.field.shape for s in stretches] == [FieldShape.CIRCLE, FieldShape.RECTANGLE]
+    assert stretches[1].field.crop.left_px == pytest.approx(61, abs=2)
+
+
+def test_an_unchanged_part_is_one_stretch(views):
+    frames = joined(views, [("window", 5)])
+    interval = Interval(0.0, 50.0)
+    stretches = fit_view_stretches(np.arange(5) * 10.0, frames, interval, 480, 270, 64, 64, CONFIG)
+    assert [s.interval for s in stretches] == [interval]
+
+
+@pytest.mark.parametrize("time_s", [np.arange(3.0), np.array([0.0, 2.0, 1.0, 3.0])])
+def test_times_that_do_not_fit_are_refused(time_s):
+    with pytest.raises(ValueError, match=r"times"):
+        detect_view_changes(time_s, np.zeros((4, 20, 20, 3), np.uint8), CONFIG)
+
+
+@pytest.fixture
+def round_field() -> FieldOfView:
+    y, x = np.mgrid[0:96, 0:96] + 0.5
+    mask = np.hypot(x - 48, y - 48) < 48
+    return FieldOfView(FieldShape.CIRCLE, PixelBox(0, 0, 96, 96), 96, 96, mask, 1.0)
+
+
+def test_rim_scores_tell_a_smaller_and_a_larger_view(round_field, as_batch):
+    y, x = np.mgrid[0:96, 0:96] + 0.5
+    radius = np.hypot(x - 48, y - 48)
+    frames = np.zeros((3, 96, 96, 3), np.uint8)
+    for frame, limit in zip(frames, (48, 30, 200), strict=True):
+        frame[radius < limit] = 150
+    scores = score_rim(as_batch(frames), round_field, CONFIG)
+    assert scores.rim_dark_frac == pytest.approx([0, 1, 0])
+    assert scores.outside_bright_frac == pytest.approx([0, 0, 1])
+
+
+def test_a_full_field_has_nothing_outside(full_field, as_batch):
+    frames = np.full((1, 256, 256, 3), 90, np.uint8)
+    assert np.isnan(score_rim(as_batch(frames), full_field, CONFIG).outside_bright_frac).all()
+
+
+def test_only_long_contradictions_by_valid_samples_count():
+    time_s = np.arange(20.0)
+    rim = np.zeros(20)
+    rim[2:5] = 1.0
+    rim[8:19] = 1.0
+    rim[12] = 0.0
+    is_valid = np.ones(20, bool)
+    is_valid[12] = False
+    scores = RimScores(rim, np.full(20, np.nan))
+    found = contradicted_stretches(time_s, is_valid, scores, min_s=5.0)
+    assert found == (Interval(8.0, 18.0),)
