@@ -13,6 +13,7 @@ from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
 from ubereport.errors import PredictionError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.devices import DeviceChoice, choose_device
+from ubereport.segmentation.fusion import fuse_batch_norms
 from ubereport.segmentation.metadata import BundleMetadata
 from ubereport.segmentation.network import load_network
 from ubereport.segmentation.pictures import ProbabilityArray, check_field_mask, check_pictures
@@ -27,7 +28,8 @@ def open_network_predictor(bundle: Bundle, config: SegmentationConfig) -> Networ
     choice = choose_device(config.device, config.is_low_precision_allowed)
     if config.n_threads > 0:
         torch.set_num_threads(config.n_threads)
-    return NetworkPredictor(load_network(bundle), bundle.metadata, choice, config.batch_size)
+    network = fuse_batch_norms(load_network(bundle))
+    return NetworkPredictor(network, bundle.metadata, choice, config.batch_size)
 
 
 class NetworkPredictor:
