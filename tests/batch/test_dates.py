@@ -37,7 +37,7 @@ def test_an_ambiguous_date_is_refused_with_both_readings():
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "31.02.2026", "14/03/26"])
 def test_what_is_no_date_is_refused(text):
-    with pytest.raises(ValueError, match="date|month|day"):
+    with pytest.raises(ValueError, match=r"date|month|day"):
         parse_date(text)
 
 

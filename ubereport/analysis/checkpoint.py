@@ -71,7 +71,8 @@ class Checkpoint:
     def load(self, stretch: int, start: int) -> Chunk | None:
         """Return the chunk of `stretch` that begins at sample `start`, if it was finished."""
         try:
-            with np.load(self._path(stretch, start), allow_pickle=False) as stored:
+            content = io.BytesIO(self._path(stretch, start).read_bytes())
+            with np.load(content, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             measurement = Measurement(
                 arrays.pop("area_frac"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sys
@@ -17,6 +18,7 @@ __all__ = ["EXIT_BUG", "EXIT_INTERRUPTED", "guarded"]
 
 EXIT_BUG = 1
 EXIT_INTERRUPTED = 130
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,6 +46,16 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(EXIT_INTERRUPTED) from None
         except (typer.Exit, typer.Abort, typer.BadParameter):
             raise
+        except OSError as error:
+            if error.errno not in FULL:
+                _tell_bug(error)
+                raise typer.Exit(EXIT_BUG) from None
+            typer.echo(
+                f"ubereport: the disk cannot take more ({os.strerror(error.errno)}). Free space "
+                "or name another folder with --out; what was done is kept.",
+                err=True,
+            )
+            raise typer.Exit(UbereportError.exit_code) from None
         except Exception as error:  # noqa: BLE001 -- the outermost frame: every bug ends here
             _tell_bug(error)
             raise typer.Exit(EXIT_BUG) from None

@@ -1,0 +1,177 @@
+"""One case end to end with the HSV baseline: what is published, resumed, rendered again."""
+
+import hashlib
+import json
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests_support import copy_bytes
+
+from ubereport.analysis.progress import Stage, silent
+from ubereport.batch.case import CaseRequest, rerender_case, run_case
+from ubereport.config import AnalysisConfig, EventConfig, SamplingConfig, SegmentationConfig
+from ubereport.errors import CaseRecordError, RecordingFormatError
+from ubereport.records.store import read_case
+
+pytestmark = pytest.mark.slow
+CONFIG = AnalysisConfig(segmentation=SegmentationConfig(model="hsv-red", batch_size=4))
+
+
+def request(recording: Path, out: Path, **changes) -> CaseRequest:
+    return replace(CaseRequest((recording,), out, "C1", CONFIG), **changes)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.name != "run.json"
+    }
+
+
+@pytest.fixture
+def plain_reports(monkeypatch):
+    """Rendering takes seconds; a test that is not about reports takes stand-ins."""
+    reports = {"report.html": b"html", "report.pdf": b"pdf"}
+    monkeypatch.setattr("ubereport.batch.case._render", lambda record, files: (reports, 0.0))
+
+
+@pytest.fixture(scope="module")
+def published(bleeding_recording, tmp_path_factory):
+    return run_case(request(bleeding_recording, tmp_path_factory.mktemp("out")), silent)
+
+
+def test_the_known_bleed_is_found(published):
+    (event,) = published.record.events
+    assert event.onset_s == pytest.approx(6.0, abs=0.5)
+    assert event.clear_s == pytest.approx(14.0, abs=0.5)
+    assert event.peak_area_frac == pytest.approx(0.25, abs=0.02)
+    assert published.record.metric("impaired_share_20").value == pytest.approx(8 / 24, abs=0.03)
+    assert published.record.metric("coverage_frac").value == pytest.approx(1.0)
+
+
+def test_the_folder_is_complete_and_reads_back(published):
+    names = {p.name for p in published.folder.iterdir()}
+    assert {"case.json", "series.parquet", "events.csv", "report.html", "report.pdf"} <= names
+    assert len(list((published.folder / "frames").iterdir())) == 6
+    again = read_case(published.folder)
+    assert again.metrics == published.record.metrics
+    np.testing.assert_array_equal(again.series.area_frac, published.record.series.area_frac)
+    assert not list(published.folder.parent.glob("*.work"))
+
+
+def test_no_name_reaches_any_output(published):
+    for path in published.folder.rglob("*"):
+        if path.is_file():
+            assert b"SECRET" not in path.read_bytes(), path.name
+
+
+def test_the_second_run_reuses_the_first(published, bleeding_recording):
+    again = run_case(request(bleeding_recording, published.folder.parent), silent)
+    assert again.is_reused
+    assert again.folder == published.folder
+
+
+def test_two_runs_give_the_same_bytes(published, bleeding_recording, tmp_path):
+    again = run_case(request(bleeding_recording, tmp_path), silent)
+    assert digests(again.folder) == digests(published.folder)
+
+
+def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(
+    published, bleeding_recording, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("ubereport.analysis.measure.BATCHES_PER_CHUNK", 2)
+    seen = []
+
+    def interrupt(progress):
+        if progress.stage is Stage.MEASURE:
+            seen.append(progress)
+            if len(seen) == 7:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_case(request(bleeding_recording, tmp_path), interrupt)
+    assert not list(tmp_path.glob("*/case.json"))
+    resumed = []
+    again = run_case(request(bleeding_recording, tmp_path), resumed.append)
+    first = next(p for p in resumed if p.stage is Stage.MEASURE)
+    assert first.resumed_s >= 8.0
+    assert digests(again.folder) == digests(published.folder)
+
+
+def test_forcing_measures_again(published, bleeding_recording, plain_reports):
+    again = run_case(request(bleeding_recording, published.folder.parent, is_forced=True), silent)
+    assert not again.is_reused
+
+
+def test_other_settings_are_not_reused(published, bleeding_recording, plain_reports):
+    config = replace(CONFIG, sampling=SamplingConfig(rate_hz=1.0))
+    again = run_case(request(bleeding_recording, published.folder.parent, config=config), silent)
+    assert not again.is_reused
+    assert len(again.record.series) == pytest.approx(24, abs=1)
+
+
+def test_rendering_again_with_other_thresholds_needs_no_recording(
+    published, tmp_path, plain_reports
+):
+    def stricter(events: EventConfig) -> EventConfig:
+        return replace(events, onset_frac=0.4)
+
+    strict = rerender_case(published.folder, stricter, tmp_path)
+    assert strict.record.events == ()
+    assert strict.record.metric("event_count").value == 0
+    np.testing.assert_array_equal(strict.record.series.area_frac, published.record.series.area_frac)
+    assert "onset_frac = 0.4" in strict.record.provenance.config_toml
+
+
+def test_rendering_again_unchanged_changes_no_number(published, tmp_path):
+    same = rerender_case(published.folder, lambda events: events, tmp_path)
+    assert same.record.metrics == published.record.metrics
+    assert same.record.events == published.record.events
+    assert same.record.flags == published.record.flags
+    assert digests(same.folder) == digests(published.folder)
+
+
+def test_a_folder_without_a_case_is_told(tmp_path):
+    with pytest.raises(CaseRecordError):
+        rerender_case(tmp_path, lambda events: events, None)
+
+
+def test_stage_times_lie_beside_the_record(published):
+    run = json.loads((published.folder / "run.json").read_text())
+    assert all(seconds >= 0 for seconds in run["stage_s"].values())
+    assert "stage_s" not in (published.folder / "case.json").read_text()
+
+
+def test_a_case_runs_with_sockets_blocked(bleeding_recording, tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    assert run_case(request(bleeding_recording, tmp_path), silent).report_pdf.is_file()
+
+
+def test_a_cut_recording_is_analyzed_as_far_as_it_goes(bleeding_recording, tmp_path, plain_reports):
+    cut = copy_bytes(bleeding_recording, tmp_path / "cut.mp4", share=0.5)
+    try:
+        published = run_case(request(cut, tmp_path / "out"), silent)
+    except RecordingFormatError:
+        # An MP4 with its index at the end has nothing left to read; then it says so.
+        assert not (tmp_path / "out").exists() or not list((tmp_path / "out").glob("*/case.json"))
+        return
+    assert published.record.metric("coverage_frac").value < 0.9
+    assert any(flag.key in ("truncated", "damaged") for flag in published.record.flags)
+
+
+def test_two_parts_are_one_case(bleeding_recording, tmp_path, plain_reports):
+    second = copy_bytes(bleeding_recording, tmp_path / "second.mp4")
+    second.write_bytes(second.read_bytes() + b"\0" * 8)
+    parts = (bleeding_recording, second)
+    published = run_case(request(bleeding_recording, tmp_path / "out", parts=parts), silent)
+    assert len(published.record.parts) == 2
+    assert published.record.series.recorded_s == pytest.approx(48.0, abs=0.2)
+    assert [e.onset_s for e in published.record.events] == pytest.approx([6.0, 30.0], abs=0.6)

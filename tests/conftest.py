@@ -1,0 +1,71 @@
+"""What tests of several rooms share: a tiny recording with known blood, a clean one."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ubereport.video.writer import VideoWriter
+
+SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+WIDTH_PX, HEIGHT_PX, RATE_HZ = 160, 120, 10
+DURATION_S = 24
+BLEED_START_S, BLEED_END_S = 6.0, 14.0
+BLEED_FRAC = 0.25
+
+
+def tissue_picture(frame: int) -> np.ndarray:
+    """Pale, textured and moving, so that it is neither blurred nor frozen, and never red."""
+    rng = np.random.default_rng(frame)
+    rows, columns = np.mgrid[0:HEIGHT_PX, 0:WIDTH_PX]
+    wave = 30 * np.sin(columns / 5 + frame / 3) * np.cos(rows / 4)
+    noise = rng.integers(-12, 12, (HEIGHT_PX, WIDTH_PX))
+    base = np.stack([190 + wave + noise, 180 + wave + noise, 165 + wave + noise], axis=2)
+    return np.clip(base, 0, 255).astype(np.uint8)
+
+
+def scene(frame: int) -> np.ndarray:
+    """Blood over the lower quarter of the picture while it bleeds."""
+    picture = tissue_picture(frame)
+    if BLEED_START_S <= frame / RATE_HZ < BLEED_END_S:
+        rows = round(HEIGHT_PX * BLEED_FRAC)
+        picture[-rows:] = (150, 18, 20)
+    return picture
+
+
+def write_recording(path: Path, pictures, codec="libx264", **options) -> Path:
+    with VideoWriter(path, WIDTH_PX, HEIGHT_PX, RATE_HZ, codec=codec, **options) as writer:
+        for picture in pictures:
+            writer.write(picture)
+    return path
+
+
+@pytest.fixture(scope="session")
+def bleeding_recording(tmp_path_factory) -> Path:
+    """24 s at 160 × 120 px; 25 % of the view is blood from 6 s to 14 s."""
+    path = tmp_path_factory.mktemp("recording") / "SECRET-patient-name.mp4"
+    pictures = (scene(i) for i in range(DURATION_S * RATE_HZ))
+    return write_recording(path, pictures, options={"crf": "12", "g": "10"})
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The recordings and stills beside the checkout; skips where they are absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the real recordings and stills are not beside this checkout")
+    return SHARED_DATA
+
+
+@pytest.fixture
+def required():
+    """Skip where an optional part is absent, fail where `UBEREPORT_REQUIRE` names it."""
+
+    def check(name: str, is_present: bool) -> None:
+        if is_present:
+            return
+        if name in os.environ.get("UBEREPORT_REQUIRE", "").split(","):
+            pytest.fail(f"{name} is required here (UBEREPORT_REQUIRE) and not installed")
+        pytest.skip(f"{name} is not installed")
+
+    return check
