@@ -27,7 +27,7 @@ from ubereport.core.cohort import (
 
 __all__ = ["ModelCases", "adjusted_comparison"]
 
-_MIXED = "linear mixed model, random intercept per surgeon (REML)"
+_MIXED = "linear mixed model, random intercept per surgeon (REML), contrasts inside surgeons"
 _FIXED = "linear model with surgeons as fixed effects, permutations inside surgeons"
 _PLAIN = "linear model, permutations over all cases"
 
@@ -98,7 +98,7 @@ def adjusted_comparison(
         contrasts=contrasts,
         surgeon_sd=fitted.fit.surgeon_sd,
         residual_sd=fitted.fit.residual_sd,
-        notes=_notes(kept, len(surgeon_names), codes),
+        notes=_notes(kept, fitted, len(surgeon_names)),
     )
 
 
@@ -190,18 +190,16 @@ def _fit(
     design = build_design(
         cases.group_codes,
         len(cases.groups),
-        codes if not is_mixed and n_surgeons >= 2 else None,
+        codes if n_surgeons >= 2 else None,
         cases.covariates,
         config.min_cases_per_term,
+        is_surgeon_fixed=not is_mixed,
     )
     if design is None:
         return "groups cannot be told apart from surgeons: nobody used more than one of them"
     if not is_mixed:
         return _Fitted(design, fit_fixed(y, design.matrix), codes, is_mixed=False)
-    fit = fit_mixed(y, design.matrix, codes)
-    if fit is None:
-        return "the mixed model did not converge"
-    return _Fitted(design, fit, codes, is_mixed=True)
+    return _Fitted(design, fit_mixed(y, design.matrix, codes), codes, is_mixed=True)
 
 
 def _contrasts(
@@ -270,7 +268,7 @@ def _degrees(cases: ModelCases, fitted: _Fitted, group: int, reference: int) -> 
     if not fitted.is_mixed:
         return float(max(n - p, 1))
     users = [set(fitted.surgeon_codes[cases.group_codes == g].tolist()) for g in (group, reference)]
-    if len(users[0] & users[1]) >= 2:
+    if fitted.design.is_within and len(users[0] & users[1]) >= 2:
         return float(max(n - p - (len(set(fitted.surgeon_codes.tolist())) - 1), 1))
     return float(max(len(users[0] | users[1]) - 2, 1))
 
@@ -310,19 +308,23 @@ def _typical_values(
     )
 
 
-def _notes(cases: ModelCases, n_surgeons: int, codes: IntArray) -> tuple[str, ...]:
-    notes = []
+def _notes(cases: ModelCases, fitted: _Fitted, n_surgeons: int) -> tuple[str, ...]:
     if n_surgeons == 0:
-        notes.append("No surgeon is stated, so surgeons could not be held equal.")
-    elif n_surgeons == 1:
-        notes.append("One surgeon only: nothing is known of how others would fare.")
-    elif not _is_crossed(cases.group_codes, codes):
-        notes.append("Some groups were used by one surgeon only; they differ by surgeon too.")
+        return ("No surgeon is stated, so surgeons could not be held equal.",)
+    if n_surgeons == 1:
+        return ("One surgeon only: nothing is known of how others would fare.",)
+    notes = []
+    if not fitted.design.is_within and not _is_balanced(cases, fitted):
+        notes.append(
+            "Few surgeons used more than one group, so groups are compared between surgeons: what "
+            "belongs to the surgeon cannot be taken apart from the group."
+        )
     return tuple(notes)
 
 
-def _is_crossed(group_codes: IntArray, surgeon_codes: IntArray) -> bool:
-    return all(
-        len(set(surgeon_codes[group_codes == group].tolist())) >= 2
-        for group in set(group_codes.tolist())
-    )
+def _is_balanced(cases: ModelCases, fitted: _Fitted) -> bool:
+    """Whether every surgeon used the groups in the same shares."""
+    table = np.zeros((int(fitted.surgeon_codes.max()) + 1, len(cases.groups)))
+    np.add.at(table, (fitted.surgeon_codes, cases.group_codes), 1)
+    shares = table / table.sum(axis=1, keepdims=True)
+    return bool(np.allclose(shares, shares[0]))

@@ -37,12 +37,15 @@ class Design:
         Column of each group, -1 for the first, which is in the intercept.
     covariates, left_out
         Which covariates are in, and why the others are not.
+    is_within
+        Whether group contrasts compare cases of the same surgeon only.
     """
 
     matrix: FloatArray
     group_columns: tuple[int, ...]
     covariates: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
+    is_within: bool
 
     def contrast(self, group: int, reference: int) -> FloatArray:
         """(p,) weights whose product with the coefficients is `group` minus `reference`."""
@@ -76,19 +79,38 @@ def build_design(
     surgeon_codes: IntArray | None,
     covariates: Sequence[Covariate],
     min_cases_per_term: int,
+    is_surgeon_fixed: bool = True,
 ) -> Design | None:
     """Build the columns; None where a group cannot be told apart from the surgeons.
 
-    `surgeon_codes` makes surgeons fixed effects; None leaves them to a random intercept. A
-    covariate that carries nothing new, or more terms than the number of cases allows
-    (`min_cases_per_term` a term), is left out with its reason, later ones first.
+    Surgeons are fixed effects, or, for a model with a random intercept, each surgeon's share of
+    cases in each group: without it, surgeons who see more blood and prefer one technique would
+    bias the contrast (Mundlak, Econometrica 1978;46:69). A covariate that carries nothing new, or
+    more terms than the number of cases allows (`min_cases_per_term` a term), is left out with its
+    reason, later ones first.
     """
     n = len(group_codes)
     columns = [np.ones(n), *_indicators(group_codes, n_groups)]
-    if surgeon_codes is not None:
+    is_within = False
+    if surgeon_codes is not None and is_surgeon_fixed:
         columns += _indicators(surgeon_codes, int(surgeon_codes.max()) + 1)
-    if np.linalg.matrix_rank(np.column_stack(columns)) < len(columns):
-        return None
+        is_within = True
+        if _rank(columns) < len(columns):
+            return None
+    elif surgeon_codes is not None:
+        shares = [_surgeon_mean(column, surgeon_codes) for column in columns[1:]]
+        usable = [share for share in shares if np.ptp(share) > 0]
+        is_within = _rank([*columns, *usable]) == len(columns) + len(usable)
+        columns = [*columns, *usable] if is_within else columns
+    columns, used, left_out = _add_covariates(columns, covariates, min_cases_per_term)
+    group_columns = (-1, *range(1, n_groups))
+    return Design(np.column_stack(columns), group_columns, used, left_out, is_within)
+
+
+def _add_covariates(
+    columns: list[FloatArray], covariates: Sequence[Covariate], min_cases_per_term: int
+) -> tuple[list[FloatArray], tuple[str, ...], tuple[LeftOut, ...]]:
+    n = len(columns[0])
     used: list[str] = []
     left_out: list[LeftOut] = []
     for covariate in covariates:
@@ -96,14 +118,23 @@ def build_design(
         candidate = [*columns, *terms]
         if not reason and len(candidate) * min_cases_per_term > n:
             reason = f"too few cases ({n}) for one more term"
-        if not reason and np.linalg.matrix_rank(np.column_stack(candidate)) < len(candidate):
+        if not reason and _rank(candidate) < len(candidate):
             reason = "says the same as the groups or other columns of the model"
         if reason:
             left_out.append(LeftOut(covariate.name, reason))
         else:
             columns, used = candidate, [*used, covariate.name]
-    group_columns = tuple(range(-1, 0)) + tuple(range(1, n_groups))
-    return Design(np.column_stack(columns), group_columns, tuple(used), tuple(left_out))
+    return columns, tuple(used), tuple(left_out)
+
+
+def _rank(columns: Sequence[FloatArray]) -> int:
+    return int(np.linalg.matrix_rank(np.column_stack(columns)))
+
+
+def _surgeon_mean(column: FloatArray, surgeon_codes: IntArray) -> FloatArray:
+    n_cases = np.maximum(np.bincount(surgeon_codes), 1)
+    means = np.bincount(surgeon_codes, weights=column) / n_cases
+    return np.asarray(means[surgeon_codes])
 
 
 def _indicators(codes: IntArray, n_levels: int) -> list[FloatArray]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
-from statsmodels.regression.mixed_linear_model import MixedLM
-from statsmodels.tools.sm_exceptions import ConvergenceWarning
+from scipy import linalg, optimize
 
 from ubereport.core.arrays import FloatArray, IntArray
 
@@ -32,46 +29,61 @@ class LinearFit:
         return float(weights @ self.coefficients), float(np.sqrt(max(variance, 0.0)))
 
 
-def fit_mixed(y: FloatArray, matrix: FloatArray, surgeon_codes: IntArray) -> LinearFit | None:
-    """Fit a random intercept per surgeon by REML; None where the fit does not converge.
+def fit_mixed(y: FloatArray, matrix: FloatArray, surgeon_codes: IntArray) -> LinearFit:
+    """Fit a random intercept per surgeon by restricted maximum likelihood (REML).
 
-    The variances come from statsmodels' MixedLM; coefficients and covariance are then the
-    generalized least squares ones at those variances, which exist also where the surgeon variance
-    is at its boundary of 0.
+    The likelihood is profiled over one number, the variance between surgeons over that between
+    cases, and searched from 0 (its boundary, where general optimizers break off) upward. Equal to
+    R's ``lmer(y ~ x + (1 | surgeon))`` and statsmodels' MixedLM. Source: Bates et al., J Stat
+    Softw 2015;67(1), section 3.
+
+    Parameters
+    ----------
+    y
+        (n,) outcome.
+    matrix
+        (n, p) fixed effects, full column rank.
+    surgeon_codes
+        (n,) codes from 0.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.simplefilter("ignore", RuntimeWarning)
-        try:
-            result = MixedLM(y, matrix, groups=surgeon_codes).fit(reml=True)
-        except (np.linalg.LinAlgError, ValueError):
-            return None
-        residual_variance = float(result.scale)
-        surgeon_variance = float(np.asarray(result.cov_re)[0, 0])
-    if not (np.isfinite(residual_variance) and np.isfinite(surgeon_variance)):
-        return None
-    whitened = _whiten(
-        np.column_stack([y, matrix]), surgeon_codes, surgeon_variance, residual_variance
-    )
-    precision = whitened[:, 1:].T @ whitened[:, 1:]
-    covariance = np.asarray(np.linalg.inv(precision), dtype=np.float64)
-    coefficients = covariance @ whitened[:, 1:].T @ whitened[:, 0]
-    return LinearFit(
-        coefficients, covariance, residual_variance**0.5, max(surgeon_variance, 0.0) ** 0.5
+    columns = np.column_stack([y, matrix])
+    grid = np.concatenate([[0.0], np.exp(np.linspace(-9, 6, 46))])
+    losses = [_reml_loss(ratio, columns, surgeon_codes) for ratio in grid]
+    best = int(np.argmin(losses))
+    ratio = float(grid[best])
+    if best > 0:
+        bounds = (np.log(grid[max(best - 1, 1)]), np.log(grid[min(best + 1, len(grid) - 1)]))
+        found = optimize.minimize_scalar(
+            lambda log_ratio: _reml_loss(float(np.exp(log_ratio)), columns, surgeon_codes),
+            bounds=bounds, method="bounded", options={"xatol": 1e-8},
+        )  # fmt: skip
+        ratio = float(np.exp(found.x))
+    whitened = _whiten(columns, surgeon_codes, ratio)
+    inverse = np.asarray(np.linalg.inv(whitened[:, 1:].T @ whitened[:, 1:]), dtype=np.float64)
+    coefficients = inverse @ whitened[:, 1:].T @ whitened[:, 0]
+    residuals = whitened[:, 0] - whitened[:, 1:] @ coefficients
+    variance = float(residuals @ residuals) / (len(y) - matrix.shape[1])
+    return LinearFit(coefficients, inverse * variance, variance**0.5, (ratio * variance) ** 0.5)
+
+
+def _reml_loss(ratio: float, columns: FloatArray, codes: IntArray) -> float:
+    """Return −2 × the profiled restricted log-likelihood, but for a constant."""
+    n, p = len(columns), columns.shape[1] - 1
+    whitened = _whiten(columns, codes, ratio)
+    triangle = np.linalg.qr(whitened[:, [*range(1, p + 1), 0]], mode="r")
+    diagonal = np.abs(np.diag(triangle))
+    spread = float(np.sum(np.log1p(ratio * np.bincount(codes))))
+    return float(
+        (n - p) * np.log(diagonal[p] ** 2) + spread + 2 * float(np.sum(np.log(diagonal[:p])))
     )
 
 
-def _whiten(
-    columns: FloatArray, codes: IntArray, surgeon_variance: float, residual_variance: float
-) -> FloatArray:
-    """Multiply by V^(-1/2) of ``V = residual·I + surgeon·J``, surgeon by surgeon."""
-    whitened = np.empty_like(columns)
-    for code in np.unique(codes):
-        rows = codes == code
-        ratio = residual_variance / (residual_variance + rows.sum() * surgeon_variance)
-        mean = columns[rows].mean(axis=0)
-        whitened[rows] = columns[rows] - (1 - np.sqrt(ratio)) * mean
-    return np.asarray(whitened / np.sqrt(residual_variance))
+def _whiten(columns: FloatArray, codes: IntArray, ratio: float) -> FloatArray:
+    """Multiply by ``(I + ratio · J)^(-1/2)``, surgeon by surgeon."""
+    n_cases = np.maximum(np.bincount(codes), 1)
+    means = np.column_stack([np.bincount(codes, weights=column) for column in columns.T])
+    pull = 1 - 1 / np.sqrt(1 + ratio * n_cases)
+    return np.asarray(columns - ((pull / n_cases)[:, None] * means)[codes])
 
 
 def fit_fixed(y: FloatArray, matrix: FloatArray) -> LinearFit:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from scipy import stats
 
 from ubereport.config import CompareConfig
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray
@@ -17,6 +18,7 @@ __all__ = ["ClearEvents", "clear_quantities", "time_to_clear"]
 AT_RISK_TIMES_S = (0.0, 30.0, 60.0, 120.0, 180.0, 300.0)
 _MARKS_S = (60.0, 180.0)
 _CHUNK = 100
+_DIFFERENCES = ("cleared_60s_share", "cleared_180s_share", "mean_to_horizon_s")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,36 +94,74 @@ def clear_quantities(
 def time_to_clear(events: ClearEvents, config: CompareConfig) -> TimeToClear:
     """Compare the time to clear of the groups.
 
-    The intervals are percentiles of a bootstrap that draws whole cases, so that many events of
-    one case do not pass for many observations. From `min_surgeons_for_mixed` surgeons on it first
-    draws surgeons, then cases of each surgeon and group; below, surgeons stay fixed.
+    The intervals come from a bootstrap of clusters, so that many events of one case do not pass
+    for many observations. Where each group has `min_surgeons_for_mixed` surgeons or more, whole
+    surgeons are drawn; otherwise cases are drawn inside each surgeon and group, and the intervals
+    speak of these surgeons only. Percentiles are expanded for the number of clusters (Hesterberg,
+    Am Stat 2015;69:371, section 5.3): plain ones are too narrow with few of them.
     """
-    n_surgeons = len(np.unique(events.case_surgeon))
-    is_drawn = n_surgeons >= config.min_surgeons_for_mixed
-    clustering = (
-        f"bootstrap of {n_surgeons} surgeons and of the cases of each"
-        if is_drawn
-        else "bootstrap of cases; surgeons fixed: it speaks of these surgeons only"
-    )
-    replicates = _replicates(events, config, is_drawn)
+    clusters = _clusters(events, config.min_surgeons_for_mixed)
+    replicates = _replicates(events, config, clusters)
     curves = tuple(
-        _curve(events, group, replicates[group], config) for group in range(len(events.groups))
+        _curve(events, group, replicates[group], clusters.tail(group, group, config), config)
+        for group in range(len(events.groups))
     )
     differences = tuple(
         _difference(
-            curves[group], curves[reference], replicates[group], replicates[reference], config
+            (curves[group], curves[reference]),
+            (replicates[group], replicates[reference]),
+            clusters.tail(group, reference, config),
+            config,
         )
         for reference, group in combinations(range(len(curves)), 2)
     )
     reason = "" if len(events.duration_s) else "no event with an observed onset"
+    clustering = (
+        "bootstrap of whole surgeons"
+        if clusters.is_surgeon_drawn
+        else "bootstrap of whole cases inside surgeons; it speaks of these surgeons only"
+    )
     return TimeToClear(
         config.rmst_horizon_s, clustering, config.n_bootstrap, curves, differences, reason
     )
 
 
-def _replicates(events: ClearEvents, config: CompareConfig, is_drawn: bool) -> FloatArray:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Clusters:
+    """What is drawn: surgeons, or cases in the cells of surgeon and group.
+
+    `n_units` and `n_strata` (g,) count, a group, the units drawn and the strata they stay in.
+    """
+
+    is_surgeon_drawn: bool
+    n_units: IntArray
+    n_strata: IntArray
+
+    def tail(self, group: int, other: int, config: CompareConfig) -> float:
+        """Probability below the lower limit in the bootstrap distribution."""
+        n, strata = int(self.n_units[group]), int(self.n_strata[group])
+        if other != group and self.is_surgeon_drawn:
+            n = min(n, int(self.n_units[other]))
+        elif other != group:
+            n, strata = n + int(self.n_units[other]), strata + int(self.n_strata[other])
+        degrees = max(n - strata, 1)
+        t = float(stats.t.ppf(0.5 + config.confidence / 2, degrees))
+        return float(stats.norm.sf(t * np.sqrt(max(n, 2) / degrees)))
+
+
+def _clusters(events: ClearEvents, min_surgeons: int) -> _Clusters:
+    n_groups = len(events.groups)
+    surgeons_of = [np.unique(events.case_surgeon[events.case_group == g]) for g in range(n_groups)]
+    n_surgeons = np.array([len(surgeons) for surgeons in surgeons_of])
+    if n_surgeons.min() >= min_surgeons:
+        return _Clusters(True, n_surgeons, np.ones(n_groups, dtype=np.int64))
+    n_cases = np.bincount(events.case_group, minlength=n_groups)
+    return _Clusters(False, n_cases, np.minimum(n_surgeons, np.maximum(n_cases - 1, 1)))
+
+
+def _replicates(events: ClearEvents, config: CompareConfig, clusters: _Clusters) -> FloatArray:
     """Return the (groups, n_bootstrap, 4) quantities of resampled cohorts; NaN without events."""
-    case_weights = _case_weights(events, config, is_drawn)
+    case_weights = _case_weights(events, config, clusters)
     replicates = np.full((len(events.groups), config.n_bootstrap, 4), np.nan)
     for group in range(len(events.groups)):
         rows = np.flatnonzero(events.case_group[events.case_index] == group)
@@ -136,29 +176,37 @@ def _replicates(events: ClearEvents, config: CompareConfig, is_drawn: bool) -> F
     return replicates
 
 
-def _case_weights(events: ClearEvents, config: CompareConfig, is_drawn: bool) -> FloatArray:
-    """Return (n_bootstrap, c) how often each case is drawn in each resampled cohort.
-
-    Cases are drawn inside their surgeon and group, so that each group keeps its surgeons.
-    """
+def _case_weights(events: ClearEvents, config: CompareConfig, clusters: _Clusters) -> FloatArray:
+    """Return (n_bootstrap, c) how often each case is drawn in each resampled cohort."""
     rng = np.random.default_rng(config.seed)
     surgeons, surgeon_of = np.unique(events.case_surgeon, return_inverse=True)
-    times = np.ones((config.n_bootstrap, len(surgeons)), dtype=np.int64)
-    if is_drawn:
+    if clusters.is_surgeon_drawn:
         even = np.full(len(surgeons), 1 / len(surgeons))
-        times = rng.multinomial(len(surgeons), even, size=config.n_bootstrap)
+        drawn = rng.multinomial(len(surgeons), even, size=config.n_bootstrap)
+        return np.asarray(drawn[:, surgeon_of], dtype=np.float64)
     weights = np.zeros((config.n_bootstrap, len(surgeon_of)))
-    for surgeon in range(len(surgeons)):
-        for group in range(len(events.groups)):
-            cases = np.flatnonzero((surgeon_of == surgeon) & (events.case_group == group))
+    for group in range(len(events.groups)):
+        for cases in _cells(np.flatnonzero(events.case_group == group), surgeon_of):
             n = len(cases)
-            if n:
-                weights[:, cases] = rng.multinomial(times[:, surgeon] * n, np.full(n, 1 / n))
+            weights[:, cases] = rng.multinomial(n, np.full(n, 1 / n), size=config.n_bootstrap)
     return weights
 
 
+def _cells(cases: IntArray, surgeon_of: IntArray) -> list[IntArray]:
+    """Split the cases of a group by surgeon; surgeons with one case are drawn together.
+
+    A cell of one case would always draw itself and hide its share of the spread.
+    """
+    cells = [cases[surgeon_of[cases] == surgeon] for surgeon in np.unique(surgeon_of[cases])]
+    singles = [cell for cell in cells if len(cell) == 1]
+    large = [cell for cell in cells if len(cell) > 1]
+    if len(singles) == 1 and large:
+        return [np.concatenate([large[0], singles[0]]), *large[1:]]
+    return [*large, np.concatenate(singles)] if singles else large
+
+
 def _curve(
-    events: ClearEvents, group: int, replicates: FloatArray, config: CompareConfig
+    events: ClearEvents, group: int, replicates: FloatArray, tail: float, config: CompareConfig
 ) -> ClearCurve:
     rows = np.flatnonzero(events.case_group[events.case_index] == group)
     is_group = events.case_group == group
@@ -168,7 +216,7 @@ def _curve(
         int(events.n_onset_unseen[is_group].sum()),
     )
     median_s, share_60, share_180, mean_s = (
-        _estimate(value, reason, replicates[:, i], config.confidence)
+        _estimate(value, reason, replicates[:, i], tail, config.confidence)
         for i, (value, reason) in enumerate(_point_estimates(curve, config.rmst_horizon_s))
     )
     return ClearCurve(
@@ -212,12 +260,16 @@ def _restricted_mean_s(curve: KaplanMeierCurve, horizon_s: float) -> float:
 
 
 def _estimate(
-    value: float | None, reason: str, replicates: FloatArray, confidence: float
+    value: float | None, reason: str, replicates: FloatArray, tail: float, confidence: float
 ) -> Estimate:
-    method = "Kaplan–Meier, interval from the cluster bootstrap"
+    method = "Kaplan–Meier, expanded percentile interval of the cluster bootstrap"
     if value is None:
         return Estimate(None, None, None, method, reason, confidence)
-    low, high = _percentiles(replicates, confidence)
+    known = np.sort(replicates[~np.isnan(replicates)])
+    if len(known) == 0:
+        return Estimate(value, None, None, method, "the bootstrap drew no event", confidence)
+    low = float(known[int(np.floor(tail * (len(known) - 1)))])
+    high = float(known[int(np.ceil((1 - tail) * (len(known) - 1)))])
     if not np.isfinite(low) or not np.isfinite(high):
         why = "a limit lies beyond what was observed"
         return Estimate(value, None, None, method, why, confidence)
@@ -227,31 +279,19 @@ def _estimate(
     return Estimate(value, low, high, method, "", confidence)
 
 
-def _percentiles(replicates: FloatArray, confidence: float) -> tuple[float, float]:
-    known = np.sort(replicates[~np.isnan(replicates)])
-    if len(known) == 0:
-        return np.nan, np.nan
-    tail = (1 - confidence) / 2
-    low = known[int(np.floor(tail * (len(known) - 1)))]
-    high = known[int(np.ceil((1 - tail) * (len(known) - 1)))]
-    return float(low), float(high)
-
-
 def _difference(
-    group: ClearCurve,
-    reference: ClearCurve,
-    group_replicates: FloatArray,
-    reference_replicates: FloatArray,
+    curves: tuple[ClearCurve, ClearCurve],
+    replicates: tuple[FloatArray, FloatArray],
+    tail: float,
     config: CompareConfig,
 ) -> ClearDifference:
     with np.errstate(invalid="ignore"):
-        replicates = group_replicates - reference_replicates
-    names = ("median_s", "cleared_60s_share", "cleared_180s_share", "mean_to_horizon_s")
+        resampled = replicates[0] - replicates[1]
     estimates = []
-    for i, name in enumerate(names):
-        first, second = getattr(group, name), getattr(reference, name)
+    for column, name in enumerate(_DIFFERENCES, start=1):
+        first, second = (getattr(curve, name) for curve in curves)
         is_known = first.value is not None and second.value is not None
         value = first.value - second.value if is_known else None
         reason = "" if is_known else (first.reason or second.reason)
-        estimates.append(_estimate(value, reason, replicates[:, i], config.confidence))
-    return ClearDifference(group.group, reference.group, *estimates[1:])
+        estimates.append(_estimate(value, reason, resampled[:, column], tail, config.confidence))
+    return ClearDifference(curves[0].group, curves[1].group, *estimates)
