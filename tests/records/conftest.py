@@ -56,7 +56,7 @@ def _part(start_s: float, duration_s: float, sha256: str) -> PartSummary:
 def _series() -> AreaSeries:
     reasons = [LossReason.NONE] * 20 + [LossReason.PAUSE] + [LossReason.NONE] * 19
     reasons += [LossReason.OUT_OF_BODY]
-    duration_s = np.array([0.5] * 20 + [30.0] + [0.5] * 20)
+    duration_s = np.array([0.5] * 20 + [30.0] + [1.0] * 20)
     is_valid = np.array([r is LossReason.NONE for r in reasons])
     area = np.where(is_valid, np.linspace(0.0, 1.0, 41) ** 3 / 3, np.nan)
     return AreaSeries(

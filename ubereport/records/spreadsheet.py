@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Sequence
 
@@ -33,11 +31,21 @@ def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     ValueError
         If a row has not as many cells as the header.
     """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(map(safe_cell, header))
+    lines = [_line(header)]
     for row in rows:
         if len(row) != len(header):
             raise ValueError(f"a row has {len(row)} cells; the header has {len(header)}")
-        writer.writerow(map(safe_cell, row))
-    return text.getvalue().encode("utf-8")
+        lines.append(_line(row))
+    return "".join(lines).encode("utf-8")
+
+
+def _line(cells: Sequence[str]) -> str:
+    # The csv module leaves a lone carriage return bare when lines end in a line feed.
+    quoted = [_quoted(safe_cell(cell), is_alone=len(cells) == 1) for cell in cells]
+    return ",".join(quoted) + "\n"
+
+
+def _quoted(cell: str, *, is_alone: bool) -> str:
+    if set(cell) & set(',"\r\n') or (is_alone and not cell):
+        return '"' + cell.replace('"', '""') + '"'
+    return cell
