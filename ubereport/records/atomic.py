@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import glob
@@ -49,6 +50,8 @@ def check_relative_name(name: str) -> str:
 def write_file(path: Path, content: bytes) -> None:
     """Write `content` to `path` in one step: readers see the old file or the new one.
 
+    Folders on the way are made if need be.
+
     Raises
     ------
     OutputError
@@ -56,16 +59,16 @@ def write_file(path: Path, content: bytes) -> None:
     """
     staged = _sibling(path, "new")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         _check_space(path.parent, len(content))
         _write_through(staged, content)
         staged.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        staged.unlink(missing_ok=True)
         raise _output_error(error, len(content), path.parent) from error
-    except BaseException:
-        staged.unlink(missing_ok=True)
-        raise
+    finally:
+        with contextlib.suppress(OSError):
+            staged.unlink()
 
 
 def publish_folder(

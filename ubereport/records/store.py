@@ -126,9 +126,7 @@ def write_into_case(folder: Path, files: Mapping[str, bytes]) -> None:
         if check_relative_name(name) in ("case.json", "series.parquet", "events.csv"):
             raise ValueError(f"{name} is written by the record itself")
     for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, content)
+        write_file(folder / name, content)
 
 
 def read_case(folder: Path) -> CaseRecord:

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from ubereport.core.case import SCHEMA_VERSION, CaseRecord, Flag, FlagLevel
+from ubereport.core.metrics import MetricValue
+from ubereport.errors import CaseRecordError
+from ubereport.records.codec import from_json_value, to_json_value
+from ubereport.records.schema import (
+    MIGRATIONS,
+    case_json,
+    case_schema,
+    migrate,
+    parse_case_json,
+    record_of,
+)
+
+
+@pytest.fixture(scope="module")
+def tree(record):
+    return json.loads(case_json(record))
+
+
+def _bytes(tree) -> bytes:
+    return json.dumps(tree).encode()
+
+
+def _at(tree, path, value):
+    """Return a copy of `tree` with the entry at `path` set."""
+    changed = copy.deepcopy(tree)
+    *parents, last = path
+    entry = changed
+    for key in parents:
+        entry = entry[key]
+    entry[last] = value
+    return changed
+
+
+def test_the_published_schema_is_sound_and_names_this_version():
+    Draft202012Validator.check_schema(case_schema())
+    assert case_schema()["properties"]["schema_version"]["const"] == SCHEMA_VERSION
+    assert case_schema()["$id"].endswith(f":{SCHEMA_VERSION}")
+
+
+def test_the_schema_knows_every_field_of_the_record(tree):
+    """A field added to a core type must be added to the schema, and come with a new version."""
+
+    def check(value, schema, where):
+        if "$ref" in schema:
+            schema = case_schema()["$defs"][schema["$ref"].rpartition("/")[2]]
+        if isinstance(value, dict) and "properties" in schema:
+            assert set(value) == set(schema["properties"]), where
+            for key, item in value.items():
+                check(item, schema["properties"][key], f"{where}.{key}")
+        if isinstance(value, list) and "items" in schema:
+            assert value, f"{where} is empty here and checks nothing"
+            for item in value:
+                check(item, schema["items"], f"{where}[]")
+
+    check(tree, case_schema(), "$")
+
+
+def test_promised_keys_are_there(tree):
+    assert set(tree) >= {
+        "schema_version",
+        "case_id",
+        "recording",
+        "metrics",
+        "events",
+        "flags",
+        "provenance",
+    }
+    for metric in tree["metrics"]:
+        assert set(metric) >= {"key", "value", "unit", "reason", "coverage_frac"}
+    assert tree["events"][1]["is_censored"] is True
+    assert tree["events"][0]["time_to_clear_s"] == 5.75
+    assert tree["metrics"][1]["value"] is None, "missing is not zero"
+
+
+def test_floats_keep_their_bits(tree, record):
+    assert tree["metrics"][0]["value"] == 0.1 + 0.2
+    assert repr(tree["events"][0]["peak_area_frac"]) == repr(1 / 3)
+    assert b"0.30000000000000004" in case_json(record)
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("-inf")])
+def test_a_number_that_is_not_finite_is_never_written(make_record, number):
+    bad = make_record(metrics=(MetricValue("a", "1", number, "", 1, 1.0),))
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        case_json(bad)
+
+
+def test_a_record_that_its_readers_could_not_read_is_never_written(make_record):
+    bad = make_record(flags=(Flag("Not A Key", FlagLevel.INFO, "x"),))
+    with pytest.raises(ValueError, match=r"does not agree with its schema: \$\.flags\[0\]\.key"):
+        case_json(bad)
+
+
+def test_numpy_numbers_become_plain_ones(make_record):
+    import numpy as np
+
+    metric = MetricValue("a", "1", np.float64(0.5), "", np.int64(3), np.float64(1.0))  # type: ignore[arg-type]
+    read = json.loads(case_json(make_record(metrics=(metric,))))["metrics"][0]
+    assert (read["value"], read["n"]) == (0.5, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "no JSON"),
+        (b"{", "no JSON"),
+        (b"\xff\xfe", "no JSON"),
+        (b"[" * 100_000, "no JSON"),
+        (b'{"schema_version": "1.0", "x": NaN}', "NaN is no number"),
+        (b'{"schema_version": "1.0", "x": -Infinity}', "-Infinity is no number"),
+        (b"[]", "no schema_version"),
+        (b"{}", "no schema_version"),
+        (b'{"schema_version": 1.0}', "no schema_version"),
+        (b'{"schema_version": "one"}', "need a number like 1.0"),
+        (b'{"schema_version": "1.0"}', "does not agree with schema 1.0"),
+        (b'{"schema_version": "1.1"}', "Install a newer ubereport"),
+        (b'{"schema_version": "2.0"}', "Install a newer ubereport"),
+        (b'{"schema_version": "10.0"}', "Install a newer ubereport"),
+        (b'{"schema_version": "0.9"}', "cannot bring to"),
+    ],
+)
+def test_what_cannot_be_a_case_is_refused_with_its_reason(content, reason):
+    with pytest.raises(CaseRecordError, match=reason):
+        parse_case_json(content)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "where"),
+    [
+        (("metrics", 0, "coverage_frac"), 97.5, "coverage_frac"),
+        (("metrics", 0, "value"), "0.3", "value"),
+        (("events", 0, "severity"), "grade 3", "severity"),
+        (("events", 0, "onset_s"), None, "onset_s"),
+        (("flags", 0, "level"), "panic", "level"),
+        (("recording", "parts"), [], "parts"),
+        (("recording", "parts", 0, "sha256"), "abc", "sha256"),
+        (("provenance", "model", "thresholds"), [0.5], "thresholds"),
+        (("series", "file"), "/etc/passwd", "file"),
+        (("key_frames", 0, "kind"), "best", "kind"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(tree, path, value, where):
+    with pytest.raises(CaseRecordError, match=where):
+        parse_case_json(_bytes(_at(tree, path, value)))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        (("events", 0, "onset_s"), 9.0, "onset ≤ peak ≤ end"),
+        (("events", 0, "clear_s"), None, "censored"),
+        (("metrics", 0, "reason"), "why", "reason exactly where it has no value"),
+        (("recording", "pauses", 0, "end_s"), 1.0, "ends before it starts"),
+        (("case_id",), "a\u202eb", "invisible"),
+        (("key_frames", 0, "raw_path"), "../../etc/passwd", "no plain relative path"),
+        (("key_frames", 0, "overlay_path"), "/etc/passwd", "no plain relative path"),
+    ],
+)
+def test_values_that_contradict_each_other_are_refused(tree, record, path, value, reason):
+    changed = parse_case_json(_bytes(_at(tree, path, value)))
+    with pytest.raises(CaseRecordError, match=reason):
+        record_of(changed, record.series)
+
+
+def test_another_series_is_refused(tree, record):
+    other = dataclasses.replace(record.series, time_s=record.series.time_s + 1)
+    with pytest.raises(CaseRecordError, match="not the series"):
+        record_of(tree, other)
+
+
+def test_fields_that_others_add_are_left_aside(tree, record):
+    changed = parse_case_json(_bytes(tree | {"mine": 1}))
+    assert case_json(record_of(changed, record.series)) == case_json(record)
+
+
+def test_migrations_run_one_after_the_other():
+    steps = {
+        "0.8": lambda raw: raw | {"schema_version": "0.9", "trail": [*raw["trail"], "a"]},
+        "0.9": lambda raw: raw | {"schema_version": "0.10", "trail": [*raw["trail"], "b"]},
+    }
+    assert migrate({"schema_version": "0.8", "trail": []}, steps, "0.10")["trail"] == ["a", "b"]
+    assert migrate({"schema_version": "0.10", "trail": []}, steps, "0.10")["trail"] == []
+    with pytest.raises(CaseRecordError, match=r"0\.11"):
+        migrate({"schema_version": "0.11"}, steps, "0.10")
+
+
+def test_a_migration_that_goes_nowhere_is_a_bug():
+    with pytest.raises(ValueError, match="does not lead to a later version"):
+        migrate({"schema_version": "0.9"}, {"0.9": lambda raw: raw}, "1.0")
+
+
+def test_every_shipped_migration_leads_on():
+    for version in MIGRATIONS:
+        assert tuple(map(int, version.split("."))) < tuple(map(int, SCHEMA_VERSION.split(".")))
+
+
+def test_the_codec_keeps_order_and_kinds():
+    pairs = (("b", 1.0), ("a", 2.0))
+    kind = tuple[tuple[str, float], ...]
+    assert list(to_json_value(pairs, kind).items()) == [("b", 1.0), ("a", 2.0)]
+    assert from_json_value({"b": 1, "a": 2}, kind) == pairs
+    with pytest.raises(ValueError, match="names occur twice"):
+        to_json_value((("a", 1.0), ("a", 2.0)), kind)
+    with pytest.raises(ValueError, match=r"zip\(\)"):
+        from_json_value([1.0], tuple[float, float])
+
+
+@pytest.mark.parametrize("value", [{}, {"key": "a"}, {"key": "a", "level": "panic", "message": ""}])
+def test_the_codec_refuses_what_is_no_such_type(value):
+    with pytest.raises((KeyError, ValueError)):
+        from_json_value(value, Flag)
+
+
+def test_all_of_the_record_is_stored(tree):
+    names = {field.name for field in dataclasses.fields(CaseRecord)}
+    stored = set(tree) | set(tree["recording"])
+    assert names <= stored
