@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,15 @@ __all__ = ["Calibration", "calibrate", "group_bootstrap", "wilson_interval"]
 
 _GRID = tuple(round(0.05 * i, 2) for i in range(2, 19))
 _NEIGHBOR_LOGIT = 1.0
+_FIGURES = (
+    "dice_median",
+    "dice_mean",
+    "sensitivity",
+    "specificity",
+    "accuracy",
+    "negative_area_mean_frac",
+    "area_mae_frac",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,26 +116,20 @@ def _figures(
 ) -> tuple[tuple[str, float], ...]:
     summary = summarize(scores, presence_frac)
     figures: list[tuple[str, float]] = [("presence_area_frac", presence_frac)]
-    keys = (
-        "dice_median",
-        "dice_mean",
-        "sensitivity",
-        "specificity",
-        "accuracy",
-        "negative_area_mean_frac",
-        "area_mae_frac",
-    )
-    for key in keys:
-        value = getattr(summary, key)
-        if value is None:
-            continue
-        low, high = group_bootstrap(
-            scores, groups, lambda s, k=key: getattr(summarize(s, presence_frac), k)
-        )
-        figures += [(key, value), (f"{key}_low", low), (f"{key}_high", high)]
+    for key in _FIGURES:
+        figure = partial(_figure, key=key, presence_frac=presence_frac)
+        value = figure(scores)
+        if value is not None:
+            low, high = group_bootstrap(scores, groups, figure)
+            figures += [(key, value), (f"{key}_low", low), (f"{key}_high", high)]
     counts = (("n_positive", summary.n_positive), ("n_negative", summary.n_negative))
     figures += [(name, float(n)) for name, n in counts]
     return tuple((name, float(f"{value:.4g}")) for name, value in figures)
+
+
+def _figure(scores: Sequence[StillScore], key: str, presence_frac: float) -> float | None:
+    value: float | None = getattr(summarize(scores, presence_frac), key)
+    return value
 
 
 def group_bootstrap(

@@ -9,6 +9,8 @@ from ubereport.errors import ConfigError
 __all__ = [
     "AugmentConfig",
     "DataConfig",
+    "FramesConfig",
+    "HsvConfig",
     "LossConfig",
     "OptimizerConfig",
     "TrainConfig",
@@ -131,6 +133,65 @@ class LossConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class HsvConfig:
+    """Which pixels count as red when pretraining (OpenCV: hue 0..179, others 0..255); ours.
+
+    `opening_px` is the side of the square that takes out specks and closes holes.
+    """
+
+    hue_low_max: int = 10
+    hue_high_min: int = 170
+    min_saturation: int = 60
+    min_value: int = 40
+    opening_px: int = 3
+
+    def __post_init__(self) -> None:
+        _check(
+            0 <= self.hue_low_max < self.hue_high_min <= 180,
+            "hsv.hue_low_max, hue_high_min",
+            (self.hue_low_max, self.hue_high_min),
+            "0 to 180, the lower first",
+        )
+        for key in ("min_saturation", "min_value"):
+            _check(0 <= getattr(self, key) <= 255, f"hsv.{key}", getattr(self, key), "0 to 255")
+        _check(1 <= self.opening_px <= 31, "hsv.opening_px", self.opening_px, "1 to 31")
+
+
+@dataclass(frozen=True, slots=True)
+class FramesConfig:
+    """How stills are taken from recordings.
+
+    Parameters
+    ----------
+    rate_hz
+        Pictures looked at per second of recording.
+    side_px
+        Side of the square to which the field of view is scaled.
+    min_difference
+        A still is kept when it differs from the last kept one by at least this many levels
+        (0..255, mean over a 16 × 16 gray thumbnail).
+    max_stills
+        At most so many per recording, spread evenly.
+    """
+
+    rate_hz: float = 1.0
+    side_px: int = 512
+    min_difference: float = 4.0
+    max_stills: int = 20000
+
+    def __post_init__(self) -> None:
+        _check(0.001 <= self.rate_hz <= 60, "frames.rate_hz", self.rate_hz, "0.001 to 60")
+        _check(32 <= self.side_px <= 4096, "frames.side_px", self.side_px, "32 to 4096")
+        _check(
+            0 <= self.min_difference <= 255,
+            "frames.min_difference",
+            self.min_difference,
+            "0 to 255",
+        )
+        _check(self.max_stills >= 1, "frames.max_stills", self.max_stills, "1 or more")
+
+
+@dataclass(frozen=True, slots=True)
 class OptimizerConfig:
     """AdamW with warm-up, a plateau and a cosine decay over the last `decay_frac` of the steps."""
 
@@ -194,6 +255,7 @@ class TrainConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    hsv: HsvConfig = field(default_factory=HsvConfig)
 
     def __post_init__(self) -> None:
         _check(self.steps >= 1, "steps", self.steps, "1 or more")

@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ubereport.errors import AnnotationError
+from ubereport.training.boxes import BoxedStill, box_cache
+from ubereport.training.composite import composite_source
 from ubereport.training.config import TrainConfig
 from ubereport.training.loop import HeldOut, Progress, train
 from ubereport.training.sampling import Source, manual_source
+from ubereport.training.simulated import simulated_cache
 from ubereport.training.stills import (
     Still,
     StillCache,
@@ -22,7 +26,9 @@ from ubereport.training.stills import (
     fold_of_groups,
 )
 
-__all__ = ["finetune", "held_out_stills", "split_indices"]
+__all__ = ["finetune", "held_out_stills", "mixed_sources", "split_indices"]
+
+_SIMULATION_SEED = 11
 
 
 def split_indices(
@@ -73,21 +79,27 @@ def finetune(
     stills: Sequence[Still],
     folder: Path,
     on_progress: Callable[[Progress], None] | None = None,
-    extra_sources: Sequence[tuple[float, Source]] = (),
+    boxed: Sequence[BoxedStill] = (),
 ) -> dict[str, Tensor]:
-    """Train on manual masks and return the averaged weights; they are also written to `folder`.
+    """Train on manual masks, composited blood, simulated stills and boxes, in their shares.
+
+    Blood is composited onto training stills with zero masks. The averaged weights are returned
+    and written to ``average.safetensors`` in `folder`.
 
     Parameters
     ----------
+    stills
+        With manual masks; `config.data.fold` of their groups is held out.
     folder
         Of this run; decoded stills are kept in ``cache/`` beside it.
-    extra_sources
-        Shares of all draws and what draws them; manual masks take what is left of 1.
+    boxed
+        Needed where `config.data.box_share` is above 0.
 
     Raises
     ------
     AnnotationError
-        If a mask cannot be used, a group is on both sides or no training still shows blood.
+        If a mask cannot be used, a group is on both sides, no training still shows blood, or a
+        share is asked for without stills to draw it from.
     ConfigError
         If `folder` holds another run, or the loss is no longer finite.
     BundleError
@@ -96,8 +108,48 @@ def finetune(
     inside, out = split_indices(stills, config)
     cache = cache_stills(stills, config.data.cache_side_px, folder.parent / "cache")
     held_out = held_out_stills(cache, out, config.input_px, config.validation_stills)
-    rest = 1.0 - sum(share for share, _ in extra_sources)
-    sources = [(rest, manual_source(cache, inside, config)), *extra_sources]
+    sources = mixed_sources(config, cache, inside, boxed, folder.parent / "cache")
     state = train(config, sources, held_out, folder, on_progress)
     save_file(dict(state), folder / "average.safetensors")
     return state
+
+
+def mixed_sources(
+    config: TrainConfig,
+    cache: StillCache,
+    inside: NDArray[np.int64],
+    boxed: Sequence[BoxedStill],
+    cache_folder: Path,
+) -> list[tuple[float, Source]]:
+    """Return the shares of `config.data` and what draws them; manual masks take the rest.
+
+    Raises
+    ------
+    AnnotationError
+        If a share is asked for without stills to draw it from.
+    """
+    data = config.data
+    extra: list[tuple[float, Source]] = []
+    if data.composite_share > 0:
+        zero = np.array([i for i in inside if cache.stills[int(i)].kind == "zero"], np.int64)
+        _check_source(zero.size, "data.composite_share", "zero masks to composite blood onto")
+        extra.append((data.composite_share, composite_source(cache, zero, config)))
+    if data.simulated_share > 0:
+        drawn = simulated_cache(_SIMULATION_SEED, data.n_simulated, config.input_px, cache_folder)
+        extra.append((data.simulated_share, _whole_source(drawn, config)))
+    if data.box_share > 0:
+        _check_source(len(boxed), "data.box_share", "stills with boxes")
+        extra.append((data.box_share, _whole_source(box_cache(boxed, config.input_px), config)))
+    rest = 1.0 - sum(share for share, _ in extra)
+    return [(rest, manual_source(cache, inside, config)), *extra]
+
+
+def _whole_source(cache: StillCache, config: TrainConfig) -> Source:
+    return manual_source(cache, np.arange(len(cache.stills), dtype=np.int64), config)
+
+
+def _check_source(n: int, key: str, what: str) -> None:
+    if n == 0:
+        raise AnnotationError(
+            f"{key} is above 0, but there are no {what}. Add some or set it to 0."
+        )
