@@ -66,7 +66,7 @@ class Spec:
     rotation_deg: int = 0
     is_interlaced: bool = False
     n_hidden: int = 0
-    color: ColorTag = ColorTag()
+    color: ColorTag = field(default_factory=ColorTag)
 
     def time_s(self, number: int) -> float:
         """Seconds from the first visible picture."""
