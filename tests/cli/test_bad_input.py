@@ -186,11 +186,12 @@ def analyzed(bleeding_recording, tmp_path_factory):
 @pytest.mark.parametrize("case_id", HOSTILE_IDS)
 def test_a_hostile_case_id_does_no_harm(tmp_path, analyzed, case_id, monkeypatch):
     monkeypatch.setattr("ubereport.batch.case.render_pdf", lambda view: b"pdf")
-    try:
-        write_case(replace(analyzed.record, case_id=case_id, key_frames=()), tmp_path / "C")
-    except UsageError as refusal:
-        assert "\n" not in str(refusal)
+    record = replace(analyzed.record, case_id=case_id, key_frames=())
+    if "\u202e" in case_id:
+        with pytest.raises(UsageError, match=r"^[^\n]+$"):
+            write_case(record, tmp_path / "C")
         return
+    write_case(record, tmp_path / "C")
     rendered = rerender_case(tmp_path / "C", lambda events: events, tmp_path / "out")
     assert rendered.folder.parent == tmp_path / "out"
     assert re.fullmatch("[a-z0-9-]+", rendered.folder.name)
@@ -240,7 +241,7 @@ def test_a_full_output_is_told_and_publishes_nothing(tmp_path, bleeding_recordin
 
 
 def test_an_interrupt_ends_with_130_and_the_rerun_goes_on(tmp_path, bleeding_recording):
-    long = write_recording(tmp_path / "long.mp4", (scene(i % 240) for i in range(1500)))
+    long = write_recording(tmp_path / "long.mp4", (scene(i % 240) for i in range(600)))
     argv = [
         sys.executable,
         "-m",

@@ -15,6 +15,7 @@ from ubereport.config import AnalysisConfig, SamplingMode, config_sha256
 from ubereport.core.case import SCHEMA_VERSION
 from ubereport.core.frames import SamplingPlan
 from ubereport.core.recording import RecordingIndex, Timeline
+from ubereport.errors import ConfigError
 from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
 from ubereport.video.index import index_recording
 from ubereport.video.plan import plan_keyframes, plan_uniform
@@ -48,6 +49,8 @@ def open_case(
         If a part cannot be read.
     ModelError
         If the bundle is missing or altered.
+    ConfigError
+        If the sampling asked for is not available.
     """
     started = time.perf_counter()
     on_progress(Progress(Stage.INDEX, 0.0, 1.0, 0, 0.0))
@@ -76,6 +79,10 @@ def fingerprint(index: RecordingIndex, bundle_sha256: str, config: AnalysisConfi
 
 
 def _plan(index: RecordingIndex, timeline: Timeline, config: AnalysisConfig) -> SamplingPlan:
+    if config.sampling.mode is SamplingMode.ADAPTIVE:
+        raise ConfigError(
+            "Adaptive sampling is not part of this version. Use --sampling uniform or keyframes."
+        )
     if config.sampling.mode is SamplingMode.KEYFRAMES:
         return plan_keyframes(index, timeline)
     return plan_uniform(index, timeline, config.sampling.rate_hz)

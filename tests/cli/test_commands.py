@@ -1,0 +1,115 @@
+"""Commands on good input: what they print, and that help costs nothing."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ubereport.cli.main import main
+
+
+def run(capsys, *argv):
+    with pytest.raises(SystemExit) as end:
+        main(list(argv))
+    out, err = capsys.readouterr()
+    return (0 if end.value.code is None else end.value.code), out, err
+
+
+def test_help_answers_at_once_and_without_torch():
+    argv = [sys.executable, "-m", "ubereport", "--help"]
+    wall_s = []
+    for _ in range(3):
+        started = time.perf_counter()
+        done = subprocess.run(argv, capture_output=True, text=True, check=True)
+        wall_s.append(time.perf_counter() - started)
+    assert "analyze" in done.stdout
+    # Half a second on an idle machine; a shared one may be four times as slow.
+    assert min(wall_s) < 2.0
+
+
+@pytest.mark.parametrize(
+    "command", ["analyze", "report", "demo", "simulate", "doctor", "models", "models list"]
+)
+def test_every_command_explains_itself(capsys, command):
+    code, out, _ = run(capsys, *command.split(), "--help")
+    assert code == 0
+    assert "Usage: ubereport" in out
+
+
+def test_version(capsys):
+    code, out, _ = run(capsys, "--version")
+    assert (code, out.split()[0]) == (0, "ubereport")
+
+
+def test_models_are_listed_and_sound(capsys):
+    code, out, _ = run(capsys, "models", "list", "--json")
+    assert code == 0
+    names = [m["name"] for m in json.loads(out)["models"]]
+    assert "hsv-red" in names
+    code, out, _ = run(capsys, "models", "verify", "--json")
+    assert code == 0
+    assert json.loads(out)["is_sound"]
+
+
+def test_an_altered_bundle_is_found(capsys, tmp_path):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "metadata.json").write_text("{")
+    code, _, told = run(capsys, "models", "verify", "--models", str(tmp_path))
+    assert code == 4
+    assert "altered or incomplete" in told
+
+
+def test_simulate_writes_recording_and_truth(capsys, tmp_path):
+    code, out, _ = run(
+        capsys, "simulate", "--seed", "3", "--minutes", "0.1", "--out", str(tmp_path), "--json"
+    )
+    assert code == 0
+    assert json.loads(out)["parts"]
+    assert {p.name for p in (tmp_path / "truth").iterdir()} >= {
+        "area.csv",
+        "events.csv",
+        "validity.csv",
+    }
+
+
+def test_doctor_says_what_is_there(capsys):
+    code, out, _ = run(capsys, "doctor", "--json")
+    found = json.loads(out)
+    assert code == (0 if found["is_ready"] else 4)
+    what = {f["what"]: f for f in found["findings"]}
+    assert what["torch"]["is_good"]
+    assert what["WeasyPrint"]["is_good"]
+    assert what["models"]["is_good"]
+    for finding in found["findings"]:
+        assert finding["is_good"] or finding["mend"]
+
+
+def test_doctor_names_a_missing_library(monkeypatch):
+    from ubereport.batch import doctor
+
+    def absent(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(doctor.importlib, "import_module", absent)
+    findings = {f.what: f for f in doctor.examine()}
+    assert not findings["WeasyPrint"].is_good
+    assert "libpango" in findings["WeasyPrint"].mend
+
+
+def test_adaptive_sampling_is_refused_rather_than_replaced(capsys, tmp_path, bleeding_recording):
+    code, _, told = run(
+        capsys,
+        "analyze",
+        str(bleeding_recording),
+        "--out",
+        str(tmp_path),
+        "--model",
+        "hsv-red",
+        "--sampling",
+        "adaptive",
+        "--quiet",
+    )
+    assert code == 2
+    assert "Adaptive sampling" in told
