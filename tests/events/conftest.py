@@ -28,7 +28,7 @@ def series_of() -> Callable[..., AreaSeries]:
         return AreaSeries(
             time_s=time_s,
             duration_s=duration_s,
-            part_index=np.zeros(len(rows)),
+            part_index=[-1 if r is LossReason.PAUSE else 0 for r in reasons],
             area_frac=areas,
             area_frac_lenient=areas,
             area_frac_strict=areas,

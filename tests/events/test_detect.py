@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -202,20 +204,16 @@ def test_samples_of_different_duration_give_the_same_event():
     assert event.area_time_frac_s == pytest.approx(3.0)
 
 
-def test_parts_that_follow_without_a_pause_are_one_view(series_of):
-    whole = series_of([(0.0, 5), (0.2, 6), (0.0, 10)])
-    part_index = (whole.time_s >= 8.0).astype(int)
-    split = AreaSeries(
-        whole.time_s,
-        whole.duration_s,
-        part_index,
-        whole.area_frac,
-        whole.area_frac_lenient,
-        whole.area_frac_strict,
-        whole.is_valid,
-        whole.reason,
-    )
-    assert detect_events(split, CONFIG) == detect_events(whole, CONFIG)
+def test_no_event_runs_on_into_the_next_part(series_of):
+    # Without a stated pause the parts touch on the clock; how long the pause was, nobody knows.
+    whole = series_of([(0.0, 5), (0.2, 10), (0.0, 10)])
+    parts = dataclasses.replace(whole, part_index=(whole.time_s >= 9.0).astype(int))
+    before, after = detect_events(parts, CONFIG)
+    assert (before.onset_s, before.end_s) == (5.0, 9.0)
+    assert before.censor_reason is CensorReason.VIEW_LOST
+    assert (after.onset_s, after.clear_s) == (9.0, 15.0)
+    assert not after.is_onset_observed
+    assert len(detect_events(whole, CONFIG)) == 1
 
 
 def test_nothing_seen_means_no_events(series_of):

@@ -65,9 +65,12 @@ def test_low_coverage_names_what_took_the_view(series_of, lost_s, level):
 
 
 def test_no_view_at_all_comes_first(series_of):
-    flags = list(_flags(series_of([(LossReason.BLACK, 60), (LossReason.PAUSE, 5)])).values())
+    black = series_of([(LossReason.BLACK, 60), (LossReason.PAUSE, 5), (LossReason.BLACK, 60)])
+    series = dataclasses.replace(black, part_index=[0, -1, 1])
+    flags = list(_flags(series).values())
     assert (flags[0].key, flags[0].level) == ("nothing_evaluable", FlagLevel.WARNING)
-    assert [flag.key for flag in flags] == ["nothing_evaluable", "pauses"]
+    assert [flag.key for flag in flags] == ["nothing_evaluable", "several_parts"]
+    assert "2 parts" in flags[1].message
 
 
 @pytest.mark.parametrize(("high", "is_flagged"), [(0.14, False), (0.16, True)])

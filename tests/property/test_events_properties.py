@@ -52,8 +52,8 @@ def _series(rows: list[Row], tick_s: float = TICK_S) -> AreaSeries:
         at += ticks
     time_s, duration_s, area, reason = (list(column) for column in zip(*table, strict=True))
     is_valid = [r is LossReason.NONE for r in reason]
-    zeros = np.zeros(len(table))
-    return AreaSeries(time_s, duration_s, zeros, area, area, area, is_valid, tuple(reason))
+    part_index = np.cumsum([r is LossReason.PAUSE for r in reason])
+    return AreaSeries(time_s, duration_s, part_index, area, area, area, is_valid, tuple(reason))
 
 
 _ticks = st.integers(0, 12).map(lambda n: n * TICK_S)

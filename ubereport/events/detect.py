@@ -9,7 +9,7 @@ import numpy as np
 
 from ubereport.config import EventConfig
 from ubereport.core.events import CensorReason, HemostasisEvent, Severity
-from ubereport.core.series import AreaSeries, LossReason, Threshold
+from ubereport.core.series import AreaSeries, Threshold
 from ubereport.events.smoothing import ROUNDING_S, Runs, runs_of_stretch
 
 __all__ = ["detect_events", "detect_events_by_threshold", "severity_of"]
@@ -34,12 +34,13 @@ def detect_events(series: AreaSeries, config: EventConfig) -> tuple[HemostasisEv
     starts of samples.
 
     - Both stays are counted in evaluable seconds. The view may be lost for up to ``max_gap_s``
-      without ending a stay or an event; a longer loss, or a pause between parts, censors the
-      event (`CensorReason.VIEW_LOST`), and so does the end of the recording
+      without ending a stay or an event; a longer loss, or the change to the next part (the pause
+      there may be longer than anybody knows), censors the event (`CensorReason.VIEW_LOST`), and
+      so does the end of the recording
       (`CensorReason.RECORDING_ENDED`), also while ``clear_hold_s`` is not yet complete. A stay
       above the onset threshold that is cut short in this way is no event.
-    - An event that is open at the first evaluable moment of the recording, or after such a long
-      loss, has an onset that nobody saw.
+    - An event that is open at the first evaluable moment of a part, or after such a long loss,
+      has an onset that nobody saw.
     - Peak and severity are those of the smoothed area, so that one odd sample cannot raise them;
       mean area and area-time are those of the area as measured.
     - A re-bleed starts within ``rebleed_window_s`` of the clearing of the event before it.
@@ -145,7 +146,7 @@ def _event(
 
 
 def _is_view_lost_after(series: AreaSeries, row: int, config: EventConfig) -> bool:
-    """Whether the recording goes on after `row`, the last valid one, for too long or in a pause."""
+    """Whether the recording goes on after `row`, the last valid one, for too long or in another part."""
     lost_s = float(series.end_time_s[-1] - series.end_time_s[row])
-    is_paused = LossReason.PAUSE in series.reason[row + 1 :]
-    return lost_s > config.max_gap_s + ROUNDING_S or is_paused
+    is_another_part = bool(np.any(series.part_index[row:] != series.part_index[row]))
+    return lost_s > config.max_gap_s + ROUNDING_S or is_another_part

@@ -51,8 +51,8 @@ def smooth_area(series: AreaSeries, config: EventConfig) -> FloatArray:
     A row takes the time-weighted median of the valid time within ``config.smoothing_s / 2`` on
     either side of the middle of its run; a run is made of touching rows of equal area, so that
     cutting a sample in two changes nothing. The window never reaches beyond a stretch of view (a
-    loss longer than ``config.max_gap_s`` or a pause ends it), and near its ends it shrinks on both
-    sides alike, so that it stays centered and edges stay where they are.
+    loss longer than ``config.max_gap_s`` or the end of a part ends it), and near its ends it
+    shrinks on both sides alike, so that it stays centered and edges stay where they are.
     """
     smoothed = np.full(len(series), np.nan)
     for rows in series.stretches(config.max_gap_s):

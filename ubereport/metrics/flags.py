@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ubereport.config import EventConfig, MetricConfig
 from ubereport.core.case import Flag, FlagLevel
 from ubereport.core.events import HemostasisEvent
@@ -154,14 +156,14 @@ def _closing_field(facts: _Facts) -> Iterator[Flag]:
         )
 
 
-def _pauses(facts: _Facts) -> Iterator[Flag]:
-    n_pauses = sum(not is_recorded for is_recorded in facts.series.is_recorded)
-    if n_pauses:
+def _parts(facts: _Facts) -> Iterator[Flag]:
+    n_parts = len(np.unique(facts.series.part_index[facts.series.is_recorded]))
+    if n_parts > 1:
         yield Flag(
-            "pauses",
+            "several_parts",
             FlagLevel.INFO,
-            f"The recording was paused between parts ({n_pauses}); what happened then is not in the"
-            " numbers, and no event runs across a pause.",
+            f"The recording has {n_parts} parts; what happened between them is not in the numbers,"
+            " and no event runs on from one part into the next.",
         )
 
 
@@ -180,5 +182,5 @@ _CHECKS = (
     _censoring,
     _sampling,
     _closing_field,
-    _pauses,
+    _parts,
 )
