@@ -13,7 +13,7 @@ from ubereport.errors import AnnotationError
 from ubereport.training.annotation.run_lengths import check_size
 from ubereport.training.annotation.types import UNKNOWN_ANNOTATOR, Annotation, Role, still_name
 
-__all__ = ["Shape", "Sheet", "annotate", "extras_of", "paste"]
+__all__ = ["Shape", "Sheet", "annotate", "extras_of", "name_of_path", "paste"]
 
 Shape = tuple[Role, BoolArray]
 

@@ -20,6 +20,7 @@ from ubereport.errors import AnnotationError, OutputError
 from ubereport.training.annotation.run_lengths import check_size
 
 __all__ = [
+    "list_of",
     "number_of",
     "png_bytes",
     "png_mask",
@@ -102,7 +103,7 @@ def number_of(table: Mapping[str, Any], key: str, what: str) -> int:
         raise AnnotationError(
             f"{what} has {key} = {value!r}; it needs a whole number. Export it again."
         )
-    return int(value)  # type: ignore[arg-type]
+    return int(value)
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -155,8 +156,8 @@ def read_png_mask(path: Path) -> BoolArray:
     return png_mask(read_bytes(path), path.name)
 
 
-def png_mask(content: bytes, name: str) -> BoolArray:
-    """Return the (H, W) bool mask in the bytes of a gray-level PNG of 0 and 255.
+def png_mask(content: bytes, name: str, *, is_one_allowed: bool = False) -> BoolArray:
+    """Return the (H, W) bool mask in the bytes of a gray-level PNG of 0 and 255, or 0 and 1.
 
     Raises
     ------
@@ -172,6 +173,8 @@ def png_mask(content: bytes, name: str) -> BoolArray:
         raise AnnotationError(f"The mask {name} is damaged. Export it again.")
     if levels.ndim != 2:
         raise AnnotationError(f"The mask {name} has colors. Export it as gray levels 0 and 255.")
+    if is_one_allowed and levels.max() == 1:
+        return np.asarray(levels == 1)
     others = np.setdiff1d(levels, (0, 255))
     if others.size:
         raise AnnotationError(

@@ -39,7 +39,7 @@ def fill_polygon(points: ArrayLike, height_px: int, width_px: int) -> BoolArray:
     xy = _checked(points)
     start, end = xy, np.roll(xy, -1, axis=0)
     low, high = np.minimum(start[:, 1], end[:, 1]), np.maximum(start[:, 1], end[:, 1])
-    # Rows whose center line y + 0.5 an edge crosses; half-open, so that a shared corner counts once.
+    # Rows whose center line an edge crosses; half-open, so that a shared corner counts once.
     first = np.clip(np.ceil(low - 0.5), 0, height_px).astype(np.int64)
     n_rows = np.clip(np.ceil(high - 0.5), 0, height_px).astype(np.int64) - first
     if int(n_rows.sum()) > _MAX_CROSSINGS:
@@ -79,7 +79,7 @@ def polygons_of(mask: BoolArray) -> tuple[NDArray[np.int64], ...]:
                 corners.append(base)
         if len(rings) == 1:
             corners.pop()
-        polygons.append(np.asarray(corners, dtype=np.int64) + (left, top))
+        polygons.append(np.asarray(corners, dtype=np.int64) + np.array([left, top]))
     return tuple(polygons)
 
 
