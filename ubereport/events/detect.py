@@ -146,7 +146,7 @@ def _event(
 
 
 def _is_view_lost_after(series: AreaSeries, row: int, config: EventConfig) -> bool:
-    """Whether the recording goes on after `row`, the last valid one, for too long or in another part."""
+    """Whether the recording goes on after the last valid `row`, too long or in another part."""
     lost_s = float(series.end_time_s[-1] - series.end_time_s[row])
     is_another_part = bool(np.any(series.part_index[row:] != series.part_index[row]))
     return lost_s > config.max_gap_s + ROUNDING_S or is_another_part
