@@ -82,14 +82,17 @@ def _limit_memory(extra_mib: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def _scan(task: Header, channel: _Channel) -> None:
+def _scan(task: Header, channel: _Channel, log: ErrorLog) -> None:
     from ubereport.video import pyav, source
 
     pyav.speak_on_stderr()
     _limit_memory(task["memory_mib"])
     facts, table = pyav.scan(source.open_source(task["path"]), task["max_pixels"], channel.beat)
     columns = {name: getattr(table, name) for name in table.__slots__}
-    channel.send({"facts": {name: getattr(facts, name) for name in facts.__slots__}}, columns)
+    plain = {name: getattr(facts, name) for name in facts.__slots__}
+    if facts.width_px == 0:  # the decoder refused the size before it told anyone
+        plain["width_px"], plain["height_px"] = log.refused_size()
+    channel.send({"facts": plain}, columns)
 
 
 def _read(task: Header, arrays: Arrays, channel: _Channel, log: ErrorLog) -> None:
@@ -116,14 +119,14 @@ def _run(task: Header, arrays: Arrays, channel: _Channel) -> None:
     log = ErrorLog()
     threading.Thread(target=channel.listen, daemon=True).start()
     if task["task"] == "scan":
-        _scan(task, channel)
+        _scan(task, channel, log)
     else:
         _read(task, arrays, channel, log)
 
 
 def _clean(text: str, path: str) -> str:
     """Take the path and the file's name out of a library's message: they may name a patient."""
-    for name in (path, os.path.basename(path), os.path.splitext(os.path.basename(path))[0]):  # noqa: PTH119, PTH122 -- a string from outside
+    for name in (path, os.path.basename(path)):  # noqa: PTH119 -- a string from outside
         text = text.replace(name, "the recording") if name else text
     return " ".join(text.split())[:300]
 
@@ -132,13 +135,13 @@ def _attempt(action: Callable[[], None], channel: _Channel, path: str) -> None:
     try:
         action()
     except RecordingFormatError as error:
-        channel.send({"error": "format", "text": _clean(str(error), path)})
+        channel.send({"error": "format", "text": str(error)})
     except MemoryError:
         channel.send({"error": "memory", "text": "needed more memory than decode.memory_mib"})
     except DependencyError as error:
         channel.send({"error": "dependency", "text": str(error)})
     except UbereportError as error:
-        channel.send({"error": "error", "text": _clean(str(error), path)})
+        channel.send({"error": "error", "text": str(error)})
     except Exception as error:  # noqa: BLE001 -- carried over to the parent with its text
         text = f"{type(error).__name__}: {_clean(str(error), path)}"
         channel.send({"error": "error", "text": text})

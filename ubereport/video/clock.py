@@ -15,6 +15,7 @@ __all__ = ["PartClock", "build_clock", "gap_threshold_s"]
 
 _MIN_GAP_S = 2.0
 _MIN_GAP_PERIODS = 10.0
+_MAX_HOLD_S = 60.0
 _PTS_BOUND = 2**60
 
 
@@ -38,8 +39,8 @@ class PartClock:
 
 
 def gap_threshold_s(period_s: float) -> float:
-    """Longest distance of two pictures, in seconds, that is no gap: 2 s or 10 periods."""
-    return max(_MIN_GAP_S, _MIN_GAP_PERIODS * period_s)
+    """Longest distance of two pictures, in seconds, that is no gap: 10 periods, 2 to 60 s."""
+    return min(_MAX_HOLD_S, max(_MIN_GAP_S, _MIN_GAP_PERIODS * period_s))
 
 
 def build_clock(table: PacketTable, time_base_s: Fraction, max_gap_s: float) -> PartClock | None:
@@ -78,7 +79,7 @@ def build_clock(table: PacketTable, time_base_s: Fraction, max_gap_s: float) -> 
     steps = np.where(is_jump, period, steps)
     ticks = np.concatenate(([0], np.cumsum(steps)))
     time_s = ticks * time_base_s.numerator / time_base_s.denominator
-    period_s = float(period * time_base_s)
+    period_s = min(_MAX_HOLD_S, float(period * time_base_s))
     return PartClock(
         pts=sorted_pts,
         time_s=time_s,

@@ -8,6 +8,7 @@ file without a name, and a reader looks whether it grew.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 
 __all__ = ["ErrorLog"]
@@ -37,3 +38,9 @@ class ErrorLog:
         lines = self._file.read(1 << 16).splitlines()
         self._file.truncate(0)
         return sum(1 for line in lines if not any(text in line for text in _HARMLESS))
+
+    def refused_size(self) -> tuple[int, int]:
+        """Return (width, height) of pictures that FFmpeg refused as too large; (0, 0) if none."""
+        self._file.seek(0)
+        found = re.search(rb"Picture size (\d+)x(\d+)", self._file.read(1 << 16))
+        return (int(found[1]), int(found[2])) if found else (0, 0)
