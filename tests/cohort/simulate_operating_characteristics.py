@@ -96,7 +96,7 @@ def clustered_cases(
     """Cases under surgeons of different levels; with `preference` some use technique 1 more."""
     levels = rng.normal(0, 0.5, n_surgeons)
     surgeon = rng.integers(0, n_surgeons, n)
-    wish = np.clip(0.5 + preference * np.sign(levels), 0.05, 0.95)
+    wish = 0.5 + preference * np.where(levels > np.median(levels), 1, -1)
     group = (rng.random(n) < wish[surgeon]).astype(np.int64)
     age = rng.normal(65, 10, n)
     thinner = rng.random(n) < 0.3

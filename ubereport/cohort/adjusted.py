@@ -74,46 +74,90 @@ def adjusted_comparison(
     From `min_surgeons_for_mixed` surgeons on: a mixed model with a random intercept per surgeon.
     Below: surgeons as fixed effects, p-values by permuting inside surgeons. Groups below
     `min_cases_for_p` cases take no part. The outcome is on the metric's scale (see `scales`).
+
+    Covariates are taken in their order as long as the cases last: together they may cost
+    `max_missing_frac` of the cases and need `min_cases_per_term` cases a term.
     """
-    kept, left_out, dropped = _complete_cases(cases, config)
-    surgeon_names = sorted({s for s in kept.surgeons if s is not None})
-    head = _empty(scale, kept, len(surgeon_names), left_out, dropped)
-    if len(kept.groups) < 2:
+    base = _complete(cases, (), config)
+    head = _empty(scale, base.cases, base.n_surgeons, base.dropped)
+    if len(base.cases.groups) < 2:
         return replace(
             head,
             reason=f"fewer than two groups have {config.min_cases_for_p} cases with all that the "
             "model needs",
         )
-    codes = np.array([surgeon_names.index(s) if s else 0 for s in kept.surgeons], dtype=np.int64)
-    fitted = _fit(kept, scale, codes, len(surgeon_names), config)
-    if isinstance(fitted, str):
-        return replace(head, reason=fitted)
-    contrasts = _contrasts(kept, fitted, scale, config)
+    if np.ptp(scale.forward(base.cases.values)) == 0:
+        return replace(head, reason="the metric is the same in all cases")
+    design = _design(base, config)
+    if design is None:
+        reason = "groups cannot be told apart from surgeons: nobody used more than one of them"
+        return replace(head, reason=reason)
+    base, design, left_out = _with_covariates(cases, base, design, config)
+    fitted = _fit(base, design, scale, config)
     return replace(
-        head,
-        method=_method(fitted, len(surgeon_names)),
-        covariates=fitted.design.covariates,
-        left_out=left_out + fitted.design.left_out,
-        values=_typical_values(kept, fitted, scale),
-        contrasts=contrasts,
+        _empty(scale, base.cases, base.n_surgeons, base.dropped),
+        method=_method(fitted, base.n_surgeons),
+        covariates=design.covariates,
+        left_out=left_out,
+        values=_typical_values(base.cases, fitted, scale),
+        contrasts=_contrasts(base.cases, fitted, scale, config),
         surgeon_sd=fitted.fit.surgeon_sd,
         residual_sd=fitted.fit.residual_sd,
-        notes=_notes(kept, fitted, len(surgeon_names)),
+        notes=_notes(base.cases, fitted, base.n_surgeons),
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Complete:
+    """Cases that lack nothing that a model needs, and those that do."""
+
+    cases: ModelCases
+    surgeon_codes: IntArray
+    n_surgeons: int
+    dropped: tuple[DropCount, ...]
+
+
+def _with_covariates(
+    cases: ModelCases, base: _Complete, design: Design, config: CompareConfig
+) -> tuple[_Complete, Design, tuple[LeftOut, ...]]:
+    """Add covariates one by one while the cases allow it."""
+    allowed = (1 - config.max_missing_frac) * len(base.cases.case_ids)
+    n_groups = len(base.cases.groups)
+    current, left_out = base, []
+    for covariate in cases.covariates:
+        names = (*design.covariates, covariate.name)
+        trial = _complete(cases, names, config)
+        wider = None
+        if len(trial.cases.case_ids) < allowed or len(trial.cases.groups) < n_groups:
+            missing = sum(value is None for value in covariate.values)
+            reason = f"not known in {missing} cases; too many would be lost"
+        else:
+            wider = _design(trial, config)
+            reason = wider.left_out[0].reason if wider is not None and wider.left_out else ""
+        if reason or wider is None:
+            left_out.append(LeftOut(covariate.name, reason or "leaves too few surgeons"))
+        else:
+            current, design = trial, wider
+    return current, design, tuple(left_out)
+
+
 def _empty(
-    scale: MetricScale,
-    cases: ModelCases,
-    n_surgeons: int,
-    left_out: tuple[LeftOut, ...],
-    dropped: tuple[DropCount, ...],
+    scale: MetricScale, cases: ModelCases, n_surgeons: int, dropped: tuple[DropCount, ...]
 ) -> AdjustedComparison:
     return AdjustedComparison(
-        method="none", scale=scale.kind.value, n_cases=len(cases.case_ids), n_surgeons=n_surgeons,
-        covariates=(), left_out=left_out, dropped=dropped, values=(), contrasts=(),
-        surgeon_sd=None, residual_sd=None, notes=(),
-    )  # fmt: skip
+        method="none",
+        scale=scale.kind.value,
+        n_cases=len(cases.case_ids),
+        n_surgeons=n_surgeons,
+        covariates=(),
+        left_out=(),
+        dropped=dropped,
+        values=(),
+        contrasts=(),
+        surgeon_sd=None,
+        residual_sd=None,
+        notes=(),
+    )
 
 
 def _method(fitted: _Fitted, n_surgeons: int) -> str:
@@ -122,44 +166,31 @@ def _method(fitted: _Fitted, n_surgeons: int) -> str:
     return _FIXED if n_surgeons >= 2 else _PLAIN
 
 
-def _complete_cases(
-    cases: ModelCases, config: CompareConfig
-) -> tuple[ModelCases, tuple[LeftOut, ...], tuple[DropCount, ...]]:
-    """Leave out covariates that are often unknown, then cases that lack something."""
-    usable, left_out = [], []
-    n = max(len(cases.case_ids), 1)
-    for covariate in cases.covariates:
-        missing = sum(value is None for value in covariate.values) / n
-        if missing > config.max_missing_frac:
-            reason = f"unknown in {missing:.0%} of cases (allowed {config.max_missing_frac:.0%})"
-            left_out.append(LeftOut(covariate.name, reason))
-        else:
-            usable.append(covariate)
-    cases = replace(cases, covariates=tuple(usable))
+def _complete(cases: ModelCases, names: Sequence[str], config: CompareConfig) -> _Complete:
+    """Keep the cases whose surgeon (if any is stated) and covariates `names` are known."""
+    named = tuple(c for name in names for c in cases.covariates if c.name == name)
+    cases = replace(cases, covariates=named)
+    is_surgeon_used = any(surgeon is not None for surgeon in cases.surgeons)
     drops: dict[str, list[int]] = {}
     for row in range(len(cases.case_ids)):
-        for reason in _lacks(cases, row):
-            drops.setdefault(reason, []).append(row)
-            break
+        lacks = ["surgeon"] if is_surgeon_used and cases.surgeons[row] is None else []
+        lacks += [c.name for c in cases.covariates if c.values[row] is None]
+        if lacks:
+            drops.setdefault(f"{lacks[0]} not known", []).append(row)
     gone = {row for rows in drops.values() for row in rows}
-    small = _small_groups(cases, gone, config.min_cases_for_p)
-    for group, rows in small.items():
+    for group, rows in _small_groups(cases, gone, config.min_cases_for_p).items():
         drops[f"group {group} has fewer than {config.min_cases_for_p} complete cases"] = rows
         gone.update(rows)
     kept = _without_empty_groups(
         cases.subset([row for row in range(len(cases.case_ids)) if row not in gone])
     )
+    names_of_surgeons = sorted({s for s in kept.surgeons if s is not None})
+    codes = [names_of_surgeons.index(s) if s is not None else 0 for s in kept.surgeons]
     dropped = tuple(
         DropCount(reason, tuple(cases.case_ids[row] for row in rows))
         for reason, rows in sorted(drops.items())
     )
-    return kept, tuple(left_out), dropped
-
-
-def _lacks(cases: ModelCases, row: int) -> list[str]:
-    is_surgeon_used = any(s is not None for s in cases.surgeons)
-    lacks = ["surgeon not known"] if is_surgeon_used and cases.surgeons[row] is None else []
-    return lacks + [f"{c.name} not known" for c in cases.covariates if c.values[row] is None]
+    return _Complete(kept, np.array(codes, dtype=np.int64), len(names_of_surgeons), dropped)
 
 
 def _small_groups(cases: ModelCases, gone: set[int], min_cases: int) -> dict[str, list[int]]:
@@ -180,26 +211,26 @@ def _without_empty_groups(cases: ModelCases) -> ModelCases:
     )
 
 
-def _fit(
-    cases: ModelCases, scale: MetricScale, codes: IntArray, n_surgeons: int, config: CompareConfig
-) -> _Fitted | str:
-    y = scale.forward(cases.values)
-    if np.ptp(y) == 0:
-        return "the metric is the same in all cases"
-    is_mixed = n_surgeons >= config.min_surgeons_for_mixed
-    design = build_design(
-        cases.group_codes,
-        len(cases.groups),
-        codes if n_surgeons >= 2 else None,
-        cases.covariates,
+def _is_mixed(complete: _Complete, config: CompareConfig) -> bool:
+    return complete.n_surgeons >= config.min_surgeons_for_mixed
+
+
+def _design(complete: _Complete, config: CompareConfig) -> Design | None:
+    return build_design(
+        complete.cases.group_codes,
+        len(complete.cases.groups),
+        complete.surgeon_codes if complete.n_surgeons >= 2 else None,
+        complete.cases.covariates,
         config.min_cases_per_term,
-        is_surgeon_fixed=not is_mixed,
+        is_surgeon_fixed=not _is_mixed(complete, config),
     )
-    if design is None:
-        return "groups cannot be told apart from surgeons: nobody used more than one of them"
-    if not is_mixed:
-        return _Fitted(design, fit_fixed(y, design.matrix), codes, is_mixed=False)
-    return _Fitted(design, fit_mixed(y, design.matrix, codes), codes, is_mixed=True)
+
+
+def _fit(complete: _Complete, design: Design, scale: MetricScale, config: CompareConfig) -> _Fitted:
+    y, codes = scale.forward(complete.cases.values), complete.surgeon_codes
+    if _is_mixed(complete, config):
+        return _Fitted(design, fit_mixed(y, design.matrix, codes), codes, is_mixed=True)
+    return _Fitted(design, fit_fixed(y, design.matrix), codes, is_mixed=False)
 
 
 def _contrasts(

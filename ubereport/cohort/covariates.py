@@ -34,6 +34,7 @@ __all__ = [
     "ColumnRole",
     "CovariateColumn",
     "CovariateValue",
+    "column_title",
     "covariates_json",
     "known_column",
     "read_covariates",
@@ -114,6 +115,18 @@ _FORBIDDEN = frozenset({"files", "file", "path", "patient", "patient_id", "name"
 def known_column(name: str) -> CovariateColumn | None:
     """Return what is known of the column `name`, or None."""
     return next((column for column in KNOWN_COLUMNS if column.name == name), None)
+
+
+def column_title(name: str) -> str:
+    """Return how a column, of the manifest or "coverage_frac", is called in a sentence.
+
+    >>> column_title("map_mmhg"), column_title("bmi"), column_title("my_column")
+    ('mean arterial pressure', 'body mass index', 'my_column')
+    """
+    column = known_column(name)
+    if name == "coverage_frac":
+        return "coverage"
+    return name if column is None else column.title[0].lower() + column.title[1:]
 
 
 def require_column(name: str, available: Iterable[str], what: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ubereport.cohort.covariates import column_title
 from ubereport.cohort.table import CohortTable
 from ubereport.cohort.wording import (
     difference_text,
@@ -137,9 +138,10 @@ def _verdict(contrast: Contrast, spec: MetricSpec, config: CompareConfig, value:
 def _adjusted(adjusted: AdjustedComparison, spec: MetricSpec) -> list[str]:
     if adjusted.reason:
         return [f"Adjusted estimate: none, because {adjusted.reason}."]
-    held = list_text(["surgeon", *adjusted.covariates]) if adjusted.n_surgeons > 1 else (
-        list_text(list(adjusted.covariates)) if adjusted.covariates else "nothing"
-    )  # fmt: skip
+    names = (["surgeon"] if adjusted.n_surgeons > 1 else []) + [
+        column_title(name) for name in adjusted.covariates
+    ]
+    held = f"With {list_text(names)} held equal" if names else "With nothing held equal"
     paragraphs = []
     for contrast in adjusted.contrasts:
         p_value = contrast.test.p_holm
@@ -147,7 +149,7 @@ def _adjusted(adjusted: AdjustedComparison, spec: MetricSpec) -> list[str]:
         value = 0.0 if difference.value is None else difference.value
         side = "higher" if value > 0 else "lower"
         paragraphs.append(
-            f"With {held} held equal ({adjusted.n_cases} cases), {contrast.group} was "
+            f"{held} ({adjusted.n_cases} cases), {contrast.group} was "
             f"{difference_text(value, spec)} {side} than {contrast.reference} "
             f"({interval_text(difference, spec)}; {_test_text(p_value, contrast.test.reason)})."
         )
@@ -162,10 +164,26 @@ def _clearing(clear: TimeToClear) -> list[str]:
         f"{curve.n_censored} censored, in {curve.n_cases} cases)"
         for curve in clear.curves
     ]
-    return [
-        f"Within 60 s the view was clear again in {list_text(groups)}. The intervals treat the "
-        "events of one case as belonging together, so many events in few cases do not count double."
+    differences = [
+        f"{d.group} against {d.reference} {_points_text(d.cleared_60s_share)}"
+        for d in clear.differences
+        if d.cleared_60s_share.low is not None
     ]
+    text = f"Within 60 s the view was clear again in {list_text(groups)}."
+    if differences:
+        text += f" Difference in percentage points: {'; '.join(differences)}."
+    return [
+        f"{text} The intervals take whole cases or surgeons together, so that many events of few "
+        "cases do not pass for much evidence. They are not corrected for how many there are."
+    ]
+
+
+def _points_text(difference: Estimate) -> str:
+    value, low, high = (
+        0.0 if number is None else 100 * number
+        for number in (difference.value, difference.low, difference.high)
+    )
+    return f"{value:+.0f} (interval {low:+.0f} to {high:+.0f})".replace("-", "−")
 
 
 def _share_text(share: Estimate) -> str:
@@ -178,7 +196,7 @@ def _share_text(share: Estimate) -> str:
 
 
 def _balance(balance: tuple[BalanceRow, ...]) -> list[str]:
-    names = list(dict.fromkeys(row.column for row in balance if row.is_unbalanced))
+    names = list(dict.fromkeys(column_title(row.column) for row in balance if row.is_unbalanced))
     if not names:
         return []
     return [
