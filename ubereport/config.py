@@ -321,7 +321,7 @@ class CompareConfig:
     min_cases_for_p: int = 5
     min_surgeons_for_mixed: int = 5
     max_missing_frac: float = 0.2
-    min_cases_per_term: int = 10
+    min_cases_per_term: int = 5
     rmst_horizon_s: float = 180.0
     n_bootstrap: int = 1000
     n_permutations: int = 5000
