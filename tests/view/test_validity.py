@@ -90,7 +90,7 @@ LOST = {
     "glare": (noisy(uniform((250, 248, 246))), LossReason.WHITE_OUT),
     "green drape": (drape(), LossReason.OUT_OF_BODY),
     "gray room": (room(), LossReason.OUT_OF_BODY),
-    "gray fog": (noisy(uniform((140, 138, 132))), LossReason.OUT_OF_BODY),
+    "gray fog": (noisy(uniform((140, 138, 132))), LossReason.BLURRED),
 }
 
 

@@ -19,6 +19,8 @@ __all__ = ["Assessment", "ViewMemory", "assess", "backdate_frozen", "decide_reas
 
 # Color bars: cyan, green and blue are three of seven.
 _BAR_FOREIGN_FRAC = 0.25
+# A colorless view with more red than this may be the operation.
+_MAX_RED_FRAC = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,13 +208,19 @@ def _is_slate(scores: SampleScores, config: ValidityConfig) -> BoolArray:
 
 def _is_out_of_body(scores: SampleScores, config: ValidityConfig) -> BoolArray:
     """Apply a cautious color rule: much green or blue, or hardly any color at all and no red."""
-    colorless = (scores.gray_frac + scores.foreign_frac >= config.colorless_frac) & (
-        scores.red_frac <= 0.05
-    )
-    return np.asarray((scores.foreign_frac >= config.foreign_color_frac) | colorless)
+    has_contrast = scores.coarse_contrast >= config.plain_contrast
+    is_foreign = scores.foreign_frac >= config.foreign_color_frac
+    return np.asarray(is_foreign | (_is_colorless(scores, config) & has_contrast))
+
+
+def _is_colorless(scores: SampleScores, config: ValidityConfig) -> BoolArray:
+    is_gray = scores.gray_frac + scores.foreign_frac >= config.colorless_frac
+    return np.asarray(is_gray & (scores.red_frac <= _MAX_RED_FRAC))
 
 
 def _is_blurred(scores: SampleScores, config: ValidityConfig) -> BoolArray:
-    return np.asarray(
-        (scores.sharpness < config.blur_score) | (scores.detail_level < config.min_detail_level)
-    )
+    """Tell pictures without fine detail, and fog without color or contrast."""
+    is_plain = scores.coarse_contrast < config.plain_contrast
+    is_fog = (scores.gray_frac >= config.colorless_frac) & is_plain
+    is_smooth = scores.sharpness < config.blur_score
+    return np.asarray(is_smooth | is_fog | (scores.detail_level < config.min_detail_level))
