@@ -16,6 +16,7 @@ import math
 import cv2
 import numpy as np
 
+from ubereport.simulation.motion import Pose
 from ubereport.simulation.noise import Float32Array, clouds, smoothstep
 from ubereport.simulation.scenario import Bleed, BleedKind
 from ubereport.simulation.site import SITE_REACH, PaintedSite
@@ -29,12 +30,20 @@ _LEVELS_PER_DEPTH = 44.0
 _ABSORPTION = np.array([1.0, 2.6, 2.8])
 _THIN = np.array([0.80, 0.06, 0.035])
 _THICK = np.array([0.37, 0.014, 0.010])
+# What film and cloud cover, each as a share of the whole; they overlap.
 _FILM_SHARE = {
-    BleedKind.OOZE: 0.95,
-    BleedKind.RIVULET: 0.75,
-    BleedKind.POOL: 0.85,
+    BleedKind.OOZE: 1.0,
+    BleedKind.RIVULET: 0.90,
+    BleedKind.POOL: 0.97,
     BleedKind.PLUME: 0.22,
     BleedKind.RED_OUT: 0.30,
+}
+_CLOUD_SHARE = {
+    BleedKind.OOZE: 0.05,
+    BleedKind.RIVULET: 0.25,
+    BleedKind.POOL: 0.15,
+    BleedKind.PLUME: 0.90,
+    BleedKind.RED_OUT: 1.0,
 }
 
 
@@ -47,9 +56,11 @@ class Film:
         Where, how and how fast.
     site
         The surface, whose hollows fill first.
+    pose
+        Where the camera looks at the height of the bleed: levels are shares of that view.
     """
 
-    def __init__(self, bleed: Bleed, site: PaintedSite) -> None:
+    def __init__(self, bleed: Bleed, site: PaintedSite, pose: Pose) -> None:
         rng = np.random.default_rng([bleed.seed, 13])
         n = site.size_px
         axis = np.linspace(-SITE_REACH, SITE_REACH, n, dtype=np.float32)
@@ -57,7 +68,8 @@ class Film:
         relief = site.sheen[..., 3].astype(np.float32) / np.float32(255)
         rough = clouds(rng, n, n, 6, 6, 0.6)
         late = _arrival(bleed, rng, x, y, relief, rough)
-        middle = np.hypot(axis[:, None], axis[None, :]) < 1
+        away = np.hypot(axis[:, None] - pose.y, axis[None, :] - pose.x)
+        middle = away * pose.zoom < 1
         self._bleed = bleed
         self.order = _share_covered_before(late, middle)
         """(n, n) float32: share of the field that is covered before a place is, 0..1 and above."""
@@ -82,7 +94,7 @@ class Film:
         if liquid > 1e-4:
             ahead = np.float32(liquid) * (1 + np.float32(0.10) * ripple) - order
             edge = max(0.015, 0.35 * liquid)
-            wet = smoothstep(-0.5 * edge, edge, ahead)
+            wet = smoothstep(-0.65 * edge, 0.85 * edge, ahead)
             thick = 1.35 + 2.4 * smoothstep(0.0, 0.35, ahead)
             depth = wet * thick * body * np.float32(self._dilution(time_s))
         if clot > 1e-4:
@@ -168,9 +180,7 @@ class Cloud:
         """
         x, y, is_inside = grid
         bleed = self._bleed
-        share = bleed.target_frac(time_s) * (1 - _FILM_SHARE[bleed.kind])
-        if bleed.kind is BleedKind.RED_OUT:
-            share = bleed.target_frac(time_s)
+        share = bleed.target_frac(time_s) * _CLOUD_SHARE[bleed.kind]
         if share < 1e-4:
             return np.zeros_like(x)
         shape = self._shape(x - np.float32(source[0]), y - np.float32(source[1]), time_s)
@@ -186,8 +196,11 @@ class Cloud:
         along, across = x * cos + y * sin, -x * sin + y * cos
         drift = np.float32(time_s * 0.45)
         bend = self._at(self._coarse, along * 0.7 - drift * 0.5, across * 0.7)
-        eddy = self._at(self._coarse, along - drift, across + 0.16 * bend)
-        curl = self._at(self._fine, along - drift * 1.4 + 0.1 * bend, across - 0.12 * eddy)
+        eddy = self._at(self._coarse, along - drift, across + 0.3 * bend)
+        # Turned, so that the grids of the two textures never line up into squares.
+        turned_x = 0.8 * (along - drift * 1.4) + 0.6 * across + 0.15 * bend
+        turned_y = 0.8 * across - 0.6 * (along - drift * 1.4) - 0.18 * eddy
+        curl = self._at(self._fine, turned_x, turned_y)
         body = np.float32(1) + np.float32(0.42) * eddy + np.float32(0.28) * curl
         if bleed.kind is BleedKind.RED_OUT:
             reach = np.exp(-0.35 * np.hypot(x, y))

@@ -157,7 +157,7 @@ class _Planner:
         bleed = self._new_bleed(min(last_s - self.at_s, 70.0))
         self.bleeds.append(bleed)
         self._stop(bleed)
-        if self.config.losses and self.rng.random() < 0.12:
+        if LossReason.OUT_OF_BODY in self.config.losses and self.rng.random() < 0.12:
             self.at_s = bleed.start_s + bleed.rise_s + 0.5 * bleed.plateau_s
             self._lose(LossReason.OUT_OF_BODY)
         self.at_s = max(self.at_s, bleed.washed_s + 2)

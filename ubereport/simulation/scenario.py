@@ -57,7 +57,7 @@ class Bleed:
         Seconds of growing, of staying and of washing clear.
     peak_frac
         Share of the field of view that it aims to cover at its peak. The truth is measured in
-        the pictures and may differ by some percent of it.
+        the pictures and may differ by a quarter of it.
     source_x, source_y
         Where it comes from, in field radii from the middle of the site.
     flow_rad

@@ -121,7 +121,8 @@ class Scene:
         return total
 
     def _film(self, bleed: Bleed, index: int) -> tuple[Film, np.ndarray]:
-        film = Film(bleed, self._site(index))
+        height_s = bleed.start_s + bleed.rise_s + 0.5 * bleed.plateau_s
+        film = Film(bleed, self._site(index), self._paths[index].pose(height_s))
         return film, np.dstack([film.order, film.body])
 
     def _cloud_depth(self, bleeds: list[Bleed], pose: Pose, time_s: float) -> Float32Array | None:
