@@ -76,6 +76,12 @@ class DecodeOutcome:
     n_corrupt: int
 
 
+@dataclass(slots=True)
+class _Tally:
+    n_undecoded: int = 0
+    n_corrupt: int = 0
+
+
 class Decoding(Iterator[FrameBatch]):
     """Batches of one part as they are decoded; close it, or use it in a ``with`` statement.
 
@@ -87,13 +93,10 @@ class Decoding(Iterator[FrameBatch]):
     def __init__(
         self, request: DecodeRequest, stream: SampleStream, batch_size: int, n_slots: int
     ) -> None:
-        self._request = request
         self._stream = stream
-        self._batch_size = batch_size
-        self._n_slots = n_slots
-        self._n_undecoded = 0
-        self._n_corrupt = 0
-        self._batches = self._assembled()
+        self._tally = _Tally()
+        # Knows nothing of this object: forgetting it must end the process at once.
+        self._batches = _assembled(request, stream, batch_size, n_slots, self._tally)
 
     @property
     def outcome(self) -> DecodeOutcome:
@@ -101,8 +104,8 @@ class Decoding(Iterator[FrameBatch]):
         return DecodeOutcome(
             tuple(self._stream.uses),
             tuple(self._stream.failures),
-            self._n_undecoded,
-            self._n_corrupt,
+            self._tally.n_undecoded,
+            self._tally.n_corrupt,
         )
 
     def __next__(self) -> FrameBatch:
@@ -123,38 +126,46 @@ class Decoding(Iterator[FrameBatch]):
     ) -> None:
         self.close()
 
-    def _assembled(self) -> Generator[FrameBatch, None, None]:
-        request = self._request
-        with PictureRing(self._n_slots, request.height_px, request.width_px) as ring:
-            samples = self._stream.samples(ring)
-            try:
-                for start in range(0, len(request), self._batch_size):
-                    yield self._batch(slice(start, start + self._batch_size), samples, ring)
-                next(samples, None)  # lets the reader end by itself and its use be noted
-            finally:
-                samples.close()
 
-    def _batch(self, rows: slice, samples: Iterator[Sample], ring: PictureRing) -> FrameBatch:
-        request = self._request
-        sample_index = request.sample_index[rows]
-        n = len(sample_index)
-        rgb = np.zeros((n, request.height_px, request.width_px, 3), dtype=np.uint8)
-        is_decoded, is_corrupt = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
-        for row, sample in zip(range(n), samples, strict=False):
-            if sample.ring_number is not None:
-                ring.copy_to(sample.ring_number, rgb[row])
-                is_decoded[row] = True
-            is_corrupt[row] = sample.is_corrupt
-        self._n_undecoded += n - int(is_decoded.sum())
-        self._n_corrupt += int(is_corrupt.sum())
-        return FrameBatch(
-            rgb=rgb,
-            sample_index=sample_index,
-            time_s=request.time_s[rows],
-            part_index=np.full(n, request.part_index, dtype=np.int64),
-            is_decoded=is_decoded,
-            is_corrupt=is_corrupt,
-        )
+def _assembled(
+    request: DecodeRequest, stream: SampleStream, batch_size: int, n_slots: int, tally: _Tally
+) -> Generator[FrameBatch, None, None]:
+    with PictureRing(n_slots, request.height_px, request.width_px) as ring:
+        samples = stream.samples(ring)
+        try:
+            for start in range(0, len(request), batch_size):
+                yield _batch(request, slice(start, start + batch_size), samples, ring, tally)
+            next(samples, None)  # lets the reader end by itself and its use be noted
+        finally:
+            samples.close()
+
+
+def _batch(
+    request: DecodeRequest,
+    rows: slice,
+    samples: Iterator[Sample],
+    ring: PictureRing,
+    tally: _Tally,
+) -> FrameBatch:
+    sample_index = request.sample_index[rows]
+    n = len(sample_index)
+    rgb = np.zeros((n, request.height_px, request.width_px, 3), dtype=np.uint8)
+    is_decoded, is_corrupt = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
+    for row, sample in zip(range(n), samples, strict=False):
+        if sample.ring_number is not None:
+            ring.copy_to(sample.ring_number, rgb[row])
+            is_decoded[row] = True
+        is_corrupt[row] = sample.is_corrupt
+    tally.n_undecoded += n - int(is_decoded.sum())
+    tally.n_corrupt += int(is_corrupt.sum())
+    return FrameBatch(
+        rgb=rgb,
+        sample_index=sample_index,
+        time_s=request.time_s[rows],
+        part_index=np.full(n, request.part_index, dtype=np.int64),
+        is_decoded=is_decoded,
+        is_corrupt=is_corrupt,
+    )
 
 
 def decode(

@@ -17,7 +17,7 @@ from ubereport.video.ring import PictureRing
 
 __all__ = ["MAX_FAILURES", "ReaderOrder", "Sample", "SampleStream"]
 
-MAX_FAILURES = 12
+MAX_FAILURES = 8
 _TITLES = {"pyav": "PyAV", "decord": "decord"}
 
 
