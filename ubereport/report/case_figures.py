@@ -235,12 +235,12 @@ def _label_closing(axes: Axes, closing: Interval, end_s: float) -> None:
     has_room = closing.start_s > 0.14 * end_s
     axes.text(
         closing.start_s - 0.006 * end_s if has_room else (closing.start_s + closing.end_s) / 2,
-        0.62 if has_room else 0.3,
+        0.62,
         "closing field",
         ha="right" if has_room else "center",
-        va="center" if has_room else "top",
+        va="center",
         fontsize=6.5,
-        bbox=_WHITE_BOX if has_room else None,
+        bbox=_WHITE_BOX,
     )
 
 
@@ -406,7 +406,7 @@ def _write_at_risk(axes: Axes, curve: KaplanMeierCurve, ticks_s: Sequence[int]) 
     for tick_s in ticks_s:
         axes.text(
             tick_s,
-            -0.42,
+            -0.31,
             str(curve.n_at_risk_at(tick_s)),
             transform=place,
             ha="center",

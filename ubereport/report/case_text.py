@@ -8,9 +8,10 @@ from ubereport.core.case import CaseRecord
 from ubereport.core.metrics import MetricSpec, MetricValue
 from ubereport.report.text import band, clock, clock_range, decimal, percent, unavailable
 
-__all__ = ["CaseMetrics", "format_band", "format_metric", "is_share"]
+__all__ = ["DASH", "CaseMetrics", "format_band", "format_metric", "is_share"]
 
 _UNIT_WORDS = {"/(10.min)": "per 10\xa0min", "1/(10.min)": "per 10\xa0min", "%.min": "%·min"}
+DASH = "–"
 _AREA_TIME_KEY = "area_time_frac_min"
 
 
@@ -82,7 +83,7 @@ class CaseMetrics:
     def short_text(self, key: str) -> str:
         """Print the value, or a dash where a number is all that fits."""
         value = self.value(key)
-        return "–" if value is None else format_metric(value, self._specs[key])
+        return DASH if value is None else format_metric(value, self._specs[key])
 
     def band(self, key: str) -> str:
         """Print the range of a metric; empty where there is none."""

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ubereport.report.blocks import PageHead
+from ubereport.report.text import printable
 from ubereport.report.views import CaseView
 from ubereport.resources import templates_dir
 
@@ -70,6 +71,7 @@ def render_page(
         loader=FileSystemLoader(root),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -90,6 +92,13 @@ def render_page(
         **context,
     )
     return str(page_html)
+
+
+def _finalize(value: object) -> object:
+    """Spell out invisible characters of whatever a template prints, whoever formatted it."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return printable(value)
+    return value
 
 
 def _font_uri(suffix: str, name: str) -> str:

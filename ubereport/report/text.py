@@ -11,6 +11,7 @@ __all__ = [
     "clock",
     "clock_range",
     "decimal",
+    "duration",
     "file_size",
     "minutes",
     "number_word",
@@ -23,6 +24,7 @@ __all__ = [
 
 NOT_AVAILABLE = "not available"
 _NBSP = "\u00a0"
+_COARSE_S = 300.0
 _HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 
 
@@ -133,6 +135,15 @@ def minutes(seconds: float) -> str:
     '12.3\xa0min'
     """
     return f"{seconds / 60:.1f}{_NBSP}min"
+
+
+def duration(seconds: float, whole_s: float) -> str:
+    r"""Format a part of `whole_s`: in minutes, or as ``h:mm:ss`` where those would be too coarse.
+
+    >>> duration(738, 3600), duration(42, 100)
+    ('12.3\xa0min', '0:00:42')
+    """
+    return minutes(seconds) if whole_s >= _COARSE_S else clock(seconds)
 
 
 def decimal(value: float, n_decimals: int) -> str:

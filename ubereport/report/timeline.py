@@ -58,7 +58,9 @@ class TimeColumns:
 
 
 def equal_edges(series: AreaSeries, n_columns: int) -> FloatArray:
-    """Return (n_columns + 1,) edges from 0 to the end of `series`."""
+    """Return (n_columns + 1,) edges from 0 to the end of `series`; none for an empty one."""
+    if len(series) == 0:
+        return np.array([], dtype=np.float64)
     return np.linspace(0.0, float(series.end_time_s[-1]), n_columns + 1)
 
 
@@ -67,7 +69,7 @@ def round_edges(series: AreaSeries, max_columns: int) -> FloatArray:
     end_s = float(series.end_time_s[-1])
     step_s = tick_step_s(end_s, max_columns)
     edge_s = np.arange(0.0, end_s, step_s)
-    edges: FloatArray = np.array([*edge_s, end_s], dtype=np.float64)
+    edges: FloatArray = np.concatenate([edge_s, [end_s]])
     return edges
 
 
@@ -113,7 +115,8 @@ def _covered_s(series: AreaSeries, weight: FloatArray, edge_s: FloatArray) -> Fl
     at_s = np.maximum.accumulate(at_s)
     steps = np.column_stack([np.zeros(len(series)), weight * series.duration_s]).ravel()
     total = np.interp(edge_s, at_s, np.cumsum(steps))
-    return np.maximum(np.diff(total), 0.0)
+    covered_s: FloatArray = np.maximum(np.diff(total), 0.0)
+    return covered_s
 
 
 def _peaks(series: AreaSeries, edge_s: FloatArray) -> FloatArray:

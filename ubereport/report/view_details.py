@@ -42,8 +42,8 @@ _MOMENTS = {
     KeyFrameKind.CLEAR: "Clear",
 }
 _DIRECTIONS = {
-    Direction.LOWER_IS_BETTER: "Lower means a clearer view.",
-    Direction.HIGHER_IS_BETTER: "Higher means a clearer view.",
+    Direction.LOWER_IS_BETTER: "Lower is better.",
+    Direction.HIGHER_IS_BETTER: "Higher is better.",
     Direction.NEUTRAL: "",
 }
 
@@ -369,9 +369,5 @@ def provenance_view(record: CaseRecord) -> ProvenanceView:
             ),
         ),
         failures=tuple(printable(failure) for failure in made.decode_failures),
-        config_toml=_config_text(made.config_toml),
+        config_lines=tuple(printable(line) for line in made.config_toml.splitlines()),
     )
-
-
-def _config_text(toml: str) -> str:
-    return "\n".join(printable(line) for line in toml.splitlines())

@@ -11,13 +11,13 @@ from ubereport.core.series import LossReason
 from ubereport.metrics.registry import METRICS
 from ubereport.report.blocks import Column, FigureBlock, PageHead, Pair, TableBlock
 from ubereport.report.case_figures import PartSpan, loss_swatch, timeline_svg
-from ubereport.report.case_text import CaseMetrics
+from ubereport.report.case_text import DASH, CaseMetrics
 from ubereport.report.data_block import case_data_json
 from ubereport.report.marks import LOSS_WORDS
 from ubereport.report.text import (
     clock,
     clock_range,
-    minutes,
+    duration,
     number_word,
     percent,
     plural,
@@ -47,7 +47,7 @@ from ubereport.report.wording import DISCLAIMER, FIXED_CAVEATS, methods
 __all__ = ["build_view_model"]
 
 _MAX_FRONT_FLAGS = 3
-_MAX_FRONT_CHARACTERS = 170
+_MAX_FRONT_CHARACTERS = 130
 _MAX_TABLE_COLUMNS = 36
 _FLAG_WORDS = {
     FlagLevel.WARNING: "Warning",
@@ -164,7 +164,8 @@ def _headline(record: CaseRecord, metrics: CaseMetrics) -> Headline:
     if share is None:
         return Headline(metrics.text(key), False, "Time with at least 20\xa0% obscured", ())
     evaluable_s = record.series.evaluable_s
-    notes = [f"{minutes(share * evaluable_s)} of {minutes(evaluable_s)}"]
+    part = duration(share * evaluable_s, evaluable_s)
+    notes = [f"{part} of {duration(evaluable_s, evaluable_s)}"]
     if metrics.band(key):
         notes.append(f"{metrics.band(key)} at neighboring model thresholds")
     return Headline(metrics.short_text(key), True, sentence, tuple(notes))
@@ -178,13 +179,14 @@ def _impairment(record: CaseRecord, metrics: CaseMetrics, level: str) -> Impairm
     high = share if found is None or found.band_high is None else found.band_high
     if share is None or low is None or high is None:
         share = low = high = 0.0
-        duration = "–"
+        time = "–"
     else:
-        duration = minutes(share * record.series.evaluable_s)
+        evaluable_s = record.series.evaluable_s
+        time = duration(share * evaluable_s, evaluable_s)
     return ImpairmentRow(
         threshold=f"≥\xa0{level}\xa0%",
         share=metrics.short_text(key),
-        duration=duration,
+        duration=time,
         band=metrics.band(key),
         is_headline=level == "20",
         css_width=f"{100 * share:.2f}%",
@@ -196,43 +198,54 @@ def _impairment(record: CaseRecord, metrics: CaseMetrics, level: str) -> Impairm
 def _facts(
     record: CaseRecord, metrics: CaseMetrics, metric_config: MetricConfig
 ) -> tuple[Pair, ...]:
-    n_censored = sum(event.is_censored for event in record.events)
-    n_rebleeds = sum(event.is_rebleed for event in record.events)
-    event_lines = [plural(n_rebleeds, "re-bleed")]
-    if n_censored:
-        event_lines.append(f"{n_censored} without a seen clearing")
+    closing_s = min(metric_config.closing_window_s, record.series.evaluable_s)
+    cleared_60s, cleared_180s = (
+        metrics.short_text(key) for key in ("cleared_60s_share", "cleared_180s_share")
+    )
     return (
-        Pair("Hemostasis events", metrics.short_text("event_count"), lines=tuple(event_lines)),
-        Pair(
+        _fact(metrics, "event_count", "Hemostasis events", *_event_lines(record)),
+        _fact(
+            metrics,
+            "time_to_clear_median_s",
             "Median time to clear",
-            metrics.short_text("time_to_clear_median_s"),
-            lines=(
-                f"cleared by 60\xa0s: {metrics.short_text('cleared_60s_share')}",
-                f"cleared by 180\xa0s: {metrics.short_text('cleared_180s_share')}",
-            ),
+            f"cleared by 60\xa0s: {cleared_60s}",
+            f"cleared by 180\xa0s: {cleared_180s}",
         ),
-        Pair(
+        _fact(
+            metrics,
+            "longest_run_20_s",
             "Longest run ≥\xa020\xa0%",
-            metrics.short_text("longest_run_20_s"),
-            lines=(_range_line(metrics, "longest_run_20_s"),),
+            _range_line(metrics, "longest_run_20_s"),
         ),
-        Pair(
+        _fact(
+            metrics,
+            "area_mean_frac",
             "Mean area",
-            metrics.short_text("area_mean_frac"),
-            lines=(
-                _range_line(metrics, "area_mean_frac"),
-                f"median {metrics.short_text('area_median_frac')}",
-            ),
+            _range_line(metrics, "area_mean_frac"),
+            f"median {metrics.short_text('area_median_frac')}",
         ),
-        Pair(
+        _fact(
+            metrics,
+            "closing_area_mean_frac",
             "Closing field",
-            metrics.short_text("closing_area_mean_frac"),
-            lines=(
-                f"mean of the last {minutes(metric_config.closing_window_s)}",
-                f"≥\xa05\xa0% in {metrics.short_text('closing_share_5')}",
-            ),
+            f"mean of the last {duration(closing_s, closing_s)}",
+            f"≥\xa05\xa0% in {metrics.short_text('closing_share_5')}",
         ),
     )
+
+
+def _fact(metrics: CaseMetrics, key: str, term: str, *lines: str) -> Pair:
+    if metrics.value(key) is None:
+        return Pair(term, DASH, lines=(metrics.text(key),))
+    return Pair(term, metrics.short_text(key), lines=lines)
+
+
+def _event_lines(record: CaseRecord) -> tuple[str, ...]:
+    n_censored = sum(event.is_censored for event in record.events)
+    lines = [plural(sum(event.is_rebleed for event in record.events), "re-bleed")]
+    if n_censored:
+        lines.append(f"{n_censored} without a seen clearing")
+    return tuple(lines)
 
 
 def _range_line(metrics: CaseMetrics, key: str) -> str:

@@ -8,7 +8,7 @@ from ubereport.metrics.strip import StripBlock, strip_blocks
 from ubereport.metrics.survival import KaplanMeierCurve, kaplan_meier
 from ubereport.report.blocks import Column, FigureBlock, TableBlock
 from ubereport.report.case_figures import clearing_svg, strip_svg
-from ubereport.report.text import clock, clock_range, minutes, percent, plural
+from ubereport.report.text import clock, clock_range, percent, plural
 from ubereport.report.views import SurvivalView
 
 __all__ = ["strip_figure", "survival_view"]
@@ -26,9 +26,9 @@ def strip_figure(record: CaseRecord, config: MetricConfig) -> FigureBlock | None
         figure_id="strip",
         title="The case in blocks",
         caption=(
-            f"Blocks of {minutes(config.strip_block_s)} of case time, named by their start (h:mm). "
-            "Bar and number: share of the block's evaluable time with at least 20\xa0% of the view "
-            "obscured by blood. Diamond: mean area. Hatched: nothing evaluable."
+            f"Blocks of {config.strip_block_s / 60:g}\xa0min of case time, named by their start "
+            "(h:mm). Bar and number: share of the block's evaluable time with at least 20\xa0% "
+            "of the view obscured by blood. Diamond: mean area. Hatched: nothing evaluable."
         ),
         svg=strip_svg(blocks),
         table=TableBlock(

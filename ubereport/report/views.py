@@ -138,7 +138,7 @@ class ProvenanceView:
     pairs: tuple[Pair, ...]
     readers: TableBlock
     failures: tuple[str, ...]
-    config_toml: str
+    config_lines: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

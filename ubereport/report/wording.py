@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ubereport.config import EventConfig, MetricConfig
 from ubereport.report.blocks import Pair
-from ubereport.report.text import clock
+from ubereport.report.text import clock, printable
 
 __all__ = [
     "DISCLAIMER",
@@ -75,9 +75,10 @@ def methods(events: EventConfig, metrics: MetricConfig, sampling: str) -> tuple[
         Pair(
             "View obscured by blood",
             "A segmentation model marks visible blood in single pictures of the recording "
-            f"({sampling}). The area is the share of the round or rectangular field of view that "
-            "is marked; the dark border around the view never counts. Red tissue without blood on "
-            "it, char, shadow and the glow of the radiofrequency probe are not meant to count.",
+            f"({printable(sampling)}). The area is the share of the round or rectangular field of "
+            "view that is marked; the dark border around the view never counts. Red tissue without "
+            "blood on it, char, shadow and the glow of the radiofrequency probe are not meant "
+            "to count.",
         ),
         Pair(
             "Lost time",

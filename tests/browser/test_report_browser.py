@@ -1,0 +1,139 @@
+"""The HTML report in a real browser, with the network off."""
+
+import http.server
+import os
+import re
+import shutil
+import subprocess
+import threading
+
+import cv2
+import pytest
+from report import sample_record
+
+from ubereport.config import EventConfig, MetricConfig
+from ubereport.report.html import render_html
+from ubereport.report.view_model import build_view_model
+
+pytestmark = pytest.mark.browser
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+    "--enable-logging=stderr",
+    # No name resolves and no proxy answers: whatever a page asks for fails and is logged.
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    program = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if program is None:
+        if "browser" in os.environ.get("UBEREPORT_REQUIRE", "").split(","):
+            pytest.fail("headless Chromium is required here (UBEREPORT_REQUIRE) and not installed")
+        pytest.skip("headless Chromium is not installed")
+    return program
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("case")
+    record = sample_record.case_record()
+    sample_record.write_key_frames(record, folder, width_px=64)
+    view = build_view_model(record, folder, EventConfig(), MetricConfig())
+    path = folder / "report.html"
+    path.write_text(render_html(view), encoding="utf-8")
+    return path
+
+
+def run_browser(program, url, profile, *options):
+    return subprocess.run(
+        [program, *FLAGS, f"--user-data-dir={profile}", *options, url],
+        capture_output=True,
+        timeout=120,
+        check=True,
+    )
+
+
+def complaints(log: bytes) -> list[str]:
+    """Return what the page itself made the browser say: console lines and refused loads."""
+    lines = log.decode(errors="replace").splitlines()
+    return [line for line in lines if "CONSOLE" in line or "Content Security Policy" in line]
+
+
+def test_the_report_opens_without_a_complaint(browser, report, tmp_path):
+    done = run_browser(browser, report.as_uri(), tmp_path, "--dump-dom")
+    page = done.stdout.decode()
+    assert "Case UBE-2026-017" in page
+    assert page.count("<svg") >= 3
+    assert "not for judging one person" in page
+    assert complaints(done.stderr) == []
+
+
+def test_a_broken_page_would_be_noticed(browser, report, tmp_path):
+    broken = tmp_path / "broken.html"
+    html = report.read_text(encoding="utf-8")
+    broken.write_text(html.replace("</main>", "<script>alert(1)</script></main>"), encoding="utf-8")
+    done = run_browser(browser, broken.as_uri(), tmp_path / "profile", "--dump-dom")
+    assert any("Content Security Policy" in line for line in complaints(done.stderr))
+
+
+@pytest.mark.parametrize(("width_px", "least_share"), [(1280, 0.04), (500, 0.04)])
+def test_the_first_screen_is_painted(browser, report, tmp_path, width_px, least_share):
+    picture = tmp_path / "screen.png"
+    run_browser(
+        browser,
+        report.as_uri(),
+        tmp_path / "profile",
+        f"--screenshot={picture}",
+        f"--window-size={width_px},1000",
+    )
+    pixels = cv2.imread(str(picture))
+    assert pixels.shape[1] == width_px
+    dark = pixels.max(axis=2) < 160
+    assert dark.mean() > least_share
+    # Nothing runs out of the page: the outermost columns stay white.
+    assert not dark[:, -8:].any()
+    # The headline is dark red.
+    blue, _, red = (pixels[..., k].astype(int) for k in range(3))
+    assert ((red - blue > 60) & dark).any()
+
+
+def test_opening_the_report_asks_no_server(browser, report, tmp_path):
+    asked = []
+
+    class Server(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            body = report.read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}/report.html"
+            done = run_browser(browser, url, tmp_path, "--dump-dom", "--host-resolver-rules=")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert re.search(rb"Case UBE-2026-017", done.stdout)
+    # Browsers ask every server for an icon by themselves.
+    assert [path for path in asked if path != "/favicon.ico"] == ["/report.html"]

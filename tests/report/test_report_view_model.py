@@ -1,0 +1,291 @@
+"""What a case report says, against the record it was made from."""
+
+from dataclasses import replace
+
+import pytest
+from report import sample_record
+
+from ubereport.config import EventConfig, MetricConfig
+from ubereport.core.case import Flag, FlagLevel
+from ubereport.core.series import LossReason
+from ubereport.metrics.registry import METRICS
+from ubereport.report import case_figures
+from ubereport.report.case_text import CaseMetrics, format_metric
+from ubereport.report.text import clock, percent
+from ubereport.report.view_model import build_view_model
+from ubereport.report.wording import DISCLAIMER, band_of_peak
+
+NBSP = "\u00a0"
+
+
+def plain(text):
+    return text.replace(NBSP, " ").replace("\u2009", " ")
+
+
+def cells(table, column):
+    at = [c.title for c in table.columns].index(column)
+    return [plain(row[at]) for row in table.rows]
+
+
+def test_the_headline_is_the_share_at_20_percent_with_its_band(usual_record, usual_view):
+    metric = usual_record.metric("impaired_share_20")
+    headline = usual_view.headline
+    assert plain(headline.value) == f"{100 * metric.value:.1f} %"
+    low, high = 100 * metric.band_low, 100 * metric.band_high
+    assert f"{low:.1f}–{high:.1f} %" in plain(headline.notes[1])
+    evaluable_min = usual_record.series.evaluable_s / 60
+    assert plain(headline.notes[0]) == (
+        f"{metric.value * evaluable_min:.1f} min of {evaluable_min:.1f} min"
+    )
+    assert "obscured" in headline.sentence
+
+
+def test_all_three_thresholds_have_shares_bars_and_bands(usual_record, usual_view):
+    for row, key in zip(usual_view.impairment, ("5", "20", "50"), strict=True):
+        metric = usual_record.metric(f"impaired_share_{key}")
+        assert plain(row.threshold) == f"≥ {key} %"
+        assert plain(row.share) == plain(percent(metric.value))
+        assert row.css_width == f"{100 * metric.value:.2f}%"
+        assert row.css_band_left == f"{100 * metric.band_low:.2f}%"
+    assert [row.is_headline for row in usual_view.impairment] == [False, True, False]
+
+
+def test_lost_time_is_listed_by_reason_and_adds_up(usual_record, usual_view):
+    lost = usual_record.series.lost_s()
+    listed = {row.words: row.duration for row in usual_view.coverage.losses}
+    assert len(listed) == len(lost)
+    assert listed["out of body"] == clock(lost[LossReason.OUT_OF_BODY])
+    pause = usual_view.coverage.losses[-1]
+    assert (pause.words, pause.share) == ("pause between parts", "not recorded")
+    recorded = usual_record.series.recorded_s
+    evaluable = usual_record.series.evaluable_s
+    assert sum(s for r, s in lost.items() if r.is_recorded) == pytest.approx(recorded - evaluable)
+    assert plain(usual_view.coverage.share) == f"{100 * evaluable / recorded:.1f} %"
+
+
+def test_damage_is_said_even_where_no_flag_was_raised(build_view):
+    view = build_view(sample_record.case_record(flags=()))
+    assert view.front_flags == ()
+    (line,) = view.coverage.damage
+    assert plain(line).startswith("Part 2: 0:01:30 of its declared length are missing; 56 of")
+
+
+def test_flags_come_worst_first_and_none_is_said(usual_view, build_view):
+    assert [flag.word for flag in usual_view.flags] == ["Warning", "Caution", "Caution", "Note"]
+    assert [flag.word for flag in usual_view.front_flags] == ["Warning", "Caution", "Caution"]
+    assert usual_view.front_flags_note.startswith("1 more flag")
+    assert build_view(sample_record.case_record(flags=())).front_flags_note == (
+        "No quality flag was raised."
+    )
+
+
+def test_long_flags_are_cut_on_page_one_only(build_view):
+    view = build_view(sample_record.long_flags())
+    assert all(len(flag.message) <= 130 for flag in view.front_flags)
+    assert all(len(flag.message) > 500 for flag in view.flags)
+    assert plain(view.front_flags_note).startswith("9 more flags")
+
+
+def test_notes_alone_do_not_reach_page_one(build_view):
+    flag = Flag("reader_changed", FlagLevel.INFO, "The reader changed.")
+    view = build_view(sample_record.case_record(flags=(flag,)))
+    assert view.front_flags == ()
+    assert view.front_flags_note == "1 note under “Quality flags”."
+
+
+def test_every_event_has_a_row_with_its_times(usual_record, usual_view):
+    table = usual_view.events.table
+    assert cells(table, "Event") == [str(k) for k in range(1, 10)]
+    assert cells(table, "Onset")[0] == "0:02:30"
+    assert cells(table, "Onset")[7] == "before 1:00:20"
+    assert cells(table, "Clear")[3] == "after 0:18:10"
+    assert cells(table, "Time to clear")[0] == "0:00:35"
+    assert cells(table, "Time to clear")[3] == "> 0:03:10"
+    assert cells(table, "Peak area")[3] == "57.0 %"
+    assert cells(table, "Band of peak")[:4] == ["< 20 %", "20–50 %", "20–50 %", "≥ 50 %"]
+    remarks = cells(table, "Remarks")
+    assert remarks[2] == "re-bleed"
+    assert remarks[3] == "clearing not seen: view lost"
+    assert remarks[8] == "clearing not seen: recording ended"
+    assert "onset not seen" in remarks[7]
+    assert usual_view.events.row_ids[2] == "event-3"
+    assert float(usual_view.events.row_seconds[2]) == usual_record.events[2].onset_s
+
+
+def test_key_frames_are_paired_and_described(usual_view):
+    cards = usual_view.events.cards
+    assert [len(card.stills) for card in cards] == [3, 3, 3, 2, 3, 3, 3, 3, 2]
+    peak = cards[3].stills[1]
+    assert (peak.moment, peak.time, plain(peak.area)) == ("Peak", "0:15:40", "57.0 %")
+    assert peak.raw.uri != peak.overlay.uri
+    assert "Event 4, peak at 0:15:40" in peak.raw.alt
+
+
+def test_missing_stills_are_said(build_view, usual_record, tmp_path):
+    without = build_view(usual_record, None)
+    assert without.events.cards == ()
+    assert "no stills were kept" in without.events.cards_note
+    empty = build_view(usual_record, tmp_path)
+    assert empty.events.cards[0].stills[0].raw.missing == "the still is missing"
+
+
+def test_events_without_stills_are_counted(build_view, tmp_path):
+    record = sample_record.case_record(n_key_frame_events=4)
+    assert "5 events without stills" in build_view(record, tmp_path).events.cards_note
+
+
+def test_key_frames_of_unknown_events_are_dropped(build_view, usual_record, tmp_path):
+    stray = replace(usual_record.key_frames[0], event_index=99)
+    record = replace(usual_record, key_frames=(stray,))
+    assert build_view(record, tmp_path).events.cards == ()
+
+
+def test_no_events_is_said_in_words(build_view):
+    view = build_view(sample_record.no_events())
+    assert view.events.table is None
+    assert plain(view.events.statement).startswith("No hemostasis event: the steadied area never")
+    assert "5 % for 3 s" in plain(view.events.statement)
+    assert view.survival.figure is None
+    assert "at least 5 are needed" in view.survival.statement
+    assert view.facts[0].value == "0"
+    assert view.facts[1].value == "–"
+    assert view.facts[1].lines[0].startswith("not available: ")
+
+
+def test_nothing_evaluable_is_never_shown_as_zero(build_view):
+    view = build_view(sample_record.nothing_evaluable())
+    assert not view.headline.is_available
+    assert view.headline.value == "not available: no evaluable time"
+    assert [row.share for row in view.impairment] == ["–", "–", "–"]
+    assert all(fact.value == "–" for fact in view.facts)
+    assert "Events are not available" in view.events.statement
+    values = dict(zip(cells(view.metrics, "Metric"), cells(view.metrics, "Value"), strict=True))
+    assert values["Mean area"] == "not available: no evaluable time"
+    assert values["Coverage"] == "0 %"
+    assert "not available" in view.strip.table.rows[0]
+    assert cells(view.timeline.table, "Mean area") == ["not available"] * len(
+        view.timeline.table.rows
+    )
+
+
+def test_a_record_without_any_sample_still_has_a_report(build_view, usual_record):
+    series = sample_record.series_of(0.4, (), ())
+    empty = replace(
+        series,
+        **{name: getattr(series, name)[:0] for name in series.__slots__},
+    )
+    record = replace(
+        usual_record, series=empty, events=(), key_frames=(), metrics=(), pauses=(), flags=()
+    )
+    view = build_view(record)
+    assert view.timeline is None
+    assert view.strip is None
+    assert "written without it" in view.headline.value
+
+
+def test_twenty_seconds_are_told_in_seconds(build_view):
+    view = build_view(sample_record.twenty_seconds())
+    assert view.headline.notes[0] == "0:00:04 of 0:00:19"
+    closing = view.facts[-1]
+    assert closing.lines[0] == "mean of the last 0:00:19"
+    assert view.survival.figure is None
+
+
+def test_four_hours_with_eighty_events(build_view):
+    view = build_view(sample_record.four_hours())
+    assert len(view.events.table.rows) == 80
+    assert len(view.strip.table.rows) == 24
+    assert len(view.timeline.table.rows) <= 36
+    assert view.survival.figure is not None
+    assert len(view.timeline.svg) < 400_000
+
+
+def test_the_survival_table_counts_everyone(usual_record, usual_view):
+    table = usual_view.survival.figure.table
+    seen = [event for event in usual_record.events if event.is_onset_observed]
+    assert cells(table, "Still watched")[0] == str(len(seen))
+    cleared = [event for event in seen if not event.is_censored]
+    assert sum(int(n) for n in cells(table, "Cleared then")) == len(cleared)
+    # Kaplan and Meier by hand: durations 31, 35, 74, 92, 58, 151, 190+, 170+.
+    assert cells(table, "Cleared so far")[-1] == "75.0 %"
+    assert "1 event with an unseen onset left out" in usual_view.survival.statement
+
+
+def test_every_metric_of_the_record_is_defined_in_the_table(usual_record, usual_view):
+    specs = {metric.spec.key: metric.spec for metric in METRICS}
+    titles = cells(usual_view.metrics, "Metric")
+    assert titles == [plain(specs[value.key].title) for value in usual_record.metrics]
+    assert all(text for text in cells(usual_view.metrics, "What it is"))
+
+
+def test_metric_formats_follow_the_units():
+    specs = {metric.spec.key: metric.spec for metric in METRICS}
+    assert plain(format_metric(0.25, specs["area_mean_frac"])) == "25.0 %"
+    assert format_metric(74.0, specs["time_to_clear_median_s"]) == "0:01:14"
+    assert format_metric(9.0, specs["event_count"]) == "9"
+    assert plain(format_metric(2.968, specs["area_time_frac_min"])) == "296.8 %·min"
+    assert plain(format_metric(1.414, specs["event_rate_per_10min"])) == "1.41 per 10 min"
+
+
+def test_unknown_metrics_are_missing_not_zero(usual_record):
+    metrics = CaseMetrics(replace(usual_record, metrics=()), {})
+    assert metrics.value("coverage_frac") is None
+    assert metrics.short_text("coverage_frac") == "–"
+    assert metrics.band("coverage_frac") == ""
+    assert metrics.text("coverage_frac").startswith("not available")
+
+
+def test_methods_print_the_thresholds_that_were_used(usual_record):
+    events = EventConfig(onset_frac=0.08, offset_frac=0.04, clear_hold_s=7.5)
+    metrics = MetricConfig(closing_window_s=240.0)
+    view = build_view_model(usual_record, None, events, metrics)
+    words = plain(" ".join(pair.value for pair in view.methods))
+    assert "reaches 8 %" in words
+    assert "below 4 % and stays below for 7.5 s" in words
+    assert "last 0:04:00 of evaluable time" in words
+    assert band_of_peak(0.5, events).startswith("≥")
+
+
+def test_the_model_is_named_with_its_population_and_limits(usual_view):
+    terms = {pair.term: pair.value for pair in usual_view.model.pairs}
+    assert terms["Name and version"] == "ube-blood, version 0.3.0"
+    assert "laparoscopic" in terms["Trained on"]
+    assert "no recording of unilateral biportal endoscopy" in terms["Limits"]
+    rates = dict(usual_view.model.operating.rows)
+    assert plain(rates["Sensitivity, picture by picture"]) == "93.0 %"
+    assert rates["Median Dice where there is blood"] == "0.79"
+    caveats = plain(" ".join(usual_view.caveats))
+    assert "93 % of pictures with blood" in caveats
+    assert "60 % of those without" in caveats
+    assert "pressure can hide a bleeder" in caveats
+
+
+def test_a_model_without_measured_rates_says_so(build_view, usual_record):
+    made = usual_record.provenance
+    model = replace(made.model, operating_characteristics=())
+    view = build_view(replace(usual_record, provenance=replace(made, model=model)))
+    assert view.model.operating is None
+    assert "not available" in view.model.operating_note
+    assert len(view.caveats) == 3
+
+
+def test_provenance_names_hashes_versions_and_the_whole_configuration(usual_record, usual_view):
+    values = " ".join(pair.value for pair in usual_view.provenance.pairs)
+    made = usual_record.provenance
+    for part in usual_record.parts:
+        assert part.sha256 in values
+    assert made.model.sha256 in values
+    assert made.config_sha256 in values
+    assert "decord 0.6.0" in values
+    assert list(usual_view.provenance.config_lines) == made.config_toml.splitlines()
+    assert usual_view.page.disclaimer == DISCLAIMER
+    assert len(usual_view.provenance.readers.rows) == 3
+
+
+def test_figures_refuse_what_cannot_be_drawn():
+    series = sample_record.series_of(0.4, (), ())
+    empty = replace(series, **{name: getattr(series, name)[:0] for name in series.__slots__})
+    with pytest.raises(ValueError, match="0 rows"):
+        case_figures.timeline_svg(empty, (), (), None)
+    with pytest.raises(ValueError, match="at least one block"):
+        case_figures.strip_svg(())
