@@ -8,6 +8,8 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
+from ubereport.cohort.resampling import Clusters, case_weights, find_clusters
+from ubereport.cohort.scales import MetricScale, ScaleKind
 from ubereport.config import CompareConfig
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray
 from ubereport.core.cohort import AtRisk, ClearCurve, ClearDifference, Estimate, TimeToClear
@@ -18,6 +20,12 @@ __all__ = ["ClearEvents", "clear_quantities", "time_to_clear"]
 AT_RISK_TIMES_S = (0.0, 30.0, 60.0, 120.0, 180.0, 300.0)
 _MARKS_S = (60.0, 180.0)
 _CHUNK = 100
+_SCALES = (
+    None,
+    MetricScale(ScaleKind.LOGIT, 0.005),
+    MetricScale(ScaleKind.LOGIT, 0.005),
+    MetricScale(ScaleKind.LOG, 1.0),
+)
 _DIFFERENCES = ("cleared_60s_share", "cleared_180s_share", "mean_to_horizon_s")
 
 
@@ -95,23 +103,32 @@ def time_to_clear(events: ClearEvents, config: CompareConfig) -> TimeToClear:
     """Compare the time to clear of the groups.
 
     The intervals come from a bootstrap of clusters, so that many events of one case do not pass
-    for many observations. Where each group has `min_surgeons_for_mixed` surgeons or more, whole
+    for many observations. Where `min_surgeons_for_mixed` surgeons or more used each group, whole
     surgeons are drawn; otherwise cases are drawn inside each surgeon and group, and the intervals
-    speak of these surgeons only. Percentiles are expanded for the number of clusters (Hesterberg,
-    Am Stat 2015;69:371, section 5.3): plain ones are too narrow with few of them.
+    speak of these surgeons only. They reach as many bootstrap standard errors as Student's t asks
+    for that number of clusters: shares on the logit scale, means on the log, differences as they
+    are; the median by percentiles of the same reach.
     """
-    clusters = _clusters(events, config.min_surgeons_for_mixed)
+    clusters = find_clusters(
+        events.case_group, events.case_surgeon, len(events.groups), config.min_surgeons_for_mixed
+    )
     replicates = _replicates(events, config, clusters)
     curves = tuple(
-        _curve(events, group, replicates[group], clusters.tail(group, group, config), config)
+        _curve(
+            events,
+            group,
+            replicates[group],
+            clusters.reach(group, group, config.confidence),
+            config,
+        )
         for group in range(len(events.groups))
     )
     differences = tuple(
         _difference(
             (curves[group], curves[reference]),
-            (replicates[group], replicates[reference]),
-            clusters.tail(group, reference, config),
-            config,
+            replicates[group, :, 1:] - replicates[reference, :, 1:],
+            clusters.reach(group, reference, config.confidence),
+            config.confidence,
         )
         for reference, group in combinations(range(len(curves)), 2)
     )
@@ -126,42 +143,11 @@ def time_to_clear(events: ClearEvents, config: CompareConfig) -> TimeToClear:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Clusters:
-    """What is drawn: surgeons, or cases in the cells of surgeon and group.
-
-    `n_units` and `n_strata` (g,) count, a group, the units drawn and the strata they stay in.
-    """
-
-    is_surgeon_drawn: bool
-    n_units: IntArray
-    n_strata: IntArray
-
-    def tail(self, group: int, other: int, config: CompareConfig) -> float:
-        """Probability below the lower limit in the bootstrap distribution."""
-        n, strata = int(self.n_units[group]), int(self.n_strata[group])
-        if other != group and self.is_surgeon_drawn:
-            n = min(n, int(self.n_units[other]))
-        elif other != group:
-            n, strata = n + int(self.n_units[other]), strata + int(self.n_strata[other])
-        degrees = max(n - strata, 1)
-        t = float(stats.t.ppf(0.5 + config.confidence / 2, degrees))
-        return float(stats.norm.sf(t * np.sqrt(max(n, 2) / degrees)))
-
-
-def _clusters(events: ClearEvents, min_surgeons: int) -> _Clusters:
-    n_groups = len(events.groups)
-    surgeons_of = [np.unique(events.case_surgeon[events.case_group == g]) for g in range(n_groups)]
-    n_surgeons = np.array([len(surgeons) for surgeons in surgeons_of])
-    if n_surgeons.min() >= min_surgeons:
-        return _Clusters(True, n_surgeons, np.ones(n_groups, dtype=np.int64))
-    n_cases = np.bincount(events.case_group, minlength=n_groups)
-    return _Clusters(False, n_cases, np.minimum(n_surgeons, np.maximum(n_cases - 1, 1)))
-
-
-def _replicates(events: ClearEvents, config: CompareConfig, clusters: _Clusters) -> FloatArray:
+def _replicates(events: ClearEvents, config: CompareConfig, clusters: Clusters) -> FloatArray:
     """Return the (groups, n_bootstrap, 4) quantities of resampled cohorts; NaN without events."""
-    case_weights = _case_weights(events, config, clusters)
+    weights = case_weights(
+        events.case_group, events.case_surgeon, clusters, config.n_bootstrap, config.seed
+    )
     replicates = np.full((len(events.groups), config.n_bootstrap, 4), np.nan)
     for group in range(len(events.groups)):
         rows = np.flatnonzero(events.case_group[events.case_index] == group)
@@ -170,43 +156,14 @@ def _replicates(events: ClearEvents, config: CompareConfig, clusters: _Clusters)
             replicates[group, chunk] = clear_quantities(
                 events.duration_s[rows],
                 events.is_cleared[rows],
-                case_weights[chunk][:, events.case_index[rows]],
+                weights[chunk][:, events.case_index[rows]],
                 config.rmst_horizon_s,
             )
     return replicates
 
 
-def _case_weights(events: ClearEvents, config: CompareConfig, clusters: _Clusters) -> FloatArray:
-    """Return (n_bootstrap, c) how often each case is drawn in each resampled cohort."""
-    rng = np.random.default_rng(config.seed)
-    surgeons, surgeon_of = np.unique(events.case_surgeon, return_inverse=True)
-    if clusters.is_surgeon_drawn:
-        even = np.full(len(surgeons), 1 / len(surgeons))
-        drawn = rng.multinomial(len(surgeons), even, size=config.n_bootstrap)
-        return np.asarray(drawn[:, surgeon_of], dtype=np.float64)
-    weights = np.zeros((config.n_bootstrap, len(surgeon_of)))
-    for group in range(len(events.groups)):
-        for cases in _cells(np.flatnonzero(events.case_group == group), surgeon_of):
-            n = len(cases)
-            weights[:, cases] = rng.multinomial(n, np.full(n, 1 / n), size=config.n_bootstrap)
-    return weights
-
-
-def _cells(cases: IntArray, surgeon_of: IntArray) -> list[IntArray]:
-    """Split the cases of a group by surgeon; surgeons with one case are drawn together.
-
-    A cell of one case would always draw itself and hide its share of the spread.
-    """
-    cells = [cases[surgeon_of[cases] == surgeon] for surgeon in np.unique(surgeon_of[cases])]
-    singles = [cell for cell in cells if len(cell) == 1]
-    large = [cell for cell in cells if len(cell) > 1]
-    if len(singles) == 1 and large:
-        return [np.concatenate([large[0], singles[0]]), *large[1:]]
-    return [*large, np.concatenate(singles)] if singles else large
-
-
 def _curve(
-    events: ClearEvents, group: int, replicates: FloatArray, tail: float, config: CompareConfig
+    events: ClearEvents, group: int, replicates: FloatArray, reach: float, config: CompareConfig
 ) -> ClearCurve:
     rows = np.flatnonzero(events.case_group[events.case_index] == group)
     is_group = events.case_group == group
@@ -216,7 +173,7 @@ def _curve(
         int(events.n_onset_unseen[is_group].sum()),
     )
     median_s, share_60, share_180, mean_s = (
-        _estimate(value, reason, replicates[:, i], tail, config.confidence)
+        _estimate(value, reason, replicates[:, i], (reach, _SCALES[i]), config.confidence)
         for i, (value, reason) in enumerate(_point_estimates(curve, config.rmst_horizon_s))
     )
     return ClearCurve(
@@ -260,16 +217,22 @@ def _restricted_mean_s(curve: KaplanMeierCurve, horizon_s: float) -> float:
 
 
 def _estimate(
-    value: float | None, reason: str, replicates: FloatArray, tail: float, confidence: float
+    value: float | None,
+    reason: str,
+    replicates: FloatArray,
+    how: tuple[float, MetricScale | None],
+    confidence: float,
 ) -> Estimate:
-    method = "Kaplan–Meier, expanded percentile interval of the cluster bootstrap"
+    """Put an interval around `value`; `how` is its reach and scale, None for percentiles."""
+    method = "Kaplan–Meier, interval from the cluster bootstrap"
     if value is None:
         return Estimate(None, None, None, method, reason, confidence)
-    known = np.sort(replicates[~np.isnan(replicates)])
-    if len(known) == 0:
-        return Estimate(value, None, None, method, "the bootstrap drew no event", confidence)
-    low = float(known[int(np.floor(tail * (len(known) - 1)))])
-    high = float(known[int(np.ceil((1 - tail) * (len(known) - 1)))])
+    known = replicates[~np.isnan(replicates)]
+    if len(known) < len(replicates) / 2:
+        why = "too many resampled cohorts have no event of the group"
+        return Estimate(value, None, None, method, why, confidence)
+    reach, scale = how
+    low, high = _percentiles(known, reach) if scale is None else _spread(value, known, reach, scale)
     if not np.isfinite(low) or not np.isfinite(high):
         why = "a limit lies beyond what was observed"
         return Estimate(value, None, None, method, why, confidence)
@@ -279,19 +242,31 @@ def _estimate(
     return Estimate(value, low, high, method, "", confidence)
 
 
+def _percentiles(replicates: FloatArray, reach: float) -> tuple[float, float]:
+    ordered, tail = np.sort(replicates), float(stats.norm.sf(reach))
+    low = ordered[int(np.floor(tail * (len(ordered) - 1)))]
+    return float(low), float(ordered[int(np.ceil((1 - tail) * (len(ordered) - 1)))])
+
+
+def _spread(
+    value: float, replicates: FloatArray, reach: float, scale: MetricScale
+) -> tuple[float, float]:
+    error = float(np.std(scale.forward(replicates), ddof=1))
+    if error < 1e-12:
+        return value, value
+    center = float(scale.forward(value))
+    return float(scale.back(center - reach * error)), float(scale.back(center + reach * error))
+
+
 def _difference(
-    curves: tuple[ClearCurve, ClearCurve],
-    replicates: tuple[FloatArray, FloatArray],
-    tail: float,
-    config: CompareConfig,
+    curves: tuple[ClearCurve, ClearCurve], replicates: FloatArray, reach: float, confidence: float
 ) -> ClearDifference:
-    with np.errstate(invalid="ignore"):
-        resampled = replicates[0] - replicates[1]
     estimates = []
-    for column, name in enumerate(_DIFFERENCES, start=1):
+    for column, name in enumerate(_DIFFERENCES):
         first, second = (getattr(curve, name) for curve in curves)
         is_known = first.value is not None and second.value is not None
         value = first.value - second.value if is_known else None
         reason = "" if is_known else (first.reason or second.reason)
-        estimates.append(_estimate(value, reason, resampled[:, column], tail, config.confidence))
+        how = (reach, MetricScale(ScaleKind.IDENTITY))
+        estimates.append(_estimate(value, reason, replicates[:, column], how, confidence))
     return ClearDifference(curves[0].group, curves[1].group, *estimates)

@@ -1,0 +1,94 @@
+"""Which cases a resampled cohort holds: whole surgeons, or whole cases inside surgeons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from ubereport.core.arrays import FloatArray, IntArray
+
+__all__ = ["Clusters", "case_weights", "find_clusters"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clusters:
+    """What is drawn: whole surgeons, or cases in the cells of surgeon and group.
+
+    Parameters
+    ----------
+    is_surgeon_drawn
+        False where surgeons stay and cases are drawn inside them.
+    n_units
+        (g,) surgeons, or cases, that a group has.
+    n_strata
+        (g,) strata that they are drawn in.
+    """
+
+    is_surgeon_drawn: bool
+    n_units: IntArray
+    n_strata: IntArray
+
+    def reach(self, group: int, other: int, confidence: float) -> float:
+        """Return how many bootstrap standard errors an interval reaches to either side.
+
+        Student's t with the clusters' degrees of freedom, times ``sqrt(n / degrees)``: a bootstrap
+        of n units shows only that share of their variance (Hesterberg, Am Stat 2015;69:371).
+        `other` is the second group of a difference, or `group` itself.
+        """
+        n, strata = int(self.n_units[group]), int(self.n_strata[group])
+        if other != group and self.is_surgeon_drawn:
+            n = min(n, int(self.n_units[other]))
+        elif other != group:
+            n, strata = n + int(self.n_units[other]), strata + int(self.n_strata[other])
+        degrees = max(n - strata, 1)
+        return float(stats.t.ppf(0.5 + confidence / 2, degrees) * np.sqrt(max(n, 2) / degrees))
+
+
+def find_clusters(
+    case_group: IntArray, case_surgeon: IntArray, n_groups: int, min_surgeons: int
+) -> Clusters:
+    """Draw surgeons where every group was used by `min_surgeons` of them, else cases.
+
+    Parameters
+    ----------
+    case_group, case_surgeon
+        (c,) group and surgeon of each case.
+    """
+    n_cases = np.bincount(case_group, minlength=n_groups)
+    n_surgeons = np.array([len(np.unique(case_surgeon[case_group == g])) for g in range(n_groups)])
+    if n_surgeons.min() >= min_surgeons:
+        return Clusters(True, n_surgeons, np.ones(n_groups, dtype=np.int64))
+    return Clusters(False, n_cases, np.minimum(n_surgeons, np.maximum(n_cases - 1, 1)))
+
+
+def case_weights(
+    case_group: IntArray, case_surgeon: IntArray, clusters: Clusters, n_bootstrap: int, seed: int
+) -> FloatArray:
+    """Return (n_bootstrap, c) how often each case is drawn in each resampled cohort."""
+    rng = np.random.default_rng(seed)
+    surgeons, surgeon_of = np.unique(case_surgeon, return_inverse=True)
+    if clusters.is_surgeon_drawn:
+        even = np.full(len(surgeons), 1 / len(surgeons))
+        drawn = rng.multinomial(len(surgeons), even, size=n_bootstrap)
+        return np.asarray(drawn[:, surgeon_of], dtype=np.float64)
+    weights = np.zeros((n_bootstrap, len(surgeon_of)))
+    for group in np.unique(case_group):
+        for cases in _cells(np.flatnonzero(case_group == group), surgeon_of):
+            n = len(cases)
+            weights[:, cases] = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap)
+    return weights
+
+
+def _cells(cases: IntArray, surgeon_of: IntArray) -> list[IntArray]:
+    """Split the cases of a group by surgeon; surgeons with one case are drawn together.
+
+    A cell of one case would always draw itself and hide its share of the spread.
+    """
+    cells = [cases[surgeon_of[cases] == surgeon] for surgeon in np.unique(surgeon_of[cases])]
+    singles = [cell for cell in cells if len(cell) == 1]
+    large = [cell for cell in cells if len(cell) > 1]
+    if len(singles) == 1 and large:
+        return [np.concatenate([large[0], singles[0]]), *large[1:]]
+    return [*large, np.concatenate(singles)] if singles else large
