@@ -1,0 +1,94 @@
+"""How far the annotators of a set agree, and whether the model does well where they do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
+from ubereport.core.arrays import IntArray
+from ubereport.core.evaluation import AnnotatorAgreement, AnnotatorPair, StillScore
+from ubereport.evaluation.agreement import fleiss_kappa
+from ubereport.evaluation.config import StillsConfig
+from ubereport.evaluation.load import StillSet, read_still
+from ubereport.evaluation.overlap import dice
+from ubereport.evaluation.statistics import Resampler
+
+__all__ = ["annotator_agreement"]
+
+
+def annotator_agreement(
+    stills: StillSet, scores: Sequence[StillScore], config: StillsConfig
+) -> AnnotatorAgreement:
+    """Compare every two annotators, presence among all, and Dice of the model with agreement.
+
+    Kappa of presence takes the stills that the usual number of annotators looked at (the most
+    frequent number above one; the larger one of two equally frequent).
+
+    Parameters
+    ----------
+    stills
+        A set with several annotators.
+    scores
+        The model's scores on the same stills.
+    config
+        How to count.
+    """
+    pairs: dict[tuple[str, str], list[tuple[float | None, bool]]] = {
+        pair: [] for pair in combinations(stills.annotators, 2)
+    }
+    votes: list[tuple[int, int]] = []
+    for still in stills.stills:
+        loaded = read_still(still)
+        masks = loaded.masks & loaded.is_decided
+        is_drawn = masks.any(axis=(1, 2))
+        votes.append((len(masks), int(is_drawn.sum())))
+        for a, b in combinations(range(len(masks)), 2):
+            same = bool(is_drawn[a] == is_drawn[b])
+            pairs[still.annotators[a], still.annotators[b]].append((dice(masks[a], masks[b]), same))
+    kappa, reason, n_kappa = _presence_kappa(votes)
+    resampler = Resampler(
+        [s.group for s in scores], config.n_resamples, config.seed, config.confidence
+    )
+    correlation = resampler.correlation(
+        np.array([np.nan if s.dice is None else s.dice for s in scores], dtype=np.float64),
+        np.array([np.nan if s.agreement is None else s.agreement for s in scores]),
+    )
+    return AnnotatorAgreement(
+        annotators=stills.annotators,
+        consensus=config.consensus.value,
+        pairs=tuple(_pair(names, found) for names, found in pairs.items()),
+        presence_kappa=kappa,
+        presence_kappa_reason=reason,
+        n_kappa=n_kappa,
+        dice_agreement_correlation=correlation,
+    )
+
+
+def _presence_kappa(votes: Sequence[tuple[int, int]]) -> tuple[float | None, str, int]:
+    """Return kappa, why there is none, and on how many stills it rests; votes are (of, yes)."""
+    sizes = Counter(n for n, _ in votes if n > 1)
+    if not sizes:
+        return None, "no still has two annotators", 0
+    size = max(sizes, key=lambda n: (sizes[n], n))
+    counts: IntArray = np.array(
+        [(yes, size - yes) for n, yes in votes if n == size], dtype=np.int64
+    )
+    kappa = fleiss_kappa(counts)
+    reason = "" if kappa is not None else "all answers are the same"
+    return kappa, reason, len(counts)
+
+
+def _pair(names: tuple[str, str], found: Sequence[tuple[float | None, bool]]) -> AnnotatorPair:
+    overlaps = [value for value, _ in found if value is not None]
+    return AnnotatorPair(
+        names[0],
+        names[1],
+        len(found),
+        len(overlaps),
+        float(np.median(overlaps)) if overlaps else None,
+        float(np.mean(overlaps)) if overlaps else None,
+        float(np.mean([same for _, same in found])) if found else None,
+    )
