@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from ubereport.training.augment import augment, crop, degrade, recolor, tint
+from ubereport.training.config import AugmentConfig
+from ubereport.training.stills import BLOOD, CLEAN, IGNORE
+
+CONFIG = AugmentConfig(surround_share=0.0)
+
+
+def labelled_picture():
+    """A picture whose red channel is its label: any misplaced pixel shows."""
+    label = np.zeros((96, 96), np.uint8)
+    label[20:60, 30:70] = BLOOD
+    label[70:90, 5:25] = IGNORE
+    rgb = np.full((96, 96, 3), 80, np.uint8)
+    rgb[label == BLOOD] = (240, 80, 80)
+    rgb[label == IGNORE] = (80, 240, 80)
+    return rgb, label
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_crop_moves_label_and_picture_alike(seed):
+    rgb, label = labelled_picture()
+    picture, mask = crop(rgb, label, 64, np.random.default_rng(seed), CONFIG)
+    assert picture.shape == (64, 64, 3)
+    sure = (picture.max(axis=-1) > 200) & (picture.min(axis=-1) < 100)
+    red = picture[..., 0] > 200
+    wrong = sure & ((red & (mask != BLOOD)) | (~red & (mask != IGNORE)))
+    assert wrong.mean() < 0.02  # linear against nearest sampling along the edges
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_labels_keep_their_three_values(seed):
+    rgb, label = labelled_picture()
+    _, mask = augment(rgb, label, 64, np.random.default_rng(seed), CONFIG)
+    assert set(np.unique(mask)) <= {CLEAN, BLOOD, IGNORE}
+
+
+def test_the_same_seed_gives_the_same_crop():
+    rgb, label = labelled_picture()
+    first = augment(rgb, label, 64, np.random.default_rng(3), AugmentConfig())
+    again = augment(rgb, label, 64, np.random.default_rng(3), AugmentConfig())
+    other = augment(rgb, label, 64, np.random.default_rng(4), AugmentConfig())
+    assert np.array_equal(first[0], again[0])
+    assert np.array_equal(first[1], again[1])
+    assert not np.array_equal(first[0], other[0])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_wanted_place_is_in_the_crop(seed):
+    rgb, label = labelled_picture()
+    small = AugmentConfig(min_crop_frac=0.45, max_crop_frac=0.5, surround_share=0.0)
+    _, mask = crop(rgb, label, 64, np.random.default_rng(seed), small, center=(50.0, 40.0))
+    assert (mask == BLOOD).any()
+
+
+def test_a_surround_is_black_and_clean():
+    rgb = np.full((64, 64, 3), 200, np.uint8)
+    label = np.full((64, 64), BLOOD, np.uint8)
+    config = AugmentConfig(surround_share=1.0, degrade_share=0.0)
+    picture, mask = recolor(rgb, label, np.random.default_rng(1), config)
+    assert (mask == CLEAN).any()
+    assert picture[mask == CLEAN].max() < 40
+    assert picture[mask == BLOOD].min() > 40
+
+
+def test_no_change_of_color_is_asked_for_and_none_is_made():
+    rgb, _ = labelled_picture()
+    still = AugmentConfig(max_gain=0.0, max_exposure=0.0, max_saturation=0.0, max_hue_deg=0.0)
+    changed = tint(rgb, np.random.default_rng(0), still)
+    assert np.abs(changed.astype(int) - rgb).max() <= 4  # rounding of HSV in 8 bits
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_degradation_keeps_size_and_roughly_the_colors(seed):
+    rgb, _ = labelled_picture()
+    worse = degrade(rgb, np.random.default_rng(seed))
+    assert worse.shape == rgb.shape
+    assert worse.dtype == np.uint8
+    assert np.abs(worse.astype(float).mean((0, 1)) - rgb.mean((0, 1))).max() < 6

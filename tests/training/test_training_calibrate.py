@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+
+from ubereport.errors import AnnotationError
+from ubereport.training.calibrate import calibrate, group_bootstrap, wilson_interval
+from ubereport.training.scoring import StillScore, score_still, summarize
+from ubereport.training.stills import BLOOD, CLEAN, IGNORE
+
+
+def test_a_still_is_scored_over_its_decided_pixels():
+    label = np.array([[BLOOD, BLOOD, CLEAN, CLEAN, IGNORE]], np.uint8)
+    probability = np.array([[0.9, 0.2, 0.9, 0.1, 0.9]], np.float32)
+    score = score_still(probability, label, 0.5)
+    assert score.dice == pytest.approx(2 * 1 / (2 + 2))
+    assert score.predicted_frac == pytest.approx(2 / 4)
+    assert score.true_frac == pytest.approx(2 / 4)
+
+
+def test_a_clean_still_has_no_dice():
+    label = np.zeros((2, 2), np.uint8)
+    assert score_still(np.zeros((2, 2), np.float32), label, 0.5).dice is None
+
+
+def test_a_summary_counts_presence_as_defined():
+    scores = [
+        StillScore(0.8, 0.2, 0.3),
+        StillScore(0.0, 0.0, 0.1),
+        StillScore(None, 0.004, 0.0),
+        StillScore(None, 0.0, 0.0),
+    ]
+    found = summarize(scores, 0.01)
+    assert (found.sensitivity, found.specificity, found.accuracy) == (0.5, 1.0, 0.75)
+    assert found.dice_median == pytest.approx(0.4)
+    assert found.negative_area_mean_frac == pytest.approx(0.002)
+    assert found.area_mae_frac == pytest.approx((0.1 + 0.1 + 0.004 + 0) / 4)
+    assert summarize(scores, 0.001).specificity == 0.5
+
+
+def test_without_positives_there_is_no_sensitivity():
+    found = summarize([StillScore(None, 0.0, 0.0)], 0.01)
+    assert found.sensitivity is None
+    assert found.dice_median is None
+
+
+# Values of R's binom::binom.confint(method = "wilson")
+@pytest.mark.parametrize(
+    ("n_hits", "n", "low", "high"),
+    [(0, 10, 0.0, 0.2775328), (8, 10, 0.4901625, 0.9433178), (10, 10, 0.7224672, 1.0)],
+)
+def test_wilson_intervals(n_hits, n, low, high):
+    assert wilson_interval(n_hits, n) == pytest.approx((low, high), abs=1e-6)
+
+
+@pytest.mark.parametrize(("n_hits", "n"), [(1, 0), (3, 2), (-1, 2)])
+def test_an_impossible_share_is_refused(n_hits, n):
+    with pytest.raises(ValueError, match="need 0 <= n_hits"):
+        wilson_interval(n_hits, n)
+
+
+def stills(n=12):
+    """Blood at 0.7, clean tissue at 0.4 in half of the clean stills, at 0.1 elsewhere."""
+    maps = np.full((n, 16, 16), 0.1, np.float32)
+    labels = np.zeros((n, 16, 16), np.uint8)
+    maps[::2, :8], labels[::2, :8] = 0.7, BLOOD
+    maps[1::4, 8:] = 0.4
+    return maps, labels, [f"g{i // 4}" for i in range(n)]
+
+
+def test_the_central_threshold_lies_between_blood_and_what_resembles_it():
+    found = calibrate(*stills())
+    lenient, central, strict = found.thresholds
+    assert 0.4 < central <= 0.7
+    logit = np.log(central / (1 - central))
+    assert lenient == pytest.approx(1 / (1 + np.exp(1 - logit)), abs=1e-4)
+    assert strict == pytest.approx(1 / (1 + np.exp(-1 - logit)), abs=1e-4)
+    figures = dict(found.figures)
+    assert figures["dice_median"] == figures["sensitivity"] == figures["specificity"] == 1
+    assert figures["n_positive"] == figures["n_negative"] == 6
+
+
+def test_where_nothing_is_strict_enough_the_least_painting_threshold_is_taken():
+    maps, labels, groups = stills()
+    maps[1::2] = 0.95
+    assert calibrate(maps, labels, groups).thresholds[1] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("value", [BLOOD, CLEAN])
+def test_thresholds_need_stills_with_and_without_blood(value):
+    maps = np.zeros((2, 4, 4), np.float32)
+    with pytest.raises(AnnotationError, match="with and without"):
+        calibrate(maps, np.full((2, 4, 4), value, np.uint8), ["a", "b"])
+
+
+def test_the_bootstrap_draws_groups_not_stills():
+    scores = [StillScore(1.0, 0.1, 0.1)] * 50 + [StillScore(0.0, 0.1, 0.1)] * 50
+    groups = ["a"] * 50 + ["b"] * 50
+    low, high = group_bootstrap(scores, groups, lambda s: float(np.mean([x.dice for x in s])))
+    assert (low, high) == (0.0, 1.0)
+    spread = [f"{i}" for i in range(100)]
+    low, high = group_bootstrap(scores, spread, lambda s: float(np.mean([x.dice for x in s])))
+    assert low == pytest.approx(0.5 - 1.96 * 0.05, abs=0.02)
+    assert high == pytest.approx(0.5 + 1.96 * 0.05, abs=0.02)

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+import torch
+
+from ubereport.config import SegmentationConfig
+from ubereport.errors import BundleError, OutputError
+from ubereport.segmentation.bundle import load_bundle
+from ubereport.segmentation.metadata import TrainingSet
+from ubereport.segmentation.network import build_network, load_state, portable_state
+from ubereport.segmentation.predictor import open_predictor
+from ubereport.training.export import (
+    BundleText,
+    average_states,
+    export_bundle,
+    held_out_maps,
+    training_colors,
+)
+from ubereport.training.loop import network_spec
+from ubereport.training.stills import cache_stills, read_manifest
+
+TEXT = BundleText(
+    name="tiny",
+    version="1",
+    title="A tiny model",
+    training_population="Squares on texture.",
+    limits="Knows nothing.",
+    intended_use="Tests.",
+    evaluated_on="Held-out groups.",
+)
+
+
+def state_of(config, seed):
+    torch.manual_seed(seed)
+    return portable_state(build_network(network_spec(config)))
+
+
+def test_an_average_is_the_mean_of_every_tensor():
+    a, b = {"w": torch.tensor([1.0, 3.0])}, {"w": torch.tensor([3.0, 5.0])}
+    assert torch.equal(average_states([a, b])["w"], torch.tensor([2.0, 4.0]))
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        [],
+        [{"w": torch.zeros(2)}, {"v": torch.zeros(2)}],
+        [{"w": torch.zeros(2)}, {"w": torch.zeros(3)}],
+    ],
+)
+def test_weights_that_cannot_be_averaged_are_refused(states):
+    with pytest.raises(BundleError):
+        average_states(states)
+
+
+def test_a_bundle_is_written_with_its_figures_and_predicts(manifest, tmp_path, tiny_config):
+    stills = read_manifest(manifest)
+    cache = cache_stills(stills, 64, tmp_path / "cache")
+    inside, out = np.arange(20), np.arange(20, 24)
+    inside_groups = {stills[i].group for i in inside}
+    assert len(inside_groups) == 5
+    folder = tmp_path / "tiny-1"
+    arguments = (
+        folder,
+        tiny_config,
+        [state_of(tiny_config, 1)],
+        cache,
+        inside,
+        out,
+        TEXT,
+        [TrainingSet("squares", "none", 20, 10, 5)],
+        "# Card\n\n{figures}\n",
+    )
+    bundle = export_bundle(*arguments)
+    assert load_bundle(folder).sha256 == bundle.sha256
+    figures = dict(bundle.metadata.operating_characteristics)
+    assert figures["n_positive"] == figures["n_negative"] == 2
+    assert 0 <= figures["sensitivity_low"] <= figures["sensitivity_high"] <= 1
+    card = (folder / "README.md").read_text()
+    assert "| sensitivity |" in card
+    assert "{figures}" not in card
+    predictor = open_predictor(bundle, SegmentationConfig())
+    network = build_network(network_spec(tiny_config))
+    load_state(network, state_of(tiny_config, 1))
+    maps, _ = held_out_maps(network, cache, out, 64, flip=False)
+    assert np.allclose(predictor.probabilities(np.asarray(cache.rgb[out])), maps, atol=1e-4)
+    with pytest.raises(OutputError, match="exists"):
+        export_bundle(*arguments)
+
+
+def test_flipping_averages_the_mirror_image(manifest, tmp_path, tiny_config):
+    cache = cache_stills(read_manifest(manifest), 64, tmp_path / "cache")
+    network = build_network(network_spec(tiny_config)).eval()
+    index = np.arange(2)
+    plain, _ = held_out_maps(network, cache, index, 64, flip=False)
+    flipped, _ = held_out_maps(network, cache, index, 64, flip=True)
+    with torch.inference_mode():
+        rgb = torch.from_numpy(np.asarray(cache.rgb[:2])[:, :, ::-1].copy()).permute(0, 3, 1, 2)
+        mirrored = torch.sigmoid(network((rgb.float() - 127) / 128))[:, 0].numpy()[:, :, ::-1]
+    assert np.allclose(flipped, (plain + mirrored) / 2, atol=1e-5)
+
+
+def test_colors_need_five_groups(manifest, tmp_path):
+    cache = cache_stills(read_manifest(manifest), 64, tmp_path / "cache")
+    assert len(training_colors(cache, np.arange(24)).centroids) == 6
+    with pytest.raises(ValueError, match="five or more"):
+        training_colors(cache, np.arange(8))
