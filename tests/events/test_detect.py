@@ -150,6 +150,17 @@ def test_a_rebleed_follows_a_clearing_within_the_window(series_of, calm_s, is_re
     assert second.is_rebleed is is_rebleed
 
 
+def test_a_bleed_seen_again_after_a_loss_is_no_rebleed_of_an_older_clearing(series_of):
+    pieces = [(0.0, 5), (0.2, 5), (0.0, 6), (0.2, 5), (LossReason.BLACK, 11), (0.2, 5), (0.0, 9)]
+    events = detect_events(series_of(pieces), CONFIG)
+    assert [(e.is_censored, e.is_rebleed) for e in events] == [
+        (False, False),
+        (True, True),
+        (False, False),
+    ]
+    assert events[2].onset_s - events[0].end_s < CONFIG.rebleed_window_s
+
+
 @pytest.mark.parametrize(
     ("peak", "severity"),
     [

@@ -53,12 +53,9 @@ def detect_events(series: AreaSeries, config: EventConfig) -> tuple[HemostasisEv
         Thresholds and times.
     """
     events: list[HemostasisEvent] = []
-    stretches = series.stretches(config.max_gap_s)
-    for number, rows in enumerate(stretches):
+    for rows in series.stretches(config.max_gap_s):
         runs = runs_of_stretch(series, rows, config)
-        is_lost_after = number + 1 < len(stretches) or _is_view_lost_after(
-            series, int(rows[-1]), config
-        )
+        is_lost_after = _is_view_lost_after(series, int(rows[-1]), config)
         for span in _spans(runs, config):
             events.append(_event(runs, span, is_lost_after, events, config))
     return tuple(events)
@@ -146,7 +143,7 @@ def _event(
 
 
 def _is_view_lost_after(series: AreaSeries, row: int, config: EventConfig) -> bool:
-    """Whether the recording goes on after the last valid `row`, too long or in another part."""
+    """Whether the recording goes on after a stretch's last `row`, too long or in another part."""
     lost_s = float(series.end_time_s[-1] - series.end_time_s[row])
     is_another_part = bool(np.any(series.part_index[row:] != series.part_index[row]))
     return lost_s > config.max_gap_s + ROUNDING_S or is_another_part
