@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -207,4 +208,4 @@ def test_blood_returns_after_a_loss(make_scenario, bleed):
 def test_bubbles_and_debris_move_in_calm_water(make_scenario):
     renderer = Renderer(make_scenario(Site.CANAL, duration_s=200.0))
     frames = [renderer.frame(t).rgb.astype(int) for t in np.linspace(0, 199, 12)]
-    assert min(np.abs(a - b).max() for a, b in zip(frames, frames[1:], strict=False)) > 40
+    assert min(np.abs(a - b).max() for a, b in pairwise(frames)) > 40

@@ -111,6 +111,11 @@ def test_a_long_plan_holds_everything_that_a_case_may_hold():
     assert 30 <= len(scenario.bleeds) <= 75  # 10 in 10 minutes asked for
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_a_minute_is_enough_for_a_bleed(seed: int):
+    assert plan_scenario(seed, 1.0, SMALL).bleeds
+
+
 def test_different_seeds_give_different_cases():
     assert plan_scenario(1, 3, SMALL) != plan_scenario(2, 3, SMALL)
 

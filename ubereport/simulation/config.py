@@ -66,8 +66,8 @@ class SimulationConfig:
     n_parts
         How many files the recording is cut into.
     loop_s
-        Pictures repeat after this many seconds, so that a very long recording need not be drawn
-        in full; 0 draws everything.
+        Pictures repeat after this many seconds, so that a very long recording is drawn and
+        encoded only once; 0 draws everything. Needs one part, no gap and the codec libx264.
 
     Raises
     ------
@@ -101,9 +101,20 @@ class SimulationConfig:
             value = getattr(self, name)
             _check(low <= value <= high, name, value, f"{low} to {high}")
         _check(self.loop_s == 0 or self.loop_s >= 1, "loop_s", self.loop_s, "0 or 1 and more")
+        _check(
+            self.loop_s == 0 or self.is_repeatable,
+            "loop_s",
+            self.loop_s,
+            "0, or one part, no gap and the codec libx264",
+        )
         _check(self.field in list(FieldOutline), "field", self.field, ", ".join(FieldOutline))
         unknown = [str(loss) for loss in self.losses if loss not in SIMULATED_LOSSES]
         _check(not unknown, "losses", unknown, ", ".join(SIMULATED_LOSSES))
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether a recording can be lengthened by repeating it."""
+        return self.n_parts == 1 and self.gap_s == 0 and self.codec == "libx264"
 
 
 _RANGES: tuple[tuple[str, float, float], ...] = (

@@ -17,6 +17,7 @@ __all__ = ["plan_scenario"]
 
 _MAX_MINUTES = 24 * 60.0
 _CLOSING_S = 12.0
+_FIRST_BLEED_S = 32.0
 _SITES = (Site.APPROACH, Site.LAMINA, Site.DRILLING, Site.CANAL)
 _RED_SITES = (Site.MUSCLE, Site.INFLAMED)
 _LOSS_LENGTHS_S = {
@@ -107,19 +108,26 @@ class _Planner:
         """Let time pass without blood: sites change, red tissue and instruments show up."""
         spacing_s = 600 / max(self.config.bleeds_per_10min, 1.0)
         left_s = max(3.0, self._uniform(0.2, 0.6) * spacing_s)
-        if self.config.losses and self.rng.random() < 0.7:
+        if self.config.losses and self._may(0.7):
             self._wait(self._uniform(1.5, 3.0))
             self._lose(self._next_reason())
             left_s -= 5
-        if self.rng.random() < 0.45:
+        if self._may(0.45):
             self._go_to(_SITES[int(self.rng.integers(len(_SITES)))])
-        if self.rng.random() < 0.35:
+        if self._may(0.35):
             self._go_to(_RED_SITES[int(self.rng.integers(len(_RED_SITES)))])
             self._work(4.0, 8.0)
             self._go_to(_SITES[int(self.rng.integers(len(_SITES)))])
-        if self.rng.random() < 0.5:
+        if self._may(0.5):
             self._work(4.0, 9.0)
+        if not self.bleeds:
+            left_s = min(left_s, self.duration_s - self.at_s - _FIRST_BLEED_S)
         self._wait(max(2.0, left_s))
+
+    def _may(self, chance: float) -> bool:
+        """Draw a chance; never so late that no time is left for a first bleed."""
+        is_drawn = self.rng.random() < chance
+        return is_drawn and (bool(self.bleeds) or self.at_s + 12 < self.duration_s - _FIRST_BLEED_S)
 
     def _wait(self, seconds: float) -> None:
         self.at_s += seconds

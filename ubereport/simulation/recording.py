@@ -17,6 +17,7 @@ from ubereport.errors import OutputError, UsageError
 from ubereport.simulation.config import SimulationConfig
 from ubereport.simulation.plan import plan_scenario
 from ubereport.simulation.render import RenderedFrame, Renderer
+from ubereport.simulation.repeat import FRAGMENTED, repeat_recording
 from ubereport.simulation.scenario import Scenario
 from ubereport.simulation.truth import LostStretch, Truth, truth_times, write_truth
 from ubereport.video.writer import VideoWriter
@@ -70,7 +71,7 @@ def simulate(
     seed
         Decides everything that happens and how it looks; from 0.
     minutes
-        Length of the recording.
+        Length of the recording; rounded up to whole loops where the configuration loops.
     out_dir
         Folder for ``recording.mp4`` (or ``recording_part1.mp4``, …) and ``truth/``.
     config
@@ -79,7 +80,7 @@ def simulate(
         Times for which ``truth/masks/<milliseconds>.png`` keeps the exact mask of the picture on
         display: 255 blood, 0 none.
     on_progress
-        Called with pictures written and pictures in all.
+        Called with pictures drawn and pictures to draw in all.
 
     Raises
     ------
@@ -89,14 +90,14 @@ def simulate(
         If the recording cannot be written.
     """
     config = SimulationConfig() if config is None else config
-    drawn_s = minutes * 60
-    if config.loop_s:
-        drawn_s = min(drawn_s, config.loop_s)
-    scenario = plan_scenario(seed, drawn_s / 60, config)
+    n_times = 1
+    if config.loop_s and config.loop_s < minutes * 60:
+        n_times = math.ceil(minutes * 60 / config.loop_s - 1e-9)
+        minutes = config.loop_s / 60
     return simulate_scenario(
-        scenario,
+        plan_scenario(seed, minutes, config),
         out_dir,
-        duration_s=minutes * 60,
+        n_times=n_times,
         mask_times_s=mask_times_s,
         on_progress=on_progress,
     )
@@ -106,15 +107,15 @@ def simulate_scenario(
     scenario: Scenario,
     out_dir: Path,
     *,
-    duration_s: float | None = None,
+    n_times: int = 1,
     mask_times_s: Sequence[float] = (),
     on_progress: Callable[[int, int], None] | None = None,
 ) -> SimulatedRecording:
     """Write the recording and truth of a scenario made by hand; see `simulate`.
 
-    Where `duration_s` is longer than the scenario, the scenario is repeated.
+    The scenario is shown `n_times` in a row; it is drawn and encoded once.
     """
-    clock = _Clock(scenario, scenario.duration_s if duration_s is None else duration_s)
+    clock = _Clock(scenario, n_times)
     for time_s in mask_times_s:
         if not 0 <= time_s < clock.duration_s:
             raise UsageError(
@@ -139,11 +140,18 @@ def simulate_scenario(
 class _Clock:
     """Frames of the recording on the case clock: which are written, and what each one shows."""
 
-    def __init__(self, scenario: Scenario, duration_s: float) -> None:
+    def __init__(self, scenario: Scenario, n_times: int) -> None:
         config = scenario.config
+        if n_times < 1 or (n_times > 1 and not config.is_repeatable):
+            raise UsageError(
+                f"The scenario cannot be shown {n_times} times; only one of one part, without gap "
+                "and with the codec libx264 can be shown more than once. Change its configuration."
+            )
         self.scenario = scenario
+        self.n_times = n_times
         self.rate_hz = Fraction(config.rate_hz)
-        self.n_frames = max(1, math.floor(duration_s * float(self.rate_hz) + 1e-6))
+        self.n_drawn = max(1, math.floor(scenario.duration_s * float(self.rate_hz) + 1e-6))
+        self.n_frames = self.n_drawn * n_times
         self.duration_s = float(self.n_frames / self.rate_hz)
         self.n_parts = config.n_parts
         if self.n_frames < config.n_parts:
@@ -170,7 +178,7 @@ class _Clock:
 
     def scene_s(self, frame: int) -> float:
         """Return the time of the scenario that a frame shows."""
-        return float(Fraction(frame) / self.rate_hz) % self.scenario.duration_s
+        return float(Fraction(frame % self.n_drawn) / self.rate_hz)
 
     def is_missing(self, frame: int) -> bool:
         return self.gap[0] <= frame < self.gap[1]
@@ -210,35 +218,52 @@ class _Recorder:
         self._out_dir = out_dir
         self._renderer = Renderer(clock.scenario)
         self._rows = [clock.frame_on_display(float(t)) for t in truth_times(clock.duration_s)]
-        self._wanted = set(self._rows)
+        self._wanted = {frame % clock.n_drawn for frame in self._rows}
         self._area: dict[int, float] = {}
         self._masks: dict[int, list[float]] = {}
         for time_s in mask_times_s:
-            self._masks.setdefault(clock.frame_on_display(time_s), []).append(time_s)
+            frame = clock.frame_on_display(time_s) % clock.n_drawn
+            self._masks.setdefault(frame, []).append(time_s)
 
     def write(self, on_progress: Callable[[int, int], None] | None) -> tuple[Path, ...]:
         clock = self._clock
         starts = clock.part_starts()
-        ends = [*starts[1:], clock.n_frames]
         paths = []
-        n_done = 0
-        for number, (start, end) in enumerate(zip(starts, ends, strict=True), 1):
+        for number, (start, end) in enumerate(zip(starts, [*starts[1:], None], strict=True), 1):
             name = "recording.mp4" if clock.n_parts == 1 else f"recording_part{number}.mp4"
             paths.append(self._out_dir / name)
-            with self._writer(paths[-1]) as writer:
-                for frame in range(start, end):
-                    if clock.is_missing(frame):
-                        continue
-                    writer.write(self._drawn(frame).rgb, frame - start)
-                    n_done += 1
-                    if on_progress is not None:
-                        on_progress(n_done, clock.n_written)
+            self._write_part(paths[-1], start, clock.n_drawn if end is None else end, on_progress)
+        if clock.n_times > 1:
+            self._repeat(paths[0])
         return tuple(paths)
+
+    def _write_part(
+        self,
+        path: Path,
+        start: int,
+        end: int,
+        on_progress: Callable[[int, int], None] | None,
+    ) -> None:
+        clock = self._clock
+        with self._writer(path) as writer:
+            for frame in range(start, end):
+                if not clock.is_missing(frame):
+                    writer.write(self._drawn(frame).rgb, frame - start)
+                if on_progress is not None:
+                    on_progress(frame + 1, clock.n_drawn)
+
+    def _repeat(self, path: Path) -> None:
+        try:
+            repeat_recording(path, self._clock.n_times, self._clock.n_drawn / self._clock.rate_hz)
+        except OSError as error:
+            raise OutputError(
+                f"The recording cannot be repeated ({error.strerror}). Check free space."
+            ) from None
 
     def truth(self) -> Truth:
         clock = self._clock
         stretches = clock.stretches()
-        area = [self._area.get(frame, math.nan) for frame in self._rows]
+        area = [self._area.get(frame % clock.n_drawn, math.nan) for frame in self._rows]
         reasons = [clock.reason(frame) for frame in self._rows]
         part_starts_s = [float(start / clock.rate_hz) for start in clock.part_starts()]
         return Truth.of(np.array(area), reasons, clock.duration_s, part_starts_s, stretches)
@@ -253,24 +278,30 @@ class _Recorder:
 
     def _keep_mask(self, picture: RenderedFrame, time_s: float) -> None:
         folder = self._out_dir / "truth" / "masks"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{round(time_s * 1000):09d}.png"
-        if not cv2.imwrite(str(path), picture.blood_mask.astype(np.uint8) * 255):
-            raise OutputError("A mask cannot be written. Check free space and permissions.")
+        _, png = cv2.imencode(".png", picture.blood_mask.astype(np.uint8) * 255)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{round(time_s * 1000):09d}.png").write_bytes(png.tobytes())
+        except OSError as error:
+            raise OutputError(
+                f"A mask cannot be written ({error.strerror}). Check free space and permissions."
+            ) from None
 
     def _writer(self, path: Path) -> VideoWriter:
-        config = self._clock.scenario.config
-        options = {"g": str(max(1, round(2 * float(self._clock.rate_hz))))}
+        config, clock = self._clock.scenario.config, self._clock
+        options = {"g": str(max(1, round(2 * float(clock.rate_hz))))}
         if config.codec in _CRF_CODECS:
             options["crf"] = str(config.crf)
         if config.codec in _PRESET_CODECS:
             options["preset"] = config.preset
+        if clock.n_times > 1:
+            options["bf"] = "0"
         return VideoWriter(
             path,
             config.width_px,
             config.height_px,
-            self._clock.rate_hz,
+            clock.rate_hz,
             config.codec,
             options=options,
-            container_options={"movflags": "faststart"},
+            container_options={"movflags": "faststart" if clock.n_times == 1 else FRAGMENTED},
         )
