@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from ubereport.core.arrays import IntArray
+from ubereport.core.arrays import BoolArray, IntArray
 from ubereport.core.evaluation import AnnotatorAgreement, AnnotatorPair, StillScore
 from ubereport.evaluation.agreement import fleiss_kappa
 from ubereport.evaluation.config import StillsConfig
@@ -42,7 +42,7 @@ def annotator_agreement(
     votes: list[tuple[int, int]] = []
     for still in stills.stills:
         loaded = read_still(still)
-        masks = loaded.masks & loaded.is_decided
+        masks: BoolArray = np.logical_and(loaded.masks, loaded.is_decided)
         is_drawn = masks.any(axis=(1, 2))
         votes.append((len(masks), int(is_drawn.sum())))
         for a, b in combinations(range(len(masks)), 2):
