@@ -92,9 +92,10 @@ class SampleStream:
                 return
             n_failed_here = n_failed_here + 1 if self._at == start else 1
             name, why = self._after(failure, name)
-            if len(self.failures) >= MAX_FAILURES:
+            is_hopeless = n_failed_here >= 2 and failure.kind == "format"
+            if is_hopeless or len(self.failures) >= MAX_FAILURES:
                 self.failures.append(
-                    f"{self._place()} reading was given up after {MAX_FAILURES} failures."
+                    f"{self._place()} reading was given up after {len(self.failures)} failures."
                 )
                 yield from self._lost(len(self._time_s))
             elif n_failed_here >= 2:

@@ -303,6 +303,9 @@ def _declared(opened: OpenStream) -> tuple[float | None, float | None]:
     stream = opened.stream
     if opened.container_name in _UNDECLARED:
         return None, None
+    if opened.container_name == "avi" and stream.frames and stream.average_rate:
+        # FFmpeg shortens the length that a cut AVI file declares, but not its count of pictures.
+        return float(stream.frames / stream.average_rate), None
     if stream.duration is not None:
         return float(stream.duration * opened.time_base_s), None
     tag_s = _seconds(stream.metadata.get("DURATION", ""))
