@@ -135,6 +135,7 @@ def _publish(
     stage_s = {**analyzed.stage_s, str(Stage.REPORT): render_s}
     run = {
         "fingerprint": opened.fingerprint,
+        "recorded_s": analyzed.record.series.recorded_s,
         "stage_s": {stage: round(seconds, 3) for stage, seconds in stage_s.items()},
     }
     write_case(analyzed.record, folder, {**files, **reports}, run)

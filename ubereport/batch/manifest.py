@@ -197,7 +197,7 @@ def _with_known_techniques(
             continue
         key = _normal(given)
         frequent = [k for k, n in counts.items() if n > counts[key] and k != key]
-        near = difflib.get_close_matches(key, [*vocabulary, *frequent], 1, 0.82)
+        near = difflib.get_close_matches(key, [*vocabulary, *frequent], 1, 0.75)
         if key in vocabulary:
             name = vocabulary[key]
         elif near:

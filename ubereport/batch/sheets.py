@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 from ubereport.batch.cells import Cell
 from ubereport.errors import DependencyError, ManifestError
@@ -79,7 +80,7 @@ def _read_xlsx(path: Path) -> Sheet:
         ) from None
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (InvalidFileException, KeyError, ValueError, EOFError) as error:
+    except (InvalidFileException, BadZipFile, KeyError, ValueError, EOFError) as error:
         raise ManifestError(
             "The manifest is no sound XLSX file "
             f"({type(error).__name__}). Save it again, or as CSV."

@@ -1,0 +1,89 @@
+"""What a batch would do and how long that may take, before anything is done."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ubereport.batch.manifest import Manifest
+from ubereport.config import AnalysisConfig
+from ubereport.errors import RecordingError
+from ubereport.records.names import folder_name
+from ubereport.video.index import index_recording
+
+__all__ = ["BatchEstimate", "estimate_batch"]
+
+ASSUMED_REAL_TIME_FACTOR = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEstimate:
+    """Cases, hours of recording and wall minutes that a batch may take.
+
+    `basis` says what the rate rests on; `unreadable` lists (row, reason) of cases that would fail.
+    """
+
+    n_cases: int
+    n_present: int
+    recorded_h: float
+    real_time_factor: float
+    basis: str
+    wall_min: float
+    unreadable: tuple[tuple[int, str], ...]
+
+    def lines(self) -> Iterator[str]:
+        """Yield the estimate as sentences."""
+        yield f"{self.n_cases} cases, {self.n_present} of them already in the library."
+        yield f"{self.recorded_h:.2f} h of recordings to measure."
+        rate = f"{self.real_time_factor:.1f} × real time ({self.basis})"
+        yield f"About {self.wall_min:.0f} min at {rate}."
+        for row, reason in self.unreadable:
+            yield f"Row {row} would fail: {reason}"
+
+
+def estimate_batch(
+    manifest: Manifest, library: Path, config: AnalysisConfig, n_jobs: int
+) -> BatchEstimate:
+    """Index every recording that is not in the library yet; decode none.
+
+    The rate is the median of earlier cases of the library, if there are any.
+    """
+    recorded_s, n_present = 0.0, 0
+    unreadable: list[tuple[int, str]] = []
+    for case in manifest.cases:
+        if (library / folder_name(case.case_id) / "case.json").is_file():
+            n_present += 1
+            continue
+        try:
+            index = index_recording(case.parts, config.decode)
+        except RecordingError as error:
+            unreadable.append((case.row, str(error)))
+            continue
+        recorded_s += sum(part.duration_s for part in index.parts)
+    rates = list(_earlier_rates(library))
+    factor = statistics.median(rates) if rates else ASSUMED_REAL_TIME_FACTOR
+    basis = f"median of {len(rates)} earlier cases" if rates else "assumed; no earlier case"
+    return BatchEstimate(
+        n_cases=len(manifest.cases),
+        n_present=n_present,
+        recorded_h=recorded_s / 3600,
+        real_time_factor=factor,
+        basis=basis,
+        wall_min=recorded_s / factor / 60 / n_jobs,
+        unreadable=tuple(unreadable),
+    )
+
+
+def _earlier_rates(library: Path) -> Iterator[float]:
+    for path in sorted(library.glob("*/run.json")):
+        try:
+            run = json.loads(path.read_text(encoding="utf-8"))
+            total_s = sum(float(s) for s in run["stage_s"].values())
+            recorded_s = float(run["recorded_s"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+        if total_s > 0 and recorded_s > 0:
+            yield recorded_s / total_s

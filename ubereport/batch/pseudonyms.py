@@ -1,0 +1,62 @@
+"""Surgeons under pseudonyms; who is who lies in a key file apart from the library."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from ubereport.batch.manifest import Manifest, ManifestCase
+from ubereport.errors import ManifestError
+from ubereport.records.atomic import write_file
+
+__all__ = ["default_key_file", "pseudonymized"]
+
+COLUMN = "surgeon"
+
+
+def default_key_file(library: Path) -> Path:
+    """Return the key file beside the library, so that copying the library takes no names along."""
+    resolved = library.resolve()
+    return resolved.parent / f"{resolved.name}.keys.json"
+
+
+def pseudonymized(manifest: Manifest, key_file: Path) -> Manifest:
+    """Return the manifest with S1, S2, … for its surgeons, the same ones in every later run.
+
+    Raises
+    ------
+    ManifestError
+        If the key file exists and is none; names would otherwise get new pseudonyms.
+    OutputError
+        If a new pseudonym cannot be written down.
+    """
+    keys = _read_keys(key_file)
+    n_known = len(keys)
+    cases = tuple(_renamed(case, keys) for case in manifest.cases)
+    if len(keys) > n_known:
+        text = json.dumps({"surgeons": keys}, indent=1, ensure_ascii=False)
+        write_file(key_file, f"{text}\n".encode())
+        key_file.chmod(0o600)
+    return replace(manifest, cases=cases)
+
+
+def _renamed(case: ManifestCase, keys: dict[str, str]) -> ManifestCase:
+    name = case.covariates.get(COLUMN)
+    if name is None:
+        return case
+    pseudonym = keys.setdefault(" ".join(str(name).split()), f"S{len(keys) + 1}")
+    return replace(case, covariates={**case.covariates, COLUMN: pseudonym})
+
+
+def _read_keys(key_file: Path) -> dict[str, str]:
+    if not key_file.exists():
+        return {}
+    try:
+        surgeons = json.loads(key_file.read_text(encoding="utf-8"))["surgeons"]
+        return {str(name): str(pseudonym) for name, pseudonym in surgeons.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise ManifestError(
+            "The key file of pseudonyms cannot be read. Bring it back from a backup, or name "
+            "another with --keys; a new one would give surgeons new pseudonyms."
+        ) from None

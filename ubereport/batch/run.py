@@ -1,0 +1,247 @@
+"""Many cases: each isolated, resumable, and listed with its reason where it failed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ubereport.analysis.progress import Progress
+from ubereport.batch.case import CaseRequest, run_case
+from ubereport.batch.manifest import Manifest, ManifestCase
+from ubereport.cohort.covariates import covariates_json
+from ubereport.config import AnalysisConfig
+from ubereport.engine.job import Engine, Job, JobState, Outcome
+from ubereport.errors import OutputError
+from ubereport.records.names import folder_name
+
+__all__ = ["BatchPlan", "BatchResult", "CaseDone", "CaseResult", "plan_batch", "run_batch"]
+
+PROGRESS_DIR = ".progress"
+
+
+@dataclass(frozen=True, slots=True)
+class CaseDone:
+    """What a worker sends back of a published case: its folder's name and what a table shows."""
+
+    folder_name: str
+    is_reused: bool
+    recorded_s: float
+    coverage_frac: float | None
+    impaired_share_20: float | None
+    event_count: float | None
+    n_warnings: int
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """One row of the batch: done, or failed and why."""
+
+    row: int
+    case_id: str
+    done: CaseDone | None
+    kind: str
+    reason: str
+    n_attempts: int
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the case is complete."""
+        return self.done is not None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """Every case of a batch, in the order of the manifest."""
+
+    cases: tuple[CaseResult, ...]
+
+    @property
+    def n_done(self) -> int:
+        """Cases that are complete."""
+        return sum(case.is_done for case in self.cases)
+
+    @property
+    def n_failed(self) -> int:
+        """Cases that are not."""
+        return len(self.cases) - self.n_done
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRequest:
+    """What a worker needs for one case; plain values, so that any engine can send it."""
+
+    case: CaseRequest
+    progress_path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """The jobs of a batch and where they are written."""
+
+    manifest: Manifest
+    library: Path
+    jobs: tuple[Job[WorkerRequest], ...]
+
+
+def plan_batch(
+    manifest: Manifest, library: Path, config: AnalysisConfig, n_jobs: int, models: Path | None
+) -> BatchPlan:
+    """Turn a checked manifest into jobs; cores are shared out among the jobs that run at once.
+
+    Raises
+    ------
+    OutputError
+        If the library folder cannot be made.
+    """
+    try:
+        (library / PROGRESS_DIR).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"The library cannot be written ({os.strerror(error.errno or 0)}). "
+            "Name a writable folder with --library."
+        ) from None
+    shared = _shared_out(config, n_jobs)
+    return BatchPlan(
+        manifest,
+        library,
+        tuple(
+            Job(case.case_id, _request(case, library, shared, models)) for case in manifest.cases
+        ),
+    )
+
+
+def run_batch(
+    plan: BatchPlan, engine: Engine, on_result: Callable[[CaseResult], None]
+) -> BatchResult:
+    """Run every case; one that fails or loses its worker never ends the others.
+
+    A case whose recording, bundle and settings are unchanged is reused, an interrupted one goes
+    on. `on_result` is called as cases end, in any order.
+    """
+    rows = {case.case_id: case.row for case in plan.manifest.cases}
+
+    def told(outcome: Outcome[CaseDone]) -> None:
+        on_result(_result(rows[outcome.key], outcome))
+
+    outcomes = engine.run(run_one, plan.jobs, told)
+    return BatchResult(tuple(_result(rows[o.key], o) for o in outcomes))
+
+
+def run_one(request: WorkerRequest) -> CaseDone:
+    """Run one case in a worker; its progress goes to a small file that a table may read."""
+    teller = _ProgressFile(request.progress_path)
+    try:
+        published = run_case(request.case, teller)
+    finally:
+        request.progress_path.unlink(missing_ok=True)
+    record = published.record
+    return CaseDone(
+        folder_name=published.folder.name,
+        is_reused=published.is_reused,
+        recorded_s=record.series.recorded_s,
+        coverage_frac=record.series.coverage_frac,
+        impaired_share_20=record.metric("impaired_share_20").value,
+        event_count=record.metric("event_count").value,
+        n_warnings=sum(flag.level == "warning" for flag in record.flags),
+    )
+
+
+class _ProgressFile:
+    """Writes stage, share done and rate at most once a second."""
+
+    every_s = 1.0
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._next_s = 0.0
+        self._stage = ""
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.stage == self._stage and progress.elapsed_s < self._next_s:
+            return
+        self._stage, self._next_s = progress.stage, progress.elapsed_s + self.every_s
+        share = progress.done_s / progress.total_s if progress.total_s > 0 else 0.0
+        factor = progress.real_time_factor
+        rate = "" if factor is None else f"{factor:.1f}"
+        try:
+            self._path.write_text(f"{progress.stage}\t{share:.4f}\t{rate}\n", encoding="utf-8")
+        except OSError:
+            return  # a table without a line; the case itself is not touched
+
+
+def _request(
+    case: ManifestCase, library: Path, config: AnalysisConfig, models: Path | None
+) -> WorkerRequest:
+    request = CaseRequest(
+        parts=case.parts,
+        out_dir=library,
+        case_id=case.case_id,
+        config=config,
+        models=models,
+        manifest_json=covariates_json(case.covariates),
+    )
+    return WorkerRequest(request, library / PROGRESS_DIR / folder_name(case.case_id))
+
+
+def _shared_out(config: AnalysisConfig, n_jobs: int) -> AnalysisConfig:
+    if n_jobs == 1 or config.segmentation.n_threads > 0:
+        return config
+    n_threads = max(1, (os.cpu_count() or 1) // n_jobs)
+    return replace(
+        config,
+        segmentation=replace(config.segmentation, n_threads=n_threads),
+        decode=replace(config.decode, n_threads=min(config.decode.n_threads, n_threads)),
+    )
+
+
+def _result(row: int, outcome: Outcome[CaseDone]) -> CaseResult:
+    if outcome.state is JobState.DONE:
+        return CaseResult(row, outcome.key, outcome.value, "", "", outcome.n_attempts)
+    if outcome.failure is None:
+        raise ValueError("a job that is not done has a failure")
+    failure = outcome.failure
+    return CaseResult(row, outcome.key, None, failure.kind, failure.message, outcome.n_attempts)
+
+
+def result_table(cases: Sequence[CaseResult]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return header and rows of ``batch.csv``; numbers as fractions, empty where not known."""
+    header = (
+        "row",
+        "case_id",
+        "state",
+        "folder",
+        "is_reused",
+        "recorded_s",
+        "coverage_frac",
+        "impaired_share_20",
+        "event_count",
+        "n_warnings",
+        "kind",
+        "reason",
+        "n_attempts",
+    )
+    return header, [_cells(case) for case in cases]
+
+
+def _cells(case: CaseResult) -> tuple[str, ...]:
+    done = case.done
+    if done is None:
+        middle = ("failed", "", "", "", "", "", "", "")
+    else:
+        middle = (
+            "done",
+            done.folder_name,
+            str(done.is_reused).lower(),
+            _number(done.recorded_s),
+            _number(done.coverage_frac),
+            _number(done.impaired_share_20),
+            _number(done.event_count),
+            str(done.n_warnings),
+        )
+    return (str(case.row), case.case_id, *middle, case.kind, case.reason, str(case.n_attempts))
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"

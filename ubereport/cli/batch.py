@@ -1,0 +1,186 @@
+"""`ubereport batch`: a department's cases, unattended and resumable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ubereport.cli.console import print_json, say
+from ubereport.cli.guard import guarded
+from ubereport.config import AnalysisConfig, Device, config_from_toml
+from ubereport.errors import SomeCasesFailedError, UbereportError
+
+if TYPE_CHECKING:
+    from ubereport.batch.run import BatchPlan, BatchResult, CaseResult
+    from ubereport.engine.job import Engine
+
+__all__ = ["batch"]
+
+
+class EngineChoice(StrEnum):
+    """Where cases run."""
+
+    EMBEDDED = "embedded"
+    RAY = "ray"
+
+
+@guarded
+def batch(
+    manifest: Annotated[Path, typer.Argument(help="CSV, XLSX or Parquet, one row a case.")],
+    library: Annotated[Path, typer.Option("--library", help="Folder of case folders.")],
+    engine: Annotated[EngineChoice, typer.Option(help="Where cases run.")] = EngineChoice.EMBEDDED,
+    jobs: Annotated[int, typer.Option(min=1, max=256, help="Cases at one time.")] = 1,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster to join; default: one on this machine.")
+    ] = None,
+    gpus_per_case: Annotated[
+        float, typer.Option(min=0.0, max=64.0, help="Share of a GPU that a Ray case reserves.")
+    ] = 0.0,
+    model: Annotated[str | None, typer.Option(help="Model bundle: a name or a folder.")] = None,
+    device: Annotated[Device | None, typer.Option(help="Where the network runs.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="TOML file with settings.")
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option("--keys", help="Key file of pseudonyms; default: beside the library."),
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only check the manifest.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail where a case has a warning, too.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
+    """Analyze every case of a manifest; run it again to go on.
+
+    Example: ubereport batch cases.csv --library department --jobs 2
+    """
+    from ubereport.batch.estimate import estimate_batch
+    from ubereport.batch.manifest import read_manifest
+    from ubereport.batch.pseudonyms import default_key_file, pseudonymized
+    from ubereport.batch.run import plan_batch, run_batch
+    from ubereport.batch.summary import write_summary
+
+    read = read_manifest(manifest)
+    if check:
+        _print_check(len(read.cases), read.remarks, is_json=json)
+        return
+    settings = config_from_toml(config, AnalysisConfig) if config is not None else AnalysisConfig()
+    section = settings.segmentation
+    settings = replace(
+        settings,
+        segmentation=replace(
+            section,
+            model=section.model if model is None else model,
+            device=section.device if device is None else device,
+        ),
+    )
+    if dry_run:
+        estimate = estimate_batch(read, library, settings, jobs)
+        if json:
+            print_json(asdict(estimate))
+        else:
+            for line in estimate.lines():
+                say(line)
+        return
+    key_file = default_key_file(library) if keys is None else keys
+    plan = plan_batch(pseudonymized(read, key_file), library, settings, jobs, None)
+    with _table(plan, is_shown=not quiet) as on_result:
+        result = run_batch(plan, _engine(engine, jobs, address, gpus_per_case), on_result)
+    report = write_summary(result, library)
+    _print_result(result, report, is_json=json)
+    _end(result, strict)
+
+
+def _engine(choice: EngineChoice, jobs: int, address: str | None, gpus: float) -> Engine:
+    if choice is EngineChoice.RAY:
+        from ubereport.engine.ray import RayEngine
+
+        return RayEngine(address=address, n_workers=jobs, gpus_per_job=gpus)
+    from ubereport.engine.embedded import EmbeddedEngine
+
+    return EmbeddedEngine(n_workers=jobs)
+
+
+def _print_check(n_cases: int, remarks: tuple[str, ...], is_json: bool) -> None:
+    if is_json:
+        print_json({"is_good": True, "n_cases": n_cases, "remarks": list(remarks)})
+        return
+    for remark in remarks:
+        say(remark)
+    say(f"The manifest is good: {n_cases} case{'s' if n_cases != 1 else ''}.")
+
+
+def _print_result(result: BatchResult, report: Path, is_json: bool) -> None:
+    if is_json:
+        print_json(
+            {
+                "n_done": result.n_done,
+                "n_failed": result.n_failed,
+                "report_html": str(report),
+                "cases": [asdict(case) for case in result.cases],
+            }
+        )
+        return
+    for case in result.cases:
+        if not case.is_done:
+            say(f"failed  {case.case_id} (row {case.row}): {case.reason}")
+    n_reused = sum(case.done is not None and case.done.is_reused for case in result.cases)
+    say(f"{result.n_done} done ({n_reused} from earlier runs), {result.n_failed} failed.")
+    say(f"Summary  {report}")
+
+
+def _end(result: BatchResult, is_strict: bool) -> None:
+    n_warned = sum(c.done is not None and c.done.n_warnings > 0 for c in result.cases)
+    if result.n_done == 0:
+        raise UbereportError("No case of the batch could be analyzed; the reasons are listed.")
+    if result.n_failed:
+        raise SomeCasesFailedError(
+            f"{result.n_failed} of {len(result.cases)} cases failed; the reasons are listed. "
+            "Mend them and run the same command again: what is done is reused."
+        )
+    if is_strict and n_warned:
+        raise SomeCasesFailedError(
+            f"{n_warned} of {len(result.cases)} cases carry a warning (--strict). Look at their "
+            "reports."
+        )
+
+
+@contextmanager
+def _table(plan: BatchPlan, is_shown: bool) -> Iterator[Callable[[CaseResult], None]]:
+    import sys
+
+    if not is_shown:
+        yield _ignore
+    elif sys.stderr.isatty():
+        from ubereport.cli.live import live_table
+
+        with live_table(plan) as hook:
+            yield hook
+    else:
+        yield _Lines(len(plan.jobs))
+
+
+def _ignore(result: CaseResult) -> None:
+    """Show nothing."""
+
+
+class _Lines:
+    """One line a case as it ends."""
+
+    def __init__(self, n_cases: int) -> None:
+        self._n_cases = n_cases
+        self._n_ended = 0
+
+    def __call__(self, result: CaseResult) -> None:
+        self._n_ended += 1
+        state = "done" if result.is_done else f"failed ({result.kind})"
+        typer.echo(f"{self._n_ended}/{self._n_cases} {result.case_id}: {state}", err=True)

@@ -1,0 +1,120 @@
+"""`ubereport library`: the cases of a department, listed, shown, exported."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ubereport.cli.console import print_json, say
+from ubereport.cli.guard import guarded
+
+__all__ = ["app"]
+
+app = typer.Typer(help="List, show and export the cases of a library.", no_args_is_help=True)
+LibraryArgument = Annotated[Path, typer.Argument(help="Folder of case folders.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+class ExportFormat(StrEnum):
+    """What a library is exported as."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    XLSX = "xlsx"
+    FHIR = "fhir"
+
+
+@app.command("list")
+@guarded
+def list_library(library: LibraryArgument, json: JsonOption = False) -> None:
+    """List the cases. Example: ubereport library list department."""
+    from ubereport.records.catalog import list_cases
+
+    _print_rows(list_cases(library), json)
+
+
+@app.command("rebuild")
+@guarded
+def rebuild_library(library: LibraryArgument, json: JsonOption = False) -> None:
+    """Read every case folder again and rebuild the catalog."""
+    from ubereport.records.catalog import rebuild_catalog
+
+    _print_rows(rebuild_catalog(library), json)
+
+
+@app.command("show")
+@guarded
+def show_case(
+    library: LibraryArgument,
+    case_id: Annotated[str, typer.Argument(help="Case id or folder name.")],
+    json: JsonOption = False,
+) -> None:
+    """Show the numbers of one case. Example: ubereport library show department C007."""
+    from ubereport.batch.library import find_case
+    from ubereport.metrics.registry import metric_spec
+
+    folder, record = find_case(library, case_id)
+    if json:
+        print_json(
+            {
+                "case_folder": str(folder),
+                "case_id": record.case_id,
+                "flags": [{"key": f.key, "message": f.message} for f in record.flags],
+                "metrics": {m.key: m.value for m in record.metrics},
+            }
+        )
+        return
+    say(f"Case {record.case_id} in {folder}")
+    for metric in record.metrics:
+        value = f"{metric.value:.4g}" if metric.value is not None else f"– ({metric.reason})"
+        say(f"  {metric_spec(metric.key).title}: {value} [{metric.unit}]")
+    for flag in record.flags:
+        say(f"  {flag.level}: {flag.message}")
+
+
+@app.command("export")
+@guarded
+def export_library(
+    library: LibraryArgument,
+    out: Annotated[Path, typer.Option("--out", help="Folder that receives the files.")],
+    form: Annotated[
+        list[ExportFormat], typer.Option("--as", help="Formats; may be given several times.")
+    ] = [ExportFormat.CSV],  # noqa: B006 -- typer copies it
+    json: JsonOption = False,
+) -> None:
+    """Export tidy tables of cases and events, or FHIR reports with the PDF attached.
+
+    Example: ubereport library export department --as parquet --as xlsx --out tables
+    """
+    from ubereport.batch.library import export_cases
+
+    written = export_cases(library, out, {f.value for f in form})
+    if json:
+        print_json({"files": [str(path) for path in written]})
+    else:
+        for path in written:
+            say(str(path))
+
+
+def _print_rows(rows: tuple[object, ...], is_json: bool) -> None:
+    from ubereport.records.catalog import CatalogRow
+
+    cases = [row for row in rows if isinstance(row, CatalogRow)]
+    if is_json:
+        print_json({"cases": [{name: getattr(r, name) for name in r.__slots__} for r in cases]})
+        return
+    for row in cases:
+        if row.problem:
+            say(f"{row.folder}: {row.problem}")
+            continue
+        say(
+            f"{row.case_id}  {_share(row.impaired_share_20)} ≥ 20 %  "
+            f"coverage {_share(row.coverage_frac)}  {row.model}  {row.folder}"
+        )
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"

@@ -1,0 +1,73 @@
+"""A live table of the cases of a batch, on a terminal."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from ubereport.batch.run import PROGRESS_DIR, BatchPlan, CaseResult
+from ubereport.records.names import folder_name
+
+__all__ = ["live_table"]
+
+REFRESH_S = 0.5
+MAX_ROWS = 20
+
+
+@contextmanager
+def live_table(plan: BatchPlan) -> Iterator[Callable[[CaseResult], None]]:
+    """Show running cases with stage, share and rate, and how many are done, failed, waiting."""
+    ended: dict[str, CaseResult] = {}
+    is_over = threading.Event()
+    started = time.monotonic()
+    with Live(console=Console(stderr=True), auto_refresh=False) as live:
+
+        def refresh() -> None:
+            while not is_over.wait(REFRESH_S):
+                live.update(_table(plan, dict(ended), time.monotonic() - started), refresh=True)
+
+        watcher = threading.Thread(target=refresh, daemon=True)
+        watcher.start()
+
+        def hook(result: CaseResult) -> None:
+            ended[result.case_id] = result
+
+        try:
+            yield hook
+        finally:
+            is_over.set()
+            watcher.join()
+            live.update(_table(plan, ended, time.monotonic() - started), refresh=True)
+
+
+def _table(plan: BatchPlan, ended: dict[str, CaseResult], elapsed_s: float) -> Table:
+    n_failed = sum(not result.is_done for result in ended.values())
+    n_left = len(plan.jobs) - len(ended)
+    left = ""
+    if ended and n_left:
+        minutes = elapsed_s / len(ended) * n_left / 60
+        left = f", about {minutes:.0f} min left"
+    title = f"{len(ended) - n_failed} done, {n_failed} failed, {n_left} to go{left}"
+    table = Table("Case", "Stage", "Done", "× real time", title=title, title_justify="left")
+    running = [job.key for job in plan.jobs if job.key not in ended]
+    for case_id in running:
+        line = _progress(plan, case_id)
+        if line is not None and table.row_count < MAX_ROWS:
+            stage, share, rate = line
+            table.add_row(case_id, stage, f"{100 * float(share):.0f} %", rate)
+    return table
+
+
+def _progress(plan: BatchPlan, case_id: str) -> tuple[str, str, str] | None:
+    path = plan.library / PROGRESS_DIR / folder_name(case_id)
+    try:
+        stage, share, rate = path.read_text(encoding="utf-8").rstrip("\n").split("\t")
+    except (OSError, ValueError):
+        return None
+    return stage, share, rate

@@ -1,0 +1,68 @@
+"""A case as an HL7 FHIR R4 DiagnosticReport with its observations and the PDF attached."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from ubereport.core.case import CaseRecord
+from ubereport.core.metrics import MetricValue
+
+__all__ = ["diagnostic_report"]
+
+UCUM = "http://unitsofmeasure.org"
+ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+METRICS = "urn:ubereport:metric"
+DISCLAIMER = (
+    "For research and departmental quality review. Not a medical device, not for diagnosis, "
+    "not for judging one person."
+)
+
+
+def diagnostic_report(record: CaseRecord, pdf: bytes) -> dict[str, Any]:
+    """Return the resource; observations are contained, so that it needs no server.
+
+    Source: HL7 FHIR R4, DiagnosticReport and Observation. The status is "preliminary": nobody has
+    signed it.
+    """
+    observations = [_observation(f"m{n}", m) for n, m in enumerate(record.metrics, start=1)]
+    return {
+        "resourceType": "DiagnosticReport",
+        "identifier": [{"system": "urn:ubereport:case", "value": record.case_id}],
+        "contained": observations,
+        "status": "preliminary",
+        "code": {"text": "View obscured by blood in an endoscopic recording"},
+        "subject": {"display": f"Pseudonymous case {record.case_id}"},
+        "result": [{"reference": f"#{o['id']}"} for o in observations],
+        "conclusion": DISCLAIMER,
+        "presentedForm": [
+            {
+                "contentType": "application/pdf",
+                "language": "en",
+                "data": base64.b64encode(pdf).decode("ascii"),
+                "title": "Case report",
+            }
+        ],
+    }
+
+
+def _observation(identifier: str, metric: MetricValue) -> dict[str, Any]:
+    observation: dict[str, Any] = {
+        "resourceType": "Observation",
+        "id": identifier,
+        "status": "preliminary",
+        "code": {"coding": [{"system": METRICS, "code": metric.key}]},
+    }
+    if metric.value is None:
+        observation["dataAbsentReason"] = {
+            "coding": [{"system": ABSENT, "code": "not-applicable"}],
+            "text": metric.reason,
+        }
+    else:
+        observation["valueQuantity"] = {
+            "value": metric.value,
+            "unit": metric.unit,
+            "system": UCUM,
+            "code": metric.unit,
+        }
+    return observation
