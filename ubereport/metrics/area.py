@@ -34,75 +34,74 @@ __all__ = [
 
 def recorded(case: CaseInput) -> Measurement:
     """Seconds recorded, pauses between parts left out."""
-    series = case.series
-    return Measurement(series.recorded_s, int(series.is_recorded.sum()), series.coverage_frac)
+    is_recorded = case.series.is_recorded
+    recorded_s = float(case.series.duration_s[is_recorded].sum())
+    return Measurement(recorded_s, int(is_recorded.sum()), case.coverage_frac)
 
 
 def evaluable(case: CaseInput) -> Measurement:
     """Seconds covered by valid samples."""
-    return _measured(case.series, case.series.evaluable_s)
+    return _measured(case, case.series.evaluable_s)
 
 
 def coverage(case: CaseInput) -> Measurement:
     """Share of the recorded time that is evaluable."""
-    if case.series.coverage_frac is None:
+    if case.coverage_frac is None:
         return Measurement(None, 0, None, NOTHING_RECORDED)
-    return _measured(case.series, case.series.coverage_frac)
+    return _measured(case, case.coverage_frac)
 
 
 def lost(case: CaseInput, reason: LossReason) -> Measurement:
     """Seconds lost for `reason`."""
     rows = np.array([r is reason for r in case.series.reason], dtype=np.bool_)
     lost_s = float(case.series.duration_s[rows].sum())
-    return Measurement(lost_s, int(rows.sum()), case.series.coverage_frac)
+    return Measurement(lost_s, int(rows.sum()), case.coverage_frac)
 
 
 def impaired_share(case: CaseInput, area_frac: float) -> Measurement:
     """Share of the evaluable time with an area of at least `area_frac`."""
     area, weight_s = _valid(case.series)
     if len(area) == 0:
-        return _nothing_seen(case.series)
-    return _measured(
-        case.series, float(weight_s[area >= area_frac].sum()) / case.series.evaluable_s
-    )
+        return _nothing_seen(case)
+    return _measured(case, float(weight_s[area >= area_frac].sum()) / case.series.evaluable_s)
 
 
 def impaired_s(case: CaseInput, area_frac: float) -> Measurement:
     """Seconds of evaluable time with an area of at least `area_frac`."""
     area, weight_s = _valid(case.series)
     if len(area) == 0:
-        return _nothing_seen(case.series)
-    return _measured(case.series, float(weight_s[area >= area_frac].sum()))
+        return _nothing_seen(case)
+    return _measured(case, float(weight_s[area >= area_frac].sum()))
 
 
 def area_mean(case: CaseInput) -> Measurement:
     """Time-weighted mean area."""
     area, weight_s = _valid(case.series)
     if len(area) == 0:
-        return _nothing_seen(case.series)
-    return _measured(case.series, float(np.sum(area * weight_s)) / case.series.evaluable_s)
+        return _nothing_seen(case)
+    return _measured(case, float(np.sum(area * weight_s)) / case.series.evaluable_s)
 
 
 def area_quantile(case: CaseInput, share: float) -> Measurement:
     """Area that is not exceeded for `share` of the evaluable time."""
     area, weight_s = _valid(case.series)
     if len(area) == 0:
-        return _nothing_seen(case.series)
-    return _measured(case.series, weighted_quantile(area, weight_s, share))
+        return _nothing_seen(case)
+    return _measured(case, weighted_quantile(area, weight_s, share))
 
 
 def area_time_min(case: CaseInput) -> Measurement:
     """Integral of the area over the evaluable time, in minutes of a fully covered view."""
     area, weight_s = _valid(case.series)
     if len(area) == 0:
-        return _nothing_seen(case.series)
-    return _measured(case.series, float(np.sum(area * weight_s)) / 60)
+        return _nothing_seen(case)
+    return _measured(case, float(np.sum(area * weight_s)) / 60)
 
 
 def area_time_per_hour(case: CaseInput) -> Measurement:
     """Minutes of a fully covered view per evaluable hour."""
     mean = area_mean(case)
-    return mean if mean.value is None else _measured(case.series, mean.value * 60)
+    return mean if mean.value is None else _measured(case, mean.value * 60)
 
 
 def longest_run(case: CaseInput, area_frac: float) -> Measurement:
@@ -113,14 +112,14 @@ def longest_run(case: CaseInput, area_frac: float) -> Measurement:
     """
     series = case.series
     if not series.is_valid.any():
-        return _nothing_seen(series)
+        return _nothing_seen(case)
     longest_s = 0.0
     for rows in series.stretches(case.event_config.max_gap_s):
         is_above = series.area_frac[rows] >= area_frac
         run = np.cumsum(np.diff(is_above, prepend=False) != 0)
         run_s = np.bincount(run[is_above], weights=series.duration_s[rows][is_above])
         longest_s = max(longest_s, float(run_s.max(initial=0.0)))
-    return _measured(series, longest_s)
+    return _measured(case, longest_s)
 
 
 def closing_weights_s(series: AreaSeries, window_s: float) -> FloatArray:
@@ -135,7 +134,7 @@ def closing_area_mean(case: CaseInput) -> Measurement:
     weight_s = closing_weights_s(case.series, case.metric_config.closing_window_s)
     in_window = weight_s > 0
     if not in_window.any():
-        return _nothing_seen(case.series)
+        return _nothing_seen(case)
     area, weights = case.series.area_frac[in_window], weight_s[in_window]
     return _closing(case.series, weight_s, float(np.sum(area * weights)) / float(weights.sum()))
 
@@ -145,7 +144,7 @@ def closing_share(case: CaseInput, area_frac: float) -> Measurement:
     weight_s = closing_weights_s(case.series, case.metric_config.closing_window_s)
     in_window = weight_s > 0
     if not in_window.any():
-        return _nothing_seen(case.series)
+        return _nothing_seen(case)
     weights = weight_s[in_window]
     above_s = float(weights[case.series.area_frac[in_window] >= area_frac].sum())
     return _closing(case.series, weight_s, above_s / float(weights.sum()))
@@ -163,10 +162,10 @@ def _valid(series: AreaSeries) -> tuple[FloatArray, FloatArray]:
     return series.area_frac[series.is_valid], series.duration_s[series.is_valid]
 
 
-def _measured(series: AreaSeries, value: float) -> Measurement:
-    return Measurement(value, int(series.is_valid.sum()), series.coverage_frac)
+def _measured(case: CaseInput, value: float) -> Measurement:
+    return Measurement(value, int(case.series.is_valid.sum()), case.coverage_frac)
 
 
-def _nothing_seen(series: AreaSeries) -> Measurement:
-    reason = NOTHING_RECORDED if series.coverage_frac is None else NO_EVALUABLE_TIME
-    return Measurement(None, 0, series.coverage_frac, reason)
+def _nothing_seen(case: CaseInput) -> Measurement:
+    reason = NOTHING_RECORDED if case.coverage_frac is None else NO_EVALUABLE_TIME
+    return Measurement(None, 0, case.coverage_frac, reason)

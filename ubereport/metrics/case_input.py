@@ -18,12 +18,16 @@ NO_EVALUABLE_TIME = "no evaluable time"
 
 @dataclass(frozen=True, slots=True)
 class CaseInput:
-    """One case at one probability threshold, as every metric sees it."""
+    """One case at one probability threshold, as every metric sees it.
+
+    `coverage_frac` is that of the series, counted once for all metrics.
+    """
 
     series: AreaSeries
     events: tuple[HemostasisEvent, ...]
     event_config: EventConfig
     metric_config: MetricConfig
+    coverage_frac: float | None
 
 
 @dataclass(frozen=True, slots=True)

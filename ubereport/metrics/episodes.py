@@ -86,7 +86,7 @@ def time_to_clear_quantile(case: CaseInput, share: float) -> Measurement:
         if value is not None
         else f"fewer than {100 * share:.0f} % of the events are seen to clear"
     )
-    return Measurement(value, curve.n_events, case.series.coverage_frac, reason)
+    return Measurement(value, curve.n_events, case.coverage_frac, reason)
 
 
 def cleared_share(case: CaseInput, time_s: float) -> Measurement:
@@ -96,15 +96,15 @@ def cleared_share(case: CaseInput, time_s: float) -> Measurement:
         return _no_events(case)
     value = curve.cleared_share_at(time_s)
     reason = "" if value is not None else f"no event was followed for {time_s:g} s"
-    return Measurement(value, curve.n_events, case.series.coverage_frac, reason)
+    return Measurement(value, curve.n_events, case.coverage_frac, reason)
 
 
 def _of_events(case: CaseInput, value: float) -> Measurement:
-    return Measurement(value, len(case.events), case.series.coverage_frac)
+    return Measurement(value, len(case.events), case.coverage_frac)
 
 
 def _nothing_seen(case: CaseInput) -> Measurement:
-    covered = case.series.coverage_frac
+    covered = case.coverage_frac
     return Measurement(None, 0, covered, NOTHING_RECORDED if covered is None else NO_EVALUABLE_TIME)
 
 
@@ -112,4 +112,4 @@ def _no_events(case: CaseInput) -> Measurement:
     if not case.series.is_valid.any():
         return _nothing_seen(case)
     reason = "no event has an onset that was seen" if case.events else "no event"
-    return Measurement(None, 0, case.series.coverage_frac, reason)
+    return Measurement(None, 0, case.coverage_frac, reason)

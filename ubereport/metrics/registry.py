@@ -369,8 +369,11 @@ def compute_metrics(
     """
     if Threshold.CENTRAL not in events_by_threshold:
         raise ValueError("metrics need the events of the central threshold")
+    coverage_frac = series.coverage_frac
     cases = {
-        threshold: CaseInput(series.at(threshold), events, event_config, metric_config)
+        threshold: CaseInput(
+            series.at(threshold), events, event_config, metric_config, coverage_frac
+        )
         for threshold, events in events_by_threshold.items()
     }
     central = cases.pop(Threshold.CENTRAL)
