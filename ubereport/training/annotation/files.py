@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -123,12 +124,12 @@ def write_file(path: Path, content: bytes) -> None:
             os.fsync(stream.fileno())
         partial.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise OutputError(
             f"{path.name} cannot be written ({error.strerror}). Free space or choose another "
             "folder."
         ) from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def zipped(content: bytes) -> bytes:
@@ -171,8 +172,10 @@ def png_mask(content: bytes, name: str, *, is_one_allowed: bool = False) -> Bool
     levels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if levels is None:
         raise AnnotationError(f"The mask {name} is damaged. Export it again.")
-    if levels.ndim != 2:
-        raise AnnotationError(f"The mask {name} has colors. Export it as gray levels 0 and 255.")
+    if levels.ndim != 2 or levels.dtype != np.uint8:
+        raise AnnotationError(
+            f"The mask {name} has colors or more than 8 bits. Export it as gray levels 0 and 255."
+        )
     if is_one_allowed and levels.max() == 1:
         return np.asarray(levels == 1)
     others = np.setdiff1d(levels, (0, 255))

@@ -152,8 +152,8 @@ def _size(
 
 def _annotator(completed_by: Any) -> str:  # noqa: ANN401 -- JSON
     if isinstance(completed_by, dict):
-        named = completed_by.get("email") or completed_by.get("username") or completed_by.get("id")
-        return UNKNOWN_ANNOTATOR if named is None else str(named)
+        named = [completed_by.get(key) for key in ("email", "username", "id")]
+        return next((str(n) for n in named if n not in (None, "")), UNKNOWN_ANNOTATOR)
     return UNKNOWN_ANNOTATOR if completed_by is None else str(completed_by)
 
 

@@ -16,8 +16,8 @@ from ubereport.training.annotation.run_lengths import check_size
 
 __all__ = ["MAX_VERTICES", "fill_polygon", "polygons_of"]
 
-MAX_VERTICES = 20_000
-_MAX_CROSSINGS = 2**25
+MAX_VERTICES = 100_000
+_MAX_CROSSINGS = 2**23
 
 Corner = tuple[int, int]
 
@@ -37,11 +37,14 @@ def fill_polygon(points: ArrayLike, height_px: int, width_px: int) -> BoolArray:
     """
     check_size(height_px, width_px)
     xy = _checked(points)
-    start, end = xy, np.roll(xy, -1, axis=0)
-    low, high = np.minimum(start[:, 1], end[:, 1]), np.maximum(start[:, 1], end[:, 1])
+    following = np.roll(xy, -1, axis=0)
+    # Every edge from its upper end: the two ways along a keyhole then cross at the same pixel.
+    is_down = (xy[:, 1] <= following[:, 1])[:, None]
+    start, end = np.where(is_down, xy, following), np.where(is_down, following, xy)
     # Rows whose center line an edge crosses; half-open, so that a shared corner counts once.
-    first = np.clip(np.ceil(low - 0.5), 0, height_px).astype(np.int64)
-    n_rows = np.clip(np.ceil(high - 0.5), 0, height_px).astype(np.int64) - first
+    first = np.clip(np.ceil(start[:, 1] - 0.5), 0, height_px).astype(np.int64)
+    last = np.clip(np.ceil(end[:, 1] - 0.5), 0, height_px).astype(np.int64)
+    n_rows = last - first
     if int(n_rows.sum()) > _MAX_CROSSINGS:
         raise AnnotationError(
             f"A polygon of {len(xy)} points crosses the picture too often to be an outline. "

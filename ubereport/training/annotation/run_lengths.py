@@ -67,8 +67,9 @@ class RunLengths:
         if values.size and values.dtype.kind not in "iu":
             raise AnnotationError("The runs of a mask are not whole numbers. Export it again.")
         _check_counts(values, height_px * width_px)
-        flat = runs_to_flat(values.astype(np.int64))
-        return cls.from_mask(flat.reshape((height_px, width_px), order="F"))
+        if (values[1:] == 0).any():
+            values = counts_of(runs_to_flat(values.astype(np.int64)))
+        return cls(height_px, width_px, values.astype("<i4").tobytes())
 
     @classmethod
     def from_string(cls, height_px: int, width_px: int, text: str) -> RunLengths:
@@ -86,6 +87,15 @@ class RunLengths:
     def area_px(self) -> int:
         """Pixels that are on."""
         return int(self.counts[1::2].sum())
+
+    def overlaps(self, other: RunLengths) -> bool:
+        """Return whether a pixel is on in both masks, which are of one size."""
+        own_ends, other_ends = np.cumsum(self.counts), np.cumsum(other.counts)
+        own_start, own_end = own_ends[:-1:2], own_ends[1::2]
+        other_start, other_end = other_ends[:-1:2], other_ends[1::2]
+        n_before = np.searchsorted(other_start, own_end)
+        is_any = n_before > 0
+        return bool((other_end[n_before[is_any] - 1] > own_start[is_any]).any())
 
     def to_string(self) -> str:
         """Return COCO's compressed counts."""

@@ -92,7 +92,7 @@ class Annotation:
             raise AnnotationError(
                 f"The blood and ignore masks of {self.still} differ in size: {sorted(sizes)}."
             )
-        if self.ignore_runs.area_px and bool((self.blood & self.ignore).any()):
+        if self.blood_runs.overlaps(self.ignore_runs):
             raise AnnotationError(
                 f"Pixels of {self.still} are both blood and undecided; a pixel is one of them."
             )
