@@ -22,6 +22,7 @@ from ubereport.records.atomic import (
 )
 
 OLD = {"case.json": b"old", "frames/1.png": b"old picture", "gone.txt": b"x"}
+ALL = ("*",)
 STEPS = ("open", "os.rename", "os.mkdir", "os.rmdir", "os.remove")
 NEW = {"case.json": b"new", "frames/2.png": b"new picture"}
 
@@ -40,7 +41,7 @@ def test_a_folder_appears_whole_and_leaves_nothing_beside_it(tmp_path):
     target = tmp_path / "deep" / "case"
     publish_folder(target, OLD)
     assert _content(target) == OLD
-    publish_folder(target, NEW)
+    publish_folder(target, NEW, gives_way=ALL)
     assert _content(target) == NEW
     assert _names(target.parent) == ["case"]
 
@@ -49,7 +50,7 @@ def test_without_exchange_the_old_folder_is_moved_aside_first(tmp_path, monkeypa
     monkeypatch.setattr(atomic, "_exchange", lambda first, second: False)
     target = tmp_path / "case"
     publish_folder(target, OLD)
-    publish_folder(target, NEW)
+    publish_folder(target, NEW, gives_way=ALL)
     assert _content(target) == NEW
     assert _names(tmp_path) == ["case"]
 
@@ -67,8 +68,22 @@ def test_there_is_no_moment_without_the_folder(tmp_path):
 def test_carried_files_come_along(tmp_path):
     target = tmp_path / "case"
     publish_folder(target, OLD | {"notes/mine.txt": b"mine"})
-    publish_folder(target, NEW, ["notes/mine.txt"])
+    publish_folder(target, NEW, carried_over=["notes/mine.txt"], gives_way=ALL)
     assert _content(target) == NEW | {"notes/mine.txt": b"mine"}
+
+
+def test_files_of_others_are_never_lost(tmp_path):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "a.txt").write_bytes(b"mine")
+    (tmp_path / "link").symlink_to("/nowhere")
+    before = _names(tmp_path)
+    for gives_way in ((), ("*.json",), ("letters/*",), ("link",)):
+        with pytest.raises(OutputError, match="would be lost"):
+            publish_folder(tmp_path, NEW, gives_way=gives_way)
+    assert _names(tmp_path) == before
+    publish_folder(tmp_path, NEW, gives_way=("letters/*", "link"))
+    publish_folder(tmp_path, NEW)
+    assert _content(tmp_path) == NEW
 
 
 def test_everything_reaches_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
@@ -86,7 +101,7 @@ def test_everything_reaches_the_disk_before_it_gets_its_name(tmp_path, monkeypat
     publish_folder(tmp_path / "case", OLD)
     monkeypatch.setattr(os, "fsync", watched_fsync)
     monkeypatch.setattr(atomic, "_exchange", watched_exchange)
-    publish_folder(tmp_path / "case", NEW)
+    publish_folder(tmp_path / "case", NEW, gives_way=ALL)
     before, after = seen[: seen.index("exchange")], seen[seen.index("exchange") + 1 :]
     assert before[:2] == ["case.json", "2.png"]
     assert before[2] == "frames"
@@ -113,7 +128,7 @@ def test_a_full_disk_is_told_in_bytes_and_changes_nothing(
     monkeypatch.setattr(atomic, "_write_through", full)
     needed = sum(map(len, NEW.values()))
     with pytest.raises(OutputError, match=rf"{needed} bytes .* are needed"):
-        publish_folder(target, NEW)
+        publish_folder(target, NEW, gives_way=ALL)
     written[:] = [target] * n_written
     with pytest.raises(OutputError, match=r"3 bytes .* are needed"):
         write_file(target / "case.json", b"new")
@@ -126,7 +141,7 @@ def test_too_little_space_is_seen_before_anything_is_written(tmp_path, monkeypat
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     monkeypatch.setattr(atomic, "_write_through", lambda *_: pytest.fail("nothing may be written"))
     with pytest.raises(OutputError, match=r"14 bytes .* are needed, 7 bytes are free"):
-        publish_folder(tmp_path / "case", NEW)
+        publish_folder(tmp_path / "case", NEW, gives_way=ALL)
     assert _names(tmp_path) == []
 
 
@@ -156,7 +171,7 @@ def test_a_read_only_place_is_told(tmp_path):
     tmp_path.chmod(0o500)
     try:
         with pytest.raises(OutputError, match="account may write"):
-            publish_folder(tmp_path / "case", NEW)
+            publish_folder(tmp_path / "case", NEW, gives_way=ALL)
     finally:
         tmp_path.chmod(0o700)
 
@@ -168,7 +183,7 @@ def test_a_read_only_disk_is_told(tmp_path, monkeypatch, failure):
 
     monkeypatch.setattr(atomic, "_write_through", refuse)
     with pytest.raises(OutputError, match="account may write"):
-        publish_folder(tmp_path / "case", NEW)
+        publish_folder(tmp_path / "case", NEW, gives_way=ALL)
     with pytest.raises(OutputError, match="account may write"):
         write_file(tmp_path / "a.txt", b"x")
     assert _names(tmp_path) == []
@@ -180,7 +195,7 @@ def test_any_other_fault_of_the_disk_is_told(tmp_path, monkeypatch):
 
     monkeypatch.setattr(atomic, "_write_through", fail)
     with pytest.raises(OutputError, match="Input/output error"):
-        publish_folder(tmp_path / "case", NEW)
+        publish_folder(tmp_path / "case", NEW, gives_way=ALL)
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "fifo"])
@@ -195,7 +210,7 @@ def test_only_a_folder_gives_way_to_a_folder(tmp_path, kind):
         os.mkfifo(target)
     before = _names(tmp_path)
     with pytest.raises(OutputError, match="a file or a link where a folder is needed"):
-        publish_folder(target, NEW)
+        publish_folder(target, NEW, gives_way=ALL)
     assert _names(tmp_path) == before
 
 
@@ -276,7 +291,7 @@ def _publish_and_die(target: Path, step: int) -> int:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         sys.addaudithook(count)
-        publish_folder(target, NEW)
+        publish_folder(target, NEW, gives_way=ALL)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 

@@ -89,6 +89,14 @@ def test_the_area_is_told_second_by_second():
     ]
 
 
+def test_a_second_ends_with_its_part():
+    cues = area_cues(_series([0.1, 0.5, 0.5], 0.5, part_index=[0, 1, 1]))
+    assert [(c.start_s, c.end_s, c.text) for c in cues] == [
+        (0.0, 0.5, "Blood in view 10 %"),
+        (0.5, 1.5, "Blood in view 50 %"),
+    ]
+
+
 def test_long_samples_keep_their_time():
     cues = area_cues(_series([0.1, 0.2], 4.0))
     assert [(c.start_s, c.end_s) for c in cues] == [(0.0, 4.0), (4.0, 8.0)]

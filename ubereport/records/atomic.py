@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fnmatch
 import glob
 import os
 import secrets
@@ -15,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from ubereport.errors import OutputError
 
-__all__ = ["check_relative_name", "publish_folder", "recover_folder", "write_file"]
+__all__ = ["check_relative_name", "files_inside", "publish_folder", "recover_folder", "write_file"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -72,7 +73,11 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def publish_folder(
-    target: Path, files: Mapping[str, bytes], carried_over: Collection[str] = ()
+    target: Path,
+    files: Mapping[str, bytes],
+    *,
+    carried_over: Collection[str] = (),
+    gives_way: Collection[str] = (),
 ) -> None:
     """Make `target` a folder of `files`, in one step.
 
@@ -89,11 +94,15 @@ def publish_folder(
         Content by relative POSIX path.
     carried_over
         Relative paths of files in the old `target` that the new one keeps.
+    gives_way
+        Patterns of files in the old `target` that may vanish, such as ``frames/*``. Without any,
+        only files of the same names are replaced.
 
     Raises
     ------
     OutputError
-        If the disk is full or read-only, or `target` is a file; nothing has changed then.
+        If the disk is full or read-only, or `target` is a file or has files in it that would be
+        lost; nothing has changed then.
     ValueError
         If a name is no plain relative path.
     """
@@ -107,6 +116,7 @@ def publish_folder(
             raise OutputError(
                 "The output is a file or a link where a folder is needed. Give another --out."
             )
+        _check_nothing_lost(target, {*files, *carried_over}, gives_way)
         _check_space(target.parent, n_bytes)
         _write_folder(staged, files)
         for name in carried_over:
@@ -116,6 +126,15 @@ def publish_folder(
         raise _output_error(error, n_bytes, target.parent) from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def files_inside(folder: Path) -> list[str]:
+    """Return the relative POSIX paths of all files and links below `folder`, sorted."""
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    )
 
 
 def recover_folder(target: Path) -> None:
@@ -130,6 +149,18 @@ def recover_folder(target: Path) -> None:
             aside.replace(target)
     for staged in target.parent.glob(f".{glob.escape(target.name)}.new-*"):
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def _check_nothing_lost(
+    target: Path, replaced: Collection[str], gives_way: Collection[str]
+) -> None:
+    for name in files_inside(target):
+        may_vanish = any(fnmatch.fnmatchcase(name, pattern) for pattern in gives_way)
+        if not may_vanish and name not in replaced:
+            raise OutputError(
+                "The output folder has other files in it, which would be lost. Give an empty or a"
+                " new folder as --out; nothing was changed."
+            )
 
 
 def _sibling(path: Path, role: str) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 from ubereport.core.case import CaseRecord, KeyFrame, KeyFrameKind
 from ubereport.core.events import HemostasisEvent
 from ubereport.errors import CaseRecordError, OutputError
-from ubereport.records.atomic import check_relative_name, publish_folder, write_file
+from ubereport.records.atomic import check_relative_name, files_inside, publish_folder, write_file
 from ubereport.records.names import validate_case_id
 from ubereport.records.schema import case_json, parse_case_json, record_of
 from ubereport.records.subtitles import subtitle_files
@@ -105,7 +105,7 @@ def write_case(
         content["run.json"] = f"{json.dumps(run, indent=2, allow_nan=False)}\n".encode("ascii")
     _check_same_case(folder, record.case_id)
     kept = [name for name in _foreign_files(folder) if name not in content]
-    publish_folder(folder, content, kept)
+    publish_folder(folder, content, carried_over=kept, gives_way=_OWN_NAMES)
 
 
 def write_into_case(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -216,11 +216,7 @@ def _foreign_files(folder: Path) -> list[str]:
     """Return what others put into the case folder that is to be replaced."""
     if not folder.is_dir():
         return []
-    names = sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and not path.is_symlink()
-    )
+    names = files_inside(folder)
     if names and not is_case_folder(folder):
         raise OutputError(
             "The output folder has files in it and is no case folder. Give an empty or a new"
