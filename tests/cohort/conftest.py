@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from ubereport.cohort.casefile import CaseRow
 from ubereport.cohort.table import CohortTable, cohort_table
 
@@ -137,6 +139,38 @@ def case_json_text(
                            "config_toml": config_toml, "config_sha256": "c" * 64},
         }
     )  # fmt: skip
+
+
+@pytest.fixture
+def make_row() -> Callable[..., CaseRow]:
+    return case_row
+
+
+@pytest.fixture
+def make_table() -> Callable[..., CohortTable]:
+    return made_up_table
+
+
+@pytest.fixture(scope="session")
+def reference() -> dict[str, float]:
+    """Numbers from R; see reference/reference.R."""
+    with (Path(__file__).parent / "reference" / "reference.csv").open() as file:
+        return {row["name"]: float(row["value"]) for row in csv.DictReader(file)}
+
+
+@pytest.fixture(scope="session")
+def reference_cases() -> dict[str, np.ndarray]:
+    """The made-up cases that R saw: columns as arrays."""
+    with (Path(__file__).parent / "reference" / "cases.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    numbers = ("y", "age", "duration_s")
+    columns: dict[str, np.ndarray] = {
+        name: np.array([float(row[name]) for row in rows]) for name in numbers
+    }
+    columns["group"] = np.array(["abc".index(row["group"]) for row in rows])
+    columns["surgeon"] = np.array([int(row["surgeon"][1:]) for row in rows])
+    columns["is_cleared"] = np.array([row["is_cleared"] == "1" for row in rows])
+    return columns
 
 
 @pytest.fixture

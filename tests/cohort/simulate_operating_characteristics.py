@@ -85,8 +85,15 @@ def family_rows(n_cohorts: int, seed: int) -> list[Row]:
         pairs = [mann_whitney(groups[i], groups[j]).p_value for i, j in ((1, 0), (2, 0), (2, 1))]
         any_holm.append(min(p for p in holm(pairs) if p is not None))
     return [
-        Row("Kruskal–Wallis, 3 techniques, no effect: rejected", reject(omnibus), n_cohorts, TYPE_1),
-        Row("Holm over 3 contrasts, no effect: any rejected", reject(any_holm), n_cohorts, (0.0, 0.07)),
+        Row(
+            "Kruskal–Wallis, 3 techniques, no effect: rejected", reject(omnibus), n_cohorts, TYPE_1
+        ),
+        Row(
+            "Holm over 3 contrasts, no effect: any rejected",
+            reject(any_holm),
+            n_cohorts,
+            (0.0, 0.07),
+        ),
     ]
 
 
@@ -118,7 +125,9 @@ def adjusted_rows(n_cohorts: int, seed: int, n_surgeons: int) -> list[Row]:
         cases = clustered_cases(rng, n_surgeons, 70, 0.0, 0.35)
         confounded_p.append(contrast(cases).test.p_value)
         naive_p.append(
-            mann_whitney(cases.values[cases.group_codes == 1], cases.values[cases.group_codes == 0]).p_value
+            mann_whitney(
+                cases.values[cases.group_codes == 1], cases.values[cases.group_codes == 0]
+            ).p_value
         )
         found = contrast(clustered_cases(rng, n_surgeons, 70, effect, 0.2)).effect
         cover.append(covers(found, effect))
@@ -128,8 +137,12 @@ def adjusted_rows(n_cohorts: int, seed: int, n_surgeons: int) -> list[Row]:
     return [
         Row(f"{name}, no effect: rejected", reject(null_p), n_cohorts, TYPE_1),
         Row(f"{name}, no effect, preferences: rejected", reject(confounded_p), n_cohorts, TYPE_1),
-        Row(f"  same cohorts, unadjusted Mann–Whitney: rejected (shown, not claimed)",
-            reject(naive_p), n_cohorts, (0.0, 1.0)),  # fmt: skip
+        Row(
+            "  same cohorts, unadjusted Mann–Whitney: rejected (shown, not claimed)",
+            reject(naive_p),
+            n_cohorts,
+            (0.0, 1.0),
+        ),
         Row(f"{name}, effect −0.7: interval covers", mean(cover), n_cohorts, COVER),
         Row(f"{name}, effect −0.7: bias / effect", mean(estimates) / effect - 1, n_cohorts, BIAS),
     ]
@@ -190,10 +203,21 @@ def event_rows(n_cohorts: int, seed: int, n_surgeons: int) -> list[Row]:
     name = f"events, {n_surgeons} surgeons, 24 cases a group"
     return [
         Row(f"{name}: 60-s share, cluster interval covers", mean(cover), n_cohorts, COVER_EVENTS),
-        Row("  same, naive Greenwood interval covers (shown, not claimed)",
-            mean(naive_cover), n_cohorts, (0.0, 1.0)),  # fmt: skip
-        Row(f"{name}: difference of 60-s shares covers 0", mean(null_cover), n_cohorts, COVER_EVENTS),
-        Row(f"{name}: difference of means to 180 s covers 0", mean(mean_cover), n_cohorts, COVER_EVENTS),
+        Row(
+            "  same, naive Greenwood interval covers (shown, not claimed)",
+            mean(naive_cover),
+            n_cohorts,
+            (0.0, 1.0),
+        ),
+        Row(
+            f"{name}: difference of 60-s shares covers 0", mean(null_cover), n_cohorts, COVER_EVENTS
+        ),
+        Row(
+            f"{name}: difference of means to 180 s covers 0",
+            mean(mean_cover),
+            n_cohorts,
+            COVER_EVENTS,
+        ),
     ]
 
 
@@ -245,8 +269,8 @@ def main() -> None:
         if options.only in (None, name):
             for row in rows_of(options.n_cohorts, seed):
                 mark = "ok  " if row.is_met else "MISS"
-                print(f"{mark} {row.name:78s} {row.value:7.3f}  wanted {row.wanted}")
-    print(f"{options.n_cohorts} cohorts a row, {time.monotonic() - started:.0f} s")
+                print(f"{mark} {row.name:78s} {row.value:7.3f}  wanted {row.wanted}")  # noqa: T201
+    print(f"{options.n_cohorts} cohorts a row, {time.monotonic() - started:.0f} s")  # noqa: T201
 
 
 if __name__ == "__main__":

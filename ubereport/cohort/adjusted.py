@@ -269,28 +269,24 @@ def _contrast(
         cases.groups[reference],
         interval,
         ratio,
-        _difference(fitted, scale, config, pair, quantile),
+        _difference(fitted, scale, reference, interval),
         _test(cases, fitted, scale, config, pair, (effect, error, degrees)),
     )
 
 
-def _difference(
-    fitted: _Fitted,
-    scale: MetricScale,
-    config: CompareConfig,
-    pair: tuple[int, int],
-    quantile: float,
-) -> Estimate:
-    """Difference of the typical values in the unit of the metric, by the delta method."""
-    rows = [fitted.design.row_of(index) for index in pair]
-    scaled = [float(row @ fitted.fit.coefficients) for row in rows]
-    value = float(scale.back(scaled[0]) - scale.back(scaled[1]))
-    gradient = scale.slope(scaled[0]) * rows[0] - scale.slope(scaled[1]) * rows[1]
-    _, error = fitted.fit.of(np.asarray(gradient, dtype=np.float64))
-    return Estimate(
-        value, value - quantile * error, value + quantile * error,
-        "difference of typical values at the average case (delta method)", "", config.confidence,
-    )  # fmt: skip
+def _difference(fitted: _Fitted, scale: MetricScale, reference: int, effect: Estimate) -> Estimate:
+    """Carry an effect into the unit of the metric, from the typical value of the reference on.
+
+    Sign and coverage stay those of the effect, so that it and the difference never disagree.
+    """
+    start = float(fitted.design.row_of(reference) @ fitted.fit.coefficients)
+    limits = (effect.value, effect.low, effect.high)
+    value, low, high = (
+        float(scale.back(start + (0.0 if limit is None else limit)) - scale.back(start))
+        for limit in limits
+    )
+    method = "effect carried into the unit of the metric, from the reference's typical value"
+    return Estimate(value, low, high, method, "", effect.confidence)
 
 
 def _degrees(cases: ModelCases, fitted: _Fitted, group: int, reference: int) -> float:

@@ -63,14 +63,6 @@ class MetricScale:
             return np.asarray(np.maximum(np.exp(y) - self.offset, 0.0))
         return y
 
-    def slope(self, values: ArrayLike) -> FloatArray:
-        """Return the derivative of `back` (before clipping) at transformed values."""
-        y = np.asarray(values, dtype=np.float64)
-        if self.kind is ScaleKind.LOGIT:
-            p = 1 / (1 + np.exp(-y))
-            return np.asarray(p * (1 - p) * (1 + 2 * self.offset))
-        return np.asarray(np.exp(y)) if self.kind is ScaleKind.LOG else np.ones_like(y)
-
 
 def scale_of(spec: MetricSpec) -> MetricScale:
     """Return the scale of a metric, from its bounds and unit."""
