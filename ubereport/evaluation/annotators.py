@@ -42,8 +42,8 @@ def annotator_agreement(
     votes: list[tuple[int, int]] = []
     for still in stills.stills:
         loaded = read_still(still)
-        masks: BoolArray = np.logical_and(loaded.masks, loaded.is_decided)
-        is_drawn = masks.any(axis=(1, 2))
+        masks: BoolArray = loaded.masks & loaded.is_decided
+        is_drawn = np.asarray(masks.any(axis=(1, 2)), dtype=np.bool_)
         votes.append((len(masks), int(is_drawn.sum())))
         for a, b in combinations(range(len(masks)), 2):
             same = bool(is_drawn[a] == is_drawn[b])
