@@ -16,6 +16,7 @@ __all__ = ["PartClock", "build_clock", "gap_threshold_s"]
 _MIN_GAP_S = 2.0
 _MIN_GAP_PERIODS = 10.0
 _MAX_HOLD_S = 60.0
+_DEFAULT_S = Fraction(1, 25)
 _PTS_BOUND = 2**60
 
 
@@ -74,8 +75,9 @@ def build_clock(table: PacketTable, time_base_s: Fraction, max_gap_s: float) -> 
     if len(order) < 2:
         return None
     steps = np.diff(sorted_pts)
-    period = max(1, int(np.median(steps)))
     is_jump = steps * float(time_base_s) > max_gap_s
+    usual = steps[~is_jump]
+    period = max(1, int(np.median(usual)) if len(usual) else round(_DEFAULT_S / time_base_s))
     steps = np.where(is_jump, period, steps)
     ticks = np.concatenate(([0], np.cumsum(steps)))
     time_s = ticks * time_base_s.numerator / time_base_s.denominator

@@ -15,7 +15,7 @@ from ubereport.core.case import ReaderUse
 from ubereport.core.frames import FrameBatch, PixelBox
 from ubereport.core.recording import PartIndex
 from ubereport.video.fallback import ReaderOrder, Sample, SampleStream
-from ubereport.video.reader import READERS, choose_reader, read_request, why_not_decord
+from ubereport.video.reader import READERS, choose_reader, is_decord_usable, read_request
 from ubereport.video.ring import PictureRing, n_ring_slots
 
 __all__ = ["DecodeOutcome", "DecodeRequest", "Decoding", "decode", "decode_stills"]
@@ -209,11 +209,10 @@ def decode(
     if batch_size < 1:
         raise ValueError(f"batches of {batch_size} pictures; at least 1 is needed")
     first, why = choose_reader(request.part, request.mode, config.reader)
-    is_decord_fit = why_not_decord(request.part) is None
     order = ReaderOrder(
         first,
         why,
-        second="decord" if first == "pyav" and is_decord_fit else "pyav",
+        second="decord" if first == "pyav" and is_decord_usable(request.part) else "pyav",
         entry_points=READERS if entry_points is None else entry_points,
     )
     whole = read_request(

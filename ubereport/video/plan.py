@@ -12,6 +12,8 @@ from ubereport.core.recording import PartIndex, PlacedPart, RecordingIndex, Time
 
 __all__ = ["plan_keyframes", "plan_uniform", "probe_frames"]
 
+_ROUNDING_S = 1e-9  # a grid point this little before a picture still means that picture
+
 
 def plan_uniform(index: RecordingIndex, timeline: Timeline, rate_hz: float) -> SamplingPlan:
     """Take the picture shown at each point of a regular grid.
@@ -36,7 +38,7 @@ def plan_uniform(index: RecordingIndex, timeline: Timeline, rate_hz: float) -> S
     if not rate_hz > 0:
         raise ValueError(f"sampling rate of {rate_hz} Hz; it must be positive")
     chosen = [
-        np.concatenate([_on_grid(part.time_s, first, last, rate_hz) for first, last in _runs(part)])
+        np.concatenate([_on_grid(part.time_s, run, rate_hz) for run in _runs(part)])
         for part in index.parts
     ]
     return _plan(index, timeline, chosen, f"uniform, the picture shown every {1 / rate_hz:g} s")
@@ -50,7 +52,7 @@ def plan_keyframes(index: RecordingIndex, timeline: Timeline) -> SamplingPlan:
     """
     chosen = []
     for part in index.parts:
-        firsts = np.array([first for first, _ in _runs(part)], dtype=np.int64)
+        firsts = np.array([first for first, _, _ in _runs(part)], dtype=np.int64)
         chosen.append(np.union1d(np.flatnonzero(part.is_key), firsts).astype(np.int64))
     n_taken = sum(len(frames) for frames in chosen)
     mean_s = sum(part.duration_s for part in index.parts) / n_taken
@@ -91,24 +93,25 @@ def probe_frames(part: PartIndex, n: int) -> IntArray:
     return np.unique(frames[np.where(is_after_nearer, after, after - 1)]).astype(np.int64)
 
 
-def _runs(part: PartIndex) -> list[tuple[int, int]]:
-    """Half-open ranges of frame indices without a gap inside."""
+def _runs(part: PartIndex) -> list[tuple[int, int, float]]:
+    """Stretches without a gap: half-open range of frame indices, and when its last one ends."""
     starts = np.searchsorted(part.time_s, [gap.end_s for gap in part.gaps], side="left")
     bounds = [0, *(int(start) for start in starts), part.n_frames]
-    return [(a, b) for a, b in itertools.pairwise(bounds) if b > a]
+    ends_s = [*(gap.start_s for gap in part.gaps), part.duration_s]
+    pairs = zip(itertools.pairwise(bounds), ends_s, strict=True)
+    return [(first, last, end_s) for (first, last), end_s in pairs if last > first]
 
 
-def _on_grid(time_s: FloatArray, first: int, last: int, rate_hz: float) -> IntArray:
-    run_s = time_s[first:last]
-    n_points = int((run_s[-1] - run_s[0]) * rate_hz) + 1
-    if n_points > 2 * len(run_s):  # fewer pictures than grid points: ask for every picture
-        points = np.unique(np.ceil((run_s - run_s[0]) * rate_hz - 1e-9))
-        points = np.concatenate((points, np.ceil((run_s[-1:] - run_s[0]) * rate_hz - 1e-9)))
-    else:
-        points = np.arange(n_points + 1)
-    # a grid point a rounding error before its picture still means that picture
-    shown = np.searchsorted(run_s, run_s[0] + points / rate_hz + 1e-9, side="right") - 1
-    return first + np.unique(shown[(points / rate_hz) <= (run_s[-1] - run_s[0]) + 1e-9])
+def _on_grid(time_s: FloatArray, run: tuple[int, int, float], rate_hz: float) -> IntArray:
+    """Frames of a run that are shown at a point of the grid that starts with the run.
+
+    A picture is shown until the next one, the last one until the run ends. It is taken if the
+    first grid point not before it lies before that.
+    """
+    first, last, end_s = run
+    shown_s = np.append(time_s[first:last], end_s) - time_s[first]
+    grid_s = np.ceil((shown_s[:-1] - _ROUNDING_S) * rate_hz) / rate_hz
+    return first + np.flatnonzero(grid_s < shown_s[1:] - _ROUNDING_S)
 
 
 def _plan(

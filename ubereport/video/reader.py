@@ -24,6 +24,7 @@ __all__ = [
     "ReadRequest",
     "choose_reader",
     "color_rule",
+    "is_decord_usable",
     "read_request",
     "upright_size",
     "why_not_decord",
@@ -235,6 +236,11 @@ def why_not_decord(part: PartIndex) -> str | None:
     )
     found = [what for is_found, what in obstacles if is_found]
     return f"decord is not exact on {found[0]}" if found else None
+
+
+def is_decord_usable(part: PartIndex) -> bool:
+    """Whether decord is installed and reads `part` exactly."""
+    return why_not_decord(part) is None and importlib.util.find_spec("decord") is not None
 
 
 def choose_reader(part: PartIndex, mode: SamplingMode, choice: ReaderChoice) -> tuple[str, str]:
