@@ -36,14 +36,6 @@ def test_fleiss_kappa_of_two_raters_by_hand():
     assert fleiss_kappa(counts) == pytest.approx((0.75 - 34 / 64) / (1 - 34 / 64))
 
 
-def test_fleiss_kappa_agrees_with_statsmodels():
-    inter_rater = pytest.importorskip("statsmodels.stats.inter_rater")
-    rng = np.random.default_rng(0)
-    yes = rng.binomial(5, rng.uniform(0, 1, 40))
-    counts = np.column_stack([yes, 5 - yes])
-    assert fleiss_kappa(counts) == pytest.approx(inter_rater.fleiss_kappa(counts))
-
-
 def test_one_class_only_has_no_kappa():
     assert fleiss_kappa(np.array([[3, 0], [3, 0]])) is None
 

@@ -20,6 +20,7 @@ INTERVALS = st.lists(
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(hnp.arrays(np.float64, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9),
                   elements=st.floats(-50, 50)))  # fmt: skip
 def test_assignment_costs_what_scipy_says(cost):
@@ -42,7 +43,7 @@ def best_by_trying(true, found, min_iou):
     return best
 
 
-@settings(max_examples=60)
+@settings(max_examples=40, deadline=None)
 @given(true=INTERVALS, found=INTERVALS, min_iou=st.sampled_from([0.1, 0.25, 0.5]))
 def test_no_way_to_match_is_better(true, found, min_iou):
     pairs = match_intervals(true, found, min_iou)

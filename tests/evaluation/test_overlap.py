@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
@@ -15,6 +15,7 @@ MASKS = hnp.arrays(np.bool_, (12, 12))
 ALL = np.ones((40, 40), bool)
 
 
+@settings(max_examples=40, deadline=None)
 @given(first=MASKS, second=MASKS)
 def test_dice_and_iou_belong_together_and_do_not_mind_the_order(first, second):
     d, j = dice(first, second), iou(first, second)
@@ -45,6 +46,7 @@ def reference_surface(first, second, tolerance):
     return (both <= tolerance).mean(), both.mean()
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     seeds=st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)),
     tolerance=st.sampled_from([0.0, 1.0, 2.0, 3.5]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -17,6 +17,7 @@ from ubereport.evaluation.statistics import (
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(n=st.integers(1, 400), share=st.floats(0, 1), confidence=st.sampled_from([0.8, 0.95, 0.99]))
 def test_wilson_agrees_with_scipy(n, share, confidence):
     hits = round(share * n)
@@ -43,6 +44,7 @@ def test_a_share_of_nothing_has_a_reason():
     assert found.reason
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=3, max_size=40))
 def test_rank_correlation_agrees_with_scipy(pairs):
     x, y = (np.array(column, dtype=float) for column in zip(*pairs, strict=True))

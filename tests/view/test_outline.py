@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ubereport.core.frames import FieldShape
 from ubereport.view.outline import Ellipse, Outline, ellipses_through, fit_ellipse
 
 
+@settings(max_examples=40, deadline=None)
 @given(cx=st.floats(-50, 50), cy=st.floats(-50, 50), rx=st.floats(5, 80), aspect=st.floats(0.5, 2))
 def test_an_ellipse_is_found_again_from_points_on_it(cx, cy, rx, aspect):
     angle = np.linspace(0.3, 3.6, 40)

@@ -17,7 +17,7 @@ from ubereport.errors import AnnotationError
 __all__ = ["LoadedStill", "ReferenceStill", "StillSet", "load_stills", "read_groups", "read_still"]
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-_TRAILING_NUMBER = re.compile(r"[ _\-.]*[a-z]?\d+$", re.IGNORECASE)
+_TRAILING_NUMBER = re.compile(r"(?:[ _\-.]+[a-z]?)?\d+$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
