@@ -35,13 +35,12 @@ def parse_date(text: str) -> dt.date:
     """
     text = text.strip()
     if match := _YEAR_FIRST.fullmatch(text) or _COMPACT.fullmatch(text):
-        year, month, day = (int(g) for g in match.groups())
-        return dt.date(year, month, day)
+        return dt.date(*(int(g) for g in match.groups()))
     match = _YEAR_LAST.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is no date")
     first, separator, second, year = match.groups()
-    day, month, in_year = int(first), int(second), int(year)
+    day, month, in_year = (int(first), int(second), int(year))
     if separator == "." or day > 12 or day == month:
         return dt.date(in_year, month, day)
     if month > 12:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import typer
 
 from ubereport import __version__
-from ubereport.cli import analyze, bundles, doctor, simulate
+from ubereport.cli import analyze, batch, bundles, doctor, library, simulate
 
 __all__ = ["app", "main"]
 
@@ -47,6 +47,8 @@ app.command("report")(analyze.report)
 app.command("demo")(analyze.demo)
 app.command("simulate")(simulate.simulate)
 app.command("doctor")(doctor.doctor)
+app.command("batch")(batch.batch)
+app.add_typer(library.app, name="library")
 app.add_typer(bundles.app, name="models")
 
 

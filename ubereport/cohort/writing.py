@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
+import openpyxl
 import pandas as pd
 
 from ubereport.cohort.table import CohortTable
@@ -21,12 +25,15 @@ __all__ = [
     "audit_files",
     "comparison_files",
     "table_files",
+    "workbook_bytes",
     "write_audit",
     "write_comparison",
     "write_tables",
 ]
 
 RESULT_SCHEMA = "1.0"
+_EPOCH = dt.datetime(2000, 1, 1)
+_MODIFIED = re.compile(rb"(<dcterms:modified[^>]*>)[^<]*(</dcterms:modified>)")
 _CONTRAST_HEAD = (
     "metric", "unit", "is_primary", "group", "reference", "n_group", "n_reference",
     "median_group", "median_reference", "shift", "shift_low", "shift_high", "cliff_delta",
@@ -88,6 +95,39 @@ def table_files(table: CohortTable) -> dict[str, bytes]:
         files[f"{name}.csv"] = _csv(head, zip(*columns, strict=True))
         files[f"{name}.parquet"] = _parquet(frame)
     return files
+
+
+def workbook_bytes(table: CohortTable) -> bytes:
+    """Return the tidy tables as one XLSX workbook of two sheets; text stays text, never a formula.
+
+    The time stamps in the file are fixed, so that the same cases give the same bytes.
+    """
+    book = openpyxl.Workbook()
+    book.properties.created = book.properties.modified = _EPOCH
+    for name, frame in (("cases", table.cases), ("events", table.events)):
+        sheet = book.create_sheet(name)
+        sheet.append([str(column) for column in frame])
+        for values in zip(*(frame[column] for column in frame), strict=True):
+            sheet.append([_cell(value) for value in values])
+        for row in sheet.iter_rows():
+            for cell in row:
+                if isinstance(cell.value, str):
+                    cell.data_type = "s"
+    del book["Sheet"]
+    return _without_clock(book)
+
+
+def _without_clock(book: openpyxl.Workbook) -> bytes:
+    """Save a workbook with fixed times in its archive."""
+    saved, fixed = io.BytesIO(), io.BytesIO()
+    book.save(saved)
+    with ZipFile(saved) as source, ZipFile(fixed, "w", ZIP_DEFLATED) as target:
+        for name in sorted(source.namelist()):
+            content = source.read(name)
+            if name == "docProps/core.xml":
+                content = _MODIFIED.sub(rb"\g<1>2000-01-01T00:00:00Z\g<2>", content)
+            target.writestr(ZipInfo(name, _EPOCH.timetuple()[:6]), content)
+    return fixed.getvalue()
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> None:

@@ -1,0 +1,103 @@
+"""The summary of a batch: what was done, and every failed case with its reason."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from ubereport import __version__
+from ubereport.batch.run import BatchResult, CaseResult, result_table
+from ubereport.records.atomic import write_file
+from ubereport.records.spreadsheet import csv_bytes
+from ubereport.report.blocks import Column, TableBlock
+from ubereport.report.document import render_document_html
+from ubereport.report.document_types import Document, Section
+
+__all__ = ["write_summary"]
+
+FAILED_HEAD = (Column("Row", is_number=True), Column("Case"), Column("Reason", is_wide=True))
+DONE_HEAD = (
+    Column("Case", is_wide=True),
+    Column("Recorded", is_number=True),
+    Column("Coverage", is_number=True),
+    Column("View obscured ≥ 20 %", is_number=True),
+    Column("Events", is_number=True),
+    Column("Warnings", is_number=True),
+)
+
+
+def write_summary(result: BatchResult, library: Path) -> Path:
+    """Write ``batch.html``, ``batch.json`` and ``batch.csv`` into the library; return the page.
+
+    The bytes follow from the outcomes alone: how often a case was started is left out.
+
+    Raises
+    ------
+    OutputError
+        If the library cannot be written.
+    """
+    cases = [_plain(case) for case in result.cases]
+    content = {"n_done": result.n_done, "n_failed": result.n_failed, "cases": cases}
+    write_file(library / "batch.json", f"{json.dumps(content, indent=1)}\n".encode("ascii"))
+    write_file(library / "batch.csv", csv_bytes(*result_table(result.cases)))
+    page = library / "batch.html"
+    write_file(page, render_document_html(_document(result)).encode())
+    return page
+
+
+def _plain(case: CaseResult) -> dict[str, object]:
+    plain = asdict(case)
+    del plain["n_attempts"]
+    if plain["done"] is not None:
+        del plain["done"]["is_reused"]
+    return plain
+
+
+def _document(result: BatchResult) -> Document:
+    failed = [case for case in result.cases if not case.is_done]
+    n_cases = len(result.cases)
+    lead = f"{result.n_done} of {n_cases} cases are complete."
+    if failed:
+        lead += f" {len(failed)} failed; each is listed with its reason."
+    return Document(
+        title="Batch summary",
+        subtitle=f"{n_cases} cases of one manifest",
+        kicker="Batch",
+        software=f"ubereport {__version__}",
+        lead=(lead,),
+        sections=(_failed_section(failed), _done_section(result)),
+    )
+
+
+def _failed_section(failed: list[CaseResult]) -> Section:
+    if not failed:
+        return Section("Failed cases", paragraphs=("None.",))
+    rows = tuple((str(case.row), case.case_id, case.reason) for case in failed)
+    return Section(
+        "Failed cases",
+        paragraphs=("Mend them and run the same command again: what is done is reused.",),
+        tables=(TableBlock("Failed cases and why", FAILED_HEAD, rows),),
+    )
+
+
+def _done_section(result: BatchResult) -> Section:
+    rows = tuple(
+        (
+            case.case_id,
+            f"{case.done.recorded_s / 60:.1f} min",
+            _percent(case.done.coverage_frac),
+            _percent(case.done.impaired_share_20),
+            "–" if case.done.event_count is None else f"{case.done.event_count:.0f}",
+            str(case.done.n_warnings),
+        )
+        for case in result.cases
+        if case.done is not None
+    )
+    if not rows:
+        return Section("Complete cases", paragraphs=("None.",))
+    return Section("Complete cases", tables=(TableBlock("Cases with a report", DONE_HEAD, rows),))
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
