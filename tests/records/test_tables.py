@@ -66,6 +66,8 @@ def test_other_programs_read_lost_areas_as_missing(record):
     assert set(promised) <= set(table.columns)
     assert table["area_frac"].isna().tolist() == (~table["is_valid"]).tolist()
     assert table.loc[20, "reason"] == "pause"
+    stored = pq.read_table(io.BytesIO(series_parquet(record.series)))
+    assert stored.column("area_frac").null_count == 2, "missing is null, not a NaN to average"
     assert pq.ParquetFile(io.BytesIO(series_parquet(record.series))).metadata.num_row_groups == 1
 
 
