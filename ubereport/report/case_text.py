@@ -38,6 +38,8 @@ def format_band(value: MetricValue, spec: MetricSpec) -> str:
     low, high = value.band_low, value.band_high
     if low is None or high is None:
         return ""
+    if low == high:
+        return format_metric(low, spec)
     if is_share(spec):
         return band(low, high)
     if spec.unit == "s":

@@ -18,8 +18,22 @@ from ubereport.resources import templates_dir
 
 __all__ = ["Medium", "Paper", "render_html", "render_page"]
 
-_SCREEN_CSS = ("css/fonts.css", "css/base.css", "css/case.css", "css/screen.css", "css/print.css")
-_PAPER_CSS = ("css/fonts.css", "css/base.css", "css/case.css", "css/print.css", "css/paper.css")
+_SCREEN_CSS = (
+    "css/fonts.css",
+    "css/base.css",
+    "css/case.css",
+    "css/document.css",
+    "css/screen.css",
+    "css/print.css",
+)
+_PAPER_CSS = (
+    "css/fonts.css",
+    "css/base.css",
+    "css/case.css",
+    "css/document.css",
+    "css/print.css",
+    "css/paper.css",
+)
 
 
 class Medium(StrEnum):

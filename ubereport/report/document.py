@@ -1,0 +1,126 @@
+"""A document as HTML and PDF, on the same base template as the case report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ubereport.report.blocks import FigureBlock, PageHead, Pair, TableBlock
+from ubereport.report.document_figures import FULL_WIDTH_MM, HALF_WIDTH_MM, drawing_svg
+from ubereport.report.document_tables import numbers_table
+from ubereport.report.document_types import Document, Figure, ImageStrip, Section
+from ubereport.report.html import Medium, Paper, render_page
+from ubereport.report.pdf import write_page_pdf
+from ubereport.report.text import printable, shorten
+from ubereport.report.wording import DISCLAIMER
+
+__all__ = [
+    "DocumentView",
+    "FigureView",
+    "SectionView",
+    "build_document_view",
+    "render_document_html",
+    "render_document_pdf",
+]
+
+_TEMPLATE = "document.html"
+
+
+@dataclass(frozen=True, slots=True)
+class FigureView:
+    """A figure laid out: a drawing, or pictures in a row."""
+
+    block: FigureBlock
+    strip: ImageStrip | None
+    is_half: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SectionView:
+    """A section with its figures drawn."""
+
+    section_id: str
+    heading: str
+    paragraphs: tuple[str, ...]
+    figures: tuple[FigureView, ...]
+    tables: tuple[TableBlock, ...]
+    terms: tuple[Pair, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentView:
+    """A document with everything drawn and named; HTML and PDF are made from the same one."""
+
+    page: PageHead
+    subtitle: str
+    lead: tuple[str, ...]
+    facts: tuple[Pair, ...]
+    caveats: tuple[str, ...]
+    sections: tuple[SectionView, ...]
+
+
+def build_document_view(document: Document) -> DocumentView:
+    """Draw every figure of `document`.
+
+    Raises
+    ------
+    ValueError
+        If two figures have one id, or an id has characters that are not allowed.
+    """
+    ids = [figure.figure_id for section in document.sections for figure in section.figures]
+    if len(ids) != len(set(ids)):
+        twice = sorted({name for name in ids if ids.count(name) > 1})
+        raise ValueError(f"figure ids given twice: {', '.join(twice)}; each needs its own")
+    title = printable(document.title)
+    return DocumentView(
+        page=PageHead(
+            kicker=printable(document.kicker),
+            title=title,
+            running=shorten(title, 70),
+            software=printable(document.software),
+            disclaimer=DISCLAIMER,
+        ),
+        subtitle=document.subtitle,
+        lead=document.lead,
+        facts=document.facts,
+        caveats=document.caveats,
+        sections=tuple(
+            _section(number, section) for number, section in enumerate(document.sections, start=1)
+        ),
+    )
+
+
+def _section(number: int, section: Section) -> SectionView:
+    return SectionView(
+        section_id=f"section-{number}",
+        heading=section.heading,
+        paragraphs=section.paragraphs,
+        figures=tuple(_figure(figure) for figure in section.figures),
+        tables=section.tables,
+        terms=section.terms,
+        notes=section.notes,
+    )
+
+
+def _figure(figure: Figure) -> FigureView:
+    drawing = figure.drawing
+    if isinstance(drawing, ImageStrip):
+        block = FigureBlock(figure.figure_id, figure.title, figure.caption, "", figure.table)
+        return FigureView(block, drawing, figure.is_half)
+    width_mm = HALF_WIDTH_MM if figure.is_half else FULL_WIDTH_MM
+    svg = drawing_svg(figure.figure_id, figure.title, drawing, width_mm)
+    table = numbers_table(drawing) if figure.table is None else figure.table
+    block = FigureBlock(figure.figure_id, figure.title, figure.caption, svg, table)
+    return FigureView(block, None, figure.is_half)
+
+
+def render_document_html(document: Document | DocumentView, paper: Paper = Paper.A4) -> str:
+    """Render a document as one HTML page that needs no network, no script and no other file."""
+    view = build_document_view(document) if isinstance(document, Document) else document
+    return render_page(_TEMPLATE, view.page, Medium.SCREEN, paper, view=view)
+
+
+def render_document_pdf(document: Document | DocumentView, paper: Paper = Paper.A4) -> bytes:
+    """Render a document as a tagged PDF; the same document gives the same bytes."""
+    view = build_document_view(document) if isinstance(document, Document) else document
+    return write_page_pdf(_TEMPLATE, view.page, paper, view=view)

@@ -1,0 +1,453 @@
+"""How the drawings of a document look: one function a kind, gray-proof, labels at the marks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial, singledispatch
+from itertools import pairwise
+from math import ceil, floor
+
+import numpy as np
+
+from ubereport.report.document_types import (
+    Axis,
+    BarFigure,
+    ControlFigure,
+    Curve,
+    CurveFigure,
+    CusumFigure,
+    Drawing,
+    ForestFigure,
+    FunnelFigure,
+    GroupFigure,
+    HistogramFigure,
+    Mark,
+    ScatterFigure,
+    Unit,
+)
+from ubereport.report.marks import BLOOD_DARK, EVENT_FILL, EVENT_SHADE, GRID, GROUP_STYLES, MUTED
+from ubereport.report.plot import INK, Axes, FuncFormatter, draw_svg
+from ubereport.report.plot import Figure as Canvas
+from ubereport.report.text import printable, shorten
+from ubereport.report.timeline import tick_step_s
+
+__all__ = ["FULL_WIDTH_MM", "HALF_WIDTH_MM", "drawing_svg"]
+
+FULL_WIDTH_MM = 178.0
+HALF_WIDTH_MM = 87.0
+_BOX = {"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"}
+_GOLDEN = 0.6180339887498949
+
+
+def drawing_svg(figure_id: str, title: str, drawing: Drawing, width_mm: float) -> str:
+    """Draw one figure of a document `width_mm` wide; its height follows from what it holds.
+
+    Raises
+    ------
+    TypeError
+        If `drawing` is none of the kinds in `document_types`.
+    """
+    height_mm, draw = _plan(drawing)
+    return draw_svg(figure_id, title, (width_mm, height_mm), draw)
+
+
+@singledispatch
+def _plan(drawing: object) -> tuple[float, Callable[[Canvas], None]]:
+    raise TypeError(f"{type(drawing).__name__} is no drawing of a document")
+
+
+def _label(text: str, n_characters: int = 26) -> str:
+    return shorten(printable(text), n_characters)
+
+
+def _axes(
+    canvas: Canvas, left_mm: float, bottom_mm: float, right_mm: float, top_mm: float = 7.0
+) -> Axes:
+    width_mm, height_mm = (float(inches) * 25.4 for inches in canvas.get_size_inches())
+    # A half-width figure keeps most of its width for the plot; its labels then come close.
+    scale = min(1.0, 0.55 * width_mm / (left_mm + right_mm))
+    left_mm, right_mm = scale * left_mm, scale * right_mm
+    return canvas.add_axes(
+        (
+            left_mm / width_mm,
+            bottom_mm / height_mm,
+            1 - (left_mm + right_mm) / width_mm,
+            1 - (bottom_mm + top_mm) / height_mm,
+        )
+    )
+
+
+def _tick_text(unit: Unit, value: float, _position: int = 0) -> str:
+    if unit is Unit.PERCENT:
+        return f"{100 * value:g}".replace("-", "−")
+    if unit is Unit.SECONDS:
+        sign = "−" if value < 0 else ""
+        whole = round(abs(value))
+        hours = f"{whole // 3600}:{whole // 60 % 60:02d}" if whole >= 3600 else f"{whole // 60}"
+        return f"{sign}{hours}:{whole % 60:02d}"
+    return f"{value:g}".replace("-", "−")
+
+
+def _axis_words(axis: Axis) -> str:
+    suffix = {Unit.PERCENT: " (%)", Unit.SECONDS: " (min:s)"}.get(axis.unit, "")
+    return _label(axis.label, 70) + suffix
+
+
+def _set_x(axes: Axes, axis: Axis) -> None:
+    if axis.is_log:
+        axes.set_xscale("log")
+    axes.set_xlim(axis.low, axis.high)
+    axes.xaxis.set_major_formatter(FuncFormatter(partial(_tick_text, axis.unit)))
+    if axis.unit is Unit.SECONDS and not axis.is_log:
+        low, high = axes.get_xlim()
+        step_s = tick_step_s(high - low, 8)
+        axes.set_xticks([k * step_s for k in range(ceil(low / step_s), floor(high / step_s) + 1)])
+    if axis.is_log:
+        axes.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+    axes.set_xlabel(_axis_words(axis), labelpad=2)
+
+
+def _set_y(axes: Axes, axis: Axis) -> None:
+    axes.set_ylim(axis.low, axis.high)
+    axes.yaxis.set_major_formatter(FuncFormatter(partial(_tick_text, axis.unit)))
+    # Above the plot and level: a long name fits, and nobody has to tilt the head.
+    axes.set_title(_axis_words(axis), loc="left", fontsize=7.5, pad=5)
+    axes.grid(axis="y", color=GRID, linewidth=0.5)
+
+
+def _spread(values: Sequence[float], least: float, top: float) -> list[float]:
+    """Move label heights apart so that neighbors keep `least` and none stands above `top`."""
+    order = np.argsort(values, kind="stable")
+    placed = np.asarray(values, dtype=np.float64)
+    for before, after in pairwise(order):
+        placed[after] = max(placed[after], placed[before] + least)
+    excess = max(0.0, float(placed.max(initial=top)) - top)
+    return [float(height) - excess for height in placed]
+
+
+def _mark_x(axes: Axes, marks: Sequence[Mark]) -> None:
+    if marks:
+        axes.set_title(axes.get_title(loc="left"), loc="left", fontsize=7.5, pad=14)
+    for mark in marks:
+        axes.axvline(mark.value, color=INK, linewidth=0.6, linestyle="--", zorder=1)
+        axes.text(
+            mark.value,
+            1.0,
+            _label(mark.text),
+            transform=axes.get_xaxis_transform(),
+            ha="center",
+            va="bottom",
+            fontsize=6.5,
+        )
+
+
+@_plan.register
+def _curves(drawing: CurveFigure) -> tuple[float, Callable[[Canvas], None]]:
+    risk_mm = 4.0 * len(drawing.at_risk)
+
+    def draw(canvas: Canvas) -> None:
+        bottom_mm = 10.0 + (risk_mm + 4.0 if risk_mm else 0.0)
+        axes = _axes(canvas, 26.0 if risk_mm else 12.0, bottom_mm, 36.0, 11.0)
+        for number, curve in enumerate(drawing.curves):
+            _draw_curve(axes, curve, number, drawing.is_step)
+        _set_x(axes, drawing.x)
+        _set_y(axes, drawing.y)
+        _mark_x(axes, drawing.marks)
+        _name_curves(axes, drawing.curves)
+        for row, at_risk in enumerate(drawing.at_risk):
+            _write_at_risk(axes, drawing.at_risk_x, at_risk.name, at_risk.counts, row)
+
+    return 62.0 + risk_mm, draw
+
+
+def _draw_curve(axes: Axes, curve: Curve, number: int, is_step: bool) -> None:
+    style = GROUP_STYLES[number % len(GROUP_STYLES)]
+    if curve.low and curve.high:
+        axes.fill_between(
+            curve.x, curve.low, curve.high, step="post" if is_step else None,
+            facecolor=style.color, alpha=0.13, linewidth=0,
+        )  # fmt: skip
+    axes.plot(
+        curve.x, curve.y, color=style.color, linestyle=style.line, linewidth=1.5,
+        drawstyle="steps-post" if is_step else "default",
+    )  # fmt: skip
+    if curve.censored:
+        rows = np.searchsorted(curve.x, curve.censored, side="right") - 1
+        heights = [curve.y[max(int(row), 0)] for row in rows]
+        axes.plot(
+            curve.censored, heights, linestyle="none", marker="|", markersize=6, color=style.color
+        )
+
+
+def _name_curves(axes: Axes, curves: Sequence[Curve]) -> None:
+    ends = [curve.y[-1] if curve.y else 0.0 for curve in curves]
+    low, high = axes.get_ylim()
+    for number, height in enumerate(_spread(ends, 0.085 * (high - low), high)):
+        style = GROUP_STYLES[number % len(GROUP_STYLES)]
+        axes.plot(
+            [1.012, 1.045], [height, height], transform=axes.get_yaxis_transform(), clip_on=False,
+            color=style.color, linestyle=style.line, linewidth=1.5,
+        )  # fmt: skip
+        axes.text(
+            1.055, height, _label(curves[number].name, 22), transform=axes.get_yaxis_transform(),
+            ha="left", va="center", fontsize=7,
+        )  # fmt: skip
+
+
+def _write_at_risk(
+    axes: Axes, at: Sequence[float], name: str, counts: Sequence[int], row: int
+) -> None:
+    offset_pt = -30.0 - 11.0 * row
+    place = axes.get_xaxis_transform()
+    axes.annotate(
+        _label(name, 18), (0, 0), xytext=(-22, offset_pt), xycoords="axes fraction",
+        textcoords="offset points", ha="right", va="center", fontsize=6.5, color=MUTED,
+    )  # fmt: skip
+    for x, count in zip(at, counts, strict=True):
+        axes.annotate(
+            str(count), (x, 0), xytext=(0, offset_pt), xycoords=place,
+            textcoords="offset points", ha="center", va="center", fontsize=7,
+        )  # fmt: skip
+
+
+@_plan.register
+def _groups(drawing: GroupFigure) -> tuple[float, Callable[[Canvas], None]]:
+    def draw(canvas: Canvas) -> None:
+        axes = _axes(canvas, 42.0, 9.5, 5.0, 5.0)
+        for row, group in enumerate(drawing.groups):
+            style = GROUP_STYLES[row % len(GROUP_STYLES)]
+            # An even, repeatable scatter; equal values never hide one another.
+            offsets = [((k * _GOLDEN) % 1 - 0.5) * 0.44 for k in range(len(group.values))]
+            axes.plot(
+                sorted(group.values), [row + 0.14 + offset for offset in offsets],
+                linestyle="none", marker=style.marker, markersize=3, markerfacecolor="none",
+                markeredgecolor=style.color, markeredgewidth=0.7,
+            )  # fmt: skip
+            _draw_center(axes, group.center, group.low, group.high, row - 0.27)
+        axes.set_yticks(range(len(drawing.groups)))
+        names = [f"{_label(g.name, 24)}\n(n = {len(g.values)})" for g in drawing.groups]
+        axes.set_yticklabels(names)
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(len(drawing.groups) - 0.4, -0.6)
+        axes.grid(axis="x", color=GRID, linewidth=0.5)
+        _set_x(axes, drawing.axis)
+        words = f"Diamond: {drawing.center_name}. Bar: {drawing.interval_name}."
+        axes.set_title(words, loc="right", fontsize=6.5, color=MUTED, pad=3)
+
+    return 16.0 + 15.0 * max(len(drawing.groups), 1), draw
+
+
+def _draw_center(
+    axes: Axes, center: float | None, low: float | None, high: float | None, at: float
+) -> None:
+    if low is not None and high is not None:
+        axes.plot([low, high], [at, at], color=INK, linewidth=1.4, solid_capstyle="butt")
+    if center is not None:
+        axes.plot([center], [at], marker="D", markersize=5, color=INK)
+
+
+@_plan.register
+def _control(drawing: ControlFigure) -> tuple[float, Callable[[Canvas], None]]:
+    at = list(range(1, len(drawing.points) + 1))
+
+    def draw(canvas: Canvas) -> None:
+        axes = _axes(canvas, 12.0, 10.0, 22.0)
+        values = [point.value for point in drawing.points]
+        for name in ("lower", "upper"):
+            limits = [getattr(point, name) for point in drawing.points]
+            line = [np.nan if limit is None else limit for limit in limits]
+            axes.step(
+                at, line, where="mid", color=INK, linewidth=0.8,
+                linestyle=":" if drawing.is_trial else "--",
+            )  # fmt: skip
+            if line and np.isfinite(line[-1]):
+                words = f"{name} limit" + (" (trial)" if drawing.is_trial else "")
+                _name_right(axes, line[-1], words)
+        if drawing.center is not None:
+            axes.axhline(drawing.center, color=INK, linewidth=0.9)
+            _name_right(axes, drawing.center, "center")
+        axes.plot(at, values, color=MUTED, linewidth=0.8, marker="o", markersize=2.6)
+        _draw_signals(axes, at, drawing)
+        axes.set_xlim(0.5, max(len(at), 1) + 0.5)
+        _set_y(axes, drawing.y)
+        _label_order(axes, at, [point.label for point in drawing.points])
+        axes.set_xlabel(_label(drawing.order_name, 60), labelpad=2)
+
+    return 64.0, draw
+
+
+def _draw_signals(axes: Axes, at: Sequence[int], drawing: ControlFigure) -> None:
+    kinds = sorted({point.signal for point in drawing.points if point.signal})
+    for k, kind in enumerate(kinds):
+        style = GROUP_STYLES[(k + 1) % len(GROUP_STYLES)]
+        chosen = [(x, p.value) for x, p in zip(at, drawing.points, strict=True) if p.signal == kind]
+        axes.plot(
+            [x for x, _ in chosen], [y for _, y in chosen], linestyle="none", marker=style.marker,
+            markersize=6.5, markerfacecolor="none", markeredgecolor=style.color,
+            markeredgewidth=1.4, label=_label(kind, 40), zorder=4,
+        )  # fmt: skip
+    if kinds:
+        axes.legend(
+            loc="lower right", bbox_to_anchor=(1.0, 1.01), ncols=4, frameon=False, fontsize=6.5,
+            handletextpad=0.2, columnspacing=1.2, borderaxespad=0,
+        )  # fmt: skip
+
+
+def _name_right(axes: Axes, height: float, words: str) -> None:
+    axes.text(
+        1.01, height, words, transform=axes.get_yaxis_transform(), ha="left", va="center",
+        fontsize=6.5,
+    )  # fmt: skip
+
+
+def _label_order(axes: Axes, at: Sequence[int], labels: Sequence[str]) -> None:
+    every = max(1, -(-len(at) // 12))
+    axes.set_xticks(list(at)[::every])
+    axes.set_xticklabels([_label(label, 12) for label in labels[::every]])
+
+
+@_plan.register
+def _funnel(drawing: FunnelFigure) -> tuple[float, Callable[[Canvas], None]]:
+    def draw(canvas: Canvas) -> None:
+        axes = _axes(canvas, 12.0, 9.5, 22.0)
+        for limits, line, name in (
+            (drawing.inner_high, "--", "95 %"),
+            (drawing.inner_low, "--", "95 %"),
+            (drawing.outer_high, "-.", "99.8 %"),
+            (drawing.outer_low, "-.", "99.8 %"),
+        ):
+            axes.plot(drawing.limit_x, limits, color=INK, linewidth=0.8, linestyle=line)
+            if limits:
+                _name_right(axes, limits[-1], name)
+        if drawing.target is not None:
+            axes.axhline(drawing.target, color=INK, linewidth=0.9)
+            _name_right(axes, drawing.target, "target")
+        for point in drawing.points:
+            axes.plot(
+                point.x, point.y, marker="s" if point.is_outside else "o", markersize=5,
+                markerfacecolor=BLOOD_DARK if point.is_outside else "white",
+                markeredgecolor=BLOOD_DARK if point.is_outside else EVENT_FILL, zorder=4,
+            )  # fmt: skip
+            axes.annotate(
+                _label(point.name, 14), (point.x, point.y), xytext=(4, 3),
+                textcoords="offset points", fontsize=6.5, bbox=_BOX,
+            )  # fmt: skip
+        _set_x(axes, drawing.x)
+        _set_y(axes, drawing.y)
+        if drawing.limit_x:
+            axes.set_xlim(drawing.x.low, drawing.x.high or drawing.limit_x[-1])
+
+    return 70.0, draw
+
+
+@_plan.register
+def _cusum(drawing: CusumFigure) -> tuple[float, Callable[[Canvas], None]]:
+    at = list(range(1, len(drawing.values) + 1))
+
+    def draw(canvas: Canvas) -> None:
+        axes = _axes(canvas, 12.0, 9.5, 5.0)
+        if drawing.envelope_low and drawing.envelope_high:
+            axes.fill_between(
+                at, drawing.envelope_low, drawing.envelope_high, facecolor=EVENT_SHADE, linewidth=0
+            )
+        axes.axhline(0.0, color=INK, linewidth=0.6)
+        axes.plot(at, drawing.values, color=EVENT_FILL, linewidth=1.3, marker="o", markersize=2.4)
+        if drawing.fitted:
+            axes.plot(at, drawing.fitted, color=BLOOD_DARK, linewidth=1.0, linestyle="--")
+        if drawing.turning_index is not None:
+            x, y = at[drawing.turning_index], drawing.values[drawing.turning_index]
+            axes.plot(x, y, marker="D", markersize=6, markerfacecolor="white", color=INK)
+            axes.annotate(
+                f"case {x}", (x, y), xytext=(0, 7), textcoords="offset points", ha="center",
+                fontsize=7, bbox=_BOX,
+            )  # fmt: skip
+        _set_y(axes, drawing.y)
+        axes.set_xlabel("case", labelpad=2)
+
+    return 58.0, draw
+
+
+@_plan.register
+def _forest(drawing: ForestFigure) -> tuple[float, Callable[[Canvas], None]]:
+    def draw(canvas: Canvas) -> None:
+        axes = _axes(canvas, 46.0, 9.5, 48.0, 2.0)
+        axes.axvline(drawing.reference, color=INK, linewidth=0.8)
+        for row, line in enumerate(drawing.rows):
+            if line.low is not None and line.high is not None:
+                axes.plot([line.low, line.high], [row, row], color=EVENT_FILL, linewidth=1.6)
+            if line.value is not None:
+                axes.plot([line.value], [row], marker="s", markersize=5, color=EVENT_FILL)
+            axes.text(
+                1.02, row, _label(line.text, 36), transform=axes.get_yaxis_transform(), ha="left",
+                va="center", fontsize=7,
+            )  # fmt: skip
+        axes.set_yticks(range(len(drawing.rows)))
+        axes.set_yticklabels([_label(line.label, 34) for line in drawing.rows])
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(len(drawing.rows) - 0.4, -0.6)
+        axes.spines["left"].set_visible(False)
+        _set_x(axes, drawing.axis)
+
+    return 16.0 + 7.0 * max(len(drawing.rows), 1), draw
+
+
+@_plan.register
+def _bars(drawing: BarFigure) -> tuple[float, Callable[[Canvas], None]]:
+    def draw(canvas: Canvas) -> None:
+        axes = _axes(canvas, 46.0, 9.5, 8.0, 2.0)
+        for row, bar in enumerate(drawing.bars):
+            if bar.value is None:
+                axes.text(0.0, row, " not available", va="center", fontsize=7, color=MUTED)
+                continue
+            axes.barh(
+                row, bar.value, height=0.62, facecolor="#9fb4c8", edgecolor=EVENT_FILL, lw=0.7
+            )
+            if bar.low is not None and bar.high is not None:
+                axes.plot([bar.low, bar.high], [row, row], color=INK, linewidth=1.3)
+        axes.set_yticks(range(len(drawing.bars)))
+        axes.set_yticklabels([_label(bar.label, 34) for bar in drawing.bars])
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(len(drawing.bars) - 0.4, -0.6)
+        axes.grid(axis="x", color=GRID, linewidth=0.5)
+        _set_x(axes, drawing.axis)
+
+    return 16.0 + 6.5 * max(len(drawing.bars), 1), draw
+
+
+@_plan.register
+def _scatter(drawing: ScatterFigure) -> tuple[float, Callable[[Canvas], None]]:
+    def draw(canvas: Canvas) -> None:
+        axes = _axes(canvas, 12.0, 9.5, 36.0)
+        for number, points in enumerate(drawing.sets):
+            style = GROUP_STYLES[number % len(GROUP_STYLES)]
+            axes.plot(
+                points.x, points.y, linestyle="none", marker=style.marker, markersize=3.6,
+                markerfacecolor="none", markeredgecolor=style.color, markeredgewidth=0.8,
+                label=_label(points.name, 22),
+            )  # fmt: skip
+        for number, line in enumerate(drawing.lines):
+            pattern = ("-", "--", ":", "-.")[number % 4]
+            axes.plot(line.x, line.y, color=INK, linewidth=0.8, linestyle=pattern,
+                      label=_label(line.name, 22))  # fmt: skip
+        _set_x(axes, drawing.x)
+        _set_y(axes, drawing.y)
+        axes.legend(
+            loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=7, borderaxespad=0
+        )
+
+    return 72.0, draw
+
+
+@_plan.register
+def _histogram(drawing: HistogramFigure) -> tuple[float, Callable[[Canvas], None]]:
+    def draw(canvas: Canvas) -> None:
+        axes = _axes(canvas, 12.0, 9.5, 5.0, 11.0)
+        axes.bar(
+            drawing.edges[:-1], drawing.counts, width=np.diff(drawing.edges), align="edge",
+            facecolor="#9fb4c8", edgecolor=EVENT_FILL, linewidth=0.6,
+        )  # fmt: skip
+        _set_x(axes, drawing.x)
+        _set_y(axes, Axis("Count", Unit.COUNT, low=0.0))
+        _mark_x(axes, drawing.marks)
+
+    return 52.0, draw
