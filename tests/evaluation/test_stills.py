@@ -189,6 +189,8 @@ def test_annotators_are_compared_pair_by_pair(annotated):
     # q and r: 1, 1/2, 0
     assert by_pair["q", "r"].dice_median == pytest.approx(0.5)
     assert by_pair["q", "r"].presence_agreement == pytest.approx(0.75)
+    assert by_pair["q", "r"].n_both == 2
+    assert by_pair["q", "r"].both_dice_mean == pytest.approx((1 + 0.5) / 2)
     # Answers yes: 3, 3, 2, 0 of 3. Observed (1 + 1 + 1/3 + 1) / 4; shares 8/12 and 4/12.
     expected = (8 / 12) ** 2 + (4 / 12) ** 2
     assert agreement.presence_kappa == pytest.approx((10 / 12 - expected) / (1 - expected))

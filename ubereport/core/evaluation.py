@@ -131,7 +131,10 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatorPair:
-    """Two annotators on the stills that both looked at; Dice where at least one drew blood."""
+    """Two annotators on the `n` stills that both looked at.
+
+    Dice is taken where at least one drew blood (`n_drawn`), and where both did (`n_both`).
+    """
 
     first: str
     second: str
@@ -139,6 +142,9 @@ class AnnotatorPair:
     n_drawn: int
     dice_median: float | None
     dice_mean: float | None
+    n_both: int
+    both_dice_median: float | None
+    both_dice_mean: float | None
     presence_agreement: float | None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -17,6 +18,14 @@ from ubereport.evaluation.overlap import dice
 from ubereport.evaluation.statistics import Resampler
 
 __all__ = ["annotator_agreement"]
+
+
+@dataclass(frozen=True, slots=True)
+class _PairOnStill:
+    """Dice of two annotators on one still, and how many of the two drew blood."""
+
+    dice: float | None
+    n_drew: int
 
 
 def annotator_agreement(
@@ -36,7 +45,7 @@ def annotator_agreement(
     config
         How to count.
     """
-    pairs: dict[tuple[str, str], list[tuple[float | None, bool]]] = {
+    pairs: dict[tuple[str, str], list[_PairOnStill]] = {
         pair: [] for pair in combinations(stills.annotators, 2)
     }
     votes: list[tuple[int, int]] = []
@@ -46,8 +55,9 @@ def annotator_agreement(
         is_drawn = np.asarray(masks.any(axis=(1, 2)), dtype=np.bool_)
         votes.append((len(masks), int(is_drawn.sum())))
         for a, b in combinations(range(len(masks)), 2):
-            same = bool(is_drawn[a] == is_drawn[b])
-            pairs[still.annotators[a], still.annotators[b]].append((dice(masks[a], masks[b]), same))
+            n_drew = int(is_drawn[a]) + int(is_drawn[b])
+            on_still = _PairOnStill(dice(masks[a], masks[b]), n_drew)
+            pairs[still.annotators[a], still.annotators[b]].append(on_still)
     kappa, reason, n_kappa = _presence_kappa(votes)
     resampler = Resampler(
         [s.group for s in scores], config.n_resamples, config.seed, config.confidence
@@ -81,14 +91,18 @@ def _presence_kappa(votes: Sequence[tuple[int, int]]) -> tuple[float | None, str
     return kappa, reason, len(counts)
 
 
-def _pair(names: tuple[str, str], found: Sequence[tuple[float | None, bool]]) -> AnnotatorPair:
-    overlaps = [value for value, _ in found if value is not None]
+def _pair(names: tuple[str, str], found: Sequence[_PairOnStill]) -> AnnotatorPair:
+    drawn = [one.dice for one in found if one.dice is not None]
+    both = [one.dice for one in found if one.dice is not None and one.n_drew == 2]
     return AnnotatorPair(
         names[0],
         names[1],
         len(found),
-        len(overlaps),
-        float(np.median(overlaps)) if overlaps else None,
-        float(np.mean(overlaps)) if overlaps else None,
-        float(np.mean([same for _, same in found])) if found else None,
+        len(drawn),
+        float(np.median(drawn)) if drawn else None,
+        float(np.mean(drawn)) if drawn else None,
+        len(both),
+        float(np.median(both)) if both else None,
+        float(np.mean(both)) if both else None,
+        float(np.mean([one.n_drew != 1 for one in found])) if found else None,
     )
