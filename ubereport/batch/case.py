@@ -34,6 +34,7 @@ class CaseRequest:
 
     `case_id` is pseudonymous; None makes one from the recording's hash. `models` is the folder
     of bundles; None takes the shipped ones. `manifest_json` is kept with the case where given.
+    `n_threads` bounds the cores that the case may use; 0 takes all.
     """
 
     parts: tuple[Path, ...]
@@ -43,6 +44,7 @@ class CaseRequest:
     is_forced: bool = False
     models: Path | None = None
     manifest_json: str | None = None
+    n_threads: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +75,7 @@ def run_case(request: CaseRequest, on_progress: ProgressHook) -> PublishedCase:
         As said in `ubereport.errors`; nothing half-written is left under the case's name.
     """
     models = models_dir() if request.models is None else request.models
-    opened = open_case(request.parts, request.config, models, on_progress)
+    opened = open_case(request.parts, request.config, models, on_progress, request.n_threads)
     case_id = request.case_id
     if case_id is None:
         case_id = default_case_id([part.sha256 for part in opened.index.parts])

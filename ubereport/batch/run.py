@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ubereport.analysis.progress import Progress
@@ -102,12 +102,13 @@ def plan_batch(
             f"The library cannot be written ({os.strerror(error.errno or 0)}). "
             "Name a writable folder with --library."
         ) from None
-    shared = _shared_out(config, n_jobs)
+    n_threads = 0 if n_jobs == 1 else max(1, (os.cpu_count() or 1) // n_jobs)
     return BatchPlan(
         manifest,
         library,
         tuple(
-            Job(case.case_id, _request(case, library, shared, models)) for case in manifest.cases
+            Job(case.case_id, _request(case, library, config, models, n_threads))
+            for case in manifest.cases
         ),
     )
 
@@ -172,7 +173,7 @@ class _ProgressFile:
 
 
 def _request(
-    case: ManifestCase, library: Path, config: AnalysisConfig, models: Path | None
+    case: ManifestCase, library: Path, config: AnalysisConfig, models: Path | None, n_threads: int
 ) -> WorkerRequest:
     request = CaseRequest(
         parts=case.parts,
@@ -181,19 +182,9 @@ def _request(
         config=config,
         models=models,
         manifest_json=covariates_json(case.covariates),
+        n_threads=n_threads,
     )
     return WorkerRequest(request, library / PROGRESS_DIR / folder_name(case.case_id))
-
-
-def _shared_out(config: AnalysisConfig, n_jobs: int) -> AnalysisConfig:
-    if n_jobs == 1 or config.segmentation.n_threads > 0:
-        return config
-    n_threads = max(1, (os.cpu_count() or 1) // n_jobs)
-    return replace(
-        config,
-        segmentation=replace(config.segmentation, n_threads=n_threads),
-        decode=replace(config.decode, n_threads=min(config.decode.n_threads, n_threads)),
-    )
 
 
 def _result(row: int, outcome: Outcome[CaseDone]) -> CaseResult:
@@ -212,7 +203,6 @@ def result_table(cases: Sequence[CaseResult]) -> tuple[tuple[str, ...], list[tup
         "case_id",
         "state",
         "folder",
-        "is_reused",
         "recorded_s",
         "coverage_frac",
         "impaired_share_20",
@@ -220,7 +210,6 @@ def result_table(cases: Sequence[CaseResult]) -> tuple[tuple[str, ...], list[tup
         "n_warnings",
         "kind",
         "reason",
-        "n_attempts",
     )
     return header, [_cells(case) for case in cases]
 
@@ -228,19 +217,18 @@ def result_table(cases: Sequence[CaseResult]) -> tuple[tuple[str, ...], list[tup
 def _cells(case: CaseResult) -> tuple[str, ...]:
     done = case.done
     if done is None:
-        middle = ("failed", "", "", "", "", "", "", "")
+        middle = ("failed", "", "", "", "", "", "")
     else:
         middle = (
             "done",
             done.folder_name,
-            str(done.is_reused).lower(),
             _number(done.recorded_s),
             _number(done.coverage_frac),
             _number(done.impaired_share_20),
             _number(done.event_count),
             str(done.n_warnings),
         )
-    return (str(case.row), case.case_id, *middle, case.kind, case.reason, str(case.n_attempts))
+    return (str(case.row), case.case_id, *middle, case.kind, case.reason)
 
 
 def _number(value: float | None) -> str:
