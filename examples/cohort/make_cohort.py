@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
 from ubereport.analysis.recompute import derive
 from ubereport.cohort.covariates import CovariateValue, covariates_json
 from ubereport.config import AnalysisConfig, config_sha256, config_to_toml

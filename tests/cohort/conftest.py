@@ -10,9 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from ubereport.cohort.casefile import CaseRow
 from ubereport.cohort.table import CohortTable, cohort_table
+
+# The machine may be busy: a slow draw is no failure.
+settings.register_profile("cohort", deadline=None, derandomize=True)
+settings.load_profile("cohort")
 
 METRICS = ("impaired_share_20", "area_mean_frac", "coverage_frac", "evaluable_s", "event_count")
 CONFIG_TOML = "[sampling]\nrate_hz = 2.0\n\n[events]\nonset_frac = 0.05\n"

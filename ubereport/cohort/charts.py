@@ -187,6 +187,9 @@ def dispersion_of(counts: FloatArray, exposure: FloatArray) -> Dispersion:
 def _distances(values: FloatArray, center: float, sigma: FloatArray) -> FloatArray:
     """(n,) distance from the center in thirds of the limit."""
     offsets = values - center
+    # The mean of equal values may differ from them by rounding; that is no distance.
+    offsets[np.abs(offsets) <= 1e-12 * max(1.0, abs(center))] = 0.0
+    sigma = np.where(sigma <= 1e-12 * max(1.0, abs(center)), 0.0, sigma)
     distances = np.zeros(len(values))
     np.divide(offsets, sigma, out=distances, where=sigma > 0)
     distances[(sigma == 0) & (offsets != 0)] = np.inf

@@ -39,8 +39,9 @@ def detectable_shift(x: FloatArray, y: FloatArray, delta: float) -> float | None
         return None
 
     def short_of(shift: float) -> float:
-        moved = differences + shift
-        return float(np.mean(np.sign(moved))) - delta
+        above = len(differences) - int(np.searchsorted(differences, -shift, side="right"))
+        below = int(np.searchsorted(differences, -shift, side="left"))
+        return (above - below) / len(differences) - delta
 
     if short_of(reach) < 0 or short_of(0.0) >= 0:
         return None

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ubereport.cohort.cusum import cusum_of, learning_curve, peak_p_value
+from ubereport.cohort.scales import MetricScale, ScaleKind
+from ubereport.config import AuditConfig
+from ubereport.metrics.registry import metric_spec
+
+PLAIN = MetricScale(ScaleKind.IDENTITY)
+SPEC = metric_spec("impaired_share_20")
+# Taylor, Change-Point Analysis: a powerful new tool for detecting changes (2000): US trade
+# deficit in 24 months of 1987 and 1988; published: the CUSUM turns at point 11.
+TAYLOR = np.array([10.7, 13.0, 11.4, 11.5, 12.5, 14.1, 14.8, 14.1, 12.6, 16.0, 11.7, 10.6,
+                   10.0, 11.4, 7.9, 9.5, 8.0, 11.8, 10.5, 11.2, 9.2, 10.1, 10.4, 10.5])  # fmt: skip
+
+
+def test_cusum_equals_taylors_example():
+    cusum = cusum_of(TAYLOR)
+    assert cusum.turning_case == 11
+    assert cusum.sums[0] == pytest.approx(10.7 - TAYLOR.mean())
+    assert cusum.sums[9] == pytest.approx(sum(TAYLOR[:10]) - 10 * TAYLOR.mean())
+    assert cusum.sums[-1] == 0.0
+
+
+def test_taylors_change_is_more_than_chance():
+    # Published: confidence above 99 % that a change occurred.
+    assert peak_p_value(TAYLOR, 5000, seed=1) < 0.01
+
+
+def test_p_value_equals_the_full_enumeration():
+    values = np.array([3.0, 2.0, 2.5, 0.1, 0.4, 0.0])
+    deviations = values - values.mean()
+    observed = np.abs(np.cumsum(deviations)).max()
+    peaks = [np.abs(np.cumsum(order)).max() for order in permutations(deviations)]
+    exact = np.mean([peak >= observed - 1e-9 for peak in peaks])
+    assert peak_p_value(values, 20_000, seed=3) == pytest.approx(exact, abs=0.012)
+
+
+def test_noise_is_called_a_turn_as_rarely_as_the_level_says():
+    rng = np.random.default_rng(5)
+    found = [peak_p_value(rng.normal(size=25), 199, seed=i) < 0.05 for i in range(300)]
+    assert 0.02 < np.mean(found) < 0.09  # three standard errors of 300 series around 5 %
+
+
+@given(st.lists(st.floats(-100, 100), min_size=3, max_size=30), st.floats(-50, 50))
+def test_cusum_ends_at_zero_and_knows_no_level(values, level):
+    x = np.array(values)
+    cusum = cusum_of(x)
+    assert cusum.sums[-1] == 0.0
+    assert cusum.sums == pytest.approx(cusum_of(x + level).sums, abs=1e-8)
+    assert 1 <= cusum.turning_case <= len(values)
+
+
+def test_polynomial_is_the_least_squares_one():
+    cusum = cusum_of(TAYLOR, degree=3)
+    fitted = np.poly1d(np.polyfit(np.arange(24), cusum.sums, 3))(np.arange(24))
+    assert cusum.fitted == pytest.approx(fitted, abs=1e-8)
+    residual = ((cusum.sums - fitted) ** 2).sum()
+    assert cusum.r_squared == pytest.approx(
+        1 - residual / ((cusum.sums - cusum.sums.mean()) ** 2).sum()
+    )
+
+
+def test_a_learner_turns_where_learning_ended():
+    rng = np.random.default_rng(2)
+    values = np.concatenate([rng.normal(0.30, 0.03, 10), rng.normal(0.10, 0.03, 20)])
+    ids = [f"c{i:02d}" for i in range(30)]
+    curve = learning_curve("S1", ids, ["2026-01-01"] * 30, values, SPEC, PLAIN, AuditConfig())
+    assert curve.turning_case == 10
+    assert curve.p_value < 0.01
+    assert curve.mean_before == pytest.approx(values[:10].mean())
+    assert curve.mean_after == pytest.approx(values[10:].mean())
+    assert "around case 10" in curve.reading
+    assert curve.degree == 3
+
+
+def test_noise_claims_no_turning_point():
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=20)
+    curve = learning_curve("S1", ["c"] * 20, ["d"] * 20, values, SPEC, PLAIN, AuditConfig())
+    assert curve.p_value > 0.05
+    assert "no turning point is claimed" in curve.reading
+
+
+def test_equal_cases_have_a_flat_curve():
+    curve = learning_curve(
+        "S1", ["c"] * 10, ["d"] * 10, np.full(10, 0.2), SPEC, PLAIN, AuditConfig()
+    )
+    assert set(curve.cusum) == {0.0}
+    assert curve.p_value == 1.0
+    assert "no turning point" in curve.reading

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from ubereport.cohort.funnel import binomial_limit, mean_funnel, share_funnel, winsorized_phi
+from ubereport.cohort.scales import MetricScale, ScaleKind, scale_of
+from ubereport.config import AuditConfig
+from ubereport.core.audit import FunnelZone
+from ubereport.core.metrics import Direction, MetricSpec
+from ubereport.metrics.registry import metric_spec
+
+CONFIG = AuditConfig()
+PLAIN = MetricScale(ScaleKind.IDENTITY)
+SPEC = metric_spec("impaired_share_20")
+SHARE = MetricSpec("x", "Deaths", "1", "", Direction.LOWER_IS_BETTER, upper_bound=1.0)
+# Spiegelhalter, Aylin et al., Bristol inquiry; Spiegelhalter, Qual Saf Health Care 2002;11:390:
+# open operations under one year of age 1991–95 in twelve centers, and deaths within 30 days.
+CENTERS = ("Bristol", "Leicester", "Leeds", "Oxford", "Guys", "Liverpool", "Southampton",
+           "Great Ormond St", "Newcastle", "Harefield", "Birmingham", "Brompton")  # fmt: skip
+OPERATIONS = (143, 187, 323, 122, 164, 405, 239, 482, 195, 177, 581, 301)
+DEATHS = (41, 25, 24, 23, 25, 42, 24, 53, 26, 25, 58, 31)
+
+
+def bristol():
+    is_death, center = [], []
+    for name, n, deaths in zip(CENTERS, OPERATIONS, DEATHS, strict=True):
+        is_death += [True] * deaths + [False] * (n - deaths)
+        center += [name] * n
+    return is_death, center
+
+
+def test_bristol_lies_outside_the_funnel_and_stays_there():
+    funnel = share_funnel(*bristol(), SHARE, CONFIG)
+    zones = {point.surgeon: point.zone for point in funnel.points}
+    # The published reading: Bristol is the one clear outlier.
+    assert zones.pop("Bristol") is FunnelZone.BEYOND_998
+    assert FunnelZone.BEYOND_998 not in zones.values()
+    assert funnel.target == pytest.approx(397 / 3319)
+    assert [p.surgeon for p in funnel.points] == sorted(CENTERS)  # by name, no ranking
+
+
+def test_winsorizing_keeps_the_outlier_from_widening_its_own_limits():
+    target = 397 / 3319
+    z = [(d / n - target) / math.sqrt(target * (1 - target) / n)
+         for d, n in zip(DEATHS, OPERATIONS, strict=True)]  # fmt: skip
+    ordered = sorted(z)
+    # A tenth of 12 is one at each end.
+    drawn_in = [ordered[1], *ordered[1:-1], ordered[-2]]
+    assert winsorized_phi(z) == pytest.approx(sum(v * v for v in drawn_in) / 12)
+    assert winsorized_phi(z) < np.mean(np.square(z)) / 2
+    assert share_funnel(*bristol(), SHARE, CONFIG).phi == pytest.approx(winsorized_phi(z))
+
+
+def test_binomial_limits_equal_r(reference):
+    for p in (0.001, 0.025, 0.975, 0.999):
+        expected = reference[f"funnel_143_{p}"]
+        assert binomial_limit(397 / 3319, 143, p) == pytest.approx(expected, abs=1e-12)
+
+
+@given(st.floats(0.02, 0.98), st.integers(10, 400))
+def test_binomial_limits_widen_from_inside_out_and_stay_shares(target, n):
+    limits = [binomial_limit(target, n, p) for p in (0.001, 0.025, 0.975, 0.999)]
+    assert limits == sorted(limits)
+    assert limits[0] >= 0
+    assert limits[3] <= 1
+
+
+def test_mean_funnel_by_hand():
+    values = {"A": np.arange(12.0), "B": np.arange(12.0) + 6, "C": np.arange(24.0) / 2}
+    names = [name for name, v in values.items() for _ in v]
+    together = np.concatenate(list(values.values()))
+    funnel = mean_funnel(together.tolist(), names, SPEC, PLAIN, CONFIG)
+    within = sum(((v - v.mean()) ** 2).sum() for v in values.values())
+    sd = math.sqrt(within / (48 - 3))
+    assert funnel.target == pytest.approx(together.mean())
+    limit = funnel.limits[0]
+    assert limit.high_95 == pytest.approx(funnel.target + 1.959964 * sd / math.sqrt(limit.n_cases))
+    assert limit.low_998 == pytest.approx(
+        funnel.target - 3.090232 * sd / math.sqrt(limit.n_cases), abs=1e-5
+    )
+    z = {name: (v.mean() - together.mean()) * math.sqrt(len(v)) / sd for name, v in values.items()}
+    for point in funnel.points:
+        is_beyond = abs(z[point.surgeon]) > 1.959964
+        assert (point.zone is not FunnelZone.INSIDE) == is_beyond
+        assert point.value == pytest.approx(values[point.surgeon].mean())
+
+
+def test_nobody_under_ten_cases_is_drawn():
+    names = ["A"] * 12 + ["B"] * 12 + ["C"] * 9
+    funnel = mean_funnel(list(np.linspace(0, 1, 33)), names, SPEC, PLAIN, CONFIG)
+    assert [p.surgeon for p in funnel.points] == ["A", "B"]
+    assert funnel.n_too_few_cases == 1
+    assert "1 with fewer than 10 cases not drawn" in funnel.reading
+    assert "no ranking" in funnel.reading
+
+
+def test_one_surgeon_gives_no_funnel():
+    funnel = mean_funnel([0.1] * 30, ["A"] * 30, SPEC, PLAIN, CONFIG)
+    assert funnel.points == ()
+    assert funnel.reason == "fewer than two surgeons have 10 cases"
+    assert share_funnel([True] * 9, ["A"] * 9, SHARE, CONFIG).reason == funnel.reason
+    assert "no case" in share_funnel([False] * 30, ["A", "B", "C"] * 10, SHARE, CONFIG).reason
+
+
+def test_overdispersion_among_many_widens_the_limits_by_the_root_of_phi():
+    rng = np.random.default_rng(3)
+    levels = rng.normal(0, 1.0, 20)
+    names = [f"S{i:02d}" for i in range(20) for _ in range(20)]
+    values = np.repeat(levels, 20) + rng.normal(size=400)
+    funnel = mean_funnel(values.tolist(), names, SPEC, PLAIN, CONFIG)
+    assert funnel.is_overdispersed
+    assert "widened for overdispersion" in funnel.reading
+    groups = values.reshape(20, 20)
+    sd = math.sqrt(((groups - groups.mean(axis=1, keepdims=True)) ** 2).sum() / 380)
+    limit = funnel.limits[0]
+    expected = funnel.target + 1.959964 * sd * math.sqrt(funnel.phi / limit.n_cases)
+    assert limit.high_95 == pytest.approx(expected, abs=1e-5)
+
+
+def test_few_surgeons_have_overdispersion_stated_and_not_applied():
+    names = [f"S{i}" for i in range(4) for _ in range(15)]
+    values = np.repeat([0.0, 1, 2, 3], 15) + np.tile(np.linspace(-0.5, 0.5, 15), 4)
+    funnel = mean_funnel(values.tolist(), names, SPEC, PLAIN, CONFIG)
+    assert funnel.phi > 1
+    assert not funnel.is_overdispersed
+    assert "stated and not corrected" in funnel.reading
+
+
+def test_surgeons_of_one_level_leave_the_limits_as_often_as_the_limits_say():
+    rng = np.random.default_rng(9)
+    n_beyond = n_points = 0
+    for _ in range(150):
+        names = [f"S{i}" for i in range(8) for _ in range(20)]
+        shares = 1 / (1 + np.exp(-rng.normal(-2.5, 0.9, 160)))
+        funnel = mean_funnel(shares.tolist(), names, SPEC, scale_of(SPEC), CONFIG)
+        n_points += len(funnel.points)
+        n_beyond += sum(p.zone is not FunnelZone.INSIDE for p in funnel.points)
+    # The target is estimated, so a little under 5 %; three standard errors of 1200 points.
+    assert stats.binomtest(n_beyond, n_points, 0.043).pvalue > 0.003

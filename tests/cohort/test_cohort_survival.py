@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from ubereport.cohort.resampling import case_weights, find_clusters
+from ubereport.cohort.survival import ClearEvents, clear_quantities, time_to_clear
+from ubereport.config import CompareConfig
+from ubereport.metrics.survival import kaplan_meier_of_durations
+
+CONFIG = CompareConfig(n_bootstrap=300)
+
+
+def events_of(durations, cleared, cases, groups=None, surgeons=None, n_unseen=None):
+    case_index = np.asarray(cases, dtype=np.int64)
+    n_cases = int(case_index.max()) + 1 if len(case_index) else len(groups)
+    case_group = np.zeros(n_cases, dtype=np.int64) if groups is None else np.asarray(groups)
+    names = tuple("abc"[: int(case_group.max()) + 1])
+    return ClearEvents(
+        np.asarray(durations, dtype=np.float64),
+        np.asarray(cleared, dtype=np.bool_),
+        case_index,
+        case_group,
+        np.zeros(n_cases, dtype=np.int64) if surgeons is None else np.asarray(surgeons),
+        np.zeros(n_cases, dtype=np.int64) if n_unseen is None else np.asarray(n_unseen),
+        names,
+    )
+
+
+def random_events(seed=1, n_cases=24, n_surgeons=4, per_case=6, sd=0.5):
+    rng = np.random.default_rng(seed)
+    index = np.repeat(np.arange(n_cases), per_case)
+    duration = rng.exponential(50 * np.exp(rng.normal(0, sd, n_cases))[index])
+    censor = rng.exponential(250, len(index))
+    group, surgeon = np.arange(n_cases) % 2, np.arange(n_cases) // 2 % n_surgeons
+    return events_of(np.minimum(duration, censor), duration <= censor, index, group, surgeon)
+
+
+def test_curve_equals_r(reference, reference_cases):
+    rows = reference_cases["group"] == 0
+    duration, cleared = reference_cases["duration_s"][rows], reference_cases["is_cleared"][rows]
+    events = events_of(duration, cleared, np.arange(rows.sum()))
+    (curve,) = time_to_clear(events, CONFIG).curves
+    step = np.searchsorted(curve.time_s, [30, 60, 120], side="right") - 1
+    assert [curve.open_frac[i] for i in step] == pytest.approx(
+        [reference["km_30"], reference["km_60"], reference["km_120"]], abs=1e-12
+    )
+    assert curve.cleared_60s_share.value == pytest.approx(1 - reference["km_60"], abs=1e-12)
+    assert {a.time_s: a.n_at_risk for a in curve.at_risk}[60.0] == reference["km_at_risk_60"]
+    assert curve.mean_to_horizon_s.value == pytest.approx(reference["km_rmst_180"], abs=1e-9)
+    assert curve.median_s.value == reference["km_median"]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 400), st.booleans(), st.integers(0, 3)), min_size=1, max_size=30
+    )
+)
+def test_weights_count_like_copies_of_events(rows):
+    duration = np.array([float(d) for d, _, _ in rows])
+    cleared = np.array([c for _, c, _ in rows])
+    weights = np.array([[float(w) for _, _, w in rows]])
+    found = clear_quantities(duration, cleared, weights, 180.0)[0]
+    copies = np.repeat(np.arange(len(rows)), weights[0].astype(int))
+    if len(copies) == 0:
+        assert np.isnan(found).all()
+        return
+    curve = kaplan_meier_of_durations(duration[copies], cleared[copies])
+
+    def cleared_at(time_s):
+        return 1 - curve.survival_frac[np.searchsorted(curve.time_s, time_s, side="right") - 1]
+
+    grid = np.arange(0, 180) + 0.5
+    mean_s = sum(1 - cleared_at(t) for t in grid)  # durations are whole seconds
+    assert found[1:] == pytest.approx([cleared_at(60), cleared_at(180), mean_s], abs=1e-9)
+    reached = np.flatnonzero(curve.survival_frac <= 0.5 + 1e-12)
+    assert found[0] == (curve.time_s[reached[0]] if len(reached) else np.inf)
+
+
+def test_reach_is_the_t_quantile_of_the_clusters():
+    # 12 cases of 3 surgeons: 9 degrees of freedom; 6 surgeons drawn: 5.
+    few = find_clusters(np.zeros(12, int), np.arange(12) % 3, 1, min_surgeons=5)
+    assert not few.is_surgeon_drawn
+    assert few.reach(0, 0, 0.95) == pytest.approx(stats.t.ppf(0.975, 9) * np.sqrt(12 / 9))
+    many = find_clusters(np.zeros(12, int), np.arange(12) % 6, 1, min_surgeons=5)
+    assert many.is_surgeon_drawn
+    assert many.reach(0, 0, 0.95) == pytest.approx(stats.t.ppf(0.975, 5) * np.sqrt(6 / 5))
+
+
+def test_surgeons_are_drawn_only_where_every_group_has_enough():
+    group = np.array([0] * 10 + [1] * 10)
+    surgeon = np.concatenate([np.arange(10) % 6, np.arange(10) % 3])
+    assert not find_clusters(group, surgeon, 2, 5).is_surgeon_drawn
+    assert find_clusters(group, np.arange(20) % 6, 2, 5).is_surgeon_drawn
+
+
+def test_drawn_surgeons_bring_all_their_cases():
+    surgeon = np.arange(24) % 6
+    clusters = find_clusters(np.zeros(24, int), surgeon, 1, 5)
+    weights = case_weights(np.zeros(24, int), surgeon, clusters, 50, seed=1)
+    for name in range(6):
+        assert np.all(weights[:, surgeon == name] == weights[:, [name]])
+    assert np.all(weights.sum(axis=1) == 24)
+    assert weights.std() > 0
+
+
+def test_fixed_surgeons_keep_their_number_of_cases():
+    surgeon = np.array([0, 0, 0, 1, 1, 1, 2, 3])
+    clusters = find_clusters(np.zeros(8, int), surgeon, 1, 5)
+    weights = case_weights(np.zeros(8, int), surgeon, clusters, 50, seed=1)
+    assert np.all(weights[:, :3].sum(axis=1) == 3)
+    assert np.all(weights[:, 6:].sum(axis=1) == 2)  # surgeons of one case are drawn together
+    assert weights[:, 6].std() > 0
+
+
+def test_a_lone_single_case_is_drawn_with_others():
+    surgeon = np.array([0, 0, 0, 1])
+    clusters = find_clusters(np.zeros(4, int), surgeon, 1, 5)
+    weights = case_weights(np.zeros(4, int), surgeon, clusters, 50, seed=1)
+    assert np.all(weights.sum(axis=1) == 4)
+    assert weights[:, 3].std() > 0
+
+
+def test_many_events_of_few_cases_do_not_pass_for_many():
+    # Ten events of a case are one observation when they are all alike.
+    rng = np.random.default_rng(2)
+    per_case = rng.exponential(60, 12)
+    once = events_of(per_case, np.ones(12), np.arange(12))
+    tenfold = events_of(np.repeat(per_case, 10), np.ones(120), np.repeat(np.arange(12), 10))
+    one = time_to_clear(once, CONFIG).curves[0].cleared_60s_share
+    ten = time_to_clear(tenfold, CONFIG).curves[0].cleared_60s_share
+    assert (one.value, one.low, one.high) == pytest.approx((ten.value, ten.low, ten.high))
+
+
+def test_difference_is_that_of_the_curves_and_antisymmetric():
+    events = random_events()
+    result = time_to_clear(events, CONFIG)
+    (difference,) = result.differences
+    first, second = result.curves[1], result.curves[0]
+    assert (difference.group, difference.reference) == ("b", "a")
+    for name in ("cleared_60s_share", "cleared_180s_share", "mean_to_horizon_s"):
+        estimate = getattr(difference, name)
+        assert estimate.value == getattr(first, name).value - getattr(second, name).value
+        assert estimate.low < estimate.value < estimate.high
+    assert "these surgeons only" in result.clustering
+
+
+def test_same_seed_same_interval():
+    events = random_events()
+    assert time_to_clear(events, CONFIG) == time_to_clear(events, CONFIG)
+
+
+def test_all_censored_has_curves_and_no_numbers():
+    events = events_of([30.0] * 12, [False] * 12, np.arange(12), np.arange(12) % 2)
+    result = time_to_clear(events, CONFIG)
+    for curve in result.curves:
+        assert (curve.n_cleared, curve.n_censored) == (0, 6)
+        assert curve.open_frac == (1.0,)
+        for estimate in (curve.median_s, curve.cleared_60s_share, curve.mean_to_horizon_s):
+            assert estimate.value is None
+            assert "all events are censored" in estimate.reason
+    assert result.differences[0].cleared_60s_share.value is None
+
+
+def test_what_nobody_watched_is_not_known():
+    events = events_of([10.0, 20, 30, 40, 55, 58], [1, 1, 0, 1, 1, 0], np.arange(6))
+    (curve,) = time_to_clear(events, CONFIG).curves
+    assert curve.cleared_60s_share.reason == "no event was watched for 60 s"
+    assert curve.cleared_180s_share.reason == "no event was watched for 180 s"
+    assert curve.mean_to_horizon_s.value is None
+    assert curve.median_s.value == 40.0
+
+
+def test_everything_cleared_at_once_has_no_interval():
+    events = events_of([10.0] * 8, [True] * 8, np.arange(8))
+    share = time_to_clear(events, CONFIG).curves[0].cleared_60s_share
+    assert share.value == 1.0
+    assert share.low is None
+    assert "do not differ enough" in share.reason
+
+
+def test_a_group_without_events_is_said():
+    groups = np.array([0, 0, 0, 1])
+    events = ClearEvents(
+        np.array([10.0, 70.0, 30.0]), np.ones(3, bool), np.arange(3), groups,
+        np.zeros(4, int), np.zeros(4, int), ("a", "b"),
+    )  # fmt: skip
+    result = time_to_clear(events, CONFIG)
+    assert result.curves[1].median_s.reason == "no event with an observed onset"
+    assert result.differences[0].cleared_60s_share.reason == "no event with an observed onset"
+
+
+def test_no_event_at_all_is_said():
+    nothing = events_of([], [], [], np.array([0, 1]), np.array([0, 0]), np.array([2, 0]))
+    result = time_to_clear(nothing, CONFIG)
+    assert result.reason == "no event with an observed onset"
+    assert result.curves[0].n_onset_unseen == 2
+    assert result.curves[0].cleared_60s_share.value is None
+
+
+def test_median_beyond_the_watched_time_has_a_reason():
+    events = events_of([200.0] * 5 + [20.0] * 3, [False] * 5 + [True] * 3, np.arange(8))
+    (curve,) = time_to_clear(events, CONFIG).curves
+    assert curve.median_s.value is None
+    assert "more than half" in curve.median_s.reason
+    assert curve.cleared_180s_share.value == pytest.approx(3 / 8)
