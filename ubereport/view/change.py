@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,7 +12,7 @@ from ubereport.config import ViewConfig
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
 from ubereport.core.frames import FieldOfView, FrameBatch
 from ubereport.core.intervals import Interval, IntervalSet
-from ubereport.view.field import OutlineFit, fit_field_of_view, fit_outline
+from ubereport.view.field import fit_field_of_view, fit_outline
 from ubereport.view.probes import bright_maps, usable_probes
 
 __all__ = [
@@ -29,7 +28,11 @@ __all__ = [
 _WINDOW = 4
 # Outlines that overlap less than this are two views; fits of one view overlap by 0.97 and more.
 _SAME_VIEW_IOU = 0.92
+_SUSPECT_IOU = 0.95
 _MIN_CONFIDENCE = 0.5
+# One outline explains a picture whose rim is darker, and surround brighter, in no more than this.
+_EXPLAINED_RIM_DARK_FRAC = 0.25
+_EXPLAINED_OUTSIDE_BRIGHT_FRAC = 0.05
 _GRID_PX = 160
 _RIM_DARK_FRAC = 0.9
 _OUTSIDE_BRIGHT_FRAC = 0.5
@@ -92,14 +95,13 @@ def detect_view_changes(
     rows = np.flatnonzero(usable_probes(probe_rgb, config))
     if len(rows) < 2 * _WINDOW:
         return ()
-    fits = [
-        fit_outline(probe_rgb[rows[i : i + _WINDOW]], config)
-        for i in range(len(rows) - _WINDOW + 1)
-    ]
-    masks = [fit.outline.render(_GRID_PX, _GRID_PX) for fit in fits]
-    is_bright = bright_maps(probe_rgb[rows], config, _GRID_PX)
-    cuts = [_settled(cut, masks, is_bright) for cut in _candidate_cuts(fits, masks)]
-    cuts = _merged_cuts(sorted(set(cuts)), rows, probe_rgb, config)
+    usable = probe_rgb[rows]
+    is_bright = bright_maps(usable, config, _GRID_PX)
+    if _is_one_view(usable, is_bright, config):
+        return ()
+    windows = _Windows(usable, config)
+    cuts = [_settled(cut, windows, is_bright) for cut in _candidate_cuts(windows)]
+    cuts = _merged_cuts(sorted(set(cuts)), usable, config)
     return tuple(float((time_s[rows[c - 1]] + time_s[rows[c]]) / 2) for c in cuts)
 
 
@@ -195,14 +197,52 @@ def contradicted_stretches(
     return tuple(run for run in runs if run.duration_s >= min_s)
 
 
-def _candidate_cuts(fits: Sequence[OutlineFit], masks: Sequence[BoolArray]) -> list[int]:
+class _Windows:
+    """Outlines of every few usable pictures in a row, fitted when first asked for."""
+
+    def __init__(self, usable: RgbArray, config: ViewConfig) -> None:
+        self._usable = usable
+        self._config = config
+        self._fits: dict[int, tuple[float, BoolArray]] = {}
+        self.n_pictures = len(usable)
+        self.last = len(usable) - _WINDOW
+
+    def confidence(self, start: int) -> float:
+        """Return the confidence of the outline of the window that starts at a picture."""
+        return self._fit(start)[0]
+
+    def mask(self, start: int) -> BoolArray:
+        """Return its mask on the coarse grid."""
+        return self._fit(start)[1]
+
+    def _fit(self, start: int) -> tuple[float, BoolArray]:
+        if start not in self._fits:
+            fit = fit_outline(self._usable[start : start + _WINDOW], self._config)
+            self._fits[start] = (fit.confidence, fit.outline.render(_GRID_PX, _GRID_PX))
+        return self._fits[start]
+
+
+def _is_one_view(usable: RgbArray, is_bright: BoolArray, config: ViewConfig) -> bool:
+    """Tell whether one outline explains every single picture: bright rim, dark surround."""
+    mask = fit_outline(usable, config).outline.render(_GRID_PX, _GRID_PX)
+    kernel = np.ones((3, 3), np.uint8)
+    inner = cv2.erode(mask.astype(np.uint8), kernel, iterations=5, borderValue=0)
+    outer = cv2.dilate(mask.astype(np.uint8), kernel, iterations=2, borderValue=0)
+    rim, outside = mask & (inner == 0), outer == 0
+    if (1 - is_bright[:, rim].mean(axis=1)).max() > _EXPLAINED_RIM_DARK_FRAC:
+        return False
+    return not outside.any() or bool(
+        is_bright[:, outside].mean(axis=1).max() <= _EXPLAINED_OUTSIDE_BRIGHT_FRAC
+    )
+
+
+def _candidate_cuts(windows: _Windows) -> list[int]:
     """Return positions between usable pictures at which the outlines differ most."""
-    n_pictures = len(fits) + _WINDOW - 1
-    overlap = np.ones(n_pictures + 1)
-    for cut in range(_WINDOW, n_pictures - _WINDOW + 1):
+    overlap = np.ones(windows.n_pictures + 1)
+    for cut in _suspect_positions(windows):
         before, after = cut - _WINDOW, cut
-        if min(fits[before].confidence, fits[after].confidence) >= _MIN_CONFIDENCE:
-            overlap[cut] = _iou(masks[before], masks[after])
+        if min(windows.confidence(before), windows.confidence(after)) >= _MIN_CONFIDENCE:
+            overlap[cut] = _iou(windows.mask(before), windows.mask(after))
     cuts: list[int] = []
     while overlap.min() < _SAME_VIEW_IOU:
         # Over a change the overlap stays low for a while; the middle of the lowest run is it.
@@ -214,13 +254,24 @@ def _candidate_cuts(fits: Sequence[OutlineFit], masks: Sequence[BoolArray]) -> l
     return sorted(cuts)
 
 
-def _settled(cut: int, masks: Sequence[BoolArray], is_bright: BoolArray) -> int:
+def _suspect_positions(windows: _Windows) -> list[int]:
+    """Return the positions near which windows side by side do not show the same outline."""
+    starts = [*range(0, windows.last, _WINDOW), windows.last]
+    suspects: set[int] = set()
+    for before, after in [*pairwise(starts), *zip(starts, starts[2:], strict=False)]:
+        if _iou(windows.mask(before), windows.mask(after)) < _SUSPECT_IOU:
+            suspects.update(range(before, after + _WINDOW + 1))
+    return sorted(cut for cut in suspects if _WINDOW <= cut <= windows.last)
+
+
+def _settled(cut: int, windows: _Windows, is_bright: BoolArray) -> int:
     """Move a cut to where single pictures turn from one outline to the other.
 
     What counts is the brightness of the area that only one of the two outlines holds.
     """
-    first, last = max(0, cut - 2 * _WINDOW), min(len(masks) - 1, cut + _WINDOW)
-    only_before, only_after = masks[first] & ~masks[last], masks[last] & ~masks[first]
+    first, last = max(0, cut - 2 * _WINDOW), min(windows.last, cut + _WINDOW)
+    only_before = windows.mask(first) & ~windows.mask(last)
+    only_after = windows.mask(last) & ~windows.mask(first)
     likeness = np.zeros(len(is_bright))
     if only_before.any():
         likeness += is_bright[:, only_before].mean(axis=1)
@@ -232,14 +283,12 @@ def _settled(cut: int, masks: Sequence[BoolArray], is_bright: BoolArray) -> int:
     return first + 1 + int(np.argmax(gain[:-1]))
 
 
-def _merged_cuts(
-    cuts: list[int], rows: np.ndarray, probe_rgb: RgbArray, config: ViewConfig
-) -> list[int]:
+def _merged_cuts(cuts: list[int], usable: RgbArray, config: ViewConfig) -> list[int]:
     """Drop cuts between stretches whose own fits agree, the most alike first."""
     while cuts:
-        edges = [0, *cuts, len(rows)]
+        edges = [0, *cuts, len(usable)]
         masks = [
-            fit_outline(probe_rgb[rows[a:b]], config).outline.render(_GRID_PX, _GRID_PX)
+            fit_outline(usable[a:b], config).outline.render(_GRID_PX, _GRID_PX)
             for a, b in pairwise(edges)
         ]
         overlap = [_iou(a, b) for a, b in pairwise(masks)]
