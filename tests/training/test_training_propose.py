@@ -66,7 +66,7 @@ def test_a_proposal_holds_masks_and_one_offline_sheet(stills, tmp_path):
     assert "default-src 'none'" in page
     # A still's name can neither end the script nor open an element.
     assert "<0>" not in page
-    block = re.search(r'id="proposal">(.*?)</script>', page, re.S).group(1)
+    block = re.search(r'id="proposal">(.*?)</script>', page, re.DOTALL).group(1)
     table = json.loads(block)
     assert {c["name"] for c in table["candidates"]} == {c.name for c in found.candidates}
     first = found.candidates[0]
