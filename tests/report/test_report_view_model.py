@@ -1,5 +1,6 @@
 """What a case report says, against the record it was made from."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -195,7 +196,7 @@ def test_four_hours_with_eighty_events(build_view):
     view = build_view(sample_record.four_hours())
     assert len(view.events.table.rows) == 80
     assert len(view.strip.table.rows) == 24
-    assert len(view.timeline.table.rows) <= 36
+    assert len(view.timeline.table.rows) <= 24
     assert view.survival.figure is not None
     assert len(view.timeline.svg) < 400_000
 
@@ -224,6 +225,7 @@ def test_metric_formats_follow_the_units():
     assert format_metric(74.0, specs["time_to_clear_median_s"]) == "0:01:14"
     assert format_metric(9.0, specs["event_count"]) == "9"
     assert plain(format_metric(2.968, specs["area_time_frac_min"])) == "296.8 %·min"
+    assert plain(format_metric(0.5, specs["area_time_frac_min_per_h"])) == "50.0 %·min/h"
     assert plain(format_metric(1.414, specs["event_rate_per_10min"])) == "1.41 per 10 min"
 
 
@@ -289,3 +291,18 @@ def test_figures_refuse_what_cannot_be_drawn():
         case_figures.timeline_svg(empty, (), (), None)
     with pytest.raises(ValueError, match="at least one block"):
         case_figures.strip_svg(())
+
+
+def test_the_closing_field_is_labeled_clear_of_the_parts(usual_record):
+    series = usual_record.series
+    whole = case_figures.PartSpan("Part 1", case_figures.Interval(0.0, 4350.0))
+    second = case_figures.PartSpan("Part 2", case_figures.Interval(4050.0, 4350.0))
+    closing = case_figures.Interval(4080.0, 4260.0)
+
+    def anchor(parts):
+        svg = case_figures.timeline_svg(series, (), parts, closing)
+        label = re.search(r'<text style="([^"]*)"[^>]*>closing field<', svg)
+        return re.search(r"text-anchor: (\w+)", label[1])[1]
+
+    assert anchor((whole,)) == "end"
+    assert anchor((whole, second)) == "middle"

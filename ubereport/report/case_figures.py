@@ -185,6 +185,8 @@ def _draw_thresholds(axes: Axes, top: float) -> None:
     for threshold, line in ((0.05, ":"), (0.20, "--"), (0.50, "-.")):
         if threshold >= top:
             continue
+        # A white line below keeps the threshold visible where the view is full of blood.
+        axes.axhline(threshold, color="white", linewidth=1.0, zorder=2.9)
         axes.axhline(threshold, color=INK, linewidth=0.6, linestyle=line, zorder=3)
         axes.text(
             1.006,
@@ -228,11 +230,13 @@ def _draw_part_lane(
         axes.broken_barh(
             [(closing.start_s, closing.duration_s)], (0.44, 0.36), facecolor=INK, linewidth=0
         )
-        _label_closing(axes, closing, end_s)
+        _label_closing(axes, parts, closing, end_s)
 
 
-def _label_closing(axes: Axes, closing: Interval, end_s: float) -> None:
-    has_room = closing.start_s > 0.14 * end_s
+def _label_closing(axes: Axes, parts: Sequence[PartSpan], closing: Interval, end_s: float) -> None:
+    # Left of the bar, unless a part starts there with a label of its own.
+    taken = Interval(closing.start_s - 0.2 * end_s, closing.start_s + 0.02 * end_s)
+    has_room = not any(taken.contains(part.interval.start_s) for part in parts)
     axes.text(
         closing.start_s - 0.006 * end_s if has_room else (closing.start_s + closing.end_s) / 2,
         0.62,

@@ -12,7 +12,7 @@ __all__ = ["DASH", "CaseMetrics", "format_band", "format_metric", "is_share"]
 
 _UNIT_WORDS = {"/(10.min)": "per 10\xa0min", "1/(10.min)": "per 10\xa0min", "%.min": "%·min"}
 DASH = "–"
-_AREA_TIME_KEY = "area_time_frac_min"
+_AREA_TIME_UNITS = {"area_time_frac_min": "%·min", "area_time_frac_min_per_h": "%·min/h"}
 
 
 def is_share(spec: MetricSpec) -> bool:
@@ -26,8 +26,8 @@ def format_metric(value: float, spec: MetricSpec) -> str:
         return percent(value)
     if spec.unit == "s":
         return clock(value)
-    if spec.key == _AREA_TIME_KEY:
-        return f"{decimal(100 * value, 1)}\xa0%·min"
+    if spec.key in _AREA_TIME_UNITS:
+        return f"{decimal(100 * value, 1)}\xa0{_AREA_TIME_UNITS[spec.key]}"
     number = decimal(value, 0) if spec.unit == "1" and value.is_integer() else decimal(value, 2)
     unit = "" if spec.unit == "1" else "\xa0" + _UNIT_WORDS.get(spec.unit, spec.unit)
     return number + unit
@@ -44,7 +44,7 @@ def format_band(value: MetricValue, spec: MetricSpec) -> str:
         return band(low, high)
     if spec.unit == "s":
         return clock_range(low, high)
-    scale = 100.0 if spec.key == _AREA_TIME_KEY else 1.0
+    scale = 100.0 if spec.key in _AREA_TIME_UNITS else 1.0
     n_decimals = 0 if spec.unit == "1" and low.is_integer() and high.is_integer() else 1
     return f"{decimal(scale * low, n_decimals)}–{decimal(scale * high, n_decimals)}"
 

@@ -48,7 +48,7 @@ __all__ = ["build_view_model"]
 
 _MAX_FRONT_FLAGS = 3
 _MAX_FRONT_CHARACTERS = 130
-_MAX_TABLE_COLUMNS = 36
+_MAX_TABLE_COLUMNS = 24
 _FLAG_WORDS = {
     FlagLevel.WARNING: "Warning",
     FlagLevel.CAUTION: "Caution",
