@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import runpy
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -46,8 +47,7 @@ def test_it_holds_what_a_first_look_needs():
     assert max(peaks) >= 0.5
     assert min(peaks) < 0.2
     pauses_s = [
-        float(later["onset_s"]) - float(earlier["clear_s"])
-        for earlier, later in zip(events, events[1:], strict=False)
+        float(later["onset_s"]) - float(earlier["clear_s"]) for earlier, later in pairwise(events)
     ]
     assert min(pauses_s) < 60  # a re-bleed
     reasons = {row["reason"] for row in _rows("validity.csv")}

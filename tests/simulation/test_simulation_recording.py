@@ -144,21 +144,21 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(tmp_path):
 
 def test_a_planned_recording_is_whole(tmp_path):
     done: list[tuple[int, int]] = []
-    recording = simulate(7, 1.0, tmp_path, TINY, on_progress=lambda n, of: done.append((n, of)))
+    recording = simulate(7, 0.5, tmp_path, TINY, on_progress=lambda n, of: done.append((n, of)))
     series = recording.truth.series
-    assert recording.n_frames == 600
-    assert done[-1] == (600, 600)
-    assert len(series) == 600
+    assert recording.n_frames == 300
+    assert done[-1] == (300, 300)
+    assert len(series) == 300
     assert series.time_s[0] == 0
-    assert series.end_time_s[-1] == pytest.approx(60.0)
+    assert series.end_time_s[-1] == pytest.approx(30.0)
     assert recording.scenario.bleeds
     stretches = recording.truth.stretches
     assert stretches[0].interval.start_s == 0
-    assert stretches[-1].interval.end_s == 60.0
+    assert stretches[-1].interval.end_s == 30.0
     for before, after in pairwise(stretches):
         assert before.interval.end_s == after.interval.start_s
         assert before.reason is not after.reason
-    for row in range(0, 600, 7):
+    for row in range(0, 300, 7):
         inside = [s for s in stretches if s.interval.contains(series.time_s[row] + 1e-6)]
         assert [s.reason for s in inside] == [series.reason[row]]
 

@@ -111,9 +111,10 @@ def test_a_long_plan_holds_everything_that_a_case_may_hold():
     assert 30 <= len(scenario.bleeds) <= 75  # 10 in 10 minutes asked for
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_a_minute_is_enough_for_a_bleed(seed: int):
-    assert plan_scenario(seed, 1.0, SMALL).bleeds
+@pytest.mark.parametrize("minutes", [0.35, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("seed", range(6))
+def test_short_recordings_hold_a_bleed_too(seed: int, minutes: float):
+    assert plan_scenario(seed, minutes, SMALL).bleeds
 
 
 def test_different_seeds_give_different_cases():

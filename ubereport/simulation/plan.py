@@ -70,7 +70,7 @@ class _Planner:
         self._go_to(_SITES[int(self.rng.integers(len(_SITES)))])
         if LossReason.OUT_OF_BODY in self.config.losses and self.duration_s > 60:
             self._lose(LossReason.OUT_OF_BODY)
-        last_s = self.duration_s - _CLOSING_S
+        last_s = self.duration_s - min(_CLOSING_S, 0.2 * self.duration_s)
         if self.config.is_bleeding_at_end:
             last_s = self.duration_s - 20
         while self.at_s < last_s:
@@ -159,7 +159,7 @@ class _Planner:
             self.at_s = end_s + 0.5
 
     def _has_room_until(self, last_s: float) -> bool:
-        return self.config.bleeds_per_10min > 0 and self.at_s + 16 < last_s
+        return self.config.bleeds_per_10min > 0 and self.at_s + 10 < last_s
 
     def _bleed(self, last_s: float) -> None:
         bleed = self._new_bleed(min(last_s - self.at_s, 70.0))
