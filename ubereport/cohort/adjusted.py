@@ -310,6 +310,8 @@ def _test(
 ) -> TestResult:
     if fitted.is_mixed:
         effect, error, degrees = wald
+        if error == 0:
+            return TestResult("Wald t test", None, reason="no p-value: no spread is left")
         p_value = float(2 * stats.t.sf(abs(effect / error), degrees))
         return TestResult(f"Wald t test, {degrees:.0f} degrees of freedom", p_value, effect / error)
     p_value = permutation_p_value(

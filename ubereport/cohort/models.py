@@ -34,8 +34,8 @@ def fit_mixed(y: FloatArray, matrix: FloatArray, surgeon_codes: IntArray) -> Lin
 
     The likelihood is profiled over one number, the variance between surgeons over that between
     cases, and searched from 0 (its boundary, where general optimizers break off) upward. Equal to
-    R's ``lmer(y ~ x + (1 | surgeon))`` and statsmodels' MixedLM. Source: Bates et al., J Stat
-    Softw 2015;67(1), section 3.
+    R's ``lmer(y ~ x + (1 | surgeon))`` and, where that converges, statsmodels' MixedLM. Source:
+    Bates et al., J Stat Softw 2015;67(1), section 3.
 
     Parameters
     ----------
@@ -46,44 +46,73 @@ def fit_mixed(y: FloatArray, matrix: FloatArray, surgeon_codes: IntArray) -> Lin
     surgeon_codes
         (n,) codes from 0.
     """
-    columns = np.column_stack([y, matrix])
+    reduced = _reduce(y, matrix, surgeon_codes)
     grid = np.concatenate([[0.0], np.exp(np.linspace(-9, 6, 46))])
-    losses = [_reml_loss(ratio, columns, surgeon_codes) for ratio in grid]
-    best = int(np.argmin(losses))
+    best = int(np.argmin(_reml_losses(grid, reduced)))
     ratio = float(grid[best])
     if best > 0:
         bounds = (np.log(grid[max(best - 1, 1)]), np.log(grid[min(best + 1, len(grid) - 1)]))
         found = optimize.minimize_scalar(
-            lambda log_ratio: _reml_loss(float(np.exp(log_ratio)), columns, surgeon_codes),
-            bounds=bounds, method="bounded", options={"xatol": 1e-8},
-        )  # fmt: skip
+            lambda log_ratio: float(_reml_losses(np.exp([log_ratio]), reduced)[0]),
+            bounds=bounds,
+            method="bounded",
+            options={"xatol": 1e-8},
+        )
         ratio = float(np.exp(found.x))
-    whitened = _whiten(columns, surgeon_codes, ratio)
-    inverse = np.asarray(np.linalg.inv(whitened[:, 1:].T @ whitened[:, 1:]), dtype=np.float64)
-    coefficients = inverse @ whitened[:, 1:].T @ whitened[:, 0]
-    residuals = whitened[:, 0] - whitened[:, 1:] @ coefficients
-    variance = float(residuals @ residuals) / (len(y) - matrix.shape[1])
-    return LinearFit(coefficients, inverse * variance, variance**0.5, (ratio * variance) ** 0.5)
+    return _solve(ratio, reduced)
 
 
-def _reml_loss(ratio: float, columns: FloatArray, codes: IntArray) -> float:
-    """Return −2 × the profiled restricted log-likelihood, but for a constant."""
-    n, p = len(columns), columns.shape[1] - 1
-    whitened = _whiten(columns, codes, ratio)
-    triangle = np.linalg.qr(whitened[:, [*range(1, p + 1), 0]], mode="r")
-    diagonal = np.abs(np.diag(triangle))
-    spread = float(np.sum(np.log1p(ratio * np.bincount(codes))))
-    return float(
-        (n - p) * np.log(diagonal[p] ** 2) + spread + 2 * float(np.sum(np.log(diagonal[:p])))
-    )
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reduced:
+    """Cases brought down to what the likelihood needs: an orthonormal base of ``[matrix, y]``.
+
+    `triangle` (p + 1, p + 1) leads back from the base; `sums` (g, p + 1) and `n_cases` (g,) are
+    its sums and the number of cases, surgeon by surgeon.
+    """
+
+    triangle: FloatArray
+    sums: FloatArray
+    n_cases: FloatArray
+    n: int
+
+    @property
+    def p(self) -> int:
+        """Columns of the matrix."""
+        return len(self.triangle) - 1
+
+    def weighted(self, ratios: FloatArray) -> FloatArray:
+        """Return ``base' (I + ratio · J)^(-1) base``, (r, p + 1, p + 1), one for each ratio."""
+        pull = ratios[:, None] / (1 + ratios[:, None] * self.n_cases)
+        drawn = (self.sums.T * pull[:, None, :]) @ self.sums
+        return np.asarray(np.eye(self.p + 1) - drawn)
 
 
-def _whiten(columns: FloatArray, codes: IntArray, ratio: float) -> FloatArray:
-    """Multiply by ``(I + ratio · J)^(-1/2)``, surgeon by surgeon."""
-    n_cases = np.maximum(np.bincount(codes), 1)
-    means = np.column_stack([np.bincount(codes, weights=column) for column in columns.T])
-    pull = 1 - 1 / np.sqrt(1 + ratio * n_cases)
-    return np.asarray(columns - ((pull / n_cases)[:, None] * means)[codes])
+def _reduce(y: FloatArray, matrix: FloatArray, codes: IntArray) -> _Reduced:
+    base, triangle = np.linalg.qr(np.column_stack([matrix, y]))
+    membership = np.equal.outer(np.arange(int(codes.max()) + 1), codes).astype(np.float64)
+    return _Reduced(triangle, membership @ base, membership.sum(axis=1), len(y))
+
+
+def _reml_losses(ratios: FloatArray, reduced: _Reduced) -> FloatArray:
+    """Return −2 × the profiled restricted log-likelihood, but for a constant, of each ratio."""
+    factors = np.linalg.cholesky(reduced.weighted(ratios))
+    logs = np.log(np.diagonal(factors, axis1=1, axis2=2))
+    spread = np.sum(np.log1p(np.outer(ratios, reduced.n_cases)), axis=1)
+    residual = (reduced.n - reduced.p) * logs[:, -1]
+    return np.asarray(2 * residual + spread + 2 * np.sum(logs[:, :-1], axis=1))
+
+
+def _solve(ratio: float, reduced: _Reduced) -> LinearFit:
+    """Return the generalized least squares fit at a ratio of variances."""
+    p = reduced.p
+    weighted, triangle = reduced.weighted(np.array([ratio]))[0], reduced.triangle
+    inverse = np.linalg.inv(weighted[:p, :p])
+    in_base = triangle[:p, p] + inverse @ weighted[:p, p] * triangle[p, p]
+    back = np.asarray(np.linalg.inv(triangle[:p, :p]), dtype=np.float64)
+    left = weighted[p, p] - weighted[p, :p] @ inverse @ weighted[:p, p]
+    variance = float(left * triangle[p, p] ** 2) / (reduced.n - p)
+    covariance = back @ inverse @ back.T * variance
+    return LinearFit(back @ in_base, covariance, variance**0.5, (ratio * variance) ** 0.5)
 
 
 def fit_fixed(y: FloatArray, matrix: FloatArray) -> LinearFit:
