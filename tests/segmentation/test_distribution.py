@@ -72,6 +72,23 @@ def test_a_new_operation_of_the_same_kind_is_seldom_flagged(reference: ColorRefe
     assert np.mean(flagged) < 0.15
 
 
+@pytest.mark.parametrize("scale", [2, 3, 5])
+def test_the_size_of_the_stills_does_not_matter(scale: int) -> None:
+    stills = np.repeat(np.repeat(_operation(2, 2), 4, axis=1), 4, axis=2)
+    field = np.zeros((64, 64), dtype=bool)
+    field[8:60, 4:52] = True
+    larger = np.repeat(np.repeat(stills, scale, axis=1), scale, axis=2)
+    wider_field = np.repeat(np.repeat(field, scale, axis=0), scale, axis=1)
+    np.testing.assert_allclose(features(larger, wider_field), features(stills, field), rtol=1e-9)
+
+
+def test_a_field_thinner_than_a_block_still_counts() -> None:
+    still = np.full((1, 256, 256, 3), 51, dtype=np.uint8)
+    field = np.zeros((256, 256), dtype=bool)
+    field[:, 100] = True
+    assert features(still, field)[0, 0] == pytest.approx(0.2)
+
+
 @pytest.mark.parametrize("change", ["blue", "gray", "dark", "inverted"])
 def test_a_recording_of_another_kind_is_flagged(reference: ColorReference, change: str) -> None:
     stills = _operation(300)
@@ -95,16 +112,29 @@ def test_the_distance_is_that_to_the_three_nearest_groups() -> None:
 
 
 def test_the_threshold_is_the_quantile_of_groups_left_out(
-    population: tuple[np.ndarray, list[str]],
+    population: tuple[np.ndarray, list[str]], reference: ColorReference
 ) -> None:
     rgb, groups = population
     values = features(rgb, FIELD)
+    whitening = np.array(reference.whitening)
     means = np.stack([values[i * 4 : i * 4 + 4].mean(axis=0) for i in range(24)])
-    scale = np.maximum(means.std(axis=0), 1e-6)
-    gaps = np.sqrt((((means[:, None] - means[None]) / scale) ** 2).mean(axis=2))
+    scaled = means / np.maximum(means.std(axis=0), 1e-6) @ whitening
+    gaps = np.sqrt(((scaled[:, None] - scaled[None]) ** 2).mean(axis=2))
     held_out = np.sort(gaps, axis=1)[:, 1:4].mean(axis=1)
     found = color_reference(rgb, groups, FIELD, quantile=0.5).threshold
-    assert found == pytest.approx(np.quantile(held_out, 0.5), rel=1e-4)
+    assert found == pytest.approx(np.quantile(held_out, 0.5), rel=1e-3)
+
+
+def test_whitening_undoes_the_shrunk_correlation(
+    population: tuple[np.ndarray, list[str]], reference: ColorReference
+) -> None:
+    values = features(population[0], FIELD)
+    means = np.stack([values[i * 4 : i * 4 + 4].mean(axis=0) for i in range(24)])
+    varying = means.std(axis=0) > 1e-6
+    correlation = np.corrcoef(means[:, varying].T)
+    shrunk = 0.95 * correlation + 0.05 * np.eye(varying.sum())
+    whitening = np.array(reference.whitening)[np.ix_(varying, varying)]
+    np.testing.assert_allclose(whitening @ shrunk @ whitening, np.eye(varying.sum()), atol=1e-3)
 
 
 def test_impossible_requests_are_refused(
@@ -128,6 +158,8 @@ def test_impossible_requests_are_refused(
         {"centroids": ((0.0,), (1.0,))},
         {"threshold": float("nan")},
         {"threshold": -1.0},
+        {"whitening": ((1.0,),)},
+        {"whitening": ((float("inf"),) * len(FEATURES),) * len(FEATURES)},
     ],
 )
 def test_a_reference_that_makes_no_sense_is_refused(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -29,6 +29,7 @@ def _slow_fill(points: list[tuple[float, float]], height_px: int, width_px: int)
     return mask
 
 
+@settings(deadline=None)
 @given(POINTS)
 def test_filling_agrees_with_a_test_of_every_pixel(points: list[tuple[float, float]]) -> None:
     found = fill_polygon(points, 20, 22)
@@ -67,6 +68,7 @@ def test_parts_outside_are_cut_off() -> None:
     assert not fill_polygon([(20, 20), (30, 20), (30, 30)], 9, 11).any()
 
 
+@settings(deadline=None)
 @given(MASKS)
 def test_outlines_filled_give_the_mask_again(mask: np.ndarray) -> None:
     polygons = polygons_of(mask)

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -55,6 +55,7 @@ def test_long_runs_are_those_of_pycocotools() -> None:
     np.testing.assert_array_equal(RunLengths.from_string(40, 50, FRAME).decode(), frame)
 
 
+@settings(deadline=None)
 @given(MASKS)
 def test_runs_agree_with_a_pixel_by_pixel_reading(mask: np.ndarray) -> None:
     runs = RunLengths.from_mask(mask)
@@ -65,6 +66,7 @@ def test_runs_agree_with_a_pixel_by_pixel_reading(mask: np.ndarray) -> None:
     assert RunLengths.from_string(*mask.shape, runs.to_string()) == runs
 
 
+@settings(deadline=None)
 @given(st.data(), MASKS)
 def test_overlap_is_that_of_the_pixels(data: st.DataObject, mask: np.ndarray) -> None:
     other = data.draw(arrays(np.bool_, mask.shape, fill=st.booleans()))
@@ -108,6 +110,7 @@ def test_only_flat_bool_masks_are_encoded() -> None:
         RunLengths.from_mask(np.zeros((2, 2, 2), dtype=bool))
 
 
+@settings(deadline=None)
 @given(MASKS)
 def test_brush_strokes_come_back(mask: np.ndarray) -> None:
     np.testing.assert_array_equal(brush_to_mask(mask_to_brush(mask), *mask.shape), mask)

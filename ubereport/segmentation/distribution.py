@@ -32,6 +32,8 @@ FEATURES = (
 )
 _N_NEAREST = 3
 _FLOOR = 1e-6
+_SIDE_BLOCKS = 64
+_SHRINKAGE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,16 @@ class ColorReference:
         One mean feature vector a training group.
     threshold
         Distance above which a recording is flagged; see `color_reference`.
+    whitening
+        (d, d) matrix that takes the correlation of the scaled features away, row by row; empty
+        for none. Without it a color cast hides behind features that vary together.
     """
 
     feature_names: tuple[str, ...]
     scale: tuple[float, ...]
     centroids: tuple[tuple[float, ...], ...]
     threshold: float
+    whitening: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
         n = len(FEATURES)
@@ -65,16 +71,22 @@ class ColorReference:
             and all(len(c) == n and all(map(math.isfinite, c)) for c in self.centroids)
             and math.isfinite(self.threshold)
             and self.threshold > 0
+            and len(self.whitening) in (0, n)
+            and all(len(row) == n and all(map(math.isfinite, row)) for row in self.whitening)
         )
         if not is_good:
             raise BundleError(
                 f"The bundle's color_reference cannot be used; it needs the features {FEATURES}, "
-                "positive scales, two or more centroids and a positive threshold. Export it again."
+                "positive scales, two or more centroids, a positive threshold and a square "
+                "whitening. Export it again."
             )
 
 
 def features(rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
     """Return (n, len(FEATURES)) features of stills inside the field of view.
+
+    Stills are averaged over 64 × 64 blocks first: one scene gives about the same features at
+    every size of 64 px or more a side.
 
     Parameters
     ----------
@@ -118,15 +130,17 @@ def color_reference(
         raise ValueError(f"{len(unique)} groups; leaving one out needs five or more")
     centroids = np.stack([values[names == name].mean(axis=0) for name in unique])
     scale = np.maximum(centroids.std(axis=0), _FLOOR)
+    whitening = _whitening(centroids / scale)
     held_out = [
-        _group_distance(values[names == name], np.delete(centroids, i, axis=0), scale)
+        _group_distance(values[names == name], np.delete(centroids, i, axis=0), scale, whitening)
         for i, name in enumerate(unique)
     ]
     return ColorReference(
         feature_names=FEATURES,
-        scale=tuple(float(f"{v:.6g}") for v in scale),
-        centroids=tuple(tuple(float(f"{v:.6g}") for v in c) for c in centroids),
-        threshold=float(f"{np.quantile(held_out, quantile):.6g}"),
+        scale=_rounded(scale),
+        centroids=tuple(map(_rounded, centroids)),
+        threshold=_rounded(np.array([np.quantile(held_out, quantile)]))[0],
+        whitening=tuple(map(_rounded, whitening)),
     )
 
 
@@ -151,19 +165,39 @@ def distance(reference: ColorReference, rgb: RgbArray, field_mask: BoolArray) ->
     if len(rgb) == 0:
         raise ValueError("no sample to compare with the training population")
     return _group_distance(
-        features(rgb, field_mask), np.asarray(reference.centroids), np.asarray(reference.scale)
+        features(rgb, field_mask),
+        np.asarray(reference.centroids),
+        np.asarray(reference.scale),
+        np.asarray(reference.whitening) if reference.whitening else np.eye(len(FEATURES)),
     )
 
 
-def _group_distance(values: FloatArray, centroids: FloatArray, scale: FloatArray) -> float:
-    gaps = np.sqrt((((centroids - values.mean(axis=0)) / scale) ** 2).mean(axis=1))
+def _group_distance(
+    values: FloatArray, centroids: FloatArray, scale: FloatArray, whitening: FloatArray
+) -> float:
+    steps = ((centroids - values.mean(axis=0)) / scale) @ whitening
+    gaps = np.sqrt((steps**2).mean(axis=1))
     return float(np.sort(gaps)[:_N_NEAREST].mean())
+
+
+def _whitening(scaled: FloatArray) -> FloatArray:
+    """Return the inverse square root of the groups' correlation, shrunk towards none."""
+    centered = scaled - scaled.mean(axis=0)
+    correlation = centered.T @ centered / len(scaled)
+    shrunk = (1 - _SHRINKAGE) * correlation + _SHRINKAGE * np.eye(len(correlation))
+    values, vectors = np.linalg.eigh(shrunk)
+    return np.asarray(vectors @ np.diag(values**-0.5) @ vectors.T)
+
+
+def _rounded(values: FloatArray) -> tuple[float, ...]:
+    return tuple(float(f"{value:.6g}") for value in values)
 
 
 def _still_features(still: RgbArray, mask: BoolArray) -> FloatArray:
     if not mask.any():
         raise ValueError("the field of view has no pixel")
-    pixels = still[mask].astype(np.float64) / 255.0
+    blocks, is_inside = _blocks(still, mask)
+    pixels = blocks[is_inside] / 255.0
     brightness = pixels.max(axis=1)
     total = pixels.sum(axis=1) + _FLOOR
     red = pixels[:, 0] / total
@@ -181,13 +215,31 @@ def _still_features(still: RgbArray, mask: BoolArray) -> FloatArray:
             saturation.std(),
             (brightness < 0.15).mean(),
             (pixels.min(axis=1) > 0.85).mean(),
-            _gradient_log(still, mask),
+            _gradient_log(blocks, is_inside),
         ]
     )
 
 
-def _gradient_log(still: RgbArray, mask: BoolArray) -> float:
-    gray = still.astype(np.float64).mean(axis=2)
-    both = mask[:, 1:] & mask[:, :-1]
+def _blocks(still: RgbArray, mask: BoolArray) -> tuple[FloatArray, BoolArray]:
+    """Average the field of view over at most 64 × 64 blocks, so that the size does not matter."""
+    weight = _block_sums(mask.astype(np.float64))
+    sums = _block_sums(still.astype(np.float64) * mask[..., None])
+    whole = _block_sums(np.ones(mask.shape))
+    # Blocks on the rim count when half of them is inside; a field thinner than that, as it is.
+    is_inside = weight >= whole / 2 if (weight >= whole / 2).any() else weight > 0
+    return sums / np.maximum(weight, 1.0)[..., None], is_inside
+
+
+def _block_sums(values: FloatArray) -> FloatArray:
+    for axis in (0, 1):
+        length = values.shape[axis]
+        n_blocks = min(_SIDE_BLOCKS, length)
+        values = np.add.reduceat(values, np.arange(n_blocks) * length // n_blocks, axis=axis)
+    return values
+
+
+def _gradient_log(blocks: FloatArray, is_inside: BoolArray) -> float:
+    gray = blocks.mean(axis=2)
+    both = is_inside[:, 1:] & is_inside[:, :-1]
     steps = np.abs(np.diff(gray, axis=1))[both]
     return float(np.log1p(steps.mean())) if steps.size else 0.0

@@ -1,0 +1,59 @@
+"""Every bundle that is shipped: sound, documented, and the same at every batch size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ubereport.config import Device, SegmentationConfig
+from ubereport.resources import models_dir
+from ubereport.segmentation.bundle import CARD_NAME, find_bundle, load_bundle, verify_bundle
+from ubereport.segmentation.predictor import open_predictor
+
+FOLDERS = sorted(path for path in models_dir().iterdir() if path.is_dir())
+MAX_BYTES = 25 * 10**6
+
+
+def _pictures(height_px: int, width_px: int) -> np.ndarray:
+    """Smooth pictures from pale to blood red, so that areas lie between none and all."""
+    rng = np.random.default_rng(11)
+    y, x = np.mgrid[: 1 : height_px * 1j, : 1 : width_px * 1j]
+    pictures = []
+    for _ in range(3):
+        tilt, phase = rng.uniform(2, 7, 2), rng.uniform(0, 6, 2)
+        red = 0.5 + 0.5 * np.sin(tilt[0] * x + phase[0]) * np.cos(tilt[1] * y + phase[1])
+        colors = red[..., None] * (150, 10, 12) + (1 - red[..., None]) * (215, 190, 170)
+        pictures.append(colors + rng.normal(0, 4, colors.shape))
+    return np.clip(pictures, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_shipped_bundle_is_sound_small_and_honest(folder: Path) -> None:
+    assert verify_bundle(folder) == ()
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= MAX_BYTES
+    card = " ".join((folder / CARD_NAME).read_text(encoding="utf-8").split()).lower()
+    assert "not a medical device" in card
+    metadata = load_bundle(folder).metadata
+    assert metadata.limits
+    assert metadata.operating_characteristics
+    if metadata.kind == "network":
+        assert metadata.training_data
+        assert metadata.color_reference is not None
+    assert find_bundle(metadata.name, models_dir()).name.startswith(metadata.name)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_shipped_bundle_answers_the_same_at_every_batch_size(folder: Path) -> None:
+    bundle = load_bundle(folder)
+    rgb = _pictures(bundle.metadata.input_height_px, bundle.metadata.input_width_px)
+    field = np.ones(rgb.shape[1:3], dtype=bool)
+    one, many = (
+        open_predictor(
+            bundle, SegmentationConfig(batch_size=n, device=Device.CPU, n_threads=1)
+        ).areas(rgb, field)
+        for n in (1, 3)
+    )
+    np.testing.assert_allclose(one, many, atol=0.002)
+    assert (np.diff(one, axis=1) <= 0).all(), "strict finds no more than lenient"
