@@ -236,14 +236,14 @@ def _best_ellipse(
 
 
 def _coarse_gains(found: FloatArray, weight: FloatArray) -> FloatArray:
-    """Return the total weight inside each of (m, 4) ellipses, on every fourth pixel."""
-    step = 4
-    y, x = np.mgrid[0 : weight.shape[0] : step, 0 : weight.shape[1] : step]
-    x, y = x.ravel()[None] + 0.5, y.ravel()[None] + 0.5
-    coarse = weight[::step, ::step].ravel()
-    cx, cy, rx, ry = (column[:, None] for column in found.T)
+    """Return the total weight inside each of (m, 4) ellipses, on every sixth pixel."""
+    step = 6
+    y, x = np.mgrid[0 : weight.shape[0] : step, 0 : weight.shape[1] : step].astype(np.float32)
+    x, y = x.ravel()[None] + np.float32(0.5), y.ravel()[None] + np.float32(0.5)
+    coarse = weight[::step, ::step].ravel().astype(np.float32)
+    cx, cy, rx, ry = (column.astype(np.float32)[:, None] for column in found.T)
     inside = ((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1
-    return np.asarray(inside @ coarse)
+    return np.asarray(inside.astype(np.float32) @ coarse, dtype=np.float64)
 
 
 def _refined(ellipse: Ellipse, edge: FloatArray, is_circle: bool) -> Ellipse:

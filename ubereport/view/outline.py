@@ -24,7 +24,8 @@ class Ellipse:
 
     def offset(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """Return the radial coordinate of points: below 1 inside, 1 on the outline."""
-        return np.hypot((x - self.center_x) / self.radius_x, (y - self.center_y) / self.radius_y)
+        across, down = (x - self.center_x) / self.radius_x, (y - self.center_y) / self.radius_y
+        return np.asarray(np.sqrt(across * across + down * down))
 
 
 @dataclass(frozen=True, slots=True)
