@@ -30,7 +30,22 @@ def test_help_answers_at_once_and_without_torch():
 
 
 @pytest.mark.parametrize(
-    "command", ["analyze", "report", "demo", "simulate", "doctor", "models", "models list"]
+    "command",
+    [
+        "analyze",
+        "report",
+        "demo",
+        "simulate",
+        "doctor",
+        "models",
+        "models list",
+        "batch",
+        "library",
+        "library export",
+        "train",
+        "train frames",
+        "train export",
+    ],
 )
 def test_every_command_explains_itself(capsys, command):
     code, out, _ = run(capsys, *command.split(), "--help")

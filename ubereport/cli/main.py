@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import typer
 
 from ubereport import __version__
-from ubereport.cli import analyze, batch, bundles, doctor, library, simulate
+from ubereport.cli import analyze, batch, bundles, doctor, library, simulate, train
 
 __all__ = ["app", "main"]
 
@@ -50,6 +50,7 @@ app.command("doctor")(doctor.doctor)
 app.command("batch")(batch.batch)
 app.add_typer(library.app, name="library")
 app.add_typer(bundles.app, name="models")
+app.add_typer(train.app, name="train")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

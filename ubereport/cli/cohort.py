@@ -1,0 +1,144 @@
+"""`ubereport compare` and `audit`: a department's cases, as groups and over time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ubereport.cli.console import print_json, say
+from ubereport.cli.guard import guarded
+from ubereport.config import AuditConfig, CompareConfig
+
+if TYPE_CHECKING:
+    from ubereport.batch.document_parts import Written
+
+__all__ = ["audit", "compare"]
+
+LibraryArgument = Annotated[Path, typer.Argument(help="Folder of case folders.")]
+OutOption = Annotated[
+    Path, typer.Option("--out", help="Folder that receives the report.", show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+@guarded
+def compare(
+    library: LibraryArgument,
+    by: Annotated[str, typer.Option(help="Manifest column whose values are the groups.")],
+    out: OutOption,
+    primary: Annotated[
+        str, typer.Option(help="The one metric declared before looking.")
+    ] = CompareConfig.primary,
+    reference: Annotated[
+        str | None, typer.Option(help="Group to compare with; default: the largest.")
+    ] = None,
+    covariate: Annotated[
+        list[str] | None,
+        typer.Option(help="Column held equal; may be given several times. Default: the known."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare groups of cases, such as hemostatic techniques; the case is the unit.
+
+    Example: ubereport compare department --by technique --out comparison
+    """
+    from ubereport.batch.comparison import CompareRequest, run_comparison
+
+    config = CompareConfig(primary=primary)
+    covariates = tuple(covariate) if covariate else None
+    request = CompareRequest(library, out, by, config, covariates, reference)
+    comparison, written = run_comparison(request)
+    if not json:
+        for paragraph in comparison.reading:
+            say(paragraph)
+        _say_files(written)
+        return
+    contrasts = [
+        {
+            "group": c.group,
+            "reference": c.reference,
+            "shift": c.shift.value,
+            "shift_low": c.shift.low,
+            "shift_high": c.shift.high,
+            "cliff_delta": c.cliff_delta.value,
+            "p_value": c.test.p_value,
+            "p_holm": c.test.p_holm,
+            "reason": c.test.reason or c.shift.reason,
+        }
+        for c in comparison.primary.contrasts
+    ]
+    print_json(
+        {
+            **_files(written),
+            "by": comparison.by,
+            "primary": comparison.primary.metric_key,
+            "n_cases": comparison.n_cases,
+            "n_left_out": sum(drop.n_cases for drop in comparison.dropped),
+            "n_unread": len(comparison.unread),
+            "groups": [
+                {"group": g.group, "n_cases": g.n_cases, "median": g.median}
+                for g in comparison.primary.groups
+            ],
+            "contrasts": contrasts,
+            "reading": list(comparison.reading),
+        }
+    )
+
+
+@guarded
+def audit(
+    library: LibraryArgument,
+    out: OutOption,
+    metric: Annotated[str, typer.Option(help="Metric on the charts.")] = AuditConfig.metric,
+    json: JsonOption = False,
+) -> None:
+    """Audit a department's cases: control charts, funnel, learning curves, quality over time.
+
+    Example: ubereport audit department --out audit
+    """
+    from ubereport.batch.audit import AuditRequest, run_audit
+
+    found, written = run_audit(AuditRequest(library, out, AuditConfig(metric=metric)))
+    if not json:
+        for paragraph in found.reading:
+            say(paragraph)
+        _say_files(written)
+        return
+    print_json(
+        {
+            **_files(written),
+            "metric": found.metric_key,
+            "n_cases": found.n_cases,
+            "n_unread": len(found.unread),
+            "is_mixed": len(found.models) > 1,
+            "signals": [
+                {
+                    "kind": chart.kind,
+                    "procedure": chart.procedure,
+                    "metric": chart.metric_key,
+                    "case_id": point.case_id,
+                    "signals": [str(signal) for signal in point.signals],
+                }
+                for chart in found.charts
+                for point in chart.points
+                if point.signals
+            ],
+            "reading": list(found.reading),
+        }
+    )
+
+
+def _files(written: Written) -> dict[str, str]:
+    return {
+        "report_html": str(written.html),
+        "report_pdf": str(written.pdf),
+        "report_json": str(written.json),
+    }
+
+
+def _say_files(written: Written) -> None:
+    say(f"Report     {written.html}")
+    say(f"Print      {written.pdf}")
+    say(f"Tables     {written.folder}")

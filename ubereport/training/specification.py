@@ -1,0 +1,109 @@
+"""Export from a committed file: which weights to average and what the card says beside figures."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ubereport.config import config_from_toml
+from ubereport.errors import ConfigError
+from ubereport.segmentation.bundle import Bundle
+from ubereport.segmentation.metadata import TrainingSet
+from ubereport.training.checkpoint import load_weights
+from ubereport.training.config import TrainConfig
+from ubereport.training.export import BundleText, export_bundle
+from ubereport.training.finetune import split_indices
+from ubereport.training.stills import cache_stills, read_manifest
+
+__all__ = ["export_from_specification"]
+
+NEEDED = ("version", "config", "weights", "title", "training_population", "limits",
+          "intended_use", "evaluated_on", "training_data", "card")  # fmt: skip
+
+
+def export_from_specification(
+    specification: Path, manifest: Path, runs: Path, models: Path
+) -> Bundle:
+    """Write the bundle that a specification describes into `models`.
+
+    Parameters
+    ----------
+    specification
+        TOML; `config` and `card` in it are files beside it, `weights` lie under `runs`.
+    manifest
+        Labelled stills, as for fine-tuning; the groups held out there calibrate the threshold.
+    runs
+        Folder of training runs.
+    models
+        Folder of bundles.
+
+    Raises
+    ------
+    ConfigError
+        If the specification cannot be read or lacks a key.
+    AnnotationError
+        If the stills cannot be used.
+    BundleError
+        If weights are missing, damaged, or of another architecture.
+    OutputError
+        If the bundle exists or cannot be written.
+    """
+    spec = _read(specification)
+    config = config_from_toml(specification.parent / spec["config"], TrainConfig)
+    stills = read_manifest(manifest)
+    inside, held_out = split_indices(stills, config)
+    name = str(spec.get("name", "ube-blood"))
+    return export_bundle(
+        models / f"{name}-{spec['version']}",
+        config,
+        [load_weights(runs / path) for path in spec["weights"]],
+        cache_stills(stills, config.data.cache_side_px, runs / "cache"),
+        inside,
+        held_out,
+        BundleText(
+            name=name,
+            version=spec["version"],
+            title=spec["title"],
+            training_population=spec["training_population"],
+            limits=spec["limits"],
+            intended_use=spec["intended_use"],
+            evaluated_on=spec["evaluated_on"],
+        ),
+        [TrainingSet(**each) for each in spec["training_data"]],
+        _card(specification.parent / spec["card"], spec),
+        flip=bool(spec.get("flip", False)),
+    )
+
+
+def _read(specification: Path) -> dict[str, Any]:
+    try:
+        spec = tomllib.loads(specification.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(
+            f"The specification cannot be read ({type(error).__name__}). Name a TOML file."
+        ) from None
+    lacking = [key for key in NEEDED if key not in spec]
+    if lacking:
+        raise ConfigError(f"The specification lacks {', '.join(lacking)}. Add them.")
+    return spec
+
+
+def _card(template: Path, spec: Mapping[str, Any]) -> str:
+    sets = [TrainingSet(**each) for each in spec["training_data"]]
+    is_flip = bool(spec.get("flip", False))
+    words = {
+        "version": spec["version"],
+        "test_time_words": "picture and mirror image averaged" if is_flip else "one look a picture",
+        "soup": spec.get("soup", ""),
+        "sets": "\n".join(f"| {s.name} | {s.licence} | {s.n_stills} | {s.role} |" for s in sets),
+        "training": spec.get("training", ""),
+        "evaluated": spec["evaluated_on"],
+        "limits": spec["limits"],
+        "more": spec.get("more", ""),
+    }
+    card = template.read_text(encoding="utf-8")
+    for key, text in words.items():
+        card = card.replace("{" + key + "}", str(text))
+    return card
