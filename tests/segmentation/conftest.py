@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from ubereport.segmentation.bundle import Bundle
+from ubereport.segmentation.bundle import METADATA_NAME, Bundle, load_bundle
 from ubereport.segmentation.export import write_bundle
-from ubereport.segmentation.metadata import BundleMetadata, NetworkSpec
+from ubereport.segmentation.metadata import BundleMetadata, NetworkSpec, metadata_to_json
 from ubereport.segmentation.network import build_network
 
 SIZE_PX = 64
@@ -58,13 +59,24 @@ def tiny_network() -> nn.Module:
     return network.eval()
 
 
+@pytest.fixture(scope="session")
+def written(
+    tmp_path_factory: pytest.TempPathFactory, metadata: BundleMetadata, tiny_network: nn.Module
+) -> Bundle:
+    """The tiny network as `write_bundle` writes it, once."""
+    folder = tmp_path_factory.mktemp("written") / "tiny-1"
+    return write_bundle(folder, tiny_network, metadata, "# Tiny\n")
+
+
 @pytest.fixture
-def make_bundle(
-    tmp_path: Path, metadata: BundleMetadata, tiny_network: nn.Module
-) -> Callable[..., Bundle]:
+def make_bundle(tmp_path: Path, written: Bundle) -> Callable[..., Bundle]:
+    """Copy the written bundle under another folder name, with changes to its metadata."""
+
     def make(folder: str = "tiny-1", **changes: object) -> Bundle:
-        changed = dataclasses.replace(metadata, **changes)  # type: ignore[arg-type]
-        return write_bundle(tmp_path / "models" / folder, tiny_network, changed, "# Tiny\n")
+        changed = dataclasses.replace(written.metadata, **changes)  # type: ignore[arg-type]
+        copied = shutil.copytree(written.folder, tmp_path / "models" / folder)
+        (copied / METADATA_NAME).write_text(metadata_to_json(changed), encoding="utf-8")
+        return load_bundle(copied)
 
     return make
 

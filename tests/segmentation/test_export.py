@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 
 from ubereport.errors import BundleError, OutputError
-from ubereport.segmentation.bundle import WEIGHTS_NAME, Bundle, load_bundle
+from ubereport.segmentation.bundle import WEIGHTS_NAME, Bundle, load_bundle, read_tensor_specs
 from ubereport.segmentation.export import write_bundle
 from ubereport.segmentation.metadata import BundleMetadata, HsvSpec
 
@@ -21,44 +20,46 @@ def _hsv(metadata: BundleMetadata) -> BundleMetadata:
     )
 
 
-def test_the_same_network_gives_the_same_bytes(make_bundle: Callable[..., Bundle]) -> None:
-    one, two = make_bundle("a").folder, make_bundle("b").folder
+def test_the_same_network_gives_the_same_bytes(
+    tmp_path: Path, written: Bundle, metadata: BundleMetadata, tiny_network: nn.Module
+) -> None:
+    one = written.folder
+    two = write_bundle(tmp_path / "b", tiny_network, metadata, "# Tiny\n").folder
     names = sorted(path.name for path in one.iterdir())
     assert names == ["README.md", "metadata.json", "weights.safetensors"]
     for name in names:
         assert (one / name).read_bytes() == (two / name).read_bytes(), name
 
 
-def test_the_sha256_of_the_weights_is_written(make_bundle: Callable[..., Bundle]) -> None:
-    bundle = make_bundle()
-    content = (bundle.folder / WEIGHTS_NAME).read_bytes()
-    assert bundle.sha256 == hashlib.sha256(content).hexdigest()
-    assert load_bundle(bundle.folder) == bundle
+def test_the_sha256_of_the_weights_is_written(written: Bundle) -> None:
+    content = (written.folder / WEIGHTS_NAME).read_bytes()
+    assert written.sha256 == hashlib.sha256(content).hexdigest()
+    assert load_bundle(written.folder) == written
 
 
 def test_a_state_dict_with_training_counters_is_taken(
-    tmp_path: Path, metadata: BundleMetadata, tiny_network: nn.Module
+    tmp_path: Path, written: Bundle, metadata: BundleMetadata, tiny_network: nn.Module
 ) -> None:
     state = tiny_network.state_dict()
     assert any(key.endswith("num_batches_tracked") for key in state)
     bundle = write_bundle(tmp_path / "x", state, metadata, "card")
-    same = write_bundle(tmp_path / "y", tiny_network, metadata, "card")
-    assert bundle.sha256 == same.sha256
+    assert bundle.sha256 == written.sha256
 
 
 def test_half_precision_weights_are_stored_in_full(
     tmp_path: Path, metadata: BundleMetadata, tiny_network: nn.Module
 ) -> None:
     state = {
-        k: v.half() if v.is_floating_point() else v for k, v in tiny_network.state_dict().items()
+        key: value.half() if value.is_floating_point() else value
+        for key, value in tiny_network.state_dict().items()
     }
-    write_bundle(tmp_path / "x", state, metadata, "card")
+    bundle = write_bundle(tmp_path / "x", state, metadata, "card")
+    assert {spec.dtype for spec in read_tensor_specs(bundle.weights_path).values()} == {"F32"}
 
 
-def test_an_existing_folder_is_never_overwritten(make_bundle: Callable[..., Bundle]) -> None:
-    make_bundle()
+def test_an_existing_folder_is_never_overwritten(written: Bundle, metadata: BundleMetadata) -> None:
     with pytest.raises(OutputError, match="exists already"):
-        make_bundle()
+        write_bundle(written.folder, None, _hsv(metadata), "card")
 
 
 @pytest.mark.parametrize("broken", ["missing", "nan"])
