@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ubereport.errors import AnnotationError
-from ubereport.training.calibrate import calibrate, group_bootstrap, wilson_interval
+from ubereport.training.calibrate import calibrate, group_draws, wilson_interval
 from ubereport.training.scoring import StillScore, score_still, summarize
 from ubereport.training.stills import BLOOD, CLEAN, IGNORE
 
@@ -80,8 +80,11 @@ def test_the_central_threshold_lies_between_blood_and_what_resembles_it():
 
 def test_where_nothing_is_strict_enough_the_least_painting_threshold_is_taken():
     maps, labels, groups = stills()
-    maps[1::2] = 0.95
-    assert calibrate(maps, labels, groups).thresholds[1] == pytest.approx(0.9)
+    maps[1::2] = 0.99
+    maps[1, 0] = 0.975
+    assert calibrate(maps, labels, groups).thresholds[1] == pytest.approx(
+        0.98
+    )  # the one threshold that spares a row
 
 
 @pytest.mark.parametrize("value", [BLOOD, CLEAN])
@@ -92,11 +95,21 @@ def test_thresholds_need_stills_with_and_without_blood(value):
 
 
 def test_the_bootstrap_draws_groups_not_stills():
-    scores = [StillScore(1.0, 0.1, 0.1)] * 50 + [StillScore(0.0, 0.1, 0.1)] * 50
-    groups = ["a"] * 50 + ["b"] * 50
-    low, high = group_bootstrap(scores, groups, lambda s: float(np.mean([x.dice for x in s])))
-    assert (low, high) == (0.0, 1.0)
-    spread = [f"{i}" for i in range(100)]
-    low, high = group_bootstrap(scores, spread, lambda s: float(np.mean([x.dice for x in s])))
-    assert low == pytest.approx(0.5 - 1.96 * 0.05, abs=0.02)
-    assert high == pytest.approx(0.5 + 1.96 * 0.05, abs=0.02)
+    groups = ["a"] * 3 + ["b"] * 2
+    draws = [tuple(d) for d in group_draws(groups, n_draws=200)]
+    assert set(map(frozenset, draws)) == {
+        frozenset({0, 1, 2}),
+        frozenset({3, 4}),
+        frozenset({0, 1, 2, 3, 4}),
+    }
+    both = np.mean([len(set(d)) == 5 for d in draws])
+    assert both == pytest.approx(0.5, abs=0.12)
+    assert draws == [tuple(d) for d in group_draws(groups, n_draws=200)]
+
+
+def test_the_interval_of_a_mean_is_that_of_its_groups():
+    values = np.r_[np.ones(50), np.zeros(50)]
+    means = [values[d].mean() for d in group_draws([f"{i}" for i in range(100)])]
+    assert np.percentile(means, (2.5, 97.5)) == pytest.approx(
+        (0.5 - 1.96 * 0.05, 0.5 + 1.96 * 0.05), abs=0.02
+    )

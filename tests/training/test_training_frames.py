@@ -14,9 +14,10 @@ WIDTH, HEIGHT, RATE = 160, 120, 10
 
 
 def scene(number):
-    """A textured picture that differs strongly between numbers."""
+    """Pink, textured tissue that differs strongly between numbers."""
     rng = np.random.default_rng(number)
-    small = rng.integers(60, 220, (12, 16, 3)).astype(np.uint8)
+    shade = rng.uniform(0.35, 1.0, (12, 16, 1))
+    small = (shade * np.array([230, 150, 130])).astype(np.uint8)
     return cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +12,9 @@ from ubereport.errors import AnnotationError
 from ubereport.training.scoring import StillScore, Summary, score_still, summarize
 from ubereport.training.stills import LabelArray
 
-__all__ = ["Calibration", "calibrate", "group_bootstrap", "wilson_interval"]
+__all__ = ["Calibration", "calibrate", "group_draws", "wilson_interval"]
 
-_GRID = tuple(round(0.05 * i, 2) for i in range(2, 19))
+_GRID = (*(round(0.05 * i, 2) for i in range(2, 19)), 0.93, 0.95, 0.97, 0.98)
 _NEIGHBOR_LOGIT = 1.0
 _FIGURES = (
     "dice_median",
@@ -115,46 +114,31 @@ def _figures(
     scores: Sequence[StillScore], groups: Sequence[str], presence_frac: float
 ) -> tuple[tuple[str, float], ...]:
     summary = summarize(scores, presence_frac)
+    draws = [summarize([scores[i] for i in drawn], presence_frac) for drawn in group_draws(groups)]
     figures: list[tuple[str, float]] = [("presence_area_frac", presence_frac)]
     for key in _FIGURES:
-        figure = partial(_figure, key=key, presence_frac=presence_frac)
-        value = figure(scores)
+        value = getattr(summary, key)
+        drawn_values = [v for v in (getattr(d, key) for d in draws) if v is not None]
         if value is not None:
-            low, high = group_bootstrap(scores, groups, figure)
-            figures += [(key, value), (f"{key}_low", low), (f"{key}_high", high)]
+            low, high = np.percentile(drawn_values, (2.5, 97.5))
+            figures += [(key, value), (f"{key}_low", float(low)), (f"{key}_high", float(high))]
     counts = (("n_positive", summary.n_positive), ("n_negative", summary.n_negative))
     figures += [(name, float(n)) for name, n in counts]
     return tuple((name, float(f"{value:.4g}")) for name, value in figures)
 
 
-def _figure(scores: Sequence[StillScore], key: str, presence_frac: float) -> float | None:
-    value: float | None = getattr(summarize(scores, presence_frac), key)
-    return value
+def group_draws(
+    groups: Sequence[str], *, n_draws: int = 1000, seed: int = 0
+) -> Iterator[NDArray[np.int64]]:
+    """Yield the rows of bootstrap draws: whole groups, as many as there are, put back each time.
 
-
-def group_bootstrap(
-    scores: Sequence[StillScore],
-    groups: Sequence[str],
-    figure: Callable[[Sequence[StillScore]], float | None],
-    *,
-    n_draws: int = 1000,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Return the 2.5th and 97.5th percentile of a figure when whole groups are drawn again.
-
-    Draws in which the figure has no value are left out.
+    Stills of one operation resemble each other, so stills are not drawn on their own.
     """
     rng = np.random.default_rng(seed)
-    names = sorted(set(groups))
-    members = [[s for s, g in zip(scores, groups, strict=True) if g == name] for name in names]
-    values = []
+    names, inverse = np.unique(np.asarray(groups), return_inverse=True)
+    members = [np.flatnonzero(inverse == i).astype(np.int64) for i in range(len(names))]
     for _ in range(n_draws):
-        drawn = [s for i in rng.integers(0, len(names), len(names)) for s in members[i]]
-        value = figure(drawn)
-        if value is not None:
-            values.append(value)
-    low, high = np.percentile(values, (2.5, 97.5))
-    return float(low), float(high)
+        yield np.concatenate([members[i] for i in rng.integers(0, len(names), len(names))])
 
 
 def wilson_interval(n_hits: int, n: int) -> tuple[float, float]:
