@@ -80,7 +80,9 @@ def _statement(curve: KaplanMeierCurve) -> str:
     )
     words = f"{plural(curve.n_events, 'event')} with a seen onset. {middle}"
     if curve.n_censored:
-        words += f"; {curve.n_censored} were not seen to clear and count for as long as watched"
+        verbs = ("was", "counts") if curve.n_censored == 1 else ("were", "count")
+        words += f"; {curve.n_censored} {verbs[0]} not seen to clear and {verbs[1]} for as long as"
+        words += " watched"
     if curve.n_onset_unseen:
         words += f"; {plural(curve.n_onset_unseen, 'event')} with an unseen onset left out"
     return words + "."
