@@ -20,10 +20,12 @@ class Column:
 class TableBlock:
     """A table with one caption; every row has one string per column.
 
+    `row_links` gives rows, on screens, a link from their head to a file beside the page; "" none.
+
     Raises
     ------
     ValueError
-        If a row has another number of cells than there are columns.
+        If a row has another number of cells than there are columns, or a link is not relative.
     """
 
     caption: str
@@ -31,8 +33,14 @@ class TableBlock:
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
     has_row_heads: bool = True
+    row_links: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.row_links and len(self.row_links) != len(self.rows):
+            raise ValueError(f"{len(self.row_links)} links for {len(self.rows)} rows")
+        for link in self.row_links:
+            if ":" in link or link.startswith(("/", "\\", "#")):
+                raise ValueError(f"{link!r} is no relative link; give a path from the page")
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(

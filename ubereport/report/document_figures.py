@@ -301,7 +301,7 @@ def _name_right(axes: Axes, height: float, words: str) -> None:
 
 
 def _label_order(axes: Axes, at: Sequence[int], labels: Sequence[str]) -> None:
-    every = max(1, -(-len(at) // 12))
+    every = max(1, -(-len(at) // 9))
     axes.set_xticks(list(at)[::every])
     axes.set_xticklabels([_label(label, 12) for label in labels[::every]])
 
@@ -362,6 +362,7 @@ def _cusum(drawing: CusumFigure) -> tuple[float, Callable[[Canvas], None]]:
                 fontsize=7, bbox=_BOX,
             )  # fmt: skip
         _set_y(axes, drawing.y)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlabel("case", labelpad=2)
 
     return 58.0, draw
@@ -370,7 +371,7 @@ def _cusum(drawing: CusumFigure) -> tuple[float, Callable[[Canvas], None]]:
 @_plan.register
 def _forest(drawing: ForestFigure) -> tuple[float, Callable[[Canvas], None]]:
     def draw(canvas: Canvas) -> None:
-        axes = _axes(canvas, 46.0, 9.5, 48.0, 2.0)
+        axes = _axes(canvas, 62.0, 9.5, 46.0, 2.0)
         axes.axvline(drawing.reference, color=INK, linewidth=0.8)
         for row, line in enumerate(drawing.rows):
             if line.low is not None and line.high is not None:
@@ -382,7 +383,7 @@ def _forest(drawing: ForestFigure) -> tuple[float, Callable[[Canvas], None]]:
                 va="center", fontsize=7,
             )  # fmt: skip
         axes.set_yticks(range(len(drawing.rows)))
-        axes.set_yticklabels([_label(line.label, 34) for line in drawing.rows])
+        axes.set_yticklabels([_label(line.label, 48) for line in drawing.rows])
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(len(drawing.rows) - 0.4, -0.6)
         axes.spines["left"].set_visible(False)
