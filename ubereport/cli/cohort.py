@@ -30,7 +30,7 @@ def compare(
     out: OutOption,
     primary: Annotated[
         str, typer.Option(help="The one metric declared before looking.")
-    ] = CompareConfig.primary,
+    ] = CompareConfig().primary,
     reference: Annotated[
         str | None, typer.Option(help="Group to compare with; default: the largest.")
     ] = None,
@@ -91,7 +91,7 @@ def compare(
 def audit(
     library: LibraryArgument,
     out: OutOption,
-    metric: Annotated[str, typer.Option(help="Metric on the charts.")] = AuditConfig.metric,
+    metric: Annotated[str, typer.Option(help="Metric on the charts.")] = AuditConfig().metric,
     json: JsonOption = False,
 ) -> None:
     """Audit a department's cases: control charts, funnel, learning curves, quality over time.

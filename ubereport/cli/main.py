@@ -7,7 +7,17 @@ from collections.abc import Sequence
 import typer
 
 from ubereport import __version__
-from ubereport.cli import analyze, batch, bundles, doctor, library, simulate, train
+from ubereport.cli import (
+    analyze,
+    batch,
+    bundles,
+    cohort,
+    doctor,
+    evaluate,
+    library,
+    simulate,
+    train,
+)
 
 __all__ = ["app", "main"]
 
@@ -48,6 +58,9 @@ app.command("demo")(analyze.demo)
 app.command("simulate")(simulate.simulate)
 app.command("doctor")(doctor.doctor)
 app.command("batch")(batch.batch)
+app.command("compare")(cohort.compare)
+app.command("audit")(cohort.audit)
+app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(library.app, name="library")
 app.add_typer(bundles.app, name="models")
 app.add_typer(train.app, name="train")

@@ -1,0 +1,227 @@
+"""Parts of an evaluation of stills: annotators, pictures worth looking at, rules of counting."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ubereport.analysis.key_frames import display_size, encode_jpeg, to_model_size
+from ubereport.batch.document_parts import (
+    DASH,
+    columns,
+    estimate_text,
+)
+from ubereport.core.arrays import RgbArray
+from ubereport.core.case import ModelSummary
+from ubereport.core.cohort import Estimate
+from ubereport.core.evaluation import (
+    AnnotatorAgreement,
+    StillsEvaluation,
+)
+from ubereport.evaluation.examples import Examples
+from ubereport.report.blocks import Image, Pair, TableBlock
+from ubereport.report.document_types import (
+    Axis,
+    Figure,
+    ImageStrip,
+    PointSet,
+    ScatterFigure,
+    Section,
+    Unit,
+)
+from ubereport.report.text import decimal, percent, plural
+
+__all__ = [
+    "ModelResult",
+    "Overlays",
+    "agreement_sections",
+    "dice_text",
+    "method_section",
+    "overlay_sections",
+]
+
+_STRIP_WIDTH_PX = 480
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Overlays:
+    """Stills worth looking at, and the (H, W, 3) overlay of each by name."""
+
+    examples: Examples
+    pictures: Mapping[str, RgbArray]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelResult:
+    """One model on the set."""
+
+    model: ModelSummary
+    evaluation: StillsEvaluation
+    overlays: Overlays
+
+
+def dice_text(estimate: Estimate) -> str:
+    """Return an overlap or a correlation with its interval, to two decimals."""
+    return estimate_text(estimate, n_decimals=2, is_signed=False)
+
+
+def agreement_sections(results: Sequence[ModelResult]) -> tuple[Section, ...]:
+    """Return how far annotators agree, and the model with them; none for one annotator."""
+    agreement = results[0].evaluation.agreement
+    if agreement is None:
+        return ()
+    sets = []
+    for result in results:
+        pairs = [
+            (s.agreement, s.dice)
+            for s in result.evaluation.scores
+            if s.agreement is not None and s.dice is not None
+        ]
+        sets.append(
+            PointSet(
+                result.evaluation.model, tuple(a for a, _ in pairs), tuple(d for _, d in pairs)
+            )
+        )
+    figures = (
+        Figure(
+            "agreement",
+            "Dice of the model against agreement of the annotators",
+            "Each mark is one still with blood. To the left the annotators themselves disagree; a "
+            "low Dice there is no fault of the model alone.",
+            ScatterFigure(
+                tuple(sets),
+                Axis("Mean pairwise Dice of the annotators", Unit.NUMBER, 0.0, 1.0),
+                Axis("Dice of the model", Unit.NUMBER, 0.0, 1.0),
+            ),
+        ),
+    )
+    correlations = tuple(
+        (result.evaluation.model, dice_text(own.dice_agreement_correlation))
+        for result in results
+        for own in [result.evaluation.agreement]
+        if own is not None
+    )
+    table = TableBlock(
+        "Correlation of Dice with agreement (Spearman)",
+        columns("Model", "#Correlation (95 % interval)"),
+        correlations,
+    )
+    return (
+        Section(
+            "Agreement of the annotators",
+            (_kappa_text(agreement),),
+            figures,
+            (_pairs_table(agreement), table),
+        ),
+    )
+
+
+def _kappa_text(agreement: AnnotatorAgreement) -> str:
+    n = len(agreement.annotators)
+    head = f"{plural(n, 'annotator')}; the reference is their {agreement.consensus} consensus."
+    if agreement.presence_kappa is None:
+        return f"{head} No kappa of presence: {agreement.presence_kappa_reason}."
+    return (
+        f"{head} Fleiss’ kappa of presence {decimal(agreement.presence_kappa, 2)} on "
+        f"{plural(agreement.n_kappa, 'still')}."
+    )
+
+
+def _pairs_table(agreement: AnnotatorAgreement) -> TableBlock:
+    number = {name: i for i, name in enumerate(agreement.annotators, start=1)}
+
+    def text(value: float | None) -> str:
+        return DASH if value is None else decimal(value, 2)
+
+    rows = tuple(
+        (
+            f"{number[pair.first]} and {number[pair.second]}",
+            str(pair.n),
+            f"{text(pair.dice_median)} ({pair.n_drawn})",
+            f"{text(pair.both_dice_median)} ({pair.n_both})",
+            DASH if pair.presence_agreement is None else percent(pair.presence_agreement, 0),
+        )
+        for pair in agreement.pairs
+    )
+    heads = columns(
+        "Annotators", "#Stills", "#Dice, median, either drew", "#Dice, median, both drew",
+        "#Same answer on presence",
+    )  # fmt: skip
+    note = "Annotators by number in order of their folders’ names; in brackets the stills."
+    return TableBlock("Every two annotators", heads, rows, note)
+
+
+def overlay_sections(results: Sequence[ModelResult]) -> tuple[Section, ...]:
+    """Return the best, middle and worst stills and the largest false alarms as pictures."""
+    text = (
+        "Green: model and reference agree. Orange: missed. Blue: called by the model only. Gray: "
+        "undecided. White outline: reference; black outline: model."
+    )
+    figures = tuple(
+        figure for i, result in enumerate(results, start=1) for figure in _strips(i, result)
+    )
+    return (Section("Stills to look at", (text,), figures),) if figures else ()
+
+
+def _strips(number: int, result: ModelResult) -> list[Figure]:
+    examples = result.overlays.examples
+    kinds = (
+        ("best", "Best", examples.best, "Where the overlap is largest, left first."),
+        ("median", "Middle", examples.median, "What a typical still with blood looks like."),
+        ("worst", "Worst", examples.worst, "Where the overlap is smallest, left first."),
+        ("alarms", "False alarms", examples.false_alarms, "Stills without blood, largest first."),
+    )  # fmt: skip
+    return [
+        Figure(
+            f"{key}-{number}",
+            f"{title}, {result.evaluation.model}",
+            caption,
+            _strip(names, result),
+        )
+        for key, title, names, caption in kinds
+        if names
+    ]
+
+
+def _strip(names: Sequence[str], result: ModelResult) -> ImageStrip:
+    scores = {score.name: (i, score) for i, score in enumerate(result.evaluation.scores, start=1)}
+    images, captions = [], []
+    for name in names:
+        place, score = scores[name]
+        images.append(Image(_jpeg_uri(result.overlays.pictures[name]), f"Still {place}, overlay"))
+        rating = "no blood" if score.dice is None else f"Dice {decimal(score.dice, 2)}"
+        captions.append(
+            f"Still {place}: {rating}; model {percent(score.predicted_frac)}, reference "
+            f"{percent(score.true_frac)}"
+        )
+    return ImageStrip(tuple(images), tuple(captions))
+
+
+def _jpeg_uri(rgb: RgbArray) -> str:
+    """Encode a picture, at most `_STRIP_WIDTH_PX` wide, without any metadata."""
+    height, width = rgb.shape[:2]
+    small = to_model_size(rgb[None], *display_size(width, height, _STRIP_WIDTH_PX))[0]
+    return "data:image/jpeg;base64," + base64.b64encode(encode_jpeg(small)).decode("ascii")
+
+
+def method_section(results: Sequence[ModelResult], n_without_mask: int) -> Section:
+    """Return the models and the rules of counting."""
+    terms = []
+    for result in results:
+        model = result.model
+        thresholds = " / ".join(decimal(t, 2) for t in model.thresholds)
+        terms.append(
+            Pair(
+                result.evaluation.model,
+                f"{model.architecture}, {model.input_width_px} × {model.input_height_px} px, "
+                f"probability threshold {decimal(model.thresholds[1], 2)} (of {thresholds}); "
+                f"bundle {model.sha256[:10]}",
+                f"Training population: {model.training_population} Limits: {model.limits}",
+            )
+        )
+    notes = [*results[0].evaluation.rules]
+    if n_without_mask:
+        notes.append(f"{plural(n_without_mask, 'picture')} without a mask left out.")
+    notes.append("Stills are numbered in the order of their names; scores.csv has one row a still.")
+    return Section("How it was counted", terms=tuple(terms), notes=tuple(notes))

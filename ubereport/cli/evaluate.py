@@ -1,0 +1,120 @@
+"""`ubereport evaluate`: models on stills and cases on recordings, against ground truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ubereport.cli.console import print_json, say
+from ubereport.cli.guard import guarded
+from ubereport.config import Device, SegmentationConfig
+
+if TYPE_CHECKING:
+    from ubereport.batch.document_parts import Written
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Score models and cases against ground truth.", no_args_is_help=True)
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+_EVERY = 50
+
+
+@app.command("stills")
+@guarded
+def stills(
+    images: Annotated[Path, typer.Option(help="Folder of pictures.")],
+    masks: Annotated[
+        Path, typer.Option(help="Folder of masks of the same stems, or one such per annotator.")
+    ],
+    model: Annotated[
+        list[str], typer.Option(help="Model bundle, a name or a folder; may be repeated.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder that receives the report.")],
+    ignore: Annotated[
+        Path | None, typer.Option(help="Folder of masks whose set pixels are undecided.")
+    ] = None,
+    groups: Annotated[
+        Path | None, typer.Option(help="CSV with name and group: which stills belong together.")
+    ] = None,
+    device: Annotated[Device | None, typer.Option(help="Where the network runs.")] = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Score models on stills with reference masks; several models stand side by side.
+
+    Example: ubereport evaluate stills --images i --masks m --model ube-blood --out evaluation
+    """
+    from ubereport.batch.evaluation import StillsRequest, run_stills_evaluation
+    from ubereport.evaluation.config import StillsConfig
+
+    segmentation = SegmentationConfig() if device is None else SegmentationConfig(device=device)
+    request = StillsRequest(
+        images, masks, ignore, groups, tuple(model), out, StillsConfig(), segmentation
+    )
+    summary, written = run_stills_evaluation(request, _silent if quiet else _tell)
+    if json:
+        print_json({**summary, **_files(written)})
+        return
+    for own in summary["models"]:
+        _say_numbers(own)
+    _say_files(written)
+
+
+@app.command("recording")
+@guarded
+def recording(
+    case: Annotated[list[Path], typer.Option(help="Case folder; may be repeated.")],
+    truth: Annotated[
+        list[Path], typer.Option(help="Folder with area.csv, events.csv, validity.csv; one a case.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder that receives the report; none without it.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Hold cases against the truth of their recordings: area, events, lost time.
+
+    Example: ubereport evaluate recording --case results/demo --truth simulated/truth
+    """
+    from ubereport.batch.evaluation import RecordingRequest, run_recording_evaluation
+
+    request = RecordingRequest(tuple(case), tuple(truth), out)
+    summary, written = run_recording_evaluation(request)
+    if json:
+        print_json({**summary, **({} if written is None else _files(written))})
+        return
+    _say_numbers(summary)
+    if written is not None:
+        _say_files(written)
+
+
+def _silent(_model: str, _done: int, _n: int) -> None:
+    """Tell nothing."""
+
+
+def _tell(model: str, done: int, n: int) -> None:
+    if done % _EVERY == 0 or done == n:
+        typer.echo(f"{model}: {done} of {n} stills", err=True)
+
+
+def _say_numbers(summary: dict[str, Any]) -> None:
+    for key, value in summary.items():
+        if isinstance(value, str):
+            say(value)
+        elif value is None:
+            say(f"  {key}: not available")
+        elif isinstance(value, int | float):
+            say(f"  {key}: {value:.4g}")
+
+
+def _files(written: Written) -> dict[str, str]:
+    return {"report_html": str(written.html), "report_pdf": str(written.pdf)}
+
+
+def _say_files(written: Written) -> None:
+    say(f"Report     {written.html}")
+    say(f"Print      {written.pdf}")
+    say(f"Tables     {written.folder}")
