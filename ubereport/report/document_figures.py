@@ -26,7 +26,7 @@ from ubereport.report.document_types import (
     Unit,
 )
 from ubereport.report.marks import BLOOD_DARK, EVENT_FILL, EVENT_SHADE, GRID, GROUP_STYLES, MUTED
-from ubereport.report.plot import INK, Axes, FuncFormatter, draw_svg
+from ubereport.report.plot import INK, Axes, FuncFormatter, MaxNLocator, draw_svg
 from ubereport.report.plot import Figure as Canvas
 from ubereport.report.text import printable, shorten
 from ubereport.report.timeline import tick_step_s
@@ -362,7 +362,7 @@ def _cusum(drawing: CusumFigure) -> tuple[float, Callable[[Canvas], None]]:
                 fontsize=7, bbox=_BOX,
             )  # fmt: skip
         _set_y(axes, drawing.y)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("case", labelpad=2)
 
     return 58.0, draw

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from matplotlib.path import Path as MplPath
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from ubereport.report.text import printable
 from ubereport.resources import templates_dir
@@ -31,6 +31,7 @@ __all__ = [
     "Figure",
     "FixedLocator",
     "FuncFormatter",
+    "MaxNLocator",
     "MplPath",
     "NullLocator",
     "draw_svg",
