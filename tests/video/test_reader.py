@@ -61,14 +61,23 @@ def _part(**change: object) -> PartIndex:
     return dataclasses.replace(PART, video=changed, **rest)  # type: ignore[arg-type]
 
 
-def test_decord_serves_uniform_sampling_and_pyav_keyframes() -> None:
+@pytest.mark.parametrize("mode", list(SamplingMode))
+def test_auto_is_pyav_with_the_measured_reason(mode: SamplingMode) -> None:
     if importlib.util.find_spec("decord") is None:
         pytest.skip("decord is not installed")
-    assert choose_reader(PART, SamplingMode.UNIFORM, ReaderChoice.AUTO)[0] == "decord"
-    for mode in (SamplingMode.KEYFRAMES, SamplingMode.ADAPTIVE):
-        name, why = choose_reader(PART, mode, ReaderChoice.AUTO)
-        assert name == "pyav"
-        assert "keyframes" in why
+    name, why = choose_reader(PART, mode, ReaderChoice.AUTO)
+    assert name == "pyav"
+    assert "processor time" in why
+
+
+def test_decord_reads_on_request() -> None:
+    if importlib.util.find_spec("decord") is None:
+        pytest.skip("decord is not installed")
+    assert is_decord_usable(PART)
+    assert choose_reader(PART, SamplingMode.UNIFORM, ReaderChoice.DECORD) == (
+        "decord",
+        "decord was asked for.",
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import tempfile
 from typing import IO, Any, cast
 
@@ -14,6 +15,13 @@ __all__ = ["extract_video"]
 _VIDEO_SYNTAXES = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109)) | {
     f"1.2.840.10008.1.2.4.{number}.1" for number in range(100, 107)
 }
+_PIXEL_DATA = b"\xe0\x7f\x10\x00"
+_ITEM = b"\xfe\xff\x00\xe0"
+_UNDEFINED = b"\xff\xff\xff\xff"
+_BLOCK = 1 << 20
+_NO_VIDEO = (
+    "is a DICOM file without encapsulated video (MPEG-2, H.264 or HEVC). Export the video object."
+)
 
 
 def extract_video(path: str) -> IO[bytes]:
@@ -38,7 +46,6 @@ def extract_video(path: str) -> IO[bytes]:
     """
     try:
         pydicom = importlib.import_module("pydicom")
-        encaps = importlib.import_module("pydicom.encaps")
     except ImportError:
         raise DependencyError(
             "is a DICOM file, and pydicom is not installed. "
@@ -46,8 +53,9 @@ def extract_video(path: str) -> IO[bytes]:
         ) from None
     try:
         with open(path, "rb") as file:  # noqa: PTH123 -- the path may hold undecodable bytes
-            dataset = pydicom.dcmread(file, defer_size=None)
-            return _copy(dataset, encaps)
+            dataset = pydicom.dcmread(file, stop_before_pixels=True)
+            _check_syntax(dataset)
+            return _copy_stream(file)
     except RecordingFormatError:
         raise
     except Exception as error:  # noqa: BLE001 -- pydicom raises many kinds on damaged files
@@ -57,15 +65,27 @@ def extract_video(path: str) -> IO[bytes]:
         ) from None
 
 
-def _copy(dataset: Any, encaps: Any) -> IO[bytes]:  # noqa: ANN401 -- pydicom has no types
+def _check_syntax(dataset: Any) -> None:  # noqa: ANN401 -- pydicom has no types
     syntax = str(getattr(dataset.file_meta, "TransferSyntaxUID", ""))
-    if syntax not in _VIDEO_SYNTAXES or "PixelData" not in dataset:
-        raise RecordingFormatError(
-            "is a DICOM file without encapsulated video (MPEG-2, H.264 or HEVC). "
-            "Export the video object."
-        )
-    file = cast("IO[bytes]", tempfile.TemporaryFile())  # noqa: SIM115 -- handed to the caller
-    for fragment in encaps.generate_fragments(dataset.PixelData):
-        file.write(fragment)
-    file.seek(0)
-    return file
+    if syntax not in _VIDEO_SYNTAXES:
+        raise RecordingFormatError(_NO_VIDEO)
+
+
+def _copy_stream(file: IO[bytes]) -> IO[bytes]:
+    """Copy all fragments of the pixel data at which `file` stands, in blocks (PS3.5 A.4)."""
+    tag, length = file.read(4), file.read(8)[4:]
+    if tag != _PIXEL_DATA or length != _UNDEFINED:
+        raise RecordingFormatError(_NO_VIDEO)
+    stream = cast("IO[bytes]", tempfile.TemporaryFile())  # noqa: SIM115 -- handed to the caller
+    n_items = 0
+    while file.read(4) == _ITEM:
+        left = int.from_bytes(file.read(4), "little")
+        n_items += 1
+        if n_items == 1:  # the offset table, empty or not
+            file.seek(left, os.SEEK_CUR)
+            continue
+        while left > 0 and (block := file.read(min(left, _BLOCK))):
+            stream.write(block)
+            left -= len(block)
+    stream.seek(0)
+    return stream

@@ -96,6 +96,8 @@ class OpenStream:
         self, source: Source, stream_index: int | None, max_pixels: int, n_threads: int
     ) -> None:
         options = {"max_pixels": str(max_pixels), "err_detect": _STRICT}
+        if not isinstance(source, str):
+            source.seek(0)
         try:
             self._container: InputContainer = av.open(
                 f"file:{source}" if isinstance(source, str) else source,

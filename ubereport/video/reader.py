@@ -246,6 +246,13 @@ def is_decord_usable(part: PartIndex) -> bool:
 def choose_reader(part: PartIndex, mode: SamplingMode, choice: ReaderChoice) -> tuple[str, str]:
     """Choose who decodes a part.
 
+    Left to itself the choice is PyAV. Measured on 60 s of 1280 × 720 H.264 at 30 Hz and 8 Mb/s,
+    keyframes 2 s apart, three runs in turn on two threads: two pictures a second took PyAV
+    13.7–13.9 s of processor time and decord 16.2–16.8 s, keyframes 1.9–2.2 s and 3.9–4.2 s; PyAV
+    skips what lies behind the last picture wanted of a group. PyAV's memory is flat, decord's
+    grows to several groups of decoded pictures when the network is slower than the decoder, and
+    PyAV tells which pictures are damaged. decord reads on request, and goes on where PyAV fails.
+
     Parameters
     ----------
     part
@@ -273,6 +280,6 @@ def choose_reader(part: PartIndex, mode: SamplingMode, choice: ReaderChoice) -> 
         return "pyav", f"decord was asked for, but {obstacle}; PyAV reads it."
     if obstacle is not None:
         return "pyav", f"PyAV, because {obstacle}."
-    if mode is not SamplingMode.UNIFORM:
-        return "pyav", "PyAV, because it decodes keyframes about three times as fast as decord."
-    return "decord", "decord, because it reads this recording exactly and as fast as PyAV."
+    if mode is SamplingMode.UNIFORM:
+        return "pyav", "PyAV, because it takes a sixth less processor time than decord here."
+    return "pyav", "PyAV, because it decodes keyframes in half the processor time of decord."
