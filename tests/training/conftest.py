@@ -60,13 +60,13 @@ def manifest(tmp_path):
 
 @pytest.fixture
 def tiny_config():
-    """Three steps on 64-pixel stills; the full loop in about two seconds."""
+    """Three steps on 32-pixel crops: the whole loop in about a second."""
     return TrainConfig(
         name="tiny",
         steps=3,
         batch_size=2,
-        side_px=64,
-        input_px=64,
+        side_px=32,
+        input_px=32,
         initial="random",
         decoder_channels=(16, 12, 8, 8, 4),
         validate_every=3,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ubereport.errors import AnnotationError
-from ubereport.training.calibrate import calibrate, group_draws, wilson_interval
+from ubereport.training.calibrate import calibrate, group_draws
 from ubereport.training.scoring import StillScore, score_still, summarize
 from ubereport.training.stills import BLOOD, CLEAN, IGNORE
 
@@ -40,21 +40,6 @@ def test_without_positives_there_is_no_sensitivity():
     found = summarize([StillScore(None, 0.0, 0.0)], 0.01)
     assert found.sensitivity is None
     assert found.dice_median is None
-
-
-# Values of R's binom::binom.confint(method = "wilson")
-@pytest.mark.parametrize(
-    ("n_hits", "n", "low", "high"),
-    [(0, 10, 0.0, 0.2775328), (8, 10, 0.4901625, 0.9433178), (10, 10, 0.7224672, 1.0)],
-)
-def test_wilson_intervals(n_hits, n, low, high):
-    assert wilson_interval(n_hits, n) == pytest.approx((low, high), abs=1e-6)
-
-
-@pytest.mark.parametrize(("n_hits", "n"), [(1, 0), (3, 2), (-1, 2)])
-def test_an_impossible_share_is_refused(n_hits, n):
-    with pytest.raises(ValueError, match="need 0 <= n_hits"):
-        wilson_interval(n_hits, n)
 
 
 def stills(n=12):

@@ -144,8 +144,8 @@ def test_composites_are_drawn_from_the_given_stills_alone(manifest, tmp_path, ti
     draw = composite_source(cache, zero, tiny_config)
     rgb, label = draw(np.random.default_rng(0))
     again, _ = draw(np.random.default_rng(0))
-    assert rgb.shape == (64, 64, 3)
-    assert label.shape == (64, 64)
+    assert rgb.shape == (32, 32, 3)
+    assert label.shape == (32, 32)
     assert np.array_equal(rgb, again)
     shares = [(draw(np.random.default_rng(s))[1] == BLOOD).any() for s in range(20)]
     assert 5 < sum(shares) < 20

@@ -55,8 +55,8 @@ def test_pretraining_streams_stills_and_writes_weights(manifest, tmp_path, tiny_
     paths = list_stills(manifest.parent / "images")
     draw = hsv_source(paths, tiny_config)
     rgb, label = draw(np.random.default_rng(0))
-    assert rgb.shape == (64, 64, 3)
-    assert label.shape == (64, 64)
+    assert rgb.shape == (32, 32, 3)
+    assert label.shape == (32, 32)
     config = dataclasses.replace(tiny_config, steps=1)
     rows = []
     state = pretrain(config, paths, tmp_path / "run", rows.append)

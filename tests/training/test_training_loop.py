@@ -46,7 +46,7 @@ def kill_at(step):
 
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path, tiny_config):
     config = dataclasses.replace(tiny_config, steps=4, validate_every=2)
-    sources = [(1.0, red_source(64))]
+    sources = [(1.0, red_source(32))]
     whole = train(config, sources, None, tmp_path / "whole")
     with pytest.raises(KilledError):
         # progress at step 2 comes before the checkpoint of step 2: the run resumes from step 1
@@ -61,14 +61,14 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, tiny_config):
 
 def test_another_seed_gives_another_network(tmp_path, tiny_config):
     config = dataclasses.replace(tiny_config, steps=1)
-    sources = [(1.0, red_source(64))]
+    sources = [(1.0, red_source(32))]
     first = train(config, sources, None, tmp_path / "a")
     other = train(dataclasses.replace(config, seed=2), sources, None, tmp_path / "b")
     assert not equal(first, other)
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path, tiny_config):
-    sources = [(1.0, red_source(64))]
+    sources = [(1.0, red_source(32))]
     first = train(tiny_config, sources, None, tmp_path / "run")
     seen = []
     again = train(tiny_config, sources, None, tmp_path / "run", seen.append)
@@ -77,14 +77,14 @@ def test_a_finished_run_is_not_trained_again(tmp_path, tiny_config):
 
 
 def test_a_folder_of_another_configuration_is_refused(tmp_path, tiny_config):
-    sources = [(1.0, red_source(64))]
+    sources = [(1.0, red_source(32))]
     train(dataclasses.replace(tiny_config, steps=1), sources, None, tmp_path / "run")
     with pytest.raises(ConfigError, match="another configuration"):
         train(tiny_config, sources, None, tmp_path / "run")
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path, tiny_config):
-    sources = [(1.0, red_source(64))]
+    sources = [(1.0, red_source(32))]
     config = dataclasses.replace(tiny_config, steps=1)
     train(config, sources, None, tmp_path / "run")
     (tmp_path / "run" / "checkpoint" / "moments.safetensors").write_bytes(b"torn")
@@ -96,18 +96,18 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, tiny_config):
 def test_the_loop_learns_red_from_gray(tmp_path, tiny_config):
     config = dataclasses.replace(
         tiny_config,
-        steps=30,
+        steps=24,
         batch_size=4,
-        validate_every=30,
-        checkpoint_every=30,
+        validate_every=24,
+        checkpoint_every=24,
         optimizer=OptimizerConfig(lr=5e-3, warmup_steps=2, ema_decay=0.5, n_frozen_stages=0),
     )
     rows = []
-    state = train(config, [(1.0, red_source(64))], None, tmp_path / "run", rows.append)
+    state = train(config, [(1.0, red_source(32))], None, tmp_path / "run", rows.append)
     assert rows[-1].loss < 0.5 * rows[0].loss
     network = build_network(network_spec(config))
     network.load_state_dict(dict(state), strict=False)
-    rgb, label = red_source(64)(np.random.default_rng(99))
+    rgb, label = red_source(32)(np.random.default_rng(99))
     called = predict(network, rgb[None], torch.device("cpu"))[0] > 0.5
     assert (called == (label == 1)).mean() > 0.9
 
@@ -118,7 +118,7 @@ def test_an_infinite_loss_stops_the_run(tmp_path, tiny_config, monkeypatch):
         lambda logit, label, config: logit.sum() * float("nan"),
     )
     with pytest.raises(ConfigError, match="The loss is nan"):
-        train(tiny_config, [(1.0, red_source(64))], None, tmp_path / "run")
+        train(tiny_config, [(1.0, red_source(32))], None, tmp_path / "run")
 
 
 def test_an_error_while_drawing_reaches_the_caller(tmp_path, tiny_config):
@@ -131,7 +131,7 @@ def test_an_error_while_drawing_reaches_the_caller(tmp_path, tiny_config):
 
 def test_frozen_stages_keep_their_weights_and_statistics(tmp_path, tiny_config):
     optimizer = dataclasses.replace(tiny_config.optimizer, n_frozen_stages=1, lr=1e-2)
-    config = dataclasses.replace(tiny_config, optimizer=optimizer, steps=2)
+    config = dataclasses.replace(tiny_config, optimizer=optimizer, steps=2, side_px=64)
     torch.manual_seed(config.seed)
     before = build_network(network_spec(config)).state_dict()
     train(config, [(1.0, red_source(64))], None, tmp_path / "run")
@@ -166,15 +166,15 @@ def test_shares_mix_composites_and_simulated_stills_in(manifest, tmp_path, tiny_
     data = dataclasses.replace(
         tiny_config.data, composite_share=0.3, simulated_share=0.2, n_simulated=2
     )
-    config = dataclasses.replace(tiny_config, data=data)
+    config = dataclasses.replace(tiny_config, data=data, input_px=64)
     stills = read_manifest(manifest)
     cache = cache_stills(stills, 64, tmp_path / "cache")
     sources = mixed_sources(config, cache, np.arange(24), (), tmp_path / "cache")
     assert [share for share, _ in sources] == pytest.approx([0.5, 0.3, 0.2])
     for _, draw in sources:
         rgb, label = draw(np.random.default_rng(1))
-        assert rgb.shape == (64, 64, 3)
-        assert label.shape == (64, 64)
+        assert rgb.shape == (32, 32, 3)
+        assert label.shape == (32, 32)
 
 
 def test_a_share_without_stills_to_draw_from_is_refused(manifest, tmp_path, tiny_config):
@@ -188,7 +188,7 @@ def test_a_share_without_stills_to_draw_from_is_refused(manifest, tmp_path, tiny
 
 
 def test_a_run_starts_from_the_weights_of_another(tmp_path, tiny_config):
-    sources = [(1.0, red_source(64))]
+    sources = [(1.0, red_source(32))]
     config = dataclasses.replace(tiny_config, steps=1)
     first = train(config, sources, None, tmp_path / "first")
     from safetensors.torch import save_file
@@ -207,7 +207,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path, tiny_config):
     save_file({"a": torch.zeros(2)}, tmp_path / "other.safetensors")
     config = dataclasses.replace(tiny_config, initial="other.safetensors")
     with pytest.raises(BundleError, match="another architecture"):
-        train(config, [(1.0, red_source(64))], None, tmp_path / "run")
+        train(config, [(1.0, red_source(32))], None, tmp_path / "run")
 
 
 @pytest.mark.parametrize("head", [b"\x80\x02", b"PK\x03\x04"])

@@ -12,7 +12,7 @@ from ubereport.errors import AnnotationError
 from ubereport.training.scoring import StillScore, Summary, score_still, summarize
 from ubereport.training.stills import LabelArray
 
-__all__ = ["Calibration", "calibrate", "group_draws", "wilson_interval"]
+__all__ = ["Calibration", "calibrate", "group_draws"]
 
 _GRID = (*(round(0.05 * i, 2) for i in range(2, 19)), 0.93, 0.95, 0.97, 0.98)
 _NEIGHBOR_LOGIT = 1.0
@@ -139,21 +139,3 @@ def group_draws(
     members = [np.flatnonzero(inverse == i).astype(np.int64) for i in range(len(names))]
     for _ in range(n_draws):
         yield np.concatenate([members[i] for i in rng.integers(0, len(names), len(names))])
-
-
-def wilson_interval(n_hits: int, n: int) -> tuple[float, float]:
-    """Return the 95 % interval of a proportion (Wilson 1927).
-
-    Raises
-    ------
-    ValueError
-        If `n` is 0 or `n_hits` lies outside 0..n.
-    """
-    if n < 1 or not 0 <= n_hits <= n:
-        raise ValueError(f"{n_hits} of {n}; need 0 <= n_hits <= n and n >= 1")
-    z = 1.959964
-    share = n_hits / n
-    center = share + z * z / (2 * n)
-    half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
-    return max(0.0, float((center - half) / scale)), min(1.0, float((center + half) / scale))
