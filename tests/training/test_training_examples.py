@@ -1,0 +1,22 @@
+from pathlib import Path
+
+import pytest
+
+from ubereport.config import config_from_toml
+from ubereport.training.config import TrainConfig
+
+FOLDER = Path(__file__).resolve().parents[2] / "examples" / "training"
+CONFIGS = sorted(p for p in FOLDER.glob("*.toml") if not p.name.startswith("ube-blood"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_every_committed_configuration_can_be_read_and_is_named_as_its_file(path):
+    assert config_from_toml(path, TrainConfig).name == path.stem
+
+
+def test_the_rows_of_an_ablation_differ_in_one_thing_alone():
+    rows = [p for p in CONFIGS if p.stem.startswith("ablation-")]
+    assert len(rows) == 7
+    configs = [config_from_toml(p, TrainConfig) for p in rows]
+    budgets = {(c.steps, c.batch_size, c.side_px, c.data.fold, c.optimizer) for c in configs}
+    assert len(budgets) == 1
