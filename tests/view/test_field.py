@@ -46,7 +46,7 @@ def test_all_outlines_of_the_fixture_are_tested(views):
 
 
 @pytest.mark.parametrize("name", ["circle", "squashed_circle", "window"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_text_and_a_small_picture_in_the_surround_change_nothing(views, name, seed):
     shape, mask = views.outlines[name]
     frames = views.probes(mask, seed=seed)

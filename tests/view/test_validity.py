@@ -80,9 +80,10 @@ def reason_of(picture, full_field, as_batch, config=CONFIG):
 
 LOST = {
     "black": (uniform((3, 3, 3)), LossReason.BLACK),
+    "black with noise": (noisy(uniform((4, 4, 4)), sigma=4), LossReason.BLACK),
     "black with text": (
         cv2.putText(uniform((0, 0, 0)), "NO SIGNAL", (40, 130), 0, 1, (225, 225, 225), 2),
-        LossReason.BLACK,
+        LossReason.NO_SIGNAL,
     ),
     "blue slate": (uniform((12, 28, 170)), LossReason.NO_SIGNAL),
     "color bars": (bars(), LossReason.NO_SIGNAL),

@@ -19,6 +19,8 @@ __all__ = ["Assessment", "ViewMemory", "assess", "backdate_frozen", "decide_reas
 
 # Color bars: cyan, green and blue are three of seven.
 _BAR_FOREIGN_FRAC = 0.25
+# Lettering on black has steps of this many levels a pixel over a hundredth of the field.
+_LETTERING_LEVEL = 15.0
 # A colorless view with more red than this may be the operation.
 _MAX_RED_FRAC = 0.05
 
@@ -120,9 +122,9 @@ def decide_reasons(
 ) -> tuple[LossReason, ...]:
     """Turn scores into reasons; the first that applies, in the order of certainty.
 
-    Corrupt, black, white-out, no signal, frozen, out of body, blurred. A view that is red nearly
-    everywhere, or red and without structure, is bleeding: it is none of no signal, white-out, out
-    of body and blurred.
+    Corrupt, no signal (lettering on black), black, white-out, no signal (slates), frozen, out of
+    body, blurred. A view that is red nearly everywhere, or red and without structure, is bleeding:
+    it is none of no signal, white-out, out of body and blurred.
 
     Parameters
     ----------
@@ -134,10 +136,12 @@ def decide_reasons(
         Thresholds.
     """
     is_red = _is_red_view(scores, config)
+    is_black = scores.mean_level < config.black_mean_level
     has_stood = scores.time_s - still_since_s >= config.frozen_min_s - 1e-6
     rules: list[tuple[LossReason, BoolArray]] = [
         (LossReason.CORRUPT, ~scores.is_readable),
-        (LossReason.BLACK, scores.mean_level < config.black_mean_level),
+        (LossReason.NO_SIGNAL, is_black & (scores.detail_level >= _LETTERING_LEVEL)),
+        (LossReason.BLACK, is_black),
         (LossReason.WHITE_OUT, (scores.white_frac >= config.white_out_frac) & ~is_red),
         (LossReason.NO_SIGNAL, _is_slate(scores, config) & ~is_red),
         (LossReason.FROZEN, has_stood),
