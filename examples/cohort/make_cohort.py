@@ -36,17 +36,17 @@ TECHNIQUES = ("RF coagulation", "bone wax", "gelatin-thrombin matrix")
 SURGEONS = ("S1", "S2", "S3", "S4")
 N_CASES = 84
 SEED = 20260301
-STEP_S = 1.0
+STEP_S = 2.0
 
 
 @dataclass(frozen=True)
 class Truth:
     """What is planted. Rates are multiplied by exp of the sums of these effects."""
 
-    clear_mean_s: float = 28.0
-    clear_ratio_gelatin: float = 0.50
+    clear_mean_s: float = 24.0
+    clear_ratio_gelatin: float = 0.40
     clear_ratio_antithrombotics: float = 1.40
-    events_per_10min: float = 7.0
+    events_per_10min: float = 8.0
     rate_ratio_antithrombotics: float = 1.20
     surgeon_level: dict[str, float] = field(
         default_factory=lambda: {"S1": 0.0, "S2": 0.20, "S3": -0.15, "S4": 0.05}
@@ -59,12 +59,14 @@ class Truth:
     # S4 learns: the first cases have longer events.
     learner: str = "S4"
     learning_cases: int = 8
-    learning_ratio: float = 2.8
+    learning_ratio: float = 4.0
+    learning_rate_ratio: float = 2.0
     # Special causes, by case number in order of date.
     pump_failure_case: int = 30
-    pump_failure_ratio: float = 7.0
+    pump_failure_ratio: float = 20.0
+    pump_failure_area_ratio: float = 2.5
     bad_month_cases: tuple[int, ...] = tuple(range(50, 59))
-    bad_month_rate_ratio: float = 2.0
+    bad_month_rate_ratio: float = 2.5
     dark_case: int = 66
     # Missing.
     technique_missing: tuple[int, ...] = (13, 57)
@@ -109,6 +111,7 @@ def plan_cases(rng: np.random.Generator, n_cases: int) -> list[Case]:
         log_rate += np.log(TRUTH.rate_ratio_antithrombotics) * has_thinner
         is_learning = surgeon == TRUTH.learner and n_by_learner <= TRUTH.learning_cases
         log_clear += np.log(TRUTH.learning_ratio) * is_learning
+        log_rate += np.log(TRUTH.learning_rate_ratio) * is_learning
         log_clear += np.log(TRUTH.pump_failure_ratio) * (number == TRUTH.pump_failure_case)
         log_rate += np.log(TRUTH.bad_month_rate_ratio) * (number in TRUTH.bad_month_cases)
         row = draw_covariates(rng, number, has_thinner)
@@ -136,16 +139,18 @@ def draw_covariates(
 
 
 def draw_series(rng: np.random.Generator, case: Case) -> AreaSeries:
-    """Draw a(t) once a second: events with a rise, a plateau and a fall, lost stretches, noise."""
-    n = int(rng.integers(1500, 2400))
+    """Draw a(t) every two seconds: events with a rise, a plateau and a fall, lost stretches, noise."""
+    n = int(rng.integers(2100, 3000) / STEP_S)
     time_s = np.arange(n) * STEP_S
     area = np.abs(rng.normal(0.004, 0.002, n))
     gap_s = 600 / (TRUTH.events_per_10min * np.exp(case.log_rate))
     at_s = float(rng.exponential(gap_s))
-    while at_s < n:
+    while at_s < n * STEP_S:
         length_s = 6 + rng.exponential(TRUTH.clear_mean_s * np.exp(case.log_clear))
-        area = np.maximum(area, event_shape(time_s - at_s, length_s, 0.06 + 0.6 * rng.beta(1.2, 3)))
+        area = np.maximum(area, event_shape(time_s - at_s, length_s, 0.08 + 0.6 * rng.beta(2, 3.5)))
         at_s += length_s + 8 + float(rng.exponential(gap_s))
+    if case.number == TRUTH.pump_failure_case:
+        area = TRUTH.pump_failure_area_ratio * area
     reason = draw_losses(rng, case, n)
     area = np.round(np.clip(area + rng.normal(0, 0.001, n), 0, 1), 4)
     is_valid = np.array([r is LossReason.NONE for r in reason])
@@ -171,9 +176,9 @@ def event_shape(since_s: np.ndarray, length_s: float, peak: float) -> np.ndarray
 
 def draw_losses(rng: np.random.Generator, case: Case, n: int) -> list[LossReason]:
     reason = [LossReason.NONE] * n
-    n_losses = int(rng.integers(1, 5)) * (5 if case.number == TRUTH.dark_case else 1)
+    n_losses = int(rng.integers(1, 5)) * (12 if case.number == TRUTH.dark_case else 1)
     for _ in range(n_losses):
-        start, length = int(rng.integers(0, n)), int(rng.integers(15, 80))
+        start, length = int(rng.integers(0, n)), int(rng.integers(15, 80) / STEP_S)
         kind = rng.choice([LossReason.BLURRED, LossReason.OUT_OF_BODY, LossReason.BLACK])
         reason[start : start + length] = [LossReason(kind)] * len(reason[start : start + length])
     if case.number == TRUTH.no_view_case:
@@ -221,7 +226,7 @@ def provenance_of(case: Case, config: AnalysisConfig) -> Provenance:
     return Provenance(
         ubereport_version="0.1.0", library_versions=(), model=model,
         config_toml=config_to_toml(config), config_sha256=config_sha256(config), device="cpu",
-        precision="float32", sampling="uniform, 1 Hz (simulated)",
+        precision="float32", sampling="uniform, 0.5 Hz (simulated)",
         readers=(ReaderUse(0, "simulated", 0.0, 1.0, "no recording"),), decode_failures=(),
     )  # fmt: skip
 

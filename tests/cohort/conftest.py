@@ -156,6 +156,11 @@ def make_table() -> Callable[..., CohortTable]:
     return made_up_table
 
 
+@pytest.fixture
+def case_text() -> Callable[..., str]:
+    return case_json_text
+
+
 @pytest.fixture(scope="session")
 def reference() -> dict[str, float]:
     """Numbers from R; see reference/reference.R."""

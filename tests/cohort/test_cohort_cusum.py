@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ubereport.cohort.cusum import cusum_of, learning_curve, peak_p_value
+from ubereport.cohort.cusum import (
+    cusum_of,
+    learning_curve,
+    peak_p_value,
+    with_holm_curves,
+)
 from ubereport.cohort.scales import MetricScale, ScaleKind
 from ubereport.config import AuditConfig
 from ubereport.metrics.registry import metric_spec
@@ -18,6 +23,17 @@ SPEC = metric_spec("impaired_share_20")
 # deficit in 24 months of 1987 and 1988; published: the CUSUM turns at point 11.
 TAYLOR = np.array([10.7, 13.0, 11.4, 11.5, 12.5, 14.1, 14.8, 14.1, 12.6, 16.0, 11.7, 10.6,
                    10.0, 11.4, 7.9, 9.5, 8.0, 11.8, 10.5, 11.2, 9.2, 10.1, 10.4, 10.5])  # fmt: skip
+
+
+def curve_of(values, ids=None, n_curves=1):
+    """One curve, read among `n_curves` of which the others are noise."""
+    ids = ["c"] * len(values) if ids is None else ids
+    rng = np.random.default_rng(0)
+    curves = [
+        learning_curve(f"S{i}", ids, ["2026-01-01"] * len(values), x, SPEC, PLAIN, AuditConfig())
+        for i, x in enumerate([values, *rng.normal(size=(n_curves - 1, len(values)))], start=1)
+    ]
+    return with_holm_curves(curves, SPEC)[0]
 
 
 def test_cusum_equals_taylors_example():
@@ -71,7 +87,7 @@ def test_a_learner_turns_where_learning_ended():
     rng = np.random.default_rng(2)
     values = np.concatenate([rng.normal(0.30, 0.03, 10), rng.normal(0.10, 0.03, 20)])
     ids = [f"c{i:02d}" for i in range(30)]
-    curve = learning_curve("S1", ids, ["2026-01-01"] * 30, values, SPEC, PLAIN, AuditConfig())
+    curve = curve_of(values, ids)
     assert curve.turning_case == 10
     assert curve.p_value < 0.01
     assert curve.mean_before == pytest.approx(values[:10].mean())
@@ -83,15 +99,22 @@ def test_a_learner_turns_where_learning_ended():
 def test_noise_claims_no_turning_point():
     rng = np.random.default_rng(4)
     values = rng.normal(size=20)
-    curve = learning_curve("S1", ["c"] * 20, ["d"] * 20, values, SPEC, PLAIN, AuditConfig())
+    curve = curve_of(values)
     assert curve.p_value > 0.05
     assert "no turning point is claimed" in curve.reading
 
 
 def test_equal_cases_have_a_flat_curve():
-    curve = learning_curve(
-        "S1", ["c"] * 10, ["d"] * 10, np.full(10, 0.2), SPEC, PLAIN, AuditConfig()
-    )
+    curve = curve_of(np.full(10, 0.2))
     assert set(curve.cusum) == {0.0}
     assert curve.p_value == 1.0
     assert "no turning point" in curve.reading
+
+
+def test_many_curves_are_corrected_together():
+    values = np.concatenate([np.linspace(0.40, 0.28, 9), np.linspace(0.20, 0.29, 12)])
+    alone, among_ten = curve_of(values), curve_of(values, n_curves=10)
+    assert alone.p_value == among_ten.p_value
+    assert alone.p_holm == alone.p_value
+    assert 10 * alone.p_value < 0.05
+    assert among_ten.p_holm == pytest.approx(10 * alone.p_value)

@@ -184,13 +184,14 @@ def _complete(cases: ModelCases, names: Sequence[str], config: CompareConfig) ->
     kept = _without_empty_groups(
         cases.subset([row for row in range(len(cases.case_ids)) if row not in gone])
     )
-    names_of_surgeons = sorted({s for s in kept.surgeons if s is not None})
-    codes = [names_of_surgeons.index(s) if s is not None else 0 for s in kept.surgeons]
+    surgeons = sorted({s for s in kept.surgeons if s is not None})
+    code_of: dict[str | None, int] = {None: 0} | {s: code for code, s in enumerate(surgeons)}
+    codes = [code_of[surgeon] for surgeon in kept.surgeons]
     dropped = tuple(
         DropCount(reason, tuple(cases.case_ids[row] for row in rows))
         for reason, rows in sorted(drops.items())
     )
-    return _Complete(kept, np.array(codes, dtype=np.int64), len(names_of_surgeons), dropped)
+    return _Complete(kept, np.array(codes, dtype=np.int64), len(surgeons), dropped)
 
 
 def _small_groups(cases: ModelCases, gone: set[int], min_cases: int) -> dict[str, list[int]]:

@@ -10,7 +10,7 @@ import numpy as np
 from ubereport.cohort.agreement import rating_agreement
 from ubereport.cohort.charts import ChartCases, u_chart, xmr_chart
 from ubereport.cohort.covariates import KNOWN_COLUMNS, ColumnRole, require_column
-from ubereport.cohort.cusum import learning_curve
+from ubereport.cohort.cusum import learning_curve, with_holm_curves
 from ubereport.cohort.funnel import mean_funnel, share_funnel
 from ubereport.cohort.outcomes import outcome_relation, with_holm_outcomes
 from ubereport.cohort.scales import scale_of
@@ -244,7 +244,7 @@ def _learning_curves(
                     config,
                 )
             )
-    return tuple(curves)
+    return with_holm_curves(curves, spec)
 
 
 def _paired(table: CohortTable, column: str, key: str) -> tuple[list[float], list[float]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ubereport.cohort.ranks import holm
 from ubereport.cohort.scales import MetricScale
 from ubereport.cohort.wording import p_text, value_text
 from ubereport.config import AuditConfig
@@ -14,7 +15,7 @@ from ubereport.core.arrays import FloatArray
 from ubereport.core.audit import LearningCurve
 from ubereport.core.metrics import MetricSpec
 
-__all__ = ["Cusum", "cusum_of", "learning_curve", "peak_p_value"]
+__all__ = ["Cusum", "cusum_of", "learning_curve", "peak_p_value", "with_holm_curves"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,27 +95,34 @@ def learning_curve(
         mean_before=before,
         mean_after=after,
         p_value=p_value,
-        reading=_reading(surgeon, turn, len(scaled), (before, after), p_value, spec),
+        p_holm=p_value,
+        reading="",
     )
 
 
-def _reading(
-    surgeon: str,
-    turn: int,
-    n_cases: int,
-    levels: tuple[float, float | None],
-    p_value: float,
-    spec: MetricSpec,
-) -> str:
-    before, after = levels
-    head = f"{surgeon}, {n_cases} cases: "
-    if p_value >= 0.05 or after is None:
+def with_holm_curves(
+    curves: Sequence[LearningCurve], spec: MetricSpec
+) -> tuple[LearningCurve, ...]:
+    """Correct the p-values for the number of curves and put each curve into a sentence."""
+    adjusted = holm([curve.p_value for curve in curves])
+    corrected = [
+        replace(curve, p_holm=curve.p_value if p_holm is None else p_holm)
+        for curve, p_holm in zip(curves, adjusted, strict=True)
+    ]
+    return tuple(replace(curve, reading=_reading(curve, spec)) for curve in corrected)
+
+
+def _reading(curve: LearningCurve, spec: MetricSpec) -> str:
+    head = f"{curve.surgeon}, {len(curve.cusum)} cases: "
+    if curve.p_holm >= 0.05 or curve.mean_after is None:
         return (
-            f"{head}the farthest point, at case {turn}, is no farther than the same cases in "
-            f"random order would bring ({p_text(p_value)}); no turning point is claimed."
+            f"{head}the farthest point, at case {curve.turning_case}, is no farther than the same "
+            f"cases in random order would bring ({p_text(curve.p_holm)}); no turning point is "
+            "claimed."
         )
     return (
-        f"{head}the level changed around case {turn}: {value_text(before, spec)} before, "
-        f"{value_text(after, spec)} after; random order brings this seldom ({p_text(p_value)}). "
-        "Whether practice, case mix or equipment changed, the curve does not say."
+        f"{head}the level changed around case {curve.turning_case}: "
+        f"{value_text(curve.mean_before, spec)} before, {value_text(curve.mean_after, spec)} "
+        f"after; random order brings this seldom ({p_text(curve.p_holm)}). Whether practice, case "
+        "mix or equipment changed, the curve does not say."
     )

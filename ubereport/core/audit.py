@@ -145,7 +145,8 @@ class LearningCurve:
     """CUSUM of one surgeon against the own mean, on the scale of the model.
 
     `turning_case` is the 1-based case at which the CUSUM is farthest from zero. `p_value` is the
-    share of random orders of the same cases that reach as far.
+    share of random orders of the same cases that reach as far; `p_holm` is corrected for the
+    number of curves.
     """
 
     surgeon: str
@@ -161,6 +162,7 @@ class LearningCurve:
     mean_before: float
     mean_after: float | None
     p_value: float
+    p_holm: float
     reading: str
 
 
