@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ubereport import __version__
@@ -26,9 +26,14 @@ __all__ = ["OpenedCase", "open_case"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OpenedCase:
-    """Everything that decides the numbers of a case; `fingerprint` is its hex digest."""
+    """Everything that decides the numbers of a case; `fingerprint` is its hex digest.
+
+    `running` is `config` with the threads that this run may use: they decide how long a case
+    takes, not what comes out, so the record keeps `config`.
+    """
 
     config: AnalysisConfig
+    running: AnalysisConfig
     bundle: Bundle
     index: RecordingIndex
     timeline: Timeline
@@ -39,9 +44,15 @@ class OpenedCase:
 
 
 def open_case(
-    parts: Sequence[Path], config: AnalysisConfig, models_dir: Path, on_progress: ProgressHook
+    parts: Sequence[Path],
+    config: AnalysisConfig,
+    models_dir: Path,
+    on_progress: ProgressHook,
+    n_threads: int = 0,
 ) -> OpenedCase:
     """Index the parts, place them on one clock, plan the samples, check the bundle.
+
+    `n_threads` bounds the cores that decoding and the network use; 0 leaves it to `config`.
 
     Raises
     ------
@@ -61,6 +72,7 @@ def open_case(
     on_progress(Progress(Stage.INDEX, 1.0, 1.0, 0, elapsed_s))
     return OpenedCase(
         config=config,
+        running=_bounded(config, n_threads),
         bundle=bundle,
         index=index,
         timeline=timeline,
@@ -76,6 +88,16 @@ def fingerprint(index: RecordingIndex, bundle_sha256: str, config: AnalysisConfi
     parts = [part.sha256 for part in index.parts]
     text = "\n".join([__version__, SCHEMA_VERSION, bundle_sha256, config_sha256(config), *parts])
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _bounded(config: AnalysisConfig, n_threads: int) -> AnalysisConfig:
+    if n_threads == 0:
+        return config
+    return replace(
+        config,
+        decode=replace(config.decode, n_threads=min(config.decode.n_threads, n_threads)),
+        segmentation=replace(config.segmentation, n_threads=n_threads),
+    )
 
 
 def _plan(index: RecordingIndex, timeline: Timeline, config: AnalysisConfig) -> SamplingPlan:

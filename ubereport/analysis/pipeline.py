@@ -58,11 +58,11 @@ def analyze_case(
         If work in progress cannot be kept.
     """
     watch = _Watch(opened.index_s)
-    predictor = open_predictor(opened.bundle, opened.config.segmentation)
+    predictor = open_predictor(opened.bundle, opened.running.segmentation)
     watch.lap("loading the model")
     views = fit_views(opened, predictor, on_progress)
     watch.lap("fitting the field of view")
-    measurer = Measurer(opened.index, predictor, opened.config, checkpoint, on_progress)
+    measurer = Measurer(opened.index, predictor, opened.running, checkpoint, on_progress)
     measurement, decoded = measurer.measure(opened.plan, views.stretches)
     watch.lap("measuring")
     series = assemble_series(opened.plan, measurement, opened.lost)

@@ -82,7 +82,7 @@ def _pictures(
     batch = decode_stills(
         opened.index.parts[stretch.part_index],
         plan.frame_index[samples],
-        opened.config.decode,
+        opened.running.decode,
         height_px=height_px,
         width_px=width_px,
         crop=field.crop,

@@ -140,7 +140,7 @@ def _probe(opened: OpenedCase, placed: PlacedPart) -> tuple[FloatArray, RgbArray
     batch = decode_stills(
         part,
         probe_frames(part, n),
-        opened.config.decode,
+        opened.running.decode,
         height_px=probe_height_px,
         width_px=probe_width_px,
         part_index=placed.part_index,
