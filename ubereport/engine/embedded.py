@@ -30,7 +30,7 @@ STOP_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedEngine:
-    """Run jobs in `n_workers` processes; a job whose worker dies is started again `n_retries` times.
+    """Run jobs in `n_workers` processes; one whose worker dies starts again, `n_retries` times.
 
     Workers are spawned, never forked: the parent may hold threads and decoders.
     """
