@@ -96,7 +96,7 @@ def recording_flags(
         for flag in (*_loss_flags(number, summary, part), *_reading_flags(number, summary, part))
     ]
     if view_changes_s:
-        changes = f"{len(view_changes_s)} time{'s' if len(view_changes_s) > 1 else ''}"
+        changes = "once" if len(view_changes_s) == 1 else f"{len(view_changes_s)} times"
         flags.append(
             Flag(
                 "view_changed",
@@ -106,11 +106,12 @@ def recording_flags(
             )
         )
     if decode_failures:
+        failed = "once" if len(decode_failures) == 1 else f"{len(decode_failures)} times"
         flags.append(
             Flag(
                 "decoding_failed",
                 FlagLevel.CAUTION,
-                f"Decoding failed {len(decode_failures)} times and went on; see Provenance.",
+                f"Decoding failed {failed} and went on; see Provenance.",
             )
         )
     order = (FlagLevel.WARNING, FlagLevel.CAUTION, FlagLevel.INFO)
