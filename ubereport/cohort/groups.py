@@ -189,7 +189,8 @@ def _without_value(cases: GroupedCases, key: str, known: BoolArray) -> tuple[Dro
 
 def _summary(cases: GroupedCases, code: int, values: FloatArray) -> GroupSummary:
     rows = np.flatnonzero((cases.codes == code) & ~np.isnan(values))
-    points = tuple(CasePoint(cases.case_ids[row], float(values[row])) for row in rows)
+    case_ids = cases.case_ids
+    points = tuple(CasePoint(case_ids[row], float(values[row])) for row in rows)
     surgeons = {cases.surgeons[row] for row in rows} - {None}
     if len(rows) == 0:
         return GroupSummary(cases.groups[code], 0, 0, None, None, None, None, None, ())
