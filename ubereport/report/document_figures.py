@@ -383,7 +383,7 @@ def _forest(drawing: ForestFigure) -> tuple[float, Callable[[Canvas], None]]:
                 va="center", fontsize=7,
             )  # fmt: skip
         axes.set_yticks(range(len(drawing.rows)))
-        axes.set_yticklabels([_label(line.label, 48) for line in drawing.rows])
+        axes.set_yticklabels([_label(line.label, 44) for line in drawing.rows])
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(len(drawing.rows) - 0.4, -0.6)
         axes.spines["left"].set_visible(False)
@@ -449,6 +449,7 @@ def _histogram(drawing: HistogramFigure) -> tuple[float, Callable[[Canvas], None
         )  # fmt: skip
         _set_x(axes, drawing.x)
         _set_y(axes, Axis("Count", Unit.COUNT, low=0.0))
+        axes.yaxis.get_major_locator().set_params(integer=True)
         _mark_x(axes, drawing.marks)
 
     return 52.0, draw
