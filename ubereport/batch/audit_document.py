@@ -14,6 +14,7 @@ from ubereport.batch.document_parts import (
     left_out_section,
     metric_text,
     names_text,
+    short_title,
 )
 from ubereport.batch.outcome_sections import agreement_section, outcome_section
 from ubereport.config import AuditConfig
@@ -49,12 +50,6 @@ __all__ = ["audit_document"]
 _MAX_ROWS_ON_PAPER = 100
 _MAX_TABLE_POINTS = 60
 _ALPHA = 0.05
-_SHORT_TITLES = {
-    "impaired_share_20": "Obscured ≥ 20 %",
-    "area_mean_frac": "Mean area",
-    "closing_area_mean_frac": "Closing area",
-    "event_count": "Events",
-}
 
 
 def audit_document(
@@ -404,7 +399,7 @@ def _case_section(
         for i, case in enumerate(audit.cases)
         if not is_cut or case.signals or not case.is_used
     ]
-    titles = [f"#{_SHORT_TITLES.get(key, metric_spec(key).title)}" for key in keys]
+    titles = [f"#{short_title(key)}" for key in keys]
     heads = columns(
         "Case", "Date", "Procedure", "Technique", "Surgeon", "#Coverage", *titles, "#Warnings",
         "Signal",

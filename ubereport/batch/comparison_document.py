@@ -32,6 +32,7 @@ from ubereport.core.cohort import (
     MetricComparison,
     PowerNote,
 )
+from ubereport.core.metrics import Direction
 from ubereport.metrics.registry import metric_spec
 from ubereport.report.blocks import Pair, TableBlock
 from ubereport.report.document_types import (
@@ -50,6 +51,11 @@ from ubereport.report.text import decimal, plural
 __all__ = ["comparison_document"]
 
 _MAX_LEAD_CONTRASTS = 3
+_SIDES = {
+    Direction.LOWER_IS_BETTER: "Left is a clearer view. ",
+    Direction.HIGHER_IS_BETTER: "Right is a clearer view. ",
+    Direction.NEUTRAL: "",
+}
 
 
 def comparison_document(comparison: Comparison, config: CompareConfig) -> Document:
@@ -127,9 +133,9 @@ def _primary_section(comparison: Comparison) -> Section:
     figure = Figure(
         "primary",
         f"{metric.title}, case by case",
-        f"Each mark is one case. Left is a clearer view. {spec.definition[0].upper()}"
-        f"{spec.definition[1:]}. Where the marks of two groups overlap widely, single cases say "
-        "little about the technique.",
+        f"Each mark is one case. {_SIDES[spec.direction]}{spec.definition[0].upper()}"
+        f"{spec.definition[1:].rstrip('.')}. Where the marks of two groups overlap widely, single "
+        "cases say little about the technique.",
         GroupFigure(
             tuple(
                 Group(

@@ -14,7 +14,7 @@ from ubereport.cohort.covariates import column_title
 from ubereport.cohort.wording import is_share, p_text, value_text
 from ubereport.core.cohort import DropCount, Estimate, ModelUse, TestResult, UnreadCase
 from ubereport.core.metrics import MetricSpec
-from ubereport.metrics.registry import METRICS
+from ubereport.metrics.registry import METRICS, metric_spec
 from ubereport.records.atomic import publish_folder
 from ubereport.report.blocks import Column, TableBlock
 from ubereport.report.document import (
@@ -45,11 +45,18 @@ __all__ = [
     "publish_document",
     "report_links",
     "share_text",
+    "short_title",
 ]
 
 DASH = "–"
 SOFTWARE = f"ubereport {__version__}"
 _MAX_NAMES = 12
+_SHORT_TITLES = {
+    "impaired_share_20": "Obscured ≥ 20 %",
+    "area_mean_frac": "Mean area",
+    "closing_area_mean_frac": "Closing area",
+    "event_count": "Events",
+}
 _KEY = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")
 _MINUS = "−"
 
@@ -195,6 +202,11 @@ def p_cells(test: TestResult) -> tuple[str, str]:
 
 def _p_cell(p_value: float | None) -> str:
     return "not given" if p_value is None else p_text(p_value).removeprefix("p ").removeprefix("= ")
+
+
+def short_title(key: str) -> str:
+    """Return what a metric is called in the head of a narrow column."""
+    return _SHORT_TITLES.get(key, metric_spec(key).title)
 
 
 def names_text(names: Sequence[str]) -> str:

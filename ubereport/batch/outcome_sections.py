@@ -9,6 +9,7 @@ from ubereport.batch.document_parts import (
     columns,
     estimate_text,
     p_cells,
+    short_title,
 )
 from ubereport.cohort.covariates import column_title
 from ubereport.core.audit import (
@@ -71,7 +72,7 @@ def outcome_section(outcomes: Sequence[OutcomeRelation]) -> Section:
         ForestFigure(
             tuple(
                 ForestRow(
-                    f"{_outcome_name(r)}: {metric_spec(r.metric_key).title}",
+                    f"{_outcome_name(r)}: {short_title(r.metric_key)}",
                     r.estimate.value,
                     r.estimate.low,
                     r.estimate.high,

@@ -89,7 +89,7 @@ def stills_document(
         kicker="Evaluation",
         software=SOFTWARE,
         lead=tuple(_lead(result.evaluation) for result in results),
-        facts=_facts(first),
+        facts=_facts(first, first.model if len(results) > 1 else ""),
         caveats=_CAVEATS,
         sections=(
             _numbers_section(results, differences),
@@ -138,22 +138,21 @@ def _points_text(estimate: Estimate, *, is_signed: bool = False) -> str:
     return estimate_text(estimate, 100.0, 1, is_signed=is_signed)
 
 
-def _facts(evaluation: StillsEvaluation) -> tuple[Pair, ...]:
+def _facts(evaluation: StillsEvaluation, model: str) -> tuple[Pair, ...]:
     def plain(key: str, factor: float, n_decimals: int, unit: str) -> str:
         value = _number(evaluation, key).value
         return "not available" if value is None else f"{decimal(factor * value, n_decimals)}{unit}"
 
-    return (
-        Pair("Dice, median", plain("dice_median", 1, 2, ""), "stills with blood"),
-        Pair("IoU, median", plain("iou_median", 1, 2, ""), "stills with blood"),
-        Pair("Sensitivity", plain("sensitivity", 100, 0, " %"), "of presence, image-wise"),
-        Pair("Specificity", plain("specificity", 100, 0, " %"), "of presence, image-wise"),
-        Pair(
-            "False area",
-            plain("negative_area_mean_frac", 100, 1, " %"),
-            "mean, stills without blood",
-        ),
+    of_presence = "of presence, image-wise"
+    cells = (
+        ("Dice, median", plain("dice_median", 1, 2, ""), "stills with blood"),
+        ("IoU, median", plain("iou_median", 1, 2, ""), "stills with blood"),
+        ("Sensitivity", plain("sensitivity", 100, 0, " %"), of_presence),
+        ("Specificity", plain("specificity", 100, 0, " %"), of_presence),
+        ("False area", plain("negative_area_mean_frac", 100, 1, " %"), "mean, stills without"),
     )
+    lines = (model,) if model else ()
+    return tuple(Pair(*cell, lines=lines) for cell in cells)
 
 
 def _numbers_section(results: Sequence[ModelResult], differences: Sequence[Estimate]) -> Section:
@@ -174,10 +173,15 @@ def _numbers_section(results: Sequence[ModelResult], differences: Sequence[Estim
 
 
 def _side_by_side(results: Sequence[ModelResult]) -> Figure:
-    keys = ("dice_median", "iou_median", "sensitivity", "specificity")
+    keys = {
+        "dice_median": "Dice, median",
+        "iou_median": "IoU, median",
+        "sensitivity": "sensitivity",
+        "specificity": "specificity",
+    }
     rows = tuple(
-        _forest_row(f"{result.evaluation.model}: {key.replace('_', ', ')}", estimate)
-        for key in keys
+        _forest_row(f"{result.evaluation.model}: {title}", estimate)
+        for key, title in keys.items()
         for result in results
         for estimate in [_number(result.evaluation, key)]
     )
@@ -287,12 +291,20 @@ def _stratum_groups(evaluation: StillsEvaluation, config: StillsConfig) -> tuple
             s.agreement is not None and s.agreement >= limit and s.true_frac > high
         ),
     }
+    titles = {
+        "area_small": f"Blood < {low:.0%}",
+        "area_medium": f"Blood {low:.0%} to {high:.0%}",
+        "area_large": f"Blood > {high:.0%}",
+        "agreement_high": f"Agreement ≥ {limit:.2f}",
+        "agreement_low": f"Agreement < {limit:.2f}",
+        "agreement_high_area_large": f"≥ {limit:.2f} and > {high:.0%}",
+    }
     groups = []
     for stratum in evaluation.strata:
         dice = [s.dice for s in evaluation.scores if s.dice is not None and is_in[stratum.key](s)]
         if dice:
             low_q, middle, high_q = (float(v) for v in np.quantile(dice, [0.25, 0.5, 0.75]))
-            groups.append(Group(stratum.title, tuple(dice), middle, low_q, high_q))
+            groups.append(Group(titles[stratum.key], tuple(dice), middle, low_q, high_q))
     return tuple(groups)
 
 
@@ -367,7 +379,7 @@ def _area_section(results: Sequence[ModelResult]) -> Section:
 def _area_figures(number: int, evaluation: StillsEvaluation) -> tuple[Figure, Figure]:
     true = [score.true_frac for score in evaluation.scores]
     found = [score.predicted_frac for score in evaluation.scores]
-    top = max(0.05, *true, *found)
+    top = min(1.0, 1.05 * max(0.05, *true, *found))
     mean = tuple((a + b) / 2 for a, b in zip(true, found, strict=True))
     gap = tuple(b - a for a, b in zip(true, found, strict=True))
     bias = _number(evaluation, "area_bias_frac").value or 0.0
