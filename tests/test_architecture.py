@@ -22,6 +22,16 @@ DOORS = {
 }
 
 
+ABSENT = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "av", "decord", "ray"}:
+            raise ImportError(name)
+sys.meta_path.insert(0, Absent())
+"""
+
+
 def functions_over(source: str, limit: int) -> list[str]:
     return [
         f"{node.name}: {node.end_lineno - node.lineno + 1} lines"
@@ -79,9 +89,14 @@ def test_rooms_after_the_series_run_without_decoders_and_torch(room):
         for p in (PACKAGE / room).rglob("*.py")
         if p.name != "__init__.py"
     ]
-    blocked = "import sys; sys.modules.update(torch=None, av=None, decord=None, ray=None)\n"
-    loaded = modules_after(blocked + "".join(f"import {name}\n" for name in names))
+    loaded = modules_after(ABSENT + "".join(f"import {name}\n" for name in names))
     assert "ubereport" in loaded
+    assert not loaded & {"torch", "av", "decord", "ray"}
+
+
+def test_absent_libraries_cannot_be_imported():
+    with pytest.raises(subprocess.CalledProcessError):
+        modules_after(ABSENT + "import torch")
 
 
 def test_help_loads_no_heavy_library():
