@@ -38,6 +38,8 @@ def test_half_written_and_damaged_cases_are_told_and_end_nothing(write_case_fold
     newer.write_text(
         newer.read_text().replace('"schema_version": "1.0"', '"schema_version": "9.0"')
     )
+    odd = write_case_folder("odd") / "case.json"
+    odd.write_text(odd.read_text().replace('"schema_version": "1.0"', '"schema_version": "x"'))
     lacking = write_case_folder("lacking") / "case.json"
     content = json.loads(lacking.read_text())
     del content["provenance"]["model"]
@@ -50,6 +52,7 @@ def test_half_written_and_damaged_cases_are_told_and_end_nothing(write_case_fold
     assert "holds no case" in reasons["list"]
     assert "age = 'old'" in reasons["bad"]
     assert "schema 9.0" in reasons["newer"]
+    assert "schema_version 'x'" in reasons["odd"]
     assert "lacks or misuses 'model'" in reasons["lacking"]
 
 
