@@ -75,7 +75,7 @@ def chokes_always(request: ReadRequest, take: Complaints, beat: Beat) -> Iterato
 
 def slow_but_alive(request: ReadRequest, take: Complaints, beat: Beat) -> Iterator[Picture | None]:
     for frame in request.wanted.tolist():
-        for _ in range(6):
+        for _ in range(14):
             time.sleep(0.5)
             beat()
         yield _picture(request, frame)

@@ -101,6 +101,7 @@ def _read(task: Header, arrays: Arrays, channel: _Channel, log: ErrorLog) -> Non
     module, _, name = task["reader"].partition(":")
     pictures = getattr(importlib.import_module(module), name)
     request = ReadRequest.from_message(task["request"], arrays)
+    channel.beat()
     _limit_memory(task["memory_mib"])
     n_slots = task["n_slots"]
     shape = (n_slots, request.height_px, request.width_px, 3)
