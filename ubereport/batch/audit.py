@@ -41,6 +41,7 @@ def run_audit(request: AuditRequest) -> tuple[Audit, Written]:
     OutputError
         If `out` cannot be written.
     """
+    check_out(request.out, request.library)
     audit = audit_cohort(read_cohort(request.library), request.config)
     links = report_links(request.library, request.out, [case.folder for case in audit.cases])
     document = audit_document(audit, request.config, links)

@@ -156,7 +156,8 @@ def _signal_names(signals: Sequence[Signal], config: AuditConfig) -> str:
 
 
 def _chart_name(chart: ControlChart) -> str:
-    return f"{chart.procedure}, {chart.title[0].lower()}{chart.title[1:]}"
+    procedure = f"{chart.procedure[0].upper()}{chart.procedure[1:]}"
+    return f"{procedure}, {chart.title[0].lower()}{chart.title[1:]}"
 
 
 def _signal_section(audit: Audit, config: AuditConfig) -> Section:

@@ -47,6 +47,7 @@ def run_comparison(request: CompareRequest) -> tuple[Comparison, Written]:
     OutputError
         If `out` cannot be written.
     """
+    check_out(request.out, request.library)
     table = read_cohort(request.library)
     require_column(request.config.primary, table.metric_keys, "metric")
     comparison = compare_cohort(

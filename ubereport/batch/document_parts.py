@@ -14,6 +14,7 @@ from ubereport.cohort.covariates import column_title
 from ubereport.cohort.wording import is_share, p_text, value_text
 from ubereport.core.cohort import DropCount, Estimate, ModelUse, TestResult, UnreadCase
 from ubereport.core.metrics import MetricSpec
+from ubereport.errors import OutputError
 from ubereport.metrics.registry import METRICS, metric_spec
 from ubereport.records.atomic import publish_folder
 from ubereport.report.blocks import Column, TableBlock
@@ -31,6 +32,7 @@ __all__ = [
     "SOFTWARE",
     "Written",
     "axis_of",
+    "check_out",
     "columns",
     "difference_axis",
     "drops_table",
@@ -99,6 +101,23 @@ def publish_document(
     return Written(
         out, out / f"{stem}.html", out / f"{stem}.pdf", out / f"{stem}.json", tuple(content)
     )
+
+
+def check_out(out: Path, library: Path) -> None:
+    """Refuse, before any work is done, a folder that cannot take a report.
+
+    Raises
+    ------
+    OutputError
+        If `out` is the library or a file.
+    """
+    if out.resolve() == library.resolve():
+        raise OutputError(
+            "The output is the library itself, whose cases would be lost. Give another --out, such "
+            "as a folder beside or inside the library."
+        )
+    if out.exists() and not out.is_dir():
+        raise OutputError("The output is a file where a folder is needed. Give another --out.")
 
 
 def _same_drawings(view: DocumentView, paper: Document) -> DocumentView:

@@ -95,9 +95,10 @@ def _lead(result: RecordingResult) -> str:
         f"{decimal(100 * evaluation.area_mae_frac, 2)} percentage points on average"
     )
     events = f"{score.n_matched} of {plural(score.n_true, 'true event')} were found"
+    n_false = score.n_found - evaluation.event_score(0.1).n_matched
     return (
-        f"{result.record.case_id}: {area}. {events} with half their time or more in common, and "
-        f"{score.n_found - score.n_matched} of {score.n_found} found were none."
+        f"{result.record.case_id}: {area}. {events} with half their time or more in common; "
+        f"{n_false} of {plural(score.n_found, 'found event')} belong to no true one."
     )
 
 
