@@ -8,6 +8,7 @@ from pathlib import Path
 from ubereport.batch.audit_document import audit_document
 from ubereport.batch.document_parts import (
     Written,
+    check_out,
     publish_document,
     report_links,
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from ubereport.batch.comparison_document import comparison_document
 from ubereport.batch.document_parts import (
     Written,
+    check_out,
     publish_document,
 )
 from ubereport.cohort.compare import compare_cohort
