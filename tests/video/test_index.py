@@ -164,6 +164,16 @@ def test_silent_demuxer_is_a_decode_error(
         index_part(plain_path, CONFIG)
 
 
+def test_disk_error_is_a_decode_error(plain_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(path: Path) -> str:
+        raise OSError(5, "Input/output error", str(path))
+
+    monkeypatch.setattr(index_module, "sha256_of", broken)
+    with pytest.raises(DecodeError, match=r"failed \(Input/output error\)") as caught:
+        index_part(plain_path, CONFIG)
+    assert plain_path.name not in str(caught.value)
+
+
 def test_gap_is_found_and_not_covered(tmp_path: Path) -> None:
     ticks = [*range(0, 1000, 40), *range(6000, 7000, 40)]
     part = index_part(odd.with_ticks(tmp_path / "gap.mkv", ticks, MS), CONFIG)

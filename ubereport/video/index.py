@@ -44,7 +44,7 @@ def index_part(path: Path, config: DecodeConfig, part_index: int = 0) -> PartInd
         If the file is empty, no video, a still image, without video stream, of fewer than two
         pictures, or beyond the bounds of `config`.
     DecodeError
-        If reading stalled or ran out of memory.
+        If reading stalled, ran out of memory or met an error of the disk.
     DependencyError
         If the file is DICOM and the extra ``dicom`` is not installed.
     """
@@ -62,6 +62,10 @@ def index_part(path: Path, config: DecodeConfig, part_index: int = 0) -> PartInd
             header, arrays = child.receive()
     except ChildFailure as failure:
         raise _index_error(failure, label) from None
+    except OSError as error:
+        raise DecodeError(
+            f"Reading {label.lower()} failed ({error.strerror}). Copy it again from the recorder."
+        ) from None
     facts = _facts(header["facts"])
     _check_size(facts, config, label)
     facts, table = _timed(facts, arrays)
