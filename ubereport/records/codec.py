@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 from enum import StrEnum
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -22,7 +23,7 @@ def to_json_value(value: Any, kind: Any) -> Any:  # noqa: ANN401 -- walks any fr
         return None
     kind = _without_none(kind)
     if dataclasses.is_dataclass(kind):
-        hints = get_type_hints(kind)
+        hints = _hints(kind)  # type: ignore[arg-type]  # narrowed to an instance
         return {
             field.name: to_json_value(getattr(value, field.name), hints[field.name])
             for field in dataclasses.fields(kind)
@@ -63,7 +64,7 @@ def _from(value: Any, kind: Any) -> Any:  # noqa: ANN401 -- walks annotations
         return None
     kind = _without_none(kind)
     if dataclasses.is_dataclass(kind):
-        hints = get_type_hints(kind)
+        hints = _hints(kind)  # type: ignore[arg-type]  # narrowed to an instance
         names = [field.name for field in dataclasses.fields(kind)]
         return kind(**{name: _from(value[name], hints[name]) for name in names})  # type: ignore[operator]
     if get_origin(kind) is tuple:
@@ -74,6 +75,12 @@ def _from(value: Any, kind: Any) -> Any:  # noqa: ANN401 -- walks annotations
             for item, item_kind in zip(value, _item_kinds(kind, len(value)), strict=True)
         )
     return kind(value)
+
+
+@functools.lru_cache(maxsize=256)
+def _hints(kind: type) -> dict[str, Any]:
+    """Read the annotations of a class once, not once a value: an audit holds thousands of rows."""
+    return get_type_hints(kind)
 
 
 def _without_none(kind: Any) -> Any:  # noqa: ANN401 -- an annotation
