@@ -1,5 +1,6 @@
 """`compare` and `audit` on the command line: what they print, and bad input in one sentence."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -104,11 +105,15 @@ def test_out_that_cannot_be_written(capsys, library, tmp_path):
     assert taken.read_text() == "x"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_read_only_out(capsys, library, tmp_path):
-    (tmp_path / "locked").mkdir(mode=0o500)
-    done = run(capsys, "audit", library, "--out", tmp_path / "locked" / "out")
+def test_read_only_out(capsys, library, tmp_path, monkeypatch):
+    def refuse(*_args):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("ubereport.batch.document_parts.render_document_pdf", lambda _: b"%PDF")
+    monkeypatch.setattr("ubereport.records.atomic._write_folder", refuse)
+    done = run(capsys, "audit", library, "--out", tmp_path / "out")
     assert_told(done, 4, "may write to")
+    assert not (tmp_path / "out").exists()
 
 
 def test_missing_options_are_usage(capsys, library):
