@@ -51,8 +51,11 @@ def interval_text(estimate: Estimate, spec: MetricSpec) -> str:
     factor, unit = (100.0, " percentage points") if is_share(spec) else (1.0, "")
     if not is_share(spec) and spec.unit != "1":
         unit = f" {_spoken(spec.unit)}"
-    low, high = (_signed(factor * limit) for limit in (estimate.low, estimate.high))
-    return f"{estimate.confidence:.0%} interval {low} to {high}{unit}".replace("%", " %", 1)
+    limits = (factor * estimate.low, factor * estimate.high)
+    is_large = max(abs(limit) for limit in limits) >= 1
+    low, high = (f"{limit:.1f}" if is_large else f"{limit:.2g}" for limit in limits)
+    text = f"{100 * estimate.confidence:.0f} % interval {low} to {high}{unit}"
+    return text.replace("-", "−")
 
 
 def p_text(p_value: float) -> str:
@@ -79,10 +82,6 @@ def _rounded(value: float) -> str:
     if abs(value) >= 100:
         return f"{value:.0f}"
     return f"{value:.1f}" if abs(value) >= 0.1 else f"{value:.2g}"
-
-
-def _signed(value: float) -> str:
-    return _rounded(value).replace("-", "−")
 
 
 def _spoken(unit: str) -> str:
