@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -102,14 +103,16 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(
     assert digests(again.folder) == digests(published.folder)
 
 
-def test_forcing_measures_again(published, bleeding_recording, plain_reports):
-    again = run_case(request(bleeding_recording, published.folder.parent, is_forced=True), silent)
+def test_forcing_measures_again(published, bleeding_recording, plain_reports, tmp_path):
+    out = shutil.copytree(published.folder.parent, tmp_path / "out")
+    again = run_case(request(bleeding_recording, out, is_forced=True), silent)
     assert not again.is_reused
 
 
-def test_other_settings_are_not_reused(published, bleeding_recording, plain_reports):
+def test_other_settings_are_not_reused(published, bleeding_recording, plain_reports, tmp_path):
+    out = shutil.copytree(published.folder.parent, tmp_path / "out")
     config = replace(CONFIG, sampling=SamplingConfig(rate_hz=1.0))
-    again = run_case(request(bleeding_recording, published.folder.parent, config=config), silent)
+    again = run_case(request(bleeding_recording, out, config=config), silent)
     assert not again.is_reused
     assert len(again.record.series) == pytest.approx(24, abs=1)
 
