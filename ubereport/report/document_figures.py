@@ -449,7 +449,7 @@ def _histogram(drawing: HistogramFigure) -> tuple[float, Callable[[Canvas], None
         )  # fmt: skip
         _set_x(axes, drawing.x)
         _set_y(axes, Axis("Count", Unit.COUNT, low=0.0))
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
         _mark_x(axes, drawing.marks)
 
     return 52.0, draw
