@@ -4,6 +4,7 @@ SPEC names the version, the configuration, the weights under RUNS_DIR to average
 says beside the measured figures.
 """
 
+import dataclasses
 import sys
 import tomllib
 from pathlib import Path
@@ -23,6 +24,7 @@ def main() -> None:
     spec_path, labelled, runs, models = (Path(a) for a in sys.argv[1:5])
     spec = tomllib.loads(spec_path.read_text(encoding="utf-8"))
     config = config_from_toml(HERE / spec["config"], TrainConfig)
+    config = dataclasses.replace(config, input_px=spec.get("input_px", config.input_px))
     stills = read_manifest(labelled / "handmade" / "MANIFEST.csv")
     inside, out = split_indices(stills, config)
     cache = cache_stills(stills, config.data.cache_side_px, runs / "cache")
@@ -32,6 +34,7 @@ def main() -> None:
     card = (HERE / "card.md").read_text(encoding="utf-8")
     words = {
         "version": spec["version"],
+        "input_px": str(config.input_px),
         "test_time_words": "picture and mirror image averaged" if is_flip else "one look a picture",
         "soup": spec.get("soup", ""),
         "sets": "\n".join(rows),
