@@ -223,6 +223,7 @@ def test_ring_bounds_what_is_decoded_ahead(coded_part: PartIndex) -> None:
         (child,) = (
             pid
             for pid in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+            if b"ubereport.video.child" in Path(f"/proc/{pid}/cmdline").read_bytes()
         )
         time.sleep(1.0)
         first = Path(f"/proc/{child}/stat").read_text().split()[13]
