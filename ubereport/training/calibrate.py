@@ -53,7 +53,8 @@ def calibrate(
 
     The central one has the best mean Dice on stills with blood among those that paint at most
     `max_clean_area_frac` of clean stills (the least painting one if none does): by default 1 %,
-    well below the area at which an event closes. Its neighbors lie one logit away. Of `presence_grid` the share with the best balanced accuracy is taken.
+    well below the area at which an event closes. Its neighbors lie one logit away. Of
+    `presence_grid` the share with the best balanced accuracy is taken.
 
     Parameters
     ----------
