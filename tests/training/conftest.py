@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from ubereport.training.config import (
     AugmentConfig,
@@ -15,6 +16,15 @@ from ubereport.training.config import (
 )
 
 SIDE = 64
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny networks lose more to waiting threads than they gain."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def picture(rng, has_blood):

@@ -96,18 +96,19 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, tiny_config):
 def test_the_loop_learns_red_from_gray(tmp_path, tiny_config):
     config = dataclasses.replace(
         tiny_config,
-        steps=24,
+        steps=16,
+        side_px=64,
         batch_size=4,
-        validate_every=24,
-        checkpoint_every=24,
+        validate_every=16,
+        checkpoint_every=16,
         optimizer=OptimizerConfig(lr=5e-3, warmup_steps=2, ema_decay=0.5, n_frozen_stages=0),
     )
     rows = []
-    state = train(config, [(1.0, red_source(32))], None, tmp_path / "run", rows.append)
+    state = train(config, [(1.0, red_source(64))], None, tmp_path / "run", rows.append)
     assert rows[-1].loss < 0.5 * rows[0].loss
     network = build_network(network_spec(config))
     network.load_state_dict(dict(state), strict=False)
-    rgb, label = red_source(32)(np.random.default_rng(99))
+    rgb, label = red_source(64)(np.random.default_rng(99))
     called = predict(network, rgb[None], torch.device("cpu"))[0] > 0.5
     assert (called == (label == 1)).mean() > 0.9
 
