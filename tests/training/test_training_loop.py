@@ -96,11 +96,11 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, tiny_config):
 def test_the_loop_learns_red_from_gray(tmp_path, tiny_config):
     config = dataclasses.replace(
         tiny_config,
-        steps=16,
+        steps=24,
         side_px=64,
         batch_size=4,
-        validate_every=16,
-        checkpoint_every=16,
+        validate_every=24,
+        checkpoint_every=24,
         optimizer=OptimizerConfig(lr=5e-3, warmup_steps=2, ema_decay=0.5, n_frozen_stages=0),
     )
     rows = []
