@@ -16,7 +16,7 @@ from ubereport.cohort.casefile import CaseRow
 from ubereport.cohort.table import CohortTable, cohort_table
 
 # The machine may be busy: a slow draw is no failure.
-settings.register_profile("cohort", deadline=None, derandomize=True)
+settings.register_profile("cohort", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("cohort")
 
 METRICS = ("impaired_share_20", "area_mean_frac", "coverage_frac", "evaluable_s", "event_count")

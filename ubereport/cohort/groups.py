@@ -152,7 +152,10 @@ def _drop_counts(table: CohortTable, drops: dict[str, list[int]]) -> tuple[DropC
 def compare_metric(
     cases: GroupedCases, key: str, config: CompareConfig, is_primary: bool
 ) -> MetricComparison:
-    """Compare one metric over all groups; cases without a value of it are left out and counted."""
+    """Compare one metric over all groups; cases without a value of it are left out and counted.
+
+    Every group needs at least one case with a value.
+    """
     spec = metric_spec(key)
     values = cases.values(key)
     known = ~np.isnan(values)
@@ -216,10 +219,6 @@ def _contrast(
 ) -> Contrast:
     group, reference = pair
     x, y = by_group[group], by_group[reference]
-    if len(x) == 0 or len(y) == 0:
-        raise UsageError(
-            f"No case of {groups[group] if len(x) == 0 else groups[reference]} has this metric."
-        )
     delta = cliff_delta(x, y, config.confidence)
     return Contrast(
         group=groups[group],
