@@ -139,7 +139,7 @@ def draw_covariates(
 
 
 def draw_series(rng: np.random.Generator, case: Case) -> AreaSeries:
-    """Draw a(t) every two seconds: events with a rise, a plateau and a fall, lost stretches, noise."""
+    """Draw a(t) every two seconds: events that rise and fall, lost stretches, noise."""
     n = int(rng.integers(2100, 3000) / STEP_S)
     time_s = np.arange(n) * STEP_S
     area = np.abs(rng.normal(0.004, 0.002, n))
