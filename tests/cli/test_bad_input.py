@@ -257,7 +257,14 @@ def test_an_interrupt_ends_with_130_and_the_rerun_goes_on(tmp_path, bleeding_rec
         "--no-frames",
         "--json",
     ]
-    running = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A test run in the background inherits an ignored SIGINT; a terminal's program does not.
+    running = subprocess.Popen(
+        argv,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 240
     while not list((tmp_path / "out").glob(".*work/*.npz")) and time.monotonic() < deadline:
         if running.poll() is not None:
