@@ -14,6 +14,7 @@ from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.devices import DeviceChoice
 from ubereport.segmentation.metadata import BundleMetadata
 from ubereport.segmentation.network_predictor import NetworkPredictor
+from ubereport.segmentation.precision import with_low_precision_decoder
 from ubereport.segmentation.predictor import open_predictor
 
 CPU = DeviceChoice(torch.device("cpu"), "cpu", None)
@@ -250,19 +251,33 @@ def test_an_opened_bundle_gives_the_same_areas_at_every_batch_size(
         np.testing.assert_allclose(other, areas[0], atol=0.002)
 
 
-def test_bf16_gives_the_same_areas_as_fp32(
-    make_bundle: Callable[..., Bundle], metadata: BundleMetadata, tiny_network: nn.Module
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_low_precision_gives_the_same_areas_as_fp32(
+    metadata: BundleMetadata, tiny_network: nn.Module, pictures: np.ndarray, dtype: torch.dtype
 ) -> None:
-    bf16 = DeviceChoice(torch.device("cpu"), "cpu", torch.bfloat16)
-    rng = np.random.default_rng(3)
-    coarse = rng.integers(0, 256, (4, 8, 8, 3))
-    rgb = np.kron(coarse, np.ones((1, 8, 8, 1))).astype(np.uint8)
     exact = NetworkPredictor(tiny_network, metadata, CPU, 4)
-    rough = NetworkPredictor(tiny_network, metadata, bf16, 4)
-    assert (exact.precision, rough.precision) == ("fp32", "bf16")
-    difference = rough.areas(rgb, FIELD).mean(axis=0) - exact.areas(rgb, FIELD).mean(axis=0)
-    assert not np.array_equal(rough.probabilities(rgb), exact.probabilities(rgb))
+    low = DeviceChoice(torch.device("cpu"), "cpu", dtype)
+    rough = NetworkPredictor(with_low_precision_decoder(tiny_network, dtype), metadata, low, 4)
+    assert (exact.precision, rough.precision[4:]) == ("fp32", " decoder")
+    difference = rough.areas(pictures, FIELD).mean(axis=0) - exact.areas(pictures, FIELD).mean(
+        axis=0
+    )
+    assert not np.array_equal(rough.probabilities(pictures), exact.probabilities(pictures))
     np.testing.assert_allclose(difference, 0, atol=0.002)
+
+
+def test_low_precision_is_used_where_the_device_gains(
+    make_bundle: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    bundle = make_bundle()
+    found = {
+        allowed: open_predictor(
+            bundle, SegmentationConfig(device=Device.CPU, is_low_precision_allowed=allowed)
+        ).precision
+        for allowed in (True, False)
+    }
+    assert found == {True: "bf16 decoder", False: "fp32"}
 
 
 def test_threads_are_set_when_asked_for(make_bundle: Callable[..., Bundle]) -> None:

@@ -6,10 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ubereport.config import Device, SegmentationConfig
 from ubereport.resources import models_dir
 from ubereport.segmentation.bundle import CARD_NAME, find_bundle, load_bundle, verify_bundle
+from ubereport.segmentation.devices import DeviceChoice
+from ubereport.segmentation.fusion import fuse_batch_norms
+from ubereport.segmentation.network import load_network
+from ubereport.segmentation.network_predictor import NetworkPredictor
+from ubereport.segmentation.precision import with_low_precision_decoder
 from ubereport.segmentation.predictor import open_predictor
 
 FOLDERS = sorted(path for path in models_dir().iterdir() if path.is_dir())
@@ -57,3 +63,24 @@ def test_a_shipped_bundle_answers_the_same_at_every_batch_size(folder: Path) -> 
     )
     np.testing.assert_allclose(one, many, atol=0.002)
     assert (np.diff(one, axis=1) <= 0).all(), "strict finds no more than lenient"
+
+
+NETWORKS = [folder for folder in FOLDERS if load_bundle(folder).metadata.kind == "network"]
+
+
+@pytest.mark.parametrize("folder", NETWORKS, ids=lambda folder: folder.name)
+def test_a_shipped_network_gives_the_same_areas_in_bf16(folder: Path) -> None:
+    metadata = load_bundle(folder).metadata
+    rgb = _pictures(metadata.input_height_px, metadata.input_width_px)
+    field = np.ones(rgb.shape[1:3], dtype=bool)
+    network = fuse_batch_norms(load_network(load_bundle(folder)))
+    areas = [
+        NetworkPredictor(
+            with_low_precision_decoder(network, dtype),
+            metadata,
+            DeviceChoice(torch.device("cpu"), "cpu", dtype),
+            4,
+        ).areas(rgb, field)
+        for dtype in (None, torch.bfloat16)
+    ]
+    np.testing.assert_allclose(areas[1], areas[0], atol=0.002)

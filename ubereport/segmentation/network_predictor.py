@@ -17,6 +17,7 @@ from ubereport.segmentation.fusion import fuse_batch_norms
 from ubereport.segmentation.metadata import BundleMetadata
 from ubereport.segmentation.network import load_network
 from ubereport.segmentation.pictures import ProbabilityArray, check_field_mask, check_pictures
+from ubereport.segmentation.precision import with_low_precision_decoder
 
 __all__ = ["NetworkPredictor", "open_network_predictor"]
 
@@ -29,6 +30,7 @@ def open_network_predictor(bundle: Bundle, config: SegmentationConfig) -> Networ
     if config.n_threads > 0:
         torch.set_num_threads(config.n_threads)
     network = fuse_batch_norms(load_network(bundle))
+    network = with_low_precision_decoder(network, choice.decoder_dtype)
     return NetworkPredictor(network, bundle.metadata, choice, config.batch_size)
 
 
@@ -149,9 +151,7 @@ class NetworkPredictor:
         return probability
 
     def _logits(self, planes: torch.Tensor) -> torch.Tensor:
-        dtype = self._choice.autocast_dtype
-        with torch.autocast(planes.device.type, dtype=dtype, enabled=dtype is not None):
-            logits: torch.Tensor = self._network(planes)
+        logits: torch.Tensor = self._network(planes)
         expected = (len(planes), 1, self.input_height_px, self.input_width_px)
         if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != expected:
             shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits)
