@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +32,8 @@ def export_from_specification(
     Parameters
     ----------
     specification
-        TOML; `config` and `card` in it are files beside it, `weights` lie under `runs`.
+        TOML; `config` and `card` in it are files beside it, `weights` lie under `runs`, and
+        `input_px` replaces that of `config` where given.
     manifest
         Labelled stills, as for fine-tuning; the groups held out there calibrate the threshold.
     runs
@@ -52,6 +54,7 @@ def export_from_specification(
     """
     spec = _read(specification)
     config = config_from_toml(specification.parent / spec["config"], TrainConfig)
+    config = dataclasses.replace(config, input_px=spec.get("input_px", config.input_px))
     stills = read_manifest(manifest)
     inside, held_out = split_indices(stills, config)
     name = str(spec.get("name", "ube-blood"))
@@ -72,7 +75,7 @@ def export_from_specification(
             evaluated_on=spec["evaluated_on"],
         ),
         [TrainingSet(**each) for each in spec["training_data"]],
-        _card(specification.parent / spec["card"], spec),
+        _card(specification.parent / spec["card"], spec, config.input_px),
         flip=bool(spec.get("flip", False)),
     )
 
@@ -90,11 +93,12 @@ def _read(specification: Path) -> dict[str, Any]:
     return spec
 
 
-def _card(template: Path, spec: Mapping[str, Any]) -> str:
+def _card(template: Path, spec: Mapping[str, Any], input_px: int) -> str:
     sets = [TrainingSet(**each) for each in spec["training_data"]]
     is_flip = bool(spec.get("flip", False))
     words = {
         "version": spec["version"],
+        "input_px": input_px,
         "test_time_words": "picture and mirror image averaged" if is_flip else "one look a picture",
         "soup": spec.get("soup", ""),
         "sets": "\n".join(f"| {s.name} | {s.licence} | {s.n_stills} | {s.role} |" for s in sets),
