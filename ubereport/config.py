@@ -30,13 +30,15 @@ __all__ = [
     "SegmentationConfig",
     "ValidityConfig",
     "ViewConfig",
+    "check_setting",
     "config_from_toml",
     "config_sha256",
     "config_to_toml",
 ]
 
 
-def _check(condition: bool, key: str, given: object, allowed: str) -> None:
+def check_setting(condition: bool, key: str, given: object, allowed: str) -> None:
+    """Raise ConfigError, with the value given and those allowed, unless `condition` holds."""
     if not condition:
         raise ConfigError(f"{key} = {given!r} cannot be used; allowed: {allowed}. Change {key}.")
 
@@ -74,7 +76,7 @@ class SamplingConfig:
     rate_hz: float = 2.0
 
     def __post_init__(self) -> None:
-        _check(0.01 <= self.rate_hz <= 60, "sampling.rate_hz", self.rate_hz, "0.01 to 60")
+        check_setting(0.01 <= self.rate_hz <= 60, "sampling.rate_hz", self.rate_hz, "0.01 to 60")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +99,13 @@ class DecodeConfig:
     max_gap_s: float = 3600.0
 
     def __post_init__(self) -> None:
-        _check(1 <= self.n_threads <= 64, "decode.n_threads", self.n_threads, "1 to 64")
-        _check(self.stall_timeout_s > 0, "decode.stall_timeout_s", self.stall_timeout_s, "> 0")
-        _check(self.memory_mib >= 256, "decode.memory_mib", self.memory_mib, "256 or more")
-        _check(self.ring_batches >= 2, "decode.ring_batches", self.ring_batches, "2 or more")
-        _check(self.max_gap_s > 0, "decode.max_gap_s", self.max_gap_s, "> 0")
+        check_setting(1 <= self.n_threads <= 64, "decode.n_threads", self.n_threads, "1 to 64")
+        check_setting(
+            self.stall_timeout_s > 0, "decode.stall_timeout_s", self.stall_timeout_s, "> 0"
+        )
+        check_setting(self.memory_mib >= 256, "decode.memory_mib", self.memory_mib, "256 or more")
+        check_setting(self.ring_batches >= 2, "decode.ring_batches", self.ring_batches, "2 or more")
+        check_setting(self.max_gap_s > 0, "decode.max_gap_s", self.max_gap_s, "> 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +123,14 @@ class ViewConfig:
     max_surround_level: int = 64
 
     def __post_init__(self) -> None:
-        _check(
+        check_setting(
             1 <= self.n_probe_frames <= 256, "view.n_probe_frames", self.n_probe_frames, "1 to 256"
         )
-        _check(0 < self.dark_level < 128, "view.dark_level", self.dark_level, "1 to 127")
-        _check(0 < self.min_area_frac < 1, "view.min_area_frac", self.min_area_frac, "0 to 1")
-        _check(
+        check_setting(0 < self.dark_level < 128, "view.dark_level", self.dark_level, "1 to 127")
+        check_setting(
+            0 < self.min_area_frac < 1, "view.min_area_frac", self.min_area_frac, "0 to 1"
+        )
+        check_setting(
             0 < self.max_surround_level < 128,
             "view.max_surround_level",
             self.max_surround_level,
@@ -162,7 +168,7 @@ class ValidityConfig:
     plain_red_ratio: float = 1.4
 
     def __post_init__(self) -> None:
-        _check(
+        check_setting(
             0 <= self.black_mean_level < 128,
             "validity.black_mean_level",
             self.black_mean_level,
@@ -170,7 +176,7 @@ class ValidityConfig:
         )
         for name in ("white_level", "plain_contrast", "min_detail_level"):
             value = getattr(self, name)
-            _check(0 <= value <= 255, f"validity.{name}", value, "0 to 255")
+            check_setting(0 <= value <= 255, f"validity.{name}", value, "0 to 255")
         for name in (
             "white_out_frac",
             "slate_flat_frac",
@@ -180,17 +186,17 @@ class ValidityConfig:
             "red_view_frac",
         ):
             value = getattr(self, name)
-            _check(0 < value <= 1, f"validity.{name}", value, "above 0 to 1")
+            check_setting(0 < value <= 1, f"validity.{name}", value, "above 0 to 1")
         for name in ("blur_score", "frozen_moved_frac"):
             value = getattr(self, name)
-            _check(0 <= value < 1, f"validity.{name}", value, "0 to below 1")
-        _check(
+            check_setting(0 <= value < 1, f"validity.{name}", value, "0 to below 1")
+        check_setting(
             0 <= self.frozen_min_s <= 3600,
             "validity.frozen_min_s",
             self.frozen_min_s,
             "0 to 3600 seconds",
         )
-        _check(
+        check_setting(
             1 <= self.plain_red_ratio <= 10,
             "validity.plain_red_ratio",
             self.plain_red_ratio,
@@ -209,10 +215,10 @@ class SegmentationConfig:
     n_threads: int = 0
 
     def __post_init__(self) -> None:
-        _check(
+        check_setting(
             1 <= self.batch_size <= 1024, "segmentation.batch_size", self.batch_size, "1 to 1024"
         )
-        _check(
+        check_setting(
             0 <= self.n_threads <= 256,
             "segmentation.n_threads",
             self.n_threads,
@@ -239,8 +245,10 @@ class EventConfig:
     major_frac: float = 0.50
 
     def __post_init__(self) -> None:
-        _check(0 < self.onset_frac <= 1, "events.onset_frac", self.onset_frac, "above 0 to 1")
-        _check(
+        check_setting(
+            0 < self.onset_frac <= 1, "events.onset_frac", self.onset_frac, "above 0 to 1"
+        )
+        check_setting(
             0 < self.offset_frac <= self.onset_frac,
             "events.offset_frac",
             self.offset_frac,
@@ -253,13 +261,13 @@ class EventConfig:
             "rebleed_window_s",
             "smoothing_s",
         ):
-            _check(
+            check_setting(
                 0 <= getattr(self, name) <= 3600,
                 f"events.{name}",
                 getattr(self, name),
                 "0 to 3600 seconds",
             )
-        _check(
+        check_setting(
             0 < self.moderate_frac < self.major_frac <= 1,
             "events.moderate_frac",
             self.moderate_frac,
@@ -276,13 +284,13 @@ class MetricConfig:
     kaplan_meier_min_events: int = 5
 
     def __post_init__(self) -> None:
-        _check(
+        check_setting(
             0 < self.closing_window_s <= 36000,
             "metrics.closing_window_s",
             self.closing_window_s,
             "above 0 to 36000 seconds",
         )
-        _check(
+        check_setting(
             1 <= self.strip_block_s <= 36000,
             "metrics.strip_block_s",
             self.strip_block_s,
@@ -299,7 +307,7 @@ class RecordsConfig:
     key_frame_width_px: int = 640
 
     def __post_init__(self) -> None:
-        _check(
+        check_setting(
             64 <= self.key_frame_width_px <= 4096,
             "records.key_frame_width_px",
             self.key_frame_width_px,
@@ -328,19 +336,21 @@ class CompareConfig:
     seed: int = 20260301
 
     def __post_init__(self) -> None:
-        _check(0.5 <= self.confidence < 1, "compare.confidence", self.confidence, "0.5 to 1")
-        _check(0.5 <= self.power < 1, "compare.power", self.power, "0.5 to 1")
-        _check(
+        check_setting(0.5 <= self.confidence < 1, "compare.confidence", self.confidence, "0.5 to 1")
+        check_setting(0.5 <= self.power < 1, "compare.power", self.power, "0.5 to 1")
+        check_setting(
             self.min_cases_for_p >= 2, "compare.min_cases_for_p", self.min_cases_for_p, "2 or more"
         )
-        _check(
+        check_setting(
             self.rmst_horizon_s > 0,
             "compare.rmst_horizon_s",
             self.rmst_horizon_s,
             "above 0 seconds",
         )
-        _check(self.n_bootstrap >= 100, "compare.n_bootstrap", self.n_bootstrap, "100 or more")
-        _check(
+        check_setting(
+            self.n_bootstrap >= 100, "compare.n_bootstrap", self.n_bootstrap, "100 or more"
+        )
+        check_setting(
             self.n_permutations >= 100,
             "compare.n_permutations",
             self.n_permutations,
@@ -369,27 +379,27 @@ class AuditConfig:
     seed: int = 20260301
 
     def __post_init__(self) -> None:
-        _check(0.5 <= self.confidence < 1, "audit.confidence", self.confidence, "0.5 to 1")
-        _check(
+        check_setting(0.5 <= self.confidence < 1, "audit.confidence", self.confidence, "0.5 to 1")
+        check_setting(
             self.baseline_cases == 0 or self.baseline_cases >= 2,
             "audit.baseline_cases",
             self.baseline_cases,
             "0 (all cases) or 2 and more",
         )
-        _check(3 <= self.run_points <= 20, "audit.run_points", self.run_points, "3 to 20")
-        _check(
+        check_setting(3 <= self.run_points <= 20, "audit.run_points", self.run_points, "3 to 20")
+        check_setting(
             self.min_cases_per_surgeon >= 2,
             "audit.min_cases_per_surgeon",
             self.min_cases_per_surgeon,
             "2 or more",
         )
-        _check(
+        check_setting(
             1 <= self.polynomial_degree <= 6,
             "audit.polynomial_degree",
             self.polynomial_degree,
             "1 to 6",
         )
-        _check(
+        check_setting(
             self.n_permutations >= 100, "audit.n_permutations", self.n_permutations, "100 or more"
         )
 
@@ -466,7 +476,7 @@ def _convert(value: Any, kind: Any, key: str) -> Any:  # noqa: ANN401 -- TOML va
         return _from_table(value, kind, f"{key}.")  # type: ignore[arg-type]
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         allowed = [str(member) for member in kind]
-        _check(value in allowed, key, value, ", ".join(allowed))
+        check_setting(value in allowed, key, value, ", ".join(allowed))
         return kind(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

@@ -18,13 +18,9 @@ from ubereport.cli import (
     simulate,
     train,
 )
+from ubereport.core.disclaimer import DISCLAIMER
 
 __all__ = ["app", "main"]
-
-DISCLAIMER = (
-    "For research and departmental quality review. Not a medical device, not for diagnosis, "
-    "not for judging one person."
-)
 
 app = typer.Typer(
     name="ubereport",

@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 from ubereport.core.case import CaseRecord
+from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.core.metrics import MetricValue
 
 __all__ = ["diagnostic_report"]
@@ -13,10 +14,6 @@ __all__ = ["diagnostic_report"]
 UCUM = "http://unitsofmeasure.org"
 ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 METRICS = "urn:ubereport:metric"
-DISCLAIMER = (
-    "For research and departmental quality review. Not a medical device, not for diagnosis, "
-    "not for judging one person."
-)
 
 
 def diagnostic_report(record: CaseRecord, pdf: bytes) -> dict[str, Any]:

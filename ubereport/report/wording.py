@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ubereport.config import EventConfig, MetricConfig
+from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.report.blocks import Pair
 from ubereport.report.text import clock, printable
 
@@ -15,10 +16,6 @@ __all__ = [
     "seconds",
 ]
 
-DISCLAIMER = (
-    "For research and departmental quality review. Not a medical device, not for diagnosis, "
-    "not for judging one person."
-)
 
 FIXED_CAVEATS = (
     "Irrigation pressure can hide a bleeder: a clear view, in the closing field too, is no proof "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ubereport.errors import ConfigError
+from ubereport.config import check_setting
 
 __all__ = [
     "AugmentConfig",
@@ -15,11 +15,6 @@ __all__ = [
     "OptimizerConfig",
     "TrainConfig",
 ]
-
-
-def _check(is_good: bool, key: str, given: object, allowed: str) -> None:
-    if not is_good:
-        raise ConfigError(f"{key} = {given!r} cannot be used; allowed: {allowed}. Change {key}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +56,20 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         side = self.cache_side_px
-        _check(64 <= side <= 2048, "data.cache_side_px", side, "64 to 2048")
-        _check(2 <= self.n_folds <= 50, "data.n_folds", self.n_folds, "2 to 50")
-        _check(
+        check_setting(64 <= side <= 2048, "data.cache_side_px", side, "64 to 2048")
+        check_setting(2 <= self.n_folds <= 50, "data.n_folds", self.n_folds, "2 to 50")
+        check_setting(
             -1 <= self.fold < self.n_folds,
             "data.fold",
             self.fold,
             f"-1 (none held out) to {self.n_folds - 1}",
         )
-        _check(0 <= self.positive_share <= 1, "data.positive_share", self.positive_share, "0 to 1")
-        _check(0 <= self.group_power <= 1, "data.group_power", self.group_power, "0 to 1")
+        check_setting(
+            0 <= self.positive_share <= 1, "data.positive_share", self.positive_share, "0 to 1"
+        )
+        check_setting(0 <= self.group_power <= 1, "data.group_power", self.group_power, "0 to 1")
         shares = (self.composite_share, self.simulated_share, self.box_share)
-        _check(
+        check_setting(
             min(shares) >= 0 and sum(shares) <= 1,
             "data.composite_share, simulated_share, box_share",
             shares,
@@ -98,14 +95,16 @@ class AugmentConfig:
     degrade_share: float = 0.5
 
     def __post_init__(self) -> None:
-        _check(
+        check_setting(
             0.1 <= self.min_crop_frac <= self.max_crop_frac <= 2,
             "augment.min_crop_frac, max_crop_frac",
             (self.min_crop_frac, self.max_crop_frac),
             "0.1 to 2, the smaller first",
         )
         for key in ("max_gain", "max_exposure", "max_saturation"):
-            _check(0 <= getattr(self, key) < 1, f"augment.{key}", getattr(self, key), "0 to 1")
+            check_setting(
+                0 <= getattr(self, key) < 1, f"augment.{key}", getattr(self, key), "0 to 1"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +117,13 @@ class LossConfig:
     positive_weight: float = 1.0
 
     def __post_init__(self) -> None:
-        _check(
+        check_setting(
             0 < self.false_negative_weight < 1,
             "loss.false_negative_weight",
             self.false_negative_weight,
             "above 0, below 1",
         )
-        _check(
+        check_setting(
             self.cross_entropy_weight > 0,
             "loss.cross_entropy_weight",
             self.cross_entropy_weight,
@@ -146,15 +145,17 @@ class HsvConfig:
     opening_px: int = 3
 
     def __post_init__(self) -> None:
-        _check(
+        check_setting(
             0 <= self.hue_low_max < self.hue_high_min <= 180,
             "hsv.hue_low_max, hue_high_min",
             (self.hue_low_max, self.hue_high_min),
             "0 to 180, the lower first",
         )
         for key in ("min_saturation", "min_value"):
-            _check(0 <= getattr(self, key) <= 255, f"hsv.{key}", getattr(self, key), "0 to 255")
-        _check(1 <= self.opening_px <= 31, "hsv.opening_px", self.opening_px, "1 to 31")
+            check_setting(
+                0 <= getattr(self, key) <= 255, f"hsv.{key}", getattr(self, key), "0 to 255"
+            )
+        check_setting(1 <= self.opening_px <= 31, "hsv.opening_px", self.opening_px, "1 to 31")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,15 +181,15 @@ class FramesConfig:
     max_stills: int = 20000
 
     def __post_init__(self) -> None:
-        _check(0.001 <= self.rate_hz <= 60, "frames.rate_hz", self.rate_hz, "0.001 to 60")
-        _check(32 <= self.side_px <= 4096, "frames.side_px", self.side_px, "32 to 4096")
-        _check(
+        check_setting(0.001 <= self.rate_hz <= 60, "frames.rate_hz", self.rate_hz, "0.001 to 60")
+        check_setting(32 <= self.side_px <= 4096, "frames.side_px", self.side_px, "32 to 4096")
+        check_setting(
             0 <= self.min_difference <= 255,
             "frames.min_difference",
             self.min_difference,
             "0 to 255",
         )
-        _check(self.max_stills >= 1, "frames.max_stills", self.max_stills, "1 or more")
+        check_setting(self.max_stills >= 1, "frames.max_stills", self.max_stills, "1 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,11 +207,15 @@ class OptimizerConfig:
     n_frozen_stages: int = 2
 
     def __post_init__(self) -> None:
-        _check(0 < self.lr < 1, "optimizer.lr", self.lr, "above 0, below 1")
-        _check(0 <= self.ema_decay < 1, "optimizer.ema_decay", self.ema_decay, "0 to below 1")
-        _check(0 <= self.decay_frac <= 1, "optimizer.decay_frac", self.decay_frac, "0 to 1")
-        _check(self.warmup_steps >= 0, "optimizer.warmup_steps", self.warmup_steps, "0 or more")
-        _check(
+        check_setting(0 < self.lr < 1, "optimizer.lr", self.lr, "above 0, below 1")
+        check_setting(
+            0 <= self.ema_decay < 1, "optimizer.ema_decay", self.ema_decay, "0 to below 1"
+        )
+        check_setting(0 <= self.decay_frac <= 1, "optimizer.decay_frac", self.decay_frac, "0 to 1")
+        check_setting(
+            self.warmup_steps >= 0, "optimizer.warmup_steps", self.warmup_steps, "0 or more"
+        )
+        check_setting(
             0 <= self.n_frozen_stages <= 7,
             "optimizer.n_frozen_stages",
             self.n_frozen_stages,
@@ -258,10 +263,12 @@ class TrainConfig:
     hsv: HsvConfig = field(default_factory=HsvConfig)
 
     def __post_init__(self) -> None:
-        _check(self.steps >= 1, "steps", self.steps, "1 or more")
-        _check(1 <= self.batch_size <= 1024, "batch_size", self.batch_size, "1 to 1024")
+        check_setting(self.steps >= 1, "steps", self.steps, "1 or more")
+        check_setting(1 <= self.batch_size <= 1024, "batch_size", self.batch_size, "1 to 1024")
         for key in ("side_px", "input_px"):
             side = getattr(self, key)
-            _check(32 <= side <= 2048 and side % 32 == 0, key, side, "a multiple of 32 to 2048")
+            check_setting(
+                32 <= side <= 2048 and side % 32 == 0, key, side, "a multiple of 32 to 2048"
+            )
         for key in ("validate_every", "checkpoint_every", "validation_stills"):
-            _check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
+            check_setting(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
