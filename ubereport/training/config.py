@@ -240,6 +240,9 @@ class TrainConfig:
         At most so many held-out stills per look; half of them with blood where there are enough.
     n_threads
         0 takes what the machine offers.
+    is_low_precision_allowed
+        Where the processor multiplies bf16 natively, the decoder counts in it (half the time of a
+        step); weights and the encoder stay in fp32. CUDA counts in bf16 throughout.
     """
 
     name: str = "run"
@@ -256,6 +259,7 @@ class TrainConfig:
     validation_stills: int = 96
     n_threads: int = 0
     device: str = "auto"
+    is_low_precision_allowed: bool = True
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     loss: LossConfig = field(default_factory=LossConfig)
