@@ -12,7 +12,7 @@ from pathlib import Path
 from ubereport.config import SegmentationConfig
 from ubereport.evaluation.config import StillsConfig
 from ubereport.evaluation.load import load_stills
-from ubereport.evaluation.stills import evaluate_stills
+from ubereport.evaluation.stills import evaluate_stills, with_presence_rule
 from ubereport.evaluation.writing import stills_json
 from ubereport.resources import models_dir
 from ubereport.segmentation.bundle import find_bundle, load_bundle
@@ -34,7 +34,6 @@ def main() -> None:
     model, labelled, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     bundle = load_bundle(find_bundle(model, models_dir()))
     predictor = open_predictor(bundle, SegmentationConfig())
-    presence = dict(bundle.metadata.operating_characteristics).get("presence_area_frac", 0.001)
     answers = {}
     for name, has_ignore in SETS.items():
         folder = labelled / name
@@ -42,7 +41,9 @@ def main() -> None:
             masks = with_picture(folder, Path(temporary))
             ignore = folder / "ignore" if has_ignore else None
             stills = load_stills(folder / "images", masks, ignore)
-            found = evaluate_stills(stills, predictor, model, StillsConfig(presence_frac=presence))
+            calibrated = dict(bundle.metadata.operating_characteristics)
+            config = with_presence_rule(StillsConfig(), predictor.thresholds[1], calibrated)
+            found = evaluate_stills(stills, predictor, model, config)
         answers[name] = json.loads(stills_json(found))
     out.write_text(json.dumps(answers, indent=1), encoding="utf-8")
 

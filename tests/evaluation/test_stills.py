@@ -13,7 +13,7 @@ from ubereport.errors import AnnotationError, ConfigError
 from ubereport.evaluation.config import Consensus, StillsConfig
 from ubereport.evaluation.load import LoadedStill, load_stills
 from ubereport.evaluation.statistics import wilson_interval
-from ubereport.evaluation.stills import evaluate_stills, reference_of
+from ubereport.evaluation.stills import evaluate_stills, reference_of, with_presence_rule
 from ubereport.evaluation.summary import paired_difference, summarize
 from ubereport.evaluation.writing import scores_csv, stills_json, stills_summary, strata_csv
 
@@ -140,6 +140,33 @@ def test_a_still_is_called_from_the_presence_share_on(tmp_path, write_still, box
     for presence_frac, is_called in ((0.0, True), (4 / N, True), (5 / N, False)):
         config = StillsConfig(n_resamples=100, presence_frac=presence_frac)
         assert evaluate_stills(stills, predictor, "m", config).scores[0].is_called is is_called
+
+
+def test_what_a_configuration_leaves_open_comes_from_the_bundle_then_from_the_default():
+    open_rule = StillsConfig()
+    found = with_presence_rule(open_rule, 0.6, {"presence_area_frac": 0.01, "dice_mean": 0.5})
+    assert (found.presence_frac, found.presence_probability) == (0.01, 0.6)
+    found = with_presence_rule(open_rule, 0.6, {"presence_probability": 0.8})
+    assert (found.presence_frac, found.presence_probability) == (0.001, 0.8)
+    own = StillsConfig(presence_frac=0.0, presence_probability=0.3)
+    found = with_presence_rule(own, 0.6, {"presence_area_frac": 0.01, "presence_probability": 0.8})
+    assert found == own
+
+
+def test_presence_has_a_probability_of_its_own(tmp_path, write_still, box):
+    class Half:
+        input_height_px = input_width_px = 64
+        thresholds = (0.3, 0.4, 0.6)
+
+        def probabilities(self, rgb):
+            return np.full((len(rgb), 64, 64), 0.5, np.float32)
+
+    write_still("a_1", box(0, 0, 64, 64), {"": box(0, 0, 64, 64)})
+    stills = load_stills(tmp_path / "images", tmp_path / "masks")
+    for probability, is_called in ((None, True), (0.5, True), (0.55, False)):
+        config = StillsConfig(n_resamples=100, presence_probability=probability)
+        score = evaluate_stills(stills, Half(), "m", config).scores[0]
+        assert (score.predicted_frac, score.is_called) == (1.0, is_called)
 
 
 def test_masks_are_compared_at_the_still_s_own_size(tmp_path, write_still, predictor):

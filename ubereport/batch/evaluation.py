@@ -23,7 +23,12 @@ from ubereport.evaluation.config import StillsConfig
 from ubereport.evaluation.examples import Examples, draw_overlay, pick_examples
 from ubereport.evaluation.load import StillSet, load_stills, read_groups
 from ubereport.evaluation.recordings import evaluate_recording, over_recordings
-from ubereport.evaluation.stills import evaluate_stills, predict_stills, reference_of
+from ubereport.evaluation.stills import (
+    evaluate_stills,
+    predict_stills,
+    reference_of,
+    with_presence_rule,
+)
 from ubereport.evaluation.summary import paired_difference
 from ubereport.evaluation.truth import read_truth
 from ubereport.evaluation.writing import (
@@ -107,9 +112,9 @@ def run_stills_evaluation(
     for bundle in bundles:
         name = _bundle_name(bundle)
         predictor = open_predictor(bundle, request.segmentation)
-        evaluation = evaluate_stills(
-            stills, predictor, name, request.config, partial(on_still, name)
-        )
+        calibrated = dict(bundle.metadata.operating_characteristics)
+        config = with_presence_rule(request.config, predictor.thresholds[1], calibrated)
+        evaluation = evaluate_stills(stills, predictor, name, config, partial(on_still, name))
         overlays = _overlays(stills, predictor, evaluation, request.config)
         results.append(ModelResult(bundle.summary(), evaluation, overlays))
     evaluations = [result.evaluation for result in results]
@@ -150,8 +155,9 @@ def _overlays(
     names = {name for kind in _kinds(examples) for name in kind}
     chosen = [still for still in stills.stills if still.name in names]
     pictures = {}
-    for still, loaded, predicted in predict_stills(chosen, predictor, config.batch_size):
+    for still, loaded, probability in predict_stills(chosen, predictor, config.batch_size):
         reference, is_decided = reference_of(loaded, config.consensus)
+        predicted = probability >= predictor.thresholds[1]
         pictures[still.name] = draw_overlay(loaded.rgb, reference, predicted, is_decided)
     return Overlays(examples, pictures)
 

@@ -38,7 +38,7 @@ class StillScore:
     true_frac, predicted_frac
         Shares of the decided pixels.
     is_positive, is_called
-        Whether the reference has any blood; whether the model's area reaches the presence level.
+        Whether the reference has any blood; whether the model's presence rule is met.
     dice, iou, surface_dice
         0..1, only where the reference has blood (0 where the model then drew none).
     surface_distance_frac

@@ -23,9 +23,11 @@ class StillsConfig:
 
     Parameters
     ----------
-    presence_frac
-        The called share of the decided pixels from which a still counts as "blood is there"; any
-        called pixel where it is 0. A reference shows blood with its first pixel.
+    presence_frac, presence_probability
+        A still counts as "blood is there" where at least `presence_frac` of its decided pixels
+        reach `presence_probability`; any such pixel where the share is 0. None takes what the
+        bundle was calibrated to, and where it says nothing 0.1 % at its central threshold. A
+        reference shows blood with its first pixel.
     surface_tolerance_frac
         Distance, over the picture's diagonal, up to which outlines agree.
     area_edges
@@ -40,7 +42,8 @@ class StillsConfig:
         Stills given to the model at a time.
     """
 
-    presence_frac: float = 0.001
+    presence_frac: float | None = None
+    presence_probability: float | None = None
     surface_tolerance_frac: float = 0.01
     area_edges: tuple[float, float] = (0.05, 0.20)
     high_agreement: float = 0.80
@@ -52,7 +55,9 @@ class StillsConfig:
 
     def __post_init__(self) -> None:
         low, high = self.area_edges
-        _check(0 <= self.presence_frac < 1, "presence_frac", self.presence_frac, "0 to below 1")
+        for key in ("presence_frac", "presence_probability"):
+            value = getattr(self, key)
+            _check(value is None or 0 <= value < 1, key, value, "0 to below 1")
         _check(
             0 < self.surface_tolerance_frac < 1,
             "surface_tolerance_frac",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -15,9 +16,37 @@ from ubereport.evaluation.config import Consensus, StillsConfig
 from ubereport.evaluation.load import LoadedStill, ReferenceStill, StillSet, read_still
 from ubereport.evaluation.overlap import dice, iou, surface_agreement
 from ubereport.evaluation.summary import summarize
+from ubereport.segmentation.pictures import ProbabilityArray
 from ubereport.segmentation.predictor import Predictor
 
-__all__ = ["evaluate_stills", "predict_stills", "reference_of", "score_still"]
+__all__ = [
+    "evaluate_stills",
+    "predict_stills",
+    "reference_of",
+    "score_still",
+    "with_presence_rule",
+]
+
+_PRESENCE_FRAC = 0.001
+
+
+def with_presence_rule(
+    config: StillsConfig, central: float, calibrated: Mapping[str, float]
+) -> StillsConfig:
+    """Return `config` with a whole presence rule.
+
+    What it leaves open comes from `calibrated`, the operating characteristics of the bundle, and
+    what they leave open is 0.1 % of the pixels at the threshold `central`.
+    """
+    share = calibrated.get("presence_area_frac", _PRESENCE_FRAC)
+    probability = calibrated.get("presence_probability", central)
+    return dataclasses.replace(
+        config,
+        presence_frac=share if config.presence_frac is None else config.presence_frac,
+        presence_probability=probability
+        if config.presence_probability is None
+        else config.presence_probability,
+    )
 
 
 def evaluate_stills(
@@ -38,7 +67,7 @@ def evaluate_stills(
     model
         Its name and version, as the evaluation shall state it.
     config
-        How to count.
+        How to count; `with_presence_rule` gives it the bundle's presence rule.
     on_still
         Called with stills done and stills in all.
 
@@ -50,8 +79,10 @@ def evaluate_stills(
         If the model's answer cannot be trusted.
     """
     scores: list[StillScore] = []
-    for still, loaded, predicted in predict_stills(stills.stills, predictor, config.batch_size):
-        scores.append(score_still(still, loaded, predicted, config))
+    central = predictor.thresholds[1]
+    config = with_presence_rule(config, central, {})
+    for still, loaded, probability in predict_stills(stills.stills, predictor, config.batch_size):
+        scores.append(score_still(still, loaded, probability, central, config))
         if on_still is not None:
             on_still(len(scores), len(stills.stills))
     agreement = annotator_agreement(stills, scores, config) if len(stills.annotators) > 1 else None
@@ -60,11 +91,10 @@ def evaluate_stills(
 
 def predict_stills(
     stills: Sequence[ReferenceStill], predictor: Predictor, batch_size: int
-) -> Iterator[tuple[ReferenceStill, LoadedStill, BoolArray]]:
-    """Yield each still with the model's (H, W) mask at the still's own size.
+) -> Iterator[tuple[ReferenceStill, LoadedStill, ProbabilityArray]]:
+    """Yield each still with the model's (H, W) probability map at the still's own size.
 
-    The whole picture is stretched to the model's input; the probability map is stretched back and
-    then thresholded.
+    The whole picture is stretched to the model's input, and the map is stretched back.
     """
     size = (predictor.input_width_px, predictor.input_height_px)
     for start in range(0, len(stills), batch_size):
@@ -75,7 +105,7 @@ def predict_stills(
         for still, one, probability in zip(batch, loaded, maps, strict=True):
             height, width = one.is_decided.shape
             wide = cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR)
-            yield still, one, np.asarray(wide >= predictor.thresholds[1], dtype=np.bool_)
+            yield still, one, np.asarray(wide, dtype=np.float32)
 
 
 def reference_of(loaded: LoadedStill, consensus: Consensus) -> tuple[BoolArray, BoolArray]:
@@ -91,13 +121,19 @@ def reference_of(loaded: LoadedStill, consensus: Consensus) -> tuple[BoolArray, 
 
 
 def score_still(
-    still: ReferenceStill, loaded: LoadedStill, predicted: BoolArray, config: StillsConfig
+    still: ReferenceStill,
+    loaded: LoadedStill,
+    probability: ProbabilityArray,
+    threshold: float,
+    config: StillsConfig,
 ) -> StillScore:
-    """Score an (H, W) mask against the reference of a still."""
+    """Score an (H, W) probability map against the reference of a still.
+
+    Pixels at or above `threshold` are called blood; `config` holds a whole presence rule.
+    """
     reference, is_decided = reference_of(loaded, config.consensus)
-    called = predicted & is_decided
+    called = (probability >= threshold) & is_decided
     n = max(1, int(is_decided.sum()))
-    predicted_frac = float(called.sum()) / n
     is_positive = bool(reference.any())
     diagonal_px = float(np.hypot(*is_decided.shape))
     overlap, surface = dice(reference, called), None
@@ -113,14 +149,21 @@ def score_still(
         n_annotators=len(loaded.masks),
         agreement=_agreement(loaded),
         true_frac=float(reference.sum()) / n,
-        predicted_frac=predicted_frac,
+        predicted_frac=float(called.sum()) / n,
         is_positive=is_positive,
-        is_called=predicted_frac > 0 and predicted_frac >= config.presence_frac,
+        is_called=_is_present(probability[is_decided], config),
         dice=overlap if is_positive else None,
         iou=iou(reference, called) if is_positive else None,
         surface_dice=surface_dice if is_positive else None,
         surface_distance_frac=None if distance_px is None else distance_px / diagonal_px,
     )
+
+
+def _is_present(decided: ProbabilityArray, config: StillsConfig) -> bool:
+    if config.presence_frac is None or config.presence_probability is None:
+        raise ValueError("the presence rule is not whole; see with_presence_rule")
+    n_sure = int(np.count_nonzero(decided >= config.presence_probability))
+    return n_sure > 0 and n_sure / max(1, decided.size) >= config.presence_frac
 
 
 def _agreement(loaded: LoadedStill) -> float | None:

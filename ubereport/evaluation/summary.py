@@ -277,8 +277,9 @@ def _rules(grouping: str, config: StillsConfig) -> tuple[str, ...]:
         "draws nothing there scores 0. Stills without blood have no Dice: the area called blood "
         "on them is reported instead.",
         "Undecided pixels count neither for nor against, and belong to no area.",
-        f"A still counts as called where at least {config.presence_frac:.2%} of its decided "
-        "pixels are called blood; its reference shows blood with the first pixel.",
+        f"A still counts as called where at least {config.presence_frac or 0:.2%} of its decided "
+        f"pixels reach probability {config.presence_probability or 0:.2f}; its reference shows "
+        "blood with the first pixel.",
         f"Outlines agree up to {config.surface_tolerance_frac:.1%} of the picture's diagonal.",
         f"Groups of stills: {grouping}. Intervals of {config.confidence:.0%} resample whole groups "
         "where at least three have data; those of accuracy, sensitivity and specificity over "
