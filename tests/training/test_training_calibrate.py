@@ -63,6 +63,18 @@ def test_the_central_threshold_lies_between_blood_and_what_resembles_it():
     assert figures["n_positive"] == figures["n_negative"] == 6
 
 
+def test_presence_takes_the_probability_that_tells_stills_apart():
+    """Half of the clean stills reach 0.8 on a few pixels; blood reaches 0.95 on a few."""
+    maps, labels, groups = stills()
+    maps[1::4, 0, :2] = 0.8
+    maps[::2, 0, :2] = 0.95
+    found = calibrate(maps, labels, groups, presence_grid=(0.005,))
+    assert 0.8 < found.presence_probability <= 0.95
+    assert found.thresholds[1] < found.presence_probability
+    assert dict(found.figures)["presence_probability"] == found.presence_probability
+    assert (found.summary.sensitivity, found.summary.specificity) == (1, 1)
+
+
 def test_where_nothing_is_strict_enough_the_least_painting_threshold_is_taken():
     maps, labels, groups = stills()
     maps[1::2] = 0.99

@@ -11,9 +11,11 @@ from ubereport.segmentation.network import build_network, load_state, portable_s
 from ubereport.segmentation.predictor import open_predictor
 from ubereport.training.export import (
     BundleText,
+    HeldOutMaps,
     average_states,
     export_bundle,
     held_out_maps,
+    look_at_held_out,
     training_colors,
 )
 from ubereport.training.loop import network_spec
@@ -60,13 +62,13 @@ def test_a_bundle_is_written_with_its_figures_and_predicts(manifest, tmp_path, t
     inside_groups = {stills[i].group for i in inside}
     assert len(inside_groups) == 5
     folder = tmp_path / "tiny-1"
+    state = state_of(tiny_config, 1)
     arguments = (
         folder,
         tiny_config,
-        [state_of(tiny_config, 1)],
-        cache,
-        inside,
-        out,
+        state,
+        look_at_held_out(tiny_config, state, cache, out),
+        training_colors(cache, inside),
         TEXT,
         [TrainingSet("squares", "none", 20, 10, 5)],
         "# Card\n\n{figures}\n",
@@ -79,9 +81,9 @@ def test_a_bundle_is_written_with_its_figures_and_predicts(manifest, tmp_path, t
     card = (folder / "README.md").read_text()
     assert "| sensitivity |" in card
     assert "{figures}" not in card
-    predictor = open_predictor(bundle, SegmentationConfig())
+    predictor = open_predictor(bundle, SegmentationConfig(is_low_precision_allowed=False))
     network = build_network(network_spec(tiny_config))
-    load_state(network, state_of(tiny_config, 1))
+    load_state(network, state)
     maps, _ = held_out_maps(network, cache, out, 32, flip=False)
     small = np.stack(
         [cv2.resize(cache.rgb[i], (32, 32), interpolation=cv2.INTER_AREA) for i in out]
@@ -108,3 +110,15 @@ def test_colors_need_five_groups(manifest, tmp_path):
     assert len(training_colors(cache, np.arange(24)).centroids) == 6
     with pytest.raises(ValueError, match="five or more"):
         training_colors(cache, np.arange(8))
+
+
+def test_folds_are_pooled_still_by_still_and_share_no_group():
+    parts = [
+        HeldOutMaps(np.full((2, 4, 4), i, np.float32), np.zeros((2, 4, 4), np.uint8), (group,) * 2)
+        for i, group in enumerate("ab")
+    ]
+    pooled = HeldOutMaps.pooled(parts)
+    assert pooled.groups == ("a", "a", "b", "b")
+    assert pooled.maps.mean(axis=(1, 2)).tolist() == [0, 0, 1, 1]
+    with pytest.raises(ValueError, match="two folds"):
+        HeldOutMaps.pooled([parts[0], parts[0]])

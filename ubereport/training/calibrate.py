@@ -31,12 +31,13 @@ _FIGURES = (
 class Calibration:
     """Thresholds (lenient, central, strict) and what was measured at the central one.
 
-    `presence_frac` is the called share of the view from which a still counts as "blood is
-    there"; `figures` are names and values with the ends of 95 % intervals.
+    A still counts as "blood is there" from a share `presence_frac` of the view at or above
+    `presence_probability`; `figures` are names and values with the ends of 95 % intervals.
     """
 
     thresholds: tuple[float, float, float]
     presence_frac: float
+    presence_probability: float
     summary: Summary
     figures: tuple[tuple[str, float], ...]
 
@@ -53,8 +54,8 @@ def calibrate(
 
     The central one has the best mean Dice on stills with blood among those that paint at most
     `max_clean_area_frac` of clean stills (the least painting one if none does): by default 1 %,
-    well below the area at which an event closes. Its neighbors lie one logit away. Of
-    `presence_grid` the share with the best balanced accuracy is taken.
+    well below the area at which an event closes. Its neighbors lie one logit away. Presence takes
+    the share of `presence_grid` and the probability with the best balanced accuracy.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ def calibrate(
     scores = {t: _scores(maps, labels, t) for t in _GRID}
     central = _best_threshold(scores, max_clean_area_frac)
     chosen = scores[central]
-    presence = max(presence_grid, key=lambda f: _balanced_accuracy(summarize(chosen, f)))
+    presence, probability = _best_presence(scores, presence_grid)
     logit = np.log(central / (1 - central))
     lenient, strict = (
         float(1 / (1 + np.exp(-(logit + d)))) for d in (-_NEIGHBOR_LOGIT, _NEIGHBOR_LOGIT)
@@ -85,8 +86,9 @@ def calibrate(
     return Calibration(
         (round(lenient, 4), central, round(strict, 4)),
         presence,
-        summarize(chosen, presence),
-        _figures(chosen, groups, presence),
+        probability,
+        summarize(chosen, presence, scores[probability]),
+        _figures(chosen, scores[probability], groups, (presence, probability)),
     )
 
 
@@ -106,17 +108,35 @@ def _best_threshold(scores: dict[float, list[StillScore]], max_area_frac: float)
     return max(allowed, key=lambda t: dice[t] or 0.0)
 
 
+def _best_presence(
+    scores: dict[float, list[StillScore]], presence_grid: Sequence[float]
+) -> tuple[float, float]:
+    """Return (share, probability); of equals the largest share at the lowest probability."""
+    pairs = [(share, t) for t in sorted(scores) for share in sorted(presence_grid, reverse=True)]
+    return max(pairs, key=lambda pair: _balanced_accuracy(summarize(scores[pair[1]], pair[0])))
+
+
 def _balanced_accuracy(summary: Summary) -> float:
     parts = (summary.sensitivity, summary.specificity)
     return sum(p for p in parts if p is not None)
 
 
 def _figures(
-    scores: Sequence[StillScore], groups: Sequence[str], presence_frac: float
+    scores: Sequence[StillScore],
+    presence_scores: Sequence[StillScore],
+    groups: Sequence[str],
+    presence: tuple[float, float],
 ) -> tuple[tuple[str, float], ...]:
-    summary = summarize(scores, presence_frac)
-    draws = [summarize([scores[i] for i in drawn], presence_frac) for drawn in group_draws(groups)]
-    figures: list[tuple[str, float]] = [("presence_area_frac", presence_frac)]
+    share, probability = presence
+    summary = summarize(scores, share, presence_scores)
+    draws = [
+        summarize([scores[i] for i in drawn], share, [presence_scores[i] for i in drawn])
+        for drawn in group_draws(groups)
+    ]
+    figures: list[tuple[str, float]] = [
+        ("presence_area_frac", share),
+        ("presence_probability", probability),
+    ]
     for key in _FIGURES:
         value = getattr(summary, key)
         drawn_values = [v for v in (getattr(d, key) for d in draws) if v is not None]

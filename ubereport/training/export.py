@@ -23,7 +23,15 @@ from ubereport.training.config import TrainConfig
 from ubereport.training.loop import INPUT_MEAN, INPUT_SCALE, network_spec, predict
 from ubereport.training.stills import StillCache
 
-__all__ = ["BundleText", "average_states", "export_bundle", "held_out_maps", "training_colors"]
+__all__ = [
+    "BundleText",
+    "HeldOutMaps",
+    "average_states",
+    "export_bundle",
+    "held_out_maps",
+    "look_at_held_out",
+    "training_colors",
+]
 
 _N_COLOR_STILLS = 12
 
@@ -39,6 +47,57 @@ class BundleText:
     limits: str
     intended_use: str
     evaluated_on: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOutMaps:
+    """(n, S, S) probability maps and labels of stills that the network which drew them never saw.
+
+    `groups` (n,) says which operation each still belongs to.
+    """
+
+    maps: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    groups: tuple[str, ...]
+
+    @classmethod
+    def pooled(cls, parts: Sequence[HeldOutMaps]) -> HeldOutMaps:
+        """Put the folds of a cross-validation together: every still once, none seen before.
+
+        Raises
+        ------
+        ValueError
+            If there is none, or a group occurs in two of them.
+        """
+        groups = [set(part.groups) for part in parts]
+        if sum(len(g) for g in groups) != len(set().union(*groups)):
+            raise ValueError("a group is held out in two folds; deal groups to folds once")
+        return cls(
+            np.concatenate([part.maps for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+            tuple(group for part in parts for group in part.groups),
+        )
+
+
+def look_at_held_out(
+    config: TrainConfig,
+    state: Mapping[str, Tensor],
+    cache: StillCache,
+    index: NDArray[np.int64],
+    *,
+    flip: bool = False,
+) -> HeldOutMaps:
+    """Run the network of `state` over the stills `index` at `config.input_px`.
+
+    Raises
+    ------
+    BundleError
+        If the weights do not fit the configuration.
+    """
+    network = build_network(network_spec(config))
+    load_state(network, state)
+    maps, labels = held_out_maps(network, cache, index, config.input_px, flip=flip)
+    return HeldOutMaps(maps, labels, tuple(cache.stills[int(i)].group for i in index))
 
 
 def average_states(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -99,22 +158,25 @@ def training_colors(cache: StillCache, index: NDArray[np.int64]) -> ColorReferen
 def export_bundle(
     folder: Path,
     config: TrainConfig,
-    states: Sequence[Mapping[str, Tensor]],
-    cache: StillCache,
-    train_index: NDArray[np.int64],
-    held_out_index: NDArray[np.int64],
+    state: Mapping[str, Tensor],
+    held_out: HeldOutMaps,
+    colors: ColorReference,
     text: BundleText,
     training_data: Sequence[TrainingSet],
     card: str,
     *,
     flip: bool = False,
 ) -> Bundle:
-    """Average `states`, calibrate on the held-out stills and write a bundle.
+    """Calibrate on held-out stills and write a bundle.
 
     Parameters
     ----------
     folder
         To be made, ``<name>-<version>``.
+    held_out
+        Of this network, or of the folds of its recipe where it was trained on every group.
+    colors
+        Of the stills it was trained on.
     card
         Markdown with ``{figures}`` where the table of held-out figures goes.
 
@@ -128,10 +190,8 @@ def export_bundle(
         If the folder exists or cannot be written.
     """
     network = build_network(network_spec(config))
-    load_state(network, average_states(states))
-    maps, labels = held_out_maps(network, cache, held_out_index, config.input_px, flip=flip)
-    groups = [cache.stills[int(i)].group for i in held_out_index]
-    found = calibrate(maps, labels, groups)
+    load_state(network, state)
+    found = calibrate(held_out.maps, held_out.labels, held_out.groups)
     metadata = BundleMetadata(
         name=text.name,
         version=text.version,
@@ -150,7 +210,7 @@ def export_bundle(
         test_time="flip" if flip else "none",
         operating_characteristics=found.figures,
         training_data=tuple(training_data),
-        color_reference=training_colors(cache, train_index),
+        color_reference=colors,
         weights_sha256="0" * 64,
     )
     return write_bundle(folder, network, metadata, card.replace("{figures}", _table(found)))

@@ -53,13 +53,23 @@ def score_still(
     return StillScore(dice, n_called / n, n_blood / n)
 
 
-def summarize(scores: Sequence[StillScore], presence_frac: float) -> Summary:
-    """Summarize; a still counts as "blood is there" where the called area reaches a share."""
+def summarize(
+    scores: Sequence[StillScore],
+    presence_frac: float,
+    presence_scores: Sequence[StillScore] | None = None,
+) -> Summary:
+    """Summarize; a still counts as "blood is there" where the called area reaches a share.
+
+    That area is the one of `presence_scores`, the same stills at another threshold, where given.
+    """
     dice = [s.dice for s in scores if s.dice is not None]
     is_positive = np.array([s.dice is not None for s in scores], bool)
     called = np.array([s.predicted_frac for s in scores])
     true = np.array([s.true_frac for s in scores])
-    is_called = (called >= presence_frac) & (called > 0)
+    sure = (
+        called if presence_scores is None else np.array([s.predicted_frac for s in presence_scores])
+    )
+    is_called = (sure >= presence_frac) & (sure > 0)
     return Summary(
         int(is_positive.sum()),
         int((~is_positive).sum()),

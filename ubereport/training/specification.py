@@ -8,15 +8,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from ubereport.config import config_from_toml
 from ubereport.errors import ConfigError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.metadata import TrainingSet
 from ubereport.training.checkpoint import load_weights
 from ubereport.training.config import TrainConfig
-from ubereport.training.export import BundleText, export_bundle
+from ubereport.training.export import (
+    BundleText,
+    HeldOutMaps,
+    average_states,
+    export_bundle,
+    look_at_held_out,
+    training_colors,
+)
 from ubereport.training.finetune import split_indices
-from ubereport.training.stills import cache_stills, read_manifest
+from ubereport.training.stills import StillCache, cache_stills, read_manifest
 
 __all__ = ["export_from_specification"]
 
@@ -32,10 +41,13 @@ def export_from_specification(
     Parameters
     ----------
     specification
-        TOML; `config` and `card` in it are files beside it, `weights` lie under `runs`, and
-        `input_px` replaces that of `config` where given.
+        TOML; `config` and `card` in it are files beside it, `weights` lie under `runs` and are
+        averaged, and `input_px` replaces that of `config` where given. `folds` is a list of
+        `config` and `weights` of the same recipe with other groups held out.
     manifest
-        Labelled stills, as for fine-tuning; the groups held out there calibrate the threshold.
+        Labelled stills, as for fine-tuning. The groups that `config` holds out calibrate the
+        thresholds; where there are `folds`, the groups that these hold out, each looked at by
+        the fold that never saw it.
     runs
         Folder of training runs.
     models
@@ -56,15 +68,16 @@ def export_from_specification(
     config = config_from_toml(specification.parent / spec["config"], TrainConfig)
     config = dataclasses.replace(config, input_px=spec.get("input_px", config.input_px))
     stills = read_manifest(manifest)
-    inside, held_out = split_indices(stills, config)
+    cache = cache_stills(stills, config.data.cache_side_px, runs / "cache")
+    state = average_states([load_weights(runs / path) for path in spec["weights"]])
+    is_flip = bool(spec.get("flip", False))
     name = str(spec.get("name", "ube-blood"))
     return export_bundle(
         models / f"{name}-{spec['version']}",
         config,
-        [load_weights(runs / path) for path in spec["weights"]],
-        cache_stills(stills, config.data.cache_side_px, runs / "cache"),
-        inside,
-        held_out,
+        state,
+        _held_out(specification.parent, spec, config, state, cache, runs),
+        training_colors(cache, split_indices(stills, config)[0]),
         BundleText(
             name=name,
             version=spec["version"],
@@ -76,8 +89,30 @@ def export_from_specification(
         ),
         [TrainingSet(**each) for each in spec["training_data"]],
         _card(specification.parent / spec["card"], spec, config.input_px),
-        flip=bool(spec.get("flip", False)),
+        flip=is_flip,
     )
+
+
+def _held_out(
+    folder: Path,
+    spec: Mapping[str, Any],
+    config: TrainConfig,
+    state: Mapping[str, Tensor],
+    cache: StillCache,
+    runs: Path,
+) -> HeldOutMaps:
+    is_flip = bool(spec.get("flip", False))
+    if "folds" not in spec:
+        index = split_indices(cache.stills, config)[1]
+        return look_at_held_out(config, state, cache, index, flip=is_flip)
+    parts = []
+    for fold in spec["folds"]:
+        own = config_from_toml(folder / fold["config"], TrainConfig)
+        own = dataclasses.replace(own, input_px=config.input_px)
+        weights = average_states([load_weights(runs / path) for path in fold["weights"]])
+        index = split_indices(cache.stills, own)[1]
+        parts.append(look_at_held_out(own, weights, cache, index, flip=is_flip))
+    return HeldOutMaps.pooled(parts)
 
 
 def _read(specification: Path) -> dict[str, Any]:
