@@ -1,23 +1,24 @@
 """Train the rows of the ablation table: python ablate.py LABELLED_DIR RUNS_DIR OUT.csv [NAME...].
 
-Every row has the same budget and the same held-out fold; the threshold of each is calibrated by
-the same rule on that fold. A row that was trained before is scored again, not trained again.
+Every row has the same budget and the same held-out fold; the thresholds of each are calibrated by
+the same rule on that fold. Each row becomes a bundle in RUNS_DIR/models, so that final_figures.py
+and `ubereport evaluate` can score it. A row that was trained before is scored again, not trained.
 """
 
 import csv
+import shutil
 import sys
 from pathlib import Path
 
 import cv2
 
 from ubereport.config import config_from_toml
-from ubereport.segmentation.network import build_network, load_state
-from ubereport.training.calibrate import calibrate
+from ubereport.segmentation.metadata import TrainingSet
 from ubereport.training.config import TrainConfig
-from ubereport.training.export import held_out_maps
+from ubereport.training.export import BundleText, export_bundle, look_at_held_out, training_colors
 from ubereport.training.finetune import finetune, split_indices
 from ubereport.training.hsv_targets import pretrain
-from ubereport.training.loop import Progress, network_spec
+from ubereport.training.loop import Progress
 from ubereport.training.stills import cache_stills, read_manifest
 
 HERE = Path(__file__).parent
@@ -36,6 +37,18 @@ def show(progress: Progress) -> None:
     print(progress.step, f"{progress.loss:.4f} {progress.elapsed_s:.0f} s", flush=True)
 
 
+def text_of(name: str) -> BundleText:
+    return BundleText(
+        name=name,
+        version="1",
+        title=f"Row {name} of the ablation table",
+        training_population="The training groups of fold 0 of the hand-labelled stills.",
+        limits="Trained for a few minutes to compare recipes; not for reports.",
+        intended_use="The ablation table.",
+        evaluated_on="Fold 0 of 5 of the hand-labelled stills, held out by group.",
+    )
+
+
 def main() -> None:
     labelled, runs, out = (Path(a) for a in sys.argv[1:4])
     cv2.setNumThreads(1)
@@ -49,12 +62,21 @@ def main() -> None:
             state = pretrain(config, paths, runs / name, show)
         else:
             state = finetune(config, stills, runs / name, show)
-        network = build_network(network_spec(config))
-        load_state(network, state)
         cache = cache_stills(stills, config.data.cache_side_px, runs / "cache")
-        maps, labels = held_out_maps(network, cache, held_out, config.input_px, flip=False)
-        found = calibrate(maps, labels, [stills[int(i)].group for i in held_out])
-        rows.append({"name": name, "threshold": found.thresholds[1], **dict(found.figures)})
+        folder = runs / "models" / f"{name}-1"
+        shutil.rmtree(folder, ignore_errors=True)
+        bundle = export_bundle(
+            folder,
+            config,
+            state,
+            look_at_held_out(config, state, cache, held_out),
+            training_colors(cache, inside),
+            text_of(name),
+            [TrainingSet("hand-labelled stills of fold 0's training groups", "as ube-blood", 810)],
+            f"# {name}\n\n{{figures}}\n",
+        )
+        figures = dict(bundle.metadata.operating_characteristics)
+        rows.append({"name": name, "threshold": bundle.metadata.thresholds[1], **figures})
     with out.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
