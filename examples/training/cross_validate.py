@@ -1,4 +1,4 @@
-"""Score folds and seeds on what each held out: python cross_validate.py LABELLED_DIR RUNS_DIR OUT.json.
+"""Score folds and seeds on what they held out: python cross_validate.py LABELLED RUNS OUT.json.
 
 Every still of the hand-labelled set is looked at by the one fold that never saw its operation.
 Thresholds are calibrated once on all of them; each fold and each seed is then counted at these.
