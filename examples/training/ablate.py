@@ -30,6 +30,8 @@ ROWS = (
     "ablation-hsv-hand",
     "ablation-no-zero",
     "ablation-no-ignore",
+    "ablation-hand-composites-seed2",
+    "ablation-hand-composites-seed3",
 )
 
 

@@ -1,7 +1,7 @@
-"""Score folds and seeds on what they held out: python cross_validate.py LABELLED RUNS OUT.json.
+"""Score folds on what they held out: python cross_validate.py LABELLED RUNS OUT.json.
 
 Every still of the hand-labelled set is looked at by the one fold that never saw its operation.
-Thresholds are calibrated once on all of them; each fold and each seed is then counted at these.
+Thresholds are calibrated once on all of them; each fold is then counted at these.
 """
 
 import json
@@ -22,7 +22,6 @@ from ubereport.training.stills import StillCache, cache_stills, read_manifest
 
 HERE = Path(__file__).parent
 FOLDS = ("fold0", "fold1", "fold2", "fold3", "fold4")
-SEEDS = ("fold0-seed2", "fold0-seed3")
 
 
 def look(name: str, cache: StillCache, runs: Path, input_px: int) -> HeldOutMaps:
@@ -43,7 +42,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     stills = read_manifest(labelled / "handmade" / "MANIFEST.csv")
     cache = cache_stills(stills, 384, runs / "cache")
-    trained = [n for n in (*FOLDS, *SEEDS) if (runs / n / "average.safetensors").is_file()]
+    trained = [n for n in FOLDS if (runs / n / "average.safetensors").is_file()]
     looks = {name: look(name, cache, runs, input_px) for name in trained}
     found = calibrate(*pooled(HeldOutMaps.pooled([looks[n] for n in FOLDS if n in looks])))
     answer = {
