@@ -24,7 +24,7 @@ from ubereport.analysis.measurement import Measurement
 from ubereport.core.series import LossReason
 from ubereport.errors import OutputError
 
-__all__ = ["Checkpoint", "Chunk"]
+__all__ = ["Checkpoint", "Chunk", "ChunkPlace"]
 
 REASONS = tuple(LossReason)
 
@@ -33,12 +33,22 @@ REASONS = tuple(LossReason)
 class Chunk:
     """A measured run of samples and what the next one needs to know of it.
 
-    `memory` holds the arrays that carry state from sample to sample (frozen-picture detection).
+    `memory` holds the arrays that carry state from sample to sample: the last readable picture,
+    with which the next one is compared.
     """
 
     measurement: Measurement
     memory: Mapping[str, NDArray[Any]]
     decoded: DecodeReport
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkPlace:
+    """Where a chunk belongs: pass over the case, stretch of view, first sample of that stretch."""
+
+    pass_index: int
+    stretch_index: int
+    start: int
 
 
 class Checkpoint:
@@ -68,10 +78,10 @@ class Checkpoint:
         except OSError as error:
             raise _unwritable(error) from None
 
-    def load(self, stretch: int, start: int) -> Chunk | None:
-        """Return the chunk of `stretch` that begins at sample `start`, if it was finished."""
+    def load(self, place: ChunkPlace) -> Chunk | None:
+        """Return the chunk at `place`, if it was finished."""
         try:
-            content = io.BytesIO(self._path(stretch, start).read_bytes())
+            content = io.BytesIO(self._path(place).read_bytes())
             with np.load(content, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             measurement = Measurement(
@@ -79,7 +89,8 @@ class Checkpoint:
                 tuple(REASONS[int(i)] for i in arrays.pop("reason")),
                 arrays.pop("is_undecoded"),
                 arrays.pop("is_corrupt"),
-                arrays.pop("still_since_s"),
+                arrays.pop("moved_frac"),
+                arrays.pop("moved_from_s"),
             )
             decoded = DecodeReport.from_json(str(arrays.pop("decoded")))
         except (OSError, KeyError, ValueError, IndexError, EOFError, zipfile.BadZipFile):
@@ -87,7 +98,7 @@ class Checkpoint:
         memory = {name.removeprefix("memory_"): array for name, array in arrays.items()}
         return Chunk(measurement, memory, decoded)
 
-    def save(self, stretch: int, start: int, chunk: Chunk) -> None:
+    def save(self, place: ChunkPlace, chunk: Chunk) -> None:
         """Keep a finished chunk; raise OutputError where the disk is full or read-only."""
         measured = chunk.measurement
         buffer = io.BytesIO()
@@ -98,11 +109,12 @@ class Checkpoint:
             reason=np.array([REASONS.index(r) for r in measured.reason], dtype=np.uint8),
             is_undecoded=measured.is_undecoded,
             is_corrupt=measured.is_corrupt,
-            still_since_s=measured.still_since_s,
+            moved_frac=measured.moved_frac,
+            moved_from_s=measured.moved_from_s,
             decoded=np.array(chunk.decoded.to_json()),
             **{f"memory_{name}": array for name, array in chunk.memory.items()},
         )
-        path = self._path(stretch, start)
+        path = self._path(place)
         partial = path.with_suffix(".partial")
         try:
             partial.write_bytes(buffer.getbuffer())
@@ -114,8 +126,9 @@ class Checkpoint:
         """Remove everything kept; the case is published."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _path(self, stretch: int, start: int) -> Path:
-        return self._folder / f"stretch-{stretch:04d}-{start:09d}.npz"
+    def _path(self, place: ChunkPlace) -> Path:
+        name = f"pass-{place.pass_index:03d}-{place.stretch_index:04d}-{place.start:09d}.npz"
+        return self._folder / name
 
 
 def _read_text(path: Path) -> str | None:

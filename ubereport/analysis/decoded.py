@@ -38,14 +38,35 @@ class DecodeReport:
                     uses.append(use)
         return cls(tuple(uses), tuple(failures))
 
+    @classmethod
+    def layered(cls, reports: Iterable[DecodeReport]) -> DecodeReport:
+        """Join the reports of passes over the same time; what an earlier pass covers is not told.
+
+        So that a stretch that one reader read twice is one use.
+        """
+        uses: list[ReaderUse] = []
+        failures: list[str] = []
+        for report in reports:
+            failures.extend(report.failures)
+            uses.extend(use for use in report.uses if not any(_covers(u, use) for u in uses))
+        uses.sort(key=lambda use: (use.part_index, use.start_s))
+        return cls(tuple(uses), tuple(failures))
+
     def within(self, start_s: float, end_s: float) -> DecodeReport:
         """Return the uses cut to a stretch of the case clock, with all failures."""
         cut = (
             dataclasses.replace(u, start_s=max(u.start_s, start_s), end_s=min(u.end_s, end_s))
             for u in self.uses
-            if u.start_s < end_s and u.end_s > start_s
+            if u.start_s < end_s and u.end_s >= start_s
         )
         return dataclasses.replace(self, uses=tuple(cut))
+
+    def extended_to(self, end_s: float) -> DecodeReport:
+        """Let the last use last until `end_s`: a picture stands until the next one."""
+        if not self.uses:
+            return self
+        last = dataclasses.replace(self.uses[-1], end_s=end_s)
+        return dataclasses.replace(self, uses=(*self.uses[:-1], last))
 
     def to_json(self) -> str:
         """Return the report as text, for a checkpoint."""
@@ -60,6 +81,14 @@ class DecodeReport:
             return cls(uses, tuple(str(f) for f in plain["failures"]))
         except (TypeError, KeyError) as error:
             raise ValueError(f"no decode report: {error}") from None
+
+
+def _covers(one: ReaderUse, other: ReaderUse) -> bool:
+    return (
+        (one.part_index, one.reader) == (other.part_index, other.reader)
+        and one.start_s <= other.start_s
+        and one.end_s >= other.end_s
+    )
 
 
 def _continues(before: ReaderUse, after: ReaderUse) -> bool:

@@ -8,39 +8,94 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ubereport.analysis.checkpoint import Checkpoint, Chunk
+from ubereport.analysis.checkpoint import Checkpoint, Chunk, ChunkPlace
 from ubereport.analysis.decoded import DecodeReport
 from ubereport.analysis.measurement import Measurement
 from ubereport.analysis.progress import Progress, ProgressHook, Stage
 from ubereport.analysis.views import FieldStretch
 from ubereport.config import AnalysisConfig
-from ubereport.core.arrays import IntArray
-from ubereport.core.case import ReaderUse
-from ubereport.core.frames import FrameBatch, SamplingPlan
+from ubereport.core.arrays import BoolArray, IntArray, frozen_array
+from ubereport.core.frames import FrameBatch
 from ubereport.core.recording import RecordingIndex
 from ubereport.segmentation.predictor import Predictor
+from ubereport.video.candidates import Candidates
 from ubereport.video.decode import DecodeRequest, Decoding, decode
-from ubereport.view.validity import ViewMemory, assess, backdate_frozen
+from ubereport.view.validity import ViewMemory, look_at
 
-__all__ = ["Measurer"]
+__all__ = ["Looks", "Measurer", "PassProgress"]
 
 BATCHES_PER_CHUNK = 16
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Looks:
+    """The pictures of one pass over the case.
+
+    Parameters
+    ----------
+    pass_index
+        0 for the first pass.
+    rows
+        (n,) increasing rows of the case's candidates.
+    is_new
+        (n,) bool; the others were looked at before and are only compared with their neighbors.
+    """
+
+    pass_index: int
+    rows: IntArray
+    is_new: BoolArray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", frozen_array(self.rows, np.int64))
+        object.__setattr__(self, "is_new", frozen_array(self.is_new, np.bool_))
+        if self.rows.shape != self.is_new.shape:
+            raise ValueError("rows and is_new differ in length")
+
+
 @dataclass(slots=True)
-class _Tally:
-    """Progress of this run."""
+class PassProgress:
+    """How far the passes are, counted in seconds of recording.
+
+    Nobody knows how many pictures the passes after the first will want: a pass counts for
+    `share` of what is left when it starts.
+    """
 
     total_s: float
-    started: float
-    done_s: float = 0.0
+    on_progress: ProgressHook
+    started: float = field(default_factory=time.perf_counter)
+    base_s: float = 0.0
+    pass_s: float = 0.0
     resumed_s: float = 0.0
     n_frames: int = 0
+    n_due: int = 1
+    n_done: int = 0
 
-    def progress(self) -> Progress:
-        elapsed_s = time.perf_counter() - self.started
-        return Progress(
-            Stage.MEASURE, self.done_s, self.total_s, self.n_frames, elapsed_s, self.resumed_s
+    def start(self, n_due: int, share: float) -> None:
+        """Begin a pass over `n_due` pictures."""
+        self.base_s += self.pass_s
+        self.pass_s = (self.total_s - self.base_s) * share
+        self.n_due, self.n_done = max(1, n_due), 0
+
+    def advance(self, n: int, is_resumed: bool) -> None:
+        """Note `n` pictures, and whether an earlier run had looked at them."""
+        self.n_done += n
+        if is_resumed:
+            self.resumed_s += n / self.n_due * self.pass_s
+        else:
+            self.n_frames += n
+
+    def tell(self, is_over: bool = False) -> None:
+        """Tell the hook."""
+        done_s = self.base_s + self.n_done / self.n_due * self.pass_s
+        self.on_progress(
+            Progress(
+                Stage.MEASURE,
+                self.total_s if is_over else done_s,
+                self.total_s,
+                self.n_frames,
+                time.perf_counter() - self.started,
+                self.resumed_s,
+            )
         )
 
 
@@ -48,37 +103,38 @@ class _Tally:
 class _Run:
     """One stretch in work: its samples, where the next chunk starts, and what it remembers."""
 
+    pass_index: int
     number: int
     stretch: FieldStretch
-    samples: IntArray
+    rows: IntArray
+    is_new: BoolArray
     start: int = 0
     memory: ViewMemory = field(default_factory=ViewMemory)
-    reader: tuple[str, str] = ("", "")
     n_failures_told: int = 0
 
-    def note_reader(self, name: str, why: str) -> None:
-        """Remember which reader is at work."""
-        self.reader = (name, why)
+    @property
+    def place(self) -> ChunkPlace:
+        return ChunkPlace(self.pass_index, self.number, self.start)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measurer:
-    """Measures the samples of a plan, stretch by stretch of one field of view.
+    """Measures pictures pass by pass, stretch by stretch of one field of view.
 
-    Chunks and the batches in them lie at fixed places of the plan, so that an interrupted case
+    Chunks and the batches in them lie at fixed places of a pass, so that an interrupted case
     gives the same bytes as an undisturbed one.
     """
 
     index: RecordingIndex
+    candidates: Candidates
     predictor: Predictor
     config: AnalysisConfig
     checkpoint: Checkpoint
-    on_progress: ProgressHook
 
     def measure(
-        self, plan: SamplingPlan, stretches: Sequence[FieldStretch]
+        self, looks: Looks, stretches: Sequence[FieldStretch], told: PassProgress
     ) -> tuple[Measurement, DecodeReport]:
-        """Measure every sample of `plan`; `stretches` cover it in time order.
+        """Measure all pictures of a pass; `stretches` cover the case in time order.
 
         Raises
         ------
@@ -89,101 +145,94 @@ class Measurer:
         OutputError
             If the checkpoint cannot be written.
         """
-        tally = _Tally(float(plan.duration_s.sum()), time.perf_counter())
         chunks: list[Chunk] = []
         for number, stretch in enumerate(stretches):
-            run = _Run(number, stretch, _samples_of(plan, stretch))
-            chunks.extend(self._stored(plan, run, tally))
-            self.on_progress(tally.progress())
-            if run.start < len(run.samples):
-                chunks.extend(self._fresh(plan, run, tally))
+            inside = self._inside(looks.rows, stretch)
+            run = _Run(looks.pass_index, number, stretch, looks.rows[inside], looks.is_new[inside])
+            chunks.extend(self._stored(run, told))
+            told.tell()
+            if run.start < len(run.rows):
+                chunks.extend(self._fresh(run, told))
         measured = Measurement.concatenate(c.measurement for c in chunks)
-        reason = backdate_frozen(plan.time_s, measured.reason, measured.still_since_s)
-        return measured.with_reason(reason), DecodeReport.joined(c.decoded for c in chunks)
+        return measured, DecodeReport.joined(c.decoded for c in chunks)
 
-    def _stored(self, plan: SamplingPlan, run: _Run, tally: _Tally) -> Iterator[Chunk]:
+    def _inside(self, rows: IntArray, stretch: FieldStretch) -> IntArray:
+        time_s = self.candidates.time_s[rows]
+        return np.flatnonzero(
+            (self.candidates.part_index[rows] == stretch.part_index)
+            & (time_s >= stretch.interval.start_s)
+            & (time_s < stretch.interval.end_s)
+        )
+
+    def _stored(self, run: _Run, told: PassProgress) -> Iterator[Chunk]:
         """Yield what an earlier run left, from the start up to the first chunk that is missing."""
-        while run.start < len(run.samples):
-            chunk = self.checkpoint.load(run.number, run.start)
+        while run.start < len(run.rows):
+            chunk = self.checkpoint.load(run.place)
             if chunk is None:
                 return
             yield chunk
             run.memory = ViewMemory.from_arrays(chunk.memory)
-            done = run.samples[run.start : run.start + len(chunk.measurement)]
-            tally.done_s += float(plan.duration_s[done].sum())
-            tally.resumed_s = tally.done_s
             run.start += len(chunk.measurement)
+            told.advance(len(chunk.measurement), is_resumed=True)
 
-    def _fresh(self, plan: SamplingPlan, run: _Run, tally: _Tally) -> Iterator[Chunk]:
+    def _fresh(self, run: _Run, told: PassProgress) -> Iterator[Chunk]:
         pieces: list[Measurement] = []
-        with self._decoding(plan, run) as decoding:
+        at = run.start
+        with self._decoding(run) as decoding:
             for batch in decoding:
-                measured, run.memory = self._measure_batch(batch, run)
+                is_new = run.is_new[at : at + len(batch)]
+                measured, run.memory = self._measure_batch(batch, is_new, run)
                 pieces.append(measured)
-                tally.n_frames += len(batch)
-                tally.done_s += float(plan.duration_s[batch.sample_index].sum())
-                self.on_progress(tally.progress())
-                n_done = sum(len(p) for p in pieces)
-                if len(pieces) == BATCHES_PER_CHUNK or run.start + n_done == len(run.samples):
-                    chunk = self._chunk(plan, run, Measurement.concatenate(pieces), decoding)
-                    self.checkpoint.save(run.number, run.start, chunk)
+                at += len(batch)
+                told.advance(len(batch), is_resumed=False)
+                told.tell()
+                if len(pieces) == BATCHES_PER_CHUNK or at == len(run.rows):
+                    chunk = self._chunk(run, Measurement.concatenate(pieces), decoding)
+                    self.checkpoint.save(run.place, chunk)
                     yield chunk
-                    run.start += n_done
-                    pieces = []
+                    run.start, pieces = at, []
 
-    def _chunk(
-        self, plan: SamplingPlan, run: _Run, measurement: Measurement, decoding: Decoding
-    ) -> Chunk:
-        samples = run.samples[run.start : run.start + len(measurement)]
-        start_s = float(plan.time_s[samples[0]])
-        end_s = float(plan.time_s[samples[-1]] + plan.duration_s[samples[-1]])
+    def _chunk(self, run: _Run, measurement: Measurement, decoding: Decoding) -> Chunk:
+        first, last = run.start, run.start + len(measurement) - 1
+        start_s = self.candidates.time_s[run.rows]
+        end_s = start_s + self.candidates.durations_s(run.rows)
         outcome = decoding.outcome
-        ended = DecodeReport(outcome.uses, outcome.failures[run.n_failures_told :])
+        report = DecodeReport(outcome.uses, outcome.failures[run.n_failures_told :])
         run.n_failures_told = len(outcome.failures)
-        uses = ended.within(start_s, end_s).uses
-        told_s = max((use.end_s for use in uses), default=start_s)
-        if told_s < end_s:
-            name, why = run.reader
-            uses = (*uses, ReaderUse(run.stretch.part_index, name, told_s, end_s, why))
-        return Chunk(measurement, run.memory.to_arrays(), DecodeReport(uses, ended.failures))
+        report = report.within(float(start_s[first]), float(end_s[last]))
+        return Chunk(measurement, run.memory.to_arrays(), report.extended_to(float(end_s[last])))
 
-    def _decoding(self, plan: SamplingPlan, run: _Run) -> Decoding:
-        samples, part_index = run.samples[run.start :], run.stretch.part_index
+    def _decoding(self, run: _Run) -> Decoding:
+        rows, part_index = run.rows[run.start :], run.stretch.part_index
         request = DecodeRequest(
             part=self.index.parts[part_index],
             part_index=part_index,
-            frame_index=plan.frame_index[samples],
-            sample_index=samples,
-            time_s=plan.time_s[samples],
+            frame_index=self.candidates.frame_index[rows],
+            sample_index=rows,
+            time_s=self.candidates.time_s[rows],
             crop=run.stretch.field.crop,
             height_px=self.predictor.input_height_px,
             width_px=self.predictor.input_width_px,
             mode=self.config.sampling.mode,
         )
-        batch_size = self.config.segmentation.batch_size
-        return decode(request, self.config.decode, batch_size, run.note_reader)
+        return decode(request, self.config.decode, self.config.segmentation.batch_size)
 
-    def _measure_batch(self, batch: FrameBatch, run: _Run) -> tuple[Measurement, ViewMemory]:
+    def _measure_batch(
+        self, batch: FrameBatch, is_new: BoolArray, run: _Run
+    ) -> tuple[Measurement, ViewMemory]:
         view = run.stretch.field
-        assessment, memory = assess(batch, view, self.config.validity, run.memory)
+        look, memory = look_at(batch, view, self.config.validity, run.memory)
         area_frac = np.full((len(batch), 3), np.nan)
-        is_valid = assessment.is_valid
-        if is_valid.any():
-            area_frac[is_valid] = self.predictor.areas(batch.rgb[is_valid], view.mask)
+        is_asked = is_new & look.is_usable
+        if is_asked.any():
+            rgb = batch.rgb if is_asked.all() else batch.rgb[is_asked]
+            area_frac[is_asked] = self.predictor.areas(rgb, view.mask)
         measured = Measurement(
             area_frac,
-            assessment.reason,
+            look.reason,
             is_undecoded=~batch.is_decoded,
             is_corrupt=batch.is_decoded & batch.is_corrupt,
-            still_since_s=assessment.still_since_s,
+            moved_frac=look.moved_frac,
+            moved_from_s=look.moved_from_s,
         )
         return measured, memory
-
-
-def _samples_of(plan: SamplingPlan, stretch: FieldStretch) -> IntArray:
-    is_inside = (
-        (plan.part_index == stretch.part_index)
-        & (plan.time_s >= stretch.interval.start_s)
-        & (plan.time_s < stretch.interval.end_s)
-    )
-    return np.flatnonzero(is_inside).astype(np.int64)

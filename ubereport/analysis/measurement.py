@@ -37,25 +37,28 @@ class Measurement:
         n reasons, NONE where the sample is valid.
     is_undecoded, is_corrupt
         (n,) bool: samples that no reader could give, and those given but damaged.
-    still_since_s
-        (n,) float64, since when the picture has stood still; NaN where it moved.
+    moved_frac, moved_from_s
+        (n,) float64, share of pixels that differ from the readable picture at that time; NaN where
+        the sample was compared with none.
     """
 
     area_frac: FloatArray
     reason: tuple[LossReason, ...]
     is_undecoded: BoolArray
     is_corrupt: BoolArray
-    still_since_s: FloatArray
+    moved_frac: FloatArray
+    moved_from_s: FloatArray
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "area_frac", frozen_array(self.area_frac, np.float64))
         object.__setattr__(self, "is_undecoded", frozen_array(self.is_undecoded, np.bool_))
         object.__setattr__(self, "is_corrupt", frozen_array(self.is_corrupt, np.bool_))
-        object.__setattr__(self, "still_since_s", frozen_array(self.still_since_s, np.float64))
+        object.__setattr__(self, "moved_frac", frozen_array(self.moved_frac, np.float64))
+        object.__setattr__(self, "moved_from_s", frozen_array(self.moved_from_s, np.float64))
         n = len(self.reason)
         if self.area_frac.shape != (n, 3):
             raise ValueError(f"areas of shape {self.area_frac.shape} for {n} reasons; need (n, 3)")
-        for name in ("is_undecoded", "is_corrupt", "still_since_s"):
+        for name in ("is_undecoded", "is_corrupt", "moved_frac", "moved_from_s"):
             if getattr(self, name).shape != (n,):
                 raise ValueError(f"{name} needs shape ({n},)")
 
@@ -71,7 +74,8 @@ class Measurement:
             tuple(reason for p in pieces for reason in p.reason),
             np.concatenate([np.empty(0, np.bool_), *(p.is_undecoded for p in pieces)]),
             np.concatenate([np.empty(0, np.bool_), *(p.is_corrupt for p in pieces)]),
-            np.concatenate([np.empty(0), *(p.still_since_s for p in pieces)]),
+            np.concatenate([np.empty(0), *(p.moved_frac for p in pieces)]),
+            np.concatenate([np.empty(0), *(p.moved_from_s for p in pieces)]),
         )
 
     def rows(self, rows: IntArray) -> Measurement:
@@ -81,8 +85,20 @@ class Measurement:
             tuple(self.reason[i] for i in rows),
             self.is_undecoded[rows],
             self.is_corrupt[rows],
-            self.still_since_s[rows],
+            self.moved_frac[rows],
+            self.moved_from_s[rows],
         )
+
+    def compared_with_nearer(self, rows: IntArray, again: Measurement) -> Measurement:
+        """Return this with the comparisons of `again`, which looked at `rows` a second time.
+
+        They count where the picture compared with is a nearer one, that was looked at since.
+        """
+        moved_frac, moved_from_s = self.moved_frac.copy(), self.moved_from_s.copy()
+        is_nearer = ~(again.moved_from_s <= moved_from_s[rows]) & ~np.isnan(again.moved_from_s)
+        moved_frac[rows[is_nearer]] = again.moved_frac[is_nearer]
+        moved_from_s[rows[is_nearer]] = again.moved_from_s[is_nearer]
+        return dataclasses.replace(self, moved_frac=moved_frac, moved_from_s=moved_from_s)
 
     def with_reason(self, reason: tuple[LossReason, ...]) -> Measurement:
         """Return the measurement under other reasons; samples that are now lost lose their area."""

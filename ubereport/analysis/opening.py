@@ -1,4 +1,4 @@
-"""What is known of a case before its pictures are measured: index, clock, plan, bundle."""
+"""What is known of a case before its pictures are measured: index, clock, candidates, bundle."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from pathlib import Path
 from ubereport import __version__
 from ubereport.analysis.measurement import LostStretch
 from ubereport.analysis.progress import Progress, ProgressHook, Stage
+from ubereport.analysis.refine import coarse_gap_s
 from ubereport.config import AnalysisConfig, SamplingMode, config_sha256
 from ubereport.core.case import SCHEMA_VERSION
-from ubereport.core.frames import SamplingPlan
 from ubereport.core.recording import RecordingIndex, Timeline
-from ubereport.errors import ConfigError
 from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
+from ubereport.video.candidates import (
+    Candidates,
+    adaptive_candidates,
+    keyframe_candidates,
+    uniform_candidates,
+)
 from ubereport.video.index import index_recording
-from ubereport.video.plan import plan_keyframes, plan_uniform
 from ubereport.video.timeline import lost_stretches, place_parts
 
 __all__ = ["OpenedCase", "open_case"]
@@ -37,7 +41,7 @@ class OpenedCase:
     bundle: Bundle
     index: RecordingIndex
     timeline: Timeline
-    plan: SamplingPlan
+    candidates: Candidates
     lost: tuple[LostStretch, ...]
     fingerprint: str
     index_s: float
@@ -60,8 +64,6 @@ def open_case(
         If a part cannot be read.
     ModelError
         If the bundle is missing or altered.
-    ConfigError
-        If the sampling asked for is not available.
     """
     started = time.perf_counter()
     on_progress(Progress(Stage.INDEX, 0.0, 1.0, 0, 0.0))
@@ -76,7 +78,7 @@ def open_case(
         bundle=bundle,
         index=index,
         timeline=timeline,
-        plan=_plan(index, timeline, config),
+        candidates=_candidates(index, timeline, config),
         lost=tuple(LostStretch(*lost) for lost in lost_stretches(index, timeline)),
         fingerprint=fingerprint(index, bundle.sha256, config),
         index_s=elapsed_s,
@@ -100,11 +102,12 @@ def _bounded(config: AnalysisConfig, n_threads: int) -> AnalysisConfig:
     )
 
 
-def _plan(index: RecordingIndex, timeline: Timeline, config: AnalysisConfig) -> SamplingPlan:
-    if config.sampling.mode is SamplingMode.ADAPTIVE:
-        raise ConfigError(
-            "Adaptive sampling is not part of this version. Use --sampling uniform or keyframes."
-        )
-    if config.sampling.mode is SamplingMode.KEYFRAMES:
-        return plan_keyframes(index, timeline)
-    return plan_uniform(index, timeline, config.sampling.rate_hz)
+def _candidates(index: RecordingIndex, timeline: Timeline, config: AnalysisConfig) -> Candidates:
+    """Return the pictures that a case may look at under the sampling of `config`."""
+    sampling = config.sampling
+    if sampling.mode is SamplingMode.KEYFRAMES:
+        return keyframe_candidates(index, timeline)
+    if sampling.mode is SamplingMode.UNIFORM:
+        return uniform_candidates(index, timeline, sampling.rate_hz)
+    gap_s = coarse_gap_s(config.events, sampling)
+    return adaptive_candidates(index, timeline, sampling.rate_hz, gap_s)

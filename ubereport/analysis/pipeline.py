@@ -9,12 +9,12 @@ from importlib import metadata
 
 from ubereport import __version__
 from ubereport.analysis.checkpoint import Checkpoint
-from ubereport.analysis.decoded import DecodeReport
 from ubereport.analysis.measure import Measurer
 from ubereport.analysis.measurement import assemble_series
 from ubereport.analysis.opening import OpenedCase
 from ubereport.analysis.progress import ProgressHook
 from ubereport.analysis.recompute import derive
+from ubereport.analysis.sampling import MeasuredCase, measure_case
 from ubereport.analysis.stills import keep_key_frames
 from ubereport.analysis.summaries import part_summaries, recording_flags
 from ubereport.analysis.views import distribution_flag, fit_views
@@ -62,11 +62,13 @@ def analyze_case(
     watch.lap("loading the model")
     views = fit_views(opened, predictor, on_progress)
     watch.lap("fitting the field of view")
-    measurer = Measurer(opened.index, predictor, opened.running, checkpoint, on_progress)
-    measurement, decoded = measurer.measure(opened.plan, views.stretches)
+    measurer = Measurer(opened.index, opened.candidates, predictor, opened.running, checkpoint)
+    measured = measure_case(measurer, views.stretches, on_progress)
     watch.lap("measuring")
-    series = assemble_series(opened.plan, measurement, opened.lost)
-    parts = part_summaries(opened.index, opened.timeline, views.stretches, opened.plan, measurement)
+    series = assemble_series(measured.plan, measured.measurement, opened.lost)
+    parts = part_summaries(
+        opened.index, opened.timeline, views.stretches, measured.plan, measured.measurement
+    )
     derived = derive(series, opened.config.events, opened.config.metrics)
     watch.lap("events and metrics")
     key_frames, files = keep_key_frames(
@@ -81,17 +83,17 @@ def analyze_case(
         events=derived.events,
         metrics=derived.metrics,
         flags=(
-            *recording_flags(parts, opened.index, views.changes_s, decoded.failures),
+            *recording_flags(parts, opened.index, views.changes_s, measured.decoded.failures),
             *distribution_flag(opened.bundle, views),
             *derived.flags,
         ),
         key_frames=key_frames,
-        provenance=_provenance(opened, predictor, decoded),
+        provenance=_provenance(opened, predictor, measured),
     )
     return AnalyzedCase(record, files, watch.laps)
 
 
-def _provenance(opened: OpenedCase, predictor: Predictor, decoded: DecodeReport) -> Provenance:
+def _provenance(opened: OpenedCase, predictor: Predictor, measured: MeasuredCase) -> Provenance:
     return Provenance(
         ubereport_version=__version__,
         library_versions=_versions(),
@@ -100,9 +102,9 @@ def _provenance(opened: OpenedCase, predictor: Predictor, decoded: DecodeReport)
         config_sha256=config_sha256(opened.config),
         device=predictor.device,
         precision=predictor.precision,
-        sampling=opened.plan.why,
-        readers=decoded.uses,
-        decode_failures=decoded.failures,
+        sampling=measured.plan.why,
+        readers=measured.decoded.uses,
+        decode_failures=measured.decoded.failures,
     )
 
 

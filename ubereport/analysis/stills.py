@@ -74,14 +74,14 @@ def _pictures(
 ) -> Iterator[tuple[Moment, bytes, bytes]]:
     if not moments:
         return
-    plan, field = opened.plan, stretch.field
-    samples = np.searchsorted(plan.time_s, [m.time_s for m in moments])
+    candidates, field = opened.candidates, stretch.field
+    samples = np.searchsorted(candidates.time_s, [m.time_s for m in moments])
     height_px, width_px = display_size(
         field.crop.width_px, field.crop.height_px, opened.config.records.key_frame_width_px
     )
     batch = decode_stills(
         opened.index.parts[stretch.part_index],
-        plan.frame_index[samples],
+        candidates.frame_index[samples],
         opened.running.decode,
         height_px=height_px,
         width_px=width_px,

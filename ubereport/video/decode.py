@@ -1,9 +1,11 @@
-"""Pictures of a part, decoded in a process of its own that may hang, die or swell unharmed."""
+"""Pictures of a part, decoded in processes of their own that may hang, die or swell unharmed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from itertools import repeat
 from types import TracebackType
 from typing import Self
 
@@ -17,8 +19,11 @@ from ubereport.core.recording import PartIndex
 from ubereport.video.fallback import ReaderOrder, Sample, SampleStream
 from ubereport.video.reader import READERS, choose_reader, is_decord_usable, read_request
 from ubereport.video.ring import PictureRing, n_ring_slots
+from ubereport.video.segments import share_pictures
 
 __all__ = ["DecodeOutcome", "DecodeRequest", "Decoding", "decode", "decode_stills"]
+
+_SEGMENT = 16  # pictures that a process decodes before the next one's turn, at least
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,32 +83,53 @@ class DecodeOutcome:
 
 @dataclass(slots=True)
 class _Tally:
+    """What happened so far, told by whoever assembles batches."""
+
+    part_index: int
+    on_reader: Callable[[str, str], None] | None
+    uses: list[ReaderUse] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     n_undecoded: int = 0
     n_corrupt: int = 0
+
+    def note_reader(self, reader: tuple[str, str] | None, time_s: float) -> None:
+        if reader is None:
+            return
+        name, why = reader
+        last = self.uses[-1] if self.uses else None
+        if last is not None and (last.reader, last.why) == reader:
+            self.uses[-1] = replace(last, end_s=time_s)
+            return
+        self.uses.append(ReaderUse(self.part_index, name, time_s, time_s, why))
+        if self.on_reader is not None:
+            self.on_reader(name, why)
 
 
 class Decoding(Iterator[FrameBatch]):
     """Batches of one part as they are decoded; close it, or use it in a ``with`` statement.
 
     Every sample asked for comes once and in order; those that no reader could give have
-    `is_decoded` False. The decoding process ends with the iteration, with `close`, and with
+    `is_decoded` False. The decoding processes end with the iteration, with `close`, and with
     garbage collection.
     """
 
     def __init__(
-        self, request: DecodeRequest, stream: SampleStream, batch_size: int, n_slots: int
+        self,
+        request: DecodeRequest,
+        shared: _SharedWork,
+        batch_size: int,
+        tally: _Tally,
     ) -> None:
-        self._stream = stream
-        self._tally = _Tally()
-        # Knows nothing of this object: forgetting it must end the process at once.
-        self._batches = _assembled(request, stream, batch_size, n_slots, self._tally)
+        self._tally = tally
+        # Knows nothing of this object: forgetting it must end the processes at once.
+        self._batches = _assembled(request, shared, batch_size, tally)
 
     @property
     def outcome(self) -> DecodeOutcome:
         """What happened so far; complete when the iteration has ended."""
         return DecodeOutcome(
-            tuple(self._stream.uses),
-            tuple(self._stream.failures),
+            tuple(self._tally.uses),
+            tuple(self._tally.failures),
             self._tally.n_undecoded,
             self._tally.n_corrupt,
         )
@@ -112,7 +138,7 @@ class Decoding(Iterator[FrameBatch]):
         return next(self._batches)
 
     def close(self) -> None:
-        """End the decoding process."""
+        """End the decoding processes."""
         self._batches.close()
 
     def __enter__(self) -> Self:
@@ -127,41 +153,62 @@ class Decoding(Iterator[FrameBatch]):
         self.close()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _SharedWork:
+    """One stream for each decoding process, whose turn it is when, and the slots of its ring."""
+
+    streams: tuple[SampleStream, ...]
+    turns: tuple[tuple[int, int], ...]
+    n_slots: int
+
+
 def _assembled(
-    request: DecodeRequest, stream: SampleStream, batch_size: int, n_slots: int, tally: _Tally
+    request: DecodeRequest, shared: _SharedWork, batch_size: int, tally: _Tally
 ) -> Generator[FrameBatch, None, None]:
-    with PictureRing(n_slots, request.height_px, request.width_px) as ring:
-        samples = stream.samples(ring)
-        try:
-            for start in range(0, len(request), batch_size):
-                yield _batch(request, slice(start, start + batch_size), samples, ring, tally)
-            next(samples, None)  # lets the reader end by itself and its use be noted
-        finally:
-            samples.close()
+    with ExitStack() as stack:
+        sources: list[tuple[PictureRing, Generator[Sample, None, None]]] = []
+        for stream in shared.streams:
+            ring = stack.enter_context(
+                PictureRing(shared.n_slots, request.height_px, request.width_px)
+            )
+            stack.callback(stream.close)
+            samples = stream.samples(ring)
+            stack.callback(samples.close)
+            stream.start(ring)
+            sources.append((ring, samples))
+        in_turn = (source for turn, n in shared.turns for source in repeat(sources[turn], n))
+        for start in range(0, len(request), batch_size):
+            yield _batch(request, slice(start, start + batch_size), in_turn, tally)
+        for _, samples in sources:
+            next(samples, None)  # lets the reader end by itself
 
 
 def _batch(
     request: DecodeRequest,
     rows: slice,
-    samples: Iterator[Sample],
-    ring: PictureRing,
+    in_turn: Iterator[tuple[PictureRing, Iterator[Sample]]],
     tally: _Tally,
 ) -> FrameBatch:
     sample_index = request.sample_index[rows]
     n = len(sample_index)
-    rgb = np.zeros((n, request.height_px, request.width_px, 3), dtype=np.uint8)
+    rgb = np.empty((n, request.height_px, request.width_px, 3), dtype=np.uint8)
     is_decoded, is_corrupt = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
-    for row, sample in zip(range(n), samples, strict=False):
+    times_s = request.time_s[rows]
+    for row, (ring, samples) in zip(range(n), in_turn, strict=False):
+        sample = next(samples)
         if sample.ring_number is not None:
             ring.copy_to(sample.ring_number, rgb[row])
             is_decoded[row] = True
+        else:
+            rgb[row] = 0
         is_corrupt[row] = sample.is_corrupt
+        tally.note_reader(sample.reader, float(times_s[row]))
     tally.n_undecoded += n - int(is_decoded.sum())
     tally.n_corrupt += int(is_corrupt.sum())
     return FrameBatch(
         rgb=rgb,
         sample_index=sample_index,
-        time_s=request.time_s[rows],
+        time_s=times_s,
         part_index=np.full(n, request.part_index, dtype=np.int64),
         is_decoded=is_decoded,
         is_corrupt=is_corrupt,
@@ -175,13 +222,15 @@ def decode(
     on_reader: Callable[[str, str], None] | None = None,
     entry_points: Mapping[str, str] | None = None,
 ) -> Decoding:
-    """Decode the pictures of a request, in a process of its own.
+    """Decode the pictures of a request, in processes of their own.
 
-    The process is killed when it stays silent for `config.stall_timeout_s`, may take
-    `config.memory_mib`, and hands over through a ring of at most `config.ring_batches` batches,
-    so that memory stays flat however slow the consumer is. When it fails, the other reader goes
-    on from the last good sample where it may read the part at all, else PyAV starts afresh.
-    Where both fail at the same picture, all up to the next keyframe is given up.
+    Up to `config.n_threads` processes share the groups of pictures (`share_pictures`); one
+    serves all stretches of the request that fall to it. A process is killed when it stays silent
+    for `config.stall_timeout_s`, may take `config.memory_mib`, and hands over through a ring of
+    at most `config.ring_batches` batches, so that memory stays flat however slow the consumer
+    is. When it fails, the other reader goes on from the last good sample where it may read the
+    part at all, else PyAV starts afresh. Where both fail at the same picture, all up to the next
+    keyframe is given up.
 
     Parameters
     ----------
@@ -192,7 +241,7 @@ def decode(
     batch_size
         Samples in a batch; the last may be smaller.
     on_reader
-        Called with the name of a reader and the reason whenever one starts.
+        Called with the name of a reader and the reason whenever another one gives pictures.
     entry_points
         ``module:function`` of the readers by name, for tests.
 
@@ -215,18 +264,32 @@ def decode(
         second="decord" if first == "pyav" and is_decord_usable(request.part) else "pyav",
         entry_points=READERS if entry_points is None else entry_points,
     )
+    tally = _Tally(request.part_index, on_reader)
+    shares = share_pictures(
+        request.part.is_key, request.frame_index, config.n_threads, min(batch_size, _SEGMENT)
+    )
     whole = read_request(
         request.part,
         request.frame_index,
         request.crop,
         (request.height_px, request.width_px),
-        config.n_threads,
+        shares.n_threads,
         config.max_width_px * config.max_height_px,
     )
-    stream = SampleStream(whole, request.time_s, request.part_index, order, config, on_reader)
+    streams = tuple(
+        SampleStream(
+            replace(whole, wanted=request.frame_index[rows]),
+            request.time_s[rows],
+            request.part_index,
+            order,
+            config,
+            tally.failures,
+        )
+        for rows in shares.rows
+    )
     n_wanted = min(config.ring_batches * batch_size, len(request))
     n_slots = n_ring_slots(n_wanted, request.height_px, request.width_px)
-    return Decoding(request, stream, batch_size, n_slots)
+    return Decoding(request, _SharedWork(streams, shares.turns, n_slots), batch_size, tally)
 
 
 def decode_stills(

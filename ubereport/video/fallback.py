@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ubereport.config import DecodeConfig
 from ubereport.core.arrays import FloatArray
-from ubereport.core.case import ReaderUse
 from ubereport.video.guard import ChildFailure, GuardedChild
 from ubereport.video.reader import ReadRequest
 from ubereport.video.ring import PictureRing
@@ -33,10 +32,14 @@ class ReaderOrder:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture: its number in the ring, or None where no reader could give it."""
+    """One picture: its number in the ring, or None where no reader could give it.
+
+    `reader` is the name of the reader that was at it and why, None where it was given up.
+    """
 
     ring_number: int | None
     is_corrupt: bool
+    reader: tuple[str, str] | None = None
 
 
 class SampleStream:
@@ -54,8 +57,8 @@ class SampleStream:
         Readers to use.
     config
         Limits.
-    on_reader
-        Called with the name and the reason whenever a reader starts.
+    failures
+        Receives a sentence for every failure.
     """
 
     def __init__(
@@ -65,17 +68,27 @@ class SampleStream:
         part_index: int,
         order: ReaderOrder,
         config: DecodeConfig,
-        on_reader: Callable[[str, str], None] | None,
+        failures: list[str],
     ) -> None:
         self._request = request
         self._time_s = time_s
         self._part_index = part_index
         self._order = order
         self._config = config
-        self._on_reader = on_reader
+        self._failures = failures
+        self._n_failures = 0
         self._at = 0
-        self.uses: list[ReaderUse] = []
-        self.failures: list[str] = []
+        self._started: GuardedChild | None = None
+
+    def start(self, ring: PictureRing) -> None:
+        """Let the first reader begin before its first sample is asked for."""
+        self._started = self._child(self._order.first, self._request, ring)
+
+    def close(self) -> None:
+        """End a reader that was started and never asked; others end with their generator."""
+        if self._started is not None:
+            self._started.close()
+            self._started = None
 
     def samples(self, ring: PictureRing) -> Generator[Sample, None, None]:
         """Yield samples; the ring holds a sample's picture until the next one is asked for.
@@ -93,9 +106,9 @@ class SampleStream:
             n_failed_here = n_failed_here + 1 if self._at == start else 1
             name, why = self._after(failure, name)
             is_hopeless = n_failed_here >= 2 and failure.kind == "format"
-            if is_hopeless or len(self.failures) >= MAX_FAILURES:
-                self.failures.append(
-                    f"{self._place()} reading was given up after {len(self.failures)} failures."
+            if is_hopeless or self._n_failures >= MAX_FAILURES:
+                self._failures.append(
+                    f"{self._place()} reading was given up after {self._n_failures} failures."
                 )
                 yield from self._lost(len(self._time_s))
             elif n_failed_here >= 2:
@@ -106,22 +119,26 @@ class SampleStream:
         self, name: str, why: str, ring: PictureRing
     ) -> Generator[Sample, None, ChildFailure | None]:
         """Let one reader read on; return its failure, or None when all is read."""
-        start = self._at
-        if self._on_reader is not None:
-            self._on_reader(name, why)
         try:
-            yield from self._from_child(name, ring)
+            yield from self._from_child(name, why, ring)
         except ChildFailure as failure:
             return failure
-        finally:
-            if self._at > start:
-                start_s, end_s = float(self._time_s[start]), float(self._time_s[self._at - 1])
-                self.uses.append(ReaderUse(self._part_index, name, start_s, end_s, why))
         return None
 
-    def _from_child(self, name: str, ring: PictureRing) -> Iterator[Sample]:
+    def _from_child(self, name: str, why: str, ring: PictureRing) -> Iterator[Sample]:
         rest = dataclasses.replace(self._request, wanted=self._request.wanted[self._at :])
-        plain, arrays = rest.to_message()
+        started, self._started = self._started, None
+        with started or self._child(name, rest, ring) as child:
+            for number in range(len(rest.wanted)):
+                header, _ = child.receive()
+                if header.get("sample") != number:
+                    raise ChildFailure("died", "ended before all pictures were read")
+                self._at += 1
+                yield Sample(number if header["ok"] else None, header["corrupt"], (name, why))
+                child.acknowledge(1)
+
+    def _child(self, name: str, request: ReadRequest, ring: PictureRing) -> GuardedChild:
+        plain, arrays = request.to_message()
         task = {
             "task": "read",
             "reader": self._order.entry_points[name],
@@ -130,21 +147,15 @@ class SampleStream:
             "ring_fd": ring.fd,
             "n_slots": ring.n_slots,
         }
-        with GuardedChild(
+        return GuardedChild(
             task, arrays, stall_timeout_s=self._config.stall_timeout_s, pass_fds=(ring.fd,)
-        ) as child:
-            for number in range(len(rest.wanted)):
-                header, _ = child.receive()
-                if header.get("sample") != number:
-                    raise ChildFailure("died", "ended before all pictures were read")
-                self._at += 1
-                yield Sample(number if header["ok"] else None, header["corrupt"])
-                child.acknowledge(1)
+        )
 
     def _after(self, failure: ChildFailure, name: str) -> tuple[str, str]:
         """Note a failure; return who goes on, and why."""
         other = self._order.second if name == self._order.first else self._order.first
-        self.failures.append(
+        self._n_failures += 1
+        self._failures.append(
             f"{self._place()} {_title(name)} failed: it {failure}; {_title(other)} went on."
         )
         return other, f"{_title(other)}, because {_title(name)} failed: it {failure}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,9 +11,26 @@ from ubereport.core.arrays import FloatArray, IntArray
 from ubereport.core.frames import SamplingPlan
 from ubereport.core.recording import PartIndex, PlacedPart, RecordingIndex, Timeline
 
-__all__ = ["plan_keyframes", "plan_uniform", "probe_frames"]
+__all__ = [
+    "Run",
+    "full_rate_frames",
+    "keyframes_of_run",
+    "plan_keyframes",
+    "plan_uniform",
+    "probe_frames",
+    "runs_of_part",
+]
 
 _ROUNDING_S = 1e-9  # a grid point this little before a picture still means that picture
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A stretch of a part without a gap: half-open range of frame indices, and when it ends."""
+
+    first: int
+    stop: int
+    end_s: float
 
 
 def plan_uniform(index: RecordingIndex, timeline: Timeline, rate_hz: float) -> SamplingPlan:
@@ -38,7 +56,7 @@ def plan_uniform(index: RecordingIndex, timeline: Timeline, rate_hz: float) -> S
     if not rate_hz > 0:
         raise ValueError(f"sampling rate of {rate_hz} Hz; it must be positive")
     chosen = [
-        np.concatenate([_on_grid(part.time_s, run, rate_hz) for run in _runs(part)])
+        np.concatenate([full_rate_frames(part, run, rate_hz) for run in runs_of_part(part)])
         for part in index.parts
     ]
     return _plan(index, timeline, chosen, f"uniform, the picture shown every {1 / rate_hz:g} s")
@@ -50,10 +68,10 @@ def plan_keyframes(index: RecordingIndex, timeline: Timeline) -> SamplingPlan:
     Keyframes decode without any other picture, which is many times faster; how densely they lie
     was up to the recorder.
     """
-    chosen = []
-    for part in index.parts:
-        firsts = np.array([first for first, _, _ in _runs(part)], dtype=np.int64)
-        chosen.append(np.union1d(np.flatnonzero(part.is_key), firsts).astype(np.int64))
+    chosen = [
+        np.concatenate([keyframes_of_run(part, run) for run in runs_of_part(part)])
+        for part in index.parts
+    ]
     n_taken = sum(len(frames) for frames in chosen)
     mean_s = sum(part.duration_s for part in index.parts) / n_taken
     return _plan(index, timeline, chosen, f"keyframes, one every {mean_s:.2g} s on average")
@@ -93,25 +111,30 @@ def probe_frames(part: PartIndex, n: int) -> IntArray:
     return np.unique(frames[np.where(is_after_nearer, after, after - 1)]).astype(np.int64)
 
 
-def _runs(part: PartIndex) -> list[tuple[int, int, float]]:
-    """Stretches without a gap: half-open range of frame indices, and when its last one ends."""
+def runs_of_part(part: PartIndex) -> list[Run]:
+    """Return the stretches without a gap that hold pictures, in order."""
     starts = np.searchsorted(part.time_s, [gap.end_s for gap in part.gaps], side="left")
     bounds = [0, *(int(start) for start in starts), part.n_frames]
     ends_s = [*(gap.start_s for gap in part.gaps), part.duration_s]
     pairs = zip(itertools.pairwise(bounds), ends_s, strict=True)
-    return [(first, last, end_s) for (first, last), end_s in pairs if last > first]
+    return [Run(first, stop, end_s) for (first, stop), end_s in pairs if stop > first]
 
 
-def _on_grid(time_s: FloatArray, run: tuple[int, int, float], rate_hz: float) -> IntArray:
-    """Frames of a run that are shown at a point of the grid that starts with the run.
+def keyframes_of_run(part: PartIndex, run: Run) -> IntArray:
+    """Return the frame indices of a run's first picture and of its keyframes."""
+    keys = run.first + np.flatnonzero(part.is_key[run.first : run.stop])
+    return np.union1d([run.first], keys).astype(np.int64)
+
+
+def full_rate_frames(part: PartIndex, run: Run, rate_hz: float) -> IntArray:
+    """Return the frame indices shown at a point of the grid that starts with the run.
 
     A picture is shown until the next one, the last one until the run ends. It is taken if the
     first grid point not before it lies before that.
     """
-    first, last, end_s = run
-    shown_s = np.append(time_s[first:last], end_s) - time_s[first]
+    shown_s = np.append(part.time_s[run.first : run.stop], run.end_s) - part.time_s[run.first]
     grid_s = np.ceil((shown_s[:-1] - _ROUNDING_S) * rate_hz) / rate_hz
-    return first + np.flatnonzero(grid_s < shown_s[1:] - _ROUNDING_S)
+    return run.first + np.flatnonzero(grid_s < shown_s[1:] - _ROUNDING_S)
 
 
 def _plan(

@@ -15,7 +15,16 @@ from ubereport.core.frames import FieldOfView, FrameBatch
 from ubereport.core.series import LossReason
 from ubereport.view.scores import LastPicture, SampleScores, score_samples
 
-__all__ = ["Assessment", "ViewMemory", "assess", "backdate_frozen", "decide_reasons"]
+__all__ = [
+    "Assessment",
+    "Look",
+    "ViewMemory",
+    "assess",
+    "backdate_frozen",
+    "decide_reasons",
+    "look_at",
+    "settle_frozen",
+]
 
 # Color bars: cyan, green and blue are three of seven.
 _BAR_FOREIGN_FRAC = 0.25
@@ -23,6 +32,9 @@ _BAR_FOREIGN_FRAC = 0.25
 _LETTERING_LEVEL = 15.0
 # A colorless view with more red than this may be the operation.
 _MAX_RED_FRAC = 0.05
+# What a picture shows on its own that standing still explains better.
+_MAY_BE_FROZEN = (LossReason.NONE, LossReason.OUT_OF_BODY, LossReason.BLURRED)
+_ROUNDING_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,6 +129,86 @@ def assess(
     return Assessment(reason, scores, still_since_s), ViewMemory(last, since_s)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """What each sample of a batch shows on its own, and how it differs from the one before.
+
+    Parameters
+    ----------
+    reason
+        n `LossReason` but for frozen, which no picture shows on its own.
+    moved_frac
+        (n,) share of pixels that differ from the readable picture looked at before; NaN where
+        there is none.
+    moved_from_s
+        (n,) time of that picture.
+    """
+
+    reason: tuple[LossReason, ...]
+    moved_frac: FloatArray
+    moved_from_s: FloatArray
+
+    @property
+    def is_usable(self) -> BoolArray:
+        """(n,) whether each sample counts unless it is frozen."""
+        return np.array([r is LossReason.NONE for r in self.reason], dtype=np.bool_)
+
+
+def look_at(
+    batch: FrameBatch, field: FieldOfView, config: ValidityConfig, memory: ViewMemory
+) -> tuple[Look, ViewMemory]:
+    """Judge a batch as `assess` does, leaving freezes to `settle_frozen`.
+
+    For samples that are not looked at in the order of time: whether a picture stands still can
+    only be told when all its neighbors have been looked at.
+    """
+    scores, last = score_samples(batch, field, config, memory.last)
+    alone = decide_reasons(scores, np.full(len(scores), np.nan), config)
+    return Look(alone, scores.moved_frac, scores.time_s - scores.since_s), ViewMemory(last)
+
+
+def settle_frozen(
+    time_s: FloatArray,
+    reason: Sequence[LossReason],
+    moved_frac: FloatArray,
+    moved_from_s: FloatArray,
+    config: ValidityConfig,
+) -> tuple[LossReason, ...]:
+    """Find the frozen samples among all that were looked at, whatever the order of looking.
+
+    A sample stands still if it equals the readable sample before it; one that was compared with
+    another picture than that one counts as moved. A freeze lasts at least `frozen_min_s` and
+    begins with the second of its equal pictures (the first was still live).
+
+    Parameters
+    ----------
+    time_s
+        (n,) increasing times.
+    reason, moved_frac, moved_from_s
+        As in `Look`, in the same order.
+    config
+        Thresholds.
+    """
+    still_since_s = np.full(len(time_s), np.nan)
+    before_s, since_s = np.nan, np.nan
+    for row, name in enumerate(reason):
+        if name is LossReason.CORRUPT:
+            continue
+        is_neighbor = abs(moved_from_s[row] - before_s) <= _ROUNDING_S
+        if is_neighbor and moved_frac[row] <= config.frozen_moved_frac:
+            since_s = before_s if np.isnan(since_s) else since_s
+            still_since_s[row] = since_s
+        else:
+            since_s = np.nan
+        before_s = time_s[row]
+    has_stood = time_s - still_since_s >= config.frozen_min_s - _ROUNDING_S
+    found = tuple(
+        LossReason.FROZEN if stood and name in _MAY_BE_FROZEN else name
+        for stood, name in zip(has_stood, reason, strict=True)
+    )
+    return backdate_frozen(time_s, found, still_since_s)
+
+
 def decide_reasons(
     scores: SampleScores, still_since_s: FloatArray, config: ValidityConfig
 ) -> tuple[LossReason, ...]:
@@ -137,7 +229,7 @@ def decide_reasons(
     """
     is_red = _is_red_view(scores, config)
     is_black = scores.mean_level < config.black_mean_level
-    has_stood = scores.time_s - still_since_s >= config.frozen_min_s - 1e-6
+    has_stood = scores.time_s - still_since_s >= config.frozen_min_s - _ROUNDING_S
     rules: list[tuple[LossReason, BoolArray]] = [
         (LossReason.CORRUPT, ~scores.is_readable),
         (LossReason.NO_SIGNAL, is_black & (scores.detail_level >= _LETTERING_LEVEL)),

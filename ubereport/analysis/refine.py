@@ -1,0 +1,213 @@
+"""Where to look next: pure functions from what was seen so far to the pictures that are missing.
+
+Adaptive sampling looks at keyframes first, at most a coarse gap apart, and then, at the full rate,
+only where something that counts may lie between them. `next_looks` names the missing pictures; it
+is asked again after every pass until it names none.
+
+What is guaranteed
+------------------
+Let the reference be the events that the uniform full-rate plan finds, and the coarse gap
+``g = coarse_gap_s(...) <= min(min_duration_s, clear_hold_s)``, so that any stretch of at least
+``min_duration_s`` or ``clear_hold_s`` holds a coarse sample.
+
+1. *Nothing that counts hides.* An event of the reference during whose first ``min_duration_s``
+   the area as measured never falls below ``onset_frac × (1 - near_frac)`` is found, alone or as a
+   part of a longer one: a coarse sample lies in that stay and shows the threshold reached or
+   neared; from there on every neighboring pair of coarse samples is either far above the
+   threshold or looked at in full.
+2. *Nothing is moved.* Where in addition the area never changes sides of ``onset_frac`` or, while
+   an event is open, of ``offset_frac`` for less than `g`, onsets and clearings are those of the
+   reference exactly: every crossing lies between two neighboring samples on different sides, that
+   pair is filled up with the pictures of the full-rate grid and with nothing else, and so are the
+   stays that confirm the onset and the clearing, and half a smoothing window on either side.
+3. *What smoothing does.* Events are defined on the smoothed area, which bridges dips shorter
+   than half of ``smoothing_s``. A stay that exists only because smoothing bridges many such dips
+   can hide if every coarse sample in it happens to lie in a dip; outside of that, smoothing only
+   sees pictures of the full-rate grid wherever it decides anything.
+
+Excursions shorter than `g` that the coarse samples straddle are no events on their own; they are
+missing from shares and means, as those shorter than a full-rate step are in the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ubereport.config import EventConfig, SamplingConfig
+from ubereport.core.arrays import BoolArray, FloatArray, IntArray
+from ubereport.core.series import AreaSeries
+from ubereport.events.smoothing import ROUNDING_S, smooth_area
+from ubereport.video.candidates import Candidates
+
+__all__ = ["METRIC_LEVELS", "coarse_gap_s", "next_looks"]
+
+METRIC_LEVELS = (0.05, 0.20, 0.50)
+"""Area fractions at which the shares of `ubereport.metrics` are counted."""
+
+MAX_COARSE_GAP_S = 3.0
+# From this pass on the neighborhood doubles with every pass: their number stays logarithmic.
+N_PLAIN_PASSES = 6
+
+
+def coarse_gap_s(events: EventConfig, sampling: SamplingConfig) -> float:
+    """Return how far apart coarse samples may lie: no longer than the shortest stay that counts.
+
+    At least one step of the full rate, with which adaptive sampling is the uniform plan; at most
+    3 s however long the stays are, since shares and means need samples too.
+    """
+    shortest_s = min(events.min_duration_s, events.clear_hold_s, MAX_COARSE_GAP_S)
+    return max(shortest_s, 1 / sampling.rate_hz)
+
+
+def next_looks(
+    candidates: Candidates,
+    seen: IntArray,
+    series: AreaSeries,
+    events: EventConfig,
+    sampling: SamplingConfig,
+    n_passes: int,
+) -> IntArray:
+    """Return the rows of `candidates` to look at next, increasing; none when all is settled.
+
+    Two neighboring samples with unseen full-rate pictures between them are a gap. All of it is
+    wanted where the samples differ in validity or in its reason, where a threshold that counts
+    lies between their areas or within ``near_frac`` of it, or where the areas differ by
+    ``change_frac``. Thresholds that count: the onset, those of the metrics, those of severity,
+    and the offset while an event is open. Around a crossing of the smoothed area that may open or
+    clear an event, the stay that confirms it is wanted, with half a smoothing window and one step
+    on either side.
+
+    Parameters
+    ----------
+    candidates
+        All pictures that may be looked at.
+    seen
+        (m,) increasing rows that the series consists of, as `Candidates.chosen` gives them.
+    series
+        m rows, what was seen there.
+    events, sampling
+        Thresholds and times.
+    n_passes
+        How many passes there were; after `N_PLAIN_PASSES` the neighborhood grows.
+    """
+    is_open = np.zeros(len(seen), dtype=np.bool_)
+    windows: list[tuple[float, float]] = []
+    smoothed_frac = smooth_area(series, events)
+    for rows in series.stretches(events.max_gap_s):
+        read = _EventReader(smoothed_frac[rows], series.duration_s[rows], events)
+        for first, last in read.open_spans:
+            is_open[rows[first] : rows[last] + 1] = True
+        start_s = series.time_s[rows]
+        windows.extend((start_s[s.first], start_s[s.last] + s.held_s) for s in read.stays)
+    is_waiting = candidates.is_full_rate.copy()
+    is_waiting[seen] = False
+    is_wanted = _in_gaps(candidates, seen, _flagged(series, is_open, events, sampling))
+    step_s = 1 / sampling.rate_hz
+    support_s = events.smoothing_s / 2 + 2 * step_s
+    _mark(is_wanted, candidates.time_s, windows, support_s)
+    is_wanted &= is_waiting
+    if n_passes >= N_PLAIN_PASSES and is_wanted.any():
+        reach_s = coarse_gap_s(events, sampling) * 2.0 ** (n_passes - N_PLAIN_PASSES)
+        times_s = candidates.time_s[is_wanted]
+        _mark(is_wanted, candidates.time_s, [(t, t) for t in times_s.tolist()], reach_s)
+        is_wanted &= is_waiting
+    return np.flatnonzero(is_wanted).astype(np.int64)
+
+
+def _flagged(
+    series: AreaSeries, is_open: BoolArray, events: EventConfig, sampling: SamplingConfig
+) -> BoolArray:
+    """(m - 1,) whether something may lie between each sample and the next."""
+    area = series.area_frac
+    low, high = np.fmin(area[:-1], area[1:]), np.fmax(area[:-1], area[1:])
+    levels = {*METRIC_LEVELS, events.onset_frac, events.moderate_frac, events.major_frac}
+    is_flagged = np.asarray(high - low >= sampling.change_frac)
+    for level in sorted(levels):
+        is_flagged |= _nears(low, high, level, sampling.near_frac)
+    is_near_offset = _nears(low, high, events.offset_frac, sampling.near_frac)
+    is_flagged |= is_near_offset & (is_open[:-1] | is_open[1:])
+    is_flagged &= series.is_valid[:-1] & series.is_valid[1:]
+    is_flagged |= [a is not b for a, b in zip(series.reason, series.reason[1:], strict=False)]
+    return is_flagged
+
+
+def _nears(low: FloatArray, high: FloatArray, level: float, near_frac: float) -> BoolArray:
+    margin = near_frac * level
+    return np.asarray((low - margin < level) & (level <= high + margin))
+
+
+def _in_gaps(candidates: Candidates, seen: IntArray, is_flagged: BoolArray) -> BoolArray:
+    """(n,) whether each candidate lies strictly between two samples of one run that are flagged."""
+    is_same_run = np.diff(candidates.run_index[seen]) == 0
+    left = np.searchsorted(seen, np.arange(len(candidates)), side="right") - 1
+    is_inside = (left >= 0) & (left < len(seen) - 1)
+    gap = np.clip(left, 0, max(0, len(seen) - 2))
+    if len(seen) < 2:
+        return np.zeros(len(candidates), dtype=np.bool_)
+    return np.asarray(is_inside & (is_flagged & is_same_run)[gap])
+
+
+def _mark(
+    is_wanted: BoolArray, time_s: FloatArray, windows: Sequence[tuple[float, float]], reach_s: float
+) -> None:
+    """Set `is_wanted` for times within `reach_s` of a window."""
+    for start_s, end_s in windows:
+        first = int(np.searchsorted(time_s, start_s - reach_s - ROUNDING_S))
+        stop = int(np.searchsorted(time_s, end_s + reach_s + ROUNDING_S))
+        is_wanted[first:stop] = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Stay:
+    """Samples ``first..last`` of a stretch on one side of a threshold, as far as they decide.
+
+    `last` is the sample in which the stay gets long enough, `held_s` into it, or the one that
+    breaks it, with `held_s` 0.
+    """
+
+    first: int
+    last: int
+    held_s: float
+
+
+class _EventReader:
+    """Reads a stretch as `detect_events` does and notes what that rests on.
+
+    `stays` are all stays that opened or cleared an event or failed to; `open_spans` the samples
+    (first, last) of each event.
+    """
+
+    def __init__(self, smoothed: FloatArray, duration_s: FloatArray, events: EventConfig) -> None:
+        is_above = (smoothed >= events.onset_frac).tolist()
+        is_below = (smoothed < events.offset_frac).tolist()
+        self._duration_s = duration_s.tolist()
+        self.stays: list[_Stay] = []
+        self.open_spans: list[tuple[int, int]] = []
+        at, n = 0, len(self._duration_s)
+        while (first := self._find(is_above, at, events.min_duration_s)) is not None:
+            stop = self._find(is_below, first + 1, events.clear_hold_s)
+            at = n if stop is None else stop + 1
+            self.open_spans.append((first, at - 1))
+
+    def _find(self, is_inside: list[bool], at: int, stay_s: float) -> int | None:
+        first: int | None = None
+        held_s = 0.0
+        for i in range(at, len(is_inside)):
+            if not is_inside[i]:
+                if first is not None:
+                    self.stays.append(_Stay(first, i, 0.0))
+                first, held_s = None, 0.0
+                continue
+            if first is None:
+                first = i
+            missing_s = stay_s - held_s
+            held_s += self._duration_s[i]
+            if held_s >= stay_s - ROUNDING_S:
+                self.stays.append(_Stay(first, i, max(0.0, missing_s)))
+                return first
+        if first is not None:
+            self.stays.append(_Stay(first, len(is_inside) - 1, self._duration_s[-1]))
+        return None

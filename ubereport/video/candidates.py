@@ -1,0 +1,216 @@
+"""Every picture that a case may look at: those looked at first, and those that wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ubereport.core.arrays import BoolArray, FloatArray, IntArray, frozen_array
+from ubereport.core.frames import SamplingPlan
+from ubereport.core.recording import PartIndex, RecordingIndex, Timeline
+from ubereport.video.plan import Run, full_rate_frames, keyframes_of_run, runs_of_part
+
+__all__ = [
+    "Candidates",
+    "adaptive_candidates",
+    "keyframe_candidates",
+    "uniform_candidates",
+]
+
+_ROUNDING_S = 1e-9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """Pictures in presentation order, of which a plan takes some.
+
+    A run is a stretch of one part without a gap; pictures never stand for time beyond their run.
+
+    Parameters
+    ----------
+    part_index, frame_index
+        (n,) int64, where each picture lies.
+    time_s
+        (n,) float64, presentation time on the case clock, strictly increasing.
+    is_first
+        (n,) bool, looked at whatever is seen.
+    is_full_rate
+        (n,) bool, member of the uniform full-rate plan.
+    run_index
+        (n,) int64, the run each picture lies in, counted through the case.
+    run_end_s
+        (k,) float64, the end of each run on the case clock.
+    """
+
+    part_index: IntArray
+    frame_index: IntArray
+    time_s: FloatArray
+    is_first: BoolArray
+    is_full_rate: BoolArray
+    run_index: IntArray
+    run_end_s: FloatArray
+
+    def __post_init__(self) -> None:
+        for name in ("part_index", "frame_index", "run_index"):
+            object.__setattr__(self, name, frozen_array(getattr(self, name), np.int64))
+        for name in ("is_first", "is_full_rate"):
+            object.__setattr__(self, name, frozen_array(getattr(self, name), np.bool_))
+        for name in ("time_s", "run_end_s"):
+            object.__setattr__(self, name, frozen_array(getattr(self, name), np.float64))
+        n = len(self.time_s)
+        for name in ("part_index", "frame_index", "is_first", "is_full_rate", "run_index"):
+            if len(getattr(self, name)) != n:
+                raise ValueError(f"{name} has {len(getattr(self, name))} entries; time_s has {n}")
+        if np.any(np.diff(self.time_s) <= 0) or np.any(np.diff(self.run_index) < 0):
+            raise ValueError("times and runs of candidates must increase")
+
+    def __len__(self) -> int:
+        return len(self.time_s)
+
+    def chosen(self, is_seen: BoolArray) -> IntArray:
+        """Return the rows that a plan takes once those of `is_seen` (n,) have been looked at.
+
+        All of them, but for pictures off the full-rate grid that lie between two neighbors of
+        that grid which were both looked at: there the uniform plan is reproduced exactly.
+        """
+        rows = np.arange(len(self))
+        before = np.maximum.accumulate(np.where(self.is_full_rate, rows, -1))
+        after = np.minimum.accumulate(np.where(self.is_full_rate, rows, len(self))[::-1])[::-1]
+        is_before_seen = self._is_seen_in_run(before, is_seen)
+        is_last_of_run = ~self._is_in_run(after)
+        is_after_seen = is_last_of_run | self._is_seen_in_run(after, is_seen)
+        is_redundant = ~self.is_full_rate & is_before_seen & is_after_seen
+        return np.flatnonzero(is_seen & ~is_redundant).astype(np.int64)
+
+    def durations_s(self, rows: IntArray) -> FloatArray:
+        """(m,) how long each of the chosen `rows` (m,) stands: until the next or the run's end."""
+        ends_s = self.run_end_s[self.run_index[rows]]
+        is_followed = np.diff(self.run_index[rows]) == 0
+        ends_s[:-1] = np.where(is_followed, self.time_s[rows[1:]], ends_s[:-1])
+        return np.asarray(ends_s - self.time_s[rows])
+
+    def plan(self, rows: IntArray, why: str) -> SamplingPlan:
+        """Return the plan that takes `rows` (m,)."""
+        return SamplingPlan(
+            self.part_index[rows],
+            self.frame_index[rows],
+            self.time_s[rows],
+            self.durations_s(rows),
+            why,
+        )
+
+    def _is_in_run(self, other: IntArray) -> BoolArray:
+        is_row = (other >= 0) & (other < len(self))
+        runs = self.run_index[np.clip(other, 0, len(self) - 1)]
+        return np.asarray(is_row & (runs == self.run_index))
+
+    def _is_seen_in_run(self, other: IntArray, is_seen: BoolArray) -> BoolArray:
+        return self._is_in_run(other) & is_seen[np.clip(other, 0, len(self) - 1)]
+
+
+def uniform_candidates(index: RecordingIndex, timeline: Timeline, rate_hz: float) -> Candidates:
+    """Look at the whole full-rate grid, see `plan_uniform`."""
+    return _candidates(
+        index, timeline, lambda part, run: (full_rate_frames(part, run, rate_hz),) * 2
+    )
+
+
+def keyframe_candidates(index: RecordingIndex, timeline: Timeline) -> Candidates:
+    """Look at the keyframes and at nothing else, see `plan_keyframes`."""
+    nothing = np.empty(0, dtype=np.int64)
+    return _candidates(index, timeline, lambda part, run: (keyframes_of_run(part, run), nothing))
+
+
+def adaptive_candidates(
+    index: RecordingIndex, timeline: Timeline, rate_hz: float, max_gap_s: float
+) -> Candidates:
+    """Look at keyframes first, at most `max_gap_s` apart; the full-rate grid waits.
+
+    Of keyframes that lie closer together the farthest within `max_gap_s` is taken. Where the next
+    keyframe lies farther away, pictures of the grid are taken as soon after a keyframe as the gap
+    allows, so that as little as possible of the group has to be decoded. Every run begins and
+    ends with a picture of the grid.
+
+    Raises
+    ------
+    ValueError
+        If `rate_hz` or `max_gap_s` is not positive.
+    """
+    if not (rate_hz > 0 and max_gap_s > 0):
+        raise ValueError(f"{rate_hz} Hz and gaps of {max_gap_s} s; both must be positive")
+
+    def of_run(part: PartIndex, run: Run) -> tuple[IntArray, IntArray]:
+        grid = full_rate_frames(part, run, rate_hz)
+        marks = np.union1d(keyframes_of_run(part, run), grid[[0, -1]])
+        return _coarse(part.time_s, marks, grid, max_gap_s), grid
+
+    return _candidates(index, timeline, of_run)
+
+
+def _coarse(time_s: FloatArray, marks: IntArray, grid: IntArray, max_gap_s: float) -> IntArray:
+    """Thin `marks` (frame indices that are cheap or required), filled from the `grid`."""
+    reach_s = max_gap_s + _ROUNDING_S
+    mark_s, last = time_s[marks], len(marks) - 1
+    taken = [int(marks[0])]
+    at = 0
+    while at < last:
+        beyond = int(np.searchsorted(mark_s, mark_s[at] + reach_s, side="right"))
+        following = max(at + 1, beyond - 1)
+        taken.extend(_filled(time_s, int(marks[at]), int(marks[following]), grid, reach_s))
+        taken.append(int(marks[following]))
+        at = following
+    return np.array(taken, dtype=np.int64)
+
+
+def _filled(time_s: FloatArray, start: int, end: int, grid: IntArray, reach_s: float) -> list[int]:
+    """Frames of the grid between two marks, as early as gaps of `reach_s` allow."""
+    between = grid[(grid > start) & (grid < end)]
+    filled: list[int] = []
+    while time_s[end] - time_s[start] > reach_s and len(between):
+        at = int(np.searchsorted(time_s[between], time_s[end] - reach_s))
+        at = min(at, len(between) - 1)
+        end = int(between[at])
+        filled.append(end)
+        between = between[:at]
+    return filled[::-1]
+
+
+def _candidates(
+    index: RecordingIndex,
+    timeline: Timeline,
+    of_run: Callable[[PartIndex, Run], tuple[IntArray, IntArray]],
+) -> Candidates:
+    """Collect what `of_run` looks at first and the full-rate grid, run after run."""
+    frames: list[IntArray] = []
+    columns: list[tuple[IntArray, FloatArray, BoolArray, BoolArray, IntArray]] = []
+    run_end_s: list[float] = []
+    for placed in timeline.parts:
+        part = index.parts[placed.part_index]
+        for run in runs_of_part(part):
+            first, grid = of_run(part, run)
+            taken = np.union1d(first, grid).astype(np.int64)
+            frames.append(taken)
+            columns.append(
+                (
+                    np.full(len(taken), placed.part_index),
+                    placed.start_s + part.time_s[taken],
+                    np.isin(taken, first),
+                    np.isin(taken, grid),
+                    np.full(len(taken), len(run_end_s)),
+                )
+            )
+            run_end_s.append(placed.start_s + run.end_s)
+    part_index, time_s, is_first, is_full_rate, run_index = (
+        np.concatenate(column) for column in zip(*columns, strict=True)
+    )
+    return Candidates(
+        part_index=part_index,
+        frame_index=np.concatenate(frames),
+        time_s=time_s,
+        is_first=is_first,
+        is_full_rate=is_full_rate,
+        run_index=run_index,
+        run_end_s=np.array(run_end_s),
+    )

@@ -1,0 +1,66 @@
+"""Share the pictures of a part among decoding processes so that none waits for another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ubereport.core.arrays import BoolArray, IntArray
+
+__all__ = ["Shares", "share_pictures"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shares:
+    """Who decodes what, decided by the request alone.
+
+    Parameters
+    ----------
+    turns
+        (process, pictures) in the order of the request: take so many pictures from that process,
+        then go on with the next turn. The order in which pictures come is thus always the
+        request's, however fast the processes are.
+    rows
+        Rows of the request that each process decodes, increasing.
+    n_threads
+        Decoder threads of each process.
+    """
+
+    turns: tuple[tuple[int, int], ...]
+    rows: tuple[IntArray, ...]
+    n_threads: int
+
+
+def share_pictures(is_key: BoolArray, wanted: IntArray, n_threads: int, n_together: int) -> Shares:
+    """Deal segments of whole groups of pictures to up to `n_threads` processes in turn.
+
+    A group is what decodes from one keyframe; it is never split, so that nothing is decoded
+    twice. Processes decode groups independently and need no threads of their own; where there are
+    fewer segments than threads, each process gets several.
+
+    Parameters
+    ----------
+    is_key
+        (k,) bool of the whole part.
+    wanted
+        (n,) increasing frame indices.
+    n_threads
+        Cores that decoding may use.
+    n_together
+        Pictures that make a segment, at least.
+    """
+    owner = np.searchsorted(np.flatnonzero(is_key), wanted, side="right")
+    group_starts = np.flatnonzero(np.diff(owner, prepend=-1))
+    starts: list[int] = []
+    for start in group_starts.tolist():
+        if not starts or start - starts[-1] >= n_together:
+            starts.append(start)
+    edges = [*starts, len(wanted)]
+    n_processes = max(1, min(n_threads, len(starts)))
+    turns = tuple((i % n_processes, edges[i + 1] - edges[i]) for i in range(len(starts)))
+    process_of_row = np.repeat([process for process, _ in turns], [n for _, n in turns])
+    rows = tuple(
+        np.flatnonzero(process_of_row == process).astype(np.int64) for process in range(n_processes)
+    )
+    return Shares(turns, rows, max(1, n_threads // n_processes))
