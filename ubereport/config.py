@@ -72,9 +72,8 @@ class Device(StrEnum):
 class SamplingConfig:
     """Which pictures to look at; `rate_hz` is the full rate of every plan.
 
-    Adaptive sampling goes to the full rate between two coarse samples where a threshold lies
-    between their areas or within `near_frac` of itself beside them, and where the areas differ by
-    `change_frac`.
+    The adaptive plan goes to the full rate where a threshold lies between the areas of two samples
+    or within `near_frac` of itself beside them, and where the areas differ by `change_frac`.
     """
 
     mode: SamplingMode = SamplingMode.ADAPTIVE
@@ -83,11 +82,10 @@ class SamplingConfig:
     change_frac: float = 0.15
 
     def __post_init__(self) -> None:
+        near, change = self.near_frac, self.change_frac
         check_setting(0.01 <= self.rate_hz <= 60, "sampling.rate_hz", self.rate_hz, "0.01 to 60")
-        check_setting(0 <= self.near_frac < 1, "sampling.near_frac", self.near_frac, "0 to below 1")
-        check_setting(
-            0 < self.change_frac <= 1, "sampling.change_frac", self.change_frac, "above 0 to 1"
-        )
+        check_setting(0 <= near < 1, "sampling.near_frac", near, "0 to below 1")
+        check_setting(0 < change <= 1, "sampling.change_frac", change, "above 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import stat
 import numpy as np
 import pytest
 
-from ubereport.analysis.checkpoint import Checkpoint, Chunk
+from ubereport.analysis.checkpoint import Checkpoint, Chunk, ChunkPlace
 from ubereport.analysis.decoded import DecodeReport
 from ubereport.analysis.measurement import Measurement
 from ubereport.core.case import ReaderUse
@@ -19,6 +19,7 @@ def chunk():
         (LossReason.NONE, LossReason.BLURRED),
         np.array([False, True]),
         np.array([True, False]),
+        np.array([np.nan, 0.25]),
         np.array([np.nan, 1.5]),
     )
     report = DecodeReport((ReaderUse(0, "pyav", 0.0, 1.0, "because"),), ("it failed once",))
@@ -29,7 +30,8 @@ def assert_same(one, other):
     np.testing.assert_array_equal(one.measurement.area_frac, other.measurement.area_frac)
     np.testing.assert_array_equal(one.measurement.is_undecoded, other.measurement.is_undecoded)
     np.testing.assert_array_equal(one.measurement.is_corrupt, other.measurement.is_corrupt)
-    np.testing.assert_array_equal(one.measurement.still_since_s, other.measurement.still_since_s)
+    np.testing.assert_array_equal(one.measurement.moved_frac, other.measurement.moved_frac)
+    np.testing.assert_array_equal(one.measurement.moved_from_s, other.measurement.moved_from_s)
     assert one.measurement.reason == other.measurement.reason
     assert one.decoded == other.decoded
     assert one.memory.keys() == other.memory.keys()
@@ -38,37 +40,38 @@ def assert_same(one, other):
 
 
 def test_a_chunk_comes_back_as_it_was_kept(tmp_path, chunk):
-    Checkpoint(tmp_path / "work", "f" * 64).save(0, 32, chunk)
+    Checkpoint(tmp_path / "work", "f" * 64).save(ChunkPlace(0, 0, 32), chunk)
     again = Checkpoint(tmp_path / "work", "f" * 64)
-    assert_same(again.load(0, 32), chunk)
-    assert again.load(0, 0) is None
-    assert again.load(1, 32) is None
+    assert_same(again.load(ChunkPlace(0, 0, 32)), chunk)
+    assert again.load(ChunkPlace(0, 0, 0)) is None
+    assert again.load(ChunkPlace(0, 1, 32)) is None
+    assert again.load(ChunkPlace(1, 0, 32)) is None
 
 
 def test_chunks_of_another_fingerprint_are_thrown_away(tmp_path, chunk):
-    Checkpoint(tmp_path / "work", "a" * 64).save(0, 0, chunk)
-    assert Checkpoint(tmp_path / "work", "b" * 64).load(0, 0) is None
+    Checkpoint(tmp_path / "work", "a" * 64).save(ChunkPlace(0, 0, 0), chunk)
+    assert Checkpoint(tmp_path / "work", "b" * 64).load(ChunkPlace(0, 0, 0)) is None
 
 
 @pytest.mark.parametrize("keep", [0, 10, 200, -1])
 def test_a_damaged_chunk_counts_as_missing(tmp_path, chunk, keep):
     checkpoint = Checkpoint(tmp_path / "work", "f" * 64)
-    checkpoint.save(0, 0, chunk)
+    checkpoint.save(ChunkPlace(0, 0, 0), chunk)
     (path,) = (tmp_path / "work").glob("*.npz")
     path.write_bytes(path.read_bytes()[:keep])
-    assert checkpoint.load(0, 0) is None
+    assert checkpoint.load(ChunkPlace(0, 0, 0)) is None
 
 
 def test_no_pickle_is_loaded_from_a_chunk(tmp_path):
     checkpoint = Checkpoint(tmp_path / "work", "f" * 64)
-    path = tmp_path / "work" / "stretch-0000-000000000.npz"
+    path = tmp_path / "work" / "pass-000-0000-000000000.npz"
     np.savez(path, area_frac=np.array([object()], dtype=object))
-    assert checkpoint.load(0, 0) is None
+    assert checkpoint.load(ChunkPlace(0, 0, 0)) is None
 
 
 def test_discard_removes_everything(tmp_path, chunk):
     checkpoint = Checkpoint(tmp_path / "work", "f" * 64)
-    checkpoint.save(0, 0, chunk)
+    checkpoint.save(ChunkPlace(0, 0, 0), chunk)
     checkpoint.discard()
     assert not (tmp_path / "work").exists()
 
@@ -87,8 +90,8 @@ def test_a_full_disk_is_told_and_leaves_no_half_chunk(tmp_path, chunk, monkeypat
 
     monkeypatch.setattr("ubereport.analysis.checkpoint.os.replace", full)
     with pytest.raises(OutputError, match="No space left"):
-        checkpoint.save(0, 0, chunk)
-    assert checkpoint.load(0, 0) is None
+        checkpoint.save(ChunkPlace(0, 0, 0), chunk)
+    assert checkpoint.load(ChunkPlace(0, 0, 0)) is None
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
@@ -96,7 +99,7 @@ def test_a_read_only_folder_is_told(tmp_path, chunk):
     checkpoint = Checkpoint(tmp_path / "work", "f" * 64)
     (tmp_path / "work").chmod(stat.S_IRUSR | stat.S_IXUSR)
     with pytest.raises(OutputError, match="cannot be written"):
-        checkpoint.save(0, 0, chunk)
+        checkpoint.save(ChunkPlace(0, 0, 0), chunk)
 
 
 def test_an_interrupted_reader_reads_like_an_undisturbed_one():

@@ -13,7 +13,9 @@ def measurement(areas, reasons=None):
     columns = np.array([[a + 0.01, a, a - 0.01] for a in areas]).reshape(n, 3)
     columns[[r is not LossReason.NONE for r in reasons]] = np.nan
     flags = np.zeros(n, dtype=bool)
-    return Measurement(columns, tuple(reasons), flags, flags, np.full(n, np.nan))
+    return Measurement(
+        columns, tuple(reasons), flags, flags, np.full(n, np.nan), np.full(n, np.nan)
+    )
 
 
 def plan(times, duration_s=0.5):
@@ -69,7 +71,8 @@ def test_a_sample_lost_afterwards_loses_its_area():
     [
         {"area_frac": np.zeros((2, 2))},
         {"is_corrupt": np.zeros(3, bool)},
-        {"still_since_s": np.zeros(1)},
+        {"moved_frac": np.zeros(1)},
+        {"moved_from_s": np.zeros(1)},
     ],
 )
 def test_lengths_are_checked(broken):
@@ -78,7 +81,8 @@ def test_lengths_are_checked(broken):
         "reason": (LossReason.NONE, LossReason.NONE),
         "is_undecoded": np.zeros(2, bool),
         "is_corrupt": np.zeros(2, bool),
-        "still_since_s": np.zeros(2),
+        "moved_frac": np.zeros(2),
+        "moved_from_s": np.zeros(2),
     }
     with pytest.raises(ValueError, match=r"shape"):
         Measurement(**{**good, **broken})

@@ -13,12 +13,19 @@ from tests_support import copy_bytes
 
 from ubereport.analysis.progress import Stage, silent
 from ubereport.batch.case import CaseRequest, rerender_case, run_case
-from ubereport.config import AnalysisConfig, EventConfig, SamplingConfig, SegmentationConfig
+from ubereport.config import (
+    AnalysisConfig,
+    EventConfig,
+    SamplingConfig,
+    SamplingMode,
+    SegmentationConfig,
+)
 from ubereport.errors import CaseRecordError, RecordingFormatError
 from ubereport.records.store import read_case
 
 pytestmark = pytest.mark.slow
 CONFIG = AnalysisConfig(segmentation=SegmentationConfig(model="hsv-red", batch_size=4))
+UNIFORM = replace(CONFIG, sampling=SamplingConfig(SamplingMode.UNIFORM))
 
 
 def request(recording: Path, out: Path, **changes) -> CaseRequest:
@@ -81,8 +88,55 @@ def test_two_runs_give_the_same_bytes(published, bleeding_recording, tmp_path):
     assert digests(again.folder) == digests(published.folder)
 
 
+@pytest.fixture(scope="module")
+def uniform(bleeding_recording, tmp_path_factory):
+    """The same case with every picture of the full-rate grid looked at."""
+    out = tmp_path_factory.mktemp("uniform")
+    return run_case(request(bleeding_recording, out, config=UNIFORM), silent)
+
+
+def test_adaptive_sampling_looks_at_less_and_finds_the_same(published, uniform):
+    """Keyframes 1 s apart are thinned to 3 s; the grid is looked at around the bleed."""
+    (event,), (reference,) = published.record.events, uniform.record.events
+    assert (event.onset_s, event.clear_s) == (reference.onset_s, reference.clear_s)
+    for key in ("impaired_share_20", "area_mean_frac", "coverage_frac"):
+        value = published.record.metric(key).value
+        assert value == pytest.approx(uniform.record.metric(key).value, abs=0.005)
+    assert len(published.record.series) < 0.75 * len(uniform.record.series)
+    assert published.record.provenance.sampling.startswith("adaptive: ")
+
+
+def test_adaptive_sampling_on_one_thread_gives_the_same_bytes(
+    published, bleeding_recording, tmp_path
+):
+    again = run_case(request(bleeding_recording, tmp_path, n_threads=1), silent)
+    assert digests(again.folder) == digests(published.folder)
+
+
+@pytest.mark.parametrize("n_steps", [1, 3, 5, 6, 7, 8, 9])
+def test_an_interrupted_adaptive_run_goes_on_and_gives_the_same_bytes(
+    published, bleeding_recording, tmp_path, plain_reports, monkeypatch, n_steps
+):
+    """Interrupted in the first pass, between passes and in a later one."""
+    monkeypatch.setattr("ubereport.analysis.measure.BATCHES_PER_CHUNK", 1)
+    seen = []
+
+    def interrupt(progress):
+        if progress.stage is Stage.MEASURE:
+            seen.append(progress)
+            if len(seen) == n_steps:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_case(request(bleeding_recording, tmp_path), interrupt)
+    again = run_case(request(bleeding_recording, tmp_path), silent)
+    ours, theirs = digests(again.folder), digests(published.folder)
+    for name in ("case.json", "series.parquet", "events.csv"):
+        assert ours[name] == theirs[name], name
+
+
 def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(
-    published, bleeding_recording, tmp_path, monkeypatch
+    uniform, bleeding_recording, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("ubereport.analysis.measure.BATCHES_PER_CHUNK", 2)
     seen = []
@@ -94,13 +148,13 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_case(request(bleeding_recording, tmp_path), interrupt)
+        run_case(request(bleeding_recording, tmp_path, config=UNIFORM), interrupt)
     assert not list(tmp_path.glob("*/case.json"))
     resumed = []
-    again = run_case(request(bleeding_recording, tmp_path), resumed.append)
+    again = run_case(request(bleeding_recording, tmp_path, config=UNIFORM), resumed.append)
     first = next(p for p in resumed if p.stage is Stage.MEASURE)
     assert first.resumed_s >= 8.0
-    assert digests(again.folder) == digests(published.folder)
+    assert digests(again.folder) == digests(uniform.folder)
 
 
 def test_forcing_measures_again(published, bleeding_recording, plain_reports, tmp_path):
@@ -111,7 +165,7 @@ def test_forcing_measures_again(published, bleeding_recording, plain_reports, tm
 
 def test_other_settings_are_not_reused(published, bleeding_recording, plain_reports, tmp_path):
     out = shutil.copytree(published.folder.parent, tmp_path / "out")
-    config = replace(CONFIG, sampling=SamplingConfig(rate_hz=1.0))
+    config = replace(CONFIG, sampling=SamplingConfig(SamplingMode.UNIFORM, rate_hz=1.0))
     again = run_case(request(bleeding_recording, out, config=config), silent)
     assert not again.is_reused
     assert len(again.record.series) == pytest.approx(24, abs=1)

@@ -113,18 +113,17 @@ def test_doctor_names_a_missing_library(monkeypatch):
     assert "libpango" in findings["WeasyPrint"].mend
 
 
-def test_adaptive_sampling_is_refused_rather_than_replaced(capsys, tmp_path, bleeding_recording):
-    code, _, told = run(
-        capsys,
-        "analyze",
-        str(bleeding_recording),
-        "--out",
-        str(tmp_path),
-        "--model",
-        "hsv-red",
-        "--sampling",
-        "adaptive",
-        "--quiet",
+@pytest.mark.slow
+def test_adaptive_sampling_is_the_default_and_says_what_it_looked_at(
+    capsys, tmp_path, bleeding_recording
+):
+    parts = ["analyze", str(bleeding_recording), "--model", "hsv-red", "--quiet", "--json"]
+    code, _, _ = run(capsys, *parts, "--out", str(tmp_path / "default"))
+    assert code == 0
+    code, _, _ = run(capsys, *parts, "--out", str(tmp_path / "named"), "--sampling", "adaptive")
+    assert code == 0
+    default, named = (
+        next((tmp_path / name).glob("*/case.json")).read_bytes() for name in ("default", "named")
     )
-    assert code == 2
-    assert "Adaptive sampling" in told
+    assert default == named
+    assert b"adaptive: " in default

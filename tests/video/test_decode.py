@@ -31,7 +31,7 @@ def _request(part: PartIndex, step: int = 1, size: tuple[int, int] = (8, 10)) ->
 def _run(
     part: PartIndex, first: str, second: str = "good", **config: float
 ) -> tuple[FrameBatch, DecodeOutcome]:
-    limits: dict[str, object] = {"stall_timeout_s": 20.0, **config}
+    limits: dict[str, object] = {"stall_timeout_s": 20.0, "n_threads": 1, **config}
     readers = {"decord": f"fake_readers:{first}", "pyav": f"fake_readers:{second}"}
     settings = DecodeConfig(reader=ReaderChoice.DECORD, **limits)  # type: ignore[arg-type]
     decoding = decode(_request(part), settings, part.n_frames, None, readers)
@@ -140,10 +140,12 @@ def test_on_reader_hears_who_starts_and_why(coded_part: PartIndex) -> None:
     assert "met a wall" in heard[1][1]
 
 
-def test_consumer_that_stops_early_leaves_no_process(coded_part: PartIndex) -> None:
-    with decode(_request(coded_part), DecodeConfig(), 4) as decoding:
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_consumer_that_stops_early_leaves_no_process(coded_part: PartIndex, n_threads: int) -> None:
+    config = DecodeConfig(n_threads=n_threads)
+    with decode(_request(coded_part), config, 4) as decoding:
         next(decoding)
-        assert _n_children() == 1
+        assert _n_children() == n_threads
     assert _n_children() == 0
 
 
@@ -191,17 +193,19 @@ decoding = decode(request, DecodeConfig(), 2)
 next(decoding)
 children = Path(f"/proc/{{os.getpid()}}/task/{{os.getpid()}}/children").read_text().split()
 print(*children, flush=True)
+assert len(children) == DecodeConfig().n_threads
 os.kill(os.getpid(), signal.SIGKILL)
 """
     )
     done = subprocess.run(
         [sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=60
     )
-    (child,) = done.stdout.split()
+    children = [Path(f"/proc/{child}") for child in done.stdout.split()]
+    assert children
     deadline = time.monotonic() + 10
-    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
+    while any(child.exists() for child in children) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not Path(f"/proc/{child}").exists()
+    assert not any(child.exists() for child in children)
 
 
 def test_child_runs_without_torch(coded_part: PartIndex) -> None:
@@ -217,7 +221,7 @@ def test_child_runs_without_torch(coded_part: PartIndex) -> None:
 
 def test_ring_bounds_what_is_decoded_ahead(coded_part: PartIndex) -> None:
     """A consumer that takes nothing more lets the decoder wait, not swell."""
-    config = DecodeConfig(ring_batches=2, reader=ReaderChoice.PYAV)
+    config = DecodeConfig(ring_batches=2, reader=ReaderChoice.PYAV, n_threads=1)
     with decode(_request(coded_part), config, 4) as decoding:
         next(decoding)
         (child,) = (

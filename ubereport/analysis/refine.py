@@ -31,7 +31,7 @@ missing from shares and means, as those shorter than a full-rate step are in the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,28 +93,98 @@ def next_looks(
     n_passes
         How many passes there were; after `N_PLAIN_PASSES` the neighborhood grows.
     """
-    is_open = np.zeros(len(seen), dtype=np.bool_)
-    windows: list[tuple[float, float]] = []
-    smoothed_frac = smooth_area(series, events)
-    for rows in series.stretches(events.max_gap_s):
-        read = _EventReader(smoothed_frac[rows], series.duration_s[rows], events)
-        for first, last in read.open_spans:
-            is_open[rows[first] : rows[last] + 1] = True
-        start_s = series.time_s[rows]
-        windows.extend((start_s[s.first], start_s[s.last] + s.held_s) for s in read.stays)
     is_waiting = candidates.is_full_rate.copy()
     is_waiting[seen] = False
-    is_wanted = _in_gaps(candidates, seen, _flagged(series, is_open, events, sampling))
-    step_s = 1 / sampling.rate_hz
-    support_s = events.smoothing_s / 2 + 2 * step_s
-    _mark(is_wanted, candidates.time_s, windows, support_s)
-    is_wanted &= is_waiting
-    if n_passes >= N_PLAIN_PASSES and is_wanted.any():
+    if not is_waiting.any():
+        return np.empty(0, dtype=np.int64)
+    smoothed_frac = smooth_area(series, events)
+    reading = [
+        (rows, _EventReader(smoothed_frac[rows], series.duration_s[rows], events))
+        for rows in series.stretches(events.max_gap_s)
+    ]
+    gaps = _Gaps.of(candidates, seen, is_waiting)
+    is_flagged = gaps.is_gap & _flagged(series, _is_open(reading, len(seen)), events, sampling)
+    is_wanted = np.zeros(len(candidates), dtype=np.bool_)
+    for start_s, end_s in _windows(reading, series, is_flagged):
+        before_s = start_s - (events.smoothing_s / 2 + 1.5 / sampling.rate_hz)
+        after_s = end_s + events.smoothing_s / 2 - 0.5 / sampling.rate_hz
+        _mark(is_wanted, candidates.time_s, before_s + ROUNDING_S, after_s - ROUNDING_S)
+    is_wanted = (is_wanted & is_waiting) | gaps.narrowed(is_flagged)
+    if n_passes >= N_PLAIN_PASSES:
         reach_s = coarse_gap_s(events, sampling) * 2.0 ** (n_passes - N_PLAIN_PASSES)
-        times_s = candidates.time_s[is_wanted]
-        _mark(is_wanted, candidates.time_s, [(t, t) for t in times_s.tolist()], reach_s)
+        for time_s in candidates.time_s[is_wanted].tolist():
+            _mark(is_wanted, candidates.time_s, time_s - reach_s, time_s + reach_s)
         is_wanted &= is_waiting
     return np.flatnonzero(is_wanted).astype(np.int64)
+
+
+def _is_open(reading: Sequence[tuple[IntArray, _EventReader]], n: int) -> BoolArray:
+    """(n,) whether an event is open in each sample."""
+    is_open = np.zeros(n, dtype=np.bool_)
+    for rows, read in reading:
+        for first, last in read.open_spans:
+            is_open[rows[first] : rows[last] + 1] = True
+    return is_open
+
+
+def _windows(
+    reading: Sequence[tuple[IntArray, _EventReader]], series: AreaSeries, is_flagged: BoolArray
+) -> Iterator[tuple[float, float]]:
+    """Yield (start, end) of the stays that decide, once it is known where they begin.
+
+    A stay that begins after a gap that is still to be filled will begin earlier: it waits.
+    """
+    for rows, read in reading:
+        start_s = series.time_s[rows]
+        for stay in read.stays:
+            if stay.first == 0 or not is_flagged[rows[stay.first] - 1]:
+                yield float(start_s[stay.first]), float(start_s[stay.last]) + stay.held_s
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Gaps:
+    """Neighboring samples with full-rate pictures between them that nobody looked at.
+
+    Parameters
+    ----------
+    is_gap
+        (m - 1,) whether there are such pictures between a sample and the next.
+    gap_of
+        (n,) the sample before each candidate.
+    is_inside
+        (n,) whether each candidate lies strictly between two samples of one run.
+    is_waiting
+        (n,) full-rate pictures that nobody looked at.
+    is_unseen_key
+        (n,) the same of keyframes.
+    """
+
+    is_gap: BoolArray
+    gap_of: IntArray
+    is_inside: BoolArray
+    is_waiting: BoolArray
+    is_unseen_key: BoolArray
+
+    @classmethod
+    def of(cls, candidates: Candidates, seen: IntArray, is_waiting: BoolArray) -> _Gaps:
+        """Find the gaps between the rows `seen`."""
+        is_seen = np.zeros(len(candidates), dtype=np.bool_)
+        is_seen[seen] = True
+        gap_of = np.cumsum(is_seen) - 1
+        is_one_run = np.append(np.diff(candidates.run_index[seen]) == 0, False)
+        is_inside = ~is_seen & (gap_of >= 0) & is_one_run[gap_of]
+        is_gap = np.zeros(len(seen), dtype=np.bool_)
+        is_gap[gap_of[is_inside & is_waiting]] = True
+        is_unseen_key = candidates.is_key & is_inside
+        return cls(is_gap[:-1], gap_of, is_inside, is_waiting, is_unseen_key)
+
+    def narrowed(self, is_flagged: BoolArray) -> BoolArray:
+        """(n,) candidates that narrow the flagged gaps: keyframes first, they cost least."""
+        is_in_flagged = self.is_inside & np.append(is_flagged, False)[self.gap_of]
+        has_key = np.zeros(len(is_flagged) + 1, dtype=np.bool_)
+        has_key[self.gap_of[self.is_unseen_key]] = True
+        is_next = np.where(has_key[self.gap_of], self.is_unseen_key, self.is_waiting)
+        return np.asarray(is_in_flagged & is_next)
 
 
 def _flagged(
@@ -139,25 +209,11 @@ def _nears(low: FloatArray, high: FloatArray, level: float, near_frac: float) ->
     return np.asarray((low - margin < level) & (level <= high + margin))
 
 
-def _in_gaps(candidates: Candidates, seen: IntArray, is_flagged: BoolArray) -> BoolArray:
-    """(n,) whether each candidate lies strictly between two samples of one run that are flagged."""
-    is_same_run = np.diff(candidates.run_index[seen]) == 0
-    left = np.searchsorted(seen, np.arange(len(candidates)), side="right") - 1
-    is_inside = (left >= 0) & (left < len(seen) - 1)
-    gap = np.clip(left, 0, max(0, len(seen) - 2))
-    if len(seen) < 2:
-        return np.zeros(len(candidates), dtype=np.bool_)
-    return np.asarray(is_inside & (is_flagged & is_same_run)[gap])
-
-
-def _mark(
-    is_wanted: BoolArray, time_s: FloatArray, windows: Sequence[tuple[float, float]], reach_s: float
-) -> None:
-    """Set `is_wanted` for times within `reach_s` of a window."""
-    for start_s, end_s in windows:
-        first = int(np.searchsorted(time_s, start_s - reach_s - ROUNDING_S))
-        stop = int(np.searchsorted(time_s, end_s + reach_s + ROUNDING_S))
-        is_wanted[first:stop] = True
+def _mark(is_wanted: BoolArray, time_s: FloatArray, start_s: float, end_s: float) -> None:
+    """Set `is_wanted` where `time_s` lies in ``[start_s, end_s]``."""
+    first = int(np.searchsorted(time_s, start_s, side="left"))
+    stop = int(np.searchsorted(time_s, end_s, side="right"))
+    is_wanted[first:stop] = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ class Candidates:
         (n,) bool, looked at whatever is seen.
     is_full_rate
         (n,) bool, member of the uniform full-rate plan.
+    is_key
+        (n,) bool, keyframe: cheap to look at.
     run_index
         (n,) int64, the run each picture lies in, counted through the case.
     run_end_s
@@ -49,18 +51,19 @@ class Candidates:
     time_s: FloatArray
     is_first: BoolArray
     is_full_rate: BoolArray
+    is_key: BoolArray
     run_index: IntArray
     run_end_s: FloatArray
 
     def __post_init__(self) -> None:
         for name in ("part_index", "frame_index", "run_index"):
             object.__setattr__(self, name, frozen_array(getattr(self, name), np.int64))
-        for name in ("is_first", "is_full_rate"):
+        for name in ("is_first", "is_full_rate", "is_key"):
             object.__setattr__(self, name, frozen_array(getattr(self, name), np.bool_))
         for name in ("time_s", "run_end_s"):
             object.__setattr__(self, name, frozen_array(getattr(self, name), np.float64))
         n = len(self.time_s)
-        for name in ("part_index", "frame_index", "is_first", "is_full_rate", "run_index"):
+        for name in self.__slots__[:-1]:
             if len(getattr(self, name)) != n:
                 raise ValueError(f"{name} has {len(getattr(self, name))} entries; time_s has {n}")
         if np.any(np.diff(self.time_s) <= 0) or np.any(np.diff(self.run_index) < 0):
@@ -110,17 +113,35 @@ class Candidates:
         return self._is_in_run(other) & is_seen[np.clip(other, 0, len(self) - 1)]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _RunFrames:
+    """Frame indices of one run that may be looked at: first of all, full-rate grid, keyframes."""
+
+    first: IntArray
+    grid: IntArray
+    keys: IntArray
+
+
+_NONE = np.empty(0, dtype=np.int64)
+
+
 def uniform_candidates(index: RecordingIndex, timeline: Timeline, rate_hz: float) -> Candidates:
     """Look at the whole full-rate grid, see `plan_uniform`."""
-    return _candidates(
-        index, timeline, lambda part, run: (full_rate_frames(part, run, rate_hz),) * 2
-    )
+
+    def of_run(part: PartIndex, run: Run) -> _RunFrames:
+        grid = full_rate_frames(part, run, rate_hz)
+        return _RunFrames(grid, grid, _NONE)
+
+    return _candidates(index, timeline, of_run)
 
 
 def keyframe_candidates(index: RecordingIndex, timeline: Timeline) -> Candidates:
     """Look at the keyframes and at nothing else, see `plan_keyframes`."""
-    nothing = np.empty(0, dtype=np.int64)
-    return _candidates(index, timeline, lambda part, run: (keyframes_of_run(part, run), nothing))
+
+    def of_run(part: PartIndex, run: Run) -> _RunFrames:
+        return _RunFrames(keyframes_of_run(part, run), _NONE, _NONE)
+
+    return _candidates(index, timeline, of_run)
 
 
 def adaptive_candidates(
@@ -128,10 +149,10 @@ def adaptive_candidates(
 ) -> Candidates:
     """Look at keyframes first, at most `max_gap_s` apart; the full-rate grid waits.
 
-    Of keyframes that lie closer together the farthest within `max_gap_s` is taken. Where the next
-    keyframe lies farther away, pictures of the grid are taken as soon after a keyframe as the gap
-    allows, so that as little as possible of the group has to be decoded. Every run begins and
-    ends with a picture of the grid.
+    Of keyframes that lie closer together the farthest within `max_gap_s` is taken; the others
+    wait too, two full-rate steps apart. Where the next keyframe lies farther away, pictures of
+    the grid are taken as soon after a keyframe as the gap allows, so that as little as possible
+    of the group has to be decoded. Every run begins and ends with a picture of the grid.
 
     Raises
     ------
@@ -141,12 +162,23 @@ def adaptive_candidates(
     if not (rate_hz > 0 and max_gap_s > 0):
         raise ValueError(f"{rate_hz} Hz and gaps of {max_gap_s} s; both must be positive")
 
-    def of_run(part: PartIndex, run: Run) -> tuple[IntArray, IntArray]:
+    def of_run(part: PartIndex, run: Run) -> _RunFrames:
         grid = full_rate_frames(part, run, rate_hz)
-        marks = np.union1d(keyframes_of_run(part, run), grid[[0, -1]])
-        return _coarse(part.time_s, marks, grid, max_gap_s), grid
+        keys = keyframes_of_run(part, run)
+        first = _coarse(part.time_s, np.union1d(keys, grid[[0, -1]]), grid, max_gap_s)
+        return _RunFrames(first, grid, _thinned(part.time_s, keys, 2 / rate_hz))
 
     return _candidates(index, timeline, of_run)
+
+
+def _thinned(time_s: FloatArray, frames: IntArray, step_s: float) -> IntArray:
+    """Leave out frames so that those left are at least `step_s` apart."""
+    taken: list[int] = []
+    at = 0
+    while at < len(frames):
+        taken.append(int(frames[at]))
+        at = int(np.searchsorted(time_s[frames], time_s[taken[-1]] + step_s - _ROUNDING_S))
+    return np.array(taken, dtype=np.int64)
 
 
 def _coarse(time_s: FloatArray, marks: IntArray, grid: IntArray, max_gap_s: float) -> IntArray:
@@ -180,37 +212,38 @@ def _filled(time_s: FloatArray, start: int, end: int, grid: IntArray, reach_s: f
 def _candidates(
     index: RecordingIndex,
     timeline: Timeline,
-    of_run: Callable[[PartIndex, Run], tuple[IntArray, IntArray]],
+    of_run: Callable[[PartIndex, Run], _RunFrames],
 ) -> Candidates:
-    """Collect what `of_run` looks at first and the full-rate grid, run after run."""
-    frames: list[IntArray] = []
-    columns: list[tuple[IntArray, FloatArray, BoolArray, BoolArray, IntArray]] = []
+    """Collect the pictures of all runs."""
+    taken: list[IntArray] = []
+    part_index: list[IntArray] = []
+    time_s: list[FloatArray] = []
+    members: list[tuple[BoolArray, BoolArray, BoolArray]] = []
     run_end_s: list[float] = []
     for placed in timeline.parts:
         part = index.parts[placed.part_index]
         for run in runs_of_part(part):
-            first, grid = of_run(part, run)
-            taken = np.union1d(first, grid).astype(np.int64)
-            frames.append(taken)
-            columns.append(
+            frames = of_run(part, run)
+            every = np.unique(np.concatenate([frames.first, frames.grid, frames.keys]))
+            taken.append(every)
+            part_index.append(np.full(len(every), placed.part_index))
+            time_s.append(placed.start_s + part.time_s[every])
+            members.append(
                 (
-                    np.full(len(taken), placed.part_index),
-                    placed.start_s + part.time_s[taken],
-                    np.isin(taken, first),
-                    np.isin(taken, grid),
-                    np.full(len(taken), len(run_end_s)),
+                    np.isin(every, frames.first),
+                    np.isin(every, frames.grid),
+                    np.isin(every, frames.keys),
                 )
             )
             run_end_s.append(placed.start_s + run.end_s)
-    part_index, time_s, is_first, is_full_rate, run_index = (
-        np.concatenate(column) for column in zip(*columns, strict=True)
-    )
+    is_first, is_full_rate, is_key = (np.concatenate(m) for m in zip(*members, strict=True))
     return Candidates(
-        part_index=part_index,
-        frame_index=np.concatenate(frames),
-        time_s=time_s,
+        part_index=np.concatenate(part_index),
+        frame_index=np.concatenate(taken),
+        time_s=np.concatenate(time_s),
         is_first=is_first,
         is_full_rate=is_full_rate,
-        run_index=run_index,
+        is_key=is_key,
+        run_index=np.repeat(np.arange(len(taken)), [len(frames) for frames in taken]),
         run_end_s=np.array(run_end_s),
     )
