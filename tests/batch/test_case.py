@@ -157,6 +157,18 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(
     assert digests(again.folder) == digests(uniform.folder)
 
 
+def test_a_reused_case_takes_what_the_manifest_says_now(published, bleeding_recording, tmp_path):
+    out = shutil.copytree(published.folder.parent, tmp_path / "out")
+    before = digests(out)
+    asked = request(bleeding_recording, out, manifest_json='{"drain_ml": 120}')
+    again = run_case(asked, silent)
+    assert again.is_reused
+    manifest = again.folder / "manifest.json"
+    assert manifest.read_text() == '{"drain_ml": 120}'
+    manifest.unlink()
+    assert digests(out) == before
+
+
 def test_forcing_measures_again(published, bleeding_recording, plain_reports, tmp_path):
     out = shutil.copytree(published.folder.parent, tmp_path / "out")
     again = run_case(request(bleeding_recording, out, is_forced=True), silent)

@@ -76,7 +76,7 @@ def test_files_are_complete_and_agree(published):
 def test_page_says_what_was_planted(published):
     (_, written), _ = published
     page = written.html.read_text()
-    assert "was higher with RF than with wax, by more than chance makes likely" in page
+    assert "was higher with RF than with wax (10.0 percentage points, 95 % interval" in page
     # Every HIGH is above every LOW by 0.1 in the middle: shift 10 points, Cliff's delta 1.
     assert "+10.0 (" in page
     assert "+1.00" in page

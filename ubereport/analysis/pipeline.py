@@ -21,6 +21,7 @@ from ubereport.analysis.views import distribution_flag, fit_views
 from ubereport.config import config_sha256, config_to_toml
 from ubereport.core.case import CaseRecord, Provenance
 from ubereport.segmentation.predictor import Predictor, open_predictor
+from ubereport.segmentation.shared import NetworkAddress, SharedPredictor
 
 __all__ = ["AnalyzedCase", "analyze_case"]
 
@@ -44,9 +45,15 @@ class AnalyzedCase:
 
 
 def analyze_case(
-    opened: OpenedCase, case_id: str, checkpoint: Checkpoint, on_progress: ProgressHook
+    opened: OpenedCase,
+    case_id: str,
+    checkpoint: Checkpoint,
+    on_progress: ProgressHook,
+    network: NetworkAddress | None = None,
 ) -> AnalyzedCase:
     """Measure an opened case and derive everything that its record holds.
+
+    `network` is where a network that several cases share answers; None loads one for this case.
 
     Raises
     ------
@@ -58,7 +65,11 @@ def analyze_case(
         If work in progress cannot be kept.
     """
     watch = _Watch(opened.index_s)
-    predictor = open_predictor(opened.bundle, opened.running.segmentation)
+    predictor: Predictor = (
+        open_predictor(opened.bundle, opened.running.segmentation)
+        if network is None
+        else SharedPredictor(network, opened.bundle)
+    )
     watch.lap("loading the model")
     views = fit_views(opened, predictor, on_progress)
     watch.lap("fitting the field of view")

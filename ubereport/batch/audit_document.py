@@ -78,7 +78,7 @@ def audit_document(
         sections=(
             _signal_section(audit, config),
             *_chart_sections(audit.charts, config),
-            _funnel_section(audit.funnels, config),
+            _funnel_section(audit.funnels),
             _learning_section(audit.learning_curves, config),
             *agreements,
             *outcomes,
@@ -241,11 +241,6 @@ def _chart_caption(chart: ControlChart, config: AuditConfig) -> str:
             "Events per 10 evaluable minutes, one point a case. The limits are wider where less "
             "time could be judged."
         )
-        if chart.dispersion is not None and chart.dispersion.is_applied:
-            text += (
-                " Counts vary more than chance allows; the limits are widened by "
-                f"{decimal(chart.dispersion.sigma_z, 2)} (Laney)."
-            )
     if chart.is_trial:
         text += (
             f" Trial limits: fewer than {config.trial_points} cases; they will move as cases come."
@@ -279,8 +274,8 @@ def _chart_drops(chart: ControlChart) -> tuple[TableBlock, ...]:
     return (drops_table(f"Not on the chart: {_chart_name(chart)}", chart.dropped),)
 
 
-def _funnel_section(funnels: Sequence[Funnel], config: AuditConfig) -> Section:
-    figures = tuple(_funnel_figure(i, f, config) for i, f in enumerate(funnels) if f.points)
+def _funnel_section(funnels: Sequence[Funnel]) -> Section:
+    figures = tuple(_funnel_figure(i, f) for i, f in enumerate(funnels) if f.points)
     texts = [
         "Surgeons under the pseudonyms of the manifest, in no order of merit. Cases differ in "
         "difficulty and nothing is adjusted for it, so a place in the funnel says nothing about "
@@ -294,19 +289,13 @@ def _funnel_section(funnels: Sequence[Funnel], config: AuditConfig) -> Section:
     return Section("Funnel plots", tuple(texts), figures)
 
 
-def _funnel_figure(number: int, funnel: Funnel, config: AuditConfig) -> Figure:
+def _funnel_figure(number: int, funnel: Funnel) -> Figure:
     axis = Axis(funnel.title, Unit.PERCENT if funnel.unit == "1" else Unit.NUMBER, low=0.0)
-    few = ""
-    if funnel.n_too_few_cases:
-        few = (
-            f" {plural(funnel.n_too_few_cases, 'surgeon')} with fewer than "
-            f"{config.min_cases_per_surgeon} cases not drawn."
-        )
     return Figure(
         f"funnel-{number + 1}",
         funnel.title,
-        f"{funnel.reading}{few} The fewer cases, the farther chance alone carries a point from the "
-        "target; 1 of 20 lies beyond the inner limits by chance. Filled: beyond the outer limits.",
+        f"{funnel.reading} The fewer cases, the farther chance alone carries a point from the "
+        "target. Filled: beyond the outer limits.",
         FunnelFigure(
             tuple(
                 FunnelMark(p.surgeon, float(p.n_cases), p.value, p.zone is FunnelZone.BEYOND_998)
@@ -325,7 +314,7 @@ def _funnel_figure(number: int, funnel: Funnel, config: AuditConfig) -> Figure:
 
 
 def _is_turning(curve: LearningCurve) -> bool:
-    return curve.p_value < _ALPHA and curve.mean_after is not None
+    return curve.p_holm < _ALPHA and curve.mean_after is not None
 
 
 def _learning_section(curves: Sequence[LearningCurve], config: AuditConfig) -> Section:
@@ -382,7 +371,7 @@ def _quality_section(months: Sequence[MonthQuality]) -> Section:
         ControlFigure(
             tuple(ControlMark(m.month, float(m.coverage_median_frac or 0.0)) for m in known),
             None,
-            Axis("Coverage, median of the cases", Unit.PERCENT),
+            Axis("Coverage, median of the cases", Unit.PERCENT, 0.0, 1.0),
             "month of operation",
         ),
         table,
@@ -398,12 +387,12 @@ def _case_section(
     shown = [
         (i, case)
         for i, case in enumerate(audit.cases)
-        if not is_cut or case.signals or not case.is_used
+        if not is_cut or case.signals or case.elsewhere or not case.is_used
     ]
     titles = [f"#{short_title(key)}" for key in keys]
     heads = columns(
         "Case", "Date", "Procedure", "Technique", "Surgeon", "#Coverage", *titles, "#Warnings",
-        "Signal",
+        "Signal", wide="Technique",
     )  # fmt: skip
     rows = tuple(_case_cells(case, config) for _, case in shown)
     table = TableBlock(
@@ -425,7 +414,8 @@ def _case_section(
 
 
 def _case_cells(case: AuditCase, config: AuditConfig) -> tuple[str, ...]:
-    signal = _signal_names(case.signals, config) if case.is_used else "set aside"
+    other = [f"{short_title(key).lower()}: see Signals" for key in case.elsewhere]
+    signal = "; ".join(name for name in (_signal_names(case.signals, config), *other) if name)
     return (
         case.case_id,
         case.date or DASH,
@@ -435,5 +425,5 @@ def _case_cells(case: AuditCase, config: AuditConfig) -> tuple[str, ...]:
         DASH if case.coverage_frac is None else percent(case.coverage_frac, 0),
         *(metric_text(value, metric_spec(key)) for key, value in case.values),
         str(case.n_flags),
-        signal or DASH,
+        (signal or DASH) if case.is_used else "set aside",
     )

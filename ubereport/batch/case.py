@@ -19,11 +19,12 @@ from ubereport.core.case import CaseRecord
 from ubereport.errors import CaseRecordError
 from ubereport.records.lock import hold_lock
 from ubereport.records.names import default_case_id, folder_name
-from ubereport.records.store import read_case, read_frames, write_case
+from ubereport.records.store import read_case, read_frames, write_case, write_into_case
 from ubereport.report.html import render_html
 from ubereport.report.pdf import render_pdf
 from ubereport.report.view_model import build_view_model
 from ubereport.resources import models_dir
+from ubereport.segmentation.shared import NetworkAddress
 
 __all__ = ["CaseRequest", "PublishedCase", "rerender_case", "run_case"]
 
@@ -34,7 +35,8 @@ class CaseRequest:
 
     `case_id` is pseudonymous; None makes one from the recording's hash. `models` is the folder
     of bundles; None takes the shipped ones. `manifest_json` is kept with the case where given.
-    `n_threads` bounds the cores that the case may use; 0 takes all.
+    `n_threads` bounds the cores that the case may use; 0 takes all. `network` is where a network
+    that several cases share answers; None loads one for this case.
     """
 
     parts: tuple[Path, ...]
@@ -45,6 +47,7 @@ class CaseRequest:
     models: Path | None = None
     manifest_json: str | None = None
     n_threads: int = 0
+    network: NetworkAddress | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,9 +87,10 @@ def run_case(request: CaseRequest, on_progress: ProgressHook) -> PublishedCase:
     with hold_lock(folder.parent, folder.name):
         done = None if request.is_forced else _finished(folder, opened)
         if done is not None:
+            _renew_manifest(folder, request.manifest_json)
             return PublishedCase(folder, done, is_reused=True)
         checkpoint = Checkpoint(work, opened.fingerprint)
-        analyzed = analyze_case(opened, case_id, checkpoint, on_progress)
+        analyzed = analyze_case(opened, case_id, checkpoint, on_progress, request.network)
         _publish(request, opened, analyzed, folder, on_progress)
         checkpoint.discard()
     return PublishedCase(folder, analyzed.record, is_reused=False)
@@ -141,6 +145,15 @@ def _publish(
         "stage_s": {stage: round(seconds, 3) for stage, seconds in stage_s.items()},
     }
     write_case(analyzed.record, folder, {**files, **reports}, run)
+
+
+def _renew_manifest(folder: Path, manifest_json: str | None) -> None:
+    """Bring the manifest row of a case that is reused up to date: outcomes are known later."""
+    if manifest_json is None:
+        return
+    path = folder / "manifest.json"
+    if not path.is_file() or path.read_text(encoding="utf-8") != manifest_json:
+        write_into_case(folder, {path.name: manifest_json.encode()})
 
 
 def _finished(folder: Path, opened: OpenedCase) -> CaseRecord | None:

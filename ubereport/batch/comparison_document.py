@@ -10,6 +10,7 @@ from ubereport.batch.document_parts import (
     axis_of,
     columns,
     difference_axis,
+    difference_unit,
     drops_table,
     estimate_text,
     gap_text,
@@ -18,9 +19,11 @@ from ubereport.batch.document_parts import (
     names_text,
     p_cells,
     pair_text,
+    short_title,
 )
 from ubereport.cohort.covariates import column_title, known_column
-from ubereport.cohort.wording import is_share, list_text
+from ubereport.cohort.reading import adjusted_reading
+from ubereport.cohort.wording import difference_text, interval_text, is_share, list_text
 from ubereport.config import CompareConfig
 from ubereport.core.cohort import (
     AdjustedComparison,
@@ -50,7 +53,6 @@ from ubereport.report.text import decimal, plural
 
 __all__ = ["comparison_document"]
 
-_MAX_LEAD_CONTRASTS = 3
 _SIDES = {
     Direction.LOWER_IS_BETTER: "Left is a clearer view. ",
     Direction.HIGHER_IS_BETTER: "Right is a clearer view. ",
@@ -61,23 +63,26 @@ _SIDES = {
 def comparison_document(comparison: Comparison, config: CompareConfig) -> Document:
     """Lay a comparison out: the answer first, then what it rests on."""
     by = column_title(comparison.by)
-    n_lead = 1 + min(len(comparison.primary.contrasts), _MAX_LEAD_CONTRASTS)
+    spec = metric_spec(comparison.primary.metric_key)
     return Document(
         title=f"Groups of cases compared by {by}",
         subtitle=_subtitle(comparison),
         kicker="Comparison",
         software=SOFTWARE,
-        lead=(_headline(comparison.primary, config), *comparison.reading[:n_lead]),
+        lead=(
+            _headline(comparison.primary, config),
+            *adjusted_reading(comparison.adjusted, spec)[:1],
+        ),
         facts=_facts(comparison),
         caveats=comparison.caveats,
         sections=(
             _primary_section(comparison),
+            Section("The result in words", comparison.reading),
             _adjusted_section(comparison.adjusted, comparison.primary),
             clearing_section(comparison.time_to_clear),
             *_secondary_section(comparison.secondary),
             _balance_section(comparison),
             _power_section(comparison),
-            Section("The whole result in words", comparison.reading[n_lead:]),
             left_out_section(comparison.dropped, comparison.unread, comparison.models),
             _method_section(comparison, config),
         ),
@@ -99,8 +104,7 @@ def _headline(metric: MetricComparison, config: CompareConfig) -> str:
     if not tested:
         return f"There are too few cases to test for a difference in {title}; look at the points."
     found = [
-        f"{'higher' if (c.cliff_delta.value or 0.0) > 0 else 'lower'} with {c.group} than with "
-        f"{c.reference}"
+        _found_text(c, metric)
         for c in tested
         if c.test.p_holm is not None and c.test.p_holm < alpha
     ]
@@ -109,6 +113,16 @@ def _headline(metric: MetricComparison, config: CompareConfig) -> str:
     return (
         f"No difference in {title} between the groups is larger than chance makes likely. That is "
         "no proof that they are alike."
+    )
+
+
+def _found_text(contrast: Contrast, metric: MetricComparison) -> str:
+    spec, shift = metric_spec(metric.metric_key), contrast.shift
+    side = "higher" if (contrast.cliff_delta.value or 0.0) > 0 else "lower"
+    size = "" if shift.value is None else f"{difference_text(shift.value, spec)}, "
+    return (
+        f"{side} with {contrast.group} than with {contrast.reference} "
+        f"({size}{interval_text(shift, spec)})"
     )
 
 
@@ -153,7 +167,7 @@ def _primary_section(comparison: Comparison) -> Section:
     )
     return Section(
         "Primary metric",
-        (f"{metric.title} was declared as the one primary metric before looking.",),
+        (f"{metric.title}: the one primary metric, declared before looking.",),
         (figure,),
         (_groups_table(metric), _contrasts_table(metric, "Differences between groups")),
     )
@@ -178,7 +192,6 @@ def _groups_table(metric: MetricComparison) -> TableBlock:
 
 def _contrasts_table(metric: MetricComparison, caption: str) -> TableBlock:
     spec = metric_spec(metric.metric_key)
-    unit = "percentage points" if is_share(spec) else spec.title
     rows = tuple(
         (
             pair_text(c.group, c.reference),
@@ -197,11 +210,12 @@ def _contrasts_table(metric: MetricComparison, caption: str) -> TableBlock:
         "#p",
         "#p, Holm",
     )
-    return TableBlock(caption, columns(*heads), rows, _contrast_note(metric, unit))
+    return TableBlock(caption, columns(*heads), rows, _contrast_note(metric, difference_unit(spec)))
 
 
 def _contrast_note(metric: MetricComparison, unit: str) -> str:
-    texts = [f"Shift in {unit}."]
+    sizes = ", ".join(f"{group.group} {group.n_cases}" for group in metric.groups)
+    texts = [f"Shift in {unit}.", f"Cases: {sizes}."]
     if metric.is_primary:
         texts.append(
             "It is the typical difference between a case of one group and a case of the other. "
@@ -312,7 +326,7 @@ def _secondary_section(metrics: Sequence[MetricComparison]) -> tuple[Section, ..
         ForestFigure(
             tuple(
                 ForestRow(
-                    f"{metric.title}: {c.group}",
+                    f"{short_title(metric.metric_key)}: {c.group}",
                     c.cliff_delta.value,
                     c.cliff_delta.low,
                     c.cliff_delta.high,
@@ -356,6 +370,9 @@ def _balance_section(comparison: Comparison) -> Section:
 def _balance_cells(row: BalanceRow) -> tuple[str, ...]:
     column = known_column(row.column)
     title = column.title if column is not None else column_title(row.column)
+    unit = {"mm[Hg]": "mmHg", "a": "years", "kg/m2": "kg/m²"}.get(column.unit if column else "", "")
+    if unit:
+        title = f"{title}, {unit}"
     level = {"True": "yes", "False": "no"}.get(row.level, row.level)
     is_percent = row.column.endswith("_frac")
     difference = row.standardized_difference
@@ -386,8 +403,8 @@ def _balance_cell(cell: BalanceCell, *, is_level: bool, is_percent: bool) -> str
 def _power_section(comparison: Comparison) -> Section:
     spec = metric_spec(comparison.primary.metric_key)
     rows = tuple(_power_cells(note, is_share(spec)) for note in comparison.power)
-    unit = "percentage points" if is_share(spec) else spec.title
-    heads = ("Group − other", "#Cases", "#Smallest Cliff’s delta", f"#about, {unit}")
+    unit = difference_unit(spec)
+    heads = ("Group − other", "#Cases", "#Smallest Cliff’s delta", f"#Shift, roughly, in {unit}")
     share = f"{100 * comparison.power[0].power:.0f} %" if comparison.power else "80 %"
     table = TableBlock(
         f"Smallest difference that these cases would have shown with a chance of {share}",
@@ -420,9 +437,12 @@ def _method_section(comparison: Comparison, config: CompareConfig) -> Section:
     terms = (
         Pair("Unit", "the case; events only with clustering"),
         Pair("Shift", shift),
+        Pair("Cliff’s delta", contrasts[0].cliff_delta.method if contrasts else "none"),
         Pair("Over all groups", omnibus.name if omnibus.p_value is not None else omnibus.reason),
         Pair("p-values", f"none where a group has fewer than {config.min_cases_for_p} cases"),
         Pair("Correction", "Holm, over contrasts of the primary metric; over all secondary ones"),
+        Pair("Adjusted estimate", comparison.adjusted.method or comparison.adjusted.reason),
+        Pair("Time to clear", f"Kaplan–Meier; {comparison.time_to_clear.clustering}"),
         Pair("Intervals", f"{100 * config.confidence:.0f} %"),
         Pair("Random draws", f"seed {config.seed}: the same library gives the same numbers"),
     )

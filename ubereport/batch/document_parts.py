@@ -35,6 +35,7 @@ __all__ = [
     "check_out",
     "columns",
     "difference_axis",
+    "difference_unit",
     "drops_table",
     "estimate_text",
     "gap_text",
@@ -57,7 +58,10 @@ _SHORT_TITLES = {
     "impaired_share_20": "Obscured ≥ 20 %",
     "area_mean_frac": "Mean area",
     "closing_area_mean_frac": "Closing area",
+    "coverage_frac": "Coverage",
     "event_count": "Events",
+    "event_rate_per_10min": "Events per 10 min",
+    "longest_run_20_s": "Longest run ≥ 20 %",
 }
 _KEY = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")
 _MINUS = "−"
@@ -155,6 +159,18 @@ def difference_axis(label: str, spec: MetricSpec) -> Axis:
     if is_share(spec):
         return Axis(f"{label}, percentage points", Unit.NUMBER)
     return Axis(_with_unit(label, spec), Unit.NUMBER)
+
+
+def difference_unit(spec: MetricSpec) -> str:
+    """Return the unit of a difference in words."""
+    if is_share(spec):
+        return "percentage points"
+    return {
+        "1": "the count",
+        "s": "seconds",
+        "/(10.min)": "events per 10 evaluable minutes",
+        "min/h": "minutes per hour",
+    }.get(spec.unit, spec.unit)
 
 
 def _with_unit(label: str, spec: MetricSpec) -> str:

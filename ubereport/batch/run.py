@@ -15,6 +15,7 @@ from ubereport.config import AnalysisConfig
 from ubereport.engine.job import Engine, Job, JobState, Outcome
 from ubereport.errors import OutputError
 from ubereport.records.names import folder_name
+from ubereport.segmentation.shared import NetworkAddress
 
 __all__ = ["BatchPlan", "BatchResult", "CaseDone", "CaseResult", "plan_batch", "run_batch"]
 
@@ -86,9 +87,16 @@ class BatchPlan:
 
 
 def plan_batch(
-    manifest: Manifest, library: Path, config: AnalysisConfig, n_jobs: int, models: Path | None
+    manifest: Manifest,
+    library: Path,
+    config: AnalysisConfig,
+    n_jobs: int,
+    models: Path | None,
+    network: NetworkAddress | None = None,
 ) -> BatchPlan:
     """Turn a checked manifest into jobs; cores are shared out among the jobs that run at once.
+
+    `network` is where a network that all cases share answers, from `shared_network`.
 
     Raises
     ------
@@ -107,7 +115,10 @@ def plan_batch(
         manifest,
         library,
         tuple(
-            Job(case.case_id, _request(case, library, config, models, n_threads))
+            Job(
+                case.case_id,
+                _request(case, library, config, (models, n_threads, network)),
+            )
             for case in manifest.cases
         ),
     )
@@ -173,8 +184,12 @@ class _ProgressFile:
 
 
 def _request(
-    case: ManifestCase, library: Path, config: AnalysisConfig, models: Path | None, n_threads: int
+    case: ManifestCase,
+    library: Path,
+    config: AnalysisConfig,
+    how: tuple[Path | None, int, NetworkAddress | None],
 ) -> WorkerRequest:
+    models, n_threads, network = how
     request = CaseRequest(
         parts=case.parts,
         out_dir=library,
@@ -183,6 +198,7 @@ def _request(
         models=models,
         manifest_json=covariates_json(case.covariates),
         n_threads=n_threads,
+        network=network,
     )
     return WorkerRequest(request, library / PROGRESS_DIR / folder_name(case.case_id))
 

@@ -42,6 +42,13 @@ def batch(
     gpus_per_case: Annotated[
         float, typer.Option(min=0.0, max=64.0, help="Share of a GPU that a Ray case reserves.")
     ] = 0.0,
+    share_network: Annotated[
+        bool | None,
+        typer.Option(
+            "--share-network/--no-share-network",
+            help="One network for all cases at a time; default: where it runs on a GPU.",
+        ),
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Model bundle: a name or a folder.")] = None,
     device: Annotated[Device | None, typer.Option(help="Where the network runs.")] = None,
     config: Annotated[
@@ -67,6 +74,7 @@ def batch(
     from ubereport.batch.manifest import read_manifest
     from ubereport.batch.pseudonyms import default_key_file, pseudonymized
     from ubereport.batch.run import plan_batch, run_batch
+    from ubereport.batch.sharing import shared_network
     from ubereport.batch.summary import write_summary
 
     read = read_manifest(manifest)
@@ -92,9 +100,12 @@ def batch(
                 say(line)
         return
     key_file = default_key_file(library) if keys is None else keys
-    plan = plan_batch(pseudonymized(read, key_file), library, settings, jobs, None)
-    with _table(plan, is_shown=not quiet) as on_result:
-        result = run_batch(plan, _engine(engine, jobs, address, gpus_per_case), on_result)
+    named = pseudonymized(read, key_file)
+    is_shared = share_network if engine is EngineChoice.EMBEDDED else False
+    with shared_network(settings, jobs, is_shared) as network:
+        plan = plan_batch(named, library, settings, jobs, None, network)
+        with _table(plan, is_shown=not quiet) as on_result:
+            result = run_batch(plan, _engine(engine, jobs, address, gpus_per_case), on_result)
     report = write_summary(result, library)
     _print_result(result, report, is_json=json)
     _end(result, strict)

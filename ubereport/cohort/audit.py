@@ -14,7 +14,8 @@ from ubereport.cohort.cusum import learning_curve, with_holm_curves
 from ubereport.cohort.funnel import mean_funnel, share_funnel
 from ubereport.cohort.outcomes import outcome_relation, with_holm_outcomes
 from ubereport.cohort.scales import scale_of
-from ubereport.cohort.table import CohortTable, group_labels
+from ubereport.cohort.table import CohortTable, group_labels, versions_caveat
+from ubereport.cohort.wording import unread_text
 from ubereport.config import AuditConfig
 from ubereport.core.arrays import BoolArray, FloatArray
 from ubereport.core.audit import (
@@ -304,12 +305,14 @@ def _months(table: CohortTable) -> tuple[MonthQuality, ...]:
 def _case_rows(
     table: CohortTable, charts: Sequence[ControlChart], config: AuditConfig
 ) -> tuple[AuditCase, ...]:
-    signals: dict[str, tuple[Signal, ...]] = {
-        point.case_id: point.signals
-        for chart in charts
-        if chart.metric_key == config.metric
-        for point in chart.points
-    }
+    signals: dict[str, tuple[Signal, ...]] = {}
+    elsewhere: dict[str, list[str]] = {}
+    for chart in charts:
+        for point in chart.points:
+            if chart.metric_key == config.metric:
+                signals[point.case_id] = point.signals
+            elif point.signals:
+                elsewhere.setdefault(point.case_id, []).append(chart.metric_key)
     keys = [key for key in dict.fromkeys((config.metric, *_CASE_VALUES)) if key in table.cases]
     names = ("case_id", "folder", "date", "procedure", "technique", "surgeon", "coverage_frac")
     columns = {name: table.column(name) for name in (*names, *keys, "n_flags")}
@@ -327,6 +330,7 @@ def _case_rows(
             n_flags=int(columns["n_flags"][row]),
             signals=signals.get(str(columns["case_id"][row]), ()),
             is_used=is_used[row],
+            elsewhere=tuple(elsewhere.get(str(columns["case_id"][row]), ())),
         )
         for row in range(table.n_cases)
     ]
@@ -341,10 +345,10 @@ def _summary(
 ) -> tuple[str, ...]:
     head = f"{table.n_cases} cases."
     if table.unread:
-        head += f" {len(table.unread)} case folders could not be read."
+        head += f" {unread_text(table.unread)}."
     lines = [head]
     for chart in charts:
-        label = "events" if chart.kind == "u" else chart.title
+        label = "events" if chart.kind == "u" else f"{chart.title[0].lower()}{chart.title[1:]}"
         lines.append(f"{chart.procedure}, {label}: {chart.reading}")
     lines += [f"{funnel.title}: {funnel.reading}" for funnel in funnels]
     lines += [curve.reading for curve in curves]
@@ -352,12 +356,13 @@ def _summary(
 
 
 def _caveats(table: CohortTable) -> tuple[str, ...]:
+    caveats = (*versions_caveat(table), *_CAVEATS)
     if not table.is_mixed:
-        return _CAVEATS
+        return caveats
     n_other = sum(model.n_cases for model in table.models if not model.is_used)
     mixed = (
         f"The library mixes {len(table.models)} ways of measuring (model or settings). {n_other} "
         "cases measured in another way than most are in the case table only; analyze them again "
         "to bring them into the charts."
     )
-    return (mixed, *_CAVEATS)
+    return (mixed, *caveats)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from ubereport.cohort.covariates import column_title
-from ubereport.cohort.table import CohortTable
+from ubereport.cohort.table import CohortTable, versions_caveat
 from ubereport.cohort.wording import (
     difference_text,
     interval_text,
     list_text,
     p_text,
+    unread_text,
     value_text,
 )
 from ubereport.config import CompareConfig
 from ubereport.core.cohort import (
     AdjustedComparison,
+    AdjustedContrast,
     BalanceRow,
     Contrast,
     Estimate,
@@ -24,7 +26,7 @@ from ubereport.core.cohort import (
 from ubereport.core.metrics import Direction, MetricSpec
 from ubereport.metrics.registry import metric_spec
 
-__all__ = ["comparison_caveats", "comparison_reading"]
+__all__ = ["adjusted_reading", "comparison_caveats", "comparison_reading"]
 
 _CAVEATS = (
     "The cases were not randomized. A difference between groups is a difference between the cases "
@@ -52,7 +54,8 @@ def comparison_caveats(table: CohortTable, by: str) -> tuple[str, ...]:
             "numbers of different models are never mixed. Analyze them again to include them."
         )
     if table.unread:
-        extra.append(f"{len(table.unread)} case folders could not be read and are left out.")
+        extra.append(f"{unread_text(table.unread)} and are left out.")
+    extra += versions_caveat(table)
     if by != "technique":
         extra.append(f"Groups are formed by {by}, not by technique.")
     return (*extra, *_CAVEATS)
@@ -71,12 +74,12 @@ def comparison_reading(
     paragraphs = [
         _seen(primary, spec),
         *(_contrast(contrast, spec, config) for contrast in primary.contrasts),
-        *_adjusted(adjusted, spec),
+        *adjusted_reading(adjusted, spec),
         *_clearing(clear),
         *_balance(balance),
         *(_power(note, spec) for note in power),
     ]
-    return tuple(paragraphs)
+    return tuple(f"{text[0].upper()}{text[1:]}" for text in paragraphs)
 
 
 def _seen(primary: MetricComparison, spec: MetricSpec) -> str:
@@ -111,10 +114,10 @@ def _contrast(contrast: Contrast, spec: MetricSpec, config: CompareConfig) -> st
     delta = contrast.cliff_delta
     if delta.value is not None:
         head += f"; Cliff's delta {delta.value:+.2f}, {contrast.magnitude}".replace("-", "−")
-    return f"{head}. {_verdict(contrast, spec, config, value)}"
+    return f"{head}. {_verdict(contrast, spec, config)}"
 
 
-def _verdict(contrast: Contrast, spec: MetricSpec, config: CompareConfig, value: float) -> str:
+def _verdict(contrast: Contrast, spec: MetricSpec, config: CompareConfig) -> str:
     p_value = contrast.test.p_holm
     if p_value is None:
         return f"{contrast.test.reason[0].upper()}{contrast.test.reason[1:]}; look at the points."
@@ -127,33 +130,40 @@ def _verdict(contrast: Contrast, spec: MetricSpec, config: CompareConfig, value:
     if spec.direction is Direction.NEUTRAL:
         meaning = "differed"
     else:
+        # Not the shift: with many equal values it can be 0 where the ranks differ.
+        is_lower = (contrast.cliff_delta.value or 0.0) < 0
         is_lower_better = spec.direction is Direction.LOWER_IS_BETTER
-        meaning = "had the clearer view" if (value < 0) == is_lower_better else "had the worse view"
+        meaning = "had the clearer view" if is_lower == is_lower_better else "had the worse view"
     return (
         f"In these cases {contrast.group} {meaning}, by more than chance makes likely "
         f"({p_text(p_value)})."
     )
 
 
-def _adjusted(adjusted: AdjustedComparison, spec: MetricSpec) -> list[str]:
+def adjusted_reading(adjusted: AdjustedComparison, spec: MetricSpec) -> tuple[str, ...]:
+    """Return the adjusted estimate in words: what was held equal, every contrast, the notes."""
     if adjusted.reason:
-        return [f"Adjusted estimate: none, because {adjusted.reason}."]
+        return (f"Adjusted estimate: none, because {adjusted.reason}.",)
     names = (["surgeon"] if adjusted.n_surgeons > 1 else []) + [
         column_title(name) for name in adjusted.covariates
     ]
     held = f"With {list_text(names)} held equal" if names else "With nothing held equal"
-    paragraphs = []
-    for contrast in adjusted.contrasts:
-        p_value = contrast.test.p_holm
-        difference = contrast.difference
-        value = 0.0 if difference.value is None else difference.value
-        side = "higher" if value > 0 else "lower"
-        paragraphs.append(
-            f"{held} ({adjusted.n_cases} cases), {contrast.group} was "
-            f"{difference_text(value, spec)} {side} than {contrast.reference} "
-            f"({interval_text(difference, spec)}; {_test_text(p_value, contrast.test.reason)})."
-        )
-    return [*paragraphs, *adjusted.notes]
+    found = [_adjusted_contrast(contrast, spec) for contrast in adjusted.contrasts]
+    text = f"{held} ({adjusted.n_cases} cases): {'; '.join(found)}."
+    if len(found) > 1:
+        text += " The p-values are corrected for the number of comparisons, the intervals are not."
+    return (text, *adjusted.notes)
+
+
+def _adjusted_contrast(contrast: AdjustedContrast, spec: MetricSpec) -> str:
+    difference = contrast.difference
+    value = 0.0 if difference.value is None else difference.value
+    side = "higher" if value > 0 else "lower"
+    return (
+        f"{contrast.group} was {difference_text(value, spec)} {side} than {contrast.reference} "
+        f"({interval_text(difference, spec)}; "
+        f"{_test_text(contrast.test.p_holm, contrast.test.reason)})"
+    )
 
 
 def _clearing(clear: TimeToClear) -> list[str]:

@@ -23,7 +23,14 @@ from ubereport.cohort.casefile import (
 from ubereport.core.cohort import ModelUse, UnreadCase
 from ubereport.errors import CaseRecordError, UsageError
 
-__all__ = ["EVENT_COLUMNS", "CohortTable", "cohort_table", "group_labels", "read_cohort"]
+__all__ = [
+    "EVENT_COLUMNS",
+    "CohortTable",
+    "cohort_table",
+    "group_labels",
+    "read_cohort",
+    "versions_caveat",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,6 +181,22 @@ def _models(cases: pd.DataFrame) -> tuple[ModelUse, ...]:
         found.append(ModelUse(name, version, sha256, settings, len(rows), first, last, False))
     found.sort(key=lambda use: (use.n_cases, use.last_date), reverse=True)
     return tuple(dataclasses.replace(use, is_used=rank == 0) for rank, use in enumerate(found))
+
+
+def versions_caveat(table: CohortTable) -> tuple[str, ...]:
+    """Say so where the cases that results rest on come from several versions of the program.
+
+    Another model or other settings set a case aside; another version of the program may count in
+    another way, which only its change log knows.
+    """
+    versions = table.cases["ubereport_version"][table.is_used()].value_counts().sort_index()
+    if len(versions) < 2:
+        return ()
+    told = ", ".join(f"{version} ({n})" for version, n in versions.items())
+    return (
+        f"The cases were measured by several versions of ubereport: {told}. Where a version "
+        "changed how something is counted, analyze the older cases again before comparing.",
+    )
 
 
 def group_labels(values: Iterable[object]) -> list[str | None]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ubereport.core.cohort import Estimate
+from collections.abc import Sequence
+
+from ubereport.core.cohort import Estimate, UnreadCase
 from ubereport.core.metrics import MetricSpec
 
 __all__ = [
@@ -11,6 +13,7 @@ __all__ = [
     "is_share",
     "list_text",
     "p_text",
+    "unread_text",
     "value_text",
 ]
 
@@ -74,6 +77,16 @@ def list_text(words: list[str]) -> str:
     'a, b and c'
     """
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def unread_text(unread: Sequence[UnreadCase]) -> str:
+    """Count the folders that could not be read.
+
+    >>> unread_text([UnreadCase("a", "cut off")])
+    '1 case folder could not be read'
+    """
+    n = len(unread)
+    return f"{n} case folder{'' if n == 1 else 's'} could not be read"
 
 
 def _rounded(value: float) -> str:

@@ -214,7 +214,11 @@ class MonthQuality:
 
 @dataclass(frozen=True, slots=True)
 class AuditCase:
-    """One row of the case table; `folder` is the case's folder inside the library."""
+    """One row of the case table; `folder` is the case's folder inside the library.
+
+    `signals` are those on the chart of the audited metric; `elsewhere` has the keys of the other
+    metrics on whose charts the case has one.
+    """
 
     case_id: str
     folder: str
@@ -227,6 +231,7 @@ class AuditCase:
     n_flags: int
     signals: tuple[Signal, ...]
     is_used: bool
+    elsewhere: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -150,6 +152,7 @@ def _ready(slots: Sequence[_Slot]) -> list[_Slot]:
 def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
     # Ctrl-C reaches the whole group: the parent decides what to do, workers end at once.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:
             payload = pipe.recv()
@@ -160,3 +163,14 @@ def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
         except Exception as error:  # noqa: BLE001 -- one bad case never ends a batch
             answer = (JobState.FAILED, failure_of(error))
         pipe.send(answer)
+
+
+def _end_with_parent() -> None:
+    """End at once when the process that hands out work was killed.
+
+    What it left undone would otherwise go on, and hold its outputs against the next run.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

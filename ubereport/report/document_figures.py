@@ -147,7 +147,7 @@ def _curves(drawing: CurveFigure) -> tuple[float, Callable[[Canvas], None]]:
 
     def draw(canvas: Canvas) -> None:
         bottom_mm = 10.0 + (risk_mm + 4.0 if risk_mm else 0.0)
-        axes = _axes(canvas, 26.0 if risk_mm else 12.0, bottom_mm, 36.0, 11.0)
+        axes = _axes(canvas, 36.0 if risk_mm else 12.0, bottom_mm, 40.0, 11.0)
         for number, curve in enumerate(drawing.curves):
             _draw_curve(axes, curve, number, drawing.is_step)
         _set_x(axes, drawing.x)
@@ -189,7 +189,7 @@ def _name_curves(axes: Axes, curves: Sequence[Curve]) -> None:
             color=style.color, linestyle=style.line, linewidth=1.5,
         )  # fmt: skip
         axes.text(
-            1.055, height, _label(curves[number].name, 22), transform=axes.get_yaxis_transform(),
+            1.055, height, _label(curves[number].name), transform=axes.get_yaxis_transform(),
             ha="left", va="center", fontsize=7,
         )  # fmt: skip
 
@@ -200,7 +200,7 @@ def _write_at_risk(
     offset_pt = -30.0 - 11.0 * row
     place = axes.get_xaxis_transform()
     axes.annotate(
-        _label(name, 18), (0, 0), xytext=(-22, offset_pt), xycoords="axes fraction",
+        _label(name), (0, 0), xytext=(-22, offset_pt), xycoords="axes fraction",
         textcoords="offset points", ha="right", va="center", fontsize=6.5, color=MUTED,
     )  # fmt: skip
     for x, count in zip(at, counts, strict=True):
@@ -361,6 +361,7 @@ def _cusum(drawing: CusumFigure) -> tuple[float, Callable[[Canvas], None]]:
                 f"case {x}", (x, y), xytext=(0, 7), textcoords="offset points", ha="center",
                 fontsize=7, bbox=_BOX,
             )  # fmt: skip
+        axes.margins(y=0.14)  # room for the name of the turning point under the title
         _set_y(axes, drawing.y)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("case", labelpad=2)

@@ -1,0 +1,297 @@
+"""One network on one device for the cases of several processes: its clients, and the server.
+
+Every request is answered as it came, one after the other: pictures of different cases are never
+looked at together, because the bytes of a case would then depend on what ran beside it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ubereport.config import SegmentationConfig
+from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
+from ubereport.errors import PredictionError, UbereportError
+from ubereport.segmentation.bundle import Bundle
+from ubereport.segmentation.pictures import ProbabilityArray
+from ubereport.segmentation.predictor import Predictor, open_predictor
+
+__all__ = ["NetworkAddress", "SharedNetwork", "SharedPredictor"]
+
+N_TRIES = 3
+MAX_RESTARTS = 5
+RECONNECT_S = 120.0
+_POLL_S = 0.1
+_STOP_S = 5.0
+_LOST = (
+    f"The process that runs the network for all cases was lost {N_TRIES} times (killed, out of "
+    "memory, or the device failed). Free memory or run without --share-network, then run again."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkAddress:
+    """Where a shared network answers, the key that it asks for, and the bundle that it runs."""
+
+    path: str
+    key: bytes = field(repr=False)
+    bundle_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    input_height_px: int
+    input_width_px: int
+    thresholds: tuple[float, float, float]
+    device: str
+    precision: str
+
+
+class SharedPredictor:
+    """`Predictor` whose network runs in another process, which others use too.
+
+    A request whose server died is sent again to the one that takes its place.
+
+    Raises
+    ------
+    PredictionError
+        If the server cannot be reached, or the address is of another bundle.
+    """
+
+    def __init__(self, address: NetworkAddress, bundle: Bundle) -> None:
+        if address.bundle_sha256 != bundle.sha256:
+            raise PredictionError(
+                "The shared network runs another bundle than the case asks for. Start the batch "
+                "again; do not change bundles while it runs."
+            )
+        self._address = address
+        self._pipe: Connection | None = None
+        facts: _Facts = self._ask("facts")
+        self.input_height_px = facts.input_height_px
+        self.input_width_px = facts.input_width_px
+        self.thresholds = facts.thresholds
+        self.device = facts.device
+        self.precision = facts.precision
+
+    def areas(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
+        """Return (n, 3) float64 area fractions of the field; raises as the network's own."""
+        areas: FloatArray = self._ask("areas", rgb, field_mask)
+        return areas
+
+    def masks(self, rgb: RgbArray) -> BoolArray:
+        """Return (n, H, W) bool masks at the central threshold."""
+        masks: BoolArray = self._ask("masks", rgb)
+        return masks
+
+    def probabilities(self, rgb: RgbArray) -> ProbabilityArray:
+        """Return (n, H, W) float32 probability maps."""
+        probabilities: ProbabilityArray = self._ask("probabilities", rgb)
+        return probabilities
+
+    def _ask(self, what: str, *arguments: object) -> Any:  # noqa: ANN401 -- one door for all answers
+        for _ in range(N_TRIES):
+            pipe = self._connected()
+            try:
+                pipe.send((what, arguments))
+                is_good, content = pipe.recv()
+            except (EOFError, OSError):
+                pipe.close()
+                self._pipe = None
+                continue
+            if is_good:
+                return content
+            raise content
+        raise PredictionError(_LOST)
+
+    def _connected(self) -> Connection:
+        started = time.monotonic()
+        while self._pipe is None:
+            try:
+                self._pipe = Client(self._address.path, "AF_UNIX", authkey=self._address.key)
+            except (EOFError, OSError):
+                # While a server is started again its socket is away; its folder stays.
+                is_over = not Path(self._address.path).parent.is_dir()
+                if is_over or time.monotonic() - started > RECONNECT_S:
+                    raise PredictionError(_LOST) from None
+                time.sleep(_POLL_S)
+        return self._pipe
+
+
+class SharedNetwork:
+    """The server process of one bundle on one device, started again when it dies.
+
+    A context manager; `address` is what clients need. It is None where the network would run on
+    the CPU and `is_forced` is false: there each case is faster with a network of its own.
+
+    Raises
+    ------
+    UbereportError
+        On entering, as `open_predictor` does.
+    """
+
+    def __init__(self, bundle: Bundle, config: SegmentationConfig, *, is_forced: bool) -> None:
+        self._bundle, self._config, self._is_forced = bundle, config, is_forced
+        self._folder = Path(tempfile.mkdtemp(prefix="ubereport-network-"))
+        self._key = secrets.token_bytes(32)
+        self._is_over = threading.Event()
+        self._is_changing = threading.Lock()
+        self._worker: BaseProcess | None = None
+        self._lifeline: Connection | None = None
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self.address: NetworkAddress | None = None
+
+    def __enter__(self) -> SharedNetwork:
+        try:
+            is_serving = self._start()
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+        if is_serving:
+            self.address = NetworkAddress(self._socket, self._key, self._bundle.sha256)
+            self._watcher.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._is_over.set()
+        with self._is_changing:
+            self._stop()
+        if self._watcher.is_alive():
+            self._watcher.join()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the server now; None where there is none."""
+        return None if self._worker is None else self._worker.pid
+
+    @property
+    def _socket(self) -> str:
+        return str(self._folder / "socket")
+
+    def _start(self) -> bool:
+        Path(self._socket).unlink(missing_ok=True)
+        context = multiprocessing.get_context("spawn")
+        self._lifeline, theirs = context.Pipe()
+        what = (self._bundle, self._config, self._is_forced)
+        worker = context.Process(target=_serve, args=(theirs, self._socket, self._key, *what))
+        worker.start()
+        theirs.close()
+        self._worker = worker
+        try:
+            state, content = self._lifeline.recv()
+        except EOFError:
+            raise PredictionError(_LOST) from None
+        if isinstance(content, BaseException):
+            raise content
+        return bool(state)
+
+    def _watch(self) -> None:
+        for _ in range(MAX_RESTARTS):
+            if self._worker is not None:
+                self._worker.join()
+            with self._is_changing:
+                if self._is_over.is_set():
+                    return
+                try:
+                    self._start()
+                except UbereportError:
+                    break
+        if self._worker is not None and not self._is_over.is_set():
+            self._worker.join()
+        # Clients that see no folder know that no server will come back.
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _stop(self) -> None:
+        if self._lifeline is not None:
+            self._lifeline.close()
+        if self._worker is not None:
+            self._worker.terminate()
+            self._worker.join(_STOP_S)
+            if self._worker.is_alive():
+                self._worker.kill()
+                self._worker.join()
+
+
+def _serve(
+    lifeline: Connection,
+    socket: str,
+    key: bytes,
+    bundle: Bundle,
+    config: SegmentationConfig,
+    is_forced: bool,
+) -> None:
+    # Ctrl-C reaches the whole group: the process that started this one decides when it ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        predictor = open_predictor(bundle, config)
+    except Exception as error:  # noqa: BLE001 -- told to the process that asked for the server
+        lifeline.send((False, error))
+        return
+    if predictor.device == "cpu" and not is_forced:
+        lifeline.send((False, None))
+        return
+    with Listener(socket, "AF_UNIX", backlog=64, authkey=key) as listener:
+        lifeline.send((True, None))
+        threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+        turn = threading.Lock()
+        while True:
+            try:
+                pipe = listener.accept()
+            except (multiprocessing.AuthenticationError, EOFError, OSError):
+                continue
+            threading.Thread(target=_answer, args=(pipe, predictor, turn), daemon=True).start()
+
+
+def _end_with(lifeline: Connection) -> None:
+    """End this process when the one that started it ends, however it ends."""
+    try:
+        lifeline.recv()
+    except (EOFError, OSError):
+        os._exit(0)
+
+
+def _answer(pipe: Connection, predictor: Predictor, turn: threading.Lock) -> None:
+    while True:
+        try:
+            what, arguments = pipe.recv()
+        except (EOFError, OSError):
+            return
+        with turn:
+            answer = _answer_to(predictor, what, arguments)
+        try:
+            pipe.send(answer)
+        except OSError:
+            return
+
+
+def _answer_to(predictor: Predictor, what: str, arguments: tuple[Any, ...]) -> tuple[bool, Any]:
+    if what == "facts":
+        facts = _Facts(
+            predictor.input_height_px,
+            predictor.input_width_px,
+            predictor.thresholds,
+            predictor.device,
+            predictor.precision,
+        )
+        return True, facts
+    try:
+        return True, getattr(predictor, what)(*arguments)
+    except Exception as error:  # noqa: BLE001 -- raised again where the request came from
+        return False, error
