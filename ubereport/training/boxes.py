@@ -23,7 +23,7 @@ from ubereport.training.stills import (
     read_rgb,
 )
 
-__all__ = ["BoxedStill", "box_cache", "box_label", "read_boxed_stills"]
+__all__ = ["BoxedStill", "box_cache", "box_label", "boxes_for_training", "read_boxed_stills"]
 
 _MARGIN = 6
 _MIN_CONTRAST = 12
@@ -68,7 +68,7 @@ def read_boxed_stills(
     cluster_of = {int(n): key for key, members in clusters.items() for n in members}
     held = {cluster_of.get(_number(name)) for name in kept_out}
     stills = []
-    for path in sorted((folder / "images").iterdir(), key=lambda p: _number(p.stem)):
+    for path in sorted((folder / "images").glob("*.*"), key=lambda p: _number(p.stem)):
         number = _number(path.stem)
         found = tuple((b[0], b[1], b[2], b[3]) for b in boxes.get(str(number), ()))
         is_usable = bool(found) or number > n_bleeding
@@ -76,6 +76,28 @@ def read_boxed_stills(
             group = f"wce_{cluster_of.get(number, path.stem)}"
             stills.append(BoxedStill(path.stem, path, found, group))
     return tuple(stills)
+
+
+def boxes_for_training(folder: Path) -> tuple[BoxedStill, ...]:
+    """Read boxed stills without the clusters of those that have masks: these are a test set.
+
+    Parameters
+    ----------
+    folder
+        As for `read_boxed_stills`, with ``masks/`` where there are test masks.
+
+    Raises
+    ------
+    AnnotationError
+        If the boxes, clusters or pictures cannot be read, or no still is left.
+    """
+    kept_out = [path.stem for path in (folder / "masks").glob("*.png")]
+    stills = read_boxed_stills(folder, kept_out=kept_out)
+    if not stills:
+        raise AnnotationError(
+            f"{folder.name} holds no still with boxes that may be trained on. Check the folder."
+        )
+    return stills
 
 
 def _number(name: str) -> int:

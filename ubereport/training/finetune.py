@@ -11,22 +11,24 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ubereport.errors import AnnotationError
+from ubereport.errors import AnnotationError, UsageError
 from ubereport.training.boxes import BoxedStill, box_cache
 from ubereport.training.composite import composite_source
 from ubereport.training.config import TrainConfig
-from ubereport.training.loop import HeldOut, Progress, train
+from ubereport.training.loop import HeldOut, Progress, check_start, train
 from ubereport.training.sampling import Source, manual_source
 from ubereport.training.simulated import simulated_cache
 from ubereport.training.stills import (
     Still,
     StillCache,
     cache_stills,
+    check_recordings,
     check_split,
+    check_twins,
     fold_of_groups,
 )
 
-__all__ = ["finetune", "held_out_stills", "mixed_sources", "split_indices"]
+__all__ = ["check_given", "finetune", "held_out_stills", "mixed_sources", "split_indices"]
 
 _SIMULATION_SEED = 11
 
@@ -39,16 +41,21 @@ def split_indices(
     Raises
     ------
     AnnotationError
-        If there are too few groups, or no training still shows blood.
+        If there are too few groups, a recording is listed under two, or a side lacks a kind of
+        still that it needs.
     """
     data = config.data
+    check_recordings(stills)
     folds = fold_of_groups(stills, data.n_folds, data.split_seed)
     is_out = np.array([folds[s.group] == data.fold for s in stills], bool)
     inside, out = (
         np.flatnonzero(~is_out).astype(np.int64),
         np.flatnonzero(is_out).astype(np.int64),
     )
-    check_split([stills[int(i)] for i in inside], [stills[int(i)] for i in out])
+    needs_zero = data.has_zero_masks and data.positive_share < 1
+    check_split(
+        [stills[int(i)] for i in inside], [stills[int(i)] for i in out], needs_zero=needs_zero
+    )
     return inside, out
 
 
@@ -102,11 +109,16 @@ def finetune(
         share is asked for without stills to draw it from.
     ConfigError
         If `folder` holds another run, or the loss is no longer finite.
+    DependencyError
+        If the initial weights are not installed.
     BundleError
         If the initial weights or the checkpoint do not fit.
     """
     inside, out = split_indices(stills, config)
+    _check_shares(config, [stills[int(i)] for i in inside], boxed)
+    check_start(config, folder)
     cache = cache_stills(stills, config.data.cache_side_px, folder.parent / "cache")
+    check_twins(cache, inside, out)
     held_out = held_out_stills(cache, out, config.input_px, config.validation_stills)
     sources = mixed_sources(config, cache, inside, boxed, folder.parent / "cache")
     state = train(config, sources, held_out, folder, on_progress)
@@ -128,17 +140,16 @@ def mixed_sources(
     AnnotationError
         If a share is asked for without stills to draw it from.
     """
+    _check_shares(config, [cache.stills[int(i)] for i in inside], boxed)
     data = config.data
     extra: list[tuple[float, Source]] = []
     if data.composite_share > 0:
         zero = np.array([i for i in inside if cache.stills[int(i)].kind == "zero"], np.int64)
-        _check_source(zero.size, "data.composite_share", "zero masks to composite blood onto")
         extra.append((data.composite_share, composite_source(cache, zero, config)))
     if data.simulated_share > 0:
         drawn = simulated_cache(_SIMULATION_SEED, data.n_simulated, config.input_px, cache_folder)
         extra.append((data.simulated_share, _whole_source(drawn, config)))
     if data.box_share > 0:
-        _check_source(len(boxed), "data.box_share", "stills with boxes")
         extra.append((data.box_share, _whole_source(box_cache(boxed, config.input_px), config)))
     rest = 1.0 - sum(share for share, _ in extra)
     return [(rest, manual_source(cache, inside, config)), *extra]
@@ -148,8 +159,35 @@ def _whole_source(cache: StillCache, config: TrainConfig) -> Source:
     return manual_source(cache, np.arange(len(cache.stills), dtype=np.int64), config)
 
 
-def _check_source(n: int, key: str, what: str) -> None:
-    if n == 0:
-        raise AnnotationError(
-            f"{key} is above 0, but there are no {what}. Add some or set it to 0."
+def check_given(config: TrainConfig, boxes: Path | None) -> None:
+    """Check that what was given is what a configuration asks for.
+
+    Raises
+    ------
+    UsageError
+        If boxes are asked for and not given, or given and not asked for.
+    """
+    share = config.data.box_share
+    if share > 0 and boxes is None:
+        raise UsageError(
+            f"data.box_share is {share:g}, but no stills with boxes are given. Name their folder "
+            "with --boxes or set data.box_share = 0."
         )
+    if share == 0 and boxes is not None:
+        raise UsageError(
+            "Stills with boxes are given, but data.box_share is 0: they would not be used. Leave "
+            "--boxes out or set a share."
+        )
+
+
+def _check_shares(config: TrainConfig, train: Sequence[Still], boxed: Sequence[BoxedStill]) -> None:
+    data = config.data
+    has_zero = any(still.kind == "zero" for still in train)
+    for share, is_there, key, what in (
+        (data.composite_share, has_zero, "composite_share", "zero masks to composite blood onto"),
+        (data.box_share, bool(boxed), "box_share", "stills with boxes"),
+    ):
+        if share > 0 and not is_there:
+            raise AnnotationError(
+                f"data.{key} is above 0, but there are no {what}. Add some or set it to 0."
+            )

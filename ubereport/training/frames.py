@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
+import json
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +14,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ubereport.config import DecodeConfig, ValidityConfig, ViewConfig
+from ubereport.config import DecodeConfig, ValidityConfig, ViewConfig, config_sha256
 from ubereport.core.arrays import RgbArray
-from ubereport.core.frames import FieldOfView, SamplingPlan
+from ubereport.core.frames import FieldOfView, FrameBatch, SamplingPlan
 from ubereport.core.recording import RecordingIndex
 from ubereport.core.series import LossReason
 from ubereport.errors import OutputError
+from ubereport.records.atomic import write_file
 from ubereport.training.config import FramesConfig
 from ubereport.video.decode import DecodeRequest, decode, decode_stills
 from ubereport.video.index import index_recording
@@ -31,6 +35,7 @@ __all__ = ["ExtractedStills", "ExtractionConfig", "extract_stills", "is_new_view
 _THUMBNAIL_PX = 16
 _PROBE_WIDTH_PX = 320
 _BATCH = 16
+_WORK = "work.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ def extract_stills(
 
     Pictures that are black, blurred, frozen, out of the body or otherwise lost are left out, so
     are those nearly equal to the last one kept. No path or container metadata is written.
+    Interrupted, the same call goes on where it stopped.
 
     Parameters
     ----------
@@ -88,28 +94,93 @@ def extract_stills(
         raise OutputError(f"Stills of {group!r} exist already. Choose another name.")
     index = index_recording(parts, config.decode)
     plan = plan_uniform(index, place_parts(index), config.frames.rate_hz)
-    target.mkdir(parents=True)
-    counts: dict[LossReason, int] = {}
-    rows: list[tuple[str, str]] = []
-    n_same, last = 0, None
+    partial = folder / f".{group}.partial"
+    partial.mkdir(parents=True, exist_ok=True)
+    key = " ".join([config_sha256(config), *(part.sha256 for part in index.parts)])
+    work = _Work.resumed(partial / _WORK, key)
     wanted = set(_spread_rows(len(plan), config.frames.max_stills))
-    for row, time_s, rgb, reason in _judged(index, plan, config):
+    if on_progress is not None:
+        on_progress(work.next_row, len(plan))
+    for batch, view, reasons, memory in _judged(index, plan, config, work):
+        for i, reason in enumerate(reasons):
+            row = int(batch.sample_index[i])
+            rgb = np.where(view.mask[..., None], batch.rgb[i], 0).astype(np.uint8)
+            if work.is_kept(rgb, reason, config.frames.min_difference) and row in wanted:
+                work.keep(rgb, f"{group}_{row:06d}", float(batch.time_s[i]), partial)
+            work.next_row = row + 1
+        work.memory = memory
+        work.save(partial / _WORK, key)
         if on_progress is not None:
-            on_progress(row + 1, len(plan))
+            on_progress(work.next_row, len(plan))
+    _write_list(partial / "stills.csv", work.rows, group)
+    (partial / _WORK).unlink(missing_ok=True)
+    partial.rename(target)
+    lost = tuple(sorted((LossReason(name), n) for name, n in work.lost.items()))
+    return ExtractedStills(len(work.rows), len(plan), work.n_same, lost)
+
+
+@dataclass(slots=True)
+class _Work:
+    """What was extracted so far, kept on disk so that an interrupted recording goes on."""
+
+    next_row: int = 0
+    n_same: int = 0
+    rows: list[tuple[str, str]] = field(default_factory=list)
+    lost: dict[str, int] = field(default_factory=dict)
+    last: NDArray[np.float32] | None = None
+    memory: ViewMemory = field(default_factory=ViewMemory)
+    now: NDArray[np.float32] | None = None
+
+    def is_kept(self, rgb: RgbArray, reason: LossReason, min_difference: float) -> bool:
+        """Judge a picture: lost, nearly equal to the last one kept, or worth keeping."""
         if reason is not LossReason.NONE:
-            counts[reason] = counts.get(reason, 0) + 1
-            continue
-        thumbnail = _thumbnail(rgb)
-        if last is not None and not is_new_view(thumbnail, last, config.frames.min_difference):
-            n_same += 1
-            continue
-        if row in wanted:
-            last = thumbnail
-            name = f"{group}_{row:06d}"
-            cv2.imwrite(str(target / f"{name}.png"), np.ascontiguousarray(rgb[..., ::-1]))
-            rows.append((name, f"{time_s:.3f}"))
-    _write_list(target / "stills.csv", rows, group)
-    return ExtractedStills(len(rows), len(plan), n_same, tuple(sorted(counts.items())))
+            self.lost[reason.value] = self.lost.get(reason.value, 0) + 1
+            return False
+        self.now = _thumbnail(rgb)
+        if self.last is not None and not is_new_view(self.now, self.last, min_difference):
+            self.n_same += 1
+            return False
+        return True
+
+    def keep(self, rgb: RgbArray, name: str, time_s: float, folder: Path) -> None:
+        """Write the picture that was judged last."""
+        self.last = self.now
+        is_written = cv2.imwrite(str(folder / f"{name}.png"), np.ascontiguousarray(rgb[..., ::-1]))
+        if not is_written:
+            raise OutputError("A still cannot be written. Free space or choose another folder.")
+        self.rows.append((name, f"{time_s:.3f}"))
+
+    def save(self, path: Path, key: str) -> None:
+        """Replace the file of former work by this."""
+        counts = {"key": key, "next_row": self.next_row, "n_same": self.n_same,
+                  "rows": self.rows, "lost": self.lost}  # fmt: skip
+        arrays = {f"memory_{k}": v for k, v in self.memory.to_arrays().items()}
+        if self.last is not None:
+            arrays["last"] = self.last
+        buffer = io.BytesIO()
+        np.savez(buffer, counts=np.array(json.dumps(counts)), **arrays)  # type: ignore[arg-type]
+        write_file(path, buffer.getvalue())
+
+    @classmethod
+    def resumed(cls, path: Path, key: str) -> _Work:
+        """Return the work in `path` if it is of the same recording and settings, else none."""
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                found = dict(arrays)
+            counts = json.loads(str(found["counts"]))
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            return cls()
+        if counts["key"] != key:
+            return cls()
+        memory = {k.removeprefix("memory_"): v for k, v in found.items() if k.startswith("memory_")}
+        return cls(
+            counts["next_row"],
+            counts["n_same"],
+            [(name, time_s) for name, time_s in counts["rows"]],
+            counts["lost"],
+            found.get("last"),
+            ViewMemory.from_arrays(memory),
+        )
 
 
 def is_new_view(now: NDArray[np.float32], last: NDArray[np.float32], min_difference: float) -> bool:
@@ -130,11 +201,12 @@ def _spread_rows(n: int, n_max: int) -> list[int]:
 
 
 def _judged(
-    index: RecordingIndex, plan: SamplingPlan, config: ExtractionConfig
-) -> Iterator[tuple[int, float, RgbArray, LossReason]]:
+    index: RecordingIndex, plan: SamplingPlan, config: ExtractionConfig, work: _Work
+) -> Iterator[tuple[FrameBatch, FieldOfView, tuple[LossReason, ...], ViewMemory]]:
     side = config.frames.side_px
     for part_index, part in enumerate(index.parts):
-        rows = np.flatnonzero(plan.part_index == part_index)
+        is_left = (plan.part_index == part_index) & (np.arange(len(plan)) >= work.next_row)
+        rows = np.flatnonzero(is_left)
         if len(rows) == 0:
             continue
         view = _field_of_view(index, part_index, config)
@@ -148,13 +220,17 @@ def _judged(
             height_px=side,
             width_px=side,
         )
-        memory = ViewMemory()
+        # A picture that a part before left behind is no evidence that this one stands still.
+        memory = work.memory if _goes_on(plan, int(rows[0])) else ViewMemory()
         with decode(request, config.decode, _BATCH) as batches:
             for batch in batches:
                 found, memory = assess(batch, view, config.validity, memory)
-                for i, reason in enumerate(found.reason):
-                    rgb = np.where(view.mask[..., None], batch.rgb[i], 0).astype(np.uint8)
-                    yield int(batch.sample_index[i]), float(batch.time_s[i]), rgb, reason
+                yield batch, view, found.reason, memory
+
+
+def _goes_on(plan: SamplingPlan, row: int) -> bool:
+    """Return whether the sample before lies in the same part."""
+    return row > 0 and bool(plan.part_index[row] == plan.part_index[row - 1])
 
 
 def _field_of_view(index: RecordingIndex, part_index: int, config: ExtractionConfig) -> FieldOfView:

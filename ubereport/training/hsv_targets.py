@@ -40,20 +40,25 @@ def hsv_label(rgb: RgbArray, config: HsvConfig) -> LabelArray:
 
 
 def list_stills(folder: Path) -> tuple[Path, ...]:
-    """Return the pictures under `folder`, sorted.
+    """Return the pictures under `folder`, sorted; hidden folders (work in progress) are left out.
 
     Raises
     ------
     AnnotationError
         If there is none.
     """
-    paths = tuple(sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES))
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    paths = tuple(sorted(path for path in found if not _is_hidden(path.relative_to(folder))))
     if not paths:
         raise AnnotationError(
             f"The folder {folder.name!r} holds no pictures ({', '.join(_SUFFIXES)}). Extract "
             "stills with `ubereport train frames` first."
         )
     return paths
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def hsv_source(paths: Sequence[Path], config: TrainConfig) -> Source:

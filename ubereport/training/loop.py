@@ -41,6 +41,7 @@ from ubereport.training.stills import LabelArray
 __all__ = [
     "HeldOut",
     "Progress",
+    "check_start",
     "learning_rate",
     "network_spec",
     "predict",
@@ -62,7 +63,10 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a run has done so far; `validation` only where it was just looked at."""
+    """What a run has done so far; `validation` only where it was just looked at.
+
+    `elapsed_s` counts from `first_step` on, where this process took the run up.
+    """
 
     step: int
     n_steps: int
@@ -70,6 +74,7 @@ class Progress:
     lr: float
     elapsed_s: float
     validation: Summary | None = None
+    first_step: int = 0
 
 
 def network_spec(config: TrainConfig) -> NetworkSpec:
@@ -139,7 +144,8 @@ def train(
         if is_look or done % 10 == 0:
             loss = float(np.mean(losses))
             losses = []
-            row = Progress(done, config.steps, loss, lr, time.monotonic() - started_s, summary)
+            elapsed_s = time.monotonic() - started_s
+            row = Progress(done, config.steps, loss, lr, elapsed_s, summary, first)
             history = (*history, asdict(row))
             if on_progress is not None:
                 on_progress(row)
@@ -148,6 +154,34 @@ def train(
             state = _state(config, done, network, average, optimizer, history)
             write_checkpoint(state, folder / "checkpoint")
     return portable_state(average)
+
+
+def check_start(config: TrainConfig, folder: Path) -> None:
+    """Check before any work that a run can begin, or go on, in `folder`.
+
+    Raises
+    ------
+    ConfigError
+        If `folder` holds a run of another configuration.
+    DependencyError
+        If ImageNet weights are asked for and not installed.
+    BundleError
+        If the initial weights or the checkpoint are missing, damaged, a pickle, or of another
+        architecture.
+    """
+    state = read_checkpoint(folder / "checkpoint")
+    network, _ = _start(config, folder)
+    if state is not None:
+        _check_same(config, folder, state)
+        load_state(network, state.network)
+
+
+def _check_same(config: TrainConfig, folder: Path, state: RunState) -> None:
+    if state.config_sha256 != config_sha256(config):
+        raise ConfigError(
+            f"The folder {folder.name!r} holds a run of another configuration. Choose another "
+            "name, or delete the folder to start anew."
+        )
 
 
 def _device(name: str) -> torch.device:
@@ -208,11 +242,7 @@ def _resume(
     state = read_checkpoint(folder / "checkpoint")
     if state is None:
         return 0, ()
-    if state.config_sha256 != config_sha256(config):
-        raise ConfigError(
-            f"The folder {folder.name!r} holds a run of another configuration. Choose another "
-            "name, or delete the folder to start anew."
-        )
+    _check_same(config, folder, state)
     load_state(network, state.network)
     load_state(average, state.average)
     _set_moments(optimizer, state.moments)

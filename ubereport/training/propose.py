@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import cv2
@@ -17,30 +16,33 @@ from numpy.typing import NDArray
 from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.errors import AnnotationError, OutputError
 from ubereport.resources import templates_dir
+from ubereport.training.answers import ANSWERS_SCHEMA, PROPOSAL_NAME, PROPOSAL_SCHEMA
 from ubereport.training.stills import read_rgb
 
-__all__ = [
-    "Answer",
-    "Candidate",
-    "Proposal",
-    "apply_answers",
-    "choose_stills",
-    "propose",
-    "read_answers",
-    "uncertainty",
-]
+__all__ = ["Candidate", "Proposal", "Proposer", "choose_stills", "propose", "uncertainty"]
 
-SCHEMA = "ubereport-proposal/1"
 Predict = Callable[[RgbArray], NDArray[np.float32]]
+_SHOWN_PX = 720
 
 
-class Answer(StrEnum):
-    """What a person says of a candidate mask."""
+@dataclass(frozen=True, slots=True)
+class Proposer:
+    """What proposes masks.
 
-    ACCEPT = "accept"
-    REJECT = "reject"
-    ZERO = "zero"
-    UNDECIDED = "undecided"
+    Parameters
+    ----------
+    key
+        Tells models apart: what another one looked at is looked at anew.
+    predict
+        Maps (1, side_px, side_px, 3) uint8 to (1, side_px, side_px) probabilities.
+    threshold
+        Probability from which a pixel is proposed as blood.
+    """
+
+    key: str
+    predict: Predict
+    side_px: int
+    threshold: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +112,7 @@ def choose_stills(
 
 def propose(
     paths: Sequence[Path],
-    predict: Predict,
-    side_px: int,
-    threshold: float,
+    proposer: Proposer,
     n: int,
     folder: Path,
     on_progress: Callable[[int, int], None] | None = None,
@@ -120,16 +120,15 @@ def propose(
     """Write candidate masks of the stills most worth labelling and a sheet to judge them on.
 
     ``masks/<name>.png`` has the still's size; ``sheet.html`` is one file that works offline and
-    hands the answers back as ``answers.json``.
+    hands the answers back as ``answers.json``; ``proposal.json`` says which stills these are.
+    Interrupted, the same call goes on where it stopped.
 
     Parameters
     ----------
-    predict
-        Maps (1, side_px, side_px, 3) uint8 to (1, side_px, side_px) probabilities.
-    threshold
-        Probability from which a pixel is proposed as blood.
     n
         How many stills to show.
+    on_progress
+        Called with stills looked at and stills in all.
 
     Raises
     ------
@@ -143,85 +142,73 @@ def propose(
         raise AnnotationError("Two stills have one file name. Rename one of them.")
     if folder.exists():
         raise OutputError(f"{folder.name!r} exists already. Choose another folder.")
-    scores, features = [], []
+    partial = folder.with_name(f".{folder.name}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    looks = _Looks(partial / "looks.jsonl", f"{proposer.key} {proposer.side_px}")
     for i, path in enumerate(paths):
-        probability, small = _look(path, predict, side_px)
-        scores.append(uncertainty(probability))
-        features.append(_appearance(small))
+        if path.stem not in looks.found:
+            probability, small = _look(path, proposer)
+            looks.add(path.stem, uncertainty(probability), _appearance(small))
         if on_progress is not None:
             on_progress(i + 1, len(paths))
-    chosen = choose_stills(np.array(scores), np.array(features), n)
-    (folder / "masks").mkdir(parents=True)
-    candidates, rows = [], []
-    for i in chosen:
-        probability, _ = _look(paths[i], predict, side_px)
-        rgb = read_rgb(paths[i])
-        mask = _at_size(probability, rgb) >= threshold
-        cv2.imwrite(str(folder / "masks" / f"{names[i]}.png"), mask.astype(np.uint8) * 255)
-        candidate = Candidate(names[i], float(mask.mean()), scores[i])
-        candidates.append(candidate)
-        rows.append(_row(candidate, rgb, mask))
-    sheet = folder / "sheet.html"
-    sheet.write_text(_sheet(rows), encoding="utf-8")
-    return Proposal(sheet, tuple(candidates))
+    scores = np.array([looks.found[name][0] for name in names])
+    chosen = choose_stills(scores, np.array([looks.found[name][1] for name in names]), n)
+    candidates = _write_candidates([paths[i] for i in chosen], scores[chosen], proposer, partial)
+    looks.path.unlink()
+    partial.rename(folder)
+    return Proposal(folder / "sheet.html", candidates)
 
 
-def read_answers(path: Path, names: Sequence[str]) -> dict[str, Answer]:
-    """Read what the sheet handed back; stills without an answer are left out.
+class _Looks:
+    """What was seen in each still, one line each, kept until the proposal is written."""
 
-    Raises
-    ------
-    AnnotationError
-        If the file is no answer of a sheet, or speaks of a still that is not in `names`.
-    """
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        if table["schema"] != SCHEMA:
-            raise ValueError(f"schema {table['schema']!r}")
-        answers = {str(name): Answer(answer) for name, answer in table["answers"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AnnotationError(
-            f"{path.name} holds no answers of a sheet ({error}). Save them from sheet.html again."
-        ) from None
-    unknown = sorted(set(answers) - set(names))[:3]
-    if unknown:
-        raise AnnotationError(
-            f"{path.name} speaks of {', '.join(unknown)}, which this proposal does not hold. "
-            "Use the answers that belong to it."
-        )
-    return answers
+    def __init__(self, path: Path, key: str) -> None:
+        self.path = path
+        self.found: dict[str, tuple[float, NDArray[np.float64]]] = {}
+        lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+        if lines and lines[0] == json.dumps(key):
+            for line in lines[1:-1]:
+                name, score, features = json.loads(line)
+                self.found[name] = (score, np.array(features))
+        kept = [json.dumps(key), *(self._line(name, *self.found[name]) for name in self.found)]
+        path.write_text("\n".join(kept) + "\n", encoding="utf-8")
+
+    def add(self, name: str, score: float, features: NDArray[np.float64]) -> None:
+        self.found[name] = (score, features)
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(self._line(name, score, features) + "\n")
+
+    @staticmethod
+    def _line(name: str, score: float, features: NDArray[np.float64]) -> str:
+        return json.dumps([name, score, features.tolist()])
 
 
-def apply_answers(
-    answers: Mapping[str, Answer], masks_dir: Path
-) -> dict[str, tuple[BoolArray, BoolArray]]:
-    """Return blood and ignore masks, (H, W) bool each, of the stills that an answer settles.
-
-    Accepted masks become blood, zero becomes an empty mask, undecided ignores the candidate's
-    pixels; a rejected candidate has to be drawn by hand and is left out.
-
-    Raises
-    ------
-    AnnotationError
-        If a candidate mask is missing.
-    """
-    settled = {}
-    for name, answer in answers.items():
-        if answer is Answer.REJECT:
-            continue
-        candidate = cv2.imread(str(masks_dir / f"{name}.png"), cv2.IMREAD_GRAYSCALE)
-        if candidate is None:
-            raise AnnotationError(f"The candidate mask of {name} is missing. Propose again.")
-        mask, none = np.asarray(candidate > 0), np.zeros(candidate.shape, np.bool_)
-        blood = mask if answer is Answer.ACCEPT else none
-        settled[name] = (blood, mask if answer is Answer.UNDECIDED else none)
-    return settled
+def _write_candidates(
+    paths: Sequence[Path], scores: NDArray[np.float64], proposer: Proposer, folder: Path
+) -> tuple[Candidate, ...]:
+    (folder / "masks").mkdir(exist_ok=True)
+    candidates, rows, stills = [], [], []
+    for path, score in zip(paths, scores, strict=True):
+        probability, _ = _look(path, proposer)
+        rgb = read_rgb(path)
+        mask = _at_size(probability, rgb) >= proposer.threshold
+        cv2.imwrite(str(folder / "masks" / f"{path.stem}.png"), mask.astype(np.uint8) * 255)
+        candidates.append(Candidate(path.stem, float(mask.mean()), float(score)))
+        rows.append(_row(candidates[-1], rgb, mask))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        stills.append({"name": path.stem, "still": path.name, "sha256": digest})
+    key = hashlib.sha256(json.dumps([stills, proposer.key]).encode()).hexdigest()[:16]
+    table = {"schema": PROPOSAL_SCHEMA, "key": key, "model": proposer.key, "stills": stills}
+    (folder / PROPOSAL_NAME).write_text(json.dumps(table, indent=1), encoding="utf-8")
+    (folder / "sheet.html").write_text(_sheet(key, rows), encoding="utf-8")
+    return tuple(candidates)
 
 
-def _look(path: Path, predict: Predict, side_px: int) -> tuple[NDArray[np.float32], RgbArray]:
+def _look(path: Path, proposer: Proposer) -> tuple[NDArray[np.float32], RgbArray]:
     rgb = read_rgb(path)
-    small = np.asarray(cv2.resize(rgb, (side_px, side_px), interpolation=cv2.INTER_AREA), np.uint8)
-    return predict(small[None])[0], small
+    side = (proposer.side_px, proposer.side_px)
+    small = np.asarray(cv2.resize(rgb, side, interpolation=cv2.INTER_AREA), np.uint8)
+    return proposer.predict(small[None])[0], small
 
 
 def _appearance(rgb: RgbArray) -> NDArray[np.float64]:
@@ -236,32 +223,34 @@ def _at_size(probability: NDArray[np.float32], rgb: RgbArray) -> NDArray[np.floa
     return np.asarray(cv2.resize(probability, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _sheet(rows: Sequence[Mapping[str, str | float]]) -> str:
+def _sheet(key: str, rows: Sequence[Mapping[str, str | float]]) -> str:
     """Fill the page; what could end a script element is escaped in the JSON."""
-    key = hashlib.sha256("|".join(str(row["name"]) for row in rows).encode()).hexdigest()[:16]
-    text = json.dumps({"schema": SCHEMA, "key": key, "candidates": rows})
+    text = json.dumps({"schema": ANSWERS_SCHEMA, "key": key, "candidates": rows})
     safe = text.replace("<", "\\u003c").replace("&", "\\u0026")
     page = (templates_dir() / "proposal.html").read_text(encoding="utf-8")
     return page.replace("{{proposal}}", safe)
 
 
 def _row(candidate: Candidate, rgb: RgbArray, mask: BoolArray) -> dict[str, str | float]:
-    scale = 420 / max(rgb.shape[:2])
-    size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
-    plain = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-    small = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    drawn = plain.copy()
-    edges, _ = cv2.findContours(small, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(drawn, edges, -1, (0, 255, 0), 2)
+    """Return what the sheet shows: a picture of bounded size and the candidate drawn over it."""
+    height, width = rgb.shape[:2]
+    scale = min(1.0, _SHOWN_PX / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    shown = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    tinted = np.zeros((*shown.shape, 4), np.uint8)
+    tinted[shown > 0] = 255
     return {
         "name": candidate.name,
         "blood_frac": candidate.blood_frac,
-        "still": _inline(plain),
-        "outline": _inline(drawn),
+        "width_px": width,
+        "height_px": height,
+        "still": _inline(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85]),
+        "mask": _inline(".png", tinted, [cv2.IMWRITE_PNG_COMPRESSION, 9]),
     }
 
 
-def _inline(rgb: RgbArray) -> str:
-    bgr = np.ascontiguousarray(rgb[..., ::-1])
-    _, code = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 85])
-    return "data:image/jpeg;base64," + base64.b64encode(code.tobytes()).decode("ascii")
+def _inline(suffix: str, picture: NDArray[np.uint8], settings: Sequence[int]) -> str:
+    _, code = cv2.imencode(suffix, np.ascontiguousarray(picture), settings)
+    kind = {".jpg": "jpeg", ".png": "png"}[suffix]
+    return f"data:image/{kind};base64," + base64.b64encode(code.tobytes()).decode("ascii")

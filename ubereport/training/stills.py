@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,9 @@ __all__ = [
     "Still",
     "StillCache",
     "cache_stills",
+    "check_recordings",
     "check_split",
+    "check_twins",
     "fold_of_groups",
     "read_label",
     "read_manifest",
@@ -32,6 +35,7 @@ __all__ = [
 
 CLEAN, BLOOD, IGNORE = 0, 1, 255
 LabelArray = NDArray[np.uint8]
+_FRAME = re.compile(r"(.+)_\d{6}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +202,21 @@ def fold_of_groups(stills: Sequence[Still], n_folds: int, seed: int) -> dict[str
     return folds
 
 
-def check_split(train: Sequence[Still], held_out: Sequence[Still]) -> None:
+def check_split(
+    train: Sequence[Still], held_out: Sequence[Still], *, needs_zero: bool = False
+) -> None:
     """Check that two sets can be trained on and validated with.
+
+    Parameters
+    ----------
+    needs_zero
+        Whether training asks for zero masks.
 
     Raises
     ------
     AnnotationError
-        If a group is in both, or the training set lacks stills with or without blood.
+        If a group is in both, the training set lacks stills with or without blood that it needs,
+        or the held-out set, where there is one, lacks either: its figures would be empty.
     """
     both = sorted({s.group for s in train} & {s.group for s in held_out})
     if both:
@@ -214,6 +226,64 @@ def check_split(train: Sequence[Still], held_out: Sequence[Still]) -> None:
         )
     if not any(s.kind == "blood" for s in train):
         raise AnnotationError("No training still shows blood. Add stills with blood masks.")
+    if needs_zero and not any(s.kind == "zero" for s in train):
+        raise AnnotationError(
+            "No training still is a zero mask (looked at, no blood). Add some, best of red tissue "
+            "without blood, or set data.has_zero_masks = false."
+        )
+    lacking = [kind for kind in ("blood", "zero") if not any(s.kind == kind for s in held_out)]
+    if held_out and lacking:
+        names = ", ".join(sorted({s.group for s in held_out})[:3])
+        raise AnnotationError(
+            f"The held-out groups ({names}) have no still of the kind {lacking[0]!r}. Hold another "
+            "fold out (data.fold), or change data.split_seed or data.n_folds."
+        )
+
+
+def check_recordings(stills: Sequence[Still]) -> None:
+    """Check that no recording is listed under two groups, so that no split can tear it apart.
+
+    Raises
+    ------
+    AnnotationError
+        If stills that `train frames` took from one recording (C007_000120, C007_000480) have
+        different groups.
+    """
+    groups: dict[str, str] = {}
+    for still in stills:
+        made = _FRAME.fullmatch(still.name)
+        if made is None:
+            continue
+        other = groups.setdefault(made[1], still.group)
+        if other != still.group:
+            raise AnnotationError(
+                f"Stills of recording {made[1]} are listed under two groups, {other} and "
+                f"{still.group}: a split would put one recording on both sides. Give them one."
+            )
+
+
+def check_twins(cache: StillCache, train: NDArray[np.int64], held_out: NDArray[np.int64]) -> None:
+    """Check that no picture is both trained on and held out, under whatever name.
+
+    Raises
+    ------
+    AnnotationError
+        If one is.
+    """
+    seen = {_digest(cache.rgb[i]): int(i) for i in train} if len(held_out) else {}
+    for i in held_out:
+        twin = seen.get(_digest(cache.rgb[i]))
+        if twin is not None:
+            one, other = cache.stills[twin], cache.stills[int(i)]
+            raise AnnotationError(
+                f"{one.name} (group {one.group}) and {other.name} (group {other.group}) are the "
+                "same picture, one trained on and one held out. Take one out or give them one "
+                "group."
+            )
+
+
+def _digest(rgb: RgbArray) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(rgb).tobytes(), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,12 +13,25 @@ import numpy as np
 
 from ubereport.errors import AnnotationError
 from ubereport.training.annotation.files import png_bytes, read_bytes, read_png_mask, write_file
+from ubereport.training.annotation.png import read_png
 from ubereport.training.annotation.stills import Joined, still_size
-from ubereport.training.annotation.types import Annotation, AnnotationKind, check_no_repeats
+from ubereport.training.annotation.types import (
+    UNKNOWN_ANNOTATOR,
+    Annotation,
+    AnnotationKind,
+    check_no_repeats,
+)
 
-__all__ = ["read_manifest_folder", "without_annotators", "write_manifest_folder"]
+__all__ = [
+    "ANNOTATORS_DIR",
+    "MANIFEST_NAME",
+    "read_manifest_folder",
+    "without_annotators",
+    "write_manifest_folder",
+]
 
-_MANIFEST = "MANIFEST.csv"
+MANIFEST_NAME = "MANIFEST.csv"
+ANNOTATORS_DIR = "annotators"
 _KINDS = {
     AnnotationKind.BLOOD: "blood",
     AnnotationKind.ZERO: "zero",
@@ -27,10 +40,12 @@ _KINDS = {
 
 
 def read_manifest_folder(folder: Path) -> tuple[Annotation, ...]:
-    """Read MANIFEST.csv (name, image, group, annotator, second) with masks/ and ignore/.
+    """Read MANIFEST.csv (name, image, group) with masks/ and ignore/.
 
-    A second annotator's masks lie in second/masks and second/ignore. Digests are those of the
-    stills that the manifest points to.
+    The columns annotator and second may say who drew; a second annotator's masks lie in
+    second/masks and second/ignore. Where annotators/ holds a folder of masks for each of several
+    annotators, these are read instead. Digests are those of the stills that the manifest points
+    to; a still that nobody annotated ("unlabelled", without a mask) is passed over.
 
     Raises
     ------
@@ -38,16 +53,22 @@ def read_manifest_folder(folder: Path) -> tuple[Annotation, ...]:
         If the manifest lacks a column, a still or mask is missing, or a mask does not fit.
     """
     try:
-        rows = list(csv.DictReader(io.StringIO(read_bytes(folder / _MANIFEST).decode())))
+        rows = list(csv.DictReader(io.StringIO(read_bytes(folder / MANIFEST_NAME).decode())))
     except UnicodeDecodeError:
-        raise AnnotationError(f"{_MANIFEST} is no UTF-8 text. Save it as UTF-8.") from None
-    needed = {"name", "image", "group", "annotator", "second"}
+        raise AnnotationError(f"{MANIFEST_NAME} is no UTF-8 text. Save it as UTF-8.") from None
+    needed = {"name", "image", "group"}
     if not rows or needed - set(rows[0]):
-        raise AnnotationError(f"{_MANIFEST} needs rows with the columns {sorted(needed)}.")
+        raise AnnotationError(f"{MANIFEST_NAME} needs rows with the columns {sorted(needed)}.")
+    by_annotator = folder / ANNOTATORS_DIR
+    if by_annotator.is_dir():
+        return read_png(by_annotator)
     made = []
     for row in rows:
-        made.append(_read_one(folder, folder, row, row["annotator"]))
-        if row["second"]:
+        is_drawn = (folder / "masks" / f"{row['name']}.png").is_file()
+        if row.get("kind") == "unlabelled" and not is_drawn:
+            continue
+        made.append(_read_one(folder, folder, row, row.get("annotator") or UNKNOWN_ANNOTATOR))
+        if row.get("second"):
             made.append(_read_one(folder, folder / "second", row, row["second"]))
     return check_no_repeats(tuple(made))
 
@@ -80,8 +101,8 @@ def write_manifest_folder(joined: Joined, folder: Path) -> Path:
         group = annotation.group if annotation.group is not None else name
         kind = _KINDS[annotation.kind]
         rows.writerow((name, Path(image).as_posix(), group, annotation.annotator, "", kind))
-    write_file(folder / _MANIFEST, text.getvalue().encode())
-    return folder / _MANIFEST
+    write_file(folder / MANIFEST_NAME, text.getvalue().encode())
+    return folder / MANIFEST_NAME
 
 
 def without_annotators(

@@ -13,17 +13,21 @@ from ubereport.errors import AnnotationError
 from ubereport.training.annotation.run_lengths import check_size
 from ubereport.training.annotation.types import Annotation
 
-__all__ = ["Joined", "StillIndex", "index_stills", "join_stills", "still_size"]
+__all__ = ["Joined", "StillIndex", "index_stills", "join_stills", "still_folders", "still_size"]
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 
-@dataclass(frozen=True, slots=True)
 class StillIndex:
-    """Stills by file name and by sha256."""
+    """Stills by file name, and by sha256 where a name does not settle it.
 
-    by_name: Mapping[str, Path]
-    by_sha256: Mapping[str, Path]
+    Files are read for their digest only when a digest is asked for: a folder may hold the stills
+    of years.
+    """
+
+    def __init__(self, by_name: Mapping[str, Path]) -> None:
+        self.by_name = by_name
+        self._by_sha256: dict[str, Path] | None = None
 
     def named(self, name: str) -> Path | None:
         """Return the still of that file name, or of that stem when only one has it."""
@@ -31,6 +35,17 @@ class StillIndex:
             return self.by_name[name]
         same = [path for key, path in self.by_name.items() if Path(key).stem == name]
         return same[0] if len(same) == 1 else None
+
+    def with_content(self, sha256: str, name: str) -> Path | None:
+        """Return the still with that digest; the one called `name` is looked at first."""
+        likely = self.named(name)
+        if likely is not None and _sha256(likely) == sha256:
+            return likely
+        if self._by_sha256 is None:
+            self._by_sha256 = {}
+            for path in self.by_name.values():
+                self._by_sha256.setdefault(_sha256(path), path)
+        return self._by_sha256.get(sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +57,7 @@ class Joined:
 
 
 def index_stills(*folders: Path) -> StillIndex:
-    """Read the names and digests of all pictures directly in `folders`.
+    """List the pictures directly in `folders`.
 
     Raises
     ------
@@ -50,22 +65,41 @@ def index_stills(*folders: Path) -> StillIndex:
         If a folder is missing or two different stills have one name.
     """
     by_name: dict[str, Path] = {}
-    by_sha256: dict[str, Path] = {}
-    digests: dict[str, str] = {}
     for folder in folders:
         if not folder.is_dir():
             raise AnnotationError(f"There is no folder of stills {folder.name!r}. Check the path.")
         for path in sorted(folder.iterdir()):
             if path.suffix.lower() not in _SUFFIXES or not path.is_file():
                 continue
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            if digests.setdefault(path.name, digest) != digest:
+            other = by_name.setdefault(path.name, path)
+            if other != path and _sha256(other) != _sha256(path):
                 raise AnnotationError(
                     f"Two different stills are called {path.name}. Rename one of them."
                 )
-            by_name.setdefault(path.name, path)
-            by_sha256.setdefault(digest, path)
-    return StillIndex(by_name, by_sha256)
+    return StillIndex(by_name)
+
+
+def still_folders(root: Path) -> tuple[Path, ...]:
+    """Return `root` and the folders in it, hidden ones left out, for `index_stills`.
+
+    Raises
+    ------
+    AnnotationError
+        If it is missing.
+    """
+    if not root.is_dir():
+        raise AnnotationError(f"There is no folder of stills {root.name!r}. Check the path.")
+    inside = (path for path in root.rglob("*") if path.is_dir())
+    seen = (path for path in inside if not _is_hidden(path.relative_to(root)))
+    return (root, *sorted(seen))
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def join_stills(
@@ -113,7 +147,7 @@ def still_size(path: Path) -> tuple[int, int]:
 def _find(annotation: Annotation, index: StillIndex) -> Path | None:
     if annotation.sha256 is None:
         return index.named(annotation.still)
-    path = index.by_sha256.get(annotation.sha256)
+    path = index.with_content(annotation.sha256, annotation.still)
     if path is None and index.named(annotation.still) is not None:
         raise AnnotationError(
             f"Still {annotation.still} is there, but not the one that was annotated: its sha256 "

@@ -20,6 +20,7 @@ __all__ = [
     "LabelNames",
     "Role",
     "check_no_repeats",
+    "label_names",
     "still_name",
 ]
 
@@ -174,6 +175,25 @@ class LabelNames:
 
 
 DEFAULT_LABELS = LabelNames()
+
+
+def label_names(text: str) -> LabelNames:
+    """Return what "blood,bleeding;ignore,undecided" means: labels of blood; of undecided regions.
+
+    Raises
+    ------
+    AnnotationError
+        If there is no label of blood, or a label means both.
+    """
+    blood, _, ignore = text.partition(";")
+    names = [tuple(n.strip() for n in part.split(",") if n.strip()) for part in (blood, ignore)]
+    both = {n.casefold() for n in names[0]} & {n.casefold() for n in names[1]}
+    if not names[0] or both:
+        raise AnnotationError(
+            f"Labels {text!r} cannot be used. Give those of blood, then ; and those of undecided "
+            "regions, such as 'blood,clot;unsure'."
+        )
+    return LabelNames(*names)
 
 
 def still_name(text: str) -> str:

@@ -1,0 +1,159 @@
+"""`ubereport train propose|import|convert`: masks from people and their tools."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ubereport.cli.guard import guarded
+from ubereport.cli.training_progress import Count, show_result
+
+__all__ = ["convert", "import_", "propose"]
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+class ToolFormat(StrEnum):
+    """Formats of tools that people draw with, as the command line names them."""
+
+    PNG = "png"
+    COCO = "coco"
+    LABELME = "labelme"
+    CVAT = "cvat"
+    LABEL_STUDIO = "label-studio"
+    PACKED = "packed"
+
+
+class SourceFormat(StrEnum):
+    """What can be imported; auto finds the format of each source."""
+
+    AUTO = "auto"
+    PNG = "png"
+    COCO = "coco"
+    LABELME = "labelme"
+    CVAT = "cvat"
+    LABEL_STUDIO = "label-studio"
+    PACKED = "packed"
+    FOLDER = "folder"
+
+
+@guarded
+def propose(
+    stills: Annotated[Path, typer.Argument(help="Folder of unlabelled stills.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for masks and the sheet.")],
+    model: Annotated[str, typer.Option(help="Model bundle: a name or a folder.")] = "ube-blood",
+    n: Annotated[int, typer.Option("--n", min=1, max=5000, help="How many stills.")] = 350,
+    json: JsonOption = False,
+) -> None:
+    """Choose the stills worth labelling and write one offline sheet to judge them on.
+
+    Example: ubereport train propose stills --out to-label --n 350
+    """
+    from ubereport.config import SegmentationConfig
+    from ubereport.resources import models_dir
+    from ubereport.segmentation.bundle import find_bundle, load_bundle
+    from ubereport.segmentation.predictor import open_predictor
+    from ubereport.training.hsv_targets import list_stills
+    from ubereport.training.propose import Proposer
+    from ubereport.training.propose import propose as write_proposal
+
+    bundle = load_bundle(find_bundle(model, models_dir()))
+    predictor = open_predictor(bundle, SegmentationConfig(model=model))
+    name = f"{bundle.metadata.name} {bundle.metadata.version} {bundle.sha256[:10]}"
+    proposer = Proposer(
+        name, predictor.probabilities, predictor.input_height_px, predictor.thresholds[1]
+    )
+    proposal = write_proposal(list_stills(stills), proposer, n, out, Count("stills"))
+    show_result({"sheet": str(proposal.sheet), "n": len(proposal.candidates)}, json)
+
+
+@guarded
+def import_(
+    sources: Annotated[
+        list[Path], typer.Argument(help="Answers of a sheet, or files and folders of annotations.")
+    ],
+    stills: Annotated[Path, typer.Option(help="Folder of the stills; may hold folders.")],
+    out: Annotated[Path, typer.Option("--out", help="Labelled folder to be made.")],
+    format: Annotated[SourceFormat, typer.Option(help="Format.")] = SourceFormat.AUTO,  # noqa: A002
+    proposal: Annotated[
+        Path | None, typer.Option(help="Folder of `train propose` that answers belong to.")
+    ] = None,
+    annotator: Annotated[
+        str, typer.Option(help="Pseudonym of who drew what the files give no name for.")
+    ] = "unknown",
+    only: Annotated[
+        str | None, typer.Option(help="Take this annotator alone, not the consensus of all.")
+    ] = None,
+    groups: Annotated[
+        Path | None, typer.Option(help="CSV with name and group (the recording) of every still.")
+    ] = None,
+    labels: Annotated[
+        str, typer.Option(help="The tool's labels for blood and for undecided regions.")
+    ] = "blood,bleeding;ignore,undecided",
+    rejected_to: Annotated[
+        ToolFormat | None, typer.Option(help="Write rejected candidates for drawing by hand.")
+    ] = None,
+    skip_missing: Annotated[
+        bool, typer.Option(help="Pass over annotations whose still is not there.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Make a labelled folder of answers or of annotations drawn in any tool.
+
+    Example: ubereport train import answers.json --proposal to-label --stills stills --out labelled
+    """
+    from ubereport.training.annotation.formats import Format
+    from ubereport.training.annotation.types import label_names
+    from ubereport.training.labelled import LabelSources, import_labels
+
+    given = LabelSources(
+        sources=tuple(sources),
+        stills=stills,
+        kind=None if format is SourceFormat.AUTO else Format(format.value),
+        annotator=annotator,
+        only=only,
+        groups=groups,
+        proposal=proposal,
+        labels=label_names(labels),
+        is_missing_allowed=skip_missing,
+        rejected_as=None if rejected_to is None else Format(rejected_to.value),
+    )
+    made = import_labels(given, out)
+    result = {
+        "manifest": str(made.manifest),
+        "n_blood": made.n_blood,
+        "n_zero": made.n_zero,
+        "n_undecided": made.n_undecided,
+        "n_groups": made.n_groups,
+        "groups_found": made.grouping,
+        "annotators": list(made.annotators),
+        "n_missing": len(made.missing),
+        "n_unanswered": made.n_unanswered,
+        "rejected": list(made.rejected),
+        "to_draw": None if made.to_draw is None else str(made.to_draw),
+    }
+    show_result(result, json)
+
+
+@guarded
+def convert(
+    source: Annotated[Path, typer.Argument(help="Labelled folder, or annotations of any tool.")],
+    to: Annotated[ToolFormat, typer.Option(help="Format to write.")],
+    out: Annotated[Path, typer.Option("--out", help="File or folder to be made.")],
+    polygons: Annotated[
+        bool, typer.Option(help="Polygons that can be dragged: labelme, cvat, label-studio.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Write annotations for the tool of your choice; `train import` reads them back.
+
+    Example: ubereport train convert labelled --to cvat --out masks.xml
+    """
+    from ubereport.training.annotation.formats import Format
+    from ubereport.training.labelled import convert_labels
+
+    n = convert_labels(source, Format(to.value), out, is_polygon=polygons)
+    show_result({"out": str(out), "n_annotations": n}, json)

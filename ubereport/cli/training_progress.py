@@ -1,0 +1,101 @@
+"""Progress of training commands on stderr, and their results on stdout."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ubereport.cli.console import print_json, say
+
+if TYPE_CHECKING:
+    from ubereport.training.loop import Progress
+    from ubereport.training.scoring import Summary
+
+__all__ = ["Count", "Steps", "show_result"]
+
+
+class Count:
+    """A line every few seconds of how many things were looked at, how fast, and the time left.
+
+    A run that goes on starts with what was done before; that part does not count for the rate.
+    """
+
+    every_s = 5.0
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._started_s: float | None = None
+        self._first = 0
+        self._next_s = self.every_s
+
+    def __call__(self, done: int, total: int) -> None:
+        """Tell, where it is time to, that `done` of `total` are done."""
+        now_s = time.monotonic()
+        if self._started_s is None:
+            self._started_s, self._first = now_s, done
+        elapsed_s = now_s - self._started_s
+        if elapsed_s < self._next_s and done < total:
+            return
+        self._next_s = elapsed_s + self.every_s
+        rate = (done - self._first) / elapsed_s if elapsed_s > 0 else 0.0
+        pace = f", {rate:.1f} a second, {_clock((total - done) / rate)} left" if rate > 0 else ""
+        typer.echo(f"{done} of {total} {self._what}{'' if done == total else pace}", err=True)
+
+
+class Steps:
+    """A line a look: loss, rate, time left, and what validation found."""
+
+    def __init__(self) -> None:
+        self.last: Summary | None = None
+        self._before: tuple[int, float] | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        """Tell where a run stands."""
+        step, elapsed_s = progress.step, progress.elapsed_s
+        # Of a run that goes on, only the steps of this process count for the rate.
+        first = progress.first_step
+        rate = (step - first) / elapsed_s if elapsed_s > 0 else 0.0
+        left = f", {_clock((progress.n_steps - step) / rate)} left" if rate > 0 else ""
+        typer.echo(
+            f"step {step} of {progress.n_steps}: loss {progress.loss:.4f}, {rate:.2f} steps/s"
+            f"{left if step < progress.n_steps else ''}{self._found(progress.validation)}",
+            err=True,
+        )
+
+    def _found(self, found: Summary | None) -> str:
+        if found is None:
+            return ""
+        self.last = found
+        parts = [
+            f"held out ({found.n_positive} with blood, {found.n_negative} without)",
+            f"Dice median {_text(found.dice_median)}",
+            f"sensitivity {_text(found.sensitivity)}",
+            f"specificity {_text(found.specificity)}",
+            f"painted on clean {_text(found.negative_area_mean_frac, 4)}",
+        ]
+        return "; " + ", ".join(parts)
+
+
+def show_result(result: dict[str, Any], is_json: bool) -> None:
+    """Print a result as one JSON object or one line a value; empty ones are left out of lines."""
+    if is_json:
+        print_json(result)
+        return
+    for key, value in result.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{name} {n}" for name, n in value.items())
+        elif isinstance(value, list):
+            value = ", ".join(map(str, value))
+        if value not in ("", None):
+            say(f"{key}: {value}")
+
+
+def _text(value: float | None, n_decimals: int = 2) -> str:
+    return "–" if value is None else f"{value:.{n_decimals}f}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
