@@ -107,7 +107,8 @@ def test_summary_has_the_agreed_keys_and_the_known_numbers(stills):
 
 def test_files_are_complete(stills):
     (summary, written), request = stills
-    names = {"evaluation.html", "evaluation.pdf", "evaluation.json", "scores.csv", "strata.csv"}
+    names = {f"evaluation.{kind}" for kind in ("html", "pdf", "json")}
+    names |= {f"{table}.csv" for table in ("scores", "strata", "groups")}
     assert {p.name for p in request.out.iterdir()} == names
     stored = json.loads(written.json.read_text())
     assert stored["dice_median"] == summary["dice_median"]

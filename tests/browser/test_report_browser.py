@@ -1,14 +1,12 @@
 """The HTML report in a real browser, with the network off."""
 
 import http.server
-import os
 import re
-import shutil
-import subprocess
 import threading
 
 import cv2
 import pytest
+from browser.headless import complaints, run_browser
 from report import sample_record
 
 from ubereport.config import EventConfig, MetricConfig
@@ -16,33 +14,6 @@ from ubereport.report.html import render_html
 from ubereport.report.view_model import build_view_model
 
 pytestmark = pytest.mark.browser
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--hide-scrollbars",
-    "--enable-logging=stderr",
-    # No name resolves and no proxy answers: whatever a page asks for fails and is logged.
-    "--host-resolver-rules=MAP * ~NOTFOUND",
-)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    program = next((found for name in NAMES if (found := shutil.which(name))), None)
-    if program is None:
-        if "browser" in os.environ.get("UBEREPORT_REQUIRE", "").split(","):
-            pytest.fail("headless Chromium is required here (UBEREPORT_REQUIRE) and not installed")
-        pytest.skip("headless Chromium is not installed")
-    return program
 
 
 @pytest.fixture(scope="module")
@@ -54,21 +25,6 @@ def report(tmp_path_factory):
     path = folder / "report.html"
     path.write_text(render_html(view), encoding="utf-8")
     return path
-
-
-def run_browser(program, url, profile, *options):
-    return subprocess.run(
-        [program, *FLAGS, f"--user-data-dir={profile}", *options, url],
-        capture_output=True,
-        timeout=120,
-        check=True,
-    )
-
-
-def complaints(log: bytes) -> list[str]:
-    """Return what the page itself made the browser say: console lines and refused loads."""
-    lines = log.decode(errors="replace").splitlines()
-    return [line for line in lines if "CONSOLE" in line or "Content Security Policy" in line]
 
 
 def test_the_report_opens_without_a_complaint(browser, report, tmp_path):

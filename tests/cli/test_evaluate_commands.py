@@ -48,6 +48,10 @@ def test_stills_prints_the_agreed_keys(capsys, tmp_path):
     assert told["dice_median"] == pytest.approx(1.0, abs=0.01)
     assert (told["accuracy"], told["specificity"]) == (1.0, 1.0)
     assert "4 of 4 stills" in err
+    # All four are called still<number>: one recording for all that is known.
+    assert told["n_groups"] == 1
+    assert "4 stills in 1 groups (names that differ only by a number" in err
+    assert "fewer than three give no intervals" in err
     assert (tmp_path / "out" / "evaluation.pdf").is_file()
 
 

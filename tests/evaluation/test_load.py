@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from ubereport.errors import AnnotationError
-from ubereport.evaluation.load import load_stills, read_groups, read_still
+from ubereport.evaluation.load import (
+    GroupRule,
+    find_groups,
+    load_stills,
+    read_groups,
+    read_still,
+)
 
 
 @pytest.fixture
@@ -41,6 +47,37 @@ def test_groups_can_be_listed(small):
     found = load_stills(small / "images", small / "masks", groups=read_groups(path))
     assert [s.group for s in found.stills] == ["x", "y", "y"]
     assert found.grouping == "as listed"
+
+
+@pytest.mark.parametrize(
+    ("rule", "groups"),
+    [("still", ["a_01", "a_02", "b7"]), ("name", ["a", "a", "b"]), ("folder", ["images"] * 3)],
+)
+def test_groups_by_a_rule_say_so(small, rule, groups):
+    found = load_stills(small / "images", small / "masks", groups=find_groups(rule))
+    assert [s.group for s in found.stills] == groups
+    assert found.grouping == GroupRule(rule).words
+
+
+def test_pictures_in_folders_are_grouped_by_them(small):
+    for name, folder in (("a_01", "C1"), ("a_02", "C2"), ("b7", "C2")):
+        (small / "images" / folder).mkdir(exist_ok=True)
+        (small / "images" / f"{name}.png").rename(small / "images" / folder / f"{name}.png")
+    hidden = small / "images" / ".C3.partial"
+    put(hidden / "a_01.png", np.zeros((8, 8, 3), np.uint8))
+    found = load_stills(small / "images", small / "masks")
+    assert [s.group for s in found.stills] == ["C1", "C2", "C2"]
+    assert found.grouping == GroupRule.FOLDER.words
+
+
+def test_a_labelled_folder_groups_its_masks_if_it_lists_them_all(small):
+    listed = small / "MANIFEST.csv"
+    listed.write_text("name,group\na_01,x\na_02,y\nb7,y\n")
+    found = load_stills(small / "images", small / "masks")
+    assert [s.group for s in found.stills] == ["x", "y", "y"]
+    assert "MANIFEST.csv" in found.grouping
+    listed.write_text("name,group\na_01,x\n")
+    assert load_stills(small / "images", small / "masks").grouping == GroupRule.NAME.words
 
 
 def test_pictures_without_a_mask_are_counted(small):

@@ -6,6 +6,7 @@ import pytest
 
 from ubereport.core.series import LossReason
 from ubereport.errors import OutputError, RecordingError
+from ubereport.training import frames as frames_module
 from ubereport.training.config import FramesConfig
 from ubereport.training.frames import ExtractionConfig, extract_stills, is_new_view
 from ubereport.video.writer import VideoWriter
@@ -58,6 +59,50 @@ def test_stills_are_taken_once_per_view_and_none_of_black(recording, tmp_path):
     expected = cv2.resize(scene(0), (96, 96), interpolation=cv2.INTER_AREA)
     assert np.abs(still.astype(int) - expected).mean() < 12
     assert "case" not in (tmp_path / "stills" / "op_1" / "stills.csv").read_text()
+
+
+def test_an_interrupted_recording_goes_on_to_the_same_stills(recording, tmp_path, monkeypatch):
+    monkeypatch.setattr(frames_module, "_BATCH", 3)
+    config = ExtractionConfig(
+        frames=FramesConfig(rate_hz=4.0, side_px=64, min_difference=0.0, max_stills=17)
+    )
+    whole = extract_stills(config, [recording], "op", tmp_path / "whole")
+
+    def interrupt(done, _n):
+        if done >= 9:
+            raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            extract_stills(config, [recording], "op", tmp_path / "broken", interrupt)
+        assert not (tmp_path / "broken" / "op").exists()
+    seen = []
+    again = extract_stills(
+        config, [recording], "op", tmp_path / "broken", lambda done, _: seen.append(done)
+    )
+    assert seen[0] >= 9
+    assert again == whole
+    files = sorted(p.name for p in (tmp_path / "whole" / "op").iterdir())
+    assert sorted(p.name for p in (tmp_path / "broken" / "op").iterdir()) == files
+    for name in files:
+        one, other = (tmp_path / which / "op" / name for which in ("whole", "broken"))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_work_of_other_settings_is_done_anew(recording, tmp_path, monkeypatch):
+    monkeypatch.setattr(frames_module, "_BATCH", 3)
+
+    def interrupt(done, _n):
+        if done >= 3:
+            raise KeyboardInterrupt
+
+    first = ExtractionConfig(frames=FramesConfig(rate_hz=2.0, side_px=64))
+    with pytest.raises(KeyboardInterrupt):
+        extract_stills(first, [recording], "op", tmp_path, interrupt)
+    other = ExtractionConfig(frames=FramesConfig(rate_hz=2.0, side_px=96))
+    assert extract_stills(other, [recording], "op", tmp_path).n_looked_at == 12
+    shapes = {cv2.imread(str(p)).shape for p in (tmp_path / "op").glob("*.png")}
+    assert shapes == {(96, 96, 3)}
 
 
 def test_a_limit_is_kept(recording, tmp_path):

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 
@@ -6,14 +7,8 @@ import numpy as np
 import pytest
 
 from ubereport.errors import AnnotationError, OutputError
-from ubereport.training.propose import (
-    Answer,
-    apply_answers,
-    choose_stills,
-    propose,
-    read_answers,
-    uncertainty,
-)
+from ubereport.training.answers import read_proposal
+from ubereport.training.propose import Proposer, choose_stills, propose, uncertainty
 
 
 def test_uncertainty_is_zero_when_sure_and_one_when_torn():
@@ -42,6 +37,17 @@ def red_predictor(rgb):
     return (rgb[..., 0].astype(np.float32) - rgb[..., 1]) / 255
 
 
+RED = Proposer("red", red_predictor, 32, 0.5)
+
+
+def predict_of(asked):
+    def predict(rgb):
+        asked.append(1)
+        return red_predictor(rgb)
+
+    return predict
+
+
 @pytest.fixture
 def stills(tmp_path):
     paths = []
@@ -56,9 +62,7 @@ def stills(tmp_path):
 
 def test_a_proposal_holds_masks_and_one_offline_sheet(stills, tmp_path):
     seen = []
-    found = propose(
-        stills, red_predictor, 32, 0.5, 3, tmp_path / "out", lambda i, n: seen.append((i, n))
-    )
+    found = propose(stills, RED, 3, tmp_path / "out", lambda i, n: seen.append((i, n)))
     assert len(found.candidates) == 3
     assert seen[-1] == (4, 4)
     page = found.sheet.read_text()
@@ -74,58 +78,47 @@ def test_a_proposal_holds_masks_and_one_offline_sheet(stills, tmp_path):
     assert mask.shape == (40, 60)
     i = int(first.name[6])
     assert (mask > 0).mean() == pytest.approx(0.5 * 0.2 * (i + 1), abs=0.04)
+    key, listed = read_proposal(tmp_path / "out")
+    assert key == table["key"]
+    assert [s.name for s in listed] == [c.name for c in found.candidates]
+    assert listed[0].sha256 == hashlib.sha256(stills[i].read_bytes()).hexdigest()
 
 
-def answers_file(tmp_path, answers, schema="ubereport-proposal/1"):
-    path = tmp_path / "answers.json"
-    path.write_text(json.dumps({"schema": schema, "answers": answers}))
-    return path
+def test_an_interrupted_proposal_goes_on(stills, tmp_path):
+    asked = []
+
+    def predict(rgb):
+        asked.append(1)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return red_predictor(rgb)
+
+    broken = Proposer("red", predict, 32, 0.5)
+    with pytest.raises(KeyboardInterrupt):
+        propose(stills, broken, 4, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    del asked[:]
+    found = propose(stills, Proposer("red", predict_of(asked), 32, 0.5), 4, tmp_path / "out")
+    # Two of four were looked at before; each of the four is predicted once more for its mask.
+    assert len(asked) == 2 + 4
+    undisturbed = propose(stills, RED, 4, tmp_path / "other")
+    assert found.candidates == undisturbed.candidates
+    assert found.sheet.read_bytes() == undisturbed.sheet.read_bytes()
 
 
-def test_answers_become_masks(stills, tmp_path):
-    found = propose(stills, red_predictor, 32, 0.5, 4, tmp_path / "out")
-    names = [c.name for c in found.candidates]
-    given = dict(zip(names, ["accept", "zero", "undecided", "reject"], strict=True))
-    answers = read_answers(answers_file(tmp_path, given), names)
-    assert answers[names[1]] is Answer.ZERO
-    settled = apply_answers(answers, tmp_path / "out" / "masks")
-    assert set(settled) == set(names[:3])
-    blood, ignore = settled[names[0]]
-    assert blood.any()
-    assert not ignore.any()
-    assert not settled[names[1]][0].any()
-    blood, ignore = settled[names[2]]
-    assert ignore.any()
-    assert not blood.any()
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"answers": {"a": "maybe"}}, "holds no answers"),
-        ({"answers": {"a": "zero"}, "schema": "other/1"}, "holds no answers"),
-        ({"answers": {"b": "zero"}}, "speaks of b"),
-    ],
-)
-def test_answers_that_do_not_belong_are_refused(tmp_path, change, words):
-    with pytest.raises(AnnotationError, match=words):
-        read_answers(answers_file(tmp_path, **change), ["a"])
-
-
-def test_a_file_without_answers_is_refused(tmp_path):
-    (tmp_path / "answers.json").write_text("[1, 2]")
-    with pytest.raises(AnnotationError, match="holds no answers"):
-        read_answers(tmp_path / "answers.json", ["a"])
-
-
-def test_an_answer_without_its_mask_is_refused(tmp_path):
-    with pytest.raises(AnnotationError, match="candidate mask of a is missing"):
-        apply_answers({"a": Answer.ACCEPT}, tmp_path)
+def test_what_another_model_looked_at_is_looked_at_anew(stills, tmp_path):
+    looks = tmp_path / ".out.partial" / "looks.jsonl"
+    looks.parent.mkdir()
+    former = json.dumps([stills[0].stem, 9.0, [0.0] * 48])
+    looks.write_text(f'"other 32"\n{former}\n')
+    found = propose(stills, RED, 4, tmp_path / "out")
+    assert max(c.uncertainty for c in found.candidates) <= 1
+    assert not (tmp_path / ".out.partial").exists()
 
 
 def test_twins_by_name_and_an_existing_folder_are_refused(stills, tmp_path):
     with pytest.raises(AnnotationError, match="one file name"):
-        propose([stills[0], stills[0]], red_predictor, 32, 0.5, 1, tmp_path / "out")
+        propose([stills[0], stills[0]], RED, 1, tmp_path / "out")
     (tmp_path / "there").mkdir()
     with pytest.raises(OutputError, match="exists already"):
-        propose(stills, red_predictor, 32, 0.5, 1, tmp_path / "there")
+        propose(stills, RED, 1, tmp_path / "there")

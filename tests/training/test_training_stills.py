@@ -1,4 +1,5 @@
 import dataclasses
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -12,8 +13,11 @@ from ubereport.training.stills import (
     CLEAN,
     IGNORE,
     Still,
+    StillCache,
     cache_stills,
+    check_recordings,
     check_split,
+    check_twins,
     fold_of_groups,
     read_label,
     read_manifest,
@@ -142,6 +146,41 @@ def test_a_training_set_without_blood_is_refused(manifest):
     zero = [s for s in read_manifest(manifest) if s.kind == "zero"]
     with pytest.raises(AnnotationError, match="No training still shows blood"):
         check_split(zero, [])
+
+
+def test_an_empty_class_is_refused(manifest):
+    stills = read_manifest(manifest)
+    blood = [s for s in stills if s.kind == "blood"]
+    zero = [s for s in stills if s.kind == "zero"]
+    with pytest.raises(AnnotationError, match="No training still is a zero mask"):
+        check_split(blood, [], needs_zero=True)
+    check_split(blood, [])
+    first = [s for s in stills if s.group == "op0"]
+    rest = [s for s in blood if s.group != "op0"]
+    check_split(rest, first)
+    for kept, lacking in ((blood, "zero"), (zero, "blood")):
+        held_out = [s for s in kept if s.group == "op0"]
+        with pytest.raises(AnnotationError, match=rf"held-out groups \(op0\) .*'{lacking}'"):
+            check_split(rest, held_out)
+
+
+def test_a_recording_under_two_groups_is_refused(manifest):
+    one, *_ = read_manifest(manifest)
+    stills = [replace(one, name=f"C7_{i:06d}", group="a") for i in range(3)]
+    check_recordings(stills)
+    with pytest.raises(AnnotationError, match="recording C7 are listed under two groups, a and b"):
+        check_recordings([*stills, replace(one, name="C7_000090", group="b")])
+
+
+def test_one_picture_on_both_sides_is_refused(manifest, tmp_path):
+    stills = read_manifest(manifest)
+    cache = cache_stills(stills, 64, tmp_path / "cache")
+    halves = np.arange(12), np.arange(12, 24)
+    check_twins(cache, *halves)
+    rgb = np.array(cache.rgb)
+    rgb[20] = rgb[3]
+    with pytest.raises(AnnotationError, match=r"s0_3 \(group op0\) and s5_0 \(group op5\)"):
+        check_twins(StillCache(cache.stills, rgb, cache.label), *halves)
 
 
 def test_the_cache_holds_what_the_files_hold_and_notices_a_change(manifest, tmp_path):

@@ -21,7 +21,7 @@ from ubereport.core.evaluation import StillsEvaluation
 from ubereport.errors import UsageError
 from ubereport.evaluation.config import StillsConfig
 from ubereport.evaluation.examples import Examples, draw_overlay, pick_examples
-from ubereport.evaluation.load import StillSet, load_stills, read_groups
+from ubereport.evaluation.load import StillSet, find_groups, load_stills
 from ubereport.evaluation.recordings import evaluate_recording, over_recordings
 from ubereport.evaluation.stills import (
     evaluate_stills,
@@ -32,6 +32,7 @@ from ubereport.evaluation.stills import (
 from ubereport.evaluation.summary import paired_difference
 from ubereport.evaluation.truth import read_truth
 from ubereport.evaluation.writing import (
+    groups_csv,
     recording_json,
     recording_summary,
     scores_csv,
@@ -57,7 +58,7 @@ N_EXAMPLES = 4
 
 @dataclass(frozen=True, slots=True)
 class StillsRequest:
-    """Which models to score on which stills; `groups` is a CSV of names and groups.
+    """Which models to score on which stills; `groups` is a CSV of names and groups, or a rule.
 
     `models` names bundles, or their folders; `models_dir` None takes the shipped ones.
     """
@@ -65,7 +66,7 @@ class StillsRequest:
     images: Path
     masks: Path
     ignore: Path | None
-    groups: Path | None
+    groups: str | None
     models: tuple[str, ...]
     out: Path
     config: StillsConfig
@@ -83,7 +84,9 @@ class RecordingRequest:
 
 
 def run_stills_evaluation(
-    request: StillsRequest, on_still: Callable[[str, int, int], None]
+    request: StillsRequest,
+    on_still: Callable[[str, int, int], None],
+    on_groups: Callable[[int, int, str], None] | None = None,
 ) -> tuple[dict[str, Any], Written]:
     """Score every model on the same stills and write the report.
 
@@ -92,7 +95,8 @@ def run_stills_evaluation(
     summary
         The agreed keys of the first model, and ``models`` with those of every model.
     written
-        ``evaluation.html``, ``.pdf``, ``.json``, ``scores.csv``, ``strata.csv``.
+        ``evaluation.html``, ``.pdf``, ``.json``, ``scores.csv``, ``strata.csv``,
+        ``groups.csv``.
 
     Raises
     ------
@@ -106,8 +110,12 @@ def run_stills_evaluation(
         If `out` cannot be written.
     """
     bundles = _bundles(request)
-    groups = None if request.groups is None else read_groups(request.groups)
+    groups = find_groups(request.groups)
     stills = load_stills(request.images, request.masks, request.ignore, groups)
+    if on_groups is not None:
+        on_groups(
+            len(stills.stills), len({still.group for still in stills.stills}), stills.grouping
+        )
     results = []
     for bundle in bundles:
         name = _bundle_name(bundle)
@@ -122,11 +130,12 @@ def run_stills_evaluation(
         paired_difference(other, evaluations[0], request.config) for other in evaluations[1:]
     )
     document = stills_document(results, differences, stills.n_without_mask, request.config)
-    summary = _summary(evaluations)
+    summary = {**_summary(evaluations), "grouping": stills.grouping}
     files = {
         "evaluation.json": _stills_json(evaluations, differences),
         "scores.csv": _with_model({e.model: scores_csv(e.scores) for e in evaluations}),
         "strata.csv": _with_model({e.model: strata_csv(e) for e in evaluations}),
+        "groups.csv": _with_model({e.model: groups_csv(e) for e in evaluations}),
     }
     return summary, publish_document(request.out, "evaluation", document, files)
 
@@ -167,7 +176,7 @@ def _kinds(examples: Examples) -> tuple[tuple[str, ...], ...]:
 
 
 def _summary(evaluations: Sequence[StillsEvaluation]) -> dict[str, Any]:
-    each = [{"model": e.model, **stills_summary(e)} for e in evaluations]
+    each = [{"model": e.model, "n_groups": e.n_groups, **stills_summary(e)} for e in evaluations]
     return {**each[0], "models": each}
 
 

@@ -21,6 +21,7 @@ from ubereport.batch.stills_sections import (
     ModelResult,
     agreement_sections,
     dice_text,
+    groups_section,
     method_section,
     overlay_sections,
 )
@@ -93,6 +94,7 @@ def stills_document(
         caveats=_CAVEATS,
         sections=(
             _numbers_section(results, differences),
+            groups_section(results),
             _distribution_section(results),
             _strata_section(results, config),
             _presence_section(results),

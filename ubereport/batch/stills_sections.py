@@ -6,6 +6,8 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ubereport.analysis.key_frames import display_size, encode_jpeg, to_model_size
 from ubereport.batch.document_parts import (
     DASH,
@@ -24,6 +26,8 @@ from ubereport.report.blocks import Image, Pair, TableBlock
 from ubereport.report.document_types import (
     Axis,
     Figure,
+    Group,
+    GroupFigure,
     ImageStrip,
     PointSet,
     ScatterFigure,
@@ -37,11 +41,13 @@ __all__ = [
     "Overlays",
     "agreement_sections",
     "dice_text",
+    "groups_section",
     "method_section",
     "overlay_sections",
 ]
 
 _STRIP_WIDTH_PX = 480
+_MAX_GROUPS = 40
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,6 +211,73 @@ def _jpeg_uri(rgb: RgbArray) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(encode_jpeg(small)).decode("ascii")
 
 
+def groups_section(results: Sequence[ModelResult]) -> Section:
+    """Return the numbers of each group of stills, which stand before those over all stills."""
+    groups = {
+        result.evaluation.model: tuple(
+            group.dice_median for group in result.evaluation.groups if group.dice_median is not None
+        )
+        for result in results
+    }
+    drawn = tuple(
+        Group(model, dice, *(float(q) for q in np.quantile(dice, [0.5, 0.25, 0.75])))
+        for model, dice in groups.items()
+        if dice
+    )
+    figure = Figure(
+        "groups",
+        "Median Dice of each group",
+        "Each mark is one group of stills, such as one recording: its median Dice where the "
+        "reference shows blood.",
+        GroupFigure(drawn, Axis("Dice", Unit.NUMBER, 0.0, 1.0)),
+    )
+    n = len(results[0].evaluation.groups)
+    text = f"{plural(n, 'group')}, by number in the order of their names."
+    tables: tuple[TableBlock, ...] = ()
+    if n > 1:
+        tables = tuple(_groups_table(result.evaluation) for result in results)
+    return Section("Group by group", (text,), (figure,) if drawn else (), tables)
+
+
+def _groups_table(evaluation: StillsEvaluation) -> TableBlock:
+    def text(value: float | None, factor: float = 1.0, n_decimals: int = 2) -> str:
+        return DASH if value is None else decimal(factor * value, n_decimals)
+
+    rows = tuple(
+        (
+            str(i),
+            str(group.n_positive),
+            str(group.n_negative),
+            text(group.dice_median),
+            text(group.iou_median),
+            text(group.negative_area_mean_frac, 100, 1),
+            text(group.area_mae_frac, 100, 1),
+            text(group.area_bias_frac, 100, 1),
+        )
+        for i, group in enumerate(evaluation.groups[:_MAX_GROUPS], start=1)
+    )
+    heads = columns(
+        "Group", "#With blood", "#Without", "#Dice, median", "#IoU, median", "#False area, %",
+        "#Area error, points", "#Area bias, points",
+    )  # fmt: skip
+    n_more = len(evaluation.groups) - _MAX_GROUPS
+    note = "False area: mean over stills without blood. All groups with their names: groups.csv."
+    if n_more > 0:
+        note = f"The first {_MAX_GROUPS}; {plural(n_more, 'group')} more in groups.csv. {note}"
+    return TableBlock(evaluation.model, heads, rows, note)
+
+
+def _rules(results: Sequence[ModelResult]) -> list[str]:
+    """Return the rules once, and by model where models count differently."""
+    notes = []
+    for each in zip(*(result.evaluation.rules for result in results), strict=True):
+        if len(set(each)) == 1:
+            notes.append(each[0])
+            continue
+        notes += [f"{r.evaluation.model}: {rule}" for r, rule in zip(results, each, strict=True)]
+    return notes
+
+
 def method_section(results: Sequence[ModelResult], n_without_mask: int) -> Section:
     """Return the models and the rules of counting."""
     terms = []
@@ -220,7 +293,7 @@ def method_section(results: Sequence[ModelResult], n_without_mask: int) -> Secti
                 f"Training population: {model.training_population} Limits: {model.limits}",
             )
         )
-    notes = [*results[0].evaluation.rules]
+    notes = _rules(results)
     if n_without_mask:
         notes.append(f"{plural(n_without_mask, 'picture')} without a mask left out.")
     notes.append("Stills are numbered in the order of their names; scores.csv has one row a still.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,13 @@ QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 _EVERY = 50
 
 
+class ConsensusRule(StrEnum):
+    """How several annotators become one reference, as the command line names it."""
+
+    MAJORITY = "majority"
+    STAPLE = "staple"
+
+
 @app.command("stills")
 @guarded
 def stills(
@@ -37,8 +45,16 @@ def stills(
         Path | None, typer.Option(help="Folder of masks whose set pixels are undecided.")
     ] = None,
     groups: Annotated[
-        Path | None, typer.Option(help="CSV with name and group: which stills belong together.")
+        str | None,
+        typer.Option(
+            help="CSV with name and group (the recording) of each still, or a rule: folder, name "
+            "(up to its last number), still. Default: MANIFEST.csv beside the masks, else folder, "
+            "else name."
+        ),
     ] = None,
+    consensus: Annotated[
+        ConsensusRule, typer.Option(help="How several annotators become one reference.")
+    ] = ConsensusRule.MAJORITY,
     device: Annotated[Device | None, typer.Option(help="Where the network runs.")] = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -48,13 +64,13 @@ def stills(
     Example: ubereport evaluate stills --images i --masks m --model ube-blood --out evaluation
     """
     from ubereport.batch.evaluation import StillsRequest, run_stills_evaluation
-    from ubereport.evaluation.config import StillsConfig
+    from ubereport.evaluation.config import Consensus, StillsConfig
 
     segmentation = SegmentationConfig() if device is None else SegmentationConfig(device=device)
-    request = StillsRequest(
-        images, masks, ignore, groups, tuple(model), out, StillsConfig(), segmentation
-    )
-    summary, written = run_stills_evaluation(request, _silent if quiet else _tell)
+    config = StillsConfig(consensus=Consensus(consensus.value))
+    request = StillsRequest(images, masks, ignore, groups, tuple(model), out, config, segmentation)
+    told = (_silent, None) if quiet else (_tell, _tell_groups)
+    summary, written = run_stills_evaluation(request, *told)
     if json:
         print_json({**summary, **_files(written)})
         return
@@ -98,6 +114,11 @@ def _silent(_model: str, _done: int, _n: int) -> None:
 def _tell(model: str, done: int, n: int) -> None:
     if done % _EVERY == 0 or done == n:
         typer.echo(f"{model}: {done} of {n} stills", err=True)
+
+
+def _tell_groups(n: int, n_groups: int, grouping: str) -> None:
+    lacking = "; fewer than three give no intervals" if n_groups < 3 else ""
+    typer.echo(f"{n} stills in {n_groups} groups ({grouping}){lacking}", err=True)
 
 
 def _say_numbers(summary: dict[str, Any]) -> None:

@@ -123,7 +123,18 @@ def export(
     from ubereport.training.specification import export_from_specification
 
     bundle = export_from_specification(spec, manifest, runs, models)
-    show_result({"bundle": str(bundle.folder), "sha256": bundle.sha256}, json)
+    if bundle.metadata.color_reference is None:
+        words = (
+            "Fewer than five training groups: the bundle cannot tell when a recording is strange."
+        )
+        typer.echo(words, err=True)
+    figures = {
+        key: value
+        for key, value in bundle.metadata.operating_characteristics
+        if json or not key.endswith(("_low", "_high"))
+    }
+    result = {"bundle": str(bundle.folder), "sha256": bundle.sha256, "held_out": figures}
+    show_result(result, json)
 
 
 def _trained(folder: Path, held_out: dict[str, Any] | None) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Count:
             return
         self._next_s = elapsed_s + self.every_s
         rate = (done - self._first) / elapsed_s if elapsed_s > 0 else 0.0
-        pace = f", {rate:.1f} a second, {_clock((total - done) / rate)} left" if rate > 0 else ""
+        pace = f", {_pace(rate)}, {_clock((total - done) / rate)} left" if rate > 0 else ""
         typer.echo(f"{done} of {total} {self._what}{'' if done == total else pace}", err=True)
 
 
@@ -49,7 +49,6 @@ class Steps:
 
     def __init__(self) -> None:
         self.last: Summary | None = None
-        self._before: tuple[int, float] | None = None
 
     def __call__(self, progress: Progress) -> None:
         """Tell where a run stands."""
@@ -85,11 +84,19 @@ def show_result(result: dict[str, Any], is_json: bool) -> None:
         return
     for key, value in result.items():
         if isinstance(value, dict):
-            value = ", ".join(f"{name} {n}" for name, n in value.items())
+            value = ", ".join(f"{name} {_short(n)}" for name, n in value.items())
         elif isinstance(value, list):
             value = ", ".join(map(str, value))
         if value not in ("", None):
             say(f"{key}: {value}")
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _pace(rate: float) -> str:
+    return f"{rate:.1f} a second" if rate >= 1 else f"{1 / rate:.1f} s each"
 
 
 def _text(value: float | None, n_decimals: int = 2) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import cv2
@@ -14,10 +15,38 @@ import numpy as np
 from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.errors import AnnotationError
 
-__all__ = ["LoadedStill", "ReferenceStill", "StillSet", "load_stills", "read_groups", "read_still"]
+__all__ = [
+    "GroupRule",
+    "LoadedStill",
+    "ReferenceStill",
+    "StillSet",
+    "find_groups",
+    "load_stills",
+    "read_groups",
+    "read_still",
+]
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+_MANIFEST = "MANIFEST.csv"
 _TRAILING_NUMBER = re.compile(r"(?:[ _\-.]+[a-z]?)?\d+$", re.IGNORECASE)
+
+
+class GroupRule(StrEnum):
+    """What stills of one group share, where no list says so."""
+
+    FOLDER = "folder"
+    NAME = "name"
+    STILL = "still"
+
+    @property
+    def words(self) -> str:
+        """Say the rule."""
+        return {
+            GroupRule.FOLDER: "pictures of one folder are one group",
+            GroupRule.NAME: "names that differ only by a number at their end are one group",
+            GroupRule.STILL: "every still is a group of its own, so that intervals are too narrow "
+            "where stills share a recording",
+        }[self]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +93,25 @@ class LoadedStill:
 
 
 def load_stills(
-    images: Path, masks: Path, ignore: Path | None = None, groups: Mapping[str, str] | None = None
+    images: Path,
+    masks: Path,
+    ignore: Path | None = None,
+    groups: Mapping[str, str] | GroupRule | None = None,
 ) -> StillSet:
     """Match pictures, masks and ignore masks by file stem, and check every one of them.
 
     Parameters
     ----------
     images
-        Folder of pictures.
+        Folder of pictures, or of folders of pictures (as `train frames` writes them).
     masks
         Folder of masks (0 and 255, or 0 and 1), or of one such folder per annotator.
     ignore
         Folder of masks whose set pixels are undecided, or of one such folder per annotator; a
         pixel that anyone left undecided counts for no one.
     groups
-        Group by stem; without it, stills whose stems differ only by a number at their end are
-        one group.
+        Group by stem, or a rule. None takes the list ``MANIFEST.csv`` of a labelled folder that
+        the masks lie in, else the folders of the pictures where there are any, else their names.
 
     Raises
     ------
@@ -88,7 +120,7 @@ def load_stills(
         or other values than two, a picture cannot be read, a still has no decided pixel, or a
         still is in no group.
     """
-    pictures = _files_by_stem(images, "pictures")
+    pictures = _pictures(images)
     by_annotator = _annotations(masks, "masks")
     ignored = _annotations(ignore, "ignore masks") if ignore is not None else {}
     for files in (*by_annotator.values(), *ignored.values()):
@@ -99,8 +131,9 @@ def load_stills(
                 "Add the pictures or take the masks away."
             )
     names = sorted({stem for files in by_annotator.values() for stem in files})
+    group_of, grouping = _groups(groups, images, masks, {name: pictures[name] for name in names})
     stills = tuple(
-        _reference(name, pictures[name], by_annotator, ignored, groups) for name in names
+        _reference(name, pictures[name], by_annotator, ignored, group_of[name]) for name in names
     )
     for still in stills:
         read_still(still)
@@ -108,8 +141,59 @@ def load_stills(
         stills,
         tuple(sorted(by_annotator)),
         len(set(pictures) - set(names)),
-        "stems that differ only by a number at their end" if groups is None else "as listed",
+        grouping,
     )
+
+
+def find_groups(given: str | None) -> Mapping[str, str] | GroupRule | None:
+    """Return the groups that a rule's name or the path of a CSV file stands for.
+
+    Raises
+    ------
+    AnnotationError
+        As `read_groups`.
+    """
+    if given is None or given in set(GroupRule):
+        return None if given is None else GroupRule(given)
+    return read_groups(Path(given))
+
+
+def _groups(
+    given: Mapping[str, str] | GroupRule | None,
+    images: Path,
+    masks: Path,
+    pictures: Mapping[str, Path],
+) -> tuple[Mapping[str, str], str]:
+    """Return the group of each still and, in words, how groups were found."""
+    words = "as listed"
+    if given is None:
+        listed = _manifest_beside(masks, frozenset(pictures))
+        has_folders = any(path.parent != images for path in pictures.values())
+        given = listed or (GroupRule.FOLDER if has_folders else GroupRule.NAME)
+        words = f"as listed in {_MANIFEST} beside the masks"
+    if isinstance(given, GroupRule):
+        rule: dict[GroupRule, Callable[[str, Path], str]] = {
+            GroupRule.FOLDER: lambda _name, path: path.parent.name,
+            GroupRule.NAME: lambda name, _path: _TRAILING_NUMBER.sub("", name) or name,
+            GroupRule.STILL: lambda name, _path: name,
+        }
+        return {name: rule[given](name, path) for name, path in pictures.items()}, given.words
+    lacking = sorted(set(pictures) - set(given))
+    if lacking:
+        raise AnnotationError(
+            f"{len(lacking)} stills are in no group, such as {lacking[0]}. Add them to the list of "
+            "groups."
+        )
+    return given, words
+
+
+def _manifest_beside(masks: Path, names: frozenset[str]) -> Mapping[str, str] | None:
+    """Return the groups of a labelled folder that lists every one of the stills."""
+    for folder in (masks.parent, masks.parent.parent):
+        if (folder / _MANIFEST).is_file():
+            listed = read_groups(folder / _MANIFEST)
+            return listed if names <= set(listed) else None
+    return None
 
 
 def read_groups(path: Path) -> dict[str, str]:
@@ -166,14 +250,12 @@ def _reference(
     image: Path,
     by_annotator: Mapping[str, Mapping[str, Path]],
     ignored: Mapping[str, Mapping[str, Path]],
-    groups: Mapping[str, str] | None,
+    group: str,
 ) -> ReferenceStill:
     drawn = [(who, files[name]) for who, files in sorted(by_annotator.items()) if name in files]
-    if groups is not None and name not in groups:
-        raise AnnotationError(f"Still {name} is in no group. Add it to the list of groups.")
     return ReferenceStill(
         name,
-        groups[name] if groups is not None else _TRAILING_NUMBER.sub("", name) or name,
+        group,
         image,
         tuple(who for who, _ in drawn),
         tuple(path for _, path in drawn),
@@ -196,12 +278,28 @@ def _annotations(folder: Path, what: str) -> dict[str, dict[str, Path]]:
     return {person.name: _files_by_stem(person, what) for person in people}
 
 
+def _pictures(folder: Path) -> dict[str, Path]:
+    """Return pictures by stem: those in the folder, or else those in the folders inside it."""
+    _check_folder(folder, "pictures")
+    if any(_is_picture(path) for path in folder.iterdir()):
+        return _files_by_stem(folder, "pictures")
+    inside = [path for path in folder.rglob("*") if _is_picture(path)]
+    shown = (p for p in inside if not any(x.startswith(".") for x in p.relative_to(folder).parts))
+    return _by_stem(shown, "pictures")
+
+
 def _files_by_stem(folder: Path, what: str) -> dict[str, Path]:
     _check_folder(folder, what)
+    return _by_stem((path for path in folder.iterdir() if _is_picture(path)), what)
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _by_stem(paths: Iterable[Path], what: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in _SUFFIXES or path.name.startswith(".") or not path.is_file():
-            continue
+    for path in sorted(paths):
         if path.stem in found:
             raise AnnotationError(
                 f"{path.stem} occurs twice among the {what}, as {found[path.stem].suffix} and "

@@ -10,6 +10,7 @@ from typing import Any
 from ubereport.core.cohort import Estimate
 from ubereport.core.evaluation import (
     Figure,
+    GroupScore,
     RecordingEvaluation,
     StillScore,
     StillsEvaluation,
@@ -17,6 +18,7 @@ from ubereport.core.evaluation import (
 from ubereport.records.spreadsheet import csv_bytes
 
 __all__ = [
+    "groups_csv",
     "recording_json",
     "recording_summary",
     "scores_csv",
@@ -103,6 +105,12 @@ def strata_csv(evaluation: StillsEvaluation) -> bytes:
     rows = [asdict(stratum) for stratum in evaluation.strata]
     names = list(rows[0])
     return _csv(names, ([row[name] for name in names] for row in rows))
+
+
+def groups_csv(evaluation: StillsEvaluation) -> bytes:
+    """Return one row a group of stills; missing values are empty cells."""
+    names = [f.name for f in fields(GroupScore)]
+    return _csv(names, ([getattr(group, name) for name in names] for group in evaluation.groups))
 
 
 def _figure(figure: Figure) -> dict[str, Any]:

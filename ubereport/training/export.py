@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 _N_COLOR_STILLS = 12
+_MIN_COLOR_GROUPS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +140,15 @@ def held_out_maps(
     return maps, label
 
 
-def training_colors(cache: StillCache, index: NDArray[np.int64]) -> ColorReference:
+def training_colors(cache: StillCache, index: NDArray[np.int64]) -> ColorReference | None:
     """Describe the colors of the training stills, at most twelve a group.
 
-    Raises
-    ------
-    ValueError
-        If they come from fewer than five groups.
+    None where they come from fewer than five groups: how far apart operations of one kind may lie
+    is not known then, and the bundle flags no recording as strange.
     """
     groups = np.array([cache.stills[int(i)].group for i in index])
+    if len(np.unique(groups)) < _MIN_COLOR_GROUPS:
+        return None
     chosen = np.concatenate([index[groups == g][:_N_COLOR_STILLS] for g in np.unique(groups)])
     rgb = np.stack([cv2.resize(cache.rgb[i], (128, 128)) for i in chosen]).astype(np.uint8)
     field = rgb.max(axis=-1) > 18
@@ -160,7 +161,7 @@ def export_bundle(
     config: TrainConfig,
     state: Mapping[str, Tensor],
     held_out: HeldOutMaps,
-    colors: ColorReference,
+    colors: ColorReference | None,
     text: BundleText,
     training_data: Sequence[TrainingSet],
     card: str,
@@ -176,7 +177,7 @@ def export_bundle(
     held_out
         Of this network, or of the folds of its recipe where it was trained on every group.
     colors
-        Of the stills it was trained on.
+        Of the stills it was trained on, where they were described.
     card
         Markdown with ``{figures}`` where the table of held-out figures goes.
 

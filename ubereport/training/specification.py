@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from ubereport.config import config_from_toml
-from ubereport.errors import ConfigError
+from ubereport.errors import ConfigError, OutputError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.metadata import TrainingSet
+from ubereport.segmentation.network import build_network, load_state
 from ubereport.training.checkpoint import load_weights
 from ubereport.training.config import TrainConfig
 from ubereport.training.export import (
@@ -25,6 +26,7 @@ from ubereport.training.export import (
     training_colors,
 )
 from ubereport.training.finetune import split_indices
+from ubereport.training.loop import network_spec
 from ubereport.training.stills import StillCache, cache_stills, read_manifest
 
 __all__ = ["export_from_specification"]
@@ -67,13 +69,20 @@ def export_from_specification(
     spec = _read(specification)
     config = config_from_toml(specification.parent / spec["config"], TrainConfig)
     config = dataclasses.replace(config, input_px=spec.get("input_px", config.input_px))
-    stills = read_manifest(manifest)
-    cache = cache_stills(stills, config.data.cache_side_px, runs / "cache")
-    state = average_states([load_weights(runs / path) for path in spec["weights"]])
     is_flip = bool(spec.get("flip", False))
     name = str(spec.get("name", "ube-blood"))
+    target = models / f"{name}-{spec['version']}"
+    # Whatever can be refused is refused before stills are decoded.
+    if target.exists():
+        raise OutputError(f"{target.name!r} exists already. Choose another version or remove it.")
+    sets = _training_sets(spec)
+    card = _card(specification.parent / spec["card"], spec, sets, config.input_px)
+    state = average_states([load_weights(runs / path) for path in spec["weights"]])
+    load_state(build_network(network_spec(config)), state)
+    stills = read_manifest(manifest)
+    cache = cache_stills(stills, config.data.cache_side_px, runs / "cache")
     return export_bundle(
-        models / f"{name}-{spec['version']}",
+        target,
         config,
         state,
         _held_out(specification.parent, spec, config, state, cache, runs),
@@ -87,8 +96,8 @@ def export_from_specification(
             intended_use=spec["intended_use"],
             evaluated_on=spec["evaluated_on"],
         ),
-        [TrainingSet(**each) for each in spec["training_data"]],
-        _card(specification.parent / spec["card"], spec, config.input_px),
+        sets,
+        card,
         flip=is_flip,
     )
 
@@ -128,8 +137,19 @@ def _read(specification: Path) -> dict[str, Any]:
     return spec
 
 
-def _card(template: Path, spec: Mapping[str, Any], input_px: int) -> str:
-    sets = [TrainingSet(**each) for each in spec["training_data"]]
+def _training_sets(spec: Mapping[str, Any]) -> list[TrainingSet]:
+    try:
+        return [TrainingSet(**each) for each in spec["training_data"]]
+    except TypeError as error:
+        raise ConfigError(
+            f"training_data of the specification cannot be used ({error}). Each entry has name, "
+            "licence, n_stills and role, and may have n_positive and n_groups."
+        ) from None
+
+
+def _card(
+    template: Path, spec: Mapping[str, Any], sets: Sequence[TrainingSet], input_px: int
+) -> str:
     is_flip = bool(spec.get("flip", False))
     words = {
         "version": spec["version"],
@@ -142,7 +162,12 @@ def _card(template: Path, spec: Mapping[str, Any], input_px: int) -> str:
         "limits": spec["limits"],
         "more": spec.get("more", ""),
     }
-    card = template.read_text(encoding="utf-8")
+    try:
+        card = template.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(
+            f"The card {template.name!r} cannot be read. Put it beside the specification."
+        ) from None
     for key, text in words.items():
         card = card.replace("{" + key + "}", str(text))
     return card
