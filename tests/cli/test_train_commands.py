@@ -11,6 +11,7 @@ import pytest
 
 from ubereport.cli.main import main
 from ubereport.cli.training_progress import Count
+from ubereport.errors import AnnotationError
 from ubereport.evaluation.load import load_stills
 from ubereport.resources import models_dir
 
@@ -120,10 +121,20 @@ def test_a_labelled_folder_is_trained_on_and_evaluated_as_it_is(labelled, capsys
     assert told["held_out"]["n_positive"] == 2
     assert "step 2 of 2" in err
     assert "held out (2 with blood, 2 without)" in err
+    with (labelled / "runs" / "tiny" / "held_out.csv").open() as stream:
+        held_out = list(csv.DictReader(stream))
+    assert len(held_out) == 4
+    assert len({row["group"] for row in held_out}) == 1
     folder = labelled / "labelled"
     found = load_stills(labelled / "stills", folder / "masks", folder / "ignore")
     assert (len(found.stills), {s.group for s in found.stills}) == (12, {"A", "B", "C"})
     assert found.grouping == "as listed in MANIFEST.csv beside the masks"
+    names = frozenset(row["name"] for row in held_out)
+    alone = load_stills(labelled / "stills", folder / "masks", only=names)
+    assert {s.name for s in alone.stills} == names
+    assert alone.n_without_mask == 0
+    with pytest.raises(AnnotationError, match="None of the stills"):
+        load_stills(labelled / "stills", folder / "masks", only=frozenset({"other"}))
     # Run again: the run is done, nothing is trained twice.
     code, out, err = run(capsys, *finetune(labelled))
     assert code == 0

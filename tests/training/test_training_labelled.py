@@ -97,10 +97,12 @@ def test_two_annotators_become_their_consensus_and_both_are_kept(stills, tmp_pat
     assert set(np.flatnonzero((label == 255).all(axis=1))) == {4, 5, 12, 13}
     kept = {a.annotator: a for a in read_annotations(tmp_path / "labelled")}
     assert all(np.array_equal(kept[a.annotator].blood, a.blood) for a in both)
-    only = LabelSources((tmp_path / "labelled",), stills, only="b")
+    only = LabelSources((tmp_path / "labelled",), stills, only=("b",))
     alone = import_labels(only, tmp_path / "alone")
     label = read_label(read_manifest(alone.manifest)[0], HEIGHT, WIDTH)
     assert np.array_equal(label == 1, both[1].blood)
+    rest = LabelSources((tmp_path / "labelled",), stills, without=("a",))
+    assert import_labels(rest, tmp_path / "rest").annotators == ("b",)
 
 
 def test_what_anyone_left_undecided_is_undecided():
@@ -163,7 +165,7 @@ def test_one_annotator_twice_on_a_still_and_nobody_at_all(stills, tmp_path):
     with pytest.raises(AnnotationError, match="annotated twice by a"):
         import_labels(twice, tmp_path / "out")
     with pytest.raises(AnnotationError, match="annotated by: a"):
-        import_labels(LabelSources((tmp_path / "d.json",), stills, only="b"), tmp_path / "out")
+        import_labels(LabelSources((tmp_path / "d.json",), stills, only=("b",)), tmp_path / "out")
 
 
 def test_rejected_candidates_can_be_drawn_and_come_back(stills, tmp_path):

@@ -21,7 +21,7 @@ from ubereport.core.evaluation import StillsEvaluation
 from ubereport.errors import UsageError
 from ubereport.evaluation.config import StillsConfig
 from ubereport.evaluation.examples import Examples, draw_overlay, pick_examples
-from ubereport.evaluation.load import StillSet, find_groups, load_stills
+from ubereport.evaluation.load import StillSet, find_groups, load_stills, read_groups
 from ubereport.evaluation.recordings import evaluate_recording, over_recordings
 from ubereport.evaluation.stills import (
     evaluate_stills,
@@ -60,6 +60,8 @@ N_EXAMPLES = 4
 class StillsRequest:
     """Which models to score on which stills; `groups` is a CSV of names and groups, or a rule.
 
+    `only` is a CSV with the names of the stills to take, such as what `train finetune` held out.
+
     `models` names bundles, or their folders; `models_dir` None takes the shipped ones.
     """
 
@@ -72,6 +74,7 @@ class StillsRequest:
     config: StillsConfig
     segmentation: SegmentationConfig
     models_dir: Path | None = None
+    only: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,8 @@ def run_stills_evaluation(
     """
     bundles = _bundles(request)
     groups = find_groups(request.groups)
-    stills = load_stills(request.images, request.masks, request.ignore, groups)
+    only = None if request.only is None else frozenset(read_groups(request.only))
+    stills = load_stills(request.images, request.masks, request.ignore, groups, only)
     if on_groups is not None:
         on_groups(
             len(stills.stills), len({still.group for still in stills.stills}), stills.grouping

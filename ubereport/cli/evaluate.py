@@ -52,6 +52,10 @@ def stills(
             "else name."
         ),
     ] = None,
+    only: Annotated[
+        Path | None,
+        typer.Option(help="CSV with name and group: the stills to take, as held_out.csv of a run."),
+    ] = None,
     consensus: Annotated[
         ConsensusRule, typer.Option(help="How several annotators become one reference.")
     ] = ConsensusRule.MAJORITY,

@@ -85,7 +85,10 @@ def import_(
         str, typer.Option(help="Pseudonym of who drew what the files give no name for.")
     ] = "unknown",
     only: Annotated[
-        str | None, typer.Option(help="Take this annotator alone, not the consensus of all.")
+        list[str] | None, typer.Option(help="Annotator to take; may be repeated. Default: all.")
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Annotator to leave out; may be repeated.")
     ] = None,
     groups: Annotated[
         Path | None, typer.Option(help="CSV with name and group (the recording) of every still.")
@@ -114,7 +117,8 @@ def import_(
         stills=stills,
         kind=None if format is SourceFormat.AUTO else Format(format.value),
         annotator=annotator,
-        only=only,
+        only=tuple(only or ()),
+        without=tuple(without or ()),
         groups=groups,
         proposal=proposal,
         labels=label_names(labels),

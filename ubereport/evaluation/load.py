@@ -97,6 +97,7 @@ def load_stills(
     masks: Path,
     ignore: Path | None = None,
     groups: Mapping[str, str] | GroupRule | None = None,
+    only: frozenset[str] | None = None,
 ) -> StillSet:
     """Match pictures, masks and ignore masks by file stem, and check every one of them.
 
@@ -112,6 +113,8 @@ def load_stills(
     groups
         Group by stem, or a rule. None takes the list ``MANIFEST.csv`` of a labelled folder that
         the masks lie in, else the folders of the pictures where there are any, else their names.
+    only
+        Stems to evaluate, such as those of a held-out set; None takes all.
 
     Raises
     ------
@@ -130,7 +133,10 @@ def load_stills(
                 f"{len(missing)} masks have no picture, such as {missing[0]}. "
                 "Add the pictures or take the masks away."
             )
-    names = sorted({stem for files in by_annotator.values() for stem in files})
+    annotated = {stem for files in by_annotator.values() for stem in files}
+    names = sorted(annotated if only is None else annotated & only)
+    if not names:
+        raise AnnotationError("None of the stills to evaluate has a mask. Check the list of names.")
     group_of, grouping = _groups(groups, images, masks, {name: pictures[name] for name in names})
     stills = tuple(
         _reference(name, pictures[name], by_annotator, ignored, group_of[name]) for name in names
@@ -140,7 +146,7 @@ def load_stills(
     return StillSet(
         stills,
         tuple(sorted(by_annotator)),
-        len(set(pictures) - set(names)),
+        len(set(pictures) - annotated),
         grouping,
     )
 

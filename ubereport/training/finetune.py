@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ubereport.errors import AnnotationError, UsageError
+from ubereport.records.atomic import write_file
 from ubereport.training.boxes import BoxedStill, box_cache
 from ubereport.training.composite import composite_source
 from ubereport.training.config import TrainConfig
@@ -30,6 +33,7 @@ from ubereport.training.stills import (
 
 __all__ = ["check_given", "finetune", "held_out_stills", "mixed_sources", "split_indices"]
 
+HELD_OUT_NAME = "held_out.csv"
 _SIMULATION_SEED = 11
 
 
@@ -98,7 +102,7 @@ def finetune(
     stills
         With manual masks; `config.data.fold` of their groups is held out.
     folder
-        Of this run; decoded stills are kept in ``cache/`` beside it.
+        Of this run, with ``held_out.csv``; decoded stills are kept in ``cache/`` beside it.
     boxed
         Needed where `config.data.box_share` is above 0.
 
@@ -120,6 +124,7 @@ def finetune(
     cache = cache_stills(stills, config.data.cache_side_px, folder.parent / "cache")
     check_twins(cache, inside, out)
     held_out = held_out_stills(cache, out, config.input_px, config.validation_stills)
+    _list_held_out([stills[int(i)] for i in out], folder)
     sources = mixed_sources(config, cache, inside, boxed, folder.parent / "cache")
     state = train(config, sources, held_out, folder, on_progress)
     save_file(dict(state), folder / "average.safetensors")
@@ -178,6 +183,17 @@ def check_given(config: TrainConfig, boxes: Path | None) -> None:
             "Stills with boxes are given, but data.box_share is 0: they would not be used. Leave "
             "--boxes out or set a share."
         )
+
+
+def _list_held_out(stills: Sequence[Still], folder: Path) -> None:
+    """Write which stills are held out, for `evaluate stills --only`; none holds nothing out."""
+    if not stills:
+        return
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("name", "group"))
+    rows.writerows((still.name, still.group) for still in stills)
+    write_file(folder / HELD_OUT_NAME, text.getvalue().encode())
 
 
 def _check_shares(config: TrainConfig, train: Sequence[Still], boxed: Sequence[BoxedStill]) -> None:

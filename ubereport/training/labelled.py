@@ -19,6 +19,7 @@ from ubereport.evaluation.load import read_groups
 from ubereport.training.annotation.consensus import consensus_of
 from ubereport.training.annotation.folders import (
     ANNOTATORS_DIR,
+    without_annotators,
     write_manifest_folder,
 )
 from ubereport.training.annotation.formats import Format, read_annotations, write_annotations
@@ -66,8 +67,9 @@ class LabelSources:
         Format of all sources; None finds it.
     annotator
         Who drew what the files give no name for.
-    only
-        Take this annotator alone; None takes the consensus of all.
+    only, without
+        Annotators to take, none meaning all, and annotators to leave out. Where several are left
+        for a still, their consensus is taken.
     groups
         CSV with name and group of every still; None finds them, see `with_groups`.
     proposal
@@ -84,7 +86,8 @@ class LabelSources:
     stills: Path
     kind: Format | None = None
     annotator: str = UNKNOWN_ANNOTATOR
-    only: str | None = None
+    only: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     groups: Path | None = None
     proposal: Path | None = None
     labels: LabelNames = DEFAULT_LABELS
@@ -137,11 +140,13 @@ def import_labels(given: LabelSources, folder: Path) -> Imported:
     index = index_stills(*still_folders(given.stills))
     read = _read_all(given, index)
     everyone = check_no_repeats(read.annotations)
-    taken = [a for a in everyone if given.only in (None, a.annotator)]
+    taken = without_annotators(everyone, given.without)
+    taken = tuple(a for a in taken if not given.only or a.annotator in given.only)
     if not taken:
         people = ", ".join(sorted({a.annotator for a in everyone})) or "nobody"
         raise AnnotationError(
-            f"There is no annotation to take; annotated by: {people}. Check the sources and --only."
+            f"There is no annotation to take; annotated by: {people}. Check the sources, "
+            "--only and --without."
         )
     joined = join_stills(
         (*taken, *read.rejected),
