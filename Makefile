@@ -4,6 +4,10 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+# Processes that run tests; each wants a core (so one thread each) and about 1 GB of memory.
+WORKERS ?= 2
+# Programs that tests start find the package compiled, also where the environment forbids it.
+TEST_ENV := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test lint types layers unit bench system clean
@@ -24,7 +28,7 @@ layers: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.installed-dev
-	$(BIN)/pytest -q --durations=15
+	$(TEST_ENV) $(BIN)/pytest -q -n $(WORKERS) --dist worksteal --durations=15
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.perf.bench

@@ -1,5 +1,6 @@
-"""What tests of several rooms share: a tiny recording with known blood, a clean one."""
+"""What tests of several rooms share: a tiny recording with known blood, quiet where it counts."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -13,6 +14,7 @@ WIDTH_PX, HEIGHT_PX, RATE_HZ = 160, 120, 10
 DURATION_S = 24
 BLEED_START_S, BLEED_END_S = 6.0, 14.0
 BLEED_FRAC = 0.25
+IS_ONE_OF_SEVERAL = "PYTEST_XDIST_WORKER" in os.environ
 
 
 def tissue_picture(frame: int) -> np.ndarray:
@@ -41,12 +43,47 @@ def write_recording(path: Path, pictures, codec="libx264", **options) -> Path:
     return path
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Where several workers run tests, a test marked `quiet` runs while the others wait.
+
+    A lock on this file, shared by ordinary tests, taken alone by quiet ones; whoever waits for it
+    holds the gate, so that a quiet test is not overtaken for ever.
+    """
+    if not IS_ONE_OF_SEVERAL:
+        return (yield)
+    wanted = fcntl.LOCK_EX if item.get_closest_marker("quiet") else fcntl.LOCK_SH
+    gate_path, lock_path = Path(__file__).with_name("tests_support.py"), Path(__file__)
+    with gate_path.open("rb") as gate, lock_path.open("rb") as lock:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        fcntl.flock(lock, wanted)
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        try:
+            return (yield)
+        finally:
+            # Said, not left to the closing: a child that a test forked holds the same descriptor.
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
+
 @pytest.fixture(scope="session")
 def bleeding_recording(tmp_path_factory) -> Path:
     """24 s at 160 × 120 px; 25 % of the view is blood from 6 s to 14 s."""
     path = tmp_path_factory.mktemp("recording") / "SECRET-patient-name.mp4"
     pictures = (scene(i) for i in range(DURATION_S * RATE_HZ))
     return write_recording(path, pictures, options={"crf": "12", "g": "10"})
+
+
+@pytest.fixture(scope="session")
+def streamable_recording(tmp_path_factory) -> Path:
+    """The bleeding recording with its table of contents in front, so that a cut one is read."""
+    path = tmp_path_factory.mktemp("recording") / "streamable.mp4"
+    pictures = (scene(i) for i in range(DURATION_S * RATE_HZ))
+    return write_recording(
+        path,
+        pictures,
+        options={"crf": "12", "g": "10"},
+        container_options={"movflags": "faststart"},
+    )
 
 
 @pytest.fixture(scope="session")

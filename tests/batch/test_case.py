@@ -7,8 +7,10 @@ import socket
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from conftest import scene
 from tests_support import copy_bytes
 
 from ubereport.analysis.progress import Stage, silent
@@ -22,6 +24,7 @@ from ubereport.config import (
 )
 from ubereport.errors import CaseRecordError, RecordingFormatError
 from ubereport.records.store import read_case
+from ubereport.video.writer import VideoWriter
 
 pytestmark = pytest.mark.slow
 CONFIG = AnalysisConfig(segmentation=SegmentationConfig(model="hsv-red", batch_size=4))
@@ -224,16 +227,69 @@ def test_a_case_runs_with_sockets_blocked(bleeding_recording, tmp_path, monkeypa
     assert run_case(request(bleeding_recording, tmp_path), silent).report_pdf.is_file()
 
 
-def test_a_cut_recording_is_analyzed_as_far_as_it_goes(bleeding_recording, tmp_path, plain_reports):
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+def test_a_cut_recording_is_analyzed_as_far_as_it_goes(
+    streamable_recording, tmp_path, plain_reports, share
+):
+    cut = copy_bytes(streamable_recording, tmp_path / "cut.mp4", share)
+    published = run_case(request(cut, tmp_path / "out"), silent)
+    record = published.record
+    assert record.metric("recorded_s").value == pytest.approx(24.0, abs=0.1)
+    # The bytes are spread evenly but for the table of contents; what is cut is lost, not clean.
+    coverage_frac = record.metric("coverage_frac").value
+    assert coverage_frac < 1.0
+    assert coverage_frac == pytest.approx(share, abs=0.08)
+    assert (share == 0.99) or [f.key for f in record.flags if "part 1" in f.message.lower()]
+
+
+def test_a_cut_is_told_on_page_one(streamable_recording, tmp_path, monkeypatch):
+    monkeypatch.setattr("ubereport.batch.case.render_pdf", lambda view: b"pdf")
+    cut = copy_bytes(streamable_recording, tmp_path / "cut.mp4", 0.5)
+    html = run_case(request(cut, tmp_path / "out"), silent).report_html.read_text()
+    assert "Part 1 is cut: it declares 24.0 s" in html.split('id="events"')[0]
+
+
+def test_an_index_that_was_cut_off_leaves_nothing_to_read(bleeding_recording, tmp_path):
     cut = copy_bytes(bleeding_recording, tmp_path / "cut.mp4", share=0.5)
-    try:
-        published = run_case(request(cut, tmp_path / "out"), silent)
-    except RecordingFormatError:
-        # An MP4 with its index at the end has nothing left to read; then it says so.
-        assert not (tmp_path / "out").exists() or not list((tmp_path / "out").glob("*/case.json"))
-        return
-    assert published.record.metric("coverage_frac").value < 0.9
-    assert any(flag.key in ("truncated", "damaged") for flag in published.record.flags)
+    with pytest.raises(RecordingFormatError, match=r"^[^\n]+$"):
+        run_case(request(cut, tmp_path / "out"), silent)
+    assert not list((tmp_path / "out").glob("*/case.json"))
+
+
+def test_parts_may_differ_in_size_codec_and_rate(bleeding_recording, tmp_path, plain_reports):
+    """The same 25 % of the view is counted as such in both."""
+    second = tmp_path / "second.avi"
+    with VideoWriter(second, 320, 180, 5, codec="mpeg4", options={"b": "4M", "g": "5"}) as writer:
+        for i in range(60):
+            writer.write(np.kron(scene(i * 2)[::2, ::2], np.ones((3, 4, 1), np.uint8)))
+    parts = (bleeding_recording, second)
+    record = run_case(request(bleeding_recording, tmp_path / "out", parts=parts), silent).record
+    assert [(p.width_px, p.height_px, p.codec) for p in record.parts] == [
+        (160, 120, "h264"),
+        (320, 180, "mpeg4"),
+    ]
+    first, again = record.events
+    assert (first.peak_s < 24.0, again.onset_s) == (True, pytest.approx(30.0, abs=0.6))
+    assert again.peak_area_frac == pytest.approx(first.peak_area_frac, abs=0.02)
+
+
+def test_what_a_container_says_reaches_no_output(bleeding_recording, tmp_path, capfd):
+    """Recorders write patient names and, in theory, markup into titles and comments."""
+    titled = tmp_path / "SECRET-0.mp4"
+    with av.open(str(bleeding_recording)) as old, av.open(str(titled), "w") as new:
+        new.metadata.update({"title": "SECRET <script>", "comment": "SECRET", "artist": "SECRET"})
+        stream = new.add_stream_from_template(old.streams.video[0])
+        stream.metadata["handler_name"] = "SECRET"
+        for packet in old.demux(old.streams.video[0]):
+            if packet.size:
+                packet.stream = stream
+                new.mux(packet)
+    assert titled.read_bytes().count(b"SECRET") >= 3
+    published = run_case(request(titled, tmp_path / "out"), silent)
+    for path in published.folder.rglob("*"):
+        assert "SECRET" not in path.name
+        assert path.is_dir() or b"SECRET" not in path.read_bytes(), path.name
+    assert "SECRET" not in "".join(capfd.readouterr())
 
 
 def test_two_parts_are_one_case(bleeding_recording, tmp_path, plain_reports):

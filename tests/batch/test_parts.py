@@ -1,8 +1,9 @@
 import os
+from pathlib import Path
 
 import pytest
 
-from ubereport.batch.parts import resolve_parts
+from ubereport.batch.parts import doubts_about_parts, resolve_parts
 from ubereport.errors import UsageError
 
 
@@ -60,3 +61,22 @@ def test_unusable_arguments_are_refused_without_repeating_names(tmp_path, make, 
     with pytest.raises(UsageError, match=message) as refusal:
         resolve_parts(named)
     assert "SECRET" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "word"),
+    [
+        (["a_001.mp4", "a_002.mp4", "a_004.mp4"], "skip 3"),
+        (["VID1.mkv", "VID4.mkv"], "skip 2, 3"),
+        (["a2.mp4", "a1.mp4"], "do not rise"),
+        (["a1.mp4", "a2.mp4"], None),
+        (["a7.mp4"], None),
+        (["080100.mp4", "084500.mp4"], None),  # times of day
+        (["a1b2.mp4", "a2b4.mp4"], None),  # two numbers differ
+        (["left.mp4", "right.mp4"], None),
+        ([], None),
+    ],
+)
+def test_numbers_in_names_raise_doubts(names, word):
+    doubts = doubts_about_parts([Path(name) for name in names])
+    assert [word in doubt for doubt in doubts] == ([True] if word else [])

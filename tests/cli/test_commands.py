@@ -17,6 +17,7 @@ def run(capsys, *argv):
     return (0 if end.value.code is None else end.value.code), out, err
 
 
+@pytest.mark.quiet
 def test_help_answers_at_once_and_without_torch():
     argv = [sys.executable, "-m", "ubereport", "--help"]
     wall_s = []

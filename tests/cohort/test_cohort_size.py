@@ -62,6 +62,7 @@ def fill_library(library: Path, n_cases: int, text_of) -> None:
         (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
+@pytest.mark.quiet
 @pytest.mark.slow
 def test_500_cases_compare_and_audit_within_ten_seconds_and_500_mib(tmp_path, case_text):
     fill_library(tmp_path / "library", 500, case_text)

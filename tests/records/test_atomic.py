@@ -296,6 +296,8 @@ def _publish_and_die(target: Path, step: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+# Where several workers run tests, each has threads of its own that a fork does not copy.
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 @pytest.mark.parametrize("is_exchanging", [True, False])
 def test_killed_at_any_moment_the_folder_is_the_old_or_the_new_one(
     tmp_path, monkeypatch, is_exchanging

@@ -127,6 +127,8 @@ def test_a_system_without_locks_is_told(tmp_path, monkeypatch):
         pass
 
 
+# Where several workers run tests, each has threads of its own that a fork does not copy.
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_many_racing_runs_never_hold_it_together(tmp_path):
     children = []
     for _ in range(6):

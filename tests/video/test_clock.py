@@ -79,6 +79,13 @@ def test_step_back_goes_on_where_the_clock_was() -> None:
     assert (clock.n_clock_jumps, clock.n_clock_resets) == (1, 1)
 
 
+def test_times_that_overflow_behind_a_reset_are_dropped_and_counted() -> None:
+    clock = build_clock(_table([0, 40, 2**62, 0, 2**62], duration=40), MS, 3600)
+    assert clock is not None
+    assert clock.pts.tolist() == [0, 40]
+    assert (clock.n_clock_resets, clock.n_dropped_packets) == (1, 3)
+
+
 def test_long_last_picture_is_not_believed() -> None:
     table = _table([0, 40, 80], duration=40)
     durations = table.duration.copy()

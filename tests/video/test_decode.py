@@ -115,6 +115,7 @@ def test_failure_never_names_the_file(coded_part: PartIndex) -> None:
     assert coded_part.path.name not in " ".join(outcome.failures)
 
 
+@pytest.mark.quiet
 def test_slow_reader_that_shows_progress_is_left_alone(coded_part: PartIndex) -> None:
     frames = np.array([3])
     request = DecodeRequest(coded_part, 0, frames, frames, coded_part.time_s[frames], None, 8, 10)
@@ -219,6 +220,7 @@ def test_child_runs_without_torch(coded_part: PartIndex) -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.quiet
 def test_ring_bounds_what_is_decoded_ahead(coded_part: PartIndex) -> None:
     """A consumer that takes nothing more lets the decoder wait, not swell."""
     config = DecodeConfig(ring_batches=2, reader=ReaderChoice.PYAV, n_threads=1)

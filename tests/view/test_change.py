@@ -6,14 +6,11 @@ import numpy as np
 import pytest
 
 from ubereport.config import ViewConfig
-from ubereport.core.frames import FieldOfView, FieldShape, PixelBox
+from ubereport.core.frames import FieldShape
 from ubereport.core.intervals import Interval
 from ubereport.view.change import (
-    RimScores,
-    contradicted_stretches,
     detect_view_changes,
     fit_view_stretches,
-    score_rim,
 )
 
 CONFIG = ViewConfig()
@@ -83,39 +80,3 @@ def test_an_unchanged_part_is_one_stretch(views):
 def test_times_that_do_not_fit_are_refused(time_s):
     with pytest.raises(ValueError, match=r"times"):
         detect_view_changes(time_s, np.zeros((4, 20, 20, 3), np.uint8), CONFIG)
-
-
-@pytest.fixture
-def round_field() -> FieldOfView:
-    y, x = np.mgrid[0:96, 0:96] + 0.5
-    mask = np.hypot(x - 48, y - 48) < 48
-    return FieldOfView(FieldShape.CIRCLE, PixelBox(0, 0, 96, 96), 96, 96, mask, 1.0)
-
-
-def test_rim_scores_tell_a_smaller_and_a_larger_view(round_field, as_batch):
-    y, x = np.mgrid[0:96, 0:96] + 0.5
-    radius = np.hypot(x - 48, y - 48)
-    frames = np.zeros((3, 96, 96, 3), np.uint8)
-    for frame, limit in zip(frames, (48, 30, 200), strict=True):
-        frame[radius < limit] = 150
-    scores = score_rim(as_batch(frames), round_field, CONFIG)
-    assert scores.rim_dark_frac == pytest.approx([0, 1, 0])
-    assert scores.outside_bright_frac == pytest.approx([0, 0, 1])
-
-
-def test_a_full_field_has_nothing_outside(full_field, as_batch):
-    frames = np.full((1, 256, 256, 3), 90, np.uint8)
-    assert np.isnan(score_rim(as_batch(frames), full_field, CONFIG).outside_bright_frac).all()
-
-
-def test_only_long_contradictions_by_valid_samples_count():
-    time_s = np.arange(20.0)
-    rim = np.zeros(20)
-    rim[2:5] = 1.0
-    rim[8:19] = 1.0
-    rim[12] = 0.0
-    is_valid = np.ones(20, bool)
-    is_valid[12] = False
-    scores = RimScores(rim, np.full(20, np.nan))
-    found = contradicted_stretches(time_s, is_valid, scores, min_s=5.0)
-    assert found == (Interval(8.0, 18.0),)

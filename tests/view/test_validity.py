@@ -271,6 +271,7 @@ def test_lists_of_different_length_are_refused():
         SampleScores.joined([])
 
 
+@pytest.mark.quiet
 def test_judging_a_sample_is_cheap_beside_the_network(views, full_field, as_batch):
     """The network takes 20 ms and more a sample on this kind of machine; 5 ms are slack."""
     batch = as_batch(moving(views, 16))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ubereport.errors import UsageError
 
-__all__ = ["RECORDING_SUFFIXES", "resolve_parts"]
+__all__ = ["RECORDING_SUFFIXES", "doubts_about_parts", "resolve_parts"]
 
 RECORDING_SUFFIXES = frozenset(
     {
@@ -65,6 +65,43 @@ def resolve_parts(named: Sequence[str]) -> tuple[Path, ...]:
             )
         seen.add(identity)
     return tuple(parts)
+
+
+def doubts_about_parts(parts: Sequence[Path]) -> tuple[str, ...]:
+    """Say what the numbers in the names of the parts suggest is wrong: a part missing, an order.
+
+    Only names that are alike but for one number are believed. Names are not repeated.
+
+    Examples
+    --------
+    >>> doubts_about_parts([Path("case_001.mp4"), Path("case_003.mp4")])
+    ('The numbers in the names of the parts skip 2: a part may be missing.',)
+    """
+    numbers = _counted([path.stem for path in parts])
+    doubts = []
+    if numbers != sorted(numbers):
+        doubts.append(
+            "The numbers in the names of the parts do not rise: they are analyzed in the order "
+            "given."
+        )
+    skipped = sorted(set(range(min(numbers, default=0), max(numbers, default=0))) - set(numbers))
+    if 0 < len(skipped) <= len(parts):  # more are no count of parts, but times of day and the like
+        listed = ", ".join(map(str, skipped))
+        doubts.append(
+            f"The numbers in the names of the parts skip {listed}: a part may be missing."
+        )
+    return tuple(doubts)
+
+
+def _counted(names: Sequence[str]) -> list[int]:
+    """Return the one number in which names differ; empty where they differ otherwise."""
+    pieces = [re.split(r"(\d+)", name.casefold()) for name in names]
+    if len({len(p) for p in pieces}) != 1:
+        return []
+    differing = [at for at, column in enumerate(zip(*pieces, strict=True)) if len(set(column)) > 1]
+    if len(differing) != 1 or differing[0] % 2 == 0:
+        return []
+    return [int(p[differing[0]]) for p in pieces]
 
 
 def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ubereport.cli.console import case_progress, print_json, say
+from ubereport.cli.console import case_progress, print_json, say, warn
 from ubereport.cli.guard import guarded
 from ubereport.config import (
     AnalysisConfig,
@@ -61,11 +61,14 @@ def analyze(
     Example: ubereport analyze case.mp4 --out results
     """
     from ubereport.batch.case import CaseRequest, run_case
-    from ubereport.batch.parts import resolve_parts
+    from ubereport.batch.parts import doubts_about_parts, resolve_parts
 
     settings = _settings(config, model, rate, sampling, reader, device, no_frames)
+    paths = resolve_parts(parts)
+    for doubt in doubts_about_parts(paths):
+        warn(doubt)
     request = CaseRequest(
-        parts=resolve_parts(parts),
+        parts=paths,
         out_dir=out,
         case_id=case_id,
         config=settings,

@@ -12,12 +12,17 @@ import typer
 
 from ubereport.analysis.progress import Progress, ProgressHook, silent
 
-__all__ = ["case_progress", "print_json", "say"]
+__all__ = ["case_progress", "print_json", "say", "warn"]
 
 
 def say(text: str) -> None:
     """Print a line of the result."""
     typer.echo(text)
+
+
+def warn(text: str) -> None:
+    """Print a line that is no result on stderr."""
+    typer.echo(f"warning: {text}", err=True)
 
 
 def print_json(result: dict[str, Any]) -> None:

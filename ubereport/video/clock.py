@@ -107,7 +107,8 @@ def _unwrapped_pts(table: PacketTable, time_base_s: Fraction) -> tuple[IntArray,
     for row, (at, dts, duration) in enumerate(rows):
         clock.feed(at, dts, duration)
         if at != NO_PTS:
-            pts[row] = at + clock.offset
+            unwrapped = at + clock.offset
+            pts[row] = unwrapped if abs(unwrapped) < _PTS_BOUND else NO_PTS
     return pts, clock.n_resets
 
 

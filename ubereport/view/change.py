@@ -10,18 +10,15 @@ import numpy as np
 
 from ubereport.config import ViewConfig
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
-from ubereport.core.frames import FieldOfView, FrameBatch
-from ubereport.core.intervals import Interval, IntervalSet
+from ubereport.core.frames import FieldOfView
+from ubereport.core.intervals import Interval
 from ubereport.view.field import fit_field_of_view, fit_outline
 from ubereport.view.probes import bright_maps, usable_probes
 
 __all__ = [
-    "RimScores",
     "ViewStretch",
-    "contradicted_stretches",
     "detect_view_changes",
     "fit_view_stretches",
-    "score_rim",
 ]
 
 # A change must be seen in this many usable pictures before and after it.
@@ -34,8 +31,6 @@ _MIN_CONFIDENCE = 0.5
 _EXPLAINED_RIM_DARK_FRAC = 0.25
 _EXPLAINED_OUTSIDE_BRIGHT_FRAC = 0.05
 _GRID_PX = 160
-_RIM_DARK_FRAC = 0.9
-_OUTSIDE_BRIGHT_FRAC = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +39,6 @@ class ViewStretch:
 
     interval: Interval
     field: FieldOfView
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RimScores:
-    """How far samples contradict the field of view that they were cropped to.
-
-    Parameters
-    ----------
-    rim_dark_frac
-        (n,) share of dark pixels in a ring just inside the outline; near 1 where the true view is
-        smaller.
-    outside_bright_frac
-        (n,) share of bright pixels of the crop outside the outline; near 1 where the true view is
-        larger. NaN where nothing lies outside.
-    """
-
-    rim_dark_frac: FloatArray
-    outside_bright_frac: FloatArray
 
 
 def detect_view_changes(
@@ -146,55 +123,6 @@ def fit_view_stretches(
         )
         stretches.append(ViewStretch(Interval(start_s, end_s), field))
     return tuple(stretches)
-
-
-def score_rim(batch: FrameBatch, field: FieldOfView, config: ViewConfig) -> RimScores:
-    """Measure how far cropped samples contradict their field of view.
-
-    Parameters
-    ----------
-    batch
-        (n, H, W, 3) samples cropped to the field, at the mask's size.
-    field
-        The field of view.
-    config
-        The dark level.
-    """
-    mask = field.mask.astype(np.uint8)
-    depth_px = max(2, min(mask.shape) // 24)
-    kernel = np.ones((3, 3), np.uint8)
-    inner = cv2.erode(mask, kernel, iterations=depth_px, borderValue=0)
-    rim = (mask == 1) & (inner == 0)
-    outside = cv2.dilate(mask, kernel, iterations=2, borderValue=0) == 0
-    level = batch.rgb.max(axis=3)
-    is_bright = level > config.dark_level
-    bright = is_bright[:, outside].mean(axis=1) if outside.any() else np.full(len(batch), np.nan)
-    return RimScores(1.0 - is_bright[:, rim].mean(axis=1), np.asarray(bright, dtype=np.float64))
-
-
-def contradicted_stretches(
-    time_s: FloatArray, is_valid: BoolArray, scores: RimScores, min_s: float
-) -> tuple[Interval, ...]:
-    """Return stretches over which valid samples contradict the field of view without a break.
-
-    Parameters
-    ----------
-    time_s, is_valid, scores
-        (n,) sample times in order, which of them show the operation, and their rim scores.
-        Samples that are not valid neither start nor end a stretch.
-    min_s
-        Shorter stretches are left out.
-    """
-    rows = np.flatnonzero(is_valid)
-    outside = scores.outside_bright_frac[rows]
-    contradicts = (scores.rim_dark_frac[rows] >= _RIM_DARK_FRAC) | (outside >= _OUTSIDE_BRIGHT_FRAC)
-    times_s = time_s[rows]
-    runs = IntervalSet.of(
-        Interval(float(times_s[i]), float(times_s[i + 1]))
-        for i in range(len(rows) - 1)
-        if contradicts[i] and contradicts[i + 1]
-    )
-    return tuple(run for run in runs if run.duration_s >= min_s)
 
 
 class _Windows:
