@@ -274,8 +274,12 @@ MODEL = ModelSummary(
     ),
     operating_characteristics=(
         ("sensitivity", 0.93),
+        ("sensitivity_low", 0.88),
+        ("sensitivity_high", 0.96),
         ("specificity", 0.60),
         ("dice_median", 0.79),
+        ("presence_probability", 0.7),
+        ("n_positive", 120.0),
         ("area_mae_frac", 0.031),
     ),
     evaluated_on="180 stills of 9 recordings never trained on",

@@ -90,6 +90,14 @@ def test_shorten_keeps_the_limit(long, n):
     assert short == long or short.endswith("…")
 
 
+@pytest.mark.parametrize(
+    ("n", "expected"),
+    [(100, "One. Two is longer."), (19, "One. Two is longer."), (18, "One."), (3, "On…")],
+)
+def test_whole_sentences_are_kept(n, expected):
+    assert text.first_sentences("One. Two is longer.", n) == expected
+
+
 def test_band_of_nothing_is_empty():
     assert text.band(None, 0.2) == ""
     assert text.band(0.1, None) == ""

@@ -253,9 +253,12 @@ def test_the_model_is_named_with_its_population_and_limits(usual_view):
     assert terms["Name and version"] == "ube-blood, version 0.3.0"
     assert "laparoscopic" in terms["Trained on"]
     assert "no recording of unilateral biportal endoscopy" in terms["Limits"]
-    rates = dict(usual_view.model.operating.rows)
-    assert plain(rates["Sensitivity, picture by picture"]) == "93.0 %"
-    assert rates["Median Dice where there is blood"] == "0.79"
+    rates = {name: values for name, *values in usual_view.model.operating.rows}
+    value, interval = (plain(text) for text in rates["Sensitivity, picture by picture"])
+    assert (value, interval) == ("93.0 %", "88.0 % to 96.0 %")
+    assert rates["Median Dice where there is blood"] == ["0.79", "–"]
+    assert rates["Pictures with blood"] == ["120", "–"]
+    assert not any("low" in name or "high" in name or "_" in name for name in rates)
     caveats = plain(" ".join(usual_view.caveats))
     assert "93 % of pictures with blood" in caveats
     assert "60 % of those without" in caveats

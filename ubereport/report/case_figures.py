@@ -389,12 +389,13 @@ def _mark_cleared(axes: Axes, curve: KaplanMeierCurve, mark_s: float) -> None:
     if share is None or mark_s >= axes.get_xlim()[1]:
         return
     axes.plot([mark_s, mark_s], [0, share], color=INK, linewidth=0.6, linestyle="--")
+    is_at_the_end = mark_s > 0.85 * axes.get_xlim()[1]
     axes.annotate(
         f"{100 * share:.0f} % by {mark_s:.0f} s",
         (mark_s, share / 2),
-        xytext=(4, 0),
+        xytext=(-4 if is_at_the_end else 4, 0),
         textcoords="offset points",
-        ha="left",
+        ha="right" if is_at_the_end else "left",
         va="center",
         fontsize=7,
         bbox=_WHITE_BOX,

@@ -51,6 +51,19 @@ def shorten(text: str, n_characters: int) -> str:
     return text if len(text) <= n_characters else text[: n_characters - 1].rstrip() + "…"
 
 
+def first_sentences(text: str, n_characters: int) -> str:
+    """Keep whole sentences within `n_characters`; cut inside the first where it is longer.
+
+    Examples
+    --------
+    >>> first_sentences("Red tissue may count. Small blood is missed.", 30)
+    'Red tissue may count.'
+    """
+    kept = text[: n_characters + 1]
+    end = max(kept.rfind(". "), len(text) - 1 if len(text) <= n_characters else -1)
+    return text[: end + 1] if end > 0 else shorten(text, n_characters)
+
+
 def unavailable(reason: str) -> str:
     """Say that there is no value, and why."""
     return f"{NOT_AVAILABLE}: {printable(reason)}" if reason else NOT_AVAILABLE

@@ -294,18 +294,19 @@ def model_view(model: ModelSummary) -> ModelView:
             f"{central}; ranges from {lenient} (lenient) and {strict} (strict)",
         ),
     )
-    rates = tuple(
-        (_operating_name(name), _operating_value(name, value))
-        for name, value in model.operating_characteristics
-    )
+    rates = _operating_rows(dict(model.operating_characteristics))
     return ModelView(
         title=printable(model.title),
         pairs=pairs,
         operating=TableBlock(
             "Operating characteristics",
-            (Column("Measure", is_wide=True), Column("Value", is_number=True)),
+            (
+                Column("Measure", is_wide=True),
+                Column("Value", is_number=True),
+                Column("95\xa0% interval", is_number=True),
+            ),
             rates,
-            note=f"Measured on {printable(model.evaluated_on)}.",
+            note=f"Measured on {printable(model.evaluated_on).rstrip('.')}.",
         )
         if rates
         else None,
@@ -315,6 +316,23 @@ def model_view(model: ModelSummary) -> ModelView:
     )
 
 
+def _operating_rows(rates: Mapping[str, float]) -> tuple[tuple[str, str, str], ...]:
+    """Put the limits of a rate into its row; a limit without its rate keeps a row of its own."""
+    rows = []
+    for name, value in rates.items():
+        base = name.removesuffix("_low").removesuffix("_high")
+        if base != name and base in rates:
+            continue
+        low, high = rates.get(f"{name}_low"), rates.get(f"{name}_high")
+        interval = (
+            "–"
+            if low is None or high is None
+            else f"{_operating_value(name, low)} to {_operating_value(name, high)}"
+        )
+        rows.append((_operating_name(name), _operating_value(name, value), interval))
+    return tuple(rows)
+
+
 def _operating_name(name: str) -> str:
     return OPERATING_WORDS.get(name, printable(name.replace("_", " ")).capitalize())
 
@@ -322,7 +340,7 @@ def _operating_name(name: str) -> str:
 def _operating_value(name: str, value: float) -> str:
     if name.startswith("n_"):
         return number_word(round(value))
-    if "dice" in name or "iou" in name or not -1.0 <= value <= 1.0:
+    if any(word in name for word in ("dice", "iou", "probability")) or not -1.0 <= value <= 1.0:
         return decimal(value, 2)
     return percent(value)
 

@@ -18,6 +18,7 @@ from ubereport.report.text import (
     clock,
     clock_range,
     duration,
+    first_sentences,
     number_word,
     percent,
     plural,
@@ -167,7 +168,7 @@ def _headline(record: CaseRecord, metrics: CaseMetrics) -> Headline:
     part = duration(share * evaluable_s, evaluable_s)
     notes = [f"{part} of {duration(evaluable_s, evaluable_s)}"]
     if metrics.band(key):
-        notes.append(f"{metrics.band(key)} at neighboring model thresholds")
+        notes.append(f"{metrics.band(key)} with a stricter or more lenient model")
     return Headline(metrics.short_text(key), True, sentence, tuple(notes))
 
 
@@ -347,12 +348,12 @@ def _damage(record: CaseRecord) -> tuple[str, ...]:
 def _caveats(record: CaseRecord) -> tuple[str, ...]:
     model = record.provenance.model
     rates = dict(model.operating_characteristics)
-    limits = shorten(printable(model.limits), 230)
+    limits = first_sentences(printable(model.limits), 230)
     caveats = [*FIXED_CAVEATS, f"Model {printable(model.name)}: {limits}"]
     if {"sensitivity", "specificity"} <= rates.keys():
         caveats.append(
             f"Picture by picture the model finds {percent(rates['sensitivity'], 0)} of pictures "
-            f"with blood and is right about {percent(rates['specificity'], 0)} of those without "
-            f"({printable(model.evaluated_on)}): small areas weigh little."
+            f"with blood and is right about {percent(rates['specificity'], 0)} of those without; "
+            f"small areas weigh little. Measured on {printable(model.evaluated_on).rstrip('.')}."
         )
     return tuple(caveats)

@@ -25,6 +25,10 @@ FIXED_CAVEATS = (
 )
 
 OPERATING_WORDS: dict[str, str] = {
+    "presence_area_frac": "Area from which a picture counts as bloody",
+    "presence_probability": "Probability from which a pixel counts for that",
+    "n_positive": "Pictures with blood",
+    "n_negative": "Pictures without blood",
     "sensitivity": "Sensitivity, picture by picture",
     "specificity": "Specificity, picture by picture",
     "accuracy": "Accuracy, picture by picture",
@@ -33,8 +37,8 @@ OPERATING_WORDS: dict[str, str] = {
     "dice_mean": "Mean Dice where there is blood",
     "negative_painted_share": "Pictures without blood that get any",
     "negative_area_mean_frac": "Mean area painted on pictures without blood",
-    "area_mae_frac": "Mean absolute error of the area",
-    "area_bias_frac": "Mean error of the area",
+    "area_mae_frac": "Mean error of the area, either way",
+    "area_bias_frac": "Mean error of the area, too much counted as plus",
 }
 
 
