@@ -16,7 +16,7 @@ from ubereport.analysis.checkpoint import Checkpoint
 from ubereport.analysis.opening import open_case
 from ubereport.analysis.pipeline import analyze_case
 from ubereport.analysis.progress import silent
-from ubereport.config import AnalysisConfig, ReaderChoice
+from ubereport.config import AnalysisConfig, ReaderChoice, SamplingMode
 from ubereport.core.series import AreaSeries
 from ubereport.resources import models_dir
 
@@ -36,7 +36,7 @@ def measured(parts: list[Path], model: str, rate_hz: float, setting: str, work: 
     config = AnalysisConfig()
     config = replace(
         config,
-        sampling=replace(config.sampling, rate_hz=rate_hz),
+        sampling=replace(config.sampling, mode=SamplingMode.UNIFORM, rate_hz=rate_hz),
         decode=replace(config.decode, reader=reader),
         segmentation=replace(
             config.segmentation,
