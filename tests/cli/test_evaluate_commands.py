@@ -55,6 +55,30 @@ def test_stills_prints_the_agreed_keys(capsys, tmp_path):
     assert (tmp_path / "out" / "evaluation.pdf").is_file()
 
 
+def test_stills_of_a_list_alone_with_a_staple_reference(capsys, tmp_path):
+    images, masks = write_stills(tmp_path)
+    for who in ("p", "q"):
+        (masks / who).mkdir()
+        for path in masks.glob("*.png"):
+            (masks / who / path.name).write_bytes(path.read_bytes())
+    for path in masks.glob("*.png"):
+        path.unlink()
+    listed = tmp_path / "held_out.csv"
+    listed.write_text("name,group\nstill0,a\nstill2,b\nstill9,c\n")
+    command = ("evaluate", "stills", "--images", images, "--masks", masks, "--model", "hsv-red",
+               "--out", tmp_path / "out", "--only", listed, "--groups", "still",
+               "--consensus", "staple", "--quiet", "--json")  # fmt: skip
+    code, out, err = run(capsys, *command)
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    assert (told["n"], told["n_positive"], told["n_groups"]) == (2, 1, 2)
+    stored = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert stored["agreement"]["consensus"] == "staple"
+    listed.write_text("nothing")
+    code, out, err = run(capsys, *command)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
 def test_stills_without_usable_input(capsys, tmp_path):
     images, masks = write_stills(tmp_path)
     base = ["evaluate", "stills", "--out", tmp_path / "out", "--model", "hsv-red", "--images"]

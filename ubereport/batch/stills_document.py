@@ -94,12 +94,12 @@ def stills_document(
         caveats=_CAVEATS,
         sections=(
             _numbers_section(results, differences),
-            groups_section(results),
             _distribution_section(results),
             _strata_section(results, config),
             _presence_section(results),
             _area_section(results),
             *agreement_sections(results),
+            groups_section(results),
             *overlay_sections(results),
             method_section(results, n_without_mask),
         ),

@@ -47,7 +47,8 @@ __all__ = [
 ]
 
 _STRIP_WIDTH_PX = 480
-_MAX_GROUPS = 40
+_MAX_GROUPS = 30
+_MODELS_A_TABLE = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,13 +126,17 @@ def agreement_sections(results: Sequence[ModelResult]) -> tuple[Section, ...]:
 
 def _kappa_text(agreement: AnnotatorAgreement) -> str:
     n = len(agreement.annotators)
-    head = f"{plural(n, 'annotator')}; the reference is their {agreement.consensus} consensus."
+    head = f"{plural(n, 'annotator')}; the reference is their {_consensus(agreement)}."
     if agreement.presence_kappa is None:
         return f"{head} No kappa of presence: {agreement.presence_kappa_reason}."
     return (
         f"{head} Fleiss’ kappa of presence {decimal(agreement.presence_kappa, 2)} on "
         f"{plural(agreement.n_kappa, 'still')}."
     )
+
+
+def _consensus(agreement: AnnotatorAgreement) -> str:
+    return {"staple": "STAPLE consensus"}.get(agreement.consensus, agreement.consensus)
 
 
 def _pairs_table(agreement: AnnotatorAgreement) -> TableBlock:
@@ -232,39 +237,43 @@ def groups_section(results: Sequence[ModelResult]) -> Section:
         GroupFigure(drawn, Axis("Dice", Unit.NUMBER, 0.0, 1.0)),
     )
     n = len(results[0].evaluation.groups)
-    text = f"{plural(n, 'group')}, by number in the order of their names."
-    tables: tuple[TableBlock, ...] = ()
-    if n > 1:
-        tables = tuple(_groups_table(result.evaluation) for result in results)
+    text = f"{plural(n, 'group')}, by number in the order of their names; names: groups.csv."
+    parts = [results[i : i + _MODELS_A_TABLE] for i in range(0, len(results), _MODELS_A_TABLE)]
+    tables = tuple(_groups_table(part) for part in parts) if n > 1 else ()
     return Section("Group by group", (text,), (figure,) if drawn else (), tables)
 
 
-def _groups_table(evaluation: StillsEvaluation) -> TableBlock:
-    def text(value: float | None, factor: float = 1.0, n_decimals: int = 2) -> str:
+def _groups_table(results: Sequence[ModelResult]) -> TableBlock:
+    def text(value: float | None, factor: float, n_decimals: int) -> str:
         return DASH if value is None else decimal(factor * value, n_decimals)
 
+    per_group = zip(*(result.evaluation.groups for result in results), strict=True)
     rows = tuple(
         (
             str(i),
-            str(group.n_positive),
-            str(group.n_negative),
-            text(group.dice_median),
-            text(group.iou_median),
-            text(group.negative_area_mean_frac, 100, 1),
-            text(group.area_mae_frac, 100, 1),
-            text(group.area_bias_frac, 100, 1),
+            str(same[0].n_positive),
+            str(same[0].n_negative),
+            *(text(group.dice_median, 1, 2) for group in same),
+            *(text(group.negative_area_mean_frac, 100, 1) for group in same),
+            *(text(group.area_mae_frac, 100, 1) for group in same),
         )
-        for i, group in enumerate(evaluation.groups[:_MAX_GROUPS], start=1)
+        for i, same in enumerate(per_group, start=1)
+        if i <= _MAX_GROUPS
     )
+    models = [result.evaluation.model for result in results]
     heads = columns(
-        "Group", "#With blood", "#Without", "#Dice, median", "#IoU, median", "#False area, %",
-        "#Area error, points", "#Area bias, points",
+        "Group", "#With blood", "#Without", *(f"#Dice, {model}" for model in models),
+        *(f"#False area %, {model}" for model in models),
+        *(f"#Area error, {model}" for model in models),
     )  # fmt: skip
-    n_more = len(evaluation.groups) - _MAX_GROUPS
-    note = "False area: mean over stills without blood. All groups with their names: groups.csv."
+    n_more = len(results[0].evaluation.groups) - _MAX_GROUPS
+    note = (
+        "Dice: median of stills with blood. False area: mean of stills without. Area error: mean, "
+        "in percentage points."
+    )
     if n_more > 0:
         note = f"The first {_MAX_GROUPS}; {plural(n_more, 'group')} more in groups.csv. {note}"
-    return TableBlock(evaluation.model, heads, rows, note)
+    return TableBlock("Numbers of each group", heads, rows, note)
 
 
 def _rules(results: Sequence[ModelResult]) -> list[str]:

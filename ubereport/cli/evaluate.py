@@ -72,7 +72,9 @@ def stills(
 
     segmentation = SegmentationConfig() if device is None else SegmentationConfig(device=device)
     config = StillsConfig(consensus=Consensus(consensus.value))
-    request = StillsRequest(images, masks, ignore, groups, tuple(model), out, config, segmentation)
+    request = StillsRequest(
+        images, masks, ignore, groups, tuple(model), out, config, segmentation, only=only
+    )
     told = (_silent, None) if quiet else (_tell, _tell_groups)
     summary, written = run_stills_evaluation(request, *told)
     if json:

@@ -18,12 +18,18 @@ from ubereport.core.evaluation import (
     Stratum,
 )
 from ubereport.errors import AnnotationError
-from ubereport.evaluation.config import StillsConfig
+from ubereport.evaluation.config import Consensus, StillsConfig
 from ubereport.evaluation.statistics import Resampler, limits_of_agreement, share_with_wilson
 
 __all__ = ["paired_difference", "summarize"]
 
 Statistic = Callable[[FloatArray], float]
+_CONSENSUS_RULES = {
+    Consensus.MAJORITY: "Several annotators: the reference is what most of them drew; pixels on "
+    "which they split evenly are undecided, as are those that anyone left undecided.",
+    Consensus.STAPLE: "Several annotators: the reference is their STAPLE consensus (probability of "
+    "blood at least 0.5); pixels that anyone left undecided are undecided.",
+}
 
 
 def summarize(
@@ -284,6 +290,5 @@ def _rules(grouping: str, config: StillsConfig) -> tuple[str, ...]:
         f"Groups of stills: {grouping}. Intervals of {config.confidence:.0%} resample whole groups "
         "where at least three have data; those of accuracy, sensitivity and specificity over "
         "stills are Wilson's and take stills as independent.",
-        f"Several annotators: the reference is their {config.consensus.value} consensus; pixels "
-        "on which a majority splits evenly are undecided.",
+        _CONSENSUS_RULES[config.consensus],
     )

@@ -190,9 +190,9 @@ def import_labels(given: LabelSources, folder: Path) -> Imported:
     )
 
 
-def _check_new(folder: Path) -> None:
-    if folder.exists():
-        raise OutputError(f"{folder.name} exists already. Choose another folder with --out.")
+def _check_new(out: Path) -> None:
+    if out.exists():
+        raise OutputError(f"{out.name} exists already. Choose another name with --out.")
 
 
 def _read_all(given: LabelSources, index: StillIndex) -> _Read:

@@ -79,7 +79,9 @@ def read_manifest(path: Path) -> tuple[Still, ...]:
         with path.open(newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
     except (OSError, UnicodeDecodeError) as error:
-        raise AnnotationError(f"The manifest cannot be read ({error}). Name a CSV file.") from None
+        raise AnnotationError(
+            f"The manifest {path.name!r} cannot be read ({type(error).__name__}). Name a CSV file."
+        ) from None
     needed = {"name", "image", "group", "kind"}
     if not rows or needed - set(rows[0]):
         raise AnnotationError(

@@ -44,6 +44,8 @@ def detect_format(path: Path) -> Format:
     AnnotationError
         If it is none of those known, or missing.
     """
+    if not path.exists():
+        raise AnnotationError(f"There is nothing at {path.name!r}. Check the path.")
     found = _of_folder(path) if path.is_dir() else _of_file(path)
     if found is None:
         known = ", ".join(Format)
