@@ -153,7 +153,9 @@ class ValidityConfig:
 
     `blur_score` is the least share of the strongest edges that smoothing must take away,
     `min_detail_level` the least strength of those edges (levels a pixel at 256 pixels);
-    `frozen_moved_frac` the share of pixels that may differ in a frozen picture. A generated slate
+    `frozen_moved_frac` the share of pixels that may differ in a frozen picture. Smoke veils a view
+    whose darkest pixels reach `veil_level` and whose median gradient stays below
+    `veil_max_gradient` (levels a pixel at 128 pixels). A generated slate
     is flat (`slate_flat_frac`) and of one color (`slate_mode_frac`). Out of body: the share of
     green to violet pixels (`foreign_color_frac`), or of those and gray ones (`colorless_frac`).
     A view is red, and never lost for its looks, where `red_view_frac` of it is red, or where it
@@ -165,6 +167,8 @@ class ValidityConfig:
     white_level: int = 225
     blur_score: float = 0.22
     min_detail_level: float = 1.0
+    veil_level: float = 50.0
+    veil_max_gradient: float = 1.5
     frozen_min_s: float = 2.0
     frozen_moved_frac: float = 0.002
     slate_flat_frac: float = 0.75
@@ -183,7 +187,13 @@ class ValidityConfig:
             self.black_mean_level,
             "0 to 127",
         )
-        for name in ("white_level", "plain_contrast", "min_detail_level"):
+        for name in (
+            "white_level",
+            "plain_contrast",
+            "min_detail_level",
+            "veil_level",
+            "veil_max_gradient",
+        ):
             value = getattr(self, name)
             check_setting(0 <= value <= 255, f"validity.{name}", value, "0 to 255")
         for name in (

@@ -22,7 +22,10 @@ _LOSS_TITLES = {
     LossReason.BLACK: ("Lost: black", "the picture was black"),
     LossReason.NO_SIGNAL: ("Lost: no signal", "the recorder showed its no-signal picture"),
     LossReason.WHITE_OUT: ("Lost: white-out", "the picture was overexposed"),
-    LossReason.BLURRED: ("Lost: blurred", "the picture was too blurred to judge"),
+    LossReason.BLURRED: (
+        "Lost: blurred",
+        "the picture was too blurred or veiled by smoke to judge",
+    ),
     LossReason.CORRUPT: ("Lost: damaged", "the recording is damaged or cannot be decoded"),
     LossReason.FROZEN: ("Lost: frozen", "the picture stood still"),
     LossReason.OUT_OF_BODY: ("Lost: out of body", "the endoscope was outside the body"),

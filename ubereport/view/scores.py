@@ -76,6 +76,10 @@ class SampleScores:
         (n,) 99th percentile of the gradient in levels per pixel, in its weaker direction.
     coarse_contrast
         (n,) standard deviation of the strongly smoothed picture, in levels.
+    veil_level
+        (n,) level that 95 % of the pixels exceed in every channel: what smoke adds to the dark.
+    usual_gradient
+        (n,) median size of the gradient at half size, in levels per pixel; glints do not move it.
     moved_frac
         (n,) share of pixels that differ from the readable picture before; NaN for the first.
     since_s
@@ -95,6 +99,8 @@ class SampleScores:
     sharpness: FloatArray
     detail_level: FloatArray
     coarse_contrast: FloatArray
+    veil_level: FloatArray
+    usual_gradient: FloatArray
     moved_frac: FloatArray
     since_s: FloatArray
 
@@ -222,6 +228,7 @@ def _color_scores(rgb: RgbArray, region: _Region, white_level: int) -> dict[str,
         "median_red_ratio": median[0] / max(median[1], median[2], 1.0),
         "foreign_frac": _share_between(hsv, _FOREIGN_HSV, (_LAST_FOREIGN_HUE, 255, 255), region),
         "gray_frac": _share_between(hsv, (0, 0, _GRAY_VALUE), (179, _GRAY_SATURATION, 255), region),
+        "veil_level": _percentile(_histogram(_rgb(rgb.min(axis=2)), region.inner_half), 0.05),
         "mode_frac": _share_between(
             rgb, [m - _NEAR_LEVELS for m in median], [m + _NEAR_LEVELS for m in median], region
         ),
@@ -257,6 +264,7 @@ def _structure_scores(gray: RgbArray, region: _Region) -> dict[str, float]:
         "sharpness": max(0.0, 1.0 - max(kept)),
         "detail_level": min(detail),
         "coarse_contrast": float(tiny[region.inner_tiny == 1].std()),
+        "usual_gradient": _usual_gradient(half, region.inner_half),
     }
 
 
@@ -267,6 +275,13 @@ def _flat_frac(gray: RgbArray, region: _Region) -> float:
     is_lit = _rgb(cv2.inRange(gray, np.full(1, float(_LIT_LEVEL)), np.full(1, 255.0)))
     flat_lit = cv2.bitwise_and(is_flat, is_lit, mask=region.full)
     return cv2.countNonZero(flat_lit) / region.n_full_px
+
+
+def _usual_gradient(half: RgbArray, mask: RgbArray) -> float:
+    """Return the median size of the gradient, in levels per pixel."""
+    smooth = cv2.GaussianBlur(half, (0, 0), 1.0)
+    across, down = (cv2.Sobel(smooth, cv2.CV_32F, dx, dy) for dx, dy in ((1, 0), (0, 1)))
+    return float(np.median(cv2.magnitude(across, down)[mask == 1])) / 8.0
 
 
 def _strong_gradient(gray: RgbArray, dx: int, dy: int, mask: RgbArray) -> float:

@@ -315,8 +315,15 @@ def _is_colorless(scores: SampleScores, config: ValidityConfig) -> BoolArray:
 
 
 def _is_blurred(scores: SampleScores, config: ValidityConfig) -> BoolArray:
-    """Tell pictures without fine detail, and fog without color or contrast."""
+    """Tell pictures without fine detail, fog without color or contrast, and veils of smoke.
+
+    Smoke lifts the dark of the whole view and takes its structure, whatever glints through.
+    """
     is_plain = scores.coarse_contrast < config.plain_contrast
     is_fog = (scores.gray_frac >= config.colorless_frac) & is_plain
     is_smooth = scores.sharpness < config.blur_score
-    return np.asarray(is_smooth | is_fog | (scores.detail_level < config.min_detail_level))
+    is_veiled = (scores.veil_level >= config.veil_level) & (
+        scores.usual_gradient < config.veil_max_gradient
+    )
+    has_no_detail = scores.detail_level < config.min_detail_level
+    return np.asarray(is_smooth | is_fog | is_veiled | has_no_detail)
