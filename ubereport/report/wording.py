@@ -84,9 +84,9 @@ def methods(events: EventConfig, metrics: MetricConfig, sampling: str) -> tuple[
         Pair(
             "Lost time",
             "Pictures that show no usable view (black, no signal, white-out, blurred or veiled by "
-            "smoke, damaged, frozen, out of body) and gaps are lost time. Lost time is missing, not "
-            "clear: it enters no share and no mean. Coverage is evaluable over recorded time. A view that "
-            "is red all over is evaluable. Pauses between parts are not recorded time.",
+            "smoke, damaged, frozen, out of body) and gaps are lost time. Lost time is missing, "
+            "not clear: it enters no share and no mean. Coverage is evaluable over recorded time. "
+            "A view that is red all over is evaluable. Pauses between parts are not recorded time.",
         ),
         Pair(
             "Shares of time",
