@@ -181,12 +181,11 @@ class ValidityConfig:
     plain_red_ratio: float = 1.4
 
     def __post_init__(self) -> None:
-        check_setting(
-            0 <= self.black_mean_level < 128,
-            "validity.black_mean_level",
-            self.black_mean_level,
-            "0 to 127",
-        )
+        black, stood_s = self.black_mean_level, self.frozen_min_s
+        ratio = self.plain_red_ratio
+        check_setting(0 <= black < 128, "validity.black_mean_level", black, "0 to 127")
+        check_setting(1 <= ratio <= 10, "validity.plain_red_ratio", ratio, "1 to 10")
+        check_setting(0 <= stood_s <= 3600, "validity.frozen_min_s", stood_s, "0 to 3600 seconds")
         for name in (
             "white_level",
             "plain_contrast",
@@ -209,18 +208,6 @@ class ValidityConfig:
         for name in ("blur_score", "frozen_moved_frac"):
             value = getattr(self, name)
             check_setting(0 <= value < 1, f"validity.{name}", value, "0 to below 1")
-        check_setting(
-            0 <= self.frozen_min_s <= 3600,
-            "validity.frozen_min_s",
-            self.frozen_min_s,
-            "0 to 3600 seconds",
-        )
-        check_setting(
-            1 <= self.plain_red_ratio <= 10,
-            "validity.plain_red_ratio",
-            self.plain_red_ratio,
-            "1 to 10",
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ BAD = [
     (ValidityConfig, "plain_red_ratio", 0.5),
     (ValidityConfig, "plain_contrast", 300.0),
     (ValidityConfig, "min_detail_level", -1.0),
+    (ValidityConfig, "veil_level", 256.0),
+    (ValidityConfig, "veil_max_gradient", -0.5),
 ]
 
 
