@@ -62,7 +62,7 @@ class Known:
         candidates = uniform_candidates(index, place_parts(index), SAMPLING.rate_hz)
         return self.series(candidates, np.arange(len(candidates)))
 
-    def adaptive(self) -> tuple[AreaSeries, int, float]:
+    def adaptive(self, events: EventConfig = EVENTS) -> tuple[AreaSeries, int, float]:
         """Look pass by pass; return the series, the passes, and the share of the grid seen."""
         index = self.index
         candidates = adaptive_candidates(index, place_parts(index), SAMPLING.rate_hz, GAP_S)
@@ -70,7 +70,7 @@ class Known:
         for n_passes in range(1, 100):
             rows = candidates.chosen(is_seen)
             series = self.series(candidates, rows)
-            looks = next_looks(candidates, rows, series, EVENTS, SAMPLING, n_passes)
+            looks = next_looks(candidates, rows, series, events, SAMPLING, n_passes)
             if not len(looks):
                 return series, n_passes, float(is_seen[candidates.is_full_rate].mean())
             assert not is_seen[looks].any(), "a picture was asked for twice"
@@ -131,11 +131,41 @@ def arbitrary_recordings(draw: st.DrawFn) -> Known:
     return Known(area, draw(keyframes(len(area))))
 
 
-def _told(series: AreaSeries) -> list[tuple[float, float | None, str, bool]]:
+@st.composite
+def gridded_recordings(draw: st.DrawFn, shortest_steps: int) -> Known:
+    """Any areas, each for some steps of the full-rate grid, keyframes on that grid, no loss."""
+    step = round(RATE_HZ / SAMPLING.rate_hz)
+    areas = st.sampled_from([0.0, 0.01, 0.024, 0.026, 0.04, 0.05, 0.06, 0.2, 0.7])
+    lengths = st.integers(shortest_steps, shortest_steps + 8)
+    levels = draw(st.lists(st.tuples(areas, lengths), min_size=1, max_size=60))
+    area = np.concatenate([np.full(n * step, level) for level, n in levels])
+    is_key = np.zeros(len(area), dtype=bool)
+    is_key[:: step * draw(st.sampled_from([1, 2, 3, 4, 5, 6, 20, 10**5]))] = True
+    return Known(area, is_key)
+
+
+def _told(
+    series: AreaSeries, events: EventConfig = EVENTS
+) -> list[tuple[float, float | None, str, bool]]:
     return [
         (e.onset_s, e.clear_s, str(e.censor_reason), e.is_onset_observed)
-        for e in detect_events(series, EVENTS)
+        for e in detect_events(series, events)
     ]
+
+
+@settings(max_examples=300, deadline=None)
+@given(gridded_recordings(shortest_steps=1))
+def test_without_smoothing_events_are_the_same_whatever_the_area_does(known: Known) -> None:
+    """Flicker, failed onsets, broken clearings: what decides is looked at, so nothing differs."""
+    plain = EventConfig(smoothing_s=0.0)
+    assert _told(known.adaptive(plain)[0], plain) == _told(known.uniform(), plain)
+
+
+@settings(max_examples=300, deadline=None)
+@given(gridded_recordings(shortest_steps=2))
+def test_with_smoothing_events_are_the_same_where_it_bridges_nothing(known: Known) -> None:
+    """Two steps, 1 s, are more than half of the smoothing window: the median follows the area."""
+    assert _told(known.adaptive()[0]) == _told(known.uniform())
 
 
 @settings(max_examples=150, deadline=None)
@@ -143,7 +173,9 @@ def _told(series: AreaSeries) -> list[tuple[float, float | None, str, bool]]:
 def test_events_of_steady_recordings_are_those_of_the_uniform_plan(known: Known) -> None:
     """Every event, its onset and its clearing, exactly: well within the half second asked for."""
     series, _, _ = known.adaptive()
-    assert _told(series) == _told(known.uniform())
+    uniform = known.uniform()
+    assert _told(series) == _told(uniform)
+    assert series.evaluable_s == pytest.approx(uniform.evaluable_s, abs=1 / SAMPLING.rate_hz)
 
 
 @settings(max_examples=200, deadline=None)

@@ -135,10 +135,11 @@ def _windows(
     A stay that begins after a gap that is still to be filled will begin earlier: it waits.
     """
     for rows, read in reading:
-        start_s = series.time_s[rows]
+        time_s = series.time_s[rows].tolist()
+        yield from ((time_s[i], time_s[i] + 1e-3) for i in read.breaks)
         for stay in read.stays:
             if stay.first == 0 or not is_flagged[rows[stay.first] - 1]:
-                yield float(start_s[stay.first]), float(start_s[stay.last]) + stay.held_s
+                yield time_s[stay.first], time_s[stay.last] + stay.held_s
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -220,8 +221,7 @@ def _mark(is_wanted: BoolArray, time_s: FloatArray, start_s: float, end_s: float
 class _Stay:
     """Samples ``first..last`` of a stretch on one side of a threshold, as far as they decide.
 
-    `last` is the sample in which the stay gets long enough, `held_s` into it, or the one that
-    breaks it, with `held_s` 0.
+    `last` is the sample in which the stay gets long enough, `held_s` into it.
     """
 
     first: int
@@ -232,8 +232,9 @@ class _Stay:
 class _EventReader:
     """Reads a stretch as `detect_events` does and notes what that rests on.
 
-    `stays` are all stays that opened or cleared an event or failed to; `open_spans` the samples
-    (first, last) of each event.
+    `stays` are those that opened or cleared an event, or would if the stretch went on; `breaks`
+    the samples at which others ended too soon; `open_spans` the samples (first, last) of each
+    event.
     """
 
     def __init__(self, smoothed: FloatArray, duration_s: FloatArray, events: EventConfig) -> None:
@@ -241,6 +242,7 @@ class _EventReader:
         is_below = (smoothed < events.offset_frac).tolist()
         self._duration_s = duration_s.tolist()
         self.stays: list[_Stay] = []
+        self.breaks: list[int] = []
         self.open_spans: list[tuple[int, int]] = []
         at, n = 0, len(self._duration_s)
         while (first := self._find(is_above, at, events.min_duration_s)) is not None:
@@ -254,7 +256,7 @@ class _EventReader:
         for i in range(at, len(is_inside)):
             if not is_inside[i]:
                 if first is not None:
-                    self.stays.append(_Stay(first, i, 0.0))
+                    self.breaks.append(i)
                 first, held_s = None, 0.0
                 continue
             if first is None:
