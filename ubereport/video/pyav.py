@@ -39,6 +39,7 @@ __all__ = [
 
 FfmpegError = av.FFmpegError
 Source = str | IO[bytes]
+Decoded = tuple[list[VideoFrame], bool]
 
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 # ISO/IEC 23091-2 code points by the names used in `VideoFormat.color_matrix`.
@@ -60,6 +61,7 @@ _CONTAINERS = (
 # Containers that estimate their length from what is there and declare nothing.
 _UNDECLARED = frozenset({"mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v", "dv", "obu"})
 _BOTTOM_FIRST = (3, 4)  # AV_FIELD_BB, AV_FIELD_TB
+_SINGLE_PICTURES = ("h264", "hevc")
 _MAX_READ_ERRORS = 32
 # Without these MPEG-4 and WMV decoders pass over most bit errors in silence.
 _STRICT = "crccheck+bitstream+buffer+careful+compliant"
@@ -136,8 +138,7 @@ class OpenStream:
 
     def container_duration_s(self) -> float | None:
         """Length that the container's header claims for everything in it."""
-        duration = self._container.duration
-        return None if duration is None else duration / 1e6
+        return None if self._container.duration is None else self._container.duration / 1e6
 
     def seek(self, pts: int) -> bool:
         """Go near the keyframe at or before `pts`; return whether that could be done."""
@@ -167,8 +168,10 @@ class OpenStream:
                 n_errors += 1
                 self.n_read_errors += 1
 
-    def decode(self, packet: Packet[VideoStream] | None) -> tuple[list[VideoFrame], bool]:
+    def decode(self, packet: Packet[VideoStream] | None, is_wanted: bool = True) -> Decoded:
         """Decode a packet, or what is held back if None.
+
+        A picture that is not wanted, and that no other one builds on, is left out.
 
         Returns
         -------
@@ -182,6 +185,7 @@ class OpenStream:
         MemoryError
             If memory ran out.
         """
+        self.stream.codec_context.skip_frame = "DEFAULT" if is_wanted else "NONREF"
         try:
             return list(self.stream.decode(packet)), False
         except EOFError:
@@ -190,6 +194,12 @@ class OpenStream:
             if isinstance(error, MemoryError):
                 raise MemoryError("the decoder ran out of memory") from None
             return [], True
+
+    @property
+    def has_single_pictures(self) -> bool:
+        """Whether each packet is one whole picture for certain, so that it can be left out."""
+        coded = self.stream.codec_context
+        return coded.name in _SINGLE_PICTURES and coded.field_order < 2
 
     @property
     def is_bottom_first(self) -> bool:
@@ -264,8 +274,7 @@ def _first_picture(opened: OpenStream, on_progress: Callable[[], None]) -> Video
         if n_read >= _MAX_FIRST_PACKETS:
             return None
         on_progress()
-    frames, _ = opened.decode(None)
-    return frames[0] if frames else None
+    return next(iter(opened.decode(None)[0]), None)
 
 
 def _facts(opened: OpenStream, frame: VideoFrame | None) -> StreamFacts:

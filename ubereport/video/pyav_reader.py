@@ -1,9 +1,9 @@
 """The PyAV reader: exact pictures by presentation time stamp, from any recording.
 
 Pictures are read group by group: a group is what decodes from one keyframe. Decoding starts at
-the group's keyframe, ends as soon as its last wanted picture is in the decoder, and what lies
-between two groups is skipped undecoded. Nothing is carried from one group to the next, so
-damage ends with its group.
+the group's keyframe, leaves out what is not wanted and no other picture builds on, ends as soon
+as its last wanted picture is in the decoder, and what lies between two groups is skipped
+undecoded. Nothing is carried from one group to the next, so damage ends with its group.
 """
 
 from __future__ import annotations
@@ -77,6 +77,10 @@ class _Group:
         """Whether a packet precedes the keyframe in time and so builds on what was not read."""
         return not self._is_counted and pts != NO_PTS and pts < self._first
 
+    def may_skip(self, pts: int) -> bool:
+        """Whether a packet holds no wanted picture for certain."""
+        return not self._is_counted and pts != NO_PTS and pts not in self._unfed
+
     def is_fed(self, pts: int, is_key: bool) -> bool:
         """Note a packet that the decoder took; return whether that was the last one needed."""
         if self._is_counted:
@@ -118,6 +122,8 @@ class _GroupReader:
         self._take_complaints = take_complaints
         self._walk = PacketWalk(request, on_progress)
         self._fields = FieldPicker(self._walk.opened.is_bottom_first)
+        # Of a picture in two fields nothing may build on the second, which the first yet needs.
+        self._is_whole = not self._walk.opened.has_single_pictures
         self._is_damaged = False
         self._n_keys_ahead = 0
 
@@ -171,7 +177,7 @@ class _GroupReader:
             if walked.is_reset:
                 yield self._drained(), offset
             offset = walked.offset
-            frames = self._fed(walked)
+            frames = self._fed(walked, is_wanted=self._is_whole or not group.may_skip(walked.pts))
             if walked.pts == group.trusted_pts:
                 self._is_damaged = False
             yield frames, offset
@@ -179,8 +185,8 @@ class _GroupReader:
                 break
         yield self._drained(), offset
 
-    def _fed(self, walked: WalkedPacket) -> list[VideoFrame]:
-        frames, is_refused = self._walk.opened.decode(walked.packet)
+    def _fed(self, walked: WalkedPacket, is_wanted: bool) -> list[VideoFrame]:
+        frames, is_refused = self._walk.opened.decode(walked.packet, is_wanted)
         self._is_damaged |= is_refused or walked.packet.is_corrupt
         self._is_damaged |= self._take_complaints() > 0
         return frames
