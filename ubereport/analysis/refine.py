@@ -6,27 +6,30 @@ is asked again after every pass until it names none.
 
 What is guaranteed
 ------------------
-Let the reference be the events that the uniform full-rate plan finds, and the coarse gap
-``g = coarse_gap_s(...) <= min(min_duration_s, clear_hold_s)``, so that any stretch of at least
-``min_duration_s`` or ``clear_hold_s`` holds a coarse sample.
+The reference is what `detect_events` finds in the uniform full-rate plan. The coarse gap ``g`` is at
+most ``min_duration_s`` and ``clear_hold_s``, so that no stay that opens or clears an event is without
+a coarse sample. Grid pictures of a filled gap are those of the reference, and nothing else stands
+between them.
 
-1. *Nothing that counts hides.* An event of the reference during whose first ``min_duration_s``
-   the area as measured never falls below ``onset_frac × (1 - near_frac)`` is found, alone or as a
-   part of a longer one: a coarse sample lies in that stay and shows the threshold reached or
-   neared; from there on every neighboring pair of coarse samples is either far above the
-   threshold or looked at in full.
-2. *Nothing is moved.* Where in addition the area never changes sides of ``onset_frac`` or, while
-   an event is open, of ``offset_frac`` for less than `g`, onsets and clearings are those of the
-   reference exactly: every crossing lies between two neighboring samples on different sides, that
-   pair is filled up with the pictures of the full-rate grid and with nothing else, and so are the
-   stays that confirm the onset and the clearing, and half a smoothing window on either side.
-3. *What smoothing does.* Events are defined on the smoothed area, which bridges dips shorter
-   than half of ``smoothing_s``. A stay that exists only because smoothing bridges many such dips
-   can hide if every coarse sample in it happens to lie in a dip; outside of that, smoothing only
-   sees pictures of the full-rate grid wherever it decides anything.
+1. *Without smoothing, events are those of the reference*, with their onsets and clearings,
+   whatever the area does. The first stay of the reference holds a coarse sample on its side; the gap
+   in which the area changes sides before it is filled, so that its beginning is exact; the
+   stay itself is filled, so that a break in it is seen, and the search goes on behind the break. By
+   induction the same holds for every later stay.
+2. *With smoothing the same is true where the smoothed area is on the side of the measured one*:
+   a running median follows an area that stays on each side of a threshold for longer than half of
+   ``smoothing_s`` and a step, which is 1 s with the defaults. Shorter flicker is smoothed from
+   grid pictures wherever it decides something. A stay that smoothing alone holds together, over
+   many short dips, can hide if every coarse sample in it falls into a dip.
+3. *Keyframes off the grid* show another moment of the same step. Events are the same where the
+   area, and the view, stay on each side for at least `g`; in general an event whose first
+   ``min_duration_s`` nowhere fall below ``onset_frac × (1 - near_frac)`` is found, alone or as a
+   part of a longer one, since its coarse sample shows the threshold reached or neared.
+4. *Lost view.* 1 and 2 hold where a view is lost, and had, for at least `g` at a time; damaged
+   pictures are exempt, since around them everything is looked at.
 
-Excursions shorter than `g` that the coarse samples straddle are no events on their own; they are
-missing from shares and means, as those shorter than a full-rate step are in the reference.
+Shares and means miss excursions shorter than `g` that coarse samples straddle, as the reference
+misses those shorter than a step.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ import numpy as np
 
 from ubereport.config import EventConfig, SamplingConfig
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray
-from ubereport.core.series import AreaSeries
+from ubereport.core.series import AreaSeries, LossReason
 from ubereport.events.smoothing import ROUNDING_S, smooth_area
 from ubereport.video.candidates import Candidates
 
@@ -73,12 +76,12 @@ def next_looks(
     """Return the rows of `candidates` to look at next, increasing; none when all is settled.
 
     Two neighboring samples with unseen full-rate pictures between them are a gap. All of it is
-    wanted where the samples differ in validity or in its reason, where a threshold that counts
-    lies between their areas or within ``near_frac`` of it, or where the areas differ by
-    ``change_frac``. Thresholds that count: the onset, those of the metrics, those of severity,
-    and the offset while an event is open. Around a crossing of the smoothed area that may open or
-    clear an event, the stay that confirms it is wanted, with half a smoothing window and one step
-    on either side.
+    wanted where the samples differ in validity or in its reason, where both are damaged, where a
+    threshold that counts lies between their areas or within ``near_frac`` of it, or where the
+    areas differ by ``change_frac``. Thresholds that count: the onset, those of the metrics, those
+    of severity, and the offset while an event is open. Keyframes narrow a gap before the
+    full-rate grid fills it. Where the smoothed area opens or clears an event, the stay that
+    confirms it is wanted too, and what the smoothing takes into account on either side.
 
     Parameters
     ----------
@@ -201,7 +204,9 @@ def _flagged(
     is_near_offset = _nears(low, high, events.offset_frac, sampling.near_frac)
     is_flagged |= is_near_offset & (is_open[:-1] | is_open[1:])
     is_flagged &= series.is_valid[:-1] & series.is_valid[1:]
-    is_flagged |= [a is not b for a, b in zip(series.reason, series.reason[1:], strict=False)]
+    pairs = zip(series.reason, series.reason[1:], strict=False)
+    # A damaged picture says nothing of its neighbors; keyframes may be damaged at regular places.
+    is_flagged |= [a is not b or a is LossReason.CORRUPT for a, b in pairs]
     return is_flagged
 
 
