@@ -124,3 +124,21 @@ def test_uses_are_cut_to_a_stretch():
 def test_text_that_is_no_report_is_refused():
     with pytest.raises(ValueError, match="no decode report"):
         DecodeReport.from_json('{"uses": [{"reader": 3}], "failures": []}')
+
+
+def test_a_later_pass_tells_only_what_an_earlier_one_does_not_cover():
+    first = DecodeReport((ReaderUse(0, "pyav", 0.0, 60.0, "why"),), ("one",))
+    again = DecodeReport((ReaderUse(0, "pyav", 10.0, 12.0, "why"),))
+    other = DecodeReport((ReaderUse(0, "decord", 20.0, 22.0, "failed"),), ("two",))
+    layered = DecodeReport.layered([first, again, other])
+    assert [(u.reader, u.start_s, u.end_s) for u in layered.uses] == [
+        ("pyav", 0.0, 60.0),
+        ("decord", 20.0, 22.0),
+    ]
+    assert layered.failures == ("one", "two")
+
+
+def test_the_last_reader_lasts_until_the_chunk_ends():
+    report = DecodeReport((ReaderUse(0, "pyav", 0.0, 1.5, "why"),))
+    assert report.extended_to(2.0).uses[0].end_s == 2.0
+    assert DecodeReport().extended_to(2.0).uses == ()

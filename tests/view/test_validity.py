@@ -14,7 +14,7 @@ from ubereport.config import ValidityConfig
 from ubereport.core.frames import FieldOfView, FieldShape, FrameBatch, PixelBox
 from ubereport.core.series import LossReason
 from ubereport.view.scores import SampleScores, score_samples
-from ubereport.view.validity import ViewMemory, assess, backdate_frozen
+from ubereport.view.validity import ViewMemory, assess, backdate_frozen, look_at, settle_frozen
 
 CONFIG = ValidityConfig()
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -342,3 +342,42 @@ def test_real_footage_is_lost_in_dense_smoke_and_hardly_ever_else(number, full_f
     smoke = DENSE_SMOKE.get(number, set())
     assert len(lost - smoke) <= 1
     assert len(smoke - lost) <= 1
+
+
+def test_freezes_settled_afterwards_are_those_found_in_passing(full_field, as_batch) -> None:
+    """Looked at in one go, `look_at` with `settle_frozen` says what `assess` says."""
+    moving = [noisy(room(), seed) for seed in range(4)]
+    frames = np.stack([*moving, *[moving[3]] * 7, *(noisy(room(), 9 + k) for k in range(3))])
+    time_s = np.arange(len(frames)) * 0.5
+    batch = as_batch(frames, time_s)
+    assessment, _ = assess(batch, full_field, CONFIG, ViewMemory())
+    expected = backdate_frozen(time_s, assessment.reason, assessment.still_since_s)
+    look, _ = look_at(batch, full_field, CONFIG, ViewMemory())
+    assert LossReason.FROZEN not in look.reason
+    settled = settle_frozen(time_s, look.reason, look.moved_frac, look.moved_from_s, CONFIG)
+    assert settled == expected
+    assert settled.count(LossReason.FROZEN) == 4  # from 2 s on; out of body needs no backdating
+
+
+NONE, CORRUPT, BLACK = LossReason.NONE, LossReason.CORRUPT, LossReason.BLACK
+
+
+@pytest.mark.parametrize(
+    ("reason", "moved", "from_s", "n_frozen"),
+    [
+        # coarse samples 2 s apart that equal each other: the second has stood for 2 s
+        ([NONE] * 4, [1, 0, 0, 1], [-2, 0, 2, 4], 2),
+        # the picture compared with is not the neighbor: nobody knows, so nothing is called frozen
+        ([NONE] * 4, [1, 0, 0, 1], [-2, -2, 0, 2], 0),
+        # a damaged picture in between is passed over
+        ([NONE, CORRUPT, NONE, NONE], [1, np.nan, 0, 0], [-2, np.nan, 0, 4], 2),
+        # black stays black
+        ([NONE, BLACK, BLACK, NONE], [1, 0, 0, 1], [-2, 0, 2, 4], 0),
+    ],
+)
+def test_a_freeze_is_told_by_neighbors_alone(
+    reason: list[LossReason], moved: list[float], from_s: list[float], n_frozen: int
+) -> None:
+    time_s = np.array([0.0, 2.0, 4.0, 6.0])
+    settled = settle_frozen(time_s, reason, np.array(moved), np.array(from_s), CONFIG)
+    assert settled.count(LossReason.FROZEN) == n_frozen

@@ -6,16 +6,15 @@ is asked again after every pass until it names none.
 
 What is guaranteed
 ------------------
-The reference is what `detect_events` finds in the uniform full-rate plan. The coarse gap ``g`` is at
-most ``min_duration_s`` and ``clear_hold_s``, so that no stay that opens or clears an event is without
-a coarse sample. Grid pictures of a filled gap are those of the reference, and nothing else stands
-between them.
+The reference is what `detect_events` finds in the uniform full-rate plan. The coarse gap ``g`` is
+at most ``min_duration_s`` and ``clear_hold_s``, so that no stay that opens or clears an event is
+without a coarse sample. A filled gap holds the reference's own pictures and no others.
 
-1. *Without smoothing, events are those of the reference*, with their onsets and clearings,
-   whatever the area does. The first stay of the reference holds a coarse sample on its side; the gap
-   in which the area changes sides before it is filled, so that its beginning is exact; the
-   stay itself is filled, so that a break in it is seen, and the search goes on behind the break. By
-   induction the same holds for every later stay.
+1. *Without smoothing, and with keyframes on the grid, events are those of the reference*, with
+   their onsets and clearings, whatever the area does. The first stay of the reference holds a
+   coarse sample on its side; the gap in which the area changes sides before it is filled, so that
+   its beginning is exact; the stay itself is filled, so that a break in it is seen, and the search
+   goes on behind the break. By induction the same holds for every later stay.
 2. *With smoothing the same is true where the smoothed area is on the side of the measured one*:
    a running median follows an area that stays on each side of a threshold for longer than half of
    ``smoothing_s`` and a step, which is 1 s with the defaults. Shorter flicker is smoothed from

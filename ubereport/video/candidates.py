@@ -152,7 +152,7 @@ def adaptive_candidates(
     Of keyframes that lie closer together the farthest within `max_gap_s` is taken; the others
     wait too, two full-rate steps apart. Where the next keyframe lies farther away, pictures of
     the grid are taken as soon after a keyframe as the gap allows, so that as little as possible
-    of the group has to be decoded. Every run begins and ends with a picture of the grid.
+    of the group has to be decoded. Every picture that waits lies between two looked at first.
 
     Raises
     ------
