@@ -25,6 +25,7 @@ __all__ = [
     "MetricConfig",
     "ReaderChoice",
     "RecordsConfig",
+    "Route",
     "SamplingConfig",
     "SamplingMode",
     "SegmentationConfig",
@@ -41,6 +42,14 @@ def check_setting(condition: bool, key: str, given: object, allowed: str) -> Non
     """Raise ConfigError, with the value given and those allowed, unless `condition` holds."""
     if not condition:
         raise ConfigError(f"{key} = {given!r} cannot be used; allowed: {allowed}. Change {key}.")
+
+
+class Route(StrEnum):
+    """Which library runs the network on a processor."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    OPENVINO = "openvino"
 
 
 class SamplingMode(StrEnum):
@@ -212,10 +221,15 @@ class ValidityConfig:
 
 @dataclass(frozen=True, slots=True)
 class SegmentationConfig:
-    """Running the network."""
+    """Running the network.
+
+    `route` "auto" takes OpenVINO on a processor where it is installed, else torch: the same
+    installation always takes the same one, and the record says which.
+    """
 
     model: str = "ube-blood"
     device: Device = Device.AUTO
+    route: Route = Route.AUTO
     batch_size: int = 16
     is_low_precision_allowed: bool = True
     n_threads: int = 0

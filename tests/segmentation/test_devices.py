@@ -35,12 +35,12 @@ def test_bf16_on_the_cpu_needs_the_processor_and_the_permission(
     machine: pytest.MonkeyPatch, key: str
 ) -> None:
     machine.setattr(torch.cpu, "get_capabilities", lambda: {key: True})
-    assert choose_device(Device.CPU, True).precision == "bf16 decoder"
+    assert choose_device(Device.CPU, True).precision == "fp32, late stages bf16"
     assert choose_device(Device.CPU, False).precision == "fp32"
 
 
 @pytest.mark.parametrize(
-    ("has_bf16", "precision"), [(True, "bf16 decoder"), (False, "fp16 decoder")]
+    ("has_bf16", "precision"), [(True, "fp32, late stages bf16"), (False, "fp32, late stages fp16")]
 )
 def test_cuda_is_preferred_and_named(
     machine: pytest.MonkeyPatch, has_bf16: bool, precision: str

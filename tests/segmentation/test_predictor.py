@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from ubereport.config import Device, SegmentationConfig
+from ubereport.config import Device, Route, SegmentationConfig
 from ubereport.errors import PredictionError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.devices import DeviceChoice
 from ubereport.segmentation.metadata import BundleMetadata
 from ubereport.segmentation.network_predictor import NetworkPredictor
-from ubereport.segmentation.precision import with_low_precision_decoder
+from ubereport.segmentation.precision import with_low_precision_tail
 from ubereport.segmentation.predictor import open_predictor
 
 CPU = DeviceChoice(torch.device("cpu"), "cpu", None)
@@ -242,9 +242,9 @@ def test_an_opened_bundle_gives_the_same_areas_at_every_batch_size(
 ) -> None:
     bundle = make_bundle()
     areas = [
-        open_predictor(bundle, SegmentationConfig(batch_size=n, device=Device.CPU)).areas(
-            pictures, FIELD
-        )
+        open_predictor(
+            bundle, SegmentationConfig(batch_size=n, device=Device.CPU, route=Route.TORCH)
+        ).areas(pictures, FIELD)
         for n in (1, 2, 16)
     ]
     assert np.ptp(areas[0]) > 0.01, "equal areas of a flat answer would show nothing"
@@ -262,8 +262,8 @@ def test_low_precision_gives_the_same_areas_as_fp32(
         network.get_submodule("segmentation_head.0").weight.mul_(8)
     exact = NetworkPredictor(network, metadata, CPU, 4)
     low = DeviceChoice(torch.device("cpu"), "cpu", dtype)
-    rough = NetworkPredictor(with_low_precision_decoder(network, dtype), metadata, low, 4)
-    assert (exact.precision, rough.precision[4:]) == ("fp32", " decoder")
+    rough = NetworkPredictor(with_low_precision_tail(network, dtype), metadata, low, 4)
+    assert (exact.precision, rough.precision[:-4]) == ("fp32", "fp32, late stages ")
     difference = rough.areas(pictures, FIELD).mean(axis=0) - exact.areas(pictures, FIELD).mean(
         axis=0
     )
@@ -279,17 +279,21 @@ def test_low_precision_is_used_where_the_device_gains(
     bundle = make_bundle()
     found = {
         allowed: open_predictor(
-            bundle, SegmentationConfig(device=Device.CPU, is_low_precision_allowed=allowed)
+            bundle,
+            SegmentationConfig(
+                device=Device.CPU, route=Route.TORCH, is_low_precision_allowed=allowed
+            ),
         ).precision
         for allowed in (True, False)
     }
-    assert found == {True: "bf16 decoder", False: "fp32"}
+    assert found == {True: "fp32, late stages bf16", False: "fp32"}
 
 
 def test_threads_are_set_when_asked_for(make_bundle: Callable[..., Bundle]) -> None:
     before = torch.get_num_threads()
     try:
-        open_predictor(make_bundle(), SegmentationConfig(n_threads=1, device=Device.CPU))
+        config = SegmentationConfig(n_threads=1, device=Device.CPU, route=Route.TORCH)
+        open_predictor(make_bundle(), config)
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)

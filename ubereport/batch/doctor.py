@@ -31,6 +31,11 @@ NEEDED = (
 OPTIONAL = (
     ("decord", "decord", "PyAV reads in its place; pip install decord (Linux and Windows x86-64)"),
     ("Ray", "ray", "needed for clusters only; pip install 'ubereport[ray]'"),
+    (
+        "OpenVINO",
+        "openvino",
+        "torch runs networks in its place, at half the speed; pip install 'ubereport[openvino]'",
+    ),
     ("pydicom", "pydicom", "needed for DICOM video only; pip install 'ubereport[dicom]'"),
 )
 MIN_MEMORY_GIB = 4.0
@@ -65,6 +70,7 @@ def examine() -> tuple[Finding, ...]:
         _checked("templates", lambda: str(len(list(templates_dir().rglob("*")))) + " files"),
         _bundles(),
         _devices(),
+        *_inference(),
         _memory(),
         _disk(),
     )
@@ -115,6 +121,31 @@ def _devices() -> Finding:
     return Finding(
         "device", True, True, f"{choice.title} in {choice.precision}, {n_cores} cores", ""
     )
+
+
+def _inference() -> tuple[Finding, ...]:
+    """Measure every route for some seconds; good is what `auto` takes being the fastest usable."""
+    from ubereport.batch.inference import measure_shipped, recommended, taken_by_auto
+
+    try:
+        speeds = measure_shipped()
+        best, taken = recommended(speeds), taken_by_auto(speeds)
+    except (UbereportError, ImportError, OSError) as error:
+        return (Finding("inference", False, True, str(error), "see torch and models above"),)
+    findings = []
+    for speed in speeds:
+        marks = (
+            f"area within {100 * speed.area_deviation_max_frac:.2f} percentage points of fp32 "
+            f"(mean {100 * speed.area_deviation_mean_frac:.3f})",
+            *(["not usable: more than 0.2"] if not speed.is_usable else []),
+            *(["auto takes this"] if speed is taken else []),
+            *(["recommended"] if speed is best else []),
+        )
+        found = f"{speed.pictures_per_s:.0f} pictures/s, {', '.join(marks)}"
+        is_good = speed is not taken or speed is best
+        mend = "" if is_good else f"set segmentation.route = {best.route}; {best.title} is faster"
+        findings.append(Finding(f"inference, {speed.title}", is_good, False, found, mend))
+    return tuple(findings)
 
 
 def _memory() -> Finding:

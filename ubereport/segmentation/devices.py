@@ -14,17 +14,17 @@ __all__ = ["DeviceChoice", "choose_device", "cpu_gains_from_bf16"]
 
 @dataclass(frozen=True, slots=True)
 class DeviceChoice:
-    """A device, how it is named in the record, and the decoder's type (None: fp32)."""
+    """A device, how it is named in the record, and the type of the late stages (None: fp32)."""
 
     device: torch.device
     title: str
-    decoder_dtype: torch.dtype | None
+    late_dtype: torch.dtype | None
 
     @property
     def precision(self) -> str:
-        """``fp32``, or ``bf16 decoder`` and ``fp16 decoder``, whose encoder stays in fp32."""
-        names = {None: "fp32", torch.bfloat16: "bf16 decoder", torch.float16: "fp16 decoder"}
-        return names[self.decoder_dtype]
+        """``fp32``, or what the stages of `precision.late_stages` and the decoder count in."""
+        names = {torch.bfloat16: "bf16", torch.float16: "fp16"}
+        return f"fp32, late stages {names[self.late_dtype]}" if self.late_dtype else "fp32"
 
 
 def choose_device(device: Device, is_low_precision_allowed: bool) -> DeviceChoice:

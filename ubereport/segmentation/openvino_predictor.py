@@ -1,0 +1,107 @@
+"""Run a recorded network with OpenVINO over pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
+from ubereport.errors import PredictionError
+from ubereport.segmentation.graph import NetworkGraph
+from ubereport.segmentation.metadata import BundleMetadata
+from ubereport.segmentation.openvino import CompiledNetwork
+from ubereport.segmentation.pictures import ProbabilityArray, check_field_mask, check_pictures
+
+__all__ = ["OpenVinoPredictor"]
+
+_AT_ONCE = 8
+"""Pictures a call: measured fastest, as their values stay in the processor's cache."""
+
+
+class OpenVinoPredictor:
+    """`Predictor` of a bundle of kind "network" on a processor.
+
+    Every picture is looked at on its own: areas depend neither on the number of threads nor on
+    which pictures are given together.
+
+    Parameters
+    ----------
+    graph
+        What the network computes, recorded at the model's input size.
+    metadata
+        Input size, normalization, thresholds.
+    is_low
+        Whether the late stages count in bf16.
+    n_threads
+        Processor threads; 0 leaves it to OpenVINO.
+
+    Raises
+    ------
+    DependencyError
+        If OpenVINO is not installed.
+    """
+
+    def __init__(
+        self, graph: NetworkGraph, metadata: BundleMetadata, *, is_low: bool, n_threads: int
+    ) -> None:
+        self._network = CompiledNetwork(
+            graph, metadata.input_mean, metadata.input_scale, is_low=is_low, n_threads=n_threads
+        )
+        self.input_height_px = metadata.input_height_px
+        self.input_width_px = metadata.input_width_px
+        self.thresholds = metadata.thresholds
+        self.device = f"cpu (OpenVINO {self._network.version})"
+        self.precision = "fp32, late stages bf16" if is_low else "fp32"
+        self._is_flip_averaged = metadata.test_time == "flip"
+
+    def areas(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
+        """Return (n, 3) float64 area fractions of the field: lenient, central, strict.
+
+        Raises
+        ------
+        PredictionError
+            If the network answers with NaN or infinity.
+        ValueError
+            If `rgb` or `field_mask` have another size than the model's.
+        """
+        check_field_mask(field_mask, self.input_height_px, self.input_width_px)
+        check_pictures(rgb, self.input_height_px, self.input_width_px)
+        counts = np.empty((len(rgb), len(self.thresholds)), dtype=np.float64)
+        for start in range(0, len(rgb), _AT_ONCE):
+            probability = self._probability(rgb[start : start + _AT_ONCE])
+            for column, threshold in enumerate(self.thresholds):
+                is_inside = (probability >= threshold) & field_mask
+                counts[start : start + _AT_ONCE, column] = np.count_nonzero(is_inside, axis=(1, 2))
+        return counts / int(np.count_nonzero(field_mask))
+
+    def masks(self, rgb: RgbArray) -> BoolArray:
+        """Return (n, H, W) bool masks at the central threshold; raises as `areas`."""
+        return self.probabilities(rgb) >= self.thresholds[1]
+
+    def probabilities(self, rgb: RgbArray) -> ProbabilityArray:
+        """Return (n, H, W) float32 probability maps; raises as `areas`."""
+        check_pictures(rgb, self.input_height_px, self.input_width_px)
+        probability = np.empty(rgb.shape[:3], dtype=np.float32)
+        for start in range(0, len(rgb), _AT_ONCE):
+            piece = slice(start, start + _AT_ONCE)
+            probability[piece] = self._probability(rgb[piece])
+        return probability
+
+    def _probability(self, rgb: RgbArray) -> NDArray[np.float32]:
+        probability = self._looked_at(rgb)
+        if self._is_flip_averaged:
+            mirrored = self._looked_at(rgb[:, :, ::-1])[:, :, ::-1]
+            probability = (probability + mirrored) / np.float32(2)
+        return probability
+
+    def _looked_at(self, rgb: RgbArray) -> NDArray[np.float32]:
+        logits = self._network(rgb)
+        if not np.isfinite(logits).all():
+            raise PredictionError(
+                f"The network answered with NaN or infinity in {self.precision} on {self.device}. "
+                "Nothing was averaged away. Set segmentation.is_low_precision_allowed = false or "
+                "use another bundle."
+            )
+        # Clipped where float32 is 0 or 1 anyway, so that exp does not overflow.
+        one = np.float32(1)
+        return np.asarray(one / (one + np.exp(-np.clip(logits, -80, 80))), dtype=np.float32)
