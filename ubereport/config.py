@@ -13,6 +13,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import tomli_w
 
+from ubereport.choices import Device, ReaderChoice, Route, SamplingMode
 from ubereport.errors import ConfigError
 
 __all__ = [
@@ -42,39 +43,6 @@ def check_setting(condition: bool, key: str, given: object, allowed: str) -> Non
     """Raise ConfigError, with the value given and those allowed, unless `condition` holds."""
     if not condition:
         raise ConfigError(f"{key} = {given!r} cannot be used; allowed: {allowed}. Change {key}.")
-
-
-class Route(StrEnum):
-    """Which library runs the network on a processor."""
-
-    AUTO = "auto"
-    TORCH = "torch"
-    OPENVINO = "openvino"
-
-
-class SamplingMode(StrEnum):
-    """How the pictures to look at are chosen."""
-
-    ADAPTIVE = "adaptive"
-    UNIFORM = "uniform"
-    KEYFRAMES = "keyframes"
-
-
-class ReaderChoice(StrEnum):
-    """Which library decodes."""
-
-    AUTO = "auto"
-    DECORD = "decord"
-    PYAV = "pyav"
-
-
-class Device(StrEnum):
-    """Where the network runs."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-    MPS = "mps"
 
 
 @dataclass(frozen=True, slots=True)
