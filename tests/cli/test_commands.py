@@ -98,6 +98,9 @@ def test_doctor_says_what_is_there(capsys):
     assert what["torch"]["is_good"]
     assert what["WeasyPrint"]["is_good"]
     assert what["models"]["is_good"]
+    routes = [f["found"] for name, f in what.items() if name.startswith("inference, ")]
+    assert sum("auto takes this" in found for found in routes) == 1
+    assert sum("recommended" in found for found in routes) == 1
     for finding in found["findings"]:
         assert finding["is_good"] or finding["mend"]
 
@@ -109,9 +112,11 @@ def test_doctor_names_a_missing_library(monkeypatch):
         raise ImportError(name)
 
     monkeypatch.setattr(doctor.importlib, "import_module", absent)
+    monkeypatch.setattr("ubereport.batch.inference.measure_shipped", lambda: ())
     findings = {f.what: f for f in doctor.examine()}
     assert not findings["WeasyPrint"].is_good
     assert "libpango" in findings["WeasyPrint"].mend
+    assert not findings["inference"].is_good, "nothing measured is not called good"
 
 
 @pytest.mark.slow

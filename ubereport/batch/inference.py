@@ -13,7 +13,7 @@ from ubereport.simulation.stills import simulate_stills
 
 __all__ = ["measure_shipped", "recommended", "taken_by_auto"]
 
-N_STILLS = 16
+N_STILLS = 12
 SEED = 50
 
 
