@@ -15,7 +15,7 @@ from ubereport.segmentation.devices import DeviceChoice
 from ubereport.segmentation.fusion import fuse_batch_norms
 from ubereport.segmentation.network import load_network
 from ubereport.segmentation.network_predictor import NetworkPredictor
-from ubereport.segmentation.precision import with_low_precision_decoder
+from ubereport.segmentation.precision import with_low_precision_tail
 from ubereport.segmentation.predictor import open_predictor
 
 FOLDERS = sorted(path for path in models_dir().iterdir() if path.is_dir())
@@ -76,7 +76,7 @@ def test_a_shipped_network_gives_the_same_areas_in_bf16(folder: Path) -> None:
     network = fuse_batch_norms(load_network(load_bundle(folder)))
     areas = [
         NetworkPredictor(
-            with_low_precision_decoder(network, dtype),
+            with_low_precision_tail(network, dtype),
             metadata,
             DeviceChoice(torch.device("cpu"), "cpu", dtype),
             4,

@@ -40,7 +40,7 @@ class Predictor(Protocol):
 
     @property
     def precision(self) -> str:
-        """How it counts, such as ``fp32`` or ``bf16 decoder``; for the record."""
+        """How it counts, such as ``fp32`` or ``fp32, late stages bf16``; for the record."""
         ...
 
     def areas(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
