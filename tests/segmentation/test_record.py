@@ -105,7 +105,8 @@ def test_exact_counting_ends_where_the_late_stages_begin(tiny_network: nn.Module
         network(planes)
         values = computed(graph, planes)
     handle.remove()
-    torch.testing.assert_close(values[graph.n_exact], seen[0], rtol=1e-4, atol=1e-5)
+    assert float(seen[0].std()) > 0.02, "flat values would be close to anything"
+    torch.testing.assert_close(values[graph.n_exact], seen[0], rtol=1e-3, atol=2e-4)
     assert graph.handed_over()[-1] == graph.n_exact
     assert all(number <= graph.n_exact for number in graph.handed_over())
 
