@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from ubereport.cli.main import main
-from ubereport.cli.training_progress import Count
+from ubereport.cli.training_progress import Count, Steps
 from ubereport.errors import AnnotationError
 from ubereport.evaluation.load import load_stills
 from ubereport.resources import models_dir
+from ubereport.training.loop import Progress
 
 SIDE = 64
 TINY = """
@@ -302,6 +303,18 @@ def test_a_run_of_another_configuration_is_refused(labelled, capsys):
     assert run(capsys, *finetune(labelled))[0] == 0
     (labelled / "tiny.toml").write_text(TINY.replace("steps = 2", "steps = 3"))
     assert "a run of another configuration" in refused(capsys, *finetune(labelled))
+
+
+def test_a_run_that_goes_on_says_so_and_counts_its_own_steps(capsys):
+    tell = Steps()
+    tell(Progress(60, 100, 0.5, 1e-3, 5.0, None, 50))
+    tell(Progress(100, 100, 0.25, 1e-3, 25.0, None, 50))
+    assert capsys.readouterr().err.splitlines() == [
+        "going on after step 50",
+        "step 60 of 100: loss 0.5000, 2.00 steps/s, 0:00:20 left",
+        "step 100 of 100: loss 0.2500, 2.00 steps/s",
+    ]
+    assert tell.last is None
 
 
 def test_progress_counts_only_what_was_done_now(capsys, monkeypatch):

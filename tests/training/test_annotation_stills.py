@@ -16,7 +16,12 @@ from ubereport.training.annotation.folders import (
     write_manifest_folder,
 )
 from ubereport.training.annotation.packed import read_packed
-from ubereport.training.annotation.stills import index_stills, join_stills, still_size
+from ubereport.training.annotation.stills import (
+    index_stills,
+    join_stills,
+    still_folders,
+    still_size,
+)
 from ubereport.training.annotation.types import Annotation, AnnotationKind
 from ubereport.training.stills import BLOOD, IGNORE, read_label, read_manifest
 
@@ -215,3 +220,12 @@ def test_the_committed_masks_are_those_that_were_drawn() -> None:
         for name, mask in (("masks", annotation.blood), ("ignore", annotation.ignore)):
             drawn = cv2.imread(str(folder / name / f"{row['name']}.png"), cv2.IMREAD_UNCHANGED)
             np.testing.assert_array_equal(drawn == 255, mask)
+
+
+def test_folders_of_masks_and_hidden_ones_hold_no_stills(tmp_path):
+    for name in ("C1", "C2/late", "masks/a", "ignore", ".C3.partial", "drawn/masks"):
+        (tmp_path / name).mkdir(parents=True)
+    found = [path.relative_to(tmp_path).as_posix() for path in still_folders(tmp_path)]
+    assert found == [".", "C1", "C2", "C2/late", "drawn"]
+    with pytest.raises(AnnotationError, match="no folder of stills"):
+        still_folders(tmp_path / "absent")

@@ -78,6 +78,7 @@ def test_every_format_is_found_and_becomes_what_training_reads(stills, tmp_path,
         label = read_label(still, HEIGHT, WIDTH)
         assert np.array_equal(label == 1, expected.blood)
         assert np.array_equal(label == 255, expected.ignore)
+    assert not (tmp_path / "labelled" / "annotators").exists()
     # And back: what the department's tool reads holds the same masks.
     again = tmp_path / f"again{suffix}"
     assert convert_labels(tmp_path / "labelled", kind, again) == 4

@@ -49,12 +49,16 @@ class Steps:
 
     def __init__(self) -> None:
         self.last: Summary | None = None
+        self._is_first = True
 
     def __call__(self, progress: Progress) -> None:
         """Tell where a run stands."""
         step, elapsed_s = progress.step, progress.elapsed_s
         # Of a run that goes on, only the steps of this process count for the rate.
         first = progress.first_step
+        if self._is_first and first > 0:
+            typer.echo(f"going on after step {first}", err=True)
+        self._is_first = False
         rate = (step - first) / elapsed_s if elapsed_s > 0 else 0.0
         left = f", {_clock((progress.n_steps - step) / rate)} left" if rate > 0 else ""
         typer.echo(

@@ -163,7 +163,7 @@ def import_labels(given: LabelSources, folder: Path) -> Imported:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         write_manifest_folder(one_each, partial)
-        if len({a.annotator for a, _ in pairs}) > 1:
+        if len(pairs) > len(one_each.pairs):
             write_png([a for a, _ in pairs], partial / ANNOTATORS_DIR)
         to_draw = _write_rejected(rejected, given.rejected_as, partial)
         partial.rename(folder)

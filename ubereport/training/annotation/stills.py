@@ -15,6 +15,7 @@ from ubereport.training.annotation.types import Annotation
 
 __all__ = ["Joined", "StillIndex", "index_stills", "join_stills", "still_folders", "still_size"]
 
+_MASK_FOLDERS = ("masks", "ignore")
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 
@@ -80,7 +81,10 @@ def index_stills(*folders: Path) -> StillIndex:
 
 
 def still_folders(root: Path) -> tuple[Path, ...]:
-    """Return `root` and the folders in it, hidden ones left out, for `index_stills`.
+    """Return `root` and the folders in it, for `index_stills`.
+
+    Hidden ones are left out, and those that hold masks (``masks/``, ``ignore/``): a mask has the
+    name of its still.
 
     Raises
     ------
@@ -90,12 +94,12 @@ def still_folders(root: Path) -> tuple[Path, ...]:
     if not root.is_dir():
         raise AnnotationError(f"There is no folder of stills {root.name!r}. Check the path.")
     inside = (path for path in root.rglob("*") if path.is_dir())
-    seen = (path for path in inside if not _is_hidden(path.relative_to(root)))
+    seen = (path for path in inside if not _is_left_out(path.relative_to(root)))
     return (root, *sorted(seen))
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _is_left_out(path: Path) -> bool:
+    return any(part.startswith(".") or part in _MASK_FOLDERS for part in path.parts)
 
 
 def _sha256(path: Path) -> str:
