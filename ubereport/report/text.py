@@ -160,8 +160,12 @@ def duration(seconds: float, whole_s: float) -> str:
 
 
 def decimal(value: float, n_decimals: int) -> str:
-    """Format a number with a point and a true minus sign, whatever the locale."""
-    return _signed(f"{value:.{n_decimals}f}")
+    """Format a number with a point and a true minus sign, whatever the locale; no zero has one.
+
+    >>> decimal(-0.26, 1), decimal(-0.04, 1)
+    ('−0.3', '0.0')
+    """
+    return _signed(f"{value:z.{n_decimals}f}")
 
 
 def plural(n: int, singular: str, many: str | None = None) -> str:
