@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,44 @@ def test_mixed_models_are_flagged_and_set_aside(published):
     assert "The library mixes 2 ways of measuring" in page
     assert "set aside, never mixed" in page
     assert "the case was not finished" in page
+
+
+def test_several_versions_of_the_program_are_told(tmp_path):
+    make_library(tmp_path / "l", {"wax": SHARES[:6]})
+    _, document = document_of(tmp_path / "l")
+    assert not any("several versions" in caveat for caveat in document.caveats)
+    record = tmp_path / "l" / "case-003" / "case.json"
+    text = record.read_text().replace(
+        '"ubereport_version": "0.1.0"', '"ubereport_version": "0.2.0"'
+    )
+    record.write_text(text)
+    _, document = document_of(tmp_path / "l")
+    assert "0.1.0 (5), 0.2.0 (1)" in document.caveats[0]
+
+
+def test_a_signal_on_another_chart_stands_in_the_case_table(tmp_path):
+    make_library(tmp_path / "l", {"wax": SHARES})
+    record = tmp_path / "l" / "case-020" / "case.json"
+    content = json.loads(record.read_text())
+    for metric in content["metrics"]:
+        if metric["key"] == "coverage_frac":
+            metric["value"] = 0.05
+    record.write_text(json.dumps(content))
+    audit, document = document_of(tmp_path / "l")
+    (case,) = [case for case in audit.cases if case.case_id == "C-020"]
+    assert case.elsewhere == ("coverage_frac",)
+    rows = document.sections[-1].tables[0].rows
+    assert [row[-1] for row in rows if row[0] == "C-020"] == ["coverage: see Signals"]
+
+
+def test_the_lead_and_the_curve_agree_on_who_turned(published):
+    (audit, _), _ = published
+    for curve in audit.learning_curves:
+        told = "level changed" in curve.reading
+        assert (curve.surgeon in audit_document(audit, CONFIG).lead[0]) == told
+    sure = replace(audit.learning_curves[0], p_value=0.03, p_holm=0.09)
+    doubtful = replace(audit, learning_curves=(sure,))
+    assert sure.surgeon not in audit_document(doubtful, CONFIG).lead[0]
 
 
 def test_nothing_of_the_machine_is_in_the_files(published):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import socket
 from dataclasses import replace
@@ -170,6 +171,26 @@ def test_a_reused_case_takes_what_the_manifest_says_now(published, bleeding_reco
     assert manifest.read_text() == '{"drain_ml": 120}'
     manifest.unlink()
     assert digests(out) == before
+
+
+def test_a_recording_replaced_under_the_same_size_and_time_is_measured_again(
+    bleeding_recording, plain_reports, tmp_path
+):
+    mine = tmp_path / "mine.mp4"
+    copy_bytes(bleeding_recording, mine)
+    with mine.open("ab") as file:
+        file.write(b"\0\0\0\x10free" + bytes(8))
+    asked = request(mine, tmp_path / "out")
+    run_case(asked, silent)
+    before = mine.stat()
+    mine.touch()
+    assert run_case(asked, silent).is_reused
+    with mine.open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\1")
+    os.utime(mine, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert mine.stat().st_size == before.st_size
+    assert not run_case(asked, silent).is_reused
 
 
 def test_forcing_measures_again(published, bleeding_recording, plain_reports, tmp_path):

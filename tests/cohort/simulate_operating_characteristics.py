@@ -38,6 +38,11 @@ class Row:
     wanted: tuple[float, float]
 
     @property
+    def error(self) -> float:
+        """Standard error of a share of `n` cohorts: what chance does to the row itself."""
+        return float(np.sqrt(self.value * (1 - self.value) / self.n))
+
+    @property
     def is_met(self) -> bool:
         return self.wanted[0] <= self.value <= self.wanted[1]
 
@@ -269,7 +274,8 @@ def main() -> None:
         if options.only in (None, name):
             for row in rows_of(options.n_cohorts, seed):
                 mark = "ok  " if row.is_met else "MISS"
-                print(f"{mark} {row.name:78s} {row.value:7.3f}  wanted {row.wanted}")  # noqa: T201
+                chance = "" if "bias" in row.name else f" ± {row.error:.3f}"
+                print(f"{mark} {row.name:78s} {row.value:7.3f}{chance}  wanted {row.wanted}")  # noqa: T201
     print(f"{options.n_cohorts} cohorts a row, {time.monotonic() - started:.0f} s")  # noqa: T201
 
 

@@ -82,24 +82,35 @@ def test_weights_count_like_copies_of_events(rows):
 
 def test_reach_is_the_t_quantile_of_the_clusters():
     # 12 cases of 3 surgeons: 9 degrees of freedom; 6 surgeons drawn: 5.
-    few = find_clusters(np.zeros(12, int), np.arange(12) % 3, 1, min_surgeons=5)
+    few = find_clusters(np.zeros(12, int), np.arange(12) % 3, np.ones(12, int), 1, min_surgeons=5)
     assert not few.is_surgeon_drawn
     assert few.reach(0, 0, 0.95) == pytest.approx(stats.t.ppf(0.975, 9) * np.sqrt(12 / 9))
-    many = find_clusters(np.zeros(12, int), np.arange(12) % 6, 1, min_surgeons=5)
+    many = find_clusters(np.zeros(12, int), np.arange(12) % 6, np.ones(12, int), 1, min_surgeons=5)
     assert many.is_surgeon_drawn
     assert many.reach(0, 0, 0.95) == pytest.approx(stats.t.ppf(0.975, 5) * np.sqrt(6 / 5))
+
+
+def test_surgeons_with_most_of_the_events_count_as_fewer():
+    # 9, 1, 1, 1, 1, 1 events: 14² / (81 + 5) = 2.279 surgeons of equal size.
+    events = np.array([9, 1, 1, 1, 1, 1])
+    uneven = find_clusters(np.zeros(6, int), np.arange(6), events, 1, min_surgeons=5)
+    n = 14**2 / 86
+    expected = stats.t.ppf(0.975, n - 1) * np.sqrt(n / (n - 1))
+    assert uneven.reach(0, 0, 0.95) == pytest.approx(expected)
+    none = find_clusters(np.zeros(6, int), np.arange(6), np.zeros(6, int), 1, min_surgeons=5)
+    assert np.isfinite(none.reach(0, 0, 0.95))
 
 
 def test_surgeons_are_drawn_only_where_every_group_has_enough():
     group = np.array([0] * 10 + [1] * 10)
     surgeon = np.concatenate([np.arange(10) % 6, np.arange(10) % 3])
-    assert not find_clusters(group, surgeon, 2, 5).is_surgeon_drawn
-    assert find_clusters(group, np.arange(20) % 6, 2, 5).is_surgeon_drawn
+    assert not find_clusters(group, surgeon, np.ones(20, int), 2, 5).is_surgeon_drawn
+    assert find_clusters(group, np.arange(20) % 6, np.ones(20, int), 2, 5).is_surgeon_drawn
 
 
 def test_drawn_surgeons_bring_all_their_cases():
     surgeon = np.arange(24) % 6
-    clusters = find_clusters(np.zeros(24, int), surgeon, 1, 5)
+    clusters = find_clusters(np.zeros(24, int), surgeon, np.ones(24, int), 1, 5)
     weights = case_weights(np.zeros(24, int), surgeon, clusters, 50, seed=1)
     for name in range(6):
         assert np.all(weights[:, surgeon == name] == weights[:, [name]])
@@ -109,7 +120,7 @@ def test_drawn_surgeons_bring_all_their_cases():
 
 def test_fixed_surgeons_keep_their_number_of_cases():
     surgeon = np.array([0, 0, 0, 1, 1, 1, 2, 3])
-    clusters = find_clusters(np.zeros(8, int), surgeon, 1, 5)
+    clusters = find_clusters(np.zeros(8, int), surgeon, np.ones(8, int), 1, 5)
     weights = case_weights(np.zeros(8, int), surgeon, clusters, 50, seed=1)
     assert np.all(weights[:, :3].sum(axis=1) == 3)
     assert np.all(weights[:, 6:].sum(axis=1) == 2)  # surgeons of one case are drawn together
@@ -118,7 +129,7 @@ def test_fixed_surgeons_keep_their_number_of_cases():
 
 def test_a_lone_single_case_is_drawn_with_others():
     surgeon = np.array([0, 0, 0, 1])
-    clusters = find_clusters(np.zeros(4, int), surgeon, 1, 5)
+    clusters = find_clusters(np.zeros(4, int), surgeon, np.ones(4, int), 1, 5)
     weights = case_weights(np.zeros(4, int), surgeon, clusters, 50, seed=1)
     assert np.all(weights.sum(axis=1) == 4)
     assert weights[:, 3].std() > 0

@@ -2,7 +2,9 @@
 
 import importlib.util
 import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,41 @@ def test_a_job_that_always_kills_its_worker_is_lost_alone(engine):
     outcomes = run(engine, engine_jobs.die_always, [0, 1, 2])
     assert [o.state for o in outcomes] == [JobState.DONE, JobState.LOST, JobState.DONE]
     assert "died 2 times" in outcomes[1].failure.message
+
+
+DRIVER = """
+import sys
+import engine_jobs
+from ubereport.engine.embedded import EmbeddedEngine
+from ubereport.engine.job import Job
+from ubereport.engine.ray import RayEngine
+if __name__ == "__main__":
+    engine = {"embedded": EmbeddedEngine, "ray": RayEngine}[sys.argv[1]](n_workers=1)
+    engine.run(engine_jobs.say_where_and_wait, [Job("a", sys.argv[2])], lambda outcome: None)
+"""
+
+
+def test_work_ends_when_the_process_that_hands_it_out_is_killed(engine, tmp_path, monkeypatch):
+    here = Path(__file__).parent
+    monkeypatch.setenv("PYTHONPATH", f"{here}{os.pathsep}{here.parents[1]}")
+    driver, marker = tmp_path / "driver.py", tmp_path / "worker"
+    driver.write_text(DRIVER, encoding="ascii")
+    name = "ray" if isinstance(engine, RayEngine) else "embedded"
+    with subprocess.Popen([sys.executable, driver, name, marker]) as running:
+        assert wait_until(lambda: marker.is_file() and marker.read_text() != "", 120)
+        running.kill()
+    worker = int(marker.read_text())
+    # A worker that went on would hold its case's output against the next run.
+    assert wait_until(lambda: not Path(f"/proc/{worker}").exists(), 60)
+
+
+def wait_until(is_so, timeout_s):
+    end_s = time.monotonic() + timeout_s
+    while time.monotonic() < end_s:
+        if is_so():
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def test_no_jobs_give_no_outcomes(engine):

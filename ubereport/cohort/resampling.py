@@ -21,13 +21,14 @@ class Clusters:
     is_surgeon_drawn
         False where surgeons stay and cases are drawn inside them.
     n_units
-        (g,) surgeons, or cases, that a group has.
+        (g,) float64, surgeons, or cases, that a group has; surgeons of unequal size count as the
+        effective number of equal ones.
     n_strata
         (g,) strata that they are drawn in.
     """
 
     is_surgeon_drawn: bool
-    n_units: IntArray
+    n_units: FloatArray
     n_strata: IntArray
 
     def reach(self, group: int, other: int, confidence: float) -> float:
@@ -37,30 +38,52 @@ class Clusters:
         of n units shows only that share of their variance (Hesterberg, Am Stat 2015;69:371).
         `other` is the second group of a difference, or `group` itself.
         """
-        n, strata = int(self.n_units[group]), int(self.n_strata[group])
+        n, strata = float(self.n_units[group]), int(self.n_strata[group])
         if other != group and self.is_surgeon_drawn:
-            n = min(n, int(self.n_units[other]))
+            n = min(n, float(self.n_units[other]))
         elif other != group:
-            n, strata = n + int(self.n_units[other]), strata + int(self.n_strata[other])
-        degrees = max(n - strata, 1)
+            n, strata = n + float(self.n_units[other]), strata + int(self.n_strata[other])
+        degrees = max(n - strata, 1.0)
         return float(stats.t.ppf(0.5 + confidence / 2, degrees) * np.sqrt(max(n, 2) / degrees))
 
 
 def find_clusters(
-    case_group: IntArray, case_surgeon: IntArray, n_groups: int, min_surgeons: int
+    case_group: IntArray,
+    case_surgeon: IntArray,
+    case_events: IntArray,
+    n_groups: int,
+    min_surgeons: int,
 ) -> Clusters:
     """Draw surgeons where every group was used by `min_surgeons` of them, else cases.
 
     Parameters
     ----------
-    case_group, case_surgeon
-        (c,) group and surgeon of each case.
+    case_group, case_surgeon, case_events
+        (c,) group, surgeon and number of events of each case.
     """
     n_cases = np.bincount(case_group, minlength=n_groups)
     n_surgeons = np.array([len(np.unique(case_surgeon[case_group == g])) for g in range(n_groups)])
     if n_surgeons.min() >= min_surgeons:
-        return Clusters(True, n_surgeons, np.ones(n_groups, dtype=np.int64))
-    return Clusters(False, n_cases, np.minimum(n_surgeons, np.maximum(n_cases - 1, 1)))
+        units = [
+            _effective_number(case_surgeon[case_group == g], case_events[case_group == g])
+            for g in range(n_groups)
+        ]
+        return Clusters(True, np.array(units), np.ones(n_groups, dtype=np.int64))
+    return Clusters(
+        False, n_cases.astype(np.float64), np.minimum(n_surgeons, np.maximum(n_cases - 1, 1))
+    )
+
+
+def _effective_number(surgeon: IntArray, n_events: IntArray) -> float:
+    """Return ``(Σ n)² / Σ n²`` over the events n of each surgeon, 1 or more.
+
+    Few surgeons with most of the events carry fewer degrees of freedom than their number says.
+    Source: Carter, Schnepel and Steigerwald, Rev Econ Stat 2017;99:698, for clusters that differ
+    in size alone.
+    """
+    sizes = np.bincount(surgeon, weights=n_events)
+    squares = float(np.sum(sizes**2))
+    return float(sizes.sum()) ** 2 / squares if squares > 0 else 1.0
 
 
 def case_weights(

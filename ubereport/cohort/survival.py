@@ -106,11 +106,16 @@ def time_to_clear(events: ClearEvents, config: CompareConfig) -> TimeToClear:
     for many observations. Where `min_surgeons_for_mixed` surgeons or more used each group, whole
     surgeons are drawn; otherwise cases are drawn inside each surgeon and group, and the intervals
     speak of these surgeons only. They reach as many bootstrap standard errors as Student's t asks
-    for that number of clusters: shares on the logit scale, means on the log, differences as they
-    are; the median by percentiles of the same reach.
+    for the effective number of clusters: shares on the logit scale, means on the log, differences
+    as they are; the median by percentiles of the same reach.
     """
+    n_events = np.bincount(events.case_index, minlength=len(events.case_group))
     clusters = find_clusters(
-        events.case_group, events.case_surgeon, len(events.groups), config.min_surgeons_for_mixed
+        events.case_group,
+        events.case_surgeon,
+        n_events,
+        len(events.groups),
+        config.min_surgeons_for_mixed,
     )
     replicates = _replicates(events, config, clusters)
     curves = tuple(

@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from ubereport.core.case import FlagLevel
+from ubereport.core.case import CaseRecord, FlagLevel
 from ubereport.errors import CaseRecordError, UsageError
 from ubereport.records.store import is_case_folder, read_case
 
@@ -23,6 +23,8 @@ __all__ = ["CATALOG_NAME", "CatalogRow", "list_cases", "rebuild_catalog"]
 CATALOG_NAME = "catalog.sqlite"
 CATALOG_VERSION = 1
 BUSY_TIMEOUT_S = 5.0
+# Another run has the catalog, or the drive takes no writing: it is left alone.
+_LEFT_ALONE = ("BUSY", "LOCKED", "READONLY", "CANTOPEN", "PERM", "IOERR", "FULL")
 _CREATE = """
 CREATE TABLE IF NOT EXISTS cases (
     folder TEXT PRIMARY KEY,
@@ -104,11 +106,16 @@ def _read_row(folder: Path) -> CatalogRow:
         model=f"{model.name} {model.version}",
         recorded_s=record.series.recorded_s,
         coverage_frac=record.series.coverage_frac,
-        impaired_share_20=record.metric("impaired_share_20").value,
-        event_count=record.metric("event_count").value,
+        impaired_share_20=_value(record, "impaired_share_20"),
+        event_count=_value(record, "event_count"),
         n_warnings=sum(flag.level is FlagLevel.WARNING for flag in record.flags),
         problem="",
     )
+
+
+def _value(record: CaseRecord, key: str) -> float | None:
+    """Return a metric; None also where another version of the program did not know it."""
+    return next((metric.value for metric in record.metrics if metric.key == key), None)
 
 
 def _read_catalog(library: Path) -> dict[str, tuple[str, CatalogRow]]:
@@ -129,7 +136,10 @@ def _write_catalog(library: Path, rows: dict[str, tuple[str, CatalogRow]]) -> No
     path = library / CATALOG_NAME
     try:
         _fill(path, rows)
-    except sqlite3.DatabaseError:
+    except sqlite3.DatabaseError as error:
+        name = getattr(error, "sqlite_errorname", "")
+        if any(kind in name for kind in _LEFT_ALONE):
+            return
         try:
             path.unlink(missing_ok=True)
             _fill(path, rows)
