@@ -116,7 +116,7 @@ def test_a_signal_on_another_chart_stands_in_the_case_table(tmp_path):
     (case,) = [case for case in audit.cases if case.case_id == "C-020"]
     assert case.elsewhere == ("coverage_frac",)
     rows = document.sections[-1].tables[0].rows
-    assert [row[-1] for row in rows if row[0] == "C-020"] == ["coverage: see Signals"]
+    assert [row[-1] for row in rows if row[0] == "C-020"] == ["on coverage"]
 
 
 def test_the_lead_and_the_curve_agree_on_who_turned(published):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 
 from ubereport.batch.document_parts import (
     DASH,
@@ -50,6 +51,7 @@ __all__ = ["audit_document"]
 _MAX_ROWS_ON_PAPER = 100
 _MAX_TABLE_POINTS = 60
 _ALPHA = 0.05
+_ON_CHART = {"coverage_frac": "on coverage", "event_rate_per_10min": "on events"}
 
 
 def audit_document(
@@ -162,17 +164,10 @@ def _chart_name(chart: ControlChart) -> str:
 
 def _signal_section(audit: Audit, config: AuditConfig) -> Section:
     rows = tuple(
-        (
-            _chart_name(chart),
-            point.case_id,
-            point.date,
-            metric_text(point.value, metric_spec(chart.metric_key)),
-            _limits_text(point, chart),
-            _signal_names(point.signals, config),
-        )
+        _signal_cells(chart, tuple(run), config)
         for chart in audit.charts
-        for point in chart.points
-        if point.signals
+        for signals, run in groupby(chart.points, key=lambda point: point.signals)
+        if signals
     )
     text = (
         "A signal asks for a look at the case: its report, its recording, what was new in the "
@@ -182,6 +177,27 @@ def _signal_section(audit: Audit, config: AuditConfig) -> Section:
         return Section("Signals", ("None.",))
     heads = columns("Chart", "Case", "Date", "#Value", "#Limits", "Signal", wide="Chart")
     return Section("Signals", (text,), tables=(TableBlock("Cases that stand out", heads, rows),))
+
+
+def _signal_cells(
+    chart: ControlChart, run: Sequence[ControlPoint], config: AuditConfig
+) -> tuple[str, ...]:
+    """Return one row for cases that follow one another on a chart with the same signal."""
+    spec = metric_spec(chart.metric_key)
+    first, last = run[0], run[-1]
+    lowest, highest = (
+        metric_text(choose(point.value for point in run), spec) for choose in (min, max)
+    )
+    signal = _signal_names(first.signals, config)
+    is_run = len(run) > 1
+    return (
+        f"{chart.procedure[0].upper()}{chart.procedure[1:]}, {short_title(spec.key).lower()}",
+        f"{first.case_id}\u00a0to {last.case_id}" if is_run else first.case_id,
+        f"{first.date} to {last.date}" if last.date != first.date else first.date,
+        f"{lowest} to {highest}" if is_run else lowest,
+        _limits_text(first, chart),
+        f"{signal}: {len(run)} cases in turn" if is_run else signal,
+    )
 
 
 def _limits_text(point: ControlPoint, chart: ControlChart) -> str:
@@ -389,6 +405,8 @@ def _case_section(
         for i, case in enumerate(audit.cases)
         if not is_cut or case.signals or case.elsewhere or not case.is_used
     ]
+    if is_cut:
+        shown = shown[:_MAX_ROWS_ON_PAPER]
     titles = [f"#{short_title(key)}" for key in keys]
     heads = columns(
         "Case", "Date", "Procedure", "Technique", "Surgeon", "#Coverage", *titles, "#Warnings",
@@ -404,7 +422,8 @@ def _case_section(
     text = "Every case of the library in order of date."
     if is_cut:
         text = (
-            "Cases with a signal and cases set aside. All cases stand in audit.html and cases.csv."
+            f"Cases with a signal and cases set aside, {_MAX_ROWS_ON_PAPER} at most. All cases "
+            "stand in audit.html and cases.csv."
         )
     elif links is None and not is_paper:
         text += " For links to the case reports, write the audit beside or inside the library."
@@ -414,7 +433,7 @@ def _case_section(
 
 
 def _case_cells(case: AuditCase, config: AuditConfig) -> tuple[str, ...]:
-    other = [f"{short_title(key).lower()}: see Signals" for key in case.elsewhere]
+    other = [_ON_CHART.get(key, short_title(key).lower()) for key in case.elsewhere]
     signal = "; ".join(name for name in (_signal_names(case.signals, config), *other) if name)
     return (
         case.case_id,

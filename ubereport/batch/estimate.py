@@ -39,7 +39,8 @@ class BatchEstimate:
         yield f"{self.n_cases} cases, {self.n_present} of them already in the library."
         yield f"{self.recorded_h:.2f} h of recordings to measure."
         rate = f"{self.real_time_factor:.1f} × real time ({self.basis})"
-        yield f"About {self.wall_min:.0f} min at {rate}."
+        wall = f"About {self.wall_min:.0f} min" if self.wall_min >= 1 else "Less than a minute"
+        yield f"{wall} at {rate}."
         for row, reason in self.unreadable:
             yield f"Row {row} would fail: {reason}"
 

@@ -14,7 +14,7 @@ import typer
 from ubereport.cli.console import print_json, say
 from ubereport.cli.guard import guarded
 from ubereport.config import AnalysisConfig, Device, config_from_toml
-from ubereport.errors import SomeCasesFailedError, UbereportError
+from ubereport.errors import SomeCasesFailedError, UbereportError, UsageError
 
 if TYPE_CHECKING:
     from ubereport.batch.run import BatchPlan, BatchResult, CaseResult
@@ -33,7 +33,10 @@ class EngineChoice(StrEnum):
 @guarded
 def batch(
     manifest: Annotated[Path, typer.Argument(help="CSV, XLSX or Parquet, one row a case.")],
-    library: Annotated[Path, typer.Option("--library", help="Folder of case folders.")],
+    library: Annotated[
+        Path | None,
+        typer.Option("--library", help="Folder of case folders; needed but for --check."),
+    ] = None,
     engine: Annotated[EngineChoice, typer.Option(help="Where cases run.")] = EngineChoice.EMBEDDED,
     jobs: Annotated[int, typer.Option(min=1, max=256, help="Cases at one time.")] = 1,
     address: Annotated[
@@ -81,6 +84,8 @@ def batch(
     if check:
         _print_check(len(read.cases), read.remarks, is_json=json)
         return
+    if library is None:
+        raise UsageError("No library is named. Add --library DIR, the folder of the cases.")
     settings = config_from_toml(config, AnalysisConfig) if config is not None else AnalysisConfig()
     section = settings.segmentation
     settings = replace(

@@ -17,6 +17,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
+from matplotlib.patches import PathPatch
 from matplotlib.path import Path as MplPath
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
@@ -34,6 +35,7 @@ __all__ = [
     "MaxNLocator",
     "MplPath",
     "NullLocator",
+    "PathPatch",
     "draw_svg",
 ]
 
