@@ -119,3 +119,12 @@ def test_read_only_out(capsys, library, tmp_path, monkeypatch):
 def test_missing_options_are_usage(capsys, library):
     assert run(capsys, "compare", library)[0] == 2
     assert run(capsys, "audit", library)[0] == 2
+
+
+def test_a_manifest_is_checked_without_a_library_and_run_with_one(capsys, tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"a")
+    manifest = tmp_path / "cases.csv"
+    manifest.write_text("case_id,files\nC1,a.mp4\n")
+    code, out, _ = run(capsys, "batch", manifest, "--check")
+    assert (code, out) == (0, "The manifest is good: 1 case.\n")
+    assert_told(run(capsys, "batch", manifest), 2, "--library DIR")

@@ -86,16 +86,7 @@ def batch(
         return
     if library is None:
         raise UsageError("No library is named. Add --library DIR, the folder of the cases.")
-    settings = config_from_toml(config, AnalysisConfig) if config is not None else AnalysisConfig()
-    section = settings.segmentation
-    settings = replace(
-        settings,
-        segmentation=replace(
-            section,
-            model=section.model if model is None else model,
-            device=section.device if device is None else device,
-        ),
-    )
+    settings = _settings(config, model, device)
     if dry_run:
         estimate = estimate_batch(read, library, settings, jobs)
         if json:
@@ -114,6 +105,17 @@ def batch(
     report = write_summary(result, library)
     _print_result(result, report, is_json=json)
     _end(result, strict)
+
+
+def _settings(path: Path | None, model: str | None, device: Device | None) -> AnalysisConfig:
+    settings = config_from_toml(path, AnalysisConfig) if path is not None else AnalysisConfig()
+    section = settings.segmentation
+    section = replace(
+        section,
+        model=section.model if model is None else model,
+        device=section.device if device is None else device,
+    )
+    return replace(settings, segmentation=section)
 
 
 def _engine(choice: EngineChoice, jobs: int, address: str | None, gpus: float) -> Engine:
