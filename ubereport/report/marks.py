@@ -58,7 +58,7 @@ LOSS_WORDS: dict[LossReason, str] = {
     LossReason.BLACK: "black picture",
     LossReason.NO_SIGNAL: "no signal",
     LossReason.WHITE_OUT: "white-out",
-    LossReason.BLURRED: "blurred",
+    LossReason.BLURRED: "blurred or smoke",
     LossReason.CORRUPT: "damaged picture",
     LossReason.FROZEN: "frozen picture",
     LossReason.OUT_OF_BODY: "out of body",
