@@ -58,6 +58,16 @@ SECOND = """
 """
 
 
+# On another machine: nothing is kept here, but the file with the answers is at hand.
+ELSEWHERE = """
+  const given = new DataTransfer();
+  given.items.add(new File([TEXT], "answers.json", {type: "application/json"}));
+  byId("file").files = given.files;
+  await byId("file").onchange({target: byId("file")});
+  await ready();
+"""
+
+
 def red(rgb):
     return (rgb[..., 0].astype(np.float32) - rgb[..., 1]) / 255
 
@@ -114,3 +124,10 @@ def test_answers_strokes_and_undo_come_back(browser, folder, tmp_path):
     assert given == dict(
         zip(names, ["accept", "accept", "zero", "reject", "undecided"], strict=True)
     )
+    text = json.dumps(json.dumps(again)).replace("<", "\\u003c")
+    actions = ELSEWHERE.replace("TEXT", text)
+    moved = visit(browser, folder, tmp_path / "other", actions, tmp_path / "sheet.html")
+    assert moved == again
+    strange = ELSEWHERE.replace("TEXT", json.dumps('{"schema": "other"}'))
+    nothing = visit(browser, folder, tmp_path / "third", strange, tmp_path / "sheet.html")
+    assert nothing["answers"] == {}
