@@ -73,8 +73,8 @@ def _low_coverage(facts: _Facts) -> Iterator[Flag]:
         yield Flag(
             "low_coverage",
             level,
-            f"Only {_percent(covered)} of the recorded time could be evaluated, most of the rest"
-            f" lost as “{most}”; the numbers speak of the evaluable time only.",
+            f"Only {_percent(covered)} of the recorded time could be evaluated (most of the rest:"
+            f" “{most}”); the numbers speak of that time only.",
         )
 
 
@@ -85,15 +85,15 @@ def _unstable_threshold(facts: _Facts) -> Iterator[Flag]:
             "unstable_threshold",
             FlagLevel.CAUTION,
             f"The share of time with ≥ 20 % of the view obscured runs from {_percent(low)} to"
-            f" {_percent(high)} with the probability threshold of the model.",
+            f" {_percent(high)}, depending on how strict the model is set.",
         )
     fewest, most = _band(facts.metrics.get("event_count"))
     if most - fewest >= _BAND_EVENTS and most >= 2 * fewest:
         yield Flag(
             "unstable_event_count",
             FlagLevel.CAUTION,
-            f"The number of events runs from {fewest:.0f} to {most:.0f} with the"
-            " probability threshold of the model.",
+            f"The number of events runs from {fewest:.0f} to {most:.0f}, depending on how strict"
+            " the model is set.",
         )
 
 

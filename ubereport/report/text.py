@@ -46,9 +46,27 @@ def _printable(char: str) -> str:
     return f"[U+{ord(char):04X}]" if unicodedata.category(char) in _HIDDEN else char
 
 
+_LONGEST_WORD = 20
+
+
 def shorten(text: str, n_characters: int) -> str:
-    """Cut `text` to at most `n_characters`, the last of them an ellipsis where it was cut."""
-    return text if len(text) <= n_characters else text[: n_characters - 1].rstrip() + "…"
+    """Cut `text` to at most `n_characters`, the last of them an ellipsis where it was cut.
+
+    It is cut between words unless the last word is a long one.
+
+    Examples
+    --------
+    >>> shorten("The view was lost again", 18), shorten("incomprehensible", 9)
+    ('The view was lost…', 'incompre…')
+    """
+    if len(text) <= n_characters:
+        return text
+    kept = text[: n_characters - 1]
+    before, space, word = kept.rpartition(" ")
+    is_inside_a_word = not text[n_characters - 1].isspace()
+    if space and before and is_inside_a_word and len(word) <= _LONGEST_WORD:
+        kept = before
+    return kept.rstrip() + "…"
 
 
 def first_sentences(text: str, n_characters: int) -> str:
