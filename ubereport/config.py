@@ -69,13 +69,14 @@ class SamplingConfig:
 class DecodeConfig:
     """Reading recordings: bounds that keep a hostile or broken file from taking the machine.
 
-    `stall_timeout_s` is how long a decoder may stay silent before it is killed; `memory_mib` is
-    what the decoder's process may take on top of what it has when it starts; `max_gap_s` is the
-    longest jump of the clock inside a part that is believed, a longer one is taken out.
+    `n_threads` decoders share the work, 0 for one a core; `stall_timeout_s` is how long one may
+    stay silent before it is killed; `memory_mib` is what its process may take on top of what it has
+    when it starts; `max_gap_s` is the longest jump of the clock inside a part that is believed, a
+    longer one is taken out.
     """
 
     reader: ReaderChoice = ReaderChoice.AUTO
-    n_threads: int = 2
+    n_threads: int = 0
     stall_timeout_s: float = 60.0
     memory_mib: int = 2048
     ring_batches: int = 3
@@ -85,7 +86,8 @@ class DecodeConfig:
     max_gap_s: float = 3600.0
 
     def __post_init__(self) -> None:
-        check_setting(1 <= self.n_threads <= 64, "decode.n_threads", self.n_threads, "1 to 64")
+        n = self.n_threads
+        check_setting(0 <= n <= 64, "decode.n_threads", n, "0 (all cores, at most 16) to 64")
         check_setting(
             self.stall_timeout_s > 0, "decode.stall_timeout_s", self.stall_timeout_s, "> 0"
         )

@@ -97,7 +97,9 @@ def _bounded(config: AnalysisConfig, n_threads: int) -> AnalysisConfig:
         return config
     return replace(
         config,
-        decode=replace(config.decode, n_threads=min(config.decode.n_threads, n_threads)),
+        decode=replace(
+            config.decode, n_threads=min(config.decode.n_threads or n_threads, n_threads)
+        ),
         segmentation=replace(config.segmentation, n_threads=n_threads),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from ubereport.video.segments import share_pictures
 
 __all__ = ["DecodeOutcome", "DecodeRequest", "Decoding", "decode", "decode_stills"]
 
+_MAX_DECODERS = 16
 _SEGMENT = 16  # pictures that a process decodes before the next one's turn, at least
 
 
@@ -224,13 +226,13 @@ def decode(
 ) -> Decoding:
     """Decode the pictures of a request, in processes of their own.
 
-    Up to `config.n_threads` processes share the groups of pictures (`share_pictures`); one
-    serves all stretches of the request that fall to it. A process is killed when it stays silent
-    for `config.stall_timeout_s`, may take `config.memory_mib`, and hands over through a ring of
-    at most `config.ring_batches` batches, so that memory stays flat however slow the consumer
-    is. When it fails, the other reader goes on from the last good sample where it may read the
-    part at all, else PyAV starts afresh. Where both fail at the same picture, all up to the next
-    keyframe is given up.
+    Up to `config.n_threads` processes (0: one a core) share the groups of pictures as
+    `share_pictures` says; one serves all stretches of the request that fall to it. A process is
+    killed when it stays silent for `config.stall_timeout_s`, may take `config.memory_mib`, and
+    hands over through a ring of at most `config.ring_batches` batches, so that memory stays flat
+    however slow the consumer is. When it fails, the other reader goes on from the last good sample
+    where it may read the part at all, else PyAV starts afresh. Where both fail at the same picture,
+    all up to the next keyframe is given up.
 
     Parameters
     ----------
@@ -265,8 +267,9 @@ def decode(
         entry_points=READERS if entry_points is None else entry_points,
     )
     tally = _Tally(request.part_index, on_reader)
+    n_threads = config.n_threads or min(_n_cores(), _MAX_DECODERS)
     shares = share_pictures(
-        request.part.is_key, request.frame_index, config.n_threads, min(batch_size, _SEGMENT)
+        request.part.is_key, request.frame_index, n_threads, min(batch_size, _SEGMENT)
     )
     whole = read_request(
         request.part,
@@ -290,6 +293,13 @@ def decode(
     n_wanted = min(config.ring_batches * batch_size, len(request))
     n_slots = n_ring_slots(n_wanted, request.height_px, request.width_px)
     return Decoding(request, _SharedWork(streams, shares.turns, n_slots), batch_size, tally)
+
+
+def _n_cores() -> int:
+    """Return how many cores this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def decode_stills(
