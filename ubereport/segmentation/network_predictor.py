@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -21,9 +21,11 @@ from ubereport.segmentation.openvino_predictor import OpenVinoPredictor
 from ubereport.segmentation.pictures import ProbabilityArray, check_field_mask, check_pictures
 from ubereport.segmentation.precision import with_low_precision_tail
 from ubereport.segmentation.record import UnrecordableError, record_network
+from ubereport.segmentation.uploads import PictureUploads
 
 __all__ = ["NetworkPredictor", "choose_route", "open_network_predictor"]
 
+Answer = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
@@ -108,6 +110,7 @@ class NetworkPredictor:
         self.precision = choice.precision
         self.batch_size = batch_size
         self._choice = choice
+        self._uploads = PictureUploads(choice.device)
         self._is_flip_averaged = metadata.test_time == "flip"
         self._network = network.eval().to(choice.device).to(memory_format=torch.channels_last)
         self._mean = _channel_vector(metadata.input_mean, choice.device)
@@ -140,35 +143,38 @@ class NetworkPredictor:
         """Return (n, H, W) float32 probability maps; raises as `areas`."""
         return self._batched(rgb, self._probability).astype(np.float32)
 
-    def _batched(
-        self, rgb: RgbArray, step: Callable[[torch.Tensor], torch.Tensor]
-    ) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+    def _batched(self, rgb: RgbArray, step: Callable[[torch.Tensor], torch.Tensor]) -> Answer:
         check_pictures(rgb, self.input_height_px, self.input_width_px)
-        parts: list[np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = []
+        parts: list[Answer] = []
         done = 0
         while done < len(rgb):
-            answer = self._try(rgb[done : done + self.batch_size], step)
-            if answer is None:
+            for answer in self._answers(rgb[done:], step):
+                parts.append(answer)
+                done += len(answer)
+            if done < len(rgb):
                 self._halve()
-                continue
-            parts.append(answer)
-            done += len(answer)
         shape = (0, self.input_height_px, self.input_width_px)
         return np.concatenate(parts) if parts else np.empty(shape)
 
-    def _try(
-        self, chunk: RgbArray, step: Callable[[torch.Tensor], torch.Tensor]
-    ) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]] | None:
-        try:
-            with torch.inference_mode():
-                pixels = torch.from_numpy(np.array(chunk)).to(self._choice.device)
-                return np.asarray(step(pixels).cpu().numpy())
-        except torch.OutOfMemoryError:
-            return None
-        except RuntimeError as error:
-            if any(words in str(error).lower() for words in _OUT_OF_MEMORY):
-                return None
-            raise
+    def _answers(
+        self, rgb: RgbArray, step: Callable[[torch.Tensor], torch.Tensor]
+    ) -> Iterator[Answer]:
+        """Yield what `step` says of each chunk; end early where memory runs out."""
+        chunks = self._uploads.chunks(rgb, self.batch_size)
+        while True:
+            try:
+                with torch.inference_mode():
+                    pixels = next(chunks, None)
+                    if pixels is None:
+                        return
+                    answer = np.asarray(step(pixels).cpu().numpy())
+            except torch.OutOfMemoryError:
+                return
+            except RuntimeError as error:
+                if any(words in str(error).lower() for words in _OUT_OF_MEMORY):
+                    return
+                raise
+            yield answer
 
     def _halve(self) -> None:
         if self.batch_size == 1:
