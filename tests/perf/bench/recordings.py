@@ -1,8 +1,10 @@
 """The two recordings that are timed: real pictures looped with cuts, and a simulated operation.
 
-Both are 1080p30 H.264 at 10 Mb/s with a keyframe every 1.5 s and at every cut. One piece of some
-minutes is encoded; its packets are then repeated with later times, which is quick, until the
-recording is as long as asked for. Truth is repeated with it.
+The real one is 1080p30 H.264 at 10 Mb/s with a keyframe every 1.5 s and at every cut, made of
+shots of real recordings, enlarged, with film grain. The simulated one is 640 × 360 as the simulator
+draws it (few bleeds, long quiet stretches) unless `is_large`, which gives it the same treatment.
+One piece of some minutes is encoded; its packets are then repeated with later times, which is
+quick, until the recording is as long as asked for. Truth is repeated with it.
 """
 
 import shutil
@@ -51,17 +53,19 @@ def real_recording(work: Path, sources: list[Path], minutes: float) -> BenchReco
     return BenchRecording("real", path, minutes, None)
 
 
-def simulated_recording(work: Path, minutes: float) -> BenchRecording:
+def simulated_recording(work: Path, minutes: float, is_large: bool = False) -> BenchRecording:
     """Make (or find) the simulated recording and its truth: few bleeds, long quiet stretches."""
     piece_s = min(SIMULATED_PIECE_S, minutes * 60)
-    folder = work / f"simulated-{minutes:g}min"
+    folder = work / f"simulated-{'large-' if is_large else ''}{minutes:g}min"
     path = folder / "bench.mp4"
     if not path.exists():
         small = _simulated_small(work, piece_s)
-        piece = work / f"simulated-piece-{piece_s:g}s.mp4"
-        if not piece.exists():
-            encode(pictures(small / "recording.mp4", 0.0, piece_s), piece)
-        _write_repeated_truth(small / "truth", folder / "truth", piece_s, minutes * 60)
+        piece = small / "recording.mp4"
+        if is_large:
+            piece = work / f"simulated-piece-{piece_s:g}s.mp4"
+            if not piece.exists():
+                encode(pictures(small / "recording.mp4", 0.0, piece_s), piece)
+        write_repeated_truth(small / "truth", folder / "truth", piece_s, minutes * 60)
         repeat(piece, path, minutes * 60)
     return BenchRecording("simulated", path, minutes, folder / "truth")
 
@@ -162,7 +166,7 @@ def _grain_graph(frame: av.VideoFrame) -> av.filter.Graph:
     return graph
 
 
-def repeat(piece: Path, path: Path, seconds: float) -> None:
+def repeat(piece: Path, path: Path, seconds: float, rate_hz: Fraction | int = RATE_HZ) -> None:
     """Write the packets of `piece` again and again, later each time, until `seconds` are full."""
     growing = path.with_suffix(".partial.mp4")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -172,7 +176,7 @@ def repeat(piece: Path, path: Path, seconds: float) -> None:
         packets = [p for p in source.demux(original) if p.dts is not None]
         contents = [(bytes(p), p.pts, p.dts, p.duration, p.is_keyframe) for p in packets]
         base = original.time_base
-        period = round(len(contents) * Fraction(1, RATE_HZ) / base)
+        period = round(len(contents) / Fraction(rate_hz) / base)
         end = round(seconds / base)
         for turn in range(-(-end // period)):
             for content, pts, dts, duration, is_key in contents:
@@ -186,7 +190,7 @@ def repeat(piece: Path, path: Path, seconds: float) -> None:
     growing.rename(path)
 
 
-def _write_repeated_truth(source: Path, target: Path, piece_s: float, seconds: float) -> None:
+def write_repeated_truth(source: Path, target: Path, piece_s: float, seconds: float) -> None:
     """Repeat the rows of every truth file; the first column (or two) are times."""
     target.mkdir(parents=True, exist_ok=True)
     n_turns = -(-round(seconds * 1000) // round(piece_s * 1000))

@@ -1,0 +1,80 @@
+"""`make bench`: how long a case takes, beside what a user would write, with the floors.
+
+    python -m tests.perf.bench [--minutes 30] [--work DIR] [--sources RECORDING...]
+                               [--recordings real simulated] [--rows adaptive uniform ...]
+
+Recordings are made once and kept in --work. Rows that are run again replace those of an earlier
+run, so that a long table can be made in pieces; results.json in --work holds them all.
+"""
+
+import argparse
+from pathlib import Path
+
+from tests.perf.bench import recordings, rows, table
+from ubereport.config import SamplingMode, SegmentationConfig
+
+ROWS = (*rows.OURS, "again", *rows.REFERENCES, *rows.FLOORS)
+DEFAULT_WORK = Path.home() / ".cache" / "ubereport-bench"
+SOURCES = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "recordings"
+
+
+def main() -> None:
+    given = _options()
+    given.work.mkdir(parents=True, exist_ok=True)
+    results = given.work / f"results-{given.minutes:g}min.json"
+    found = table.load(results)
+    for name in given.recordings:
+        recording = _recording(name, given)
+        if recording is None:
+            print(f"{name}: left out; name --sources, none lie beside the checkout")
+            continue
+        if not given.unverified:
+            print(rows.verify(given.work, recording, given.model), flush=True)
+        for wanted in given.rows:
+            row = _row(wanted, recording, given)
+            found = [r for r in found if (r.recording, r.name) != (row.recording, row.name)]
+            found.append(row)
+            table.save(results, found, given.minutes)
+            print(f"{row.recording}, {row.name}: {row.wall_s:.1f} s", flush=True)
+    print(table.text(found, given.minutes))
+    print(f"JSON: {results}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--work", type=Path, default=DEFAULT_WORK)
+    beside = sorted(SOURCES.glob("cholec*.mp4"))
+    parser.add_argument("--sources", type=Path, nargs="*", default=beside)
+    parser.add_argument(
+        "--recordings", nargs="+", choices=["real", "simulated"], default=["real", "simulated"]
+    )
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--model", default=SegmentationConfig().model)
+    parser.add_argument(
+        "--slice", type=float, help="time references on so many seconds, scaled and said so"
+    )
+    parser.add_argument("--unverified", action="store_true", help="skip the check of outputs")
+    return parser.parse_args()
+
+
+def _recording(name: str, given: argparse.Namespace) -> recordings.BenchRecording | None:
+    if name == "simulated":
+        return recordings.simulated_recording(given.work, given.minutes)
+    if not given.sources:
+        return None
+    return recordings.real_recording(given.work, given.sources, given.minutes)
+
+
+def _row(wanted: str, recording: recordings.BenchRecording, given: argparse.Namespace) -> rows.Row:
+    if wanted in list(SamplingMode):
+        return rows.ours(given.work, recording, wanted, given.model)
+    if wanted == "again":
+        return rows.second_run(given.work, recording)
+    if wanted in rows.REFERENCES:
+        return rows.reference(given.work, recording, wanted, given.model, given.slice)
+    return rows.floor(given.work, recording, wanted, given.model, "adaptive")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The benchmark itself: twenty seconds, the rows that need no network; and its small parts."""
+
+import json
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.perf.bench import recordings, rows, table  # noqa: E402
+
+
+@pytest.mark.slow
+def test_twenty_seconds_give_a_table_and_json(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "tests.perf.bench", "--minutes", str(1 / 3), "--unverified"]
+    argv += ["--work", str(tmp_path), "--recordings", "simulated", "--model", "hsv-red"]
+    done = subprocess.run(
+        [*argv, "--rows", "uniform", "adaptive", "hsv", "decode"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    results = json.loads(next(tmp_path.glob("results-*.json")).read_text(encoding="utf-8"))
+    found = {row["name"]: row for row in results["rows"]}
+    assert list(found) == ["uniform", "adaptive", "hsv", "floor: decode only, as adaptive"]
+    assert found["uniform"]["n_pictures"] == 40
+    assert 0 < found["adaptive"]["n_pictures"] <= 40
+    assert found["hsv"]["n_pictures"] == 100
+    assert all(row["wall_s"] > 0 and row["cpu_s"] > 0 for row in found.values())
+    assert all(row["peak_mib"] > 20 for row in found.values())
+    assert found["uniform"]["stage_s"]
+    assert found["adaptive"]["truth"]["area_mae_frac"] is not None
+    assert "simulated   adaptive" in done.stdout
+
+
+def test_a_piece_is_repeated_without_a_seam(bleeding_recording: Path, tmp_path: Path) -> None:
+    with av.open(str(bleeding_recording)) as container:
+        n_frames = sum(1 for packet in container.demux(video=0) if packet.dts is not None)
+        rate_hz = container.streams.video[0].average_rate
+    seconds = 2.5 * n_frames / rate_hz
+    longer = tmp_path / "longer.mp4"
+    recordings.repeat(bleeding_recording, longer, float(seconds), rate_hz)
+    with av.open(str(longer)) as container:
+        times = sorted(frame.time for frame in container.decode(video=0))
+    assert len(times) == round(2.5 * n_frames)
+    period_s = float(1 / Fraction(rate_hz))
+    assert max(abs(time_s - number * period_s) for number, time_s in enumerate(times)) < 1e-3
+
+
+def test_truth_is_repeated_with_the_piece(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "area.csv").write_text("time_s,area_frac\n0.0,0.1\n5.0,\n")
+    (source / "events.csv").write_text("onset_s,clear_s,peak\n2.000,,0.5\n1.000,4.000,0.2\n")
+    (source / "validity.csv").write_text("start_s,end_s,reason\n0.000,10.000,none\n")
+    recordings.write_repeated_truth(source, tmp_path / "target", 10.0, 21.5)
+    lines = {p.name: p.read_text().splitlines() for p in (tmp_path / "target").iterdir()}
+    assert lines["area.csv"][1:] == [
+        "0.000,0.1", "5.000,", "10.000,0.1", "15.000,", "20.000,0.1",
+    ]  # fmt: skip
+    assert lines["events.csv"][3:] == ["12.000,,0.5", "11.000,14.000,0.2", "21.000,24.000,0.2"]
+    assert lines["validity.csv"][-1] == "20.000,30.000,none"
+
+
+def test_events_are_held_against_those_of_the_uniform_row() -> None:
+    base = rows.Row("real", "uniform", events=[(10.0, 20.0), (50.0, None), (90.0, 99.0)])
+    row = rows.Row("real", "adaptive", events=[(10.5, 19.75), (51.0, 60.0), (70.0, 80.0)])
+    told = rows.event_differences(row, base)
+    assert told == "2 of 3 (+1), onset ≤ 1.00 s, clear ≤ 0.25 s"
+
+
+def test_the_table_gives_differences_to_uniform(tmp_path: Path) -> None:
+    base = rows.Row("real", "uniform", wall_s=20.0, headlines={"impaired_share_5": 0.25})
+    row = rows.Row(
+        "real", "adaptive", wall_s=4.0, stage_s={"measuring": 3.0}, note="scaled",
+        headlines={"impaired_share_5": 0.2},
+    )  # fmt: skip
+    told = table.text([base, row], minutes=1.0)
+    assert "15.0" in told, "60 s in 4 s"
+    assert "impaired_share_5 0.2000 (-0.0500)" in told
+    assert "scaled" in told
+    table.save(tmp_path / "results.json", [base, row], 1.0)
+    assert table.load(tmp_path / "results.json") == [base, row]
+    assert table.load(tmp_path / "absent.json") == []
