@@ -1,8 +1,11 @@
-"""Make the example cohort: 84 simulated cases, as records without recordings.
+"""Make the example cohort: 84 simulated cases as records, three of them with a recording.
 
     python examples/cohort/make_cohort.py --out /tmp/cohort
     ubereport compare /tmp/cohort --by technique --out /tmp/comparison
     ubereport audit /tmp/cohort --out /tmp/audit
+
+The recordings lie in ``OUT.recordings``; ``ubereport analyze OUT.recordings/EX-004.mp4 --model
+hsv-red --rate 0.5 --sampling uniform --out DIR`` measures the areas of that record again.
 
 Nothing in it was ever a patient. What is planted is written in ``TRUTH.md``; the same seed gives
 the same library. Events, metrics and flags are derived from each series by the program itself.
@@ -18,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from ubereport.analysis.recompute import derive
+from ubereport.batch.case import rerender_case
 from ubereport.cohort.covariates import CovariateValue, covariates_json
 from ubereport.config import AnalysisConfig, config_sha256, config_to_toml
 from ubereport.core.case import (
@@ -31,12 +35,15 @@ from ubereport.core.case import (
 from ubereport.core.series import AreaSeries, LossReason
 from ubereport.records.names import folder_name
 from ubereport.records.store import write_case
+from ubereport.video.writer import VideoWriter
 
 TECHNIQUES = ("RF coagulation", "bone wax", "gelatin-thrombin matrix")
 SURGEONS = ("S1", "S2", "S3", "S4")
 N_CASES = 84
 SEED = 20260301
 STEP_S = 2.0
+FIRST_RECORDED, N_RECORDINGS = 4, 3
+WIDTH_PX, HEIGHT_PX, RATE_HZ = 160, 120, 1
 
 
 @dataclass(frozen=True)
@@ -247,8 +254,32 @@ def add_outcomes(rng: np.random.Generator, case: Case, record: CaseRecord) -> No
     row["hematoma"] = bool(rng.random() < 0.1 + 1.5 * min(closing, 0.3))
 
 
-def make_cohort(out: Path, n_cases: int = N_CASES, seed: int = SEED) -> list[Case]:
-    """Write the library into `out`, which must be new or empty; returns the planned cases."""
+def write_recording(series: AreaSeries, path: Path) -> None:
+    """Draw a series as a recording: blood over that share of a pale view, black where lost."""
+    rows, columns = np.mgrid[0:HEIGHT_PX, 0:WIDTH_PX]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    options = {"crf": "12", "g": "10"}
+    with VideoWriter(path, WIDTH_PX, HEIGHT_PX, RATE_HZ, options=options) as writer:
+        for second in range(round(series.recorded_s * RATE_HZ)):
+            index = int(second / RATE_HZ / STEP_S)
+            # The pattern moves, so that no picture is taken for a frozen or a blurred one.
+            wave = 50 * (((columns + second) // 6 + rows // 6) % 2)
+            view = np.stack([190 - wave, 180 - wave, 165 - wave], axis=2).astype(np.uint8)
+            if not series.is_valid[index]:
+                view[:] = 0
+            else:
+                n_red = round(float(series.area_frac[index]) * rows.size)
+                view.reshape(-1, 3)[rows.size - n_red :] = (150, 18, 20)
+            writer.write(view)
+
+
+def make_cohort(
+    out: Path, n_cases: int = N_CASES, seed: int = SEED, n_recordings: int = 0
+) -> list[Case]:
+    """Write the library into `out`, which must be new or empty; returns the planned cases.
+
+    From the fourth case on, `n_recordings` get a recording beside `out` and a report.
+    """
     rng = np.random.default_rng(seed)
     cases = plan_cases(rng, n_cases)
     config = AnalysisConfig()
@@ -262,6 +293,9 @@ def make_cohort(out: Path, n_cases: int = N_CASES, seed: int = SEED) -> list[Cas
         write_case(record, folder, {"manifest.json": manifest})
         if case.number == TRUTH.half_written_case:
             (folder / "case.json").unlink()
+        if FIRST_RECORDED <= case.number < FIRST_RECORDED + n_recordings:
+            write_recording(series, out.with_name(f"{out.name}.recordings") / f"{case.case_id}.mp4")
+            rerender_case(folder, lambda events: events, None)
     return cases
 
 
@@ -269,11 +303,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cases", type=int, default=N_CASES)
+    parser.add_argument("--recordings", type=int, default=N_RECORDINGS)
     parser.add_argument("--force", action="store_true", help="replace what lies in OUT")
     options = parser.parse_args()
     if options.force:
         shutil.rmtree(options.out, ignore_errors=True)
-    cases = make_cohort(options.out, options.cases)
+    cases = make_cohort(options.out, options.cases, n_recordings=options.recordings)
     print(f"{len(cases)} simulated cases. What is planted: TRUTH.md beside this script.")
 
 

@@ -7,12 +7,17 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from ubereport.analysis.progress import silent
+from ubereport.batch.case import CaseRequest, run_case
 from ubereport.cohort.audit import audit_cohort
 from ubereport.cohort.compare import compare_cohort
 from ubereport.cohort.table import read_cohort
+from ubereport.config import AnalysisConfig, SamplingConfig, SamplingMode, SegmentationConfig
 from ubereport.core.audit import Signal
+from ubereport.core.series import AreaSeries, LossReason
 from ubereport.records.store import read_case
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "cohort"
@@ -153,3 +158,27 @@ def test_truth_is_written_down(script):
     ):  # fmt: skip
         assert number in text
     assert {field.name for field in fields(truth)} >= {"learner", "old_model_cases"}
+
+
+@pytest.mark.slow
+def test_a_recording_holds_the_areas_of_its_record(script, tmp_path, monkeypatch):
+    area = np.repeat([0.01, 0.30, 0.60, 0.02], 15)
+    is_valid = np.ones(60, dtype=bool)
+    is_valid[50:] = False
+    series = AreaSeries(
+        time_s=2.0 * np.arange(60), duration_s=np.full(60, 2.0), part_index=np.zeros(60, int),
+        area_frac=np.where(is_valid, area, np.nan), is_valid=is_valid,
+        area_frac_lenient=np.where(is_valid, area, np.nan),
+        area_frac_strict=np.where(is_valid, area, np.nan),
+        reason=tuple(LossReason.NONE if v else LossReason.BLACK for v in is_valid),
+    )  # fmt: skip
+    script.write_recording(series, tmp_path / "EX-004.mp4")
+    monkeypatch.setattr("ubereport.batch.case._render", lambda record, files: ({}, 0.0))
+    config = AnalysisConfig(
+        sampling=SamplingConfig(mode=SamplingMode.UNIFORM, rate_hz=0.5),
+        segmentation=SegmentationConfig(model="hsv-red"),
+    )
+    request = CaseRequest((tmp_path / "EX-004.mp4",), tmp_path / "out", "EX-004", config)
+    found = run_case(request, silent).record.series
+    assert found.is_valid.tolist() == is_valid.tolist(), set(found.reason)
+    np.testing.assert_allclose(found.area_frac[is_valid], area[is_valid], atol=0.015)
