@@ -111,8 +111,8 @@ def test_doctor_names_a_missing_library(monkeypatch):
     def absent(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(doctor.importlib, "import_module", absent)
     monkeypatch.setattr("ubereport.batch.inference.measure_shipped", lambda: ())
+    monkeypatch.setattr(doctor.importlib, "import_module", absent)
     findings = {f.what: f for f in doctor.examine()}
     assert not findings["WeasyPrint"].is_good
     assert "libpango" in findings["WeasyPrint"].mend
