@@ -199,7 +199,7 @@ def test_page_one_says_the_essentials_before_anything_else(usual_html):
     for words in (
         "Case UBE-2026-017",
         "at least 20 % of the view",
-        "with a stricter or more lenient model",
+        "with a stricter or laxer model",
         "Coverage 90.4 %",
         "Time lost, by reason",
         "Closing field",

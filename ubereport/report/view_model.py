@@ -168,7 +168,7 @@ def _headline(record: CaseRecord, metrics: CaseMetrics) -> Headline:
     part = duration(share * evaluable_s, evaluable_s)
     notes = [f"{part} of {duration(evaluable_s, evaluable_s)}"]
     if metrics.band(key):
-        notes.append(f"{metrics.band(key)} with a stricter or more lenient model")
+        notes.append(f"{metrics.band(key)} with a stricter or laxer model")
     return Headline(metrics.short_text(key), True, sentence, tuple(notes))
 
 
