@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from ubereport.engine.embedded import EmbeddedEngine
 from ubereport.engine.job import Job, JobState, Outcome
 from ubereport.engine.ray import RayEngine
+from ubereport.errors import DependencyError
 
 sys.path.insert(0, str(Path(__file__).parent))
 import engine_jobs
@@ -130,6 +132,17 @@ def test_shared_keys_are_refused(engine):
 def test_an_outcome_has_a_failure_exactly_where_it_is_not_done():
     with pytest.raises(ValueError, match="failure"):
         Outcome("a", JobState.FAILED, None, None, 1)
+
+
+@pytest.mark.parametrize("error", [ConnectionError, RuntimeError, ValueError, Exception])
+def test_a_cluster_that_does_not_start_is_told(monkeypatch, error):
+    def refuse(**_options):
+        raise error("/SECRET/socket")
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=refuse, shutdown=lambda: None))
+    with pytest.raises(DependencyError, match="cannot be reached") as told:
+        RayEngine().run(engine_jobs.square, [Job("a", 1)], lambda outcome: None)
+    assert "SECRET" not in str(told.value)
 
 
 def test_at_least_one_worker():

@@ -89,7 +89,7 @@ class RayEngine:
                 )
             else:
                 ray.init(address=self.address, log_to_driver=False, configure_logging=False)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except Exception as error:  # noqa: BLE001 -- Ray raises plain ones while it starts
             raise DependencyError(
                 f"The Ray cluster cannot be reached ({type(error).__name__}). Check that "
                 "`ray status` answers on this machine, or use --engine embedded."
