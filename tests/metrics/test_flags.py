@@ -9,6 +9,7 @@ from ubereport.core.case import FlagLevel
 from ubereport.core.events import CensorReason, HemostasisEvent, Severity
 from ubereport.core.metrics import MetricValue
 from ubereport.core.series import LossReason, Threshold
+from ubereport.events.detect import detect_events
 from ubereport.metrics.flags import quality_flags
 from ubereport.metrics.registry import compute_metrics
 
@@ -41,7 +42,7 @@ def _flags(series, events=(), metrics=None):
 
 @pytest.fixture(scope="module")
 def sound(series_of):
-    return series_of([(0.01, 2.0)] * 600)
+    return series_of([(0.01, 1.0)] * 1200)
 
 
 def test_a_sound_case_has_no_flags(sound):
@@ -115,6 +116,22 @@ def test_few_events_are_told(sound, n, is_flagged):
 def test_sampling_coarser_than_an_event_is_told(series_of, step_s, is_flagged):
     flags = _flags(series_of([(0.01, step_s)] * 400))
     assert ("coarse_sampling" in flags) is is_flagged
+
+
+@pytest.mark.parametrize(
+    ("before_s", "n_coarse"), [((0.5, 0.5), 0), ((3.0, 0.5), 1), ((3.0, 2.0), 2)]
+)
+def test_onsets_and_clearings_that_nobody_looked_for_are_told(series_of, before_s, n_coarse):
+    """A series looked at for other thresholds: long samples right before an event's turns."""
+    onset, clear = before_s
+    rows = [(0.0, 0.5)] * 8 + [(0.0, onset), (0.3, 0.5)] + [(0.3, 0.5)] * 20 + [(0.3, clear)]
+    series = series_of([*rows, *[(0.0, 0.5)] * 40])
+    (event,) = detect_events(series, EVENTS)
+    flags = _flags(series, [event])
+    assert ("coarse_timing" in flags) is (n_coarse > 0)
+    if n_coarse:
+        assert flags["coarse_timing"].message.startswith(f"{n_coarse} of 2")
+        assert "3.0 s" in flags["coarse_timing"].message
 
 
 def test_a_closing_field_that_lies_far_from_the_end_is_told(series_of):

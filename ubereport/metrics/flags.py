@@ -22,6 +22,7 @@ _BAND_EVENTS = 3
 _CENSORED_SHARE = 1 / 3
 _CENSORED_MIN_EVENTS = 3
 _SHORT_S = 600.0
+_TIMED_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,28 @@ def _sampling(facts: _Facts) -> Iterator[Flag]:
         )
 
 
+def _timing(facts: _Facts) -> Iterator[Flag]:
+    """Tell onsets and clearings before which the view was looked at too seldom to time them.
+
+    So it is where a case that was looked at for some thresholds is derived again with others.
+    """
+    series = facts.series
+    turns_s = [e.onset_s for e in facts.events if e.is_onset_observed]
+    turns_s += [e.clear_s for e in facts.events if e.clear_s is not None]
+    before = np.searchsorted(series.time_s, np.array(turns_s) - 1e-6) - 1
+    stood_s = series.duration_s[before[before >= 0]]
+    coarse_s = stood_s[stood_s > _TIMED_S + 1e-6]
+    if len(coarse_s) == 0:
+        return
+    yield Flag(
+        "coarse_timing",
+        FlagLevel.CAUTION,
+        f"{len(coarse_s)} of {len(turns_s)} onsets and clearings are timed no better than to"
+        f" {float(coarse_s.max()):.1f} s: the recording was not looked at more often there. Analyze"
+        " it with these thresholds, or with --sampling uniform, for exact times.",
+    )
+
+
 def _closing_field(facts: _Facts) -> Iterator[Flag]:
     if not facts.series.is_valid.any():
         return
@@ -181,6 +204,7 @@ _CHECKS = (
     _unstable_threshold,
     _censoring,
     _sampling,
+    _timing,
     _closing_field,
     _parts,
 )
