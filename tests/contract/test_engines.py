@@ -145,6 +145,18 @@ def test_a_cluster_that_does_not_start_is_told(monkeypatch, error):
     assert "SECRET" not in str(told.value)
 
 
+def test_a_cluster_that_lost_its_last_node_is_not_waited_for(monkeypatch):
+    task = SimpleNamespace(remote=lambda *_: "reference")
+    task.options = lambda **_: task
+    fake = SimpleNamespace(
+        init=lambda **_: None, shutdown=lambda: None, remote=lambda _: task,
+        wait=lambda waiting, **_: ([], waiting), nodes=lambda: [{"Alive": False}],
+    )  # fmt: skip
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    with pytest.raises(DependencyError, match="no node left"):
+        RayEngine().run(engine_jobs.square, [Job("a", 1)], lambda outcome: None)
+
+
 def test_at_least_one_worker():
     with pytest.raises(ValueError, match="at least one worker"):
         EmbeddedEngine(n_workers=0)

@@ -22,6 +22,7 @@ __all__ = ["RayEngine"]
 
 T = TypeVar("T")
 R = TypeVar("R")
+LOOK_EVERY_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class RayEngine:
         Raises
         ------
         DependencyError
-            If Ray is not installed or the cluster cannot be reached.
+            If Ray is not installed, or the cluster cannot be reached or has no node left.
         """
         check_unique(jobs)
         ray = self._connect()
@@ -111,7 +112,11 @@ class RayEngine:
         }
         ended: dict[str, Outcome[R]] = {}
         while running:
-            (reference,), _ = ray.wait(list(running), num_returns=1)
+            ready, _ = ray.wait(list(running), num_returns=1, timeout=LOOK_EVERY_S)
+            if not ready:
+                _check_alive(ray)
+                continue
+            (reference,) = ready
             job, attempt = running.pop(reference)
             try:
                 state, content = ray.get(reference)
@@ -135,6 +140,15 @@ def _attempt(function: Callable[[Any], Any], payload: Any) -> tuple[str, Any]:  
         return JobState.DONE.value, function(payload)
     except Exception as error:  # noqa: BLE001 -- one bad case never ends a batch
         return JobState.FAILED.value, failure_of(error)
+
+
+def _check_alive(ray: Any) -> None:  # noqa: ANN401 -- Ray publishes no types
+    """Raise where no node is left: Ray would wait for one for ever."""
+    if not any(node["Alive"] for node in ray.nodes()):
+        raise DependencyError(
+            "The Ray cluster has no node left. Start it again, then run the same command: what is "
+            "done is reused."
+        )
 
 
 def _lost(error: Exception, n_attempts: int) -> Failure:
