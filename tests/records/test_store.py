@@ -277,6 +277,10 @@ def test_key_frames_follow_their_moment_to_new_events(record):
         KeyFrame(1, KeyFrameKind.PEAK, second.peak_s, 0.6, "c.png", "c-o.png"),
     )
     assert match_key_frames(frames, record.events) == frames
+    near = dataclasses.replace(frames[2], time_s=second.peak_s + 0.5)
+    assert match_key_frames([near], record.events) == (near,)
+    far = dataclasses.replace(frames[2], time_s=second.peak_s + 1.5)
+    assert match_key_frames([far], record.events) == ()
     later = dataclasses.replace(second, onset_s=41.0)
     assert match_key_frames(frames, [later]) == (dataclasses.replace(frames[2], event_index=0),)
     assert match_key_frames(frames, []) == ()

@@ -116,4 +116,6 @@ def test_sizes_counts_and_signs():
     assert text.decimal(-0.5, 2) == "−0.50"
     assert text.clock_range(0, 61) == "0:00:00–0:01:01"
     assert text.duration(30, 299.0) == "0:00:30"
-    assert text.duration(30, 300.0).replace(NBSP, " ") == "0.5 min"
+    assert text.duration(30, 300.0) == "0:00:30"
+    assert text.duration(0, 300.0).replace(NBSP, " ") == "0.0 min"
+    assert text.duration(90, 300.0).replace(NBSP, " ") == "1.5 min"

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from ubereport.core.arrays import BoolArray, RgbArray
-from ubereport.core.case import KeyFrame, KeyFrameKind
+from ubereport.core.case import PEAK_REACH_S, KeyFrame, KeyFrameKind
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.series import AreaSeries
 
@@ -64,8 +64,21 @@ def key_moments(
             wanted.append((KeyFrameKind.CLEAR, event.clear_s))
         for kind, time_s in wanted:
             row = _valid_row_at(series, time_s)
+            if kind is KeyFrameKind.PEAK:
+                row = _typical_row_near(series, time_s, event.peak_area_frac)
             moments.append(Moment(event_index, kind, float(series.time_s[row]), row))
     return tuple(moments)
+
+
+def _typical_row_near(series: AreaSeries, time_s: float, area_frac: float) -> int:
+    """Return the valid row near a peak that shows its area best.
+
+    The peak is one of the smoothed area: the sample at its very moment may be an odd one.
+    """
+    rows = np.flatnonzero(series.is_valid)
+    distance_s = np.abs(series.time_s[rows] - time_s)
+    rows = rows[distance_s <= PEAK_REACH_S]
+    return int(rows[int(np.argmin(np.abs(series.area_frac[rows] - area_frac)))])
 
 
 def _valid_row_at(series: AreaSeries, time_s: float) -> int:

@@ -11,6 +11,7 @@ from ubereport.core.metrics import MetricValue
 from ubereport.core.series import AreaSeries
 
 __all__ = [
+    "PEAK_REACH_S",
     "SCHEMA_VERSION",
     "CaseRecord",
     "FieldSummary",
@@ -25,6 +26,8 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = "1.0"
+# A peak is one of the smoothed area; its key frame shows it within this many seconds.
+PEAK_REACH_S = 1.0
 
 
 class FlagLevel(StrEnum):

@@ -7,9 +7,10 @@ import json
 import os
 import stat
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from ubereport.core.case import CaseRecord, KeyFrame, KeyFrameKind
+from ubereport.core.case import PEAK_REACH_S, CaseRecord, KeyFrame, KeyFrameKind
 from ubereport.core.events import HemostasisEvent
 from ubereport.errors import CaseRecordError, OutputError
 from ubereport.records.atomic import check_relative_name, files_inside, publish_folder, write_file
@@ -169,29 +170,22 @@ def match_key_frames(
 
     For events found anew in a stored series: a picture stays where its moment is still one.
     """
-    moments = {
-        (kind, time_s): index
-        for index, event in enumerate(events)
-        for kind, time_s in (
-            (KeyFrameKind.ONSET, event.onset_s),
-            (KeyFrameKind.PEAK, event.peak_s),
-            (KeyFrameKind.CLEAR, event.clear_s),
-        )
-        if time_s is not None
-    }
-    matched = [
-        KeyFrame(
-            event_index=moments[frame.kind, frame.time_s],
-            kind=frame.kind,
-            time_s=frame.time_s,
-            area_frac=frame.area_frac,
-            raw_path=frame.raw_path,
-            overlay_path=frame.overlay_path,
-        )
-        for frame in key_frames
-        if (frame.kind, frame.time_s) in moments
-    ]
+    found = [(frame, _event_shown(frame, events)) for frame in key_frames]
+    matched = [replace(frame, event_index=at) for frame, at in found if at is not None]
     return tuple(sorted(matched, key=lambda frame: (frame.event_index, frame.time_s)))
+
+
+def _event_shown(frame: KeyFrame, events: Sequence[HemostasisEvent]) -> int | None:
+    reach_s = PEAK_REACH_S if frame.kind is KeyFrameKind.PEAK else 0.0
+    for index, event in enumerate(events):
+        moment_s = {
+            KeyFrameKind.ONSET: event.onset_s,
+            KeyFrameKind.PEAK: event.peak_s,
+            KeyFrameKind.CLEAR: event.clear_s,
+        }[frame.kind]
+        if moment_s is not None and abs(frame.time_s - moment_s) <= reach_s:
+            return index
+    return None
 
 
 def _frame_paths(key_frames: Sequence[KeyFrame]) -> list[str]:

@@ -25,6 +25,7 @@ __all__ = [
 NOT_AVAILABLE = "not available"
 _NBSP = "\u00a0"
 _COARSE_S = 300.0
+_MINUTE_S = 60.0
 _HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 
 
@@ -171,10 +172,11 @@ def minutes(seconds: float) -> str:
 def duration(seconds: float, whole_s: float) -> str:
     r"""Format a part of `whole_s`: in minutes, or as ``h:mm:ss`` where those would be too coarse.
 
-    >>> duration(738, 3600), duration(42, 100)
-    ('12.3\xa0min', '0:00:42')
+    >>> duration(738, 3600), duration(42, 100), duration(2, 360)
+    ('12.3\xa0min', '0:00:42', '0:00:02')
     """
-    return minutes(seconds) if whole_s >= _COARSE_S else clock(seconds)
+    is_coarse = whole_s < _COARSE_S or 0 < seconds < _MINUTE_S
+    return clock(seconds) if is_coarse else minutes(seconds)
 
 
 def decimal(value: float, n_decimals: int) -> str:
