@@ -41,15 +41,29 @@ def _run(
 
 
 def _n_children() -> int:
-    """Processes of ours that still run or wait to be reaped."""
+    """Processes of this test's that still run or wait to be reaped."""
+    return len(_children() - _EARLIER)
+
+
+def _children() -> set[str]:
     tasks = Path(f"/proc/{os.getpid()}/task")
-    return sum(
-        1
+    return {
+        child
         for task in tasks.iterdir()
         for child in (task / "children").read_text().split()
         if "ubereport.video.child" in Path(f"/proc/{child}/cmdline").read_text()
         or Path(f"/proc/{child}/cmdline").read_text() == ""
-    )
+    }
+
+
+_EARLIER: set[str] = set()
+
+
+@pytest.fixture(autouse=True)
+def _only_own_children() -> None:
+    """Leave out what other tests of this process left to be reaped."""
+    _EARLIER.clear()
+    _EARLIER.update(_children())
 
 
 def _frames_seen(batch: FrameBatch) -> list[int]:
