@@ -17,7 +17,6 @@ from torch import nn
 __all__ = [
     "LowPrecisionDecoder",
     "late_stages",
-    "with_low_precision_decoder",
     "with_low_precision_tail",
 ]
 
@@ -78,11 +77,6 @@ def late_stages(network: nn.Module) -> tuple[str, ...]:
     if not isinstance(stages, nn.Sequential) or len(stages) != _N_STAGES:
         return ()
     return tuple(f"encoder.model.blocks.{i}" for i in range(_FIRST_LATE_STAGE, _N_STAGES))
-
-
-def with_low_precision_decoder(network: nn.Module, dtype: torch.dtype | None) -> nn.Module:
-    """Return `network` with its decoder in `dtype`; None leaves it in fp32."""
-    return network if dtype is None else LowPrecisionDecoder(network, dtype)
 
 
 def with_low_precision_tail(network: nn.Module, dtype: torch.dtype | None) -> nn.Module:

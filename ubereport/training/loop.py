@@ -24,7 +24,7 @@ from ubereport.errors import ConfigError
 from ubereport.segmentation.devices import cpu_gains_from_bf16
 from ubereport.segmentation.metadata import NetworkSpec
 from ubereport.segmentation.network import build_network, load_state, portable_state
-from ubereport.segmentation.precision import with_low_precision_decoder
+from ubereport.segmentation.precision import LowPrecisionDecoder
 from ubereport.training.checkpoint import (
     RunState,
     load_weights,
@@ -355,7 +355,7 @@ def _logit(network: nn.Module, planes: Tensor, config: TrainConfig) -> Tensor:
     """
     is_low = config.is_low_precision_allowed
     if not planes.is_cuda and is_low and cpu_gains_from_bf16():
-        network = with_low_precision_decoder(network, torch.bfloat16)
+        network = LowPrecisionDecoder(network, torch.bfloat16)
     with torch.autocast(planes.device.type, torch.bfloat16, enabled=is_low and planes.is_cuda):
         logit: Tensor = network(planes)
     return logit
