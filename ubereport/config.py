@@ -50,18 +50,22 @@ class SamplingConfig:
     """Which pictures to look at; `rate_hz` is the full rate of every plan.
 
     The adaptive plan goes to the full rate where a threshold lies between the areas of two samples
-    or within `near_frac` of itself beside them, and where the areas differ by `change_frac`.
+    or is neared by one of them, and where the areas differ by `change_frac`. Near is within
+    `near_frac` of the threshold, or within `near_sd` standard deviations of the area's restlessness
+    around there, whichever is farther.
     """
 
     mode: SamplingMode = SamplingMode.ADAPTIVE
     rate_hz: float = 2.0
     near_frac: float = 0.1
+    near_sd: float = 2.0
     change_frac: float = 0.15
 
     def __post_init__(self) -> None:
         near, change = self.near_frac, self.change_frac
         check_setting(0.01 <= self.rate_hz <= 60, "sampling.rate_hz", self.rate_hz, "0.01 to 60")
         check_setting(0 <= near < 1, "sampling.near_frac", near, "0 to below 1")
+        check_setting(0 <= self.near_sd <= 10, "sampling.near_sd", self.near_sd, "0 to 10")
         check_setting(0 < change <= 1, "sampling.change_frac", change, "above 0 to 1")
 
 

@@ -30,11 +30,11 @@ pytestmark = pytest.mark.slow
 CONFIG = AnalysisConfig(
     segmentation=SegmentationConfig(model="hsv-red"), records=RecordsConfig(is_frames_kept=False)
 )
-N_PICTURES = 24 * RATE_HZ
+N_PICTURES = 36 * RATE_HZ
 
 
 def write(path: Path, group: int, ticks_ms: list[int] | None = None, **options: str) -> Path:
-    """24 s with the known bleed; a keyframe every `group` pictures and nowhere else."""
+    """36 s with the known bleed; a keyframe every `group` pictures and nowhere else."""
     coding = {"crf": "12", "g": str(group), "keyint_min": str(group), "sc_threshold": "0"}
     base_s = Fraction(1, 1000)
     with VideoWriter(

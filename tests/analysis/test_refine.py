@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ubereport.analysis.refine import N_PLAIN_PASSES, next_looks
+from ubereport.analysis.refine import N_PLAIN_PASSES, next_looks, restlessness
 from ubereport.config import EventConfig, SamplingConfig
 from ubereport.core.series import AreaSeries, LossReason
 from ubereport.video.candidates import Candidates
@@ -28,16 +28,21 @@ def candidates(n_coarse: int, keys=()) -> Candidates:
     )
 
 
-def looks(areas, reasons=None, keys=(), n_passes=1, events=NO_EVENTS, **sampling):
+def looks(areas, reasons=None, keys=(), n_passes=1, events=NO_EVENTS, near_sd=0.0, **sampling):
     made = candidates(len(areas), keys)
     seen = np.flatnonzero(made.is_first)
+    series = seen_series(made, seen, areas, reasons)
+    config = SamplingConfig(near_sd=near_sd, **sampling)
+    return next_looks(made, seen, series, events, config, n_passes).tolist()
+
+
+def seen_series(made, seen, areas, reasons=None) -> AreaSeries:
     reasons = [NONE] * len(areas) if reasons is None else reasons
     area = np.array([a if r is NONE else np.nan for a, r in zip(areas, reasons, strict=True)])
-    series = AreaSeries(
+    return AreaSeries(
         made.time_s[seen], made.durations_s(seen), made.part_index[seen], area, area, area,
         np.array([r is NONE for r in reasons]), tuple(reasons),
     )  # fmt: skip
-    return next_looks(made, seen, series, events, SamplingConfig(**sampling), n_passes).tolist()
 
 
 def test_nothing_is_wanted_where_nothing_happens():
@@ -56,6 +61,39 @@ def test_nearing_a_threshold_counts_within_the_margin():
     assert looks([0.30, 0.225, 0.30], change_frac=1.0) == []
     assert looks([0.30, 0.215, 0.30], change_frac=1.0) == [*range(1, 6), *range(7, 12)]
     assert looks([0.30, 0.215, 0.30], change_frac=1.0, near_frac=0.0) == []
+
+
+def restlessness_of(areas, reasons=None):
+    made = candidates(len(areas))
+    return restlessness(seen_series(made, np.flatnonzero(made.is_first), areas, reasons))
+
+
+def test_restlessness_is_the_standard_deviation_around_a_steady_line():
+    rng = np.random.default_rng(5)
+    areas = np.linspace(0.2, 0.4, 4000) + rng.normal(0.0, 0.01, 4000)
+    found = restlessness_of(areas)
+    assert np.mean(found) == pytest.approx(0.01, rel=0.05)
+    assert np.max(restlessness_of(np.linspace(0.0, 0.9, 50))) < 1e-7
+
+
+def test_restlessness_knows_nothing_of_lost_views_single_jumps_and_what_is_far():
+    areas = [0.1, 0.5, 0.1, 0.5, *[0.1] * 13]
+    found = restlessness_of(areas)
+    assert found[0] > 0.1
+    assert found[-1] == 0.0
+    reasons = [NONE, BLACK, NONE, BLACK, *[NONE] * 13]
+    assert np.max(restlessness_of(areas, reasons)) == 0.0
+    assert np.max(restlessness_of([*[0.1] * 9, *[0.6] * 9])) == 0.0  # one jump is none
+    assert restlessness_of([0.1, 0.2]).tolist() == [0.0]
+    assert restlessness_of([0.1]).tolist() == []
+
+
+def test_a_restless_area_nears_a_threshold_from_farther_away():
+    areas = [0.02, 0.04, 0.02, 0.04, 0.02]
+    # Off the line by 0.02 each, over sqrt(1 + 1/4 + 1/4) and 0.6745: 0.0242.
+    assert looks(areas, near_sd=0.3) == []
+    assert looks(areas, near_sd=0.5) == [row for row in range(25) if row % STEPS]
+    assert looks([0.02] * 5, near_sd=10.0) == []
 
 
 def test_a_fast_change_fills_the_gap_even_between_thresholds():

@@ -28,7 +28,8 @@ without a coarse sample. A filled gap holds the reference's own pictures and no 
    pictures are exempt, since around them everything is looked at.
 
 Shares and means miss excursions shorter than `g` that coarse samples straddle, as the reference
-misses those shorter than a step.
+misses those shorter than a step. Where the area is restless such excursions are expected: there a
+threshold counts as neared from farther away, see `restlessness`.
 """
 
 from __future__ import annotations
@@ -44,12 +45,16 @@ from ubereport.core.series import AreaSeries, LossReason
 from ubereport.events.smoothing import ROUNDING_S, smooth_area
 from ubereport.video.candidates import Candidates
 
-__all__ = ["METRIC_LEVELS", "coarse_gap_s", "next_looks"]
+__all__ = ["METRIC_LEVELS", "coarse_gap_s", "next_looks", "restlessness"]
 
 METRIC_LEVELS = (0.05, 0.20, 0.50)
 """Area fractions at which the shares of `ubereport.metrics` are counted."""
 
 MAX_COARSE_GAP_S = 3.0
+RESTLESS_S = 15.0
+# Samples on either side of a gap that its restlessness rests on, at most.
+N_RESTLESS = 30
+NORMAL_MEDIAN = 0.6745
 # From this pass on the neighborhood doubles with every pass: their number stays logarithmic.
 N_PLAIN_PASSES = 6
 
@@ -76,8 +81,8 @@ def next_looks(
 
     Two neighboring samples with unseen full-rate pictures between them are a gap. All of it is
     wanted where the samples differ in validity or in its reason, where both are damaged, where a
-    threshold that counts lies between their areas or within ``near_frac`` of it, or where the
-    areas differ by ``change_frac``. Thresholds that count: the onset, those of the metrics, those
+    threshold that counts lies between their areas or near one of them, or where the areas differ
+    by ``change_frac``. Thresholds that count: the onset, those of the metrics, those
     of severity, and the offset while an event is open. Keyframes narrow a gap before the
     full-rate grid fills it. Where the smoothed area opens or clears an event, the stay that
     confirms it is wanted too, and what the smoothing takes into account on either side.
@@ -196,11 +201,13 @@ def _flagged(
     """(m - 1,) whether something may lie between each sample and the next."""
     area = series.area_frac
     low, high = np.fmin(area[:-1], area[1:]), np.fmax(area[:-1], area[1:])
+    restless = sampling.near_sd * restlessness(series)
     levels = {*METRIC_LEVELS, events.onset_frac, events.moderate_frac, events.major_frac}
     is_flagged = np.asarray(high - low >= sampling.change_frac)
     for level in sorted(levels):
-        is_flagged |= _nears(low, high, level, sampling.near_frac)
-    is_near_offset = _nears(low, high, events.offset_frac, sampling.near_frac)
+        is_flagged |= _nears(low, high, level, np.fmax(restless, sampling.near_frac * level))
+    margin = np.fmax(restless, sampling.near_frac * events.offset_frac)
+    is_near_offset = _nears(low, high, events.offset_frac, margin)
     is_flagged |= is_near_offset & (is_open[:-1] | is_open[1:])
     is_flagged &= series.is_valid[:-1] & series.is_valid[1:]
     pairs = zip(series.reason, series.reason[1:], strict=False)
@@ -209,9 +216,39 @@ def _flagged(
     return is_flagged
 
 
-def _nears(low: FloatArray, high: FloatArray, level: float, near_frac: float) -> BoolArray:
-    margin = near_frac * level
+def _nears(low: FloatArray, high: FloatArray, level: float, margin: FloatArray) -> BoolArray:
     return np.asarray((low - margin < level) & (level <= high + margin))
+
+
+def restlessness(series: AreaSeries) -> FloatArray:
+    """Return how much the area jumps about around each gap, as a standard deviation.
+
+    Each sample is compared with the straight line between its neighbors, so that a steady rise
+    counts as calm. The median of what they are off, over samples within `RESTLESS_S` of the gap, is
+    not moved by a single jump; divided by 0.6745 it is the standard deviation of samples that are
+    normally distributed around the line.
+
+    Returns
+    -------
+    (m - 1,) float64
+        Area fraction; 0 where nothing can be compared.
+    """
+    time_s, area = series.time_s, series.area_frac
+    if len(series) < 3:
+        return np.zeros(max(0, len(series) - 1))
+    later = (time_s[1:-1] - time_s[:-2]) / (time_s[2:] - time_s[:-2])
+    off = np.abs(area[1:-1] - ((1 - later) * area[:-2] + later * area[2:]))
+    off /= np.sqrt(1 + later**2 + (1 - later) ** 2)
+    middle_s = (time_s[:-1] + time_s[1:]) / 2
+    around = np.add.outer(np.arange(len(middle_s)), np.arange(-N_RESTLESS, N_RESTLESS))
+    inside = np.clip(around, 0, len(off) - 1)
+    is_used = (around == inside) & np.isfinite(off)[inside]
+    is_used &= np.abs(time_s[1:-1][inside] - middle_s[:, np.newaxis]) <= RESTLESS_S
+    ranked = np.sort(np.where(is_used, off[inside], np.inf), axis=1)
+    n = is_used.sum(axis=1)
+    gap = np.arange(len(n))
+    median = (ranked[gap, np.maximum(n - 1, 0) // 2] + ranked[gap, n // 2]) / 2
+    return np.asarray(np.where(n > 0, median, 0.0) / NORMAL_MEDIAN)
 
 
 def _mark(is_wanted: BoolArray, time_s: FloatArray, start_s: float, end_s: float) -> None:
