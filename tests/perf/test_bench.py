@@ -77,6 +77,17 @@ def test_events_are_held_against_those_of_the_uniform_row() -> None:
     assert told == "2 of 3 (+1), onset ≤ 1.00 s, clear ≤ 0.25 s"
 
 
+def test_runs_are_told_as_their_median_and_spread() -> None:
+    row = None
+    for wall_s in (5.0, 9.0, 6.0):
+        row = rows.Row("real", "adaptive", wall_s=wall_s, cpu_s=2 * wall_s).after(row)
+    assert (row.wall_s, row.cpu_s) == (6.0, 12.0)
+    loop = rows.Row("real", "opencv", wall_s=72.0)
+    told = table.text([row, loop], minutes=1.0).splitlines()
+    assert told[1].split()[2:6] == ["6.0", "5.0-9.0", "10.0", "1.00"]
+    assert told[2].split()[2:7] == ["72.0", "one", "run", "0.8", "12.00"]
+
+
 def test_the_table_gives_differences_to_uniform(tmp_path: Path) -> None:
     base = rows.Row("real", "uniform", wall_s=20.0, headlines={"impaired_share_5": 0.25})
     row = rows.Row(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -65,14 +66,13 @@ def analyze_case(
         If work in progress cannot be kept.
     """
     watch = _Watch(opened.index_s)
-    predictor: Predictor = (
-        open_predictor(opened.bundle, opened.running.segmentation)
-        if network is None
-        else SharedPredictor(network, opened.bundle)
-    )
+    # The network loads on one core while other processes decode what the field is fitted to.
+    with ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(_predictor, opened, network)
+        views = fit_views(opened, on_progress)
+        watch.lap("fitting the field of view")
+        predictor = opening.result()
     watch.lap("loading the model")
-    views = fit_views(opened, predictor, on_progress)
-    watch.lap("fitting the field of view")
     measurer = Measurer(opened.index, opened.candidates, predictor, opened.running, checkpoint)
     measured = measure_case(measurer, views.stretches, on_progress)
     watch.lap("measuring")
@@ -102,6 +102,12 @@ def analyze_case(
         provenance=_provenance(opened, predictor, measured),
     )
     return AnalyzedCase(record, files, watch.laps)
+
+
+def _predictor(opened: OpenedCase, network: NetworkAddress | None) -> Predictor:
+    if network is None:
+        return open_predictor(opened.bundle, opened.running.segmentation)
+    return SharedPredictor(network, opened.bundle)
 
 
 def _provenance(opened: OpenedCase, predictor: Predictor, measured: MeasuredCase) -> Provenance:

@@ -17,7 +17,6 @@ from ubereport.core.recording import PlacedPart
 from ubereport.errors import DecodeError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.distribution import distance
-from ubereport.segmentation.predictor import Predictor
 from ubereport.video.decode import decode_stills
 from ubereport.video.plan import probe_frames
 from ubereport.video.reader import upright_size
@@ -61,7 +60,7 @@ class CaseViews:
         )
 
 
-def fit_views(opened: OpenedCase, predictor: Predictor, on_progress: ProgressHook) -> CaseViews:
+def fit_views(opened: OpenedCase, on_progress: ProgressHook) -> CaseViews:
     """Look at keyframes spread over every part and fit fields of view to them.
 
     Raises
@@ -70,7 +69,7 @@ def fit_views(opened: OpenedCase, predictor: Predictor, on_progress: ProgressHoo
         If a part gives no picture at all.
     """
     started = time.perf_counter()
-    end_s = opened.timeline.end_s
+    end_s, model = opened.timeline.end_s, opened.bundle.metadata
     stretches: list[FieldStretch] = []
     distances: list[float] = []
     for placed in opened.timeline.parts:
@@ -84,8 +83,8 @@ def fit_views(opened: OpenedCase, predictor: Predictor, on_progress: ProgressHoo
             placed.interval,
             width_px,
             height_px,
-            predictor.input_height_px,
-            predictor.input_width_px,
+            model.input_height_px,
+            model.input_width_px,
             opened.config.view,
         ):
             stretch = FieldStretch(placed.part_index, view.interval, view.field)

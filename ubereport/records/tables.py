@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
+from ubereport.core.arrays import BoolArray
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.series import AreaSeries, LossReason
 from ubereport.errors import CaseRecordError, ManifestError
@@ -59,12 +63,12 @@ def series_parquet(series: AreaSeries) -> bytes:
     The same series gives the same bytes with the same version of pyarrow.
     """
     columns = {
-        "time_s": pa.array(series.time_s),
-        "duration_s": pa.array(series.duration_s),
-        "part_index": pa.array(series.part_index),
-        **{name: pa.array(getattr(series, name), mask=~series.is_valid) for name in _AREAS},
-        "is_valid": pa.array(series.is_valid),
-        "reason": pa.array([reason.value for reason in series.reason], pa.string()),
+        "time_s": _column(pa.float64(), series.time_s),
+        "duration_s": _column(pa.float64(), series.duration_s),
+        "part_index": _column(pa.int64(), series.part_index),
+        **{name: _column(pa.float64(), getattr(series, name), series.is_valid) for name in _AREAS},
+        "is_valid": _column(pa.bool_(), _bits(series.is_valid), n=len(series)),
+        "reason": _words(tuple(reason.value for reason in series.reason)),
     }
     buffer = io.BytesIO()
     pq.write_table(
@@ -97,7 +101,7 @@ def series_from_parquet(content: bytes) -> AreaSeries:
         table = table.select(_SCHEMA.names).cast(_SCHEMA)
         columns = {name: table.column(name) for name in _SCHEMA.names}
         return AreaSeries(
-            **{name: columns[name].to_numpy() for name in _SCHEMA.names if name != "reason"},
+            **{name: _numbers(columns[name]) for name in _SCHEMA.names if name != "reason"},
             reason=tuple(LossReason(reason) for reason in columns["reason"].to_pylist()),
         )
     except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
@@ -105,6 +109,37 @@ def series_from_parquet(content: bytes) -> AreaSeries:
             f"series.parquet cannot be read ({str(error).splitlines()[0]}). Analyze the recording"
             " again or bring the file back from a backup."
         ) from error
+
+
+def _column(
+    kind: pa.DataType, values: NDArray[Any], is_known: BoolArray | None = None, n: int | None = None
+) -> pa.Array:
+    """Return values as a column, null where not known; PyArrow's own way loads pandas for it."""
+    known = None if is_known is None else pa.py_buffer(_bits(is_known))
+    content = pa.py_buffer(np.ascontiguousarray(values))
+    return pa.Array.from_buffers(kind, len(values) if n is None else n, [known, content])
+
+
+def _words(values: Sequence[str]) -> pa.Array:
+    words = [value.encode() for value in values]
+    ends = np.cumsum([0, *(len(word) for word in words)], dtype=np.int32)
+    return pa.StringArray.from_buffers(
+        len(words), pa.py_buffer(ends), pa.py_buffer(b"".join(words))
+    )
+
+
+def _bits(flags: BoolArray) -> NDArray[np.uint8]:
+    return np.packbits(flags, bitorder="little")
+
+
+def _numbers(column: pa.ChunkedArray) -> NDArray[Any]:
+    """Return a column as an array, nulls as NaN; PyArrow's own way loads pandas for it."""
+    values = column.to_pylist()
+    if column.null_count:
+        if not pa.types.is_floating(column.type):
+            raise ValueError("empty cells where none may be")
+        values = [math.nan if value is None else value for value in values]
+    return np.array(values, dtype=column.type.to_pandas_dtype())
 
 
 def read_parquet_rows(path: Path) -> tuple[tuple[str, ...], list[list[object]]]:

@@ -38,13 +38,12 @@ def printable(text: str) -> str:
     >>> printable("UBE\u202e71")
     'UBE[U+202E]71'
     """
-    return "".join(_printable(char) for char in text)
+    hidden = {ord(c): _spelled(c) for c in set(text) if unicodedata.category(c) in _HIDDEN}
+    return text.translate(hidden) if hidden else text
 
 
-def _printable(char: str) -> str:
-    if char in "\t\n\r":
-        return " "
-    return f"[U+{ord(char):04X}]" if unicodedata.category(char) in _HIDDEN else char
+def _spelled(char: str) -> str:
+    return " " if char in "\t\n\r" else f"[U+{ord(char):04X}]"
 
 
 _LONGEST_WORD = 20

@@ -1,10 +1,10 @@
-"""The two recordings that are timed: real pictures looped with cuts, and a simulated operation.
+"""The recordings that are timed: real ones played one after the other, and a simulated operation.
 
-The real one is 1080p30 H.264 at 10 Mb/s with a keyframe every 1.5 s and at every cut, made of
-shots of real recordings, enlarged, with film grain. The simulated one is 640 × 360 as the simulator
-draws it (few bleeds, long quiet stretches) unless `is_large`, which gives it the same treatment.
-One piece of some minutes is encoded; its packets are then repeated with later times, which is
-quick, until the recording is as long as asked for. Truth is repeated with it.
+All are 1080p30 H.264 at 10 Mb/s with a keyframe every 1.5 s and at every cut, enlarged, with film
+grain. `real` plays whole recordings in turn, `shots` cuts to another one every 15 s, `simulated` is
+an operation as the simulator draws it (few bleeds, long quiet stretches). One piece of some minutes
+is encoded; its packets are then repeated with later times, which is quick, until the recording is
+as long as asked for. Truth is repeated with it.
 """
 
 import shutil
@@ -25,7 +25,7 @@ WIDTH_PX, HEIGHT_PX, RATE_HZ = 1920, 1080, 30
 BIT_RATE = 10_000_000
 KEYFRAME_SPACING = 45
 GRAIN = "noise=alls=7:allf=t"
-REAL_PIECE_S = 120
+SHOTS_PIECE_S = 120
 SIMULATED_PIECE_S = 240
 SHOT_S = 15
 SEED = 4008
@@ -42,29 +42,39 @@ class BenchRecording:
 
 
 def real_recording(work: Path, sources: list[Path], minutes: float) -> BenchRecording:
-    """Make (or find) the recording whose pictures are shots of `sources` in turn."""
-    piece_s = min(REAL_PIECE_S, minutes * 60)
-    piece = work / f"real-piece-{piece_s:g}s.mp4"
+    """Make (or find) the recording that plays all of every source, in turn."""
+    piece_s = min(sum(_length_s(source) for source in sources), minutes * 60)
+    return _looped(work, "real", minutes, piece_s, in_turn(sources, piece_s))
+
+
+def shots_recording(work: Path, sources: list[Path], minutes: float) -> BenchRecording:
+    """Make (or find) the recording that cuts to another source every `SHOT_S`."""
+    piece_s = min(SHOTS_PIECE_S, minutes * 60)
+    return _looped(work, "shots", minutes, piece_s, shots(sources, piece_s))
+
+
+def _looped(
+    work: Path, name: str, minutes: float, piece_s: float, frames: Iterator[av.VideoFrame]
+) -> BenchRecording:
+    piece = work / f"{name}-piece-{piece_s:.0f}s.mp4"
     if not piece.exists():
-        encode(shots(sources, piece_s), piece)
-    path = work / f"real-{minutes:g}min.mp4"
+        encode(frames, piece)
+    path = work / f"{name}-{minutes:g}min.mp4"
     if not path.exists():
         repeat(piece, path, minutes * 60)
-    return BenchRecording("real", path, minutes, None)
+    return BenchRecording(name, path, minutes, None)
 
 
-def simulated_recording(work: Path, minutes: float, is_large: bool = False) -> BenchRecording:
+def simulated_recording(work: Path, minutes: float) -> BenchRecording:
     """Make (or find) the simulated recording and its truth: few bleeds, long quiet stretches."""
     piece_s = min(SIMULATED_PIECE_S, minutes * 60)
-    folder = work / f"simulated-{'large-' if is_large else ''}{minutes:g}min"
+    folder = work / f"simulated-{minutes:g}min"
     path = folder / "bench.mp4"
     if not path.exists():
         small = _simulated_small(work, piece_s)
-        piece = small / "recording.mp4"
-        if is_large:
-            piece = work / f"simulated-piece-{piece_s:g}s.mp4"
-            if not piece.exists():
-                encode(pictures(small / "recording.mp4", 0.0, piece_s), piece)
+        piece = work / f"simulated-piece-{piece_s:g}s.mp4"
+        if not piece.exists():
+            encode(pictures(small / "recording.mp4", 0.0, piece_s), piece)
         write_repeated_truth(small / "truth", folder / "truth", piece_s, minutes * 60)
         repeat(piece, path, minutes * 60)
     return BenchRecording("simulated", path, minutes, folder / "truth")
@@ -85,6 +95,16 @@ def _simulated_small(work: Path, piece_s: float) -> Path:
         simulate(SEED, piece_s / 60, small, config)
         (small / "done").touch()
     return small
+
+
+def in_turn(sources: list[Path], seconds: float) -> Iterator[av.VideoFrame]:
+    """Yield all pictures of every source in turn, up to `seconds`."""
+    left_s = seconds
+    for source in sources:
+        yield from pictures(source, 0.0, min(left_s, _length_s(source)))
+        left_s -= _length_s(source)
+        if left_s <= 0:
+            return
 
 
 def shots(sources: list[Path], seconds: float) -> Iterator[np.ndarray]:

@@ -1,8 +1,11 @@
 """One row of the table each: run it, check what came out, keep what it cost."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 
@@ -20,11 +23,16 @@ FLOORS = ("decode", "inference")
 
 @dataclass
 class Row:
-    """A row; `note` says what is not as measured, such as a scaled time."""
+    """A row; `note` says what is not as measured, such as a scaled time.
+
+    Run several times, `wall_s` and `cpu_s` are medians and `each_wall_s` holds every run's.
+    """
 
     recording: str
     name: str
     wall_s: float = 0.0
+    each_wall_s: list[float] = field(default_factory=list)
+    each_cpu_s: list[float] = field(default_factory=list)
     cpu_s: float = 0.0
     peak_mib: float = 0.0
     n_pictures: int = 0
@@ -33,6 +41,15 @@ class Row:
     headlines: dict[str, float | None] = field(default_factory=dict)
     events: list[tuple[float, float | None]] = field(default_factory=list)
     truth: dict[str, float | None] = field(default_factory=dict)
+
+    def after(self, earlier: Row | None) -> Row:
+        """Return this run joined with those that `earlier` holds."""
+        before = ([], []) if earlier is None else (earlier.each_wall_s, earlier.each_cpu_s)
+        self.each_wall_s = [*before[0], self.wall_s]
+        self.each_cpu_s = [*before[1], self.cpu_s]
+        self.wall_s, self.cpu_s = median(self.each_wall_s), median(self.each_cpu_s)
+        self.peak_mib = max(self.peak_mib, earlier.peak_mib if earlier is not None else 0.0)
+        return self
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)

@@ -7,7 +7,17 @@ from pathlib import Path
 
 from tests.perf.bench.rows import HEADLINES, Row, event_differences
 
-COLUMNS = ("recording", "what", "wall s", "x real time", "CPU s", "peak MiB", "pictures")
+COLUMNS = (
+    "recording",
+    "what",
+    "wall s",
+    "spread",
+    "x real time",
+    "x adaptive",
+    "CPU s",
+    "peak MiB",
+    "pictures",
+)
 
 
 def load(path: Path) -> list[Row]:
@@ -31,7 +41,13 @@ def text(rows: list[Row], minutes: float) -> str:
     lines = ["  ".join(_cells(*COLUMNS))]
     for row in rows:
         speed = 60 * minutes / row.wall_s if row.wall_s else 0.0
-        numbers = (f"{row.wall_s:.1f}", f"{speed:.1f}", f"{row.cpu_s:.1f}")
+        numbers = (
+            f"{row.wall_s:.1f}",
+            _spread(row),
+            f"{speed:.1f}",
+            _times_adaptive(row, rows),
+            f"{row.cpu_s:.1f}",
+        )
         cells = _cells(row.recording, row.name, *numbers, f"{row.peak_mib:.0f}", row.n_pictures)
         lines.append("  ".join([*cells, row.note]).rstrip())
     for row in rows:
@@ -39,8 +55,20 @@ def text(rows: list[Row], minutes: float) -> str:
     return "\n".join(lines)
 
 
+def _spread(row: Row) -> str:
+    if len(row.each_wall_s) < 2:
+        return "one run"
+    return f"{min(row.each_wall_s):.1f}-{max(row.each_wall_s):.1f}"
+
+
+def _times_adaptive(row: Row, rows: list[Row]) -> str:
+    """Say how many times as long as our adaptive row of the same recording it took."""
+    same = [r for r in rows if r.recording == row.recording and r.name == "adaptive"]
+    return f"{row.wall_s / same[0].wall_s:.2f}" if same and same[0].wall_s else ""
+
+
 def _cells(*values: object) -> list[str]:
-    widths = (10, 34, 9, 12, 9, 9, 9)
+    widths = (10, 34, 8, 13, 12, 10, 8, 9, 9)
     return [
         str(value).ljust(width) if i < 2 else str(value).rjust(width)
         for i, (value, width) in enumerate(zip(values, widths, strict=True))
