@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ubereport.training.augment import augment, crop, degrade, recolor, tint
+from ubereport.training.augment import augment, crop, degrade, recolor, shade, tint
 from ubereport.training.config import AugmentConfig
 from ubereport.training.stills import BLOOD, CLEAN, IGNORE
 
@@ -63,6 +63,30 @@ def test_a_surround_is_black_and_clean():
     assert (mask == CLEAN).any()
     assert picture[mask == CLEAN].max() < 40
     assert picture[mask == BLOOD].min() > 40
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_light_falls_off_to_a_fifth_at_most_and_keeps_the_hue(seed):
+    rgb = np.full((64, 64, 3), (200, 100, 50), np.uint8)
+    shaded = shade(rgb, np.random.default_rng(seed))
+    share = shaded[..., 0] / 200
+    # A fifth of the light is 0.2 ** (1 / 2.2) = 0.481 of the level.
+    assert 0.47 < share.min() < 0.9
+    assert share.max() == 1.0
+    assert np.abs(shaded[..., 1] - shaded[..., 0] / 2).max() <= 1
+    assert share.std() > 0.01
+
+
+def test_as_many_stills_are_shaded_as_asked_for():
+    rgb, label = labelled_picture()
+    for share in (0.0, 1.0):
+        config = AugmentConfig(
+            surround_share=0.0, degrade_share=0.0, shade_share=share,
+            max_gain=0.0, max_exposure=0.0, max_saturation=0.0, max_hue_deg=0.0,
+        )  # fmt: skip
+        picture, mask = recolor(rgb, label, np.random.default_rng(2), config)
+        assert (int(picture.sum()) < 0.98 * int(rgb.sum())) is bool(share)
+        assert np.array_equal(mask, label)
 
 
 def test_no_change_of_color_is_asked_for_and_none_is_made():

@@ -82,6 +82,7 @@ class AugmentConfig:
     """How far a still is turned, scaled, tinted and degraded before the network sees it.
 
     `min_crop_frac` and `max_crop_frac` bound the side of the crop as a share of the still.
+    `shade_share` of the stills are lit from one place with light falling off around it.
     """
 
     min_crop_frac: float = 0.45
@@ -92,6 +93,7 @@ class AugmentConfig:
     max_saturation: float = 0.35
     max_hue_deg: float = 8.0
     surround_share: float = 0.1
+    shade_share: float = 0.0
     degrade_share: float = 0.5
 
     def __post_init__(self) -> None:
@@ -101,6 +103,10 @@ class AugmentConfig:
             (self.min_crop_frac, self.max_crop_frac),
             "0.1 to 2, the smaller first",
         )
+        for key in ("surround_share", "shade_share", "degrade_share"):
+            check_setting(
+                0 <= getattr(self, key) <= 1, f"augment.{key}", getattr(self, key), "0 to 1"
+            )
         for key in ("max_gain", "max_exposure", "max_saturation"):
             check_setting(
                 0 <= getattr(self, key) < 1, f"augment.{key}", getattr(self, key), "0 to 1"
