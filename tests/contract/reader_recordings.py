@@ -132,6 +132,9 @@ SPECS: dict[str, Spec] = {
         ".mp4", options={**X264, "x264-params": "bff=1"}, is_interlaced=True
     ),
     "hevc_10_bit_mp4": Spec(".mp4", "libx265", pixel_format="yuv420p10le", options=_X265),
+    "hevc_mp4": Spec(
+        ".mp4", "libx265", options={"x265-params": _X265["x265-params"] + ":open-gop=0"}
+    ),
     "prores_422_mov": Spec(".mov", "prores_ks", pixel_format="yuv422p10le"),
     "av1_mp4": Spec(
         ".mp4", "libsvtav1", options={"preset": "12", "g": "12", "svtav1-params": "lp=1"}

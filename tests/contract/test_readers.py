@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import color_bars as bars
 import numpy as np
 import pytest
 import reader_recordings as made
@@ -21,7 +22,7 @@ from ubereport.video.plan import plan_uniform
 from ubereport.video.pyav_reader import read_pictures
 from ubereport.video.reader import read_request, upright_size, why_not_decord
 from ubereport.video.timeline import place_parts
-from ubereport.video.writer import ColorTag, VideoWriter
+from ubereport.video.writer import ColorTag
 
 CONFIG = DecodeConfig(stall_timeout_s=60)
 HAS_DECORD = importlib.util.find_spec("decord") is not None
@@ -144,55 +145,8 @@ def test_crop_of_a_rotated_recording_is_in_upright_pixels(
     assert made.read_code(padded) == pytest.approx(part.time_s[30], abs=0.02)
 
 
-COLORS = {
-    "red": (200, 30, 20),
-    "dark red": (110, 12, 14),
-    "pink": (230, 160, 150),
-    "green": (30, 180, 40),
-    "blue": (20, 40, 200),
-    "yellow": (235, 220, 60),
-    "gray": (128, 128, 128),
-    "near black": (8, 8, 8),
-}
-
-
-def _bars(width: int, height: int) -> np.ndarray:
-    rgb = np.zeros((height, width, 3), dtype=np.uint8)
-    for number, color in enumerate(COLORS.values()):
-        rgb[:, number * width // 8 : (number + 1) * width // 8] = color
-    return rgb
-
-
-def _write_bars(path: Path, size: tuple[int, int], tag: ColorTag, **options: str) -> PartIndex:
-    with VideoWriter(
-        path,
-        *size,
-        25,
-        options={"crf": "3", "preset": "ultrafast"},
-        color=tag,
-        **options,  # type: ignore[arg-type]
-    ) as writer:
-        for _ in range(3):
-            writer.write(_bars(*size))
-    return index_part(path, CONFIG)
-
-
-def _largest_error(rgb: np.ndarray) -> int:
-    height, width = rgb.shape[:2]
-    centers = [(2 * number + 1) * width // 16 for number in range(8)]
-    seen = rgb[height // 2, centers].astype(int)
-    return int(np.abs(seen - np.array(list(COLORS.values()))).max())
-
-
-TAGS = [
-    (size, ColorTag(matrix, color_range, is_tagged=True))
-    for size in ((320, 240), (1280, 720))
-    for matrix in ("bt601", "bt709")
-    for color_range in ("limited", "full")
-] + [
-    ((320, 240), ColorTag("bt601", "limited", is_tagged=False)),
-    ((1280, 720), ColorTag("bt709", "limited", is_tagged=False)),
-]
+def _indexed_bars(path: Path, size: tuple[int, int], tag: ColorTag, **options: str) -> PartIndex:
+    return index_part(bars.write(path, size, tag, **options), CONFIG)
 
 
 def _bars_by_pyav(part: PartIndex) -> np.ndarray:
@@ -203,11 +157,11 @@ def _bars_by_pyav(part: PartIndex) -> np.ndarray:
     return picture.rgb
 
 
-@pytest.mark.parametrize(("size", "tag"), TAGS)
+@pytest.mark.parametrize(("size", "tag"), bars.TAGS)
 def test_color_bars_keep_their_color(size: tuple[int, int], tag: ColorTag, tmp_path: Path) -> None:
-    part = _write_bars(tmp_path / "bars.mp4", size, tag)
+    part = _indexed_bars(tmp_path / "bars.mp4", size, tag)
     by_pyav = _bars_by_pyav(part)
-    assert _largest_error(by_pyav) <= 3
+    assert bars.largest_error(by_pyav) <= 3
     is_left_to_pyav = why_not_decord(part) is not None
     assert is_left_to_pyav == (not tag.is_tagged and size == (1280, 720))
     if HAS_DECORD and not is_left_to_pyav:
@@ -218,10 +172,10 @@ def test_color_bars_keep_their_color(size: tuple[int, int], tag: ColorTag, tmp_p
 
 @pytest.mark.parametrize("pixel_format", ["yuv422p", "yuv444p", "yuv420p10le"])
 def test_color_bars_in_other_pixel_formats(pixel_format: str, tmp_path: Path) -> None:
-    part = _write_bars(
+    part = _indexed_bars(
         tmp_path / "bars.mp4", (320, 240), ColorTag("bt709"), pixel_format=pixel_format
     )
-    assert _largest_error(_bars_by_pyav(part)) <= 3
+    assert bars.largest_error(_bars_by_pyav(part)) <= 3
 
 
 def test_readers_agree_pixel_by_pixel(recording: Callable[[str], Path]) -> None:

@@ -33,6 +33,7 @@ LIBRARIES = (
     "opencv-python-headless",
     "segmentation-models-pytorch",
     "torch",
+    "torchcodec",
 )
 
 

@@ -70,16 +70,21 @@ class _Channel:
             self.send({"beat": 1})
 
 
-def _limit_memory(extra_mib: int) -> None:
-    """Bound the address space at what is mapped now plus `extra_mib`, where Linux tells it."""
+def _limit_memory(extra_mib: int, has_driver_mappings: bool = False) -> None:
+    """Bound the address space at what is mapped now plus `extra_mib`, where Linux tells it.
+
+    A graphics driver maps its device's memory too, which is no memory of this machine: then only
+    what is private and writable counts.
+    """
     try:
         resource = importlib.import_module("resource")
         with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 -- not a file
-            n_pages = int(statm.read().split()[0])
+            n_pages = int(statm.read().split()[5 if has_driver_mappings else 0])
     except (ImportError, OSError):
         return
     limit = n_pages * resource.getpagesize() + extra_mib * 2**20
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    bounded = resource.RLIMIT_DATA if has_driver_mappings else resource.RLIMIT_AS
+    resource.setrlimit(bounded, (limit, limit))
 
 
 def _scan(task: Header, channel: _Channel, log: ErrorLog) -> None:
@@ -102,12 +107,13 @@ def _read(task: Header, arrays: Arrays, channel: _Channel, log: ErrorLog) -> Non
     pictures = getattr(importlib.import_module(module), name)
     request = ReadRequest.from_message(task["request"], arrays)
     channel.beat()
-    _limit_memory(task["memory_mib"])
+    taken = pictures(request, log.take, channel.beat)
+    _limit_memory(task["memory_mib"], task["has_driver_mappings"])
     n_slots = task["n_slots"]
     shape = (n_slots, request.height_px, request.width_px, 3)
     ring = np.frombuffer(mmap.mmap(task["ring_fd"], int(np.prod(shape))), np.uint8).reshape(shape)
     channel.free_slots.release(n_slots)
-    for sample, picture in enumerate(pictures(request, log.take, channel.beat)):
+    for sample, picture in enumerate(taken):
         channel.free_slots.acquire()
         if picture is not None:
             ring[sample % n_slots] = picture.rgb

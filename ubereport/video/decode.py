@@ -18,7 +18,13 @@ from ubereport.core.case import ReaderUse
 from ubereport.core.frames import FrameBatch, PixelBox
 from ubereport.core.recording import PartIndex
 from ubereport.video.fallback import ReaderOrder, Sample, SampleStream
-from ubereport.video.reader import READERS, choose_reader, is_decord_usable, read_request
+from ubereport.video.reader import (
+    CUDA_READERS,
+    READERS,
+    choose_reader,
+    is_decord_usable,
+    read_request,
+)
 from ubereport.video.ring import PictureRing, n_ring_slots
 from ubereport.video.segments import share_pictures
 
@@ -268,15 +274,16 @@ def decode(
     )
     tally = _Tally(request.part_index, on_reader)
     n_threads = config.n_threads or min(_n_cores(), _MAX_DECODERS)
+    n_processes = 1 if first in CUDA_READERS else n_threads  # each would hold a context of its own
     shares = share_pictures(
-        request.part.is_key, request.frame_index, n_threads, min(batch_size, _SEGMENT)
+        request.part.is_key, request.frame_index, n_processes, min(batch_size, _SEGMENT)
     )
     whole = read_request(
         request.part,
         request.frame_index,
         request.crop,
         (request.height_px, request.width_px),
-        shares.n_threads,
+        max(1, n_threads // len(shares.rows)),
         config.max_width_px * config.max_height_px,
     )
     streams = tuple(

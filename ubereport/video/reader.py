@@ -18,6 +18,7 @@ from ubereport.core.recording import PartIndex, VideoFormat
 from ubereport.video.packets import is_counted
 
 __all__ = [
+    "CUDA_READERS",
     "READERS",
     "Picture",
     "PictureReader",
@@ -28,15 +29,21 @@ __all__ = [
     "read_request",
     "upright_size",
     "why_not_decord",
+    "why_not_torchcodec",
 ]
 
 READERS = {
     "pyav": "ubereport.video.pyav_reader:read_pictures",
     "decord": "ubereport.video.decord:read_pictures",
+    "torchcodec": "ubereport.video.torchcodec:read_pictures",
+    "torchcodec-cuda": "ubereport.video.torchcodec:read_pictures_on_cuda",
 }
+CUDA_READERS = frozenset({"torchcodec-cuda"})
 _HD_HEIGHT_PX = 720
 _HD_WIDTH_PX = 1280
-_DECORD_CONTAINERS = ("mov,mp4", "matroska")
+_EXACT_CONTAINERS = ("mov,mp4", "matroska")
+_TORCHCODEC_CHOICES = (ReaderChoice.TORCHCODEC, ReaderChoice.TORCHCODEC_CUDA)
+_TORCHCODEC_CODECS = ("h264", "hevc", "av1")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,6 +139,7 @@ class PictureReader(Protocol):
     ) -> Iterator[Picture | None]:
         """Yield a `Picture`, or None where it cannot be decoded, for each one wanted, in order.
 
+        What is loaded before the iterator is returned does not count as memory that decoding takes.
         `take_complaints` returns how many errors FFmpeg reported since it was last called;
         `on_progress` must be called at least every few seconds. A reader raises where it cannot
         go on at all.
@@ -214,28 +222,53 @@ def why_not_decord(part: PartIndex) -> str | None:
     contract suite (``tests/contract``).
     """
     video = part.video
+    obstacles = (
+        (video.codec != "h264", f"{video.codec} video"),
+        (video.rotation_deg != 0, "rotated pictures"),
+        (not bool(part.is_key[0]), "a start without a keyframe"),
+        *_common_obstacles(part),
+    )
+    found = [what for is_found, what in obstacles if is_found]
+    return f"decord is not exact on {found[0]}" if found else None
+
+
+def why_not_torchcodec(part: PartIndex) -> str | None:
+    """Say why torchcodec must not read `part`, or None if it reads it exactly.
+
+    The conditions are those under which torchcodec, on the processor, gave the same pictures and
+    colors as PyAV in the contract suite. It knows neither what periodic intra refresh is nor the
+    order of pictures in AVI, MPEG transport and program streams, and mixes both fields of an
+    interlaced picture.
+    """
+    video = part.video
+    obstacles = (
+        (video.codec not in _TORCHCODEC_CODECS, f"{video.codec} video"),
+        *_common_obstacles(part),
+    )
+    found = [what for is_found, what in obstacles if is_found]
+    return f"torchcodec is not exact on {found[0]}" if found else None
+
+
+def _common_obstacles(part: PartIndex) -> tuple[tuple[bool, str], ...]:
+    """Return what neither decord nor torchcodec reads exactly, and whether `part` is such."""
+    video = part.video
     is_hd = video.height_px >= _HD_HEIGHT_PX or video.width_px >= _HD_WIDTH_PX
     is_tagged = video.color_matrix in ("bt601", "bt709") and video.color_range != "unspecified"
     is_sd_default = (video.color_matrix, is_hd, video.color_range) in (
         ("unspecified", False, "unspecified"),
         ("unspecified", False, "limited"),
     )
-    obstacles = (
-        (not video.container.startswith(_DECORD_CONTAINERS), "this container"),
-        (video.codec != "h264", f"{video.codec} video"),
+    return (
+        (not video.container.startswith(_EXACT_CONTAINERS), "this container"),
         (video.bit_depth != 8, f"{video.bit_depth}-bit pictures"),
         (video.pixel_format not in ("yuv420p", "yuvj420p"), f"{video.pixel_format} pictures"),
         (video.is_interlaced, "interlaced pictures"),
-        (video.rotation_deg != 0, "rotated pictures"),
         (not (is_tagged or is_sd_default), "colors without a tag at this size"),
         (part.n_clock_jumps > 0 or part.n_dropped_packets > 0, "an irregular clock"),
         (part.missing_tail_s > 0 or bool(part.gaps), "an incomplete recording"),
         (part.has_open_gops, "open groups of pictures"),
-        (not bool(part.is_key[0]), "a start without a keyframe"),
         (any("video streams" in note for note in part.notes), "several video streams"),
     )
-    found = [what for is_found, what in obstacles if is_found]
-    return f"decord is not exact on {found[0]}" if found else None
 
 
 def is_decord_usable(part: PartIndex) -> bool:
@@ -265,19 +298,20 @@ def choose_reader(part: PartIndex, mode: SamplingMode, choice: ReaderChoice) -> 
     Returns
     -------
     name : str
-        "decord" or "pyav".
+        A key of `READERS`.
     why : str
         One sentence for the record.
     """
     if choice is ReaderChoice.PYAV:
         return "pyav", "PyAV was asked for."
-    obstacle = why_not_decord(part)
-    if obstacle is None and importlib.util.find_spec("decord") is None:
-        obstacle = "decord is not installed"
-    if choice is ReaderChoice.DECORD:
+    library = "torchcodec" if choice in _TORCHCODEC_CHOICES else "decord"
+    obstacle = why_not_torchcodec(part) if library == "torchcodec" else why_not_decord(part)
+    if obstacle is None and importlib.util.find_spec(library) is None:
+        obstacle = f"{library} is not installed"
+    if choice is not ReaderChoice.AUTO:
         if obstacle is None:
-            return "decord", "decord was asked for."
-        return "pyav", f"decord was asked for, but {obstacle}; PyAV reads it."
+            return choice.value, f"{choice.value} was asked for."
+        return "pyav", f"{choice.value} was asked for, but {obstacle}; PyAV reads it."
     if obstacle is not None:
         return "pyav", f"PyAV, because {obstacle}."
     if mode is SamplingMode.UNIFORM:
