@@ -121,13 +121,14 @@ def test_senseless_rates_and_gaps_are_refused(rate_hz: float, gap_s: float) -> N
     st.data(),
     st.integers(1, 8),
     st.integers(1, 20),
+    st.none() | st.integers(1, 3),
 )
 def test_shares_hold_every_picture_once_in_order_and_split_no_group(
-    is_key: list[bool], data: st.DataObject, n_threads: int, n_together: int
+    is_key: list[bool], data: st.DataObject, n_threads: int, n_together: int, n_most: int | None
 ) -> None:
     frames = st.lists(st.integers(0, len(is_key) - 1), min_size=1, unique=True).map(sorted)
     wanted = np.array(data.draw(frames))
-    shares = share_pictures(np.array(is_key), wanted, n_threads, n_together)
+    shares = share_pictures(np.array(is_key), wanted, n_threads, n_together, n_most)
     at = [0] * len(shares.rows)
     dealt: list[int] = []
     for process, n in shares.turns:
@@ -135,6 +136,7 @@ def test_shares_hold_every_picture_once_in_order_and_split_no_group(
         at[process] += n
     assert dealt == list(range(len(wanted)))
     assert len(shares.rows) * shares.n_threads <= n_threads
+    assert len(shares.rows) <= (n_most or n_threads)
     owner = np.cumsum(is_key)[wanted]
     for group in np.unique(owner):
         rows = np.flatnonzero(owner == group)

@@ -274,16 +274,19 @@ def decode(
     )
     tally = _Tally(request.part_index, on_reader)
     n_threads = config.n_threads or min(_n_cores(), _MAX_DECODERS)
-    n_processes = 1 if first in CUDA_READERS else n_threads  # each would hold a context of its own
     shares = share_pictures(
-        request.part.is_key, request.frame_index, n_processes, min(batch_size, _SEGMENT)
+        request.part.is_key,
+        request.frame_index,
+        n_threads,
+        min(batch_size, _SEGMENT),
+        n_most=1 if first in CUDA_READERS else n_threads,  # each would hold a context of its own
     )
     whole = read_request(
         request.part,
         request.frame_index,
         request.crop,
         (request.height_px, request.width_px),
-        max(1, n_threads // len(shares.rows)),
+        shares.n_threads,
         config.max_width_px * config.max_height_px,
     )
     streams = tuple(

@@ -32,7 +32,13 @@ class Shares:
     n_threads: int
 
 
-def share_pictures(is_key: BoolArray, wanted: IntArray, n_threads: int, n_together: int) -> Shares:
+def share_pictures(
+    is_key: BoolArray,
+    wanted: IntArray,
+    n_threads: int,
+    n_together: int,
+    n_most: int | None = None,
+) -> Shares:
     """Deal segments of whole groups of pictures to up to `n_threads` processes in turn.
 
     A group is what decodes from one keyframe; it is never split, so that nothing is decoded
@@ -49,6 +55,8 @@ def share_pictures(is_key: BoolArray, wanted: IntArray, n_threads: int, n_togeth
         Cores that decoding may use.
     n_together
         Pictures that make a segment, at least.
+    n_most
+        Processes at most; `n_threads` if None.
     """
     owner = np.searchsorted(np.flatnonzero(is_key), wanted, side="right")
     group_starts = np.flatnonzero(np.diff(owner, prepend=-1))
@@ -57,7 +65,7 @@ def share_pictures(is_key: BoolArray, wanted: IntArray, n_threads: int, n_togeth
         if not starts or start - starts[-1] >= n_together:
             starts.append(start)
     edges = [*starts, len(wanted)]
-    n_processes = max(1, min(n_threads, len(starts)))
+    n_processes = max(1, min(n_threads, len(starts), n_threads if n_most is None else n_most))
     turns = tuple((i % n_processes, edges[i + 1] - edges[i]) for i in range(len(starts)))
     process_of_row = np.repeat([process for process, _ in turns], [n for _, n in turns])
     rows = tuple(
