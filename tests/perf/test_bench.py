@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.perf.bench import recordings, rows, table  # noqa: E402
+from tests.perf.bench import chart, recordings, rows, table  # noqa: E402
 
 
 @pytest.mark.slow
@@ -86,6 +86,16 @@ def test_runs_are_told_as_their_median_and_spread() -> None:
     told = table.text([row, loop], minutes=1.0).splitlines()
     assert told[1].split()[2:6] == ["6.0", "5.0-9.0", "10.0", "1.00"]
     assert told[2].split()[2:7] == ["72.0", "one", "run", "0.8", "12.00"]
+
+
+def test_the_chart_stacks_the_stages_and_marks_the_floors() -> None:
+    row = rows.Row("real", "adaptive", wall_s=12.0, stage_s={"index": 2.0, "measuring": 9.0})
+    floor = rows.Row("real", "floor: decode only, as adaptive", wall_s=5.0)
+    axes = chart.draw([row, floor], 1.0).axes[0]
+    bars = [(bar.get_x(), bar.get_width()) for bar in axes.patches]
+    assert bars == [(0.0, 2.0), (2.0, 9.0)]
+    assert [line.get_xdata()[0] for line in axes.lines] == [5.0]
+    assert axes.texts[0].get_text().strip() == "5 × real time"
 
 
 def test_the_table_gives_differences_to_uniform(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ubereport.video.index import index_recording
 
 __all__ = ["BatchEstimate", "estimate_batch"]
 
-ASSUMED_REAL_TIME_FACTOR = 5.0
+ASSUMED_REAL_TIME_FACTOR = 10.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,10 @@ def load(path: Path) -> list[Row]:
     return [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
 
 
+def minutes_of(path: Path) -> float:
+    return float(json.loads(path.read_text(encoding="utf-8"))["minutes"])
+
+
 def save(path: Path, rows: list[Row], minutes: float) -> None:
     content = {
         "minutes": minutes,
