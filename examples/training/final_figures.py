@@ -8,15 +8,16 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from ubereport.config import SegmentationConfig
 from ubereport.evaluation.config import StillsConfig
-from ubereport.evaluation.load import load_stills
+from ubereport.evaluation.load import StillSet, load_stills
 from ubereport.evaluation.stills import evaluate_stills, with_presence_rule
 from ubereport.evaluation.writing import stills_json
 from ubereport.resources import models_dir
-from ubereport.segmentation.bundle import find_bundle, load_bundle
-from ubereport.segmentation.predictor import open_predictor
+from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
+from ubereport.segmentation.predictor import Predictor, open_predictor
 
 SETS = {"surgblood_dev": True, "wcebleedgen": False, "cholecseg8k_blood": False}
 
@@ -30,8 +31,17 @@ def with_picture(folder: Path, temporary: Path) -> Path:
     return temporary
 
 
-def main() -> None:
-    model, labelled, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+def scored(bundle: Bundle, predictor: Predictor, stills: StillSet) -> dict[str, Any]:
+    """Score a bundle on one set, under its own rule of presence where it has one."""
+    calibrated = dict(bundle.metadata.operating_characteristics)
+    config = with_presence_rule(StillsConfig(), predictor.thresholds[1], calibrated)
+    found = evaluate_stills(stills, predictor, bundle.metadata.name, config)
+    answer: dict[str, Any] = json.loads(stills_json(found))
+    return answer
+
+
+def final_figures(model: str, labelled: Path) -> dict[str, Any]:
+    """Return what a bundle scores on every final test set."""
     bundle = load_bundle(find_bundle(model, models_dir()))
     predictor = open_predictor(bundle, SegmentationConfig())
     answers = {}
@@ -41,11 +51,13 @@ def main() -> None:
             masks = with_picture(folder, Path(temporary))
             ignore = folder / "ignore" if has_ignore else None
             stills = load_stills(folder / "images", masks, ignore)
-            calibrated = dict(bundle.metadata.operating_characteristics)
-            config = with_presence_rule(StillsConfig(), predictor.thresholds[1], calibrated)
-            found = evaluate_stills(stills, predictor, model, config)
-        answers[name] = json.loads(stills_json(found))
-    out.write_text(json.dumps(answers, indent=1), encoding="utf-8")
+            answers[name] = scored(bundle, predictor, stills)
+    return answers
+
+
+def main() -> None:
+    model, labelled, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    out.write_text(json.dumps(final_figures(model, labelled), indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def measure(seed: int, model: str, folder: Path) -> None:
     )
     parts = sorted((folder / f"seed-{seed}").glob("recording*.mp4"))
     opened = open_case(parts, config, models_dir(), silent, n_threads=1)
-    checkpoint = Checkpoint(folder / "work" / f"{model}-{seed}", opened.fingerprint)
+    checkpoint = Checkpoint(folder / "work" / f"{Path(model).name}-{seed}", opened.fingerprint)
     record = analyze_case(opened, f"seed-{seed}", checkpoint, silent).record
     checkpoint.discard()
     kept.parent.mkdir(exist_ok=True)
@@ -142,7 +142,7 @@ def main() -> None:
             list(pool.map(partial(measure, model=model, folder=out), seeds))
             evaluations = [evaluate(seed, model, out) for seed in seeds]
             estimates = over_recordings(evaluations)
-            results[model] = {
+            results[Path(model).name] = {
                 "mean_over_recordings": {
                     key: {"value": e.value, "low": e.low, "high": e.high}
                     for key, e in ((key, estimates[key]) for key in RECORDING_KEYS)
@@ -150,7 +150,7 @@ def main() -> None:
                 "events_together": pooled_events(evaluations),
                 "reasons": reasons_table(evaluations),
             }
-            tell(model, results[model], seeds, evaluations)
+            tell(model, results[Path(model).name], seeds, evaluations)
     (out / "accuracy.json").write_text(json.dumps(results, indent=1))
 
 
