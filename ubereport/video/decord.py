@@ -58,9 +58,9 @@ def read_pictures(
         rgb = video[frame].asnumpy()
         on_progress()
         if take_complaints():
-            raise DecodeError("decord met damage")
+            raise DecodeError("met damage")
         if rgb.shape != shape:
-            raise DecodeError(f"decord gave a picture of {rgb.shape[1]} × {rgb.shape[0]} px")
+            raise DecodeError(f"gave a picture of {rgb.shape[1]} × {rgb.shape[0]} px")
         yield Picture(fit_picture(rgb, request), is_corrupt=False)
 
 
@@ -68,10 +68,10 @@ def _compare(video: Any, request: ReadRequest) -> None:  # noqa: ANN401 -- decor
     """Refuse a recording that decord counts or times otherwise than our index."""
     n_frames = len(video)
     if n_frames != len(request.pts):
-        raise DecodeError(f"decord counts {n_frames} pictures, the index {len(request.pts)}")
+        raise DecodeError(f"counts {n_frames} pictures, the index {len(request.pts)}")
     theirs_s = np.asarray(video.get_frame_timestamp(np.arange(n_frames)))[:, 0].astype(np.float64)
     ours_s = (request.pts - request.pts[0]) * float(request.time_base_s)
     period_s = float(np.median(np.diff(ours_s)))
     off_s = float(np.max(np.abs((theirs_s - theirs_s[0]) - ours_s)))
     if off_s > period_s / 2:
-        raise DecodeError(f"decord times a picture {off_s:.3g} s off the index")
+        raise DecodeError(f"times a picture {off_s:.3g} s off the index")
