@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -122,12 +123,14 @@ class Measurer:
     """Measures pictures pass by pass, stretch by stretch of one field of view.
 
     Chunks and the batches in them lie at fixed places of a pass, so that an interrupted case
-    gives the same bytes as an undisturbed one.
+    gives the same bytes as an undisturbed one. `predictor` may still be loading while the first
+    pictures are decoded; `size_px` (height, width) is what it takes.
     """
 
     index: RecordingIndex
     candidates: Candidates
-    predictor: Predictor
+    predictor: Future[Predictor]
+    size_px: tuple[int, int]
     config: AnalysisConfig
     checkpoint: Checkpoint
 
@@ -140,8 +143,8 @@ class Measurer:
         ------
         DecodeError
             If no reader can decode at all.
-        PredictionError
-            If the network's answer cannot be trusted.
+        PredictionError, BundleError, DependencyError
+            If the network cannot be loaded, or its answer not be trusted.
         OutputError
             If the checkpoint cannot be written.
         """
@@ -211,8 +214,8 @@ class Measurer:
             sample_index=rows,
             time_s=self.candidates.time_s[rows],
             crop=run.stretch.field.crop,
-            height_px=self.predictor.input_height_px,
-            width_px=self.predictor.input_width_px,
+            height_px=self.size_px[0],
+            width_px=self.size_px[1],
             mode=self.config.sampling.mode,
         )
         return decode(request, self.config.decode, self.config.segmentation.batch_size)
@@ -226,7 +229,7 @@ class Measurer:
         is_asked = is_new & look.is_usable
         if is_asked.any():
             rgb = batch.rgb if is_asked.all() else batch.rgb[is_asked]
-            area_frac[is_asked] = self.predictor.areas(rgb, view.mask)
+            area_frac[is_asked] = self.predictor.result().areas(rgb, view.mask)
         measured = Measurement(
             area_frac,
             look.reason,

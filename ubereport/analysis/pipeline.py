@@ -67,15 +67,22 @@ def analyze_case(
         If work in progress cannot be kept.
     """
     watch = _Watch(opened.index_s)
-    # The network loads on one core while other processes decode what the field is fitted to.
+    # The network loads on one core while other processes decode.
     with ThreadPoolExecutor(1) as pool:
         opening = pool.submit(_predictor, opened, network)
         views = fit_views(opened, on_progress)
         watch.lap("fitting the field of view")
+        model = opened.bundle.metadata
+        measurer = Measurer(
+            opened.index,
+            opened.candidates,
+            opening,
+            (model.input_height_px, model.input_width_px),
+            opened.running,
+            checkpoint,
+        )
+        measured = measure_case(measurer, views.stretches, on_progress)
         predictor = opening.result()
-    watch.lap("loading the model")
-    measurer = Measurer(opened.index, opened.candidates, predictor, opened.running, checkpoint)
-    measured = measure_case(measurer, views.stretches, on_progress)
     watch.lap("measuring")
     series = assemble_series(measured.plan, measured.measurement, opened.lost)
     parts = part_summaries(

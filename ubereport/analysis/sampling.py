@@ -16,6 +16,7 @@ from ubereport.analysis.views import FieldStretch
 from ubereport.config import AnalysisConfig, SamplingMode, ValidityConfig
 from ubereport.core.arrays import BoolArray, IntArray
 from ubereport.core.frames import SamplingPlan
+from ubereport.core.recording import RecordingIndex
 from ubereport.video.candidates import Candidates
 from ubereport.view.validity import settle_frozen
 
@@ -48,13 +49,15 @@ def measure_case(
     """
     candidates, config = measurer.candidates, measurer.config
     every = np.arange(len(candidates))
+    groups = _groups(candidates, measurer.index)
     told = PassProgress(float(candidates.durations_s(every).sum()), on_progress)
     is_one_pass = bool(candidates.is_first[candidates.is_full_rate].all())
     seen = _Seen(np.empty(0, dtype=np.int64), Measurement.concatenate(()))
     wanted = np.flatnonzero(candidates.is_first).astype(np.int64)
     reports: list[DecodeReport] = []
     while len(wanted):
-        looks = seen.looks(candidates, wanted, len(reports), config.validity.frozen_moved_frac)
+        still_frac = config.validity.frozen_moved_frac
+        looks = seen.looks(candidates, groups, wanted, len(reports), still_frac)
         told.start(len(looks.rows), 1.0 if is_one_pass else FIRST_PASS_SHARE)
         found, decoded = measurer.measure(looks, stretches, told)
         reports.append(decoded)
@@ -77,21 +80,28 @@ class _Seen:
     measurement: Measurement
 
     def looks(
-        self, candidates: Candidates, wanted: IntArray, pass_index: int, still_frac: float
+        self,
+        candidates: Candidates,
+        groups: IntArray,
+        wanted: IntArray,
+        pass_index: int,
+        still_frac: float,
     ) -> Looks:
         """Return the next pass: the rows wanted, and the neighbors to compare them with.
 
-        The neighbor before is compared always; it mostly is the keyframe that has to be decoded
-        anyway. The one after only where the view stands still there, for the end of a freeze.
+        The neighbor before is compared where it lies in the same group of pictures, since then it
+        has to be decoded anyway. Others only where the view stands still there: a freeze that no
+        two pictures seen so far show is shorter than the gaps between them.
         """
         neighbors = np.empty(0, dtype=np.int64)
         if len(self.rows):
             at = np.searchsorted(self.rows, wanted)
             is_still = self.measurement.moved_frac <= still_frac
             is_still |= np.append(is_still[1:], False)
-            after = np.clip(at, 0, len(self.rows) - 1)
+            before, after = np.clip(at - 1, 0, None), np.clip(at, 0, len(self.rows) - 1)
+            is_decoded = groups[self.rows[before]] == groups[wanted]
             pairs = (
-                (self.rows[np.clip(at - 1, 0, None)], at > 0),
+                (self.rows[before], (at > 0) & (is_decoded | is_still[before])),
                 (self.rows[after], (at < len(self.rows)) & is_still[after]),
             )
             runs = candidates.run_index
@@ -128,6 +138,20 @@ class _Seen:
         chosen = candidates.chosen(is_seen)
         at = np.searchsorted(self.rows, chosen)
         return chosen, measured.with_reason(reason).rows(at)
+
+
+def _groups(candidates: Candidates, index: RecordingIndex) -> IntArray:
+    """(n,) the keyframe that each candidate is decoded from, counted through the case."""
+    groups = np.empty(len(candidates), dtype=np.int64)
+    n_before = 0
+    for number, part in enumerate(index.parts):
+        keys = np.flatnonzero(part.is_key)
+        inside = candidates.part_index == number
+        groups[inside] = n_before + np.searchsorted(
+            keys, candidates.frame_index[inside], side="right"
+        )
+        n_before += len(keys) + 1
+    return groups
 
 
 def _why(candidates: Candidates, chosen: IntArray, config: AnalysisConfig, n_passes: int) -> str:
