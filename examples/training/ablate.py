@@ -32,6 +32,7 @@ ROWS = (
     "ablation-no-ignore",
     "ablation-hand-composites-seed2",
     "ablation-hand-composites-seed3",
+    "ablation-prior-seed3",
 )
 
 

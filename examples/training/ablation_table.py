@@ -8,6 +8,7 @@ what ``tests/perf/simulated_accuracy.py`` wrote about the same bundles.
 import argparse
 import csv
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ubereport.evaluation.load import load_stills
 from ubereport.resources import models_dir
 from ubereport.segmentation.bundle import find_bundle, load_bundle
 from ubereport.segmentation.predictor import open_predictor
+from ubereport.training.stills import read_manifest
 
 HEAD = (
     "row", "Dice, held out", "sens.", "spec.", "clean painted", "surgblood Dice", "clean painted",
@@ -32,8 +34,19 @@ def held_out_figures(model: str, labelled: Path, held_out: Path) -> dict[str, An
     with held_out.open(newline="", encoding="utf-8") as stream:
         names = frozenset(row["name"] for row in csv.DictReader(stream))
     folder = labelled / "handmade"
-    stills = load_stills(folder / "images", folder / "masks", folder / "ignore", only=names)
-    return scored(bundle, predictor, stills)
+    with tempfile.TemporaryDirectory() as temporary:
+        for still in read_manifest(folder / "MANIFEST.csv"):
+            (Path(temporary) / f"{still.name}{still.image_path.suffix}").symlink_to(
+                still.image_path.absolute()
+            )
+        stills = load_stills(
+            Path(temporary), folder / "masks", folder / "ignore", _groups(folder), names
+        )
+        return scored(bundle, predictor, stills)
+
+
+def _groups(folder: Path) -> dict[str, str]:
+    return {still.name: still.group for still in read_manifest(folder / "MANIFEST.csv")}
 
 
 def interval(answer: dict[str, Any], key: str) -> str:

@@ -20,7 +20,7 @@ def test_every_committed_configuration_can_be_read_and_is_named_as_its_file(path
 
 def test_the_rows_of_an_ablation_differ_in_one_thing_alone():
     rows = [p for p in CONFIGS if p.stem.startswith("ablation-")]
-    assert len(rows) == 9
+    assert len(rows) == 10
     configs = [config_from_toml(p, TrainConfig) for p in rows]
     budgets = {(c.steps, c.batch_size, c.side_px, c.data.fold, c.optimizer) for c in configs}
     assert len(budgets) == 1

@@ -96,6 +96,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, tiny_config):
 def test_the_loop_learns_red_from_gray(tmp_path, tiny_config):
     config = dataclasses.replace(
         tiny_config,
+        initial_probability=0.5,  # half of what it sees is red
         steps=24,
         side_px=64,
         batch_size=4,
@@ -111,6 +112,21 @@ def test_the_loop_learns_red_from_gray(tmp_path, tiny_config):
     rgb, label = red_source(64)(np.random.default_rng(99))
     called = predict(network, rgb[None], torch.device("cpu"))[0] > 0.5
     assert (called == (label == 1)).mean() > 0.9
+
+
+@pytest.mark.parametrize(("first", "low", "high"), [(0.1, 0.03, 0.25), (0.5, 0.3, 0.7)])
+def test_a_network_begins_with_the_probability_asked_for(tmp_path, tiny_config, first, low, high):
+    config = dataclasses.replace(
+        tiny_config,
+        initial_probability=first,
+        steps=1,
+        optimizer=OptimizerConfig(lr=1e-9, warmup_steps=0, n_frozen_stages=0),
+    )
+    state = train(config, [(1.0, red_source(32))], None, tmp_path / "run")
+    network = build_network(network_spec(config))
+    network.load_state_dict(dict(state), strict=False)
+    rgb, _ = red_source(32)(np.random.default_rng(1))
+    assert low < predict(network, rgb[None], torch.device("cpu")).mean() < high
 
 
 def test_an_infinite_loss_stops_the_run(tmp_path, tiny_config, monkeypatch):

@@ -242,6 +242,10 @@ class TrainConfig:
     initial
         "imagenet" (the `train` extra), "random", or a checkpoint folder's name under the run
         folder's parent.
+    initial_probability
+        Of blood, that a network begins with everywhere unless it goes on from a checkpoint. At 0.5
+        blood can come to be what excites nothing, and then no probability can rise: one of three
+        seeds ended so.
     validation_stills
         At most so many held-out stills per look; half of them with blood where there are enough.
     n_threads
@@ -258,6 +262,7 @@ class TrainConfig:
     side_px: int = 192
     input_px: int = 256
     initial: str = "imagenet"
+    initial_probability: float = 0.1
     encoder: str = "tu-tf_efficientnet_lite0"
     decoder_channels: tuple[int, ...] = (96, 64, 32, 16, 8)
     validate_every: int = 200
@@ -273,6 +278,8 @@ class TrainConfig:
     hsv: HsvConfig = field(default_factory=HsvConfig)
 
     def __post_init__(self) -> None:
+        first = self.initial_probability
+        check_setting(0 < first < 1, "initial_probability", first, "above 0, below 1")
         check_setting(self.steps >= 1, "steps", self.steps, "1 or more")
         check_setting(1 <= self.batch_size <= 1024, "batch_size", self.batch_size, "1 to 1024")
         for key in ("side_px", "input_px"):

@@ -184,6 +184,12 @@ def _check_same(config: TrainConfig, folder: Path, state: RunState) -> None:
         )
 
 
+def _begin_with(network: nn.Module, probability: float) -> None:
+    """Let the answer be about `probability` everywhere before anything was learned."""
+    bias = network.get_parameter("segmentation_head.0.bias")
+    nn.init.constant_(bias, math.log(probability / (1 - probability)))
+
+
 def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -192,11 +198,12 @@ def _device(name: str) -> torch.device:
 
 def _start(config: TrainConfig, folder: Path) -> tuple[nn.Module, nn.Module]:
     network = build_network(network_spec(config))
-    if config.initial == "imagenet":
-        encoder = network.get_submodule("encoder")
-        load_imagenet(encoder)
-    elif config.initial != "random":
+    if config.initial not in ("imagenet", "random"):
         load_state(network, load_weights(folder.parent / config.initial))
+    else:
+        _begin_with(network, config.initial_probability)
+        if config.initial == "imagenet":
+            load_imagenet(network.get_submodule("encoder"))
     return network, copy.deepcopy(network).eval()
 
 
