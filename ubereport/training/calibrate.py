@@ -53,9 +53,10 @@ def calibrate(
     """Choose thresholds on held-out stills.
 
     The central one has the best mean Dice on stills with blood among those that paint at most
-    `max_clean_area_frac` of clean stills (the least painting one if none does): by default 1 %,
-    well below the area at which an event closes. Its neighbors lie one logit away. Presence takes
-    the share of `presence_grid` and the probability with the best balanced accuracy.
+    `max_clean_area_frac` of clean stills: by default 1 %, well below the area at which an event
+    closes. If none does, it is the least painting one that finds blood. Its neighbors lie one logit
+    away. Presence takes the share of `presence_grid` and the probability with the best balanced
+    accuracy.
 
     Parameters
     ----------
@@ -102,9 +103,11 @@ def _best_threshold(scores: dict[float, list[StillScore]], max_area_frac: float)
     found = {t: summarize(s, 0.0) for t, s in scores.items()}
     area = {t: f.negative_area_mean_frac for t, f in found.items()}
     dice = {t: f.dice_mean for t, f in found.items()}
-    allowed = [t for t in found if (area[t] or 0.0) <= max_area_frac]
+    # A network whose answers never get high would else be given a threshold that finds nothing.
+    finding = [t for t in found if dice[t]] or list(found)
+    allowed = [t for t in finding if (area[t] or 0.0) <= max_area_frac]
     if not allowed:
-        return min(found, key=lambda t: area[t] or 0.0)
+        return min(finding, key=lambda t: (area[t] or 0.0, -t))
     return max(allowed, key=lambda t: dice[t] or 0.0)
 
 
