@@ -36,22 +36,8 @@ ROWS = (
 )
 
 
-class Curve:
-    """Keeps what a row's training tells about itself as a CSV file, and shows it."""
-
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
-        if not path.exists():
-            path.write_text("step,loss,elapsed_s,held_out_dice_median,held_out_clean_frac\n")
-
-    def __call__(self, progress: Progress) -> None:
-        seen = progress.validation
-        figures = f"{seen.dice_median:.4f},{seen.negative_area_mean_frac:.5f}" if seen else ","
-        line = f"{progress.step},{progress.loss:.4f},{progress.elapsed_s:.0f},{figures}"
-        print(self._path.parent.name, line, flush=True)
-        with self._path.open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
+def show(progress: Progress) -> None:
+    print(progress.step, f"{progress.loss:.4f} {progress.elapsed_s:.0f} s", flush=True)
 
 
 def text_of(name: str) -> BundleText:
@@ -76,9 +62,9 @@ def main() -> None:
         inside, held_out = split_indices(stills, config)
         if name == "ablation-hsv":
             paths = [stills[int(i)].image_path for i in inside]
-            state = pretrain(config, paths, runs / name, Curve(runs / name / "curve.csv"))
+            state = pretrain(config, paths, runs / name, show)
         else:
-            state = finetune(config, stills, runs / name, Curve(runs / name / "curve.csv"))
+            state = finetune(config, stills, runs / name, show)
         cache = cache_stills(stills, config.data.cache_side_px, runs / "cache")
         folder = runs / "models" / f"{name}-1"
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,22 +1,18 @@
 """Draw what training told about itself: python curves.py RUNS OUT.svg NAME...
 
-Reads ``RUNS/NAME/curve.csv`` as ``ablate.py`` keeps it: the loss of every tenth step and, where it
-was looked at, the median Dice of held-out stills before any calibration.
+Reads what every run keeps in its checkpoint: the loss of every tenth step and, where it was looked
+at, the median Dice of held-out stills before any calibration.
 """
 
-import csv
 import sys
 from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from ubereport.training.checkpoint import read_checkpoint
+
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#999999", "#000000")
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
 
 
 def main() -> None:
@@ -25,19 +21,19 @@ def main() -> None:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     losses, dices = figure.subplots(1, 2)
     for name, color in zip(names, COLORS, strict=False):
-        rows = read(runs / name / "curve.csv")
-        title = name.removeprefix("ablation-")
-        losses.plot(
-            [int(r["step"]) for r in rows], [float(r["loss"]) for r in rows], color=color, lw=1
-        )
-        seen = [r for r in rows if r["held_out_dice_median"]]
+        state = read_checkpoint(runs / name / "checkpoint")
+        if state is None:
+            sys.exit(f"{name} was not trained in {runs}.")
+        rows = state.history
+        losses.plot([r["step"] for r in rows], [r["loss"] for r in rows], color=color, lw=1)
+        seen = [r for r in rows if r["validation"]]
         dices.plot(
-            [int(r["step"]) for r in seen],
-            [float(r["held_out_dice_median"]) for r in seen],
+            [r["step"] for r in seen],
+            [r["validation"]["dice_median"] for r in seen],
             color=color,
             marker="o",
             markersize=3,
-            label=title,
+            label=name.removeprefix("ablation-"),
         )
     losses.set(xlabel="step", ylabel="training loss, mean of ten steps")
     dices.set(xlabel="step", ylabel="median Dice, held-out stills with blood", ylim=(0, None))

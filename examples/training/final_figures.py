@@ -40,10 +40,14 @@ def scored(bundle: Bundle, predictor: Predictor, stills: StillSet) -> dict[str, 
     return answer
 
 
-def final_figures(model: str, labelled: Path) -> dict[str, Any]:
-    """Return what a bundle scores on every final test set."""
+def opened(model: str) -> tuple[Bundle, Predictor]:
+    """Open a bundle by its name or folder."""
     bundle = load_bundle(find_bundle(model, models_dir()))
-    predictor = open_predictor(bundle, SegmentationConfig())
+    return bundle, open_predictor(bundle, SegmentationConfig())
+
+
+def final_figures(bundle: Bundle, predictor: Predictor, labelled: Path) -> dict[str, Any]:
+    """Return what a bundle scores on every final test set."""
     answers = {}
     for name, has_ignore in SETS.items():
         folder = labelled / name
@@ -57,7 +61,8 @@ def final_figures(model: str, labelled: Path) -> dict[str, Any]:
 
 def main() -> None:
     model, labelled, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    out.write_text(json.dumps(final_figures(model, labelled), indent=1), encoding="utf-8")
+    answers = final_figures(*opened(model), labelled)
+    out.write_text(json.dumps(answers, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

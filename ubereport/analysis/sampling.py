@@ -18,6 +18,7 @@ from ubereport.core.arrays import BoolArray, IntArray
 from ubereport.core.frames import SamplingPlan
 from ubereport.core.recording import RecordingIndex
 from ubereport.video.candidates import Candidates
+from ubereport.video.segments import groups_of
 from ubereport.view.validity import settle_frozen
 
 __all__ = ["MeasuredCase", "measure_case"]
@@ -141,16 +142,13 @@ class _Seen:
 
 
 def _groups(candidates: Candidates, index: RecordingIndex) -> IntArray:
-    """(n,) the keyframe that each candidate is decoded from, counted through the case."""
+    """(n,) the group of pictures of each candidate, counted through the case."""
     groups = np.empty(len(candidates), dtype=np.int64)
     n_before = 0
     for number, part in enumerate(index.parts):
-        keys = np.flatnonzero(part.is_key)
         inside = candidates.part_index == number
-        groups[inside] = n_before + np.searchsorted(
-            keys, candidates.frame_index[inside], side="right"
-        )
-        n_before += len(keys) + 1
+        groups[inside] = n_before + groups_of(part.is_key, candidates.frame_index[inside])
+        n_before += int(part.is_key.sum()) + 1
     return groups
 
 

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ubereport.core.arrays import BoolArray
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.series import AreaSeries, LossReason
 from ubereport.errors import CaseRecordError, ManifestError
@@ -62,12 +61,13 @@ def series_parquet(series: AreaSeries) -> bytes:
 
     The same series gives the same bytes with the same version of pyarrow.
     """
+    n, valid = len(series), np.packbits(series.is_valid, bitorder="little")
     columns = {
-        "time_s": _column(pa.float64(), series.time_s),
-        "duration_s": _column(pa.float64(), series.duration_s),
-        "part_index": _column(pa.int64(), series.part_index),
-        **{name: _column(pa.float64(), getattr(series, name), series.is_valid) for name in _AREAS},
-        "is_valid": _column(pa.bool_(), _bits(series.is_valid), n=len(series)),
+        "time_s": _column(pa.float64(), n, series.time_s),
+        "duration_s": _column(pa.float64(), n, series.duration_s),
+        "part_index": _column(pa.int64(), n, series.part_index),
+        **{name: _column(pa.float64(), n, getattr(series, name), valid) for name in _AREAS},
+        "is_valid": _column(pa.bool_(), n, valid),
         "reason": _words(tuple(reason.value for reason in series.reason)),
     }
     buffer = io.BytesIO()
@@ -112,12 +112,11 @@ def series_from_parquet(content: bytes) -> AreaSeries:
 
 
 def _column(
-    kind: pa.DataType, values: NDArray[Any], is_known: BoolArray | None = None, n: int | None = None
+    kind: pa.DataType, n: int, content: NDArray[Any], known_bits: NDArray[np.uint8] | None = None
 ) -> pa.Array:
-    """Return values as a column, null where not known; PyArrow's own way loads pandas for it."""
-    known = None if is_known is None else pa.py_buffer(_bits(is_known))
-    content = pa.py_buffer(np.ascontiguousarray(values))
-    return pa.Array.from_buffers(kind, len(values) if n is None else n, [known, content])
+    """Return n values as a column, null where not known; PyArrow's own way loads pandas for it."""
+    known = None if known_bits is None else pa.py_buffer(known_bits)
+    return pa.Array.from_buffers(kind, n, [known, pa.py_buffer(np.ascontiguousarray(content))])
 
 
 def _words(values: Sequence[str]) -> pa.Array:
@@ -126,10 +125,6 @@ def _words(values: Sequence[str]) -> pa.Array:
     return pa.StringArray.from_buffers(
         len(words), pa.py_buffer(ends), pa.py_buffer(b"".join(words))
     )
-
-
-def _bits(flags: BoolArray) -> NDArray[np.uint8]:
-    return np.packbits(flags, bitorder="little")
 
 
 def _numbers(column: pa.ChunkedArray) -> NDArray[Any]:

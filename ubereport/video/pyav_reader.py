@@ -20,6 +20,7 @@ from ubereport.video.fit import fit_picture
 from ubereport.video.packets import NO_PTS
 from ubereport.video.pyav import FieldPicker, VideoFrame, speak_on_stderr, to_rgb
 from ubereport.video.reader import Picture, ReadRequest
+from ubereport.video.segments import groups_of
 from ubereport.video.walk import PacketWalk, WalkedPacket
 
 __all__ = ["read_pictures"]
@@ -52,7 +53,7 @@ def read_pictures(
 def _groups(request: ReadRequest) -> Iterator[tuple[int, IntArray]]:
     """Yield (frame index of the keyframe or -1, frame indices wanted from it)."""
     keys = np.flatnonzero(request.is_key)
-    owner = np.searchsorted(keys, request.wanted, side="right") - 1
+    owner = groups_of(request.is_key, request.wanted) - 1
     starts = np.flatnonzero(np.diff(owner, prepend=-2))
     for start, end in itertools.pairwise([*starts.tolist(), len(owner)]):
         key = int(keys[owner[start]]) if owner[start] >= 0 else -1

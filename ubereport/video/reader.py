@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol, Self
@@ -228,8 +228,7 @@ def why_not_decord(part: PartIndex) -> str | None:
         (not bool(part.is_key[0]), "a start without a keyframe"),
         *_common_obstacles(part),
     )
-    found = [what for is_found, what in obstacles if is_found]
-    return f"decord is not exact on {found[0]}" if found else None
+    return _first_of("decord", obstacles)
 
 
 def why_not_torchcodec(part: PartIndex) -> str | None:
@@ -245,8 +244,13 @@ def why_not_torchcodec(part: PartIndex) -> str | None:
         (video.codec not in _TORCHCODEC_CODECS, f"{video.codec} video"),
         *_common_obstacles(part),
     )
-    found = [what for is_found, what in obstacles if is_found]
-    return f"torchcodec is not exact on {found[0]}" if found else None
+    return _first_of("torchcodec", obstacles)
+
+
+def _first_of(library: str, obstacles: Iterable[tuple[bool, str]]) -> str | None:
+    found = (what for is_found, what in obstacles if is_found)
+    what = next(found, None)
+    return None if what is None else f"{library} is not exact on {what}"
 
 
 def _common_obstacles(part: PartIndex) -> tuple[tuple[bool, str], ...]:

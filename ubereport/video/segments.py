@@ -8,7 +8,7 @@ import numpy as np
 
 from ubereport.core.arrays import BoolArray, IntArray
 
-__all__ = ["Shares", "share_pictures"]
+__all__ = ["Shares", "groups_of", "share_pictures"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +30,11 @@ class Shares:
     turns: tuple[tuple[int, int], ...]
     rows: tuple[IntArray, ...]
     n_threads: int
+
+
+def groups_of(is_key: BoolArray, frame_index: IntArray) -> IntArray:
+    """(n,) which group of pictures each frame is decoded in; 0 before the first keyframe."""
+    return np.searchsorted(np.flatnonzero(is_key), frame_index, side="right").astype(np.int64)
 
 
 def share_pictures(
@@ -58,8 +63,7 @@ def share_pictures(
     n_most
         Processes at most; `n_threads` if None.
     """
-    owner = np.searchsorted(np.flatnonzero(is_key), wanted, side="right")
-    group_starts = np.flatnonzero(np.diff(owner, prepend=-1))
+    group_starts = np.flatnonzero(np.diff(groups_of(is_key, wanted), prepend=-1))
     starts: list[int] = []
     for start in group_starts.tolist():
         if not starts or start - starts[-1] >= n_together:
