@@ -14,6 +14,7 @@
     │   ├── BundleError             4   missing, altered, of another architecture, or a pickle
     │   └── PredictionError         4   NaN, wrong shape or out of range
     ├── CaseRecordError             4   a stored case cannot be read
+    │   └── ReviewError             4   a review was altered, or no longer speaks of the case
     ├── OutputError                 4   the output cannot be written (full, read-only, in use)
     ├── DependencyError             4   a library or system part is missing
     └── SomeCasesFailedError        3   a batch ended with failed cases
@@ -39,6 +40,7 @@ __all__ = [
     "PredictionError",
     "RecordingError",
     "RecordingFormatError",
+    "ReviewError",
     "SomeCasesFailedError",
     "UbereportError",
     "UsageError",
@@ -95,6 +97,10 @@ class PredictionError(ModelError):
 
 class CaseRecordError(UbereportError):
     """A stored case cannot be read."""
+
+
+class ReviewError(CaseRecordError):
+    """A review was altered, or no longer speaks of the case beside it."""
 
 
 class OutputError(UbereportError):

@@ -25,7 +25,10 @@ class Threshold(StrEnum):
 
 
 class LossReason(StrEnum):
-    """Why a stretch of the case clock has no usable picture; `NONE` where it has one."""
+    """Why a stretch of the case clock has no usable picture; `NONE` where it has one.
+
+    `JUDGED` is never measured: a reviewer said that the view was lost there.
+    """
 
     NONE = ""
     BLACK = "black"
@@ -37,6 +40,7 @@ class LossReason(StrEnum):
     OUT_OF_BODY = "out_of_body"
     GAP = "gap"
     PAUSE = "pause"
+    JUDGED = "judged"
 
     @property
     def is_recorded(self) -> bool:

@@ -52,6 +52,7 @@ LOSS_MARKS: dict[LossReason, LossMark] = {
     LossReason.OUT_OF_BODY: LossMark("#eef1f3", "\\\\\\\\"),
     LossReason.GAP: LossMark("#ffffff", "----"),
     LossReason.PAUSE: LossMark("#d5dbe0", ""),
+    LossReason.JUDGED: LossMark("#ffffff", "...."),
 }
 
 LOSS_WORDS: dict[LossReason, str] = {
@@ -64,6 +65,7 @@ LOSS_WORDS: dict[LossReason, str] = {
     LossReason.OUT_OF_BODY: "out of body",
     LossReason.GAP: "gap in the recording",
     LossReason.PAUSE: "pause between parts",
+    LossReason.JUDGED: "lost in a reviewer's judgment",
 }
 
 CENSOR_WORDS: dict[CensorReason, str] = {

@@ -1,0 +1,265 @@
+"""A case as people left it: pure functions from the measured case and its journal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ubereport.config import EventConfig, MetricConfig
+from ubereport.core.arrays import FloatArray
+from ubereport.core.events import CensorReason, HemostasisEvent
+from ubereport.core.intervals import Interval
+from ubereport.core.metrics import MetricValue
+from ubereport.core.series import AreaSeries, Threshold
+from ubereport.errors import ReviewError
+from ubereport.events.detect import severity_of
+from ubereport.events.smoothing import ROUNDING_S, smooth_area
+from ubereport.metrics.registry import compute_metrics
+from ubereport.review.journal import Journal
+from ubereport.review.reviewed_series import (
+    area_marked,
+    cut_rows,
+    lost_marked,
+    sample_marked,
+)
+from ubereport.review.spans import EventSpan, StaleStroke, Verdict, measured_spans, stroke_spans
+from ubereport.review.strokes import Action, Stroke
+
+__all__ = [
+    "ReviewedCase",
+    "headline_effect_s",
+    "open_spans_by_effect",
+    "reviewed_by",
+]
+
+_HEADLINE_FRAC = 0.2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReviewedCase:
+    """What one reviewer made of a case.
+
+    Parameters
+    ----------
+    reviewer
+        Whose review it is.
+    series, events, metrics
+        As after the review; metrics that rest on events have no band, since a person decided.
+    spans
+        All events that were ever under review, the struck ones too.
+    stale
+        Strokes that no longer fit the measured case and must be looked at again.
+    is_finished
+        Whether the reviewer said that the whole case was seen.
+    """
+
+    reviewer: str
+    series: AreaSeries
+    events: tuple[HemostasisEvent, ...]
+    metrics: tuple[MetricValue, ...]
+    spans: tuple[EventSpan, ...]
+    stale: tuple[StaleStroke, ...]
+    is_finished: bool
+
+    @property
+    def n_open(self) -> int:
+        """How many measured events nothing was said of yet."""
+        return sum(span.verdict is Verdict.OPEN for span in self.spans)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether its numbers may stand for the case: everything decided, nothing stale.
+
+        A case without events is complete where the reviewer said that it was seen whole.
+        """
+        if self.stale or self.n_open:
+            return False
+        return self.is_finished or any(span.is_measured for span in self.spans)
+
+    def count(self, verdict: Verdict) -> int:
+        """How many events have `verdict`."""
+        return sum(span.verdict is verdict for span in self.spans)
+
+    def metric(self, key: str) -> MetricValue:
+        """Return the metric called `key`; raise KeyError if there is none of that name."""
+        return next(value for value in self.metrics if value.key == key)
+
+
+def reviewed_by(
+    reviewer: str,
+    journal: Journal,
+    series: AreaSeries,
+    events: Sequence[HemostasisEvent],
+    event_config: EventConfig,
+    metric_config: MetricConfig,
+) -> ReviewedCase:
+    """Replay one reviewer's standing strokes on the measured case.
+
+    Strokes are replayed in the order in which they were made, so that a later one holds where two
+    speak of the same time. One that no longer fits (the case was measured anew, by another model)
+    changes nothing and is listed as stale.
+    """
+    spans = measured_spans(events)
+    reviewed = series
+    stale: list[StaleStroke] = []
+    is_finished = False
+    for line, stroke in journal.standing(reviewer):
+        try:
+            after = stroke_spans(spans, stroke)
+        except ReviewError:
+            stale.append(StaleStroke(line, stroke.action, _where_s(stroke)))
+            continue
+        reviewed = _stroke_series(reviewed, stroke, spans, after)
+        spans = after
+        is_finished = is_finished or stroke.action is Action.FINISH
+    reviewed = _with_bounds(reviewed, spans)
+    found, spans = _events(reviewed, spans, event_config)
+    found = _as_measured(found, events)
+    by_threshold = dict.fromkeys(Threshold, found)
+    values = compute_metrics(reviewed, by_threshold, event_config, metric_config)
+    return ReviewedCase(reviewer, reviewed, found, values, spans, tuple(stale), is_finished)
+
+
+def open_spans_by_effect(case: ReviewedCase) -> tuple[EventSpan, ...]:
+    """Return the events that nothing was said of, those first that move the headline most."""
+    waiting = [span for span in case.spans if span.verdict is Verdict.OPEN]
+    return tuple(sorted(waiting, key=lambda span: (-_weight(case.series, span), span.onset_s)))
+
+
+def headline_effect_s(series: AreaSeries, span: EventSpan) -> float:
+    """Return the seconds with at least 20 % of the view obscured that lie inside an event."""
+    return float(np.sum(_inside_s(series, span.interval)[_is_impaired(series)]))
+
+
+def _weight(series: AreaSeries, span: EventSpan) -> float:
+    """Headline seconds first; among events without any, the one that adds most area."""
+    inside_s = _inside_s(series, span.interval)
+    area_time = float(np.sum(inside_s * np.nan_to_num(series.area_frac)))  # lost rows weigh 0
+    return float(np.sum(inside_s[_is_impaired(series)])) + 1e-3 * area_time
+
+
+def _is_impaired(series: AreaSeries) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    return series.is_valid & (series.area_frac >= _HEADLINE_FRAC)
+
+
+def _inside_s(series: AreaSeries, interval: Interval) -> FloatArray:
+    """(n,) seconds of each row inside `interval`; 0 where the view was lost."""
+    overlap_s = np.minimum(series.end_time_s, interval.end_s) - np.maximum(
+        series.time_s, interval.start_s
+    )
+    return np.where(series.is_valid, np.maximum(overlap_s, 0.0), 0.0)
+
+
+def _where_s(stroke: Stroke) -> float:
+    interval = stroke.event or stroke.stretch
+    if interval is not None:
+        return interval.start_s
+    return 0.0 if stroke.time_s is None else stroke.time_s
+
+
+def _stroke_series(
+    series: AreaSeries,
+    stroke: Stroke,
+    before: tuple[EventSpan, ...],
+    after: tuple[EventSpan, ...],
+) -> AreaSeries:
+    """Return the series after one stroke; an event that was struck shows no blood."""
+    if stroke.action is Action.STRIKE:
+        struck = [
+            old.interval
+            for old in before
+            if old.is_standing
+            and not any(new.is_standing and new.interval == old.interval for new in after)
+        ]
+        for interval in struck:
+            series = area_marked(series, interval, 0.0)
+    if stroke.stretch is not None and stroke.action is Action.NOT_BLOOD:
+        return area_marked(series, stroke.stretch, 0.0)
+    if stroke.stretch is not None and stroke.action is Action.VIEW_LOST:
+        return lost_marked(series, stroke.stretch)
+    if stroke.area_frac is None:
+        return series
+    if stroke.stretch is not None:
+        return area_marked(series, stroke.stretch, stroke.area_frac)
+    if stroke.time_s is not None:
+        return sample_marked(series, stroke.time_s, stroke.area_frac)
+    return series
+
+
+def _with_bounds(series: AreaSeries, spans: Sequence[EventSpan]) -> AreaSeries:
+    """Cut rows at the moments that a person set, so that events begin and end with rows."""
+    times_s = [t for span in spans if span.is_standing for t in (span.onset_s, span.end_s)]
+    return cut_rows(series, times_s) if times_s else series
+
+
+def _events(
+    series: AreaSeries, spans: Sequence[EventSpan], config: EventConfig
+) -> tuple[tuple[HemostasisEvent, ...], tuple[EventSpan, ...]]:
+    """Measure the standing spans; one whose whole time was called lost is struck with it."""
+    smoothed = smooth_area(series, config)
+    events: list[HemostasisEvent] = []
+    kept: list[EventSpan] = []
+    for span in spans:
+        rows = np.flatnonzero(_inside_s(series, span.interval) > ROUNDING_S)
+        if span.is_standing and len(rows) == 0:
+            kept.append(replace(span, verdict=Verdict.STRUCK))
+            continue
+        kept.append(span)
+        if span.is_standing:
+            events.append(_event(series, smoothed, rows, span, events, config))
+    return tuple(events), tuple(kept)
+
+
+def _as_measured(
+    found: Sequence[HemostasisEvent], measured: Sequence[HemostasisEvent]
+) -> tuple[HemostasisEvent, ...]:
+    """Return `found` with the measured event, digit for digit, where nothing about it changed.
+
+    Summed over cut rows instead of runs, the same area differs in its last digits.
+    """
+    by_bounds = {(event.onset_s, event.end_s): event for event in measured}
+    kept: list[HemostasisEvent] = []
+    for event in found:
+        before = by_bounds.get((event.onset_s, event.end_s))
+        is_same = (
+            before is not None
+            and before.is_onset_observed == event.is_onset_observed
+            and before.clear_s == event.clear_s
+            and math.isclose(before.area_time_frac_s, event.area_time_frac_s, rel_tol=1e-9)
+            and math.isclose(before.peak_area_frac, event.peak_area_frac, rel_tol=1e-9)
+        )
+        kept.append(replace(before, is_rebleed=event.is_rebleed) if before and is_same else event)
+    return tuple(kept)
+
+
+def _event(
+    series: AreaSeries,
+    smoothed: FloatArray,
+    rows: np.ndarray[tuple[int], np.dtype[np.intp]],
+    span: EventSpan,
+    before: Sequence[HemostasisEvent],
+    config: EventConfig,
+) -> HemostasisEvent:
+    duration_s = _inside_s(series, span.interval)[rows]
+    area_frac = series.area_frac[rows]
+    peak = rows[int(np.lexsort((-area_frac, -smoothed[rows]))[0])]
+    area_time_frac_s = float(np.sum(area_frac * duration_s))
+    is_cleared = span.censor_reason is CensorReason.NONE
+    cleared_s = [event.clear_s for event in before if event.clear_s is not None]
+    return HemostasisEvent(
+        onset_s=span.onset_s,
+        is_onset_observed=span.is_onset_observed,
+        peak_s=min(max(float(series.time_s[peak]), span.onset_s), span.end_s),
+        peak_area_frac=float(smoothed[peak]),
+        end_s=span.end_s,
+        clear_s=span.end_s if is_cleared else None,
+        censor_reason=span.censor_reason,
+        mean_area_frac=area_time_frac_s / float(duration_s.sum()),
+        area_time_frac_s=area_time_frac_s,
+        is_rebleed=bool(cleared_s)
+        and span.onset_s - cleared_s[-1] <= config.rebleed_window_s + ROUNDING_S,
+        severity=severity_of(float(smoothed[peak]), config),
+    )

@@ -1,0 +1,133 @@
+"""The area series as a reviewer left it: measured rows, changed where somebody said so."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ubereport.core.arrays import BoolArray
+from ubereport.core.intervals import Interval
+from ubereport.core.series import AreaSeries, LossReason
+
+__all__ = [
+    "area_marked",
+    "cut_rows",
+    "lost_marked",
+    "row_at",
+    "sample_marked",
+    "series_sha256",
+]
+
+_SAME_S = 1e-6
+_AREAS = ("area_frac", "area_frac_lenient", "area_frac_strict")
+
+
+def series_sha256(series: AreaSeries) -> str:
+    """Return the digest of a series' numbers, which does not depend on how they are stored."""
+    digest = hashlib.sha256()
+    for name in ("time_s", "duration_s", "part_index", *_AREAS, "is_valid"):
+        column = np.ascontiguousarray(getattr(series, name))
+        digest.update(column.astype(column.dtype.newbyteorder("<")).tobytes())
+    digest.update("\n".join(reason.value for reason in series.reason).encode())
+    return digest.hexdigest()
+
+
+def cut_rows(series: AreaSeries, times_s: Sequence[float]) -> AreaSeries:
+    """Return the series with its rows cut at `times_s`, so that a stretch begins with a row.
+
+    Cutting changes no number: each piece keeps the area and the reason of its row.
+    """
+    start_s, end_s = series.time_s.tolist(), series.end_time_s.tolist()
+    rows: list[int] = []
+    starts: list[float] = []
+    ends: list[float] = []
+    at = np.unique(np.asarray(times_s, dtype=np.float64)).tolist()
+    for row in range(len(series)):
+        inside = [t for t in at if start_s[row] + _SAME_S < t < end_s[row] - _SAME_S]
+        for left_s, right_s in zip([start_s[row], *inside], [*inside, end_s[row]], strict=True):
+            rows.append(row)
+            starts.append(left_s)
+            ends.append(right_s)
+    return AreaSeries(
+        time_s=np.array(starts),
+        duration_s=np.array(ends) - np.array(starts),
+        part_index=series.part_index[rows],
+        area_frac=series.area_frac[rows],
+        area_frac_lenient=series.area_frac_lenient[rows],
+        area_frac_strict=series.area_frac_strict[rows],
+        is_valid=series.is_valid[rows],
+        reason=tuple(series.reason[row] for row in rows),
+    )
+
+
+def area_marked(series: AreaSeries, stretch: Interval, area_frac: float) -> AreaSeries:
+    """Return the series with `area_frac` in the evaluable time of `stretch`, at all thresholds.
+
+    Lost time stays lost: what nobody could see has no area.
+    """
+    cut = cut_rows(series, (stretch.start_s, stretch.end_s))
+    is_inside = _inside(cut, stretch) & cut.is_valid
+    return _changed(cut, is_inside, lambda _: area_frac)
+
+
+def sample_marked(series: AreaSeries, time_s: float, area_frac: float) -> AreaSeries:
+    """Return the series with `area_frac` in the row of the picture shown at `time_s`.
+
+    The neighboring thresholds keep their distance from the area as measured, within 0..1.
+    """
+    row = row_at(series, time_s)
+    is_row = np.zeros(len(series), dtype=np.bool_)
+    if row is not None:
+        is_row[row] = series.is_valid[row]
+    shift = area_frac - series.area_frac
+    return _changed(series, is_row, lambda name: np.clip(getattr(series, name) + shift, 0, 1))
+
+
+def lost_marked(series: AreaSeries, stretch: Interval) -> AreaSeries:
+    """Return the series with the recorded time of `stretch` lost, because a person judged so."""
+    cut = cut_rows(series, (stretch.start_s, stretch.end_s))
+    is_inside = _inside(cut, stretch) & cut.is_valid
+    reason = tuple(
+        LossReason.JUDGED if is_lost else old
+        for is_lost, old in zip(is_inside, cut.reason, strict=True)
+    )
+    areas = {name: np.where(is_inside, np.nan, getattr(cut, name)) for name in _AREAS}
+    return AreaSeries(
+        time_s=cut.time_s,
+        duration_s=cut.duration_s,
+        part_index=cut.part_index,
+        is_valid=cut.is_valid & ~is_inside,
+        reason=reason,
+        **areas,
+    )
+
+
+def row_at(series: AreaSeries, time_s: float) -> int | None:
+    """Return the row that holds `time_s`; None where no row does."""
+    row = int(np.searchsorted(series.time_s, time_s + _SAME_S, side="right")) - 1
+    return row if row >= 0 and time_s < series.end_time_s[row] else None
+
+
+def _inside(series: AreaSeries, stretch: Interval) -> BoolArray:
+    is_after = series.time_s >= stretch.start_s - _SAME_S
+    is_inside: BoolArray = is_after & (series.end_time_s <= stretch.end_s + _SAME_S)
+    return is_inside
+
+
+def _changed(
+    series: AreaSeries, is_changed: BoolArray, value: Callable[[str], object]
+) -> AreaSeries:
+    areas = {
+        name: np.where(is_changed, np.asarray(value(name)), getattr(series, name))
+        for name in _AREAS
+    }
+    return AreaSeries(
+        time_s=series.time_s,
+        duration_s=series.duration_s,
+        part_index=series.part_index,
+        is_valid=series.is_valid,
+        reason=series.reason,
+        **areas,
+    )
