@@ -45,7 +45,7 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
-	$(PIP) --editable '.[dev,train,dicom,ray,openvino,torchcodec]'
+	$(PIP) --editable '.[dev,train,dicom,ray,openvino]'
 	touch $@ $(VENV)/.installed
 
 clean:

@@ -14,7 +14,6 @@ MAX_FUNCTION_LINES = 80
 DOORS = {
     "av": ["video/pyav.py"],
     "decord": ["video/decord.py"],
-    "torchcodec": ["video/torchcodec.py"],
     "pydicom": ["video/dicom.py"],
     "openvino": ["segmentation/openvino.py"],
     "ray": ["engine/ray.py"],
@@ -28,7 +27,7 @@ ABSENT = """
 import sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"torch", "av", "decord", "torchcodec", "openvino", "ray"}:
+        if name.partition(".")[0] in {"torch", "av", "decord", "openvino", "ray"}:
             raise ImportError(name)
 sys.meta_path.insert(0, Absent())
 """
@@ -93,7 +92,7 @@ def test_rooms_after_the_series_run_without_decoders_and_torch(room):
     ]
     loaded = modules_after(ABSENT + "".join(f"import {name}\n" for name in names))
     assert "ubereport" in loaded
-    assert not loaded & {"torch", "av", "decord", "torchcodec", "openvino", "ray"}
+    assert not loaded & {"torch", "av", "decord", "openvino", "ray"}
 
 
 def test_absent_libraries_cannot_be_imported():

@@ -29,8 +29,6 @@ class ReaderChoice(StrEnum):
     AUTO = "auto"
     DECORD = "decord"
     PYAV = "pyav"
-    TORCHCODEC = "torchcodec"
-    TORCHCODEC_CUDA = "torchcodec-cuda"
 
 
 class Device(StrEnum):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import signal
 import time
@@ -70,18 +69,6 @@ def loads_much(request: ReadRequest, take: Complaints, beat: Beat) -> Iterator[P
             yield _picture(request, int(frame * loaded[0]))
 
     return read()
-
-
-def reserves_and_swells_at_20(
-    request: ReadRequest, take: Complaints, beat: Beat
-) -> Iterator[Picture | None]:
-    for frame in request.wanted.tolist():
-        if frame == 0:
-            reserved = mmap.mmap(-1, 2**36, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=0)
-        held = []
-        while frame >= 20 and len(reserved) == 2**36:
-            held.append(np.ones(2**24))  # 128 MiB
-        yield _picture(request, frame)
 
 
 def chokes_on_20(request: ReadRequest, take: Complaints, beat: Beat) -> Iterator[Picture | None]:

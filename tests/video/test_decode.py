@@ -223,24 +223,6 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert not any(child.exists() for child in children)
 
 
-def test_a_graphics_card_is_used_by_one_process_whose_own_memory_is_bounded(
-    coded_part: PartIndex, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What a driver maps does not count: 64 GiB of addresses are reserved before pictures come."""
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
-    readers = {"torchcodec-cuda": "fake_readers:reserves_and_swells_at_20"}
-    readers["pyav"] = "fake_readers:good"
-    config = DecodeConfig(reader=ReaderChoice.TORCHCODEC_CUDA, n_threads=3, memory_mib=256)
-    with decode(_request(coded_part), config, 4, None, readers) as decoding:
-        first = next(decoding)
-        assert _n_children() == 1
-        batches = [first, *decoding]
-    assert [frame for batch in batches for frame in _frames_seen(batch)] == list(range(60))
-    assert [use.reader for use in decoding.outcome.uses] == ["torchcodec-cuda", "pyav"]
-    (failure,) = decoding.outcome.failures
-    assert "memory" in failure
-
-
 def test_what_a_reader_loads_first_does_not_count_as_memory(coded_part: PartIndex) -> None:
     batch, outcome = _run(coded_part, "loads_much", memory_mib=256)
     assert _frames_seen(batch) == list(range(60))
@@ -249,8 +231,7 @@ def test_what_a_reader_loads_first_does_not_count_as_memory(coded_part: PartInde
 
 def test_child_runs_without_torch(coded_part: PartIndex) -> None:
     code = (
-        "import sys, ubereport.video.child, ubereport.video.pyav_reader, ubereport.video.decord,"
-        "ubereport.video.torchcodec;"
+        "import sys, ubereport.video.child, ubereport.video.pyav_reader, ubereport.video.decord;"
         "print([m for m in ('torch', 'matplotlib', 'pandas') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -20,7 +20,6 @@ from ubereport.video.reader import (
     read_request,
     upright_size,
     why_not_decord,
-    why_not_torchcodec,
 )
 from ubereport.video.wire import MessageReader, pack
 
@@ -124,74 +123,6 @@ def test_absent_decord_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     name, why = choose_reader(PART, SamplingMode.UNIFORM, ReaderChoice.AUTO)
     assert (name, "not installed" in why) == ("pyav", True)
-
-
-TORCHCODEC = [ReaderChoice.TORCHCODEC, ReaderChoice.TORCHCODEC_CUDA]
-
-
-@pytest.mark.parametrize("choice", TORCHCODEC)
-def test_torchcodec_reads_on_request_only(
-    choice: ReaderChoice, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
-    asked = choose_reader(PART, SamplingMode.UNIFORM, choice)
-    assert asked == (choice.value, f"{choice.value} was asked for.")
-    for mode in SamplingMode:
-        assert choose_reader(PART, mode, ReaderChoice.AUTO)[0] == "pyav"
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"container": "mpegts"}, "this container"),
-        ({"container": "avi"}, "this container"),
-        ({"codec": "mpeg2video"}, "mpeg2video"),
-        ({"bit_depth": 10}, "10-bit"),
-        ({"pixel_format": "yuv422p"}, "yuv422p"),
-        ({"is_interlaced": True}, "interlaced"),
-        ({"color_matrix": "unspecified"}, "colors"),
-        ({"n_clock_jumps": 1}, "clock"),
-        ({"declared_duration_s": 3.0}, "incomplete"),
-        ({"has_open_gops": True}, "open groups"),
-        ({"notes": ("The file holds 2 video streams; …",)}, "several video streams"),
-    ],
-)
-@pytest.mark.parametrize("choice", TORCHCODEC)
-def test_pyav_reads_what_torchcodec_does_not_read_exactly(
-    change: dict[str, object], words: str, choice: ReaderChoice
-) -> None:
-    part = _part(**change)
-    obstacle = why_not_torchcodec(part)
-    assert obstacle is not None
-    assert words in obstacle
-    name, why = choose_reader(part, SamplingMode.UNIFORM, choice)
-    assert name == "pyav"
-    assert why.startswith(f"{choice.value} was asked for, but torchcodec is not exact on ")
-    assert words in why
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"codec": "hevc"},
-        {"codec": "av1"},
-        {"rotation_deg": 90},
-        {"is_key": np.arange(50) % 10 == 5},
-    ],
-)
-def test_torchcodec_reads_some_things_that_decord_does_not(change: dict[str, object]) -> None:
-    assert why_not_torchcodec(_part(**change)) is None
-    assert why_not_decord(_part(**change)) is not None
-
-
-@pytest.mark.parametrize("choice", TORCHCODEC)
-def test_absent_torchcodec_is_told(choice: ReaderChoice, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    name, why = choose_reader(PART, SamplingMode.UNIFORM, choice)
-    assert (name, why) == (
-        "pyav",
-        f"{choice.value} was asked for, but torchcodec is not installed; PyAV reads it.",
-    )
 
 
 def test_what_is_asked_for_is_used_and_told() -> None:

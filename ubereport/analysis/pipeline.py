@@ -33,7 +33,6 @@ LIBRARIES = (
     "opencv-python-headless",
     "segmentation-models-pytorch",
     "torch",
-    "torchcodec",
 )
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,15 +38,6 @@ OPTIONAL = (
     ),
     ("pydicom", "pydicom", "needed for DICOM video only; pip install 'ubereport[dicom]'"),
 )
-TORCHCODEC_PROBE = """
-import sys
-from ubereport.errors import DependencyError
-from ubereport.video.torchcodec import library_version
-try:
-    print(library_version())
-except DependencyError as error:
-    sys.exit(str(error))
-"""
 MIN_MEMORY_GIB = 4.0
 MIN_DISK_GIB = 2.0
 PANGO = (
@@ -78,7 +67,6 @@ def examine() -> tuple[Finding, ...]:
         ),
         _library("WeasyPrint", "weasyprint", PANGO),
         *(_library(what, module, mend, is_needed=False) for what, module, mend in OPTIONAL),
-        _torchcodec(),
         _checked("templates", lambda: str(len(list(templates_dir().rglob("*")))) + " files"),
         _bundles(),
         _devices(),
@@ -103,25 +91,6 @@ def _library(what: str, module: str, mend: str, is_needed: bool = True) -> Findi
     except metadata.PackageNotFoundError:
         version = "present"
     return Finding(what, True, is_needed, version, "")
-
-
-def _torchcodec() -> Finding:
-    """Load torchcodec as reading does, in a process of its own: it brings the system's FFmpeg."""
-    what = "torchcodec"
-    if importlib.util.find_spec(what) is None:
-        mend = "needed for --reader torchcodec only; pip install 'ubereport[torchcodec]'"
-        return Finding(what, False, False, "cannot be loaded (ModuleNotFoundError)", mend)
-    done = subprocess.run(  # noqa: S603 -- our own text
-        [sys.executable, "-P", "-c", TORCHCODEC_PROBE],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode == 0:
-        return Finding(what, True, False, done.stdout.strip(), "")
-    said = done.stderr.strip().splitlines()
-    return Finding(what, False, False, "cannot be used", said[-1] if said else "install it again")
 
 
 def _checked(what: str, look: Callable[[], str]) -> Finding:

@@ -19,7 +19,6 @@ from ubereport.core.frames import FrameBatch, PixelBox
 from ubereport.core.recording import PartIndex
 from ubereport.video.fallback import ReaderOrder, Sample, SampleStream
 from ubereport.video.reader import (
-    CUDA_READERS,
     READERS,
     choose_reader,
     is_decord_usable,
@@ -279,7 +278,6 @@ def decode(
         request.frame_index,
         n_threads,
         min(batch_size, _SEGMENT),
-        n_most=1 if first in CUDA_READERS else n_threads,  # each would hold a context of its own
     )
     whole = read_request(
         request.part,

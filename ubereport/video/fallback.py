@@ -11,7 +11,7 @@ import numpy as np
 from ubereport.config import DecodeConfig
 from ubereport.core.arrays import FloatArray
 from ubereport.video.guard import ChildFailure, GuardedChild
-from ubereport.video.reader import CUDA_READERS, ReadRequest
+from ubereport.video.reader import ReadRequest
 from ubereport.video.ring import PictureRing
 
 __all__ = ["MAX_FAILURES", "ReaderOrder", "Sample", "SampleStream"]
@@ -144,7 +144,6 @@ class SampleStream:
             "reader": self._order.entry_points[name],
             "request": plain,
             "memory_mib": self._config.memory_mib,
-            "has_driver_mappings": name in CUDA_READERS,
             "ring_fd": ring.fd,
             "n_slots": ring.n_slots,
         }

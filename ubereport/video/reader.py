@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol, Self
@@ -18,7 +18,6 @@ from ubereport.core.recording import PartIndex, VideoFormat
 from ubereport.video.packets import is_counted
 
 __all__ = [
-    "CUDA_READERS",
     "READERS",
     "Picture",
     "PictureReader",
@@ -29,21 +28,15 @@ __all__ = [
     "read_request",
     "upright_size",
     "why_not_decord",
-    "why_not_torchcodec",
 ]
 
 READERS = {
     "pyav": "ubereport.video.pyav_reader:read_pictures",
     "decord": "ubereport.video.decord:read_pictures",
-    "torchcodec": "ubereport.video.torchcodec:read_pictures",
-    "torchcodec-cuda": "ubereport.video.torchcodec:read_pictures_on_cuda",
 }
-CUDA_READERS = frozenset({"torchcodec-cuda"})
 _HD_HEIGHT_PX = 720
 _HD_WIDTH_PX = 1280
 _EXACT_CONTAINERS = ("mov,mp4", "matroska")
-_TORCHCODEC_CHOICES = (ReaderChoice.TORCHCODEC, ReaderChoice.TORCHCODEC_CUDA)
-_TORCHCODEC_CODECS = ("h264", "hevc", "av1")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,47 +215,16 @@ def why_not_decord(part: PartIndex) -> str | None:
     contract suite (``tests/contract``).
     """
     video = part.video
-    obstacles = (
-        (video.codec != "h264", f"{video.codec} video"),
-        (video.rotation_deg != 0, "rotated pictures"),
-        (not bool(part.is_key[0]), "a start without a keyframe"),
-        *_common_obstacles(part),
-    )
-    return _first_of("decord", obstacles)
-
-
-def why_not_torchcodec(part: PartIndex) -> str | None:
-    """Say why torchcodec must not read `part`, or None if it reads it exactly.
-
-    The conditions are those under which torchcodec, on the processor, gave the same pictures and
-    colors as PyAV in the contract suite. It knows neither what periodic intra refresh is nor the
-    order of pictures in AVI, MPEG transport and program streams, and mixes both fields of an
-    interlaced picture.
-    """
-    video = part.video
-    obstacles = (
-        (video.codec not in _TORCHCODEC_CODECS, f"{video.codec} video"),
-        *_common_obstacles(part),
-    )
-    return _first_of("torchcodec", obstacles)
-
-
-def _first_of(library: str, obstacles: Iterable[tuple[bool, str]]) -> str | None:
-    found = (what for is_found, what in obstacles if is_found)
-    what = next(found, None)
-    return None if what is None else f"{library} is not exact on {what}"
-
-
-def _common_obstacles(part: PartIndex) -> tuple[tuple[bool, str], ...]:
-    """Return what neither decord nor torchcodec reads exactly, and whether `part` is such."""
-    video = part.video
     is_hd = video.height_px >= _HD_HEIGHT_PX or video.width_px >= _HD_WIDTH_PX
     is_tagged = video.color_matrix in ("bt601", "bt709") and video.color_range != "unspecified"
     is_sd_default = (video.color_matrix, is_hd, video.color_range) in (
         ("unspecified", False, "unspecified"),
         ("unspecified", False, "limited"),
     )
-    return (
+    obstacles = (
+        (video.codec != "h264", f"{video.codec} video"),
+        (video.rotation_deg != 0, "rotated pictures"),
+        (not bool(part.is_key[0]), "a start without a keyframe"),
         (not video.container.startswith(_EXACT_CONTAINERS), "this container"),
         (video.bit_depth != 8, f"{video.bit_depth}-bit pictures"),
         (video.pixel_format not in ("yuv420p", "yuvj420p"), f"{video.pixel_format} pictures"),
@@ -273,6 +235,8 @@ def _common_obstacles(part: PartIndex) -> tuple[tuple[bool, str], ...]:
         (part.has_open_gops, "open groups of pictures"),
         (any("video streams" in note for note in part.notes), "several video streams"),
     )
+    found = next((what for is_found, what in obstacles if is_found), None)
+    return None if found is None else f"decord is not exact on {found}"
 
 
 def is_decord_usable(part: PartIndex) -> bool:
@@ -308,10 +272,9 @@ def choose_reader(part: PartIndex, mode: SamplingMode, choice: ReaderChoice) -> 
     """
     if choice is ReaderChoice.PYAV:
         return "pyav", "PyAV was asked for."
-    library = "torchcodec" if choice in _TORCHCODEC_CHOICES else "decord"
-    obstacle = why_not_torchcodec(part) if library == "torchcodec" else why_not_decord(part)
-    if obstacle is None and importlib.util.find_spec(library) is None:
-        obstacle = f"{library} is not installed"
+    obstacle = why_not_decord(part)
+    if obstacle is None and importlib.util.find_spec("decord") is None:
+        obstacle = "decord is not installed"
     if choice is not ReaderChoice.AUTO:
         if obstacle is None:
             return choice.value, f"{choice.value} was asked for."

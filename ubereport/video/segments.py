@@ -42,7 +42,6 @@ def share_pictures(
     wanted: IntArray,
     n_threads: int,
     n_together: int,
-    n_most: int | None = None,
 ) -> Shares:
     """Deal segments of whole groups of pictures to up to `n_threads` processes in turn.
 
@@ -60,8 +59,6 @@ def share_pictures(
         Cores that decoding may use.
     n_together
         Pictures that make a segment, at least.
-    n_most
-        Processes at most; `n_threads` if None.
     """
     group_starts = np.flatnonzero(np.diff(groups_of(is_key, wanted), prepend=-1))
     starts: list[int] = []
@@ -69,7 +66,7 @@ def share_pictures(
         if not starts or start - starts[-1] >= n_together:
             starts.append(start)
     edges = [*starts, len(wanted)]
-    n_processes = max(1, min(n_threads, len(starts), n_threads if n_most is None else n_most))
+    n_processes = max(1, min(n_threads, len(starts)))
     turns = tuple((i % n_processes, edges[i + 1] - edges[i]) for i in range(len(starts)))
     process_of_row = np.repeat([process for process, _ in turns], [n for _, n in turns])
     rows = tuple(
