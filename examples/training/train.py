@@ -1,6 +1,6 @@
-"""Train from a committed configuration: python train.py CONFIG.toml LABELLED_DIR RUNS_DIR.
+"""Train from committed files: python train.py CONFIG.toml SETS.toml LABELLED_DIR RUNS_DIR.
 
-LABELLED_DIR holds handmade/ (MANIFEST.csv, masks/, ignore/) and, for box_share, wcebleedgen/.
+SETS says which sets of stills under LABELLED_DIR are learned from, and their licences.
 With RANK, WORLD_SIZE and INIT_FILE set, several processes share the work and average gradients.
 """
 
@@ -13,11 +13,10 @@ import cv2
 import torch.distributed as dist
 
 from ubereport.config import config_from_toml
-from ubereport.training.boxes import read_boxed_stills
+from ubereport.training.collections import read_collections
 from ubereport.training.config import TrainConfig
 from ubereport.training.finetune import finetune
 from ubereport.training.loop import Progress
-from ubereport.training.stills import read_manifest
 
 
 def show(progress: Progress) -> None:
@@ -27,7 +26,7 @@ def show(progress: Progress) -> None:
 
 
 def main() -> None:
-    config_path, labelled, runs = (Path(a) for a in sys.argv[1:4])
+    config_path, sets, labelled, runs = (Path(a) for a in sys.argv[1:5])
     config = config_from_toml(config_path, TrainConfig)
     cv2.setNumThreads(1)
     rank = int(os.environ.get("RANK", "0"))
@@ -38,13 +37,8 @@ def main() -> None:
             rank=rank,
             world_size=int(os.environ["WORLD_SIZE"]),
         )
-    stills = read_manifest(labelled / "handmade" / "MANIFEST.csv")
-    boxed = ()
-    if config.data.box_share > 0:
-        capsule = labelled / "wcebleedgen"
-        test = [p.stem for p in (capsule / "masks").glob("*.png")]
-        boxed = read_boxed_stills(capsule, kept_out=test)
-    finetune(config, stills, runs / config.name, show if rank == 0 else None, boxed)
+    stills = read_collections(sets, labelled)
+    finetune(config, stills, runs / config.name, show if rank == 0 else None)
 
 
 if __name__ == "__main__":

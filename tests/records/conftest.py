@@ -20,6 +20,7 @@ from ubereport.core.case import (
     ReaderUse,
 )
 from ubereport.core.events import CensorReason, HemostasisEvent, Severity
+from ubereport.core.held_out import HeldOutOperation
 from ubereport.core.intervals import Interval
 from ubereport.core.metrics import MetricValue
 from ubereport.core.series import AreaSeries, LossReason
@@ -85,6 +86,11 @@ def _provenance() -> Provenance:
         limits="has seen no UBE recording",
         operating_characteristics=(("sensitivity", 0.1 + 0.2), ("dice_median", 0.79)),
         evaluated_on="held-out simulated recordings",
+        licence="MIT",
+        held_out_operations=(
+            HeldOutOperation("gyn_001", 12, 5, 0.04, 0.035, 0.002, 0.8, -0.005),
+            HeldOutOperation("gyn_002", 9, 0, 0.0, 0.001, 0.001, None, 0.001),
+        ),
     )
     return Provenance(
         ubereport_version="0.1.0",

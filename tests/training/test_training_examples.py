@@ -8,7 +8,11 @@ from ubereport.training.config import TrainConfig
 from ubereport.training.specification import NEEDED
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "training"
-CONFIGS = sorted(p for p in FOLDER.glob("*.toml") if not p.name.startswith("ube-blood"))
+CONFIGS = sorted(
+    p
+    for p in FOLDER.glob("*.toml")
+    if not p.name.startswith("ube-blood") and not p.name.endswith("-sets.toml")
+)
 
 STAGES = ("pretrain", "finetune")
 

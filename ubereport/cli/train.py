@@ -78,7 +78,10 @@ def pretrain(
 def finetune(
     config: ConfigArgument,
     manifest: Annotated[
-        Path, typer.Option(help="CSV of labelled stills: name, image, group, kind.")
+        Path,
+        typer.Option(
+            help="CSV of labelled stills (name, image, group, kind), or TOML that lists sets."
+        ),
     ],
     runs: RunsOption = Path("runs"),
     boxes: Annotated[
@@ -93,16 +96,16 @@ def finetune(
     """
     from ubereport.config import config_from_toml
     from ubereport.training.boxes import boxes_for_training
+    from ubereport.training.collections import read_collections
     from ubereport.training.config import TrainConfig
     from ubereport.training.finetune import check_given
     from ubereport.training.finetune import finetune as run_finetuning
-    from ubereport.training.stills import read_manifest
 
     settings = config_from_toml(config, TrainConfig)
     check_given(settings, boxes)
     folder, steps = runs / settings.name, Steps()
     boxed = () if boxes is None else boxes_for_training(boxes)
-    run_finetuning(settings, read_manifest(manifest), folder, steps, boxed)
+    run_finetuning(settings, read_collections(manifest), folder, steps, boxed)
     found = None if steps.last is None else dataclasses.asdict(steps.last)
     show_result(_trained(folder, found), json)
 
@@ -111,7 +114,9 @@ def finetune(
 @guarded
 def export(
     spec: Annotated[Path, typer.Argument(help="TOML file: version, weights, what the card says.")],
-    manifest: Annotated[Path, typer.Option(help="CSV of labelled stills, as for finetune.")],
+    manifest: Annotated[
+        Path, typer.Option(help="CSV or TOML of labelled stills, as for finetune.")
+    ],
     models: Annotated[Path, typer.Option("--models", help="Folder that receives the bundle.")],
     runs: RunsOption = Path("runs"),
     json: JsonOption = False,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 
 from ubereport.core.events import HemostasisEvent
+from ubereport.core.held_out import HeldOutOperation
 from ubereport.core.intervals import Interval
 from ubereport.core.metrics import MetricValue
 from ubereport.core.series import AreaSeries
 
 __all__ = [
+    "LEFT_OUT_WHEN_EMPTY",
     "PEAK_REACH_S",
     "SCHEMA_VERSION",
     "CaseRecord",
@@ -28,6 +32,8 @@ __all__ = [
 SCHEMA_VERSION = "1.0"
 # A peak is one of the smoothed area; its key frame shows it within this many seconds.
 PEAK_REACH_S = 1.0
+# Metadata of fields that came after records were first written: where empty, not in the JSON.
+LEFT_OUT_WHEN_EMPTY: Mapping[str, bool] = MappingProxyType({"is_left_out_when_empty": True})
 
 
 class FlagLevel(StrEnum):
@@ -119,6 +125,8 @@ class ModelSummary:
 
     `thresholds` are (lenient, central, strict). `operating_characteristics` maps names such as
     "sensitivity" to values measured on data never trained on; `evaluated_on` says which.
+    `licence` is that of the weights, `held_out_operations` what the model erred on each operation
+    it had not seen; empty where the bundle does not say.
     """
 
     name: str
@@ -133,6 +141,10 @@ class ModelSummary:
     limits: str
     operating_characteristics: tuple[tuple[str, float], ...]
     evaluated_on: str
+    licence: str = field(default="", metadata=LEFT_OUT_WHEN_EMPTY)
+    held_out_operations: tuple[HeldOutOperation, ...] = field(
+        default=(), metadata=LEFT_OUT_WHEN_EMPTY
+    )
 
 
 @dataclass(frozen=True, slots=True)

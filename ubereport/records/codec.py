@@ -8,6 +8,8 @@ import types
 from enum import StrEnum
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from ubereport.core.case import LEFT_OUT_WHEN_EMPTY
+
 __all__ = ["from_json_value", "to_json_value"]
 
 T = TypeVar("T")
@@ -17,7 +19,8 @@ def to_json_value(value: Any, kind: Any) -> Any:  # noqa: ANN401 -- walks any fr
     """Return `value`, annotated as `kind`, as a tree of dict, list, str, int, float, bool, None.
 
     Dataclasses become objects, tuples become arrays, and tuples of (name, value) pairs become
-    objects that keep their order. Floats stay floats, so that JSON carries them exactly.
+    objects that keep their order. Floats stay floats, so that JSON carries them exactly. Fields
+    that came later are left out where they are empty, so that older records keep their bytes.
     """
     if value is None:
         return None
@@ -27,6 +30,7 @@ def to_json_value(value: Any, kind: Any) -> Any:  # noqa: ANN401 -- walks any fr
         return {
             field.name: to_json_value(getattr(value, field.name), hints[field.name])
             for field in dataclasses.fields(kind)
+            if getattr(value, field.name) or field.metadata != LEFT_OUT_WHEN_EMPTY
         }
     if get_origin(kind) is tuple:
         return _tuple_to_json(value, kind)
@@ -65,7 +69,11 @@ def _from(value: Any, kind: Any) -> Any:  # noqa: ANN401 -- walks annotations
     kind = _without_none(kind)
     if dataclasses.is_dataclass(kind):
         hints = _hints(kind)  # type: ignore[arg-type]  # narrowed to an instance
-        names = [field.name for field in dataclasses.fields(kind)]
+        names = [
+            field.name
+            for field in dataclasses.fields(kind)
+            if field.name in value or field.metadata != LEFT_OUT_WHEN_EMPTY
+        ]
         return kind(**{name: _from(value[name], hints[name]) for name in names})  # type: ignore[operator]
     if get_origin(kind) is tuple:
         if (pair := _pair_kind(kind)) is not None:

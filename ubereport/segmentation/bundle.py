@@ -101,6 +101,8 @@ class Bundle:
             limits=metadata.limits,
             operating_characteristics=metadata.operating_characteristics,
             evaluated_on=metadata.evaluated_on,
+            licence=metadata.licence,
+            held_out_operations=metadata.held_out_operations,
         )
 
 

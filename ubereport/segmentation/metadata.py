@@ -10,9 +10,11 @@ import json
 import math
 import re
 import types
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from ubereport.core.case import LEFT_OUT_WHEN_EMPTY
+from ubereport.core.held_out import HeldOutOperation
 from ubereport.errors import BundleError
 from ubereport.segmentation.distribution import ColorReference
 
@@ -168,6 +170,10 @@ class BundleMetadata:
         "none", or "flip": the mean of the picture and its mirror image.
     operating_characteristics
         Names and values measured on data never trained on; `evaluated_on` says which.
+    licence
+        Of the weights; older bundles do not say.
+    held_out_operations
+        What the network, or its twin, erred on each operation that it had not seen.
     color_reference
         Colors of the training population, for `distribution.distance`.
     weights_sha256
@@ -196,7 +202,11 @@ class BundleMetadata:
     input_scale: tuple[float, float, float] = (128.0, 128.0, 128.0)
     test_time: str = "none"
     operating_characteristics: tuple[tuple[str, float], ...] = ()
+    licence: str = field(default="", metadata=LEFT_OUT_WHEN_EMPTY)
     training_data: tuple[TrainingSet, ...] = ()
+    held_out_operations: tuple[HeldOutOperation, ...] = field(
+        default=(), metadata=LEFT_OUT_WHEN_EMPTY
+    )
     color_reference: ColorReference | None = None
     weights_sha256: str | None = None
     schema: str = BUNDLE_SCHEMA
@@ -287,6 +297,9 @@ def version_key(version: str) -> tuple[int, int, int]:
 def metadata_to_json(metadata: BundleMetadata) -> str:
     """Return the text of metadata.json: stable key order, two spaces, a final newline."""
     table = dataclasses.asdict(metadata)
+    for later in dataclasses.fields(metadata):
+        if later.metadata == LEFT_OUT_WHEN_EMPTY and not getattr(metadata, later.name):
+            del table[later.name]
     table["operating_characteristics"] = dict(metadata.operating_characteristics)
     ordered = {"schema": table.pop("schema")} | table
     return json.dumps(ordered, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -328,7 +341,14 @@ def _from_object(table: Any, kind: type[T], prefix: str) -> T:  # noqa: ANN401 -
     }
     missing = sorted(needed - set(table))
     _check(not missing, "missing keys", [prefix + key for key in missing], "none may be missing")
-    return kind(**{key: _convert(item, hints[key], prefix + key) for key, item in table.items()})
+    values = {key: _convert(item, hints[key], prefix + key) for key, item in table.items()}
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise BundleError(
+            f"The bundle's {prefix.rstrip('.') or 'metadata'} cannot be used: {error}. "
+            "Export the bundle again or mend its metadata.json."
+        ) from None
 
 
 def _convert(value: Any, kind: Any, key: str) -> Any:  # noqa: ANN401 -- JSON

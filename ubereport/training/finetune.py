@@ -16,6 +16,7 @@ from torch import Tensor
 from ubereport.errors import AnnotationError, UsageError
 from ubereport.records.atomic import write_file
 from ubereport.training.boxes import BoxedStill, box_cache
+from ubereport.training.collections import collections_of
 from ubereport.training.composite import composite_source
 from ubereport.training.config import TrainConfig
 from ubereport.training.loop import HeldOut, Progress, check_start, train
@@ -29,6 +30,7 @@ from ubereport.training.stills import (
     check_split,
     check_twins,
     fold_of_groups,
+    never_on_instruments,
 )
 
 __all__ = ["check_given", "finetune", "held_out_stills", "mixed_sources", "split_indices"]
@@ -42,6 +44,9 @@ def split_indices(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the indices of the stills to train on and of those held out, by group.
 
+    The groups of each collection are dealt to folds on their own, so that adding a collection
+    moves no group of another.
+
     Raises
     ------
     AnnotationError
@@ -50,8 +55,15 @@ def split_indices(
     """
     data = config.data
     check_recordings(stills)
-    folds = fold_of_groups(stills, data.n_folds, data.split_seed)
-    is_out = np.array([folds[s.group] == data.fold for s in stills], bool)
+    folds = {
+        group: fold
+        for collection in collections_of(stills)
+        if collection.is_split
+        for group, fold in fold_of_groups(
+            [s for s in stills if s.collection == collection], data.n_folds, data.split_seed
+        ).items()
+    }
+    is_out = np.array([folds.get(s.group, -1) == data.fold >= 0 for s in stills], bool)
     inside, out = (
         np.flatnonzero(~is_out).astype(np.int64),
         np.flatnonzero(is_out).astype(np.int64),
@@ -125,7 +137,8 @@ def finetune(
     check_twins(cache, inside, out)
     held_out = held_out_stills(cache, out, config.input_px, config.validation_stills)
     _list_held_out([stills[int(i)] for i in out], folder)
-    sources = mixed_sources(config, cache, inside, boxed, folder.parent / "cache")
+    trained = never_on_instruments(cache, inside)
+    sources = mixed_sources(config, trained, inside, boxed, folder.parent / "cache")
     state = train(config, sources, held_out, folder, on_progress)
     save_file(dict(state), folder / "average.safetensors")
     return state
@@ -149,15 +162,35 @@ def mixed_sources(
     data = config.data
     extra: list[tuple[float, Source]] = []
     if data.composite_share > 0:
-        zero = np.array([i for i in inside if cache.stills[int(i)].kind == "zero"], np.int64)
-        extra.append((data.composite_share, composite_source(cache, zero, config)))
+        ground = [i for i in inside if _is_ground(cache.stills[int(i)])]
+        source = composite_source(cache, np.array(ground, np.int64), config)
+        extra.append((data.composite_share, source))
     if data.simulated_share > 0:
         drawn = simulated_cache(_SIMULATION_SEED, data.n_simulated, config.input_px, cache_folder)
         extra.append((data.simulated_share, _whole_source(drawn, config)))
     if data.box_share > 0:
         extra.append((data.box_share, _whole_source(box_cache(boxed, config.input_px), config)))
     rest = 1.0 - sum(share for share, _ in extra)
-    return [(rest, manual_source(cache, inside, config)), *extra]
+    return [*_manual_sources(rest, cache, inside, config), *extra]
+
+
+def _is_ground(still: Still) -> bool:
+    return still.kind == "zero" and still.collection.is_ground
+
+
+def _manual_sources(
+    share: float, cache: StillCache, inside: NDArray[np.int64], config: TrainConfig
+) -> list[tuple[float, Source]]:
+    """Divide the draws of manual masks among the collections."""
+    members = [
+        (c, np.array([i for i in inside if cache.stills[int(i)].collection == c], np.int64))
+        for c in collections_of([cache.stills[int(i)] for i in inside])
+    ]
+    whole = sum(collection.share for collection, _ in members)
+    return [
+        (share * collection.share / whole, manual_source(cache, index, config))
+        for collection, index in members
+    ]
 
 
 def _whole_source(cache: StillCache, config: TrainConfig) -> Source:
@@ -198,7 +231,7 @@ def _list_held_out(stills: Sequence[Still], folder: Path) -> None:
 
 def _check_shares(config: TrainConfig, train: Sequence[Still], boxed: Sequence[BoxedStill]) -> None:
     data = config.data
-    has_zero = any(still.kind == "zero" for still in train)
+    has_zero = any(_is_ground(still) for still in train)
     for share, is_there, key, what in (
         (data.composite_share, has_zero, "composite_share", "zero masks to composite blood onto"),
         (data.box_share, bool(boxed), "box_share", "stills with boxes"),

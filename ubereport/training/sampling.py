@@ -42,12 +42,15 @@ def manual_source(cache: StillCache, index: NDArray[np.int64], config: TrainConf
     zero = np.array([i for i in index if stills[i].kind == "zero"], np.int64)
     use_zero = data.has_zero_masks and len(zero) > 0
     weights = {
-        True: draw_weights([stills[i] for i in positive], data.group_power),
+        True: draw_weights([stills[i] for i in positive], data.group_power)
+        if len(positive)
+        else None,
         False: draw_weights([stills[i] for i in zero], data.group_power) if use_zero else None,
     }
 
     def draw(rng: np.random.Generator) -> tuple[RgbArray, LabelArray]:
         is_positive = not use_zero or bool(rng.random() < data.positive_share)
+        is_positive = is_positive and len(positive) > 0
         chosen = int(rng.choice(positive if is_positive else zero, p=weights[is_positive]))
         label = np.asarray(cache.label[chosen])
         if not data.has_ignore:

@@ -16,6 +16,7 @@ from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.metadata import TrainingSet
 from ubereport.segmentation.network import build_network, load_state
 from ubereport.training.checkpoint import load_weights
+from ubereport.training.collections import read_collections
 from ubereport.training.config import TrainConfig
 from ubereport.training.export import (
     BundleText,
@@ -27,7 +28,7 @@ from ubereport.training.export import (
 )
 from ubereport.training.finetune import split_indices
 from ubereport.training.loop import network_spec
-from ubereport.training.stills import StillCache, cache_stills, read_manifest
+from ubereport.training.stills import StillCache, cache_stills
 
 __all__ = ["export_from_specification"]
 
@@ -47,9 +48,9 @@ def export_from_specification(
         averaged, and `input_px` replaces that of `config` where given. `folds` is a list of
         `config` and `weights` of the same recipe with other groups held out.
     manifest
-        Labelled stills, as for fine-tuning. The groups that `config` holds out calibrate the
-        thresholds; where there are `folds`, the groups that these hold out, each looked at by
-        the fold that never saw it.
+        Labelled stills or a list of sets, as for fine-tuning. The groups that `config` holds out
+        calibrate the thresholds; where there are `folds`, the groups that these hold out, each
+        looked at by the fold that never saw it.
     runs
         Folder of training runs.
     models
@@ -79,7 +80,7 @@ def export_from_specification(
     card = _card(specification.parent / spec["card"], spec, sets, config.input_px)
     state = average_states([load_weights(runs / path) for path in spec["weights"]])
     load_state(build_network(network_spec(config)), state)
-    stills = read_manifest(manifest)
+    stills = read_collections(manifest)
     cache = cache_stills(stills, config.data.cache_side_px, runs / "cache")
     return export_bundle(
         target,

@@ -20,6 +20,7 @@ __all__ = [
     "BLOOD",
     "CLEAN",
     "IGNORE",
+    "Collection",
     "LabelArray",
     "Still",
     "StillCache",
@@ -28,6 +29,7 @@ __all__ = [
     "check_split",
     "check_twins",
     "fold_of_groups",
+    "never_on_instruments",
     "read_label",
     "read_manifest",
     "read_rgb",
@@ -39,6 +41,45 @@ _FRAME = re.compile(r"(.+)_\d{6}")
 
 
 @dataclass(frozen=True, slots=True)
+class Collection:
+    """A set of stills, its terms and its part in training.
+
+    Parameters
+    ----------
+    name, licence
+        As the card of a bundle names them; a bundle is not exported without a licence.
+    use
+        "any", or "academic" where the terms allow no other.
+    role
+        What the set is for, in words for the card.
+    share
+        Of the draws of manual masks, relative to the other sets.
+    is_split
+        Whether its groups are dealt to folds, one of which can be held out.
+    is_ground
+        Whether blood is composited onto its zero masks.
+    """
+
+    name: str = "stills"
+    licence: str = ""
+    use: str = "any"
+    role: str = ""
+    share: float = 1.0
+    is_split: bool = True
+    is_ground: bool = True
+
+    def __post_init__(self) -> None:
+        if self.use not in ("any", "academic"):
+            raise AnnotationError(
+                f"The set {self.name!r} has use {self.use!r}; allowed: any, academic."
+            )
+        if not 0 < self.share <= 1000:
+            raise AnnotationError(
+                f"The set {self.name!r} has the share {self.share}; allowed: above 0."
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Still:
     """One still and where its masks lie.
 
@@ -47,12 +88,16 @@ class Still:
     name
         Unique in its set.
     image_path, mask_path, ignore_path
-        The mask is 0 and 255; none means that nothing is known of the still. Where the ignore
-        mask is 255 a pixel is undecided.
+        The mask is 0 and 255; none means a zero mask, or of an unlabelled still that nothing is
+        known. Where the ignore mask is 255 a pixel is undecided.
     group
         One recording, or one run of one operation: what a split keeps together.
     kind
         "blood", "zero" (looked at, no blood) or "unlabelled".
+    collection
+        The set it belongs to.
+    instrument_path
+        Mask of instruments (255), where there is one: what is trained as never blood.
     """
 
     name: str
@@ -61,6 +106,8 @@ class Still:
     ignore_path: Path | None
     group: str
     kind: str
+    collection: Collection = Collection()
+    instrument_path: Path | None = None
 
 
 def read_manifest(path: Path) -> tuple[Still, ...]:
@@ -104,14 +151,14 @@ def _still(row: dict[str, str], folder: Path) -> Still:
     mask = folder / "masks" / f"{name}.png"
     ignore = folder / "ignore" / f"{name}.png"
     for what, file in (("picture", image), ("mask", mask)):
-        if not file.is_file() and not (what == "mask" and kind == "unlabelled"):
+        if not file.is_file() and not (what == "mask" and kind != "blood"):
             raise AnnotationError(
                 f"Still {name} has no {what}. Add the file or take the row out of the manifest."
             )
     return Still(
         name,
         image,
-        None if kind == "unlabelled" else mask,
+        mask if kind != "unlabelled" and mask.is_file() else None,
         ignore if ignore.is_file() else None,
         row["group"],
         kind,
@@ -142,7 +189,8 @@ def read_label(still: Still, height_px: int, width_px: int) -> LabelArray:
         says "zero" and the mask shows blood, or the other way round.
     """
     if still.mask_path is None:
-        return np.full((height_px, width_px), IGNORE, np.uint8)
+        known = CLEAN if still.kind == "zero" else IGNORE
+        return np.full((height_px, width_px), known, np.uint8)
     mask = _read_binary(still.mask_path, still.name, height_px, width_px)
     label = np.where(mask, BLOOD, CLEAN).astype(np.uint8)
     if mask.any() != (still.kind == "blood"):
@@ -320,6 +368,35 @@ def cache_stills(stills: Sequence[Still], side_px: int, folder: Path) -> StillCa
     return StillCache(
         tuple(stills), np.load(rgb_path, mmap_mode="r"), np.load(label_path, mmap_mode="r")
     )
+
+
+def never_on_instruments(cache: StillCache, index: NDArray[np.int64]) -> StillCache:
+    """Return a cache in which no pixel well inside an instrument is blood, for training.
+
+    Where blood was drawn over an instrument's edge, it is undecided within a hundredth of the side
+    of that edge: both were drawn by hand. What is held out is scored as it was drawn.
+
+    Raises
+    ------
+    AnnotationError
+        If a mask cannot be read or has another size than its still.
+    """
+    marked = [int(i) for i in index if cache.stills[int(i)].instrument_path is not None]
+    if not marked:
+        return cache
+    label = np.array(cache.label)
+    side = label.shape[1]
+    rim = np.ones((2 * (side // 100) + 1,) * 2, np.uint8)
+    for i in marked:
+        still = cache.stills[i]
+        height, width = read_rgb(still.image_path).shape[:2]
+        path = Path(str(still.instrument_path))
+        drawn = _read_binary(path, still.name, height, width).astype(np.uint8)
+        metal = cv2.resize(drawn, (side, side), interpolation=cv2.INTER_NEAREST)
+        inside = cv2.erode(metal, rim) > 0
+        label[i][(metal > 0) & (label[i] == BLOOD)] = IGNORE
+        label[i][inside] = CLEAN
+    return StillCache(cache.stills, cache.rgb, label)
 
 
 def _stamp(path: Path) -> str:

@@ -1,0 +1,119 @@
+"""What a model erred on operations it had never seen, and what that says of an area it measures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["MIN_OPERATIONS", "AreaBand", "HeldOutOperation", "area_band", "band_coverage_share"]
+
+MIN_OPERATIONS = 10
+"""With fewer operations the tails of what a model errs are not known, and no band is told."""
+
+_MIN_FOUND_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutOperation:
+    """How a model did on the stills of one operation that it had not been trained on.
+
+    Parameters
+    ----------
+    operation
+        Pseudonym of the operation in its set of stills.
+    n_stills, n_with_blood
+        Looked at, and of these with blood by the labels.
+    true_area_frac, measured_area_frac
+        Means over all stills of the share of decided pixels that is blood: by label, by model.
+    painted_clean_frac
+        Of the decided pixels without blood, the share that was called blood.
+    blood_found_share
+        Of the pixels with blood, the share that was called blood; None where there were none.
+    area_bias_frac
+        `measured_area_frac` less `true_area_frac`.
+    """
+
+    operation: str
+    n_stills: int
+    n_with_blood: int
+    true_area_frac: float
+    measured_area_frac: float
+    painted_clean_frac: float
+    blood_found_share: float | None
+    area_bias_frac: float
+
+    def __post_init__(self) -> None:
+        shares = (self.true_area_frac, self.measured_area_frac, self.painted_clean_frac)
+        found = () if self.blood_found_share is None else (self.blood_found_share,)
+        if not all(0 <= share <= 1 for share in (*shares, *found)):
+            raise ValueError(f"shares of operation {self.operation!r} are not all within 0 to 1")
+        if not -1 <= self.area_bias_frac <= 1:
+            raise ValueError(f"area_bias_frac is {self.area_bias_frac}; allowed: -1 to 1")
+        if not 0 <= self.n_with_blood <= self.n_stills or self.n_stills < 1:
+            raise ValueError(
+                f"{self.n_with_blood} of {self.n_stills} stills with blood; need 0 to n, n above 0"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class AreaBand:
+    """Where the true mean area of an operation may lie, given what the model measured."""
+
+    low_frac: float
+    high_frac: float
+    level: float
+    n_operations: int
+
+
+def area_band(
+    area_frac: float, operations: Sequence[HeldOutOperation], level: float = 0.8
+) -> AreaBand | None:
+    """Return a band for the true mean area of an operation whose measured mean is `area_frac`.
+
+    A model finds a share f of the blood and paints a share p of what is clean, so it measures
+    ``f · true + p · (1 - true)``. Every held-out operation is one pair (p, f) that happened; solved
+    for the true area, each says what the measured one would mean there. The band holds the middle
+    `level` of these answers, with ranks as in conformal prediction: ``ceil((n + 1) · q)``.
+    Operations without blood tell p and borrow the median f.
+
+    None with fewer than `MIN_OPERATIONS` operations, or where none of them has blood.
+    """
+    found = [o.blood_found_share for o in operations if o.blood_found_share is not None]
+    if len(operations) < MIN_OPERATIONS or not found:
+        return None
+    usual = float(np.median(found))
+    answers = sorted(
+        _true_area(
+            area_frac,
+            o.painted_clean_frac,
+            usual if o.blood_found_share is None else o.blood_found_share,
+        )
+        for o in operations
+    )
+    n = len(answers)
+    # Rounded: 20 · (1 - 0.8) / 2 is 1.9999999999999996 in floating point, and means 2.
+    low = int(np.floor(round((n + 1) * (1 - level) / 2, 9))) - 1
+    high = n - 1 - low
+    return AreaBand(answers[low] if low >= 0 else 0.0, answers[high] if high < n else 1.0, level, n)
+
+
+def _true_area(measured: float, painted: float, found: float) -> float:
+    # Where hardly any blood is found, what is measured says hardly anything: not below a floor.
+    slope = max(found - painted, _MIN_FOUND_SHARE)
+    return float(min(1.0, max(0.0, (measured - painted) / slope)))
+
+
+def band_coverage_share(operations: Sequence[HeldOutOperation], level: float = 0.8) -> float | None:
+    """Return the share of operations whose true area lies in the band that the others give.
+
+    None with too few operations for a band without one of them.
+    """
+    inside = []
+    for i, operation in enumerate(operations):
+        others = [*operations[:i], *operations[i + 1 :]]
+        band = area_band(operation.measured_area_frac, others, level)
+        if band is not None:
+            inside.append(band.low_frac <= operation.true_area_frac <= band.high_frac)
+    return float(np.mean(inside)) if inside else None
