@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from ubereport.errors import UbereportError
-from ubereport.video import pyav
 from ubereport.video.clock import build_clock
 from ubereport.video.messages import ErrorLog
 from ubereport.video.packets import is_counted
 from ubereport.video.pyav_reader import read_pictures
 from ubereport.video.reader import ReadRequest
+from ubereport.video.scan import scan
 
 MAX_PIXELS = 640 * 480
 
@@ -44,7 +44,7 @@ def holed(data: bytes, seed: int) -> bytes:
 
 def read(path: Path, log: ErrorLog) -> tuple[list[float], list[object]]:
     """Times of every second picture, and the pictures."""
-    facts, table = pyav.scan(str(path), MAX_PIXELS, lambda: None)
+    facts, table = scan(str(path), MAX_PIXELS, lambda: None)
     time_base_s = Fraction(*facts.time_base)
     clock = build_clock(table, time_base_s, 3600)
     if clock is None or facts.width_px == 0:

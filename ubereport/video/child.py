@@ -84,10 +84,11 @@ def _limit_memory(extra_mib: int) -> None:
 
 def _scan(task: Header, channel: _Channel, log: ErrorLog) -> None:
     from ubereport.video import pyav, source
+    from ubereport.video.scan import scan
 
     pyav.speak_on_stderr()
     _limit_memory(task["memory_mib"])
-    facts, table = pyav.scan(source.open_source(task["path"]), task["max_pixels"], channel.beat)
+    facts, table = scan(source.open_source(task["path"]), task["max_pixels"], channel.beat)
     columns = {name: getattr(table, name) for name in table.__slots__}
     plain = {name: getattr(facts, name) for name in facts.__slots__}
     if facts.width_px == 0:  # the decoder refused the size before it told anyone

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +20,6 @@ from av.video.stream import VideoStream
 
 from ubereport.core.arrays import RgbArray
 from ubereport.errors import RecordingFormatError
-from ubereport.video.packets import NO_PTS, PacketTable, StreamFacts
 
 __all__ = [
     "Encoder",
@@ -30,9 +28,9 @@ __all__ = [
     "FieldPicker",
     "OpenStream",
     "Packet",
+    "Source",
     "VideoFrame",
     "VideoStream",
-    "scan",
     "speak_on_stderr",
     "to_rgb",
 ]
@@ -44,28 +42,23 @@ Decoded = tuple[list[VideoFrame], bool]
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 # ISO/IEC 23091-2 code points by the names used in `VideoFormat.color_matrix`.
 _MATRIX_CODES = {"bt709": 1, "bt601": 6, "bt2020": 9, "unspecified": 2}
-_MATRIX_NAMES = {0: "rgb", 1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020", 10: "bt2020"}
 _SWS_MATRICES = {
     "bt709": Colorspace.ITU709,
     "bt601": Colorspace.ITU601,
     "bt2020": Colorspace.BT2020,
 }
 _RANGES = {"limited": ColorRange.MPEG, "full": ColorRange.JPEG}
-_RANGE_NAMES = {1: "limited", 2: "full"}
 # Containers of recordings. Play lists, image sequences and devices, which reach beyond the file
 # itself, are left out on purpose.
 _CONTAINERS = (
     "mov,mp4,matroska,webm,mpegts,mpegtsraw,mpeg,avi,asf,flv,mpegvideo,h264,hevc,m4v,mxf,ogg,"
     "dv,obu,ivf,av1"
 )
-# Containers that estimate their length from what is there and declare nothing.
-_UNDECLARED = frozenset({"mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v", "dv", "obu"})
 _BOTTOM_FIRST = (3, 4)  # AV_FIELD_BB, AV_FIELD_TB
 _SINGLE_PICTURES = ("h264", "hevc")
 _MAX_READ_ERRORS = 32
 # Without these MPEG-4 and WMV decoders pass over most bit errors in silence.
 _STRICT = "crccheck+bitstream+buffer+careful+compliant"
-_MAX_FIRST_PACKETS = 400
 
 
 def speak_on_stderr() -> None:
@@ -132,9 +125,10 @@ class OpenStream:
         """Let go of the file."""
         self._container.close()
 
-    def container_video_streams(self) -> tuple[VideoStream, ...]:
-        """All video streams of the file."""
-        return tuple(self._container.streams.video)
+    @property
+    def n_moving_streams(self) -> int:
+        """How many video streams the file holds, attached pictures not counted."""
+        return sum(1 for stream in self._container.streams.video if _is_moving(stream))
 
     def container_duration_s(self) -> float | None:
         """Length that the container's header claims for everything in it."""
@@ -224,115 +218,6 @@ def _pick(container: InputContainer, stream_index: int | None) -> VideoStream:
 def _is_moving(stream: VideoStream) -> bool:
     still = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
     return stream.codec_context is not None and not stream.disposition & still
-
-
-def scan(
-    source: Source, max_pixels: int, on_progress: Callable[[], None]
-) -> tuple[StreamFacts, PacketTable]:
-    """Read the header, the first picture and every packet of the best video stream.
-
-    Parameters
-    ----------
-    source
-        Path or open binary file.
-    max_pixels
-        Larger pictures are not decoded.
-    on_progress
-        Called now and then while reading.
-
-    Raises
-    ------
-    RecordingFormatError
-        If the file is no recording that can be read.
-    """
-    first = OpenStream(source, None, max_pixels, 1)
-    frame = _first_picture(first, on_progress)
-    index = first.stream.index
-    first.close()
-    opened = OpenStream(source, index, max_pixels, 1)
-    ticks, flags = array("q"), array("b")  # 2 hours are 400,000 packets: no object for each
-    for packet in opened.packets():
-        ticks.append(NO_PTS if packet.pts is None else packet.pts)
-        ticks.append(NO_PTS if packet.dts is None else packet.dts)
-        ticks.append(packet.duration or 0)
-        flags.append(packet.is_keyframe)
-        flags.append(not packet.is_discard)
-        if len(flags) % 2000 == 0:
-            on_progress()
-    facts = _facts(opened, frame)
-    opened.close()
-    pts, dts, duration = np.frombuffer(ticks, dtype=np.int64).reshape(-1, 3).T
-    is_key, is_shown = np.frombuffer(flags, dtype=np.bool_).reshape(-1, 2).T
-    return facts, PacketTable(pts, dts, duration, is_key, is_shown)
-
-
-def _first_picture(opened: OpenStream, on_progress: Callable[[], None]) -> VideoFrame | None:
-    for n_read, packet in enumerate(opened.packets()):
-        frames, _ = opened.decode(packet)
-        if frames:
-            return frames[0]
-        if n_read >= _MAX_FIRST_PACKETS:
-            return None
-        on_progress()
-    return next(iter(opened.decode(None)[0]), None)
-
-
-def _facts(opened: OpenStream, frame: VideoFrame | None) -> StreamFacts:
-    stream, context = opened.stream, opened.stream.codec_context
-    shown = context if frame is None else frame
-    pixel_format = context.format if frame is None else frame.format
-    duration_s, end_s = _declared(opened)
-    sar = stream.sample_aspect_ratio or Fraction(1)
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-    return StreamFacts(
-        container=opened.container_name,
-        codec=context.codec.canonical_name,
-        pixel_format="unknown" if pixel_format is None else pixel_format.name,
-        width_px=shown.width,
-        height_px=shown.height,
-        bit_depth=8 if pixel_format is None else max(c.bits for c in pixel_format.components),
-        rotation_deg=0 if frame is None else round(frame.rotation / 90) * 90 % 360,
-        is_interlaced=context.field_order >= 2 or (frame is not None and frame.interlaced_frame),
-        color_matrix=_MATRIX_NAMES.get(shown.colorspace, "unspecified"),
-        color_range=_RANGE_NAMES.get(shown.color_range, "unspecified"),
-        sample_aspect_ratio=(sar.numerator, sar.denominator),
-        time_base=(opened.time_base_s.numerator, opened.time_base_s.denominator),
-        rate_hz=(rate.numerator, rate.denominator),
-        has_reordering=context.reorder_depth > 0,
-        declared_duration_s=duration_s,
-        declared_end_s=end_s,
-        declared_n_frames=stream.frames or None,
-        stream_index=stream.index,
-        n_video_streams=sum(1 for s in opened.container_video_streams() if _is_moving(s)),
-        n_read_errors=opened.n_read_errors,
-        is_first_picture_decoded=frame is not None,
-    )
-
-
-def _declared(opened: OpenStream) -> tuple[float | None, float | None]:
-    """Return (length, end on the stream's clock) as the header claims; at most one of them."""
-    stream = opened.stream
-    if opened.container_name in _UNDECLARED:
-        return None, None
-    if opened.container_name == "avi" and stream.frames and stream.average_rate:
-        # FFmpeg shortens the length that a cut AVI file declares, but not its count of pictures.
-        return float(stream.frames / stream.average_rate), None
-    if stream.duration is not None:
-        return float(stream.duration * opened.time_base_s), None
-    tag_s = _seconds(stream.metadata.get("DURATION", ""))
-    if tag_s is not None:
-        return None, tag_s
-    total = opened.container_duration_s()
-    return (None, total) if opened.container_name.startswith("matroska") else (total, None)
-
-
-def _seconds(clock: str) -> float | None:
-    """Seconds of a Matroska duration tag such as "00:01:02.500000000"."""
-    try:
-        hours, minutes, seconds = clock.split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    except ValueError:
-        return None
 
 
 def _reason(error: Exception) -> str:
