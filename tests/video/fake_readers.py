@@ -99,3 +99,14 @@ def prints(request: ReadRequest, take: Complaints, beat: Beat) -> Iterator[Pictu
 
 def stops_early(request: ReadRequest, take: Complaints, beat: Beat) -> Iterator[Picture | None]:
     yield _picture(request, int(request.wanted[0]))
+
+
+_KEPT: list[bytearray] = []
+
+
+def keeps_200_mib(request: ReadRequest, take: Complaints, beat: Beat) -> Iterator[Picture | None]:
+    """Take 200 MiB while reading and never give them back."""
+    for frame in request.wanted.tolist():
+        if frame == 20:
+            _KEPT.append(bytearray(200 * 2**20))
+        yield _picture(request, frame)

@@ -121,14 +121,13 @@ def test_senseless_rates_and_gaps_are_refused(rate_hz: float, gap_s: float) -> N
     st.data(),
     st.integers(1, 8),
     st.integers(1, 20),
-    st.none() | st.integers(1, 3),
 )
 def test_shares_hold_every_picture_once_in_order_and_split_no_group(
-    is_key: list[bool], data: st.DataObject, n_threads: int, n_together: int, n_most: int | None
+    is_key: list[bool], data: st.DataObject, n_threads: int, n_together: int
 ) -> None:
     frames = st.lists(st.integers(0, len(is_key) - 1), min_size=1, unique=True).map(sorted)
     wanted = np.array(data.draw(frames))
-    shares = share_pictures(np.array(is_key), wanted, n_threads, n_together, n_most)
+    shares = share_pictures(np.array(is_key), wanted, n_threads, n_together)
     at = [0] * len(shares.rows)
     dealt: list[int] = []
     for process, n in shares.turns:
@@ -136,8 +135,23 @@ def test_shares_hold_every_picture_once_in_order_and_split_no_group(
         at[process] += n
     assert dealt == list(range(len(wanted)))
     assert len(shares.rows) * shares.n_threads <= n_threads
-    assert len(shares.rows) <= (n_most or n_threads)
     owner = np.cumsum(is_key)[wanted]
     for group in np.unique(owner):
         rows = np.flatnonzero(owner == group)
         assert sum(np.isin(rows, mine).any() for mine in shares.rows) == 1
+
+
+def test_every_core_gets_work_where_few_pictures_are_wanted() -> None:
+    """A late pass over a case wants a few groups: they go to as many processes."""
+    is_key = np.arange(4500) % 45 == 0
+    wanted = np.flatnonzero(is_key)[::5] + 20
+    shares = share_pictures(is_key, wanted, 16, 1)
+    assert [len(rows) for rows in shares.rows] == [2] * 4 + [1] * 12
+
+
+@pytest.mark.parametrize(("spacing", "n_each"), [(45, 1), (4500, 8)])
+def test_threads_of_their_own_are_for_long_groups(spacing: int, n_each: int) -> None:
+    is_key = np.arange(9000) % spacing == 0
+    wanted = np.array([spacing - 5, 2 * spacing - 5])
+    shares = share_pictures(is_key, wanted, 16, 1)
+    assert (len(shares.rows), shares.n_threads) == (2, n_each)

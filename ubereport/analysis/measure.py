@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,17 +17,20 @@ from ubereport.analysis.measurement import Measurement
 from ubereport.analysis.progress import Progress, ProgressHook, Stage
 from ubereport.analysis.views import FieldStretch
 from ubereport.config import AnalysisConfig
-from ubereport.core.arrays import BoolArray, IntArray, frozen_array
-from ubereport.core.frames import FrameBatch
+from ubereport.core.arrays import BoolArray, FloatArray, IntArray, frozen_array
+from ubereport.core.frames import FieldOfView, FrameBatch
 from ubereport.core.recording import RecordingIndex
 from ubereport.segmentation.predictor import Predictor
 from ubereport.video.candidates import Candidates
-from ubereport.video.decode import DecodeRequest, Decoding, decode
-from ubereport.view.validity import ViewMemory, look_at
+from ubereport.video.decode import DecodeOutcome, DecodeRequest, Decoding, decode
+from ubereport.video.pool import DecoderPool
+from ubereport.view.validity import Look, ViewMemory, look_at
 
 __all__ = ["Looks", "Measurer", "PassProgress"]
 
 BATCHES_PER_CHUNK = 16
+# Judged while the network looks at the one before; more would only take memory.
+BATCHES_AHEAD = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +107,10 @@ class PassProgress:
 
 @dataclass(slots=True)
 class _Run:
-    """One stretch in work: its samples, where the next chunk starts, and what it remembers."""
+    """One stretch in work: its samples, where the next chunk starts, and what it remembers.
+
+    `decoding` is at work on all samples that no earlier run had measured.
+    """
 
     pass_index: int
     number: int
@@ -112,10 +120,37 @@ class _Run:
     start: int = 0
     memory: ViewMemory = field(default_factory=ViewMemory)
     n_failures_told: int = 0
+    decoding: Decoding | None = None
 
     @property
     def place(self) -> ChunkPlace:
         return ChunkPlace(self.pass_index, self.number, self.start)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judged:
+    """A batch that was judged, and what the network is still to say of it.
+
+    `memory` and `outcome` are those of the moment at which the batch was taken.
+    """
+
+    batch: FrameBatch
+    look: Look
+    memory: ViewMemory
+    outcome: DecodeOutcome
+    areas: Future[FloatArray]
+
+    def measured(self) -> Measurement:
+        """Wait for the network and return what was measured."""
+        batch, look = self.batch, self.look
+        return Measurement(
+            self.areas.result(),
+            look.reason,
+            is_undecoded=~batch.is_decoded,
+            is_corrupt=batch.is_decoded & batch.is_corrupt,
+            moved_frac=look.moved_frac,
+            moved_from_s=look.moved_from_s,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,6 +168,7 @@ class Measurer:
     size_px: tuple[int, int]
     config: AnalysisConfig
     checkpoint: Checkpoint
+    decoders: DecoderPool | None = None
 
     def measure(
         self, looks: Looks, stretches: Sequence[FieldStretch], told: PassProgress
@@ -148,16 +184,26 @@ class Measurer:
         OutputError
             If the checkpoint cannot be written.
         """
+        runs = [self._run(looks, number, stretch) for number, stretch in enumerate(stretches)]
+        kept = [list(self._stored(run, told)) for run in runs]
+        told.tell()
         chunks: list[Chunk] = []
-        for number, stretch in enumerate(stretches):
-            inside = self._inside(looks.rows, stretch)
-            run = _Run(looks.pass_index, number, stretch, looks.rows[inside], looks.is_new[inside])
-            chunks.extend(self._stored(run, told))
-            told.tell()
-            if run.start < len(run.rows):
-                chunks.extend(self._fresh(run, told))
+        with ThreadPoolExecutor(1) as asking, ExitStack() as at_work:
+            for run, stored, following in zip(runs, kept, [*runs[1:], None], strict=True):
+                chunks.extend(stored)
+                if run.start == len(run.rows):
+                    continue
+                # The next stretch begins where processes are idle while this one ends.
+                for begun in (run, following):
+                    if begun is not None:
+                        self._begin(begun, at_work)
+                chunks.extend(self._fresh(run, asking, told))
         measured = Measurement.concatenate(c.measurement for c in chunks)
         return measured, DecodeReport.joined(c.decoded for c in chunks)
+
+    def _run(self, looks: Looks, number: int, stretch: FieldStretch) -> _Run:
+        inside = self._inside(looks.rows, stretch)
+        return _Run(looks.pass_index, number, stretch, looks.rows[inside], looks.is_new[inside])
 
     def _inside(self, rows: IntArray, stretch: FieldStretch) -> IntArray:
         time_s = self.candidates.time_s[rows]
@@ -178,32 +224,60 @@ class Measurer:
             run.start += len(chunk.measurement)
             told.advance(len(chunk.measurement), is_resumed=True)
 
-    def _fresh(self, run: _Run, told: PassProgress) -> Iterator[Chunk]:
+    def _begin(self, run: _Run, at_work: ExitStack) -> None:
+        """Let the processes decode what no earlier run had measured."""
+        if run.decoding is None and run.start < len(run.rows):
+            run.decoding = at_work.enter_context(self._decoding(run))
+            run.decoding.start()
+
+    def _fresh(self, run: _Run, asking: ThreadPoolExecutor, told: PassProgress) -> Iterator[Chunk]:
         pieces: list[Measurement] = []
         at = run.start
-        with self._decoding(run) as decoding:
-            for batch in decoding:
-                is_new = run.is_new[at : at + len(batch)]
-                measured, run.memory = self._measure_batch(batch, is_new, run)
-                pieces.append(measured)
-                at += len(batch)
-                told.advance(len(batch), is_resumed=False)
-                told.tell()
-                if len(pieces) == BATCHES_PER_CHUNK or at == len(run.rows):
-                    chunk = self._chunk(run, Measurement.concatenate(pieces), decoding)
-                    self.checkpoint.save(run.place, chunk)
-                    yield chunk
-                    run.start, pieces = at, []
+        for judged in self._judged(run, asking):
+            pieces.append(judged.measured())
+            at += len(pieces[-1])
+            told.advance(len(pieces[-1]), is_resumed=False)
+            told.tell()
+            if len(pieces) == BATCHES_PER_CHUNK or at == len(run.rows):
+                chunk = self._chunk(run, Measurement.concatenate(pieces), judged)
+                self.checkpoint.save(run.place, chunk)
+                yield chunk
+                run.start, pieces = at, []
 
-    def _chunk(self, run: _Run, measurement: Measurement, decoding: Decoding) -> Chunk:
+    def _judged(self, run: _Run, asking: ThreadPoolExecutor) -> Iterator[_Judged]:
+        """Yield batches in order; the network looks at one while the next ones are judged."""
+        decoding, waiting = run.decoding, deque[_Judged]()
+        if decoding is None:
+            return
+        memory, at = run.memory, run.start
+        for batch in decoding:
+            look, memory = look_at(batch, run.stretch.field, self.config.validity, memory)
+            is_asked = run.is_new[at : at + len(batch)] & look.is_usable
+            areas = asking.submit(self._areas, batch, is_asked, run.stretch.field)
+            waiting.append(_Judged(batch, look, memory, decoding.outcome, areas))
+            at += len(batch)
+            if len(waiting) == BATCHES_AHEAD:
+                yield waiting.popleft()
+        yield from waiting
+
+    def _areas(self, batch: FrameBatch, is_asked: BoolArray, field: FieldOfView) -> FloatArray:
+        area_frac = np.full((len(batch), 3), np.nan)
+        if is_asked.any():
+            rgb = batch.rgb if is_asked.all() else batch.rgb[is_asked]
+            area_frac[is_asked] = self.predictor.result().areas(rgb, field.mask)
+        return area_frac
+
+    def _chunk(self, run: _Run, measurement: Measurement, last_batch: _Judged) -> Chunk:
         first, last = run.start, run.start + len(measurement) - 1
         start_s = self.candidates.time_s[run.rows]
         end_s = start_s + self.candidates.durations_s(run.rows)
-        outcome = decoding.outcome
+        outcome = last_batch.outcome
         report = DecodeReport(outcome.uses, outcome.failures[run.n_failures_told :])
         run.n_failures_told = len(outcome.failures)
-        report = report.within(float(start_s[first]), float(end_s[last]))
-        return Chunk(measurement, run.memory.to_arrays(), report.extended_to(float(end_s[last])))
+        report = report.within(float(start_s[first]), float(end_s[last])).extended_to(
+            float(end_s[last])
+        )
+        return Chunk(measurement, last_batch.memory.to_arrays(), report)
 
     def _decoding(self, run: _Run) -> Decoding:
         rows, part_index = run.rows[run.start :], run.stretch.part_index
@@ -218,24 +292,9 @@ class Measurer:
             width_px=self.size_px[1],
             mode=self.config.sampling.mode,
         )
-        return decode(request, self.config.decode, self.config.segmentation.batch_size)
-
-    def _measure_batch(
-        self, batch: FrameBatch, is_new: BoolArray, run: _Run
-    ) -> tuple[Measurement, ViewMemory]:
-        view = run.stretch.field
-        look, memory = look_at(batch, view, self.config.validity, run.memory)
-        area_frac = np.full((len(batch), 3), np.nan)
-        is_asked = is_new & look.is_usable
-        if is_asked.any():
-            rgb = batch.rgb if is_asked.all() else batch.rgb[is_asked]
-            area_frac[is_asked] = self.predictor.result().areas(rgb, view.mask)
-        measured = Measurement(
-            area_frac,
-            look.reason,
-            is_undecoded=~batch.is_decoded,
-            is_corrupt=batch.is_decoded & batch.is_corrupt,
-            moved_frac=look.moved_frac,
-            moved_from_s=look.moved_from_s,
+        return decode(
+            request,
+            self.config.decode,
+            self.config.segmentation.batch_size,
+            pool=self.decoders,
         )
-        return measured, memory

@@ -23,6 +23,7 @@ from ubereport.video.candidates import (
     uniform_candidates,
 )
 from ubereport.video.index import index_recording
+from ubereport.video.pool import DecoderPool
 from ubereport.video.timeline import lost_stretches, place_parts
 
 __all__ = ["OpenedCase", "open_case"]
@@ -33,7 +34,8 @@ class OpenedCase:
     """Everything that decides the numbers of a case; `fingerprint` is its hex digest.
 
     `running` is `config` with the threads that this run may use: they decide how long a case
-    takes, not what comes out, so the record keeps `config`.
+    takes, not what comes out, so the record keeps `config`. `decoders` are the processes that
+    serve it; None where each request starts its own.
     """
 
     config: AnalysisConfig
@@ -45,6 +47,7 @@ class OpenedCase:
     lost: tuple[LostStretch, ...]
     fingerprint: str
     index_s: float
+    decoders: DecoderPool | None = None
 
 
 def open_case(
@@ -53,6 +56,7 @@ def open_case(
     models_dir: Path,
     on_progress: ProgressHook,
     n_threads: int = 0,
+    decoders: DecoderPool | None = None,
 ) -> OpenedCase:
     """Index the parts, place them on one clock, plan the samples, check the bundle.
 
@@ -82,6 +86,7 @@ def open_case(
         lost=tuple(LostStretch(*lost) for lost in lost_stretches(index, timeline)),
         fingerprint=fingerprint(index, bundle.sha256, config),
         index_s=elapsed_s,
+        decoders=decoders,
     )
 
 

@@ -79,6 +79,7 @@ def analyze_case(
             (model.input_height_px, model.input_width_px),
             opened.running,
             checkpoint,
+            opened.decoders,
         )
         measured = measure_case(measurer, views.stretches, on_progress)
         predictor = opening.result()

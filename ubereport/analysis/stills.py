@@ -87,6 +87,7 @@ def _pictures(
         width_px=width_px,
         crop=field.crop,
         part_index=stretch.part_index,
+        pool=opened.decoders,
     )
     seen = to_model_size(batch.rgb, predictor.input_height_px, predictor.input_width_px)
     masks = predictor.masks(seen) & field.mask

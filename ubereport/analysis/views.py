@@ -144,6 +144,7 @@ def _probe(opened: OpenedCase, placed: PlacedPart) -> tuple[FloatArray, RgbArray
         width_px=probe_width_px,
         part_index=placed.part_index,
         start_s=placed.start_s,
+        pool=opened.decoders,
     )
     usable = batch.is_decoded
     if not usable.any():

@@ -25,6 +25,7 @@ from ubereport.report.pdf import render_pdf
 from ubereport.report.view_model import build_view_model
 from ubereport.resources import models_dir
 from ubereport.segmentation.shared import NetworkAddress
+from ubereport.video.pool import DecoderPool
 
 __all__ = ["CaseRequest", "PublishedCase", "rerender_case", "run_case"]
 
@@ -78,7 +79,16 @@ def run_case(request: CaseRequest, on_progress: ProgressHook) -> PublishedCase:
         As said in `ubereport.errors`; nothing half-written is left under the case's name.
     """
     models = models_dir() if request.models is None else request.models
-    opened = open_case(request.parts, request.config, models, on_progress, request.n_threads)
+    with DecoderPool(request.config.decode.stall_timeout_s) as decoders:
+        opened = open_case(
+            request.parts, request.config, models, on_progress, request.n_threads, decoders
+        )
+        return _run_opened(request, opened, on_progress)
+
+
+def _run_opened(
+    request: CaseRequest, opened: OpenedCase, on_progress: ProgressHook
+) -> PublishedCase:
     case_id = request.case_id
     if case_id is None:
         case_id = default_case_id([part.sha256 for part in opened.index.parts])

@@ -1,8 +1,9 @@
 """What runs in the decoding process; started by `ubereport.video.guard`, never imported.
 
-The first message on standard input is the task: ``{"task": "scan" | "read", …}``. Answers go to
-standard output as messages; standard error is FFmpeg's, see `ubereport.video.messages`. Each
-byte that follows on standard input frees one slot of the shared ring of pictures.
+Messages on standard input are tasks, ``{"task": "load" | "scan" | "read", …}``, which are run one
+after the other, and ``{"free": n}``, which frees slots of the shared ring of pictures. Answers go
+to standard output as messages; standard error is FFmpeg's, see `ubereport.video.messages`. After a
+task that failed the process ends: nobody knows what the failure left behind.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import importlib
 import mmap
 import os
+import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -36,26 +38,25 @@ class _Channel:
         self._out = os.dup(1)
         os.dup2(2, 1)  # a library that prints must not break into the messages
         self._last_beat_s = time.monotonic()
+        self.tasks: queue.SimpleQueue[tuple[Header, dict[str, NDArray[Any]]]] = queue.SimpleQueue()
         self.free_slots = threading.Semaphore(0)
+        threading.Thread(target=self._listen, daemon=True).start()
 
-    def read_task(self) -> tuple[Header, dict[str, NDArray[Any]]]:
+    def _listen(self) -> None:
+        """Take tasks and free slots as the parent says; end this process when it is gone."""
         reader = MessageReader()
         while True:
-            task = reader.next()
-            if task is not None:
-                return task
             piece = os.read(0, _PIECE)
             if not piece:
                 os._exit(3)
             reader.feed(piece)
-
-    def listen(self) -> None:
-        """Free slots as the parent says; end this process when the parent is gone."""
-        while True:
-            piece = os.read(0, _PIECE)
-            if not piece:
-                os._exit(3)
-            self.free_slots.release(len(piece))
+            while (message := reader.next()) is not None:
+                header = message[0]
+                if "free" in header:
+                    self.free_slots.release(header["free"])
+                else:  # the task before is over: its slots are forgotten
+                    self.free_slots = threading.Semaphore(header.get("n_slots", 0))
+                    self.tasks.put(message)
 
     def send(self, header: Mapping[str, Any], arrays: Arrays | None = None) -> None:
         view = memoryview(pack(header, arrays))
@@ -79,7 +80,8 @@ def _limit_memory(extra_mib: int) -> None:
     except (ImportError, OSError):
         return
     limit = n_pages * resource.getpagesize() + extra_mib * 2**20
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    hard_limit = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard_limit))
 
 
 def _scan(task: Header, channel: _Channel, log: ErrorLog) -> None:
@@ -99,8 +101,7 @@ def _scan(task: Header, channel: _Channel, log: ErrorLog) -> None:
 def _read(task: Header, arrays: Arrays, channel: _Channel, log: ErrorLog) -> None:
     from ubereport.video.reader import ReadRequest
 
-    module, _, name = task["reader"].partition(":")
-    pictures = getattr(importlib.import_module(module), name)
+    pictures = _loaded(task["reader"])
     request = ReadRequest.from_message(task["request"], arrays)
     channel.beat()
     taken = pictures(request, log.take, channel.beat)
@@ -108,7 +109,6 @@ def _read(task: Header, arrays: Arrays, channel: _Channel, log: ErrorLog) -> Non
     n_slots = task["n_slots"]
     shape = (n_slots, request.height_px, request.width_px, 3)
     ring = np.frombuffer(mmap.mmap(task["ring_fd"], int(np.prod(shape))), np.uint8).reshape(shape)
-    channel.free_slots.release(n_slots)
     for sample, picture in enumerate(taken):
         channel.free_slots.acquire()
         if picture is not None:
@@ -118,10 +118,16 @@ def _read(task: Header, arrays: Arrays, channel: _Channel, log: ErrorLog) -> Non
     channel.send({"done": 1})
 
 
-def _run(task: Header, arrays: Arrays, channel: _Channel) -> None:
-    log = ErrorLog()
-    threading.Thread(target=channel.listen, daemon=True).start()
-    if task["task"] == "scan":
+def _loaded(reader: str) -> Any:  # noqa: ANN401 -- whichever function the name stands for
+    module, _, name = reader.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _run(task: Header, arrays: Arrays, channel: _Channel, log: ErrorLog) -> None:
+    log.take()
+    if task["task"] == "load":
+        _loaded(task["reader"])
+    elif task["task"] == "scan":
         _scan(task, channel, log)
     else:
         _read(task, arrays, channel, log)
@@ -134,9 +140,11 @@ def _clean(text: str, path: str) -> str:
     return " ".join(text.split())[:300]
 
 
-def _attempt(action: Callable[[], None], channel: _Channel, path: str) -> None:
+def _attempt(action: Callable[[], None], channel: _Channel, path: str) -> bool:
+    """Run a task; return whether it succeeded, after telling the parent why not."""
     try:
         action()
+        return True
     except RecordingFormatError as error:
         channel.send({"error": "format", "text": str(error)})
     except MemoryError:
@@ -148,17 +156,22 @@ def _attempt(action: Callable[[], None], channel: _Channel, path: str) -> None:
     except Exception as error:  # noqa: BLE001 -- carried over to the parent with its text
         text = f"{type(error).__name__}: {_clean(str(error), path)}"
         channel.send({"error": "error", "text": text})
+    return False
+
+
+def _is_done(task: Header, arrays: Arrays, channel: _Channel, log: ErrorLog) -> bool:
+    path = task.get("path") or task.get("request", {}).get("path", "")
+    return _attempt(lambda: _run(task, arrays, channel, log), channel, path)
 
 
 def main() -> None:
-    """Run the task that standard input names, then end without tearing libraries down.
+    """Run the tasks that standard input names; end without tearing libraries down.
 
     FFmpeg's frame threads can deadlock while they are torn down; the kernel does it faster.
     """
-    channel = _Channel()
-    task, arrays = channel.read_task()
-    path = task.get("path") or task.get("request", {}).get("path", "")
-    _attempt(lambda: _run(task, arrays, channel), channel, path)
+    channel, log = _Channel(), ErrorLog()
+    while _is_done(*channel.tasks.get(), channel, log):
+        pass
     os._exit(0)
 
 

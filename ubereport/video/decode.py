@@ -18,19 +18,21 @@ from ubereport.core.case import ReaderUse
 from ubereport.core.frames import FrameBatch, PixelBox
 from ubereport.core.recording import PartIndex
 from ubereport.video.fallback import ReaderOrder, Sample, SampleStream
+from ubereport.video.pool import DecoderPool
 from ubereport.video.reader import (
     READERS,
+    ReadRequest,
     choose_reader,
     is_decord_usable,
     read_request,
 )
-from ubereport.video.ring import PictureRing, n_ring_slots
-from ubereport.video.segments import share_pictures
+from ubereport.video.ring import n_ring_slots
+from ubereport.video.segments import Shares, share_pictures
 
 __all__ = ["DecodeOutcome", "DecodeRequest", "Decoding", "decode", "decode_stills"]
 
 _MAX_DECODERS = 16
-_SEGMENT = 16  # pictures that a process decodes before the next one's turn, at least
+_SEGMENT = 16  # pictures that a process decodes before the next one's turn where there are many
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,8 +118,9 @@ class Decoding(Iterator[FrameBatch]):
     """Batches of one part as they are decoded; close it, or use it in a ``with`` statement.
 
     Every sample asked for comes once and in order; those that no reader could give have
-    `is_decoded` False. The decoding processes end with the iteration, with `close`, and with
-    garbage collection.
+    `is_decoded` False. The decoding processes end, or go back to their pool, with the iteration;
+    they end with `close` and with garbage collection. Decoding begins with `start`, or when the
+    first batch is asked for.
     """
 
     def __init__(
@@ -128,6 +131,7 @@ class Decoding(Iterator[FrameBatch]):
         tally: _Tally,
     ) -> None:
         self._tally = tally
+        self._is_started = False
         # Knows nothing of this object: forgetting it must end the processes at once.
         self._batches = _assembled(request, shared, batch_size, tally)
 
@@ -141,11 +145,21 @@ class Decoding(Iterator[FrameBatch]):
             self._tally.n_corrupt,
         )
 
+    def start(self) -> None:
+        """Let the processes decode, as far ahead as their memory reaches."""
+        if not self._is_started:
+            self._is_started = True
+            next(self._batches)
+
     def __next__(self) -> FrameBatch:
-        return next(self._batches)
+        self.start()
+        batch = next(self._batches)
+        if batch is None:
+            raise TypeError("a decoding starts once")
+        return batch
 
     def close(self) -> None:
-        """End the decoding processes."""
+        """End the decoding processes that are at work."""
         self._batches.close()
 
     def __enter__(self) -> Self:
@@ -162,38 +176,42 @@ class Decoding(Iterator[FrameBatch]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _SharedWork:
-    """One stream for each decoding process, whose turn it is when, and the slots of its ring."""
+    """One stream for each decoding process and whose turn it is when.
+
+    `own_pool` is one that serves this request alone.
+    """
 
     streams: tuple[SampleStream, ...]
     turns: tuple[tuple[int, int], ...]
-    n_slots: int
+    own_pool: DecoderPool | None
 
 
 def _assembled(
     request: DecodeRequest, shared: _SharedWork, batch_size: int, tally: _Tally
-) -> Generator[FrameBatch, None, None]:
+) -> Generator[FrameBatch | None, None, None]:
+    """Start decoding and yield None, then the batches."""
     with ExitStack() as stack:
-        sources: list[tuple[PictureRing, Generator[Sample, None, None]]] = []
+        if shared.own_pool is not None:
+            stack.enter_context(shared.own_pool)
+        sources: list[Generator[Sample, None, None]] = []
         for stream in shared.streams:
-            ring = stack.enter_context(
-                PictureRing(shared.n_slots, request.height_px, request.width_px)
-            )
             stack.callback(stream.close)
-            samples = stream.samples(ring)
+            samples = stream.samples()
             stack.callback(samples.close)
-            stream.start(ring)
-            sources.append((ring, samples))
+            stream.start()
+            sources.append(samples)
         in_turn = (source for turn, n in shared.turns for source in repeat(sources[turn], n))
+        yield None
         for start in range(0, len(request), batch_size):
             yield _batch(request, slice(start, start + batch_size), in_turn, tally)
-        for _, samples in sources:
+        for samples in sources:
             next(samples, None)  # lets the reader end by itself
 
 
 def _batch(
     request: DecodeRequest,
     rows: slice,
-    in_turn: Iterator[tuple[PictureRing, Iterator[Sample]]],
+    in_turn: Iterator[Iterator[Sample]],
     tally: _Tally,
 ) -> FrameBatch:
     sample_index = request.sample_index[rows]
@@ -201,13 +219,10 @@ def _batch(
     rgb = np.empty((n, request.height_px, request.width_px, 3), dtype=np.uint8)
     is_decoded, is_corrupt = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
     times_s = request.time_s[rows]
-    for row, (ring, samples) in zip(range(n), in_turn, strict=False):
+    for row, samples in zip(range(n), in_turn, strict=False):
         sample = next(samples)
-        if sample.ring_number is not None:
-            ring.copy_to(sample.ring_number, rgb[row])
-            is_decoded[row] = True
-        else:
-            rgb[row] = 0
+        sample.copy_to(rgb[row])
+        is_decoded[row] = sample.place is not None
         is_corrupt[row] = sample.is_corrupt
         tally.note_reader(sample.reader, float(times_s[row]))
     tally.n_undecoded += n - int(is_decoded.sum())
@@ -228,6 +243,7 @@ def decode(
     batch_size: int,
     on_reader: Callable[[str, str], None] | None = None,
     entry_points: Mapping[str, str] | None = None,
+    pool: DecoderPool | None = None,
 ) -> Decoding:
     """Decode the pictures of a request, in processes of their own.
 
@@ -251,6 +267,8 @@ def decode(
         Called with the name of a reader and the reason whenever another one gives pictures.
     entry_points
         ``module:function`` of the readers by name, for tests.
+    pool
+        Where processes come from and go back to; one for this request alone if None.
 
     Returns
     -------
@@ -277,7 +295,7 @@ def decode(
         request.part.is_key,
         request.frame_index,
         n_threads,
-        min(batch_size, _SEGMENT),
+        max(1, min(batch_size, _SEGMENT, len(request) // (2 * n_threads))),
     )
     whole = read_request(
         request.part,
@@ -287,20 +305,38 @@ def decode(
         shares.n_threads,
         config.max_width_px * config.max_height_px,
     )
-    streams = tuple(
+    serving = DecoderPool(config.stall_timeout_s) if pool is None else pool
+    n_wanted = min(config.ring_batches * batch_size, len(request))
+    n_slots = n_ring_slots(n_wanted, request.height_px, request.width_px)
+    streams = _streams(request, whole, shares, order, config, n_slots, serving, tally)
+    own_pool = serving if pool is None else None
+    return Decoding(request, _SharedWork(streams, shares.turns, own_pool), batch_size, tally)
+
+
+def _streams(
+    request: DecodeRequest,
+    whole: ReadRequest,
+    shares: Shares,
+    order: ReaderOrder,
+    config: DecodeConfig,
+    n_slots: int,
+    pool: DecoderPool,
+    tally: _Tally,
+) -> tuple[SampleStream, ...]:
+    """Return one stream for each process, of the rows that fall to it."""
+    return tuple(
         SampleStream(
             replace(whole, wanted=request.frame_index[rows]),
             request.time_s[rows],
             request.part_index,
             order,
             config,
+            n_slots,
+            pool,
             tally.failures,
         )
         for rows in shares.rows
     )
-    n_wanted = min(config.ring_batches * batch_size, len(request))
-    n_slots = n_ring_slots(n_wanted, request.height_px, request.width_px)
-    return Decoding(request, _SharedWork(streams, shares.turns, n_slots), batch_size, tally)
 
 
 def _n_cores() -> int:
@@ -320,6 +356,7 @@ def decode_stills(
     crop: PixelBox | None = None,
     part_index: int = 0,
     start_s: float = 0.0,
+    pool: DecoderPool | None = None,
 ) -> FrameBatch:
     """Decode a few pictures at once, in the order asked for.
 
@@ -337,6 +374,8 @@ def decode_stills(
         Rectangle of the upright picture; the whole picture if None.
     start_s
         Where the part starts on the case clock.
+    pool
+        As for `decode`.
 
     Returns
     -------
@@ -355,7 +394,7 @@ def decode_stills(
         width_px=width_px,
         mode=SamplingMode.KEYFRAMES,
     )
-    with decode(request, config, max(1, len(unique))) as decoding:
+    with decode(request, config, max(1, len(unique)), pool=pool) as decoding:
         batches = list(decoding)
     if not batches:
         raise ValueError("no picture was asked for")

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ubereport.config import DecodeConfig
-from ubereport.core.arrays import FloatArray
-from ubereport.video.guard import ChildFailure, GuardedChild
+from ubereport.core.arrays import FloatArray, RgbArray
+from ubereport.video.guard import ChildFailure
+from ubereport.video.pool import Decoder, DecoderPool
 from ubereport.video.reader import ReadRequest
 from ubereport.video.ring import PictureRing
 
@@ -32,14 +33,22 @@ class ReaderOrder:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture: its number in the ring, or None where no reader could give it.
+    """One picture: its ring and its number there, or None where no reader could give it.
 
     `reader` is the name of the reader that was at it and why, None where it was given up.
     """
 
-    ring_number: int | None
+    place: tuple[PictureRing, int] | None
     is_corrupt: bool
     reader: tuple[str, str] | None = None
+
+    def copy_to(self, target: RgbArray) -> None:
+        """Copy the picture; black where there is none."""
+        if self.place is None:
+            target[...] = 0
+        else:
+            ring, number = self.place
+            ring.copy_to(number, target)
 
 
 class SampleStream:
@@ -57,6 +66,10 @@ class SampleStream:
         Readers to use.
     config
         Limits.
+    n_slots
+        Pictures that may be decoded ahead.
+    pool
+        Where decoding processes come from.
     failures
         Receives a sentence for every failure.
     """
@@ -68,6 +81,8 @@ class SampleStream:
         part_index: int,
         order: ReaderOrder,
         config: DecodeConfig,
+        n_slots: int,
+        pool: DecoderPool,
         failures: list[str],
     ) -> None:
         self._request = request
@@ -75,14 +90,16 @@ class SampleStream:
         self._part_index = part_index
         self._order = order
         self._config = config
+        self._n_slots = n_slots
+        self._pool = pool
         self._failures = failures
         self._n_failures = 0
         self._at = 0
-        self._started: GuardedChild | None = None
+        self._started: Decoder | None = None
 
-    def start(self, ring: PictureRing) -> None:
+    def start(self) -> None:
         """Let the first reader begin before its first sample is asked for."""
-        self._started = self._child(self._order.first, self._request, ring)
+        self._started = self._begun(self._order.first, self._request)
 
     def close(self) -> None:
         """End a reader that was started and never asked; others end with their generator."""
@@ -90,8 +107,8 @@ class SampleStream:
             self._started.close()
             self._started = None
 
-    def samples(self, ring: PictureRing) -> Generator[Sample, None, None]:
-        """Yield samples; the ring holds a sample's picture until the next one is asked for.
+    def samples(self) -> Generator[Sample, None, None]:
+        """Yield samples; a sample's picture is there until the next one is asked for.
 
         Where both readers fail at the same picture, everything up to the next keyframe is given
         up; after `MAX_FAILURES` failures all that is left is.
@@ -100,7 +117,7 @@ class SampleStream:
         n_failed_here = 0
         while self._at < len(self._time_s):
             start = self._at
-            failure = yield from self._attempt(name, why, ring)
+            failure = yield from self._attempt(name, why)
             if failure is None:
                 return
             n_failed_here = n_failed_here + 1 if self._at == start else 1
@@ -115,41 +132,39 @@ class SampleStream:
                 n_failed_here = 0
                 yield from self._lost(self._next_group())
 
-    def _attempt(
-        self, name: str, why: str, ring: PictureRing
-    ) -> Generator[Sample, None, ChildFailure | None]:
+    def _attempt(self, name: str, why: str) -> Generator[Sample, None, ChildFailure | None]:
         """Let one reader read on; return its failure, or None when all is read."""
         try:
-            yield from self._from_child(name, why, ring)
+            yield from self._read(name, why)
         except ChildFailure as failure:
             return failure
         return None
 
-    def _from_child(self, name: str, why: str, ring: PictureRing) -> Iterator[Sample]:
+    def _read(self, name: str, why: str) -> Iterator[Sample]:
         rest = dataclasses.replace(self._request, wanted=self._request.wanted[self._at :])
         started, self._started = self._started, None
-        with started or self._child(name, rest, ring) as child:
+        decoder = started or self._begun(name, rest)
+        is_read = False
+        try:
             for number in range(len(rest.wanted)):
-                header, _ = child.receive()
+                header, _ = decoder.child.receive()
                 if header.get("sample") != number:
                     raise ChildFailure("died", "ended before all pictures were read")
                 self._at += 1
-                yield Sample(number if header["ok"] else None, header["corrupt"], (name, why))
-                child.acknowledge(1)
+                place = (decoder.ring, number) if header["ok"] else None
+                yield Sample(place, header["corrupt"], (name, why))
+                decoder.child.acknowledge(1)
+            is_read = True
+        finally:
+            if is_read:
+                self._pool.give_back(decoder, name, rest.n_threads)
+            else:
+                decoder.close()
 
-    def _child(self, name: str, request: ReadRequest, ring: PictureRing) -> GuardedChild:
-        plain, arrays = request.to_message()
-        task = {
-            "task": "read",
-            "reader": self._order.entry_points[name],
-            "request": plain,
-            "memory_mib": self._config.memory_mib,
-            "ring_fd": ring.fd,
-            "n_slots": ring.n_slots,
-        }
-        return GuardedChild(
-            task, arrays, stall_timeout_s=self._config.stall_timeout_s, pass_fds=(ring.fd,)
-        )
+    def _begun(self, name: str, request: ReadRequest) -> Decoder:
+        entry_point = self._order.entry_points[name]
+        memory_mib = self._config.memory_mib
+        return self._pool.begin(entry_point, request, self._n_slots, memory_mib)
 
     def _after(self, failure: ChildFailure, name: str) -> tuple[str, str]:
         """Note a failure; return who goes on, and why."""

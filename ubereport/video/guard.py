@@ -1,4 +1,4 @@
-"""Run a decoding task in a process of its own: bounded, watched, never left behind."""
+"""Run decoding tasks in a process of their own: bounded, watched, never left behind."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class ChildFailure(Exception):  # noqa: N818 -- an outcome that the caller mends
 
 
 class GuardedChild:
-    """A Python process that runs one task of `ubereport.video.child`; a context manager.
+    """A Python process that runs tasks of `ubereport.video.child` in turn; a context manager.
 
     Leaving the context kills and reaps the process whatever happened. The process ends by itself
-    when this one dies, since its standard input then closes.
+    when this one dies, since its standard input then closes, and after a task that failed.
 
     Parameters
     ----------
     header, arrays
-        The task, see `ubereport.video.child`.
+        The first task, see `ubereport.video.child`.
     stall_timeout_s
         How long the process may stay silent while it is waited for.
     pass_fds
@@ -77,6 +77,17 @@ class GuardedChild:
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._stdout, selectors.EVENT_READ)
+        self.give(header, arrays)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
+    def give(
+        self, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None
+    ) -> None:
+        """Send a task; the one before must be over."""
         self._send(pack(header, arrays))
 
     def receive(self) -> tuple[Header, dict[str, NDArray[Any]]]:
@@ -115,7 +126,7 @@ class GuardedChild:
 
     def acknowledge(self, n_slots: int) -> None:
         """Tell the process that `n_slots` more pictures may be handed over."""
-        self._send(b"a" * n_slots)
+        self._send(pack({"free": n_slots}))
 
     def _send(self, message: bytes) -> None:
         view = memoryview(message)
