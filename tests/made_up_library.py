@@ -26,7 +26,8 @@ def case_json(case_id, share, clear_s=(), model_sha256=MODEL_1, coverage=0.95):
         "coverage_frac": coverage,
         "evaluable_s": 3600.0,
         "event_count": float(len(clear_s)),
-        "event_rate_per_10min": len(clear_s) / 6,
+        "event_rate_per_10min": len(clear_s) / 5,
+        "at_risk_s": 3000.0,
     }
     metrics = [
         {"key": key, "unit": "1", "value": value, "reason": "", "n": 10, "coverage_frac": 0.9,

@@ -358,6 +358,9 @@ class AuditConfig:
 
     `baseline_cases` first cases give the limits of a chart; 0 takes all. Fewer than
     `trial_points` make trial limits. Nobody with fewer than `min_cases_per_surgeon` is drawn.
+    A steady department sees a signal on at most `false_alarm_frac` of its pages; limits are wider
+    and runs longer than `run_points` where a page of several charts needs it. Funnel plots hold
+    the cases of the last `funnel_days`.
     """
 
     metric: str = "impaired_share_20"
@@ -365,6 +368,8 @@ class AuditConfig:
     baseline_cases: int = 0
     trial_points: int = 12
     run_points: int = 7
+    false_alarm_frac: float = 0.10
+    funnel_days: int = 365
     is_moving_range_screened: bool = False
     min_cases_per_surgeon: int = 10
     polynomial_degree: int = 3
@@ -381,6 +386,13 @@ class AuditConfig:
             "0 (all cases) or 2 and more",
         )
         check_setting(3 <= self.run_points <= 20, "audit.run_points", self.run_points, "3 to 20")
+        check_setting(
+            0.01 <= self.false_alarm_frac <= 0.5,
+            "audit.false_alarm_frac",
+            self.false_alarm_frac,
+            "0.01 to 0.5",
+        )
+        check_setting(self.funnel_days >= 1, "audit.funnel_days", self.funnel_days, "1 or more")
         check_setting(
             self.min_cases_per_surgeon >= 2,
             "audit.min_cases_per_surgeon",

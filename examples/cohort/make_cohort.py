@@ -59,6 +59,8 @@ class Truth:
         default_factory=lambda: {"S1": 0.0, "S2": 0.20, "S3": -0.15, "S4": 0.05}
     )
     case_sd: float = 0.20
+    # Agents are first used this many seconds into the case, and have no effect before.
+    first_use_s: tuple[int, int] = (60, 600)
     # Share of cases with antithrombotics, and with gelatin where they have them or not.
     antithrombotics_share: float = 0.35
     gelatin_share_with: float = 0.55
@@ -66,12 +68,12 @@ class Truth:
     # S4 learns: the first cases have longer events.
     learner: str = "S4"
     learning_cases: int = 8
-    learning_ratio: float = 4.0
+    learning_ratio: float = 6.0
     learning_rate_ratio: float = 2.0
     # Special causes, by case number in order of date.
     pump_failure_case: int = 30
     pump_failure_ratio: float = 20.0
-    pump_failure_area_ratio: float = 2.5
+    pump_failure_area_ratio: float = 4.0
     bad_month_cases: tuple[int, ...] = tuple(range(50, 59))
     bad_month_rate_ratio: float = 2.5
     dark_case: int = 66
@@ -94,6 +96,8 @@ class Case:
     covariates: dict[str, CovariateValue]
     log_clear: float
     log_rate: float
+    first_use_s: float = 0.0
+    log_clear_after_use: float = 0.0
 
     @property
     def case_id(self) -> str:
@@ -113,7 +117,8 @@ def plan_cases(rng: np.random.Generator, n_cases: int) -> list[Case]:
         technique = TECHNIQUES[2] if rng.random() < wish else others
         log_clear = TRUTH.surgeon_level[surgeon] + rng.normal(0, TRUTH.case_sd)
         log_rate = rng.normal(0, TRUTH.case_sd)
-        log_clear += np.log(TRUTH.clear_ratio_gelatin) * (technique == TECHNIQUES[2])
+        log_effect = np.log(TRUTH.clear_ratio_gelatin) * (technique == TECHNIQUES[2])
+        use_s = draw_uses(np.random.default_rng([SEED, 0, number]), technique)
         log_clear += np.log(TRUTH.clear_ratio_antithrombotics) * has_thinner
         log_rate += np.log(TRUTH.rate_ratio_antithrombotics) * has_thinner
         is_learning = surgeon == TRUTH.learner and n_by_learner <= TRUTH.learning_cases
@@ -124,8 +129,19 @@ def plan_cases(rng: np.random.Generator, n_cases: int) -> list[Case]:
         row = draw_covariates(rng, number, has_thinner)
         row["surgeon"] = None if number in TRUTH.surgeon_missing else surgeon
         row["technique"] = None if number in TRUTH.technique_missing else technique
-        cases.append(Case(number, row, float(log_clear), float(log_rate)))
+        row["use_start"] = ";".join(str(s) for s in use_s)
+        cases.append(
+            Case(number, row, float(log_clear), float(log_rate), use_s[0], float(log_effect))
+        )
     return cases
+
+
+def draw_uses(rng: np.random.Generator, technique: str) -> list[int]:
+    """When the technique was used, in seconds on the case clock: RF from the start, agents later."""
+    if technique == TECHNIQUES[0]:
+        return [0]
+    first = int(rng.integers(*TRUTH.first_use_s))
+    return [first] if rng.random() < 0.6 else [first, first + int(rng.integers(300, 1200))]
 
 
 def draw_covariates(
@@ -153,7 +169,8 @@ def draw_series(rng: np.random.Generator, case: Case) -> AreaSeries:
     gap_s = 600 / (TRUTH.events_per_10min * np.exp(case.log_rate))
     at_s = float(rng.exponential(gap_s))
     while at_s < n * STEP_S:
-        length_s = 6 + rng.exponential(TRUTH.clear_mean_s * np.exp(case.log_clear))
+        log_clear = case.log_clear + case.log_clear_after_use * (at_s >= case.first_use_s)
+        length_s = 6 + rng.exponential(TRUTH.clear_mean_s * np.exp(log_clear))
         area = np.maximum(area, event_shape(time_s - at_s, length_s, 0.08 + 0.6 * rng.beta(2, 3.5)))
         at_s += length_s + 8 + float(rng.exponential(gap_s))
     if case.number == TRUTH.pump_failure_case:
@@ -183,7 +200,7 @@ def event_shape(since_s: np.ndarray, length_s: float, peak: float) -> np.ndarray
 
 def draw_losses(rng: np.random.Generator, case: Case, n: int) -> list[LossReason]:
     reason = [LossReason.NONE] * n
-    n_losses = int(rng.integers(1, 5)) * (12 if case.number == TRUTH.dark_case else 1)
+    n_losses = int(rng.integers(1, 5)) * (16 if case.number == TRUTH.dark_case else 1)
     for _ in range(n_losses):
         start, length = int(rng.integers(0, n)), int(rng.integers(15, 80) / STEP_S)
         kind = rng.choice([LossReason.BLURRED, LossReason.OUT_OF_BODY, LossReason.BLACK])
@@ -285,7 +302,7 @@ def make_cohort(
     config = AnalysisConfig()
     out.mkdir(parents=True, exist_ok=True)
     for case in cases:
-        series = draw_series(rng, case)
+        series = draw_series(np.random.default_rng([seed, case.number]), case)
         record = record_of(case, series, config)
         add_outcomes(rng, case, record)
         folder = out / folder_name(case.case_id)

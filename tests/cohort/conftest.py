@@ -90,6 +90,8 @@ def made_up_table(
                         "coverage_frac": float(rng.uniform(0.8, 1.0)),
                         "evaluable_s": float(rng.uniform(2400, 4800)),
                         "event_count": float(n_events),
+                        "event_rate_per_10min": n_events / 5,
+                        "at_risk_s": 3000.0,
                     },
                     {
                         "date": f"2026-{1 + number % 12:02d}-{1 + number % 28:02d}",

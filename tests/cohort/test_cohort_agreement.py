@@ -124,3 +124,15 @@ def test_relations_are_corrected_together_and_read():
     assert second.test.p_holm == pytest.approx(weak.test.p_value)
     assert first.reading.startswith("Hemoglobin drop and impaired_share_20, 40 cases: Spearman")
     assert first.test.family == "outcome relations, 2 tests"
+
+
+def test_bands_of_the_impaired_share_are_for_no_other_metric():
+    rng = np.random.default_rng(5)
+    areas = rng.uniform(0.0, 0.3, 40)
+    found = rating_agreement(
+        np.digitize(areas, (0.05, 0.2)).tolist(), areas.tolist(), "clarity_rating",
+        metric_spec("area_mean_frac"),
+    )  # fmt: skip
+    assert found.weighted_kappa.value is None
+    assert "bands are those of the impaired share" in found.weighted_kappa.reason
+    assert found.spearman.value > 0.8

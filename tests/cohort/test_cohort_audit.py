@@ -19,13 +19,16 @@ def rows_of(make_row, n=40, *, special=(), model_of=lambda i: "m1", seed=3):
     for i in range(n):
         share = float(1 / (1 + np.exp(-rng.normal(-2.5, 0.4))))
         share = 0.85 if i in special else share
+        at_risk_s = float(rng.uniform(2000, 2800))
         values = {
             "impaired_share_20": share,
             "area_mean_frac": share / 3,
             "closing_area_mean_frac": share / 4,
             "coverage_frac": float(rng.uniform(0.85, 0.99)),
             "evaluable_s": 3000.0,
-            "event_count": float(rng.poisson(10)),
+            "event_count": 10.0,
+            "event_rate_per_10min": float(rng.poisson(10)) * 600 / at_risk_s,
+            "at_risk_s": at_risk_s,
             "major_event_count": float(rng.random() < 0.3),
         }
         covariates = {
@@ -75,13 +78,13 @@ def test_a_planted_special_cause_is_named(audit):
     assert any("1 case outside the limits" in line for line in audit.reading)
 
 
-def test_u_chart_has_evaluable_time_as_exposure(audit, make_row):
+def test_u_chart_has_time_at_risk_as_exposure(audit, make_row):
     chart = chart_of(audit, "ULBD", "u", "event_rate_per_10min")
     rows = [r for r in rows_of(make_row, special=(20,)) if r.covariates["procedure"] == "ULBD"]
-    # 3000 s are five times ten minutes.
-    rates = [row.values["event_count"] / 5 for row in rows]
+    rates = np.array([row.values["event_rate_per_10min"] for row in rows])
+    at_risk = np.array([row.values["at_risk_s"] / 600 for row in rows])
     assert [p.value for p in chart.points] == pytest.approx(rates)
-    assert chart.center == pytest.approx(np.mean(rates))
+    assert chart.center == pytest.approx(np.sum(rates * at_risk) / at_risk.sum())
 
 
 def test_case_table_links_folders_and_says_values(audit):
@@ -93,7 +96,10 @@ def test_case_table_links_folders_and_says_values(audit):
 
 
 def test_funnels_curves_agreement_and_outcomes(audit):
-    assert [f.metric_key for f in audit.funnels] == ["impaired_share_20", "major_event_case_share"]
+    assert [f.metric_key for f in audit.funnels] == [
+        "impaired_share_20",
+        "major_event_case_share",
+    ] * 2
     assert [p.zone for p in audit.funnels[0].points] == [FunnelZone.INSIDE] * 2
     assert [c.surgeon for c in audit.learning_curves] == ["S1", "S2"]
     assert {a.metric_key for a in audit.agreements} == {"impaired_share_20", "area_mean_frac"}

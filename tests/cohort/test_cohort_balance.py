@@ -45,6 +45,39 @@ def test_alike_and_unknown_groups():
     apart = Covariate("z", (1, 1, 2, 2))
     (row,) = balance_table([apart], list("aabb"), ["a", "b"])
     assert row.standardized_difference is None  # no spread to measure the difference by
+    assert not row.is_unbalanced  # two against two: that happens by chance
+
+
+@pytest.mark.parametrize(
+    ("values", "n_rows"),
+    [
+        (("cut",) * 6 + ("burr",) * 6, 2),  # 0 % against 100 %: pooled SD 0
+        ((True,) * 6 + (False,) * 6, 2),
+        ((1, 2, 1, 2, 1, 2, 4, 5, 4, 5, 4, 5), 1),  # ranges that do not touch
+        (("x", "y") * 3 + ("z", "w") * 3, 4),  # two levels each, none in common
+        ((3,) * 6 + (4,) * 6, 1),
+    ],
+)
+def test_groups_that_a_covariate_alone_tells_apart_are_totally_unbalanced(values, n_rows):
+    rows = balance_table([Covariate("x", values)], ["a"] * 6 + ["b"] * 6, ["a", "b"])
+    assert len(rows) == n_rows
+    for row in rows:
+        assert row.is_unbalanced
+        assert row.is_total
+        assert row.apart == (("a", "b"),)
+
+
+def test_one_level_in_common_is_no_total_imbalance():
+    rows = balance_table(
+        [Covariate("x", ("p",) * 6 + ("p",) * 5 + ("q",))], list("aaaaaabbbbbb"), ["a", "b"]
+    )
+    assert not any(row.is_total for row in rows)
+
+
+def test_of_three_groups_only_the_pair_apart_is_named():
+    values = (0,) * 6 + (1,) * 6 + (0, 1) * 3
+    rows = balance_table([Covariate("x", values)], list("aaaaaabbbbbbcccccc"), ["a", "b", "c"])
+    assert [row.apart for row in rows] == [(("a", "b"),)]
 
 
 def test_detectable_delta_solves_noethers_formula():

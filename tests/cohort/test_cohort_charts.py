@@ -85,6 +85,45 @@ def test_cases_without_any_and_with_all_time_impaired_have_finite_limits():
     assert 0 <= chart.lower < chart.upper <= 1
 
 
+def test_special_causes_are_taken_out_of_the_limits_and_told():
+    rng = np.random.default_rng(7)
+    steady = rng.normal(0, 1, 60)
+    values = steady.copy()
+    values[20], values[41] = 12.0, 9.0
+    values[30:38] += 6
+    chart = xmr_chart(cases_of(60), values, SPEC, PLAIN, "x", CONFIG)
+    assert {20, 41, *range(30, 38)} <= {int(i[1:]) for i in chart.excluded}
+    kept = np.array([i for i in range(60) if f"c{i:02d}" not in chart.excluded])
+    assert chart.center == pytest.approx(values[kept].mean())
+    reach = 2.66 * np.abs(np.diff(values[kept])).mean()
+    assert chart.upper == pytest.approx(chart.center + reach)
+    assert chart.upper < xmr_limits(values).center + 3 * xmr_limits(values).sigma - 1
+    assert f"limits from {len(kept)}, {len(chart.excluded)} that stood out taken out" in (
+        chart.reading
+    )
+
+
+def test_a_baseline_that_is_no_steady_state_keeps_its_limits():
+    values = np.concatenate([np.zeros(20), np.ones(20)]) + np.tile([0.0, 0.1], 20)
+    chart = xmr_chart(cases_of(40), values, SPEC, PLAIN, "x", CONFIG)
+    assert chart.excluded == ()
+    assert chart.n_baseline == 40
+
+
+def test_neighbors_that_resemble_each_other_widen_the_limits():
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=400)
+    for i in range(1, 400):
+        values[i] += 0.6 * values[i - 1]
+    chart = xmr_chart(cases_of(400), values, SPEC, PLAIN, "x", AuditConfig(run_points=20))
+    assert chart.autocorrelation == pytest.approx(0.6, abs=0.12)
+    assert "resemble each other" in chart.reading
+    # Moving ranges alone give 0.63 of the true spread, which is 1.25.
+    assert (chart.upper - chart.center) / 3 == pytest.approx(1.25, rel=0.15)
+    alone = xmr_chart(cases_of(60), rng.normal(size=60), SPEC, PLAIN, "x", CONFIG)
+    assert alone.autocorrelation is None
+
+
 def test_baseline_fixes_the_limits():
     values = np.concatenate([NIST, NIST + 100])
     chart = xmr_chart(
@@ -102,12 +141,11 @@ def test_screening_leaves_out_ranges_beyond_their_limit():
     assert screened.n_screened == 2  # 20 ≥ 3.267 × 49/11
     assert plain.mean_moving_range == pytest.approx(49 / 11)
     assert screened.mean_moving_range == pytest.approx(9 / 9)
-    config = AuditConfig(is_moving_range_screened=True)
-    chart = xmr_chart(cases_of(12), values, SPEC, PLAIN, "x", config)
-    assert chart.n_screened == 2
-    assert Signal.OUTSIDE in chart.points[5].signals
-    unscreened = xmr_chart(cases_of(12), values, SPEC, PLAIN, "x", CONFIG)
-    assert unscreened.upper - chart.upper == pytest.approx(2.66 * (49 / 11 - 9 / 9))
+    # A chart takes the case itself out of its limits.
+    chart = xmr_chart(cases_of(12), values, SPEC, PLAIN, "x", CONFIG)
+    assert chart.points[5].signals == (Signal.OUTSIDE,)
+    assert chart.excluded == ("c05",)
+    assert chart.upper - chart.center == pytest.approx(2.66 * 9 / 10)
 
 
 @pytest.mark.parametrize(("n", "is_trial"), [(11, True), (12, False)])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ubereport.cohort.compare import compare_cohort
+from ubereport.cohort.groups import derived_covariates, grouped_cases
 from ubereport.cohort.table import cohort_table
 from ubereport.config import CompareConfig
 from ubereport.errors import UsageError
@@ -216,7 +217,40 @@ def test_groups_of_a_flag_are_yes_and_no(make_table):
 def test_covariates_can_be_named(make_table):
     found = compare_cohort(make_table(GROUPS), config=FAST, covariates=["age"])
     assert found.adjusted.covariates == ("age",)
-    assert {row.column for row in found.balance} == {"age", "surgeon"}
+    assert {row.column for row in found.balance} == {"age", "surgeon", "coverage_frac"}
+
+
+def test_what_came_after_the_technique_is_shown_and_not_held_equal(make_row):
+    rng = np.random.default_rng(4)
+    rows = [
+        make_row(f"c{i:02d}", {"impaired_share_20": float(rng.random()),
+                               "coverage_frac": float(rng.uniform(0.8, 1))},
+                 {"technique": "ab"[i % 2], "surgeon": f"S{int(rng.integers(3))}",
+                  "date": str(np.datetime64("2026-01-01") + 3 * i),
+                  "pump_pressure_mmhg": float(rng.choice([25, 30, 35]))})
+        for i in range(60)
+    ]  # fmt: skip
+    found = compare_cohort(cohort_table(rows), config=FAST)
+    assert found.adjusted.covariates == ("calendar_time", "surgeon_case_order")
+    assert {"pump_pressure_mmhg", "coverage_frac"} <= {row.column for row in found.balance}
+    # Who names it gets it.
+    named = compare_cohort(cohort_table(rows), config=FAST, covariates=["pump_pressure_mmhg"])
+    assert named.adjusted.covariates == ("pump_pressure_mmhg",)
+
+
+def test_calendar_time_and_the_surgeons_own_order_come_from_the_dates(make_row):
+    days = [4, 0, 9, 2, 7, 5, 1, 3]
+    rows = [
+        make_row(f"c{i}", {"impaired_share_20": 0.1 * i}, {"technique": "ab"[i % 2],
+                 "surgeon": f"S{i % 2}", "date": str(np.datetime64("2026-01-01") + day)})
+        for i, day in enumerate(days)
+    ]  # fmt: skip
+    time, order = derived_covariates(
+        grouped_cases(cohort_table(rows), "technique", "impaired_share_20", None)
+    )
+    assert time.values == tuple(map(float, days))
+    # S0 has days 4, 9, 7, 1 and S1 has 0, 2, 5, 3.
+    assert order.values == (2.0, 1.0, 4.0, 2.0, 3.0, 4.0, 1.0, 3.0)
 
 
 def test_the_case_is_the_unit(make_row):

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from ubereport.cohort.cusum import (
     cusum_of,
+    drawn_in,
     learning_curve,
+    mean_neighbor_correlation,
+    neighbor_correlation,
     peak_p_value,
     with_holm_curves,
 )
@@ -30,10 +33,19 @@ def curve_of(values, ids=None, n_curves=1):
     ids = ["c"] * len(values) if ids is None else ids
     rng = np.random.default_rng(0)
     curves = [
-        learning_curve(f"S{i}", ids, ["2026-01-01"] * len(values), x, SPEC, PLAIN, AuditConfig())
+        learning_curve(
+            f"S{i}",
+            ids,
+            ["2026-01-01"] * len(values),
+            x,
+            np.zeros(len(x)),
+            SPEC,
+            PLAIN,
+            AuditConfig(),
+        )
         for i, x in enumerate([values, *rng.normal(size=(n_curves - 1, len(values)))], start=1)
     ]
-    return with_holm_curves(curves, SPEC)[0]
+    return with_holm_curves(curves, SPEC, 0.05)[0]
 
 
 def test_cusum_equals_taylors_example():
@@ -118,3 +130,56 @@ def test_many_curves_are_corrected_together():
     assert alone.p_holm == alone.p_value
     assert 10 * alone.p_value < 0.05
     assert among_ten.p_holm == pytest.approx(10 * alone.p_value)
+
+
+def test_cases_that_resemble_their_neighbors_claim_few_turning_points():
+    # Correlation 0.3 without any change: plain permutations are fooled three times too often.
+    rng = np.random.default_rng(6)
+    plain, corrected = [], []
+    for seed in range(150):
+        series = []
+        for _ in range(4):
+            noise = rng.normal(size=50)
+            for i in range(1, 50):
+                noise[i] += 0.3 * noise[i - 1]
+            series.append(noise[20:])
+        correlation = mean_neighbor_correlation(series)
+        plain.append(peak_p_value(series[0], 199, seed) < 0.05)
+        corrected.append(peak_p_value(series[0], 199, seed, correlation) < 0.05)
+    assert np.mean(plain) > 0.12
+    assert np.mean(corrected) < 0.10
+
+
+def test_the_correlation_of_neighbors_is_found_without_bias():
+    rng = np.random.default_rng(8)
+    found = []
+    for _ in range(200):
+        noise = rng.normal(size=50)
+        for i in range(1, 50):
+            noise[i] += 0.4 * noise[i - 1]
+        found.append(neighbor_correlation(noise, 50))
+    assert np.mean(found) == pytest.approx(0.4, abs=0.05)
+
+
+def test_one_odd_case_makes_no_corner():
+    rng = np.random.default_rng(1)
+    values = rng.normal(0.2, 0.02, 24)
+    values[11] = 3.0
+    curve = curve_of(values)
+    assert curve.n_drawn_in == 1
+    assert not curve.is_turning
+    # A change of level is no odd case.
+    assert drawn_in(np.repeat([0.1, 0.4], 12) + rng.normal(0, 0.01, 24))[1] == 0
+
+
+def test_the_case_mix_is_taken_out_before_the_sums():
+    mix = np.repeat([0.0, 1.0], 12)
+    values = mix + np.tile([0.0, 0.02, -0.02], 8)
+    plain = curve_of(values)
+    assert plain.is_turning
+    (adjusted,) = with_holm_curves(
+        [learning_curve("S1", ["c"] * 24, ["2026-01-01"] * 24, values, mix, SPEC, PLAIN,
+                        AuditConfig())], SPEC, 0.05,
+    )  # fmt: skip
+    assert not adjusted.is_turning
+    assert adjusted.mean_before == pytest.approx(values[: adjusted.turning_case].mean())

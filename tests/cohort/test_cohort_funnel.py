@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ubereport.cohort.funnel import binomial_limit, mean_funnel, share_funnel, winsorized_phi
+from ubereport.cohort.funnel import exact_limit, mean_funnel, share_funnel, winsorized_phi
 from ubereport.cohort.scales import MetricScale, ScaleKind, scale_of
 from ubereport.config import AuditConfig
 from ubereport.core.audit import FunnelZone
@@ -47,7 +47,7 @@ def test_bristol_lies_outside_the_funnel_and_stays_there():
 
 def test_winsorizing_keeps_the_outlier_from_widening_its_own_limits():
     target = 397 / 3319
-    z = [(d / n - target) / math.sqrt(target * (1 - target) / n)
+    z = [(d / n - target) / math.sqrt(target * (1 - target) * (1 / n - 1 / 3319))
          for d, n in zip(DEATHS, OPERATIONS, strict=True)]  # fmt: skip
     ordered = sorted(z)
     # A tenth of 12 is one at each end.
@@ -60,12 +60,14 @@ def test_winsorizing_keeps_the_outlier_from_widening_its_own_limits():
 def test_binomial_limits_equal_r(reference):
     for p in (0.001, 0.025, 0.975, 0.999):
         expected = reference[f"funnel_143_{p}"]
-        assert binomial_limit(397 / 3319, 143, p) == pytest.approx(expected, abs=1e-12)
+        count = stats.binom(143, 397 / 3319)
+        assert exact_limit(count, 143, p) == pytest.approx(expected, abs=1e-12)
 
 
 @given(st.floats(0.02, 0.98), st.integers(10, 400))
-def test_binomial_limits_widen_from_inside_out_and_stay_shares(target, n):
-    limits = [binomial_limit(target, n, p) for p in (0.001, 0.025, 0.975, 0.999)]
+def test_exact_limits_widen_from_inside_out_and_stay_shares(target, n):
+    count = stats.hypergeom(3 * n, round(3 * n * target), n)
+    limits = [exact_limit(count, n, p) for p in (0.001, 0.025, 0.975, 0.999)]
     assert limits == sorted(limits)
     assert limits[0] >= 0
     assert limits[3] <= 1
@@ -80,13 +82,15 @@ def test_mean_funnel_by_hand():
     sd = math.sqrt(within / (48 - 3))
     assert funnel.target == pytest.approx(together.mean())
     limit = funnel.limits[0]
-    assert limit.high_95 == pytest.approx(funnel.target + 1.959964 * sd / math.sqrt(limit.n_cases))
-    assert limit.low_998 == pytest.approx(
-        funnel.target - 3.090232 * sd / math.sqrt(limit.n_cases), abs=1e-5
-    )
-    z = {name: (v.mean() - together.mean()) * math.sqrt(len(v)) / sd for name, v in values.items()}
+    error = sd * math.sqrt(1 / limit.n_cases - 1 / 48)
+    assert limit.high_95 == pytest.approx(funnel.target + stats.t.ppf(0.975, 45) * error)
+    assert limit.low_998 == pytest.approx(funnel.target - stats.t.ppf(0.999, 45) * error)
     for point in funnel.points:
-        is_beyond = abs(z[point.surgeon]) > 1.959964
+        # Each against the others, written out.
+        own = values[point.surgeon]
+        others = np.concatenate([v for name, v in values.items() if name != point.surgeon])
+        spread = sd * math.sqrt(1 / len(own) + 1 / len(others))
+        is_beyond = abs(own.mean() - others.mean()) / spread > stats.t.ppf(0.975, 45)
         assert (point.zone is not FunnelZone.INSIDE) == is_beyond
         assert point.value == pytest.approx(values[point.surgeon].mean())
 
@@ -119,7 +123,8 @@ def test_overdispersion_among_many_widens_the_limits_by_the_root_of_phi():
     groups = values.reshape(20, 20)
     sd = math.sqrt(((groups - groups.mean(axis=1, keepdims=True)) ** 2).sum() / 380)
     limit = funnel.limits[0]
-    expected = funnel.target + 1.959964 * sd * math.sqrt(funnel.phi / limit.n_cases)
+    error = sd * math.sqrt(1 / limit.n_cases - 1 / 400)
+    expected = funnel.target + stats.t.ppf(0.975, 380) * error * math.sqrt(funnel.phi)
     assert limit.high_95 == pytest.approx(expected, abs=1e-5)
 
 
@@ -141,5 +146,28 @@ def test_surgeons_of_one_level_leave_the_limits_as_often_as_the_limits_say():
         funnel = mean_funnel(shares.tolist(), names, SPEC, scale_of(SPEC), CONFIG)
         n_points += len(funnel.points)
         n_beyond += sum(p.zone is not FunnelZone.INSIDE for p in funnel.points)
-    # The target is estimated, so a little under 5 %; three standard errors of 1200 points.
-    assert stats.binomtest(n_beyond, n_points, 0.043).pvalue > 0.003
+    # Three standard errors of 1200 points.
+    assert stats.binomtest(n_beyond, n_points, 0.05).pvalue > 0.003
+
+
+@pytest.mark.parametrize("n_surgeons", [4, 8])
+def test_the_funnel_says_how_often_chance_alone_goes_beyond(n_surgeons):
+    rng = np.random.default_rng(2)
+    n_any = 0
+    for _ in range(400):
+        names = [f"S{i}" for i in range(n_surgeons) for _ in range(15)]
+        funnel = mean_funnel(rng.normal(size=15 * n_surgeons).tolist(), names, SPEC, PLAIN, CONFIG)
+        n_any += any(p.zone is not FunnelZone.INSIDE for p in funnel.points)
+    told = 1 - 0.95**n_surgeons
+    assert f"{100 * told:.0f} % of the time" in funnel.reading
+    assert stats.binomtest(n_any, 400, told).pvalue > 0.003
+
+
+def test_four_surgeons_leave_an_exact_share_funnel_seldom():
+    rng = np.random.default_rng(4)
+    n_beyond = 0
+    for _ in range(300):
+        names = [f"S{i}" for i in range(4) for _ in range(20)]
+        funnel = share_funnel((rng.random(80) < 0.4).tolist(), names, SHARE, CONFIG)
+        n_beyond += sum(p.zone is not FunnelZone.INSIDE for p in funnel.points)
+    assert stats.binomtest(n_beyond, 1200, 0.05).pvalue > 0.003

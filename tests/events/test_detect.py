@@ -161,6 +161,28 @@ def test_a_bleed_seen_again_after_a_loss_is_no_rebleed_of_an_older_clearing(seri
     assert events[2].onset_s - events[0].end_s < CONFIG.rebleed_window_s
 
 
+def test_a_rebleed_is_told_past_a_censored_event(series_of):
+    # Cleared at 10 s; lost while bleeding; clear again, and an onset that was seen within 60 s.
+    pieces = [(0.0, 5), (0.2, 5), (0.0, 6), (0.2, 5), (LossReason.BLACK, 11), (0.0, 9), (0.2, 5),
+              (0.0, 9)]  # fmt: skip
+    events = detect_events(series_of(pieces), CONFIG)
+    assert [(e.is_censored, e.is_rebleed) for e in events] == [
+        (False, False), (True, True), (False, True),
+    ]  # fmt: skip
+
+
+def test_one_picture_that_stands_for_long_is_no_event(series_of):
+    keyframes = [(0.0, 10), (0.3, 10), (0.0, 10), (0.3, 10), (0.3, 10), (0.0, 10), (0.0, 10)]
+    (event,) = detect_events(series_of(keyframes, step_s=10), CONFIG)
+    assert (event.onset_s, event.clear_s) == (30.0, 50.0)
+
+
+def test_one_clear_picture_is_no_clearing(series_of):
+    keyframes = [(0.0, 10), (0.3, 10), (0.3, 10), (0.0, 10), (0.3, 10), (0.0, 10), (0.01, 10)]
+    (event,) = detect_events(series_of(keyframes, step_s=10), CONFIG)
+    assert (event.onset_s, event.clear_s) == (10.0, 50.0)
+
+
 @pytest.mark.parametrize(
     ("peak", "severity"),
     [

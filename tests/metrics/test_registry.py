@@ -9,6 +9,7 @@ from ubereport.config import EventConfig, MetricConfig
 from ubereport.core.events import CensorReason, HemostasisEvent, Severity
 from ubereport.core.metrics import Direction
 from ubereport.core.series import LossReason, Threshold
+from ubereport.events.detect import detect_events
 from ubereport.metrics.registry import METRICS, compute_metrics, metric_spec
 
 PROMISED = [
@@ -237,7 +238,9 @@ def test_event_metrics_follow_their_formulas(series_of):
     values = _values(series, events)
     expected = {
         "event_count": 5,
-        "event_rate_per_10min": 2.5,
+        # Four began in view; 1200 s less 220 s inside events were at risk.
+        "event_rate_per_10min": 4 * 600 / 980,
+        "at_risk_s": 980,
         "event_time_share": 220 / 1200,
         "minor_event_count": 1,
         "moderate_event_count": 3,
@@ -256,6 +259,25 @@ def test_event_metrics_follow_their_formulas(series_of):
     assert {key: values[key].value for key in expected} == pytest.approx(expected)
     assert values["event_count"].n == 5
     assert values["time_to_clear_median_s"].n == 4
+
+
+def test_longer_bleeding_does_not_lower_the_rate(series_of):
+    # The same three bleeds begin after the same 200 s without one; in one case they last.
+    rates = []
+    for last_s in (10, 300):
+        pieces = [(0.0, 200), (0.3, last_s)] * 3 + [(0.0, 60)]
+        series = series_of([(area, 5) for area, s in pieces for _ in range(s // 5)])
+        values = _values(series, detect_events(series, EVENTS))
+        assert values["event_count"].value == 3
+        rates.append(values["event_rate_per_10min"].value)
+    assert rates == pytest.approx([3 * 600 / 660] * 2)
+
+
+def test_a_case_that_bleeds_throughout_has_no_rate(series_of):
+    values = _values(series_of([(0.3, 600)]), [_event(0, 600, is_onset_observed=False)])
+    assert values["event_rate_per_10min"].value is None
+    assert "no time at risk" in values["event_rate_per_10min"].reason
+    assert values["at_risk_s"].value == 0
 
 
 def test_clearing_that_was_hardly_seen_is_missing_with_a_reason(series_of):

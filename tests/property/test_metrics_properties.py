@@ -64,9 +64,10 @@ def test_values_keep_their_bounds_and_bands_hold_them(rows):
 
 @settings(max_examples=60, deadline=None)
 @given(_rows)
-def test_a_row_cut_in_two_changes_no_value(rows):
-    twice = [(content, ticks) for content, ticks in rows for _ in range(2)]
-    once, again = _metrics(_series(rows)), _metrics(_series(twice, 0.125))
+def test_rows_of_two_looks_cut_again_change_no_value(rows):
+    # One look is no stay, so every row is two looks before it is cut once more.
+    twice, fourfold = ([row for row in rows for _ in range(n)] for n in (2, 4))
+    once, again = _metrics(_series(twice, 0.125)), _metrics(_series(fourfold, 0.0625))
     for key, value in once.items():
         for name in ("value", "coverage_frac", "band_low", "band_high"):
             first, second = getattr(value, name), getattr(again[key], name)

@@ -50,7 +50,6 @@ __all__ = ["audit_document"]
 
 _MAX_ROWS_ON_PAPER = 100
 _MAX_TABLE_POINTS = 60
-_ALPHA = 0.05
 _ON_CHART = {"coverage_frac": "on coverage", "event_rate_per_10min": "on events"}
 
 
@@ -92,7 +91,7 @@ def audit_document(
 
 
 def _subtitle(audit: Audit, title: str) -> str:
-    dates = [case.date for case in audit.cases if case.date]
+    dates = [case.date for case in audit.cases if case.date and case.is_used]
     span = f", {min(dates)} to {max(dates)}" if dates else ""
     return f"{plural(audit.n_cases, 'case')} measured in one way{span}. Chart metric: {title}"
 
@@ -113,6 +112,7 @@ def _lead(audit: Audit, config: AuditConfig) -> tuple[str, ...]:
         )
     else:
         head = f"Nothing stands out from chance variation in {plural(n_charts, 'control chart')}."
+    probability = f"{100 * audit.false_alarm.probability:.0f}"
     turned = [c.surgeon for c in audit.learning_curves if _is_turning(c)]
     curves = (
         f"The level of {names_text(turned)} changed in the course of the cases."
@@ -126,6 +126,10 @@ def _lead(audit: Audit, config: AuditConfig) -> tuple[str, ...]:
         lead.append(curves)
     if any(f.points for f in audit.funnels):
         lead.append(funnel if beyond else "No surgeon lies beyond the 99.8 % limits of a funnel.")
+    lead.append(
+        f"A department in which nothing changes would see a signal on {probability} % of such "
+        "pages."
+    )
     return (" ".join(lead),)
 
 
@@ -147,8 +151,8 @@ def _facts(audit: Audit) -> tuple[Pair, ...]:
 def _signal_name(signal: Signal, config: AuditConfig) -> str:
     return {
         Signal.OUTSIDE: "outside a limit",
-        Signal.ONE_SIDE: f"{config.run_points} on one side",
-        Signal.TREND: f"{config.run_points}-point trend",
+        Signal.ONE_SIDE: "run on one side",
+        Signal.TREND: "trend",
         Signal.NEAR_LIMIT: "2 of 3 near a limit",
     }[signal]
 
@@ -254,8 +258,8 @@ def _chart_caption(chart: ControlChart, config: AuditConfig) -> str:
         )
     else:
         text = (
-            "Events per 10 evaluable minutes, one point a case. The limits are wider where less "
-            "time could be judged."
+            "Events per 10 minutes at risk (outside events), one point a case. Limits are wider "
+            "where less time could be judged."
         )
     if chart.is_trial:
         text += (
@@ -330,7 +334,7 @@ def _funnel_figure(number: int, funnel: Funnel) -> Figure:
 
 
 def _is_turning(curve: LearningCurve) -> bool:
-    return curve.p_holm < _ALPHA and curve.mean_after is not None
+    return curve.is_turning
 
 
 def _learning_section(curves: Sequence[LearningCurve], config: AuditConfig) -> Section:

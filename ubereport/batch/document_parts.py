@@ -168,7 +168,7 @@ def difference_unit(spec: MetricSpec) -> str:
     return {
         "1": "the count",
         "s": "seconds",
-        "/(10.min)": "events per 10 evaluable minutes",
+        "/(10.min)": "events per 10 minutes at risk",
         "min/h": "minutes per hour",
     }.get(spec.unit, spec.unit)
 

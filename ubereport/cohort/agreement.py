@@ -19,6 +19,7 @@ __all__ = ["BAND_EDGES", "rating_agreement", "spearman", "weighted_kappa"]
 # Own, unvalidated visibility bands over the share of impaired time: 0 below 5 %, 1 below 20 %,
 # 2 below 50 %, 3 from 50 % on. No clinical grade.
 BAND_EDGES = (0.05, 0.20, 0.50)
+_BANDED = "impaired_share_"
 _MIN_CASES = 10
 _KAPPA_METHOD = "weighted kappa, quadratic weights, large-sample interval (Fleiss, Cohen, Everitt)"
 _SPEARMAN_METHOD = "Spearman correlation, interval by Bonett and Wright"
@@ -28,7 +29,7 @@ def rating_agreement(
     ratings: Sequence[float], values: Sequence[float], column: str, spec: MetricSpec,
     confidence: float = 0.95,
 ) -> Agreement:  # fmt: skip
-    """Compare ratings, larger meaning worse, with a share of impaired time.
+    """Compare ratings, larger meaning worse, with a metric; bands are for impaired shares only.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ def rating_agreement(
         for rating in np.unique(rated)
         for band in range(len(BAND_EDGES) + 1)
     )
-    kappa = _kappa_of_bands(rated, bands, confidence)
+    kappa = _kappa_of_bands(rated, bands, spec, confidence)
     rho = spearman(rated, measured, confidence)
     return Agreement(
         column,
@@ -59,9 +60,14 @@ def rating_agreement(
     )
 
 
-def _kappa_of_bands(rated: FloatArray, bands: IntArray, confidence: float) -> Estimate:
+def _kappa_of_bands(
+    rated: FloatArray, bands: IntArray, spec: MetricSpec, confidence: float
+) -> Estimate:
     reason = ""
-    if len(rated) < _MIN_CASES:
+    if not spec.key.startswith(_BANDED):
+        title = f"{spec.title[0].lower()}{spec.title[1:]}"
+        reason = f"the bands are those of the impaired share; {title} has none"
+    elif len(rated) < _MIN_CASES:
         reason = f"fewer than {_MIN_CASES} rated cases"
     elif not set(rated.tolist()) <= set(range(len(BAND_EDGES) + 1)):
         reason = "the rating is not on the scale 0 (clear) to 3 (bad); only ranks are compared"

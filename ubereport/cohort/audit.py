@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ubereport.cohort.agreement import rating_agreement
+from ubereport.cohort.alarms import ChartRules, rules_for_page
 from ubereport.cohort.charts import ChartCases, u_chart, xmr_chart
 from ubereport.cohort.covariates import KNOWN_COLUMNS, ColumnRole, require_column
-from ubereport.cohort.cusum import learning_curve, with_holm_curves
-from ubereport.cohort.funnel import mean_funnel, share_funnel
+from ubereport.cohort.cusum import learning_curve, mean_neighbor_correlation, with_holm_curves
+from ubereport.cohort.design import Covariate, covariate_terms
+from ubereport.cohort.funnel import false_alarm_of_funnels, mean_funnel, share_funnel
 from ubereport.cohort.outcomes import outcome_relation, with_holm_outcomes
 from ubereport.cohort.scales import scale_of
 from ubereport.cohort.table import CohortTable, group_labels, versions_caveat
-from ubereport.cohort.wording import unread_text
+from ubereport.cohort.wording import plural, unread_text
 from ubereport.config import AuditConfig
 from ubereport.core.arrays import BoolArray, FloatArray
 from ubereport.core.audit import (
@@ -23,6 +26,7 @@ from ubereport.core.audit import (
     Audit,
     AuditCase,
     ControlChart,
+    FalseAlarm,
     Funnel,
     LearningCurve,
     MonthQuality,
@@ -39,6 +43,11 @@ ALL_PROCEDURES = "all procedures"
 _CASE_VALUES = ("impaired_share_20", "area_mean_frac", "closing_area_mean_frac", "event_count")
 _OUTCOME_METRICS = ("closing_area_mean_frac",)
 _EXPOSURE_S = 600.0
+# Of the allowed false-alarm share; the charts get what this and the funnels leave.
+_CURVES_SHARE = 0.3
+_CASE_MIX = ("technique", "procedure", "levels", "antithrombotics")
+_MIN_CASES_PER_TERM = 5
+_RATE, _AT_RISK = "event_rate_per_10min", "at_risk_s"
 _CAVEATS = (
     "A signal says that a case or a stretch of cases differs from the rest by more than chance "
     "makes likely. It does not say why, and it does not say that anyone did wrong.",
@@ -77,15 +86,14 @@ def audit_cohort(table: CohortTable, config: AuditConfig | None = None) -> Audit
     config = AuditConfig() if config is None else config
     require_column(config.metric, table.metric_keys, "metric")
     dated = _dated(table)
-    charts = _charts(table, dated, config)
+    funnels, curves = _funnels(table, dated, config), _learning_curves(table, dated, config)
+    rules, charts, false_charts = _charts(table, dated, config, _spent(funnels, curves, config))
     is_used = table.is_used()
     other = tuple(table.cases["case_id"][~is_used])
     dropped = [DropCount("measured with another model or other settings", other)] if other else []
     if dated.undated:
         dropped.append(DropCount("no date in the manifest: not on a chart", dated.undated))
-    funnels = _funnels(table, config)
     agreements, outcomes = _agreements(table, config), _outcomes(table, config)
-    curves = _learning_curves(table, dated, config)
     return Audit(
         metric_key=config.metric,
         n_cases=int(is_used.sum()),
@@ -101,7 +109,35 @@ def audit_cohort(table: CohortTable, config: AuditConfig | None = None) -> Audit
         unread=table.unread,
         reading=_summary(table, charts, funnels, curves),
         caveats=_caveats(table),
+        false_alarm=_false_alarm(rules, false_charts, funnels, curves, config),
     )
+
+
+def _false_alarm(
+    rules: ChartRules,
+    charts: float,
+    funnels: Sequence[Funnel],
+    curves: Sequence[LearningCurve],
+    config: AuditConfig,
+) -> FalseAlarm:
+    return FalseAlarm(
+        1 - (1 - charts) * (1 - _spent(funnels, curves, config)),
+        charts,
+        false_alarm_of_funnels(funnels),
+        _CURVES_SHARE * config.false_alarm_frac if curves else 0.0,
+        rules.limit_sigmas,
+        rules.run_points,
+        rules.trend_points,
+        rules.is_near_used,
+    )
+
+
+def _spent(
+    funnels: Sequence[Funnel], curves: Sequence[LearningCurve], config: AuditConfig
+) -> float:
+    """Return how often funnels or curves alone raise a false alarm."""
+    of_curves = _CURVES_SHARE * config.false_alarm_frac if curves else 0.0
+    return 1 - (1 - false_alarm_of_funnels(funnels)) * (1 - of_curves)
 
 
 def _dated(table: CohortTable) -> _Dated:
@@ -126,17 +162,31 @@ def _values(table: CohortTable, key: str) -> FloatArray:
     return np.asarray(table.cases[key].to_numpy(dtype=np.float64))
 
 
-def _charts(table: CohortTable, dated: _Dated, config: AuditConfig) -> tuple[ControlChart, ...]:
-    charts: list[ControlChart] = []
+def _charts(
+    table: CohortTable, dated: _Dated, config: AuditConfig, spent: float
+) -> tuple[ChartRules, tuple[ControlChart, ...], float]:
+    """Draw all charts by the same rules, so chosen that the page holds its false-alarm share.
+
+    `spent` is what funnels and curves have of it.
+    """
+    wanted: list[tuple[list[int], str, str]] = []
     for procedure in sorted(set(dated.procedures)):
         places = [i for i, name in enumerate(dated.procedures) if name == procedure]
-        charts.append(_xmr(table, dated, places, (config.metric, procedure), config))
-        if {"event_count", "evaluable_s"} <= set(table.metric_keys):
-            charts.append(_events_chart(table, dated, places, procedure, config))
+        wanted.append((places, config.metric, procedure))
+        if {_RATE, _AT_RISK} <= set(table.metric_keys):
+            wanted.append((places, _RATE, procedure))
     if "coverage_frac" in table.metric_keys and dated.rows:
-        places = list(range(len(dated.rows)))
-        charts.append(_xmr(table, dated, places, ("coverage_frac", ALL_PROCEDURES), config))
-    return tuple(charts)
+        wanted.append((list(range(len(dated.rows))), "coverage_frac", ALL_PROCEDURES))
+    lengths = [len(places) for places, _, _ in wanted]
+    allowed = max(1 - (1 - config.false_alarm_frac) / (1 - spent), 0.1 * config.false_alarm_frac)
+    rules, false_alarm = rules_for_page(lengths, config.run_points, allowed)
+    charts = [
+        _events_chart(table, dated, places, procedure, (config, rules))
+        if key == _RATE
+        else _xmr(table, dated, places, (key, procedure), (config, rules))
+        for places, key, procedure in wanted
+    ]
+    return rules, tuple(charts), false_alarm
 
 
 def _chart_cases(
@@ -160,14 +210,14 @@ def _xmr(
     dated: _Dated,
     places: Sequence[int],
     what: tuple[str, str],
-    config: AuditConfig,
+    how: tuple[AuditConfig, ChartRules],
 ) -> ControlChart:
     key, procedure = what
     values = _values(table, key)[[dated.rows[place] for place in places]]
     known = ~np.isnan(values)
     cases = _chart_cases(table, dated, places, key, known)
     spec = metric_spec(key)
-    return xmr_chart(cases, values[known], spec, scale_of(spec), procedure, config)
+    return xmr_chart(cases, values[known], spec, scale_of(spec), procedure, *how)
 
 
 def _events_chart(
@@ -175,37 +225,58 @@ def _events_chart(
     dated: _Dated,
     places: Sequence[int],
     procedure: str,
-    config: AuditConfig,
+    how: tuple[AuditConfig, ChartRules],
 ) -> ControlChart:
     rows = [dated.rows[place] for place in places]
-    counts, evaluable_s = _values(table, "event_count")[rows], _values(table, "evaluable_s")[rows]
-    known = ~np.isnan(counts) & (evaluable_s > 0)
-    cases = _chart_cases(table, dated, places, "event_count", known)
-    spec = metric_spec("event_rate_per_10min")
-    exposure = evaluable_s[known] / _EXPOSURE_S
-    return u_chart(cases, counts[known], exposure, spec, procedure, config)
+    rates, at_risk_s = _values(table, _RATE)[rows], _values(table, _AT_RISK)[rows]
+    known = ~np.isnan(rates) & (at_risk_s > 0)
+    cases = _chart_cases(table, dated, places, _RATE, known)
+    exposure = at_risk_s[known] / _EXPOSURE_S
+    counts = np.round(rates[known] * exposure)
+    return u_chart(cases, counts, exposure, metric_spec(_RATE), procedure, *how)
 
 
-def _funnels(table: CohortTable, config: AuditConfig) -> tuple[Funnel, ...]:
+def _funnels(table: CohortTable, dated: _Dated, config: AuditConfig) -> tuple[Funnel, ...]:
+    """Draw the surgeons of each procedure over its recent cases: old ones mark nobody for good."""
+    if not dated.rows:
+        return _funnels_of(table, _used_rows(table), config)
+    last = dt.date.fromisoformat(dated.dates[-1])
+    start = (last - dt.timedelta(days=config.funnel_days - 1)).isoformat()
+    found: list[Funnel] = []
+    for procedure in sorted(set(dated.procedures)):
+        places = [
+            place
+            for place, name in enumerate(dated.procedures)
+            if name == procedure and dated.dates[place] >= start
+        ]
+        if places:
+            first_date, last_date = dated.dates[places[0]], dated.dates[places[-1]]
+            found += [
+                replace(funnel, procedure=procedure, first_date=first_date, last_date=last_date)
+                for funnel in _funnels_of(table, [dated.rows[place] for place in places], config)
+            ]
+    return tuple(found)
+
+
+def _used_rows(table: CohortTable) -> list[int]:
+    return [row for row, is_used in enumerate(table.is_used()) if is_used]
+
+
+def _funnels_of(table: CohortTable, rows: Sequence[int], config: AuditConfig) -> tuple[Funnel, ...]:
     surgeons = group_labels(table.column("surgeon"))
-    is_used = table.is_used().to_numpy()
 
     def known(key: str) -> list[int]:
         values = _values(table, key)
-        return [
-            row
-            for row, name in enumerate(surgeons)
-            if is_used[row] and name is not None and not np.isnan(values[row])
-        ]
+        return [row for row in rows if surgeons[row] is not None and not np.isnan(values[row])]
 
     spec = metric_spec(config.metric)
-    rows = known(config.metric)
-    values, names = _values(table, config.metric)[rows], [str(surgeons[row]) for row in rows]
+    drawn = known(config.metric)
+    values, names = _values(table, config.metric)[drawn], [str(surgeons[row]) for row in drawn]
     funnels = [mean_funnel(values.tolist(), names, spec, scale_of(spec), config)]
     if "major_event_count" in table.metric_keys:
-        rows = known("major_event_count")
-        has_major = (_values(table, "major_event_count")[rows] > 0).tolist()
-        names = [str(surgeons[row]) for row in rows]
+        drawn = known("major_event_count")
+        has_major = (_values(table, "major_event_count")[drawn] > 0).tolist()
+        names = [str(surgeons[row]) for row in drawn]
         funnels.append(share_funnel(has_major, names, _share_with_major(), config))
     return tuple(funnels)
 
@@ -226,26 +297,55 @@ def _learning_curves(
 ) -> tuple[LearningCurve, ...]:
     values = _values(table, config.metric)[list(dated.rows)]
     spec = metric_spec(config.metric)
-    curves = []
-    for surgeon in sorted({name for name in dated.surgeons if name is not None}):
-        places = [
+    expected = _expected(table, dated, scale_of(spec).forward(values))
+    by_surgeon = {
+        surgeon: [
             place
             for place, name in enumerate(dated.surgeons)
             if name == surgeon and not np.isnan(values[place])
         ]
-        if len(places) >= config.min_cases_per_surgeon:
-            curves.append(
-                learning_curve(
-                    surgeon,
-                    [dated.case_ids[place] for place in places],
-                    [dated.dates[place] for place in places],
-                    values[places],
-                    spec,
-                    scale_of(spec),
-                    config,
-                )
-            )
-    return with_holm_curves(curves, spec)
+        for surgeon in sorted({name for name in dated.surgeons if name is not None})
+    }
+    drawn = {s: p for s, p in by_surgeon.items() if len(p) >= config.min_cases_per_surgeon}
+    left = scale_of(spec).forward(values) - expected
+    correlation = mean_neighbor_correlation([left[places] for places in drawn.values()])
+    curves = [
+        learning_curve(
+            surgeon,
+            [dated.case_ids[place] for place in places],
+            [dated.dates[place] for place in places],
+            values[places],
+            expected[places],
+            spec,
+            scale_of(spec),
+            config,
+            correlation,
+        )
+        for surgeon, places in drawn.items()
+    ]
+    return with_holm_curves(curves, spec, _CURVES_SHARE * config.false_alarm_frac)
+
+
+def _expected(table: CohortTable, dated: _Dated, scaled: FloatArray) -> FloatArray:
+    """(n,) what the case mix makes expect of each dated case, on the metric's scale.
+
+    Least squares over all cases on technique, procedure, levels and antithrombotics ("not known"
+    is a level): what a surgeon's cases were is no part of the surgeon's learning.
+    """
+    known = ~np.isnan(scaled)
+    columns = [np.ones(int(known.sum()))]
+    for name in _CASE_MIX:
+        column = table.column(name)
+        labels = group_labels(column[row] for row, is_known in zip(dated.rows, known, strict=True)
+                              if is_known)  # fmt: skip
+        columns += covariate_terms(Covariate(name, tuple(label or "" for label in labels)))[0]
+    matrix = np.column_stack(columns)
+    expected = np.full(len(scaled), np.nan)
+    if len(matrix) >= _MIN_CASES_PER_TERM * matrix.shape[1]:
+        expected[known] = matrix @ np.linalg.lstsq(matrix, scaled[known], rcond=None)[0]
+    elif known.any():
+        expected[known] = scaled[known].mean()
+    return expected
 
 
 def _paired(table: CohortTable, column: str, key: str) -> tuple[list[float], list[float]]:
@@ -343,16 +443,22 @@ def _summary(
     funnels: Sequence[Funnel],
     curves: Sequence[LearningCurve],
 ) -> tuple[str, ...]:
-    head = f"{table.n_cases} cases."
+    head = f"{plural(table.n_cases, 'case')}."
     if table.unread:
         head += f" {unread_text(table.unread)}."
     lines = [head]
     for chart in charts:
         label = "events" if chart.kind == "u" else f"{chart.title[0].lower()}{chart.title[1:]}"
         lines.append(f"{chart.procedure}, {label}: {chart.reading}")
-    lines += [f"{funnel.title}: {funnel.reading}" for funnel in funnels]
+    lines += [f"{_funnel_title(funnel)}: {funnel.reading}" for funnel in funnels]
     lines += [curve.reading for curve in curves]
     return tuple(lines)
+
+
+def _funnel_title(funnel: Funnel) -> str:
+    if not funnel.procedure:
+        return funnel.title
+    return f"{funnel.procedure}, {funnel.title[0].lower()}{funnel.title[1:]}"
 
 
 def _caveats(table: CohortTable) -> tuple[str, ...]:

@@ -20,13 +20,19 @@ UNBALANCED_FROM = 0.25
 _MAX_LEVELS = 12
 
 
+# So few cases of two groups often happen not to overlap (three against three: one time in ten).
+_MIN_CASES_APART = 5
+
+
 def balance_table(
     covariates: Sequence[Covariate], labels: Sequence[str], groups: Sequence[str]
 ) -> tuple[BalanceRow, ...]:
     """Return one row a number and one a level of each category.
 
     The standardized difference is ``(m1 − m2) / sqrt((s1² + s2²) / 2)``, for shares with
-    ``s² = p (1 − p)``; of several groups the largest pair counts. `labels` gives each case's group.
+    ``s² = p (1 − p)``; of several groups the largest pair counts. Where two groups of five cases or
+    more do not overlap at all (shares of 0 and 1, ranges that do not touch), the row says so, also
+    where there is no spread to measure by. `labels` gives each case's group.
     """
     rows: list[BalanceRow] = []
     for covariate in covariates:
@@ -44,28 +50,45 @@ def balance_table(
 def _number_row(
     name: str, by_group: Sequence[Sequence[object]], groups: Sequence[str]
 ) -> BalanceRow:
-    cells = []
-    for group, values in zip(groups, by_group, strict=True):
-        known = np.array([float(str(v)) for v in values if v is not None])
-        cells.append(_cell(group, known, len(values), float(np.std(known, ddof=1))
-                           if len(known) > 1 else None))  # fmt: skip
-    return _row(name, "", cells)
+    known = [np.array([float(str(v)) for v in values if v is not None]) for values in by_group]
+    cells = [
+        _cell(group, numbers, len(values), float(np.std(numbers, ddof=1))
+              if len(numbers) > 1 else None)
+        for group, values, numbers in zip(groups, by_group, known, strict=True)
+    ]  # fmt: skip
+    apart = tuple(
+        (groups[i], groups[j])
+        for i, j in _large_pairs(known)
+        if known[i].max() < known[j].min() or known[j].max() < known[i].min()
+    )
+    return _row(name, "", cells, apart)
 
 
 def _level_rows(
     name: str, by_group: Sequence[Sequence[object]], groups: Sequence[str]
 ) -> list[BalanceRow]:
-    counts = Counter(str(v) for values in by_group for v in values if v is not None)
+    known = [[str(v) for v in values if v is not None] for values in by_group]
+    counts = Counter(level for levels in known for level in levels)
     levels = [level for level, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+    pairs = [(i, j) for i, j in _large_pairs(known) if set(known[i]).isdisjoint(known[j])]
     rows = []
     for level in levels[:_MAX_LEVELS]:
         cells = []
-        for group, values in zip(groups, by_group, strict=True):
-            known = np.array([float(str(v) == level) for v in values if v is not None])
-            spread = float(np.sqrt(known.mean() * (1 - known.mean()))) if len(known) else None
-            cells.append(_cell(group, known, len(values), spread))
-        rows.append(_row(name, level, cells))
+        for group, values, own in zip(groups, by_group, known, strict=True):
+            is_level = np.array([float(value == level) for value in own])
+            spread = float(np.sqrt(is_level.mean() * (1 - is_level.mean()))) if own else None
+            cells.append(_cell(group, is_level, len(values), spread))
+        apart = tuple((groups[i], groups[j]) for i, j in pairs if level in known[i] + known[j])
+        rows.append(_row(name, level, cells, apart))
     return rows
+
+
+def _large_pairs(known: Sequence[Sequence[object] | FloatArray]) -> list[tuple[int, int]]:
+    return [
+        (i, j)
+        for i, j in combinations(range(len(known)), 2)
+        if min(len(known[i]), len(known[j])) >= _MIN_CASES_APART
+    ]
 
 
 def _cell(group: str, known: FloatArray, n: int, spread: float | None) -> BalanceCell:
@@ -73,12 +96,14 @@ def _cell(group: str, known: FloatArray, n: int, spread: float | None) -> Balanc
     return BalanceCell(group, len(known), n - len(known), mean, spread)
 
 
-def _row(name: str, level: str, cells: Sequence[BalanceCell]) -> BalanceRow:
+def _row(
+    name: str, level: str, cells: Sequence[BalanceCell], apart: tuple[tuple[str, str], ...]
+) -> BalanceRow:
     differences = [_standardized(a, b) for a, b in combinations(cells, 2)]
     known = [difference for difference in differences if difference is not None]
     largest = max(known) if known else None
-    is_unbalanced = largest is not None and largest >= UNBALANCED_FROM
-    return BalanceRow(name, level, tuple(cells), largest, is_unbalanced)
+    is_unbalanced = bool(apart) or (largest is not None and largest >= UNBALANCED_FROM)
+    return BalanceRow(name, level, tuple(cells), largest, is_unbalanced, apart)
 
 
 def _standardized(a: BalanceCell, b: BalanceCell) -> float | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
+from ubereport.cohort.alarms import USUAL_RULES, ChartRules
 from ubereport.cohort.scales import MetricScale
+from ubereport.cohort.wording import plural
 from ubereport.config import AuditConfig
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray
 from ubereport.core.audit import ControlChart, ControlPoint, Dispersion, Signal
@@ -23,6 +26,10 @@ XMR_FACTOR = 2.66
 RANGE_SCREEN_FACTOR = 3.267
 _D2 = 1.128
 MIN_POINTS = 3
+MIN_POINTS_FOR_CORRELATION = 12
+_Z_95_ONE_SIDED = 1.6448536269514722
+# What is taken out of the limits: points and runs, not the weaker patterns.
+_SPECIAL = {Signal.OUTSIDE, Signal.ONE_SIDE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ class XmrLimits:
 
     @property
     def sigma(self) -> float:
-        """A third of the distance from the center to a limit."""
+        """A third of the usual distance from the center to a limit."""
         return XMR_FACTOR * self.mean_moving_range / 3
 
 
@@ -80,24 +87,38 @@ def xmr_chart(
     scale: MetricScale,
     procedure: str,
     config: AuditConfig,
+    rules: ChartRules = USUAL_RULES,
 ) -> ControlChart:
     """Draw a metric case by case: limits are set on its scale and carried back to its unit."""
     scaled = scale.forward(values)
-    limits = xmr_limits(scaled, config.baseline_cases, config.is_moving_range_screened)
+
+    def fit(is_kept: BoolArray, is_robust: bool) -> _Fit | None:
+        limits = xmr_limits(scaled[is_kept], 0, config.is_moving_range_screened)
+        if limits is None:
+            return None
+        if is_robust:
+            center = float(np.median(scaled[is_kept]))
+            return _Fit(center, np.full(len(values), _robust_sigma(scaled[is_kept])), 0, None, None)
+        autocorrelation = _autocorrelation(scaled[is_kept])
+        # Neighbors that resemble each other make moving ranges, and limits, too small.
+        sigma = limits.sigma / math.sqrt(1 - (autocorrelation or 0.0))
+        return _Fit(
+            limits.center, np.full(len(values), sigma), limits.n_screened, autocorrelation, None
+        )
+
+    phase = _phase_one(scaled, config, rules, fit)
     lines: dict[str, float | None] = dict.fromkeys(
         ("center", "lower", "upper", "near_lower", "near_upper")
     )
-    signals: list[tuple[Signal, ...]] = [()] * len(values)
-    if limits is not None:
-        offsets = {"center": 0, "lower": -3, "upper": 3, "near_lower": -2, "near_upper": 2}
+    if phase.fit is not None:
+        k, sigma = rules.limit_sigmas, float(phase.fit.sigma[0])
+        offsets = {"center": 0.0, "lower": -k, "upper": k, "near_lower": -2 * k / 3,
+                   "near_upper": 2 * k / 3}  # fmt: skip
         lines = {
-            name: float(scale.back(limits.center + k * limits.sigma)) for name, k in offsets.items()
+            name: float(scale.back(phase.fit.center + k * sigma)) for name, k in offsets.items()
         }
-        distances = _distances(scaled, limits.center, np.full(len(values), limits.sigma))
-        signals = signals_of(scaled, distances, config.run_points)
     points = _points(cases, values, [lines["lower"]] * len(values),
-                     [lines["upper"]] * len(values), signals)  # fmt: skip
-    n_baseline = 0 if limits is None else limits.n_baseline
+                     [lines["upper"]] * len(values), phase.signals)  # fmt: skip
     return ControlChart(
         kind="xmr",
         procedure=procedure,
@@ -111,13 +132,98 @@ def xmr_chart(
         upper=lines["upper"],
         near_lower=lines["near_lower"],
         near_upper=lines["near_upper"],
-        n_baseline=n_baseline,
-        n_screened=0 if limits is None else limits.n_screened,
-        is_trial=n_baseline < config.trial_points,
+        n_baseline=phase.n_baseline,
+        n_screened=0 if phase.fit is None else phase.fit.n_screened,
+        is_trial=phase.n_baseline < config.trial_points,
         dispersion=None,
         dropped=cases.dropped,
-        reading=_reading(points, n_baseline, config, None),
+        reading=_reading(points, phase, config, rules),
+        limit_sigmas=rules.limit_sigmas,
+        excluded=tuple(cases.case_ids[i] for i in phase.excluded),
+        autocorrelation=None if phase.fit is None else phase.fit.autocorrelation,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fit:
+    """Center and sigma (n,) of a chart's cases, on its scale, and what they were corrected for."""
+
+    center: float
+    sigma: FloatArray
+    n_screened: int
+    autocorrelation: float | None
+    dispersion: Dispersion | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _PhaseOne:
+    """Limits after what stood out was taken out of them, what stands out then, and who was out."""
+
+    fit: _Fit | None
+    signals: list[tuple[Signal, ...]]
+    n_baseline: int
+    excluded: tuple[int, ...] = ()
+
+
+def _phase_one(
+    values: FloatArray,
+    config: AuditConfig,
+    rules: ChartRules,
+    fit: Callable[[BoolArray, bool], _Fit | None],
+) -> _PhaseOne:
+    """Fit limits to the baseline, take out what stands out of it, and fit again until nothing does.
+
+    `fit` gets which of the `values` (n,) the limits rest on, and whether robustly (by medians): so
+    is the first time, since a few large special causes widen the limits that should find them. At
+    most a third of the baseline is taken out: one of which more stands out was no steady state,
+    and its limits stay as they are.
+    """
+    n = len(values)
+    n_baseline = min(config.baseline_cases, n) if config.baseline_cases else n
+    is_baseline = np.arange(n) < n_baseline
+    is_kept, fitted = is_baseline, fit(is_baseline, False)
+    first = fit(is_baseline, True)
+    if fitted is None or first is None:
+        return _PhaseOne(None, [()] * n, 0)
+    candidate, signals = first, _signals(values, fitted, rules)
+    while True:
+        found = _signals(values, candidate, rules)
+        special = {Signal.OUTSIDE} if candidate is first else _SPECIAL
+        is_out = np.array([bool(special & set(names)) for names in found], dtype=np.bool_)
+        fewer = is_kept & ~is_out
+        is_steady = fewer.sum() >= max(MIN_POINTS, 2 * n_baseline / 3)
+        again = fit(fewer, False) if is_steady else None
+        if again is None or (fewer.sum() == is_kept.sum() and candidate is not first):
+            break
+        is_kept, fitted, candidate = fewer, again, again
+        signals = _signals(values, fitted, rules)
+    excluded = np.flatnonzero(is_baseline & ~is_kept)
+    return _PhaseOne(fitted, signals, int(is_kept.sum()), tuple(int(i) for i in excluded))
+
+
+def _signals(values: FloatArray, fit: _Fit, rules: ChartRules) -> list[tuple[Signal, ...]]:
+    return signals_of(values, _distances(values, fit.center, fit.sigma), rules)
+
+
+def _robust_sigma(values: FloatArray) -> float:
+    """Return a generous spread of cases from the median moving range.
+
+    Wheeler's factor is 3.145 / 3. Medians of some dozen ranges vary much; half as wide again keeps
+    steady cases out of it (the page's false-alarm share is checked with it in place).
+    """
+    return 1.5 * 3.145 / 3 * float(np.median(np.abs(np.diff(values))))
+
+
+def _autocorrelation(values: FloatArray) -> float | None:
+    """Return the correlation of neighboring cases where it is above chance (one-sided 5 %)."""
+    deviations = values - values.mean()
+    total = float(np.sum(deviations**2))
+    n = len(values)
+    if n < MIN_POINTS_FOR_CORRELATION or total == 0:
+        return None
+    r = float(np.sum(deviations[1:] * deviations[:-1])) / total
+    # In noise r lies around -1/n with a standard error near 1/sqrt(n).
+    return min(r, 0.9) if r > -1 / n + _Z_95_ONE_SIDED / math.sqrt(n) else None
 
 
 def u_chart(
@@ -127,28 +233,36 @@ def u_chart(
     spec: MetricSpec,
     procedure: str,
     config: AuditConfig,
+    rules: ChartRules = USUAL_RULES,
 ) -> ControlChart:
-    """Draw events per exposure, e.g. per 10 evaluable minutes; limits widen where little was seen.
+    """Draw events per exposure, e.g. per 10 minutes at risk; limits widen where little was seen.
 
-    Limits are ``u ± 3 sqrt(u / exposure)``, not below 0. Where the counts vary more than Poisson
+    Limits are ``u ± k sqrt(u / exposure)``, not below 0. Where the counts vary more than Poisson
     counts do, they are widened by Laney's sigma of the z-scores (Quality Engineering 2002;14:531).
     """
     rates = counts / exposure
-    n_baseline = min(config.baseline_cases, len(counts)) if config.baseline_cases else len(counts)
-    center: float | None = None
-    dispersion: Dispersion | None = None
+
+    def fit(is_kept: BoolArray, is_robust: bool) -> _Fit | None:
+        if is_kept.sum() < MIN_POINTS or counts[is_kept].sum() == 0:
+            return None
+        center = float(counts[is_kept].sum() / exposure[is_kept].sum())
+        dispersion = dispersion_of(counts[is_kept], exposure[is_kept])
+        widen = dispersion.sigma_z if dispersion.is_applied else 1.0
+        if is_robust and dispersion.is_applied:
+            center = float(np.median(rates[is_kept]))
+            z = (rates - center) / np.sqrt(center / exposure) if center > 0 else rates
+            widen = max(1.0, _robust_sigma(z[is_kept]))
+        return _Fit(center, widen * np.sqrt(center / exposure), 0, None, dispersion)
+
+    phase = _phase_one(rates, config, rules, fit)
+    found = phase.fit
     lower: list[float | None] = [None] * len(counts)
     upper: list[float | None] = [None] * len(counts)
-    signals: list[tuple[Signal, ...]] = [()] * len(counts)
-    if n_baseline >= MIN_POINTS and counts[:n_baseline].sum() > 0:
-        center = float(counts[:n_baseline].sum() / exposure[:n_baseline].sum())
-        dispersion = dispersion_of(counts[:n_baseline], exposure[:n_baseline])
-        widen = dispersion.sigma_z if dispersion.is_applied else 1.0
-        sigma = widen * np.sqrt(center / exposure)
-        lower = np.maximum(center - 3 * sigma, 0.0).tolist()
-        upper = (center + 3 * sigma).tolist()
-        signals = signals_of(rates, _distances(rates, center, sigma), config.run_points)
-    points = _points(cases, rates, lower, upper, signals)
+    if found is not None:
+        reach = rules.limit_sigmas * found.sigma
+        lower = np.maximum(found.center - reach, 0.0).tolist()
+        upper = (found.center + reach).tolist()
+    points = _points(cases, rates, lower, upper, phase.signals)
     return ControlChart(
         kind="u",
         procedure=procedure,
@@ -157,17 +271,19 @@ def u_chart(
         unit=spec.unit,
         scale="identity",
         points=points,
-        center=center,
+        center=None if found is None else found.center,
         lower=None,
         upper=None,
         near_lower=None,
         near_upper=None,
-        n_baseline=n_baseline if center is not None else 0,
+        n_baseline=phase.n_baseline,
         n_screened=0,
-        is_trial=n_baseline < config.trial_points,
-        dispersion=dispersion,
+        is_trial=phase.n_baseline < config.trial_points,
+        dispersion=None if found is None else found.dispersion,
         dropped=cases.dropped,
-        reading=_reading(points, n_baseline if center is not None else 0, config, dispersion),
+        reading=_reading(points, phase, config, rules),
+        limit_sigmas=rules.limit_sigmas,
+        excluded=tuple(cases.case_ids[i] for i in phase.excluded),
     )
 
 
@@ -197,25 +313,29 @@ def _distances(values: FloatArray, center: float, sigma: FloatArray) -> FloatArr
 
 
 def signals_of(
-    values: FloatArray, distances: FloatArray, run_points: int = 7
+    values: FloatArray, distances: FloatArray, rules: ChartRules = USUAL_RULES
 ) -> list[tuple[Signal, ...]]:
     """Name what stands out; every point of a run carries its signal.
 
-    - outside: beyond a limit (3);
-    - one side: `run_points` in a row on one side of the center;
-    - trend: `run_points` in a row each above (or each below) the one before;
-    - near limit: two of three in a row, all on one side, between 2 and 3.
+    - outside: beyond a limit;
+    - one side: so many in a row on one side of the center;
+    - trend: so many in a row each above (or each below) the one before;
+    - near limit: two of three in a row, all on one side, beyond two thirds of the limit.
 
-    Source: NHS "Making Data Count" rules as implemented in NHSRplotthedots.
+    Source: NHS "Making Data Count" rules as implemented in NHSRplotthedots, with the numbers of
+    `rules`.
     """
     side = np.sign(distances).astype(np.int64)
     size = np.abs(distances)
+    limit = rules.limit_sigmas
     marks = {
-        Signal.OUTSIDE: size > 3,
-        Signal.ONE_SIDE: _in_run(side, run_points),
-        Signal.TREND: _in_trend(values, run_points),
-        Signal.NEAR_LIMIT: _in_two_of_three((size > 2) & (size <= 3), side),
+        Signal.OUTSIDE: size > limit,
+        Signal.ONE_SIDE: _in_run(side, rules.run_points),
     }
+    if rules.trend_points is not None:
+        marks[Signal.TREND] = _in_trend(values, rules.trend_points)
+    if rules.is_near_used:
+        marks[Signal.NEAR_LIMIT] = _in_two_of_three((size > 2 * limit / 3) & (size <= limit), side)
     return [tuple(signal for signal, mark in marks.items() if mark[i]) for i in range(len(values))]
 
 
@@ -263,31 +383,37 @@ def _points(
 
 
 def _reading(
-    points: Sequence[ControlPoint],
-    n_baseline: int,
-    config: AuditConfig,
-    dispersion: Dispersion | None,
+    points: Sequence[ControlPoint], phase: _PhaseOne, config: AuditConfig, rules: ChartRules
 ) -> str:
-    if n_baseline == 0:
-        return f"{len(points)} cases: too few, or too few events, for limits."
+    n_baseline, n_excluded = phase.n_baseline, len(phase.excluded)
+    if phase.fit is None:
+        return f"{plural(len(points), 'case')}: too few, or too few events, for limits."
     names = {
         Signal.OUTSIDE: "outside the limits",
-        Signal.ONE_SIDE: f"in a run of {config.run_points} or more on one side",
-        Signal.TREND: f"in a trend of {config.run_points} or more",
+        Signal.ONE_SIDE: f"in a run of {rules.run_points} or more on one side",
+        Signal.TREND: f"in a trend of {rules.trend_points} or more",
         Signal.NEAR_LIMIT: "near a limit twice in three",
     }
     found = []
     for signal, words in names.items():
         n = sum(signal in point.signals for point in points)
         if n:
-            found.append(f"{n} case{'' if n == 1 else 's'} {words}")
-    text = f"{len(points)} cases; limits from {n_baseline}"
+            found.append(f"{plural(n, 'case')} {words}")
+    text = f"{plural(len(points), 'case')}; limits from {n_baseline}"
+    if n_excluded:
+        text += f", {n_excluded} that stood out taken out"
     if n_baseline < config.trial_points:
         text += f" (trial limits: fewer than {config.trial_points})"
     text += f". {'; '.join(found)}." if found else ". Nothing stands out from chance variation."
+    dispersion, autocorrelation = phase.fit.dispersion, phase.fit.autocorrelation
     if dispersion is not None and dispersion.is_applied:
         text += (
             " The counts vary more than chance alone would make them; the limits were widened by "
             f"{dispersion.sigma_z:.2f}."
+        )
+    if autocorrelation is not None:
+        text += (
+            f" Cases in a row resemble each other (correlation {autocorrelation:.2f}); the limits "
+            "were widened for it."
         )
     return text

@@ -8,9 +8,15 @@ import numpy as np
 
 from ubereport.cohort.adjusted import ModelCases, adjusted_comparison
 from ubereport.cohort.balance import balance_table
-from ubereport.cohort.covariates import KNOWN_COLUMNS, ColumnRole, require_column
+from ubereport.cohort.covariates import COVERAGE, KNOWN_COLUMNS, ColumnRole, require_column
 from ubereport.cohort.design import Covariate
-from ubereport.cohort.groups import GroupedCases, compare_metric, grouped_cases, with_holm
+from ubereport.cohort.groups import (
+    GroupedCases,
+    compare_metric,
+    derived_covariates,
+    grouped_cases,
+    with_holm,
+)
 from ubereport.cohort.power import detectable_delta, detectable_shift
 from ubereport.cohort.reading import comparison_caveats, comparison_reading
 from ubereport.cohort.scales import scale_of
@@ -22,7 +28,9 @@ from ubereport.metrics.registry import metric_spec
 
 __all__ = ["compare_cohort"]
 
-_COVERAGE = "coverage_frac"
+# Procedure and levels first, then time, then what is true of the patient: the order in which
+# covariates are taken while the cases last.
+_N_BEFORE_TIME = 2
 # Compared beside the primary metric, in this order, where the cases have them.
 _SECONDARY_KEYS = (
     "impaired_share_20",
@@ -53,7 +61,7 @@ def compare_cohort(
         Declares the primary metric; defaults where None.
     covariates
         Columns held equal in the adjusted estimate; None takes the known covariates that the
-        manifest has, and coverage.
+        manifest has, calendar time, and each case's place in its surgeon's series.
     reference
         Group that the others are compared with; the largest where None.
 
@@ -72,7 +80,8 @@ def compare_cohort(
     )  # fmt: skip
     adjusted = adjusted_comparison(model_cases, scale_of(metric_spec(config.primary)), config)
     clear = _time_to_clear(cases, config)
-    balance = balance_table((*named, *_surgeon_column(cases)), cases.labels, cases.groups)
+    shown = (*named, *_surgeon_column(cases), *_shown_only(cases, named))
+    balance = balance_table(shown, cases.labels, cases.groups)
     power = _power_notes(cases, primary, config)
     return Comparison(
         by=by,
@@ -94,13 +103,28 @@ def compare_cohort(
 
 
 def _covariates(cases: GroupedCases, by: str, names: Sequence[str] | None) -> tuple[Covariate, ...]:
-    available = {*cases.table.covariates, _COVERAGE} & set(cases.table.cases.columns)
+    """Return what is held equal: the named columns, or what was settled before the technique."""
+    derived = {c.name: c for c in derived_covariates(cases)}
+    available = {*cases.table.covariates, *derived, COVERAGE}
     if names is None:
         known = [c.name for c in KNOWN_COLUMNS if c.role is ColumnRole.COVARIATE]
-        names = [name for name in (*known, _COVERAGE) if name in available and name != by]
+        known = [*known[:_N_BEFORE_TIME], *derived, *known[_N_BEFORE_TIME:]]
+        names = [name for name in known if name in available and name != by]
     for name in names:
         require_column(name, available, "column of the manifest")
-    return tuple(Covariate(name, cases.column(name)) for name in names)
+    return tuple(derived.get(name) or Covariate(name, cases.column(name)) for name in names)
+
+
+def _shown_only(cases: GroupedCases, named: Sequence[Covariate]) -> tuple[Covariate, ...]:
+    """Return what the balance table shows beside: reached under the technique, never held equal."""
+    names = [c.name for c in KNOWN_COLUMNS if c.role is ColumnRole.REACHED]
+    taken = {covariate.name for covariate in named}
+    available = {*cases.table.covariates, COVERAGE} & set(cases.table.cases.columns)
+    return tuple(
+        Covariate(name, cases.column(name))
+        for name in (*names, COVERAGE)
+        if name in available and name not in taken
+    )
 
 
 def _surgeon_column(cases: GroupedCases) -> tuple[Covariate, ...]:

@@ -28,6 +28,9 @@ from typing import Any
 from ubereport.errors import CaseRecordError, UsageError
 
 __all__ = [
+    "CALENDAR_TIME",
+    "CASE_ORDER",
+    "COVERAGE",
     "KNOWN_COLUMNS",
     "MANIFEST_NAME",
     "ColumnKind",
@@ -56,12 +59,18 @@ class ColumnKind(StrEnum):
 
 
 class ColumnRole(StrEnum):
-    """What a column is used for."""
+    """What a column is used for.
+
+    `REACHED` is known only once the technique is at work (the pressure that the pump came to):
+    holding it equal would take away part of what the technique does, so it is shown and never
+    adjusted for unless somebody names it.
+    """
 
     ORDER = "order"
     CLUSTER = "cluster"
     GROUP = "group"
     COVARIATE = "covariate"
+    REACHED = "reached"
     OUTCOME = "outcome"
     RATING = "rating"
 
@@ -89,7 +98,9 @@ KNOWN_COLUMNS: tuple[CovariateColumn, ...] = (
     CovariateColumn("levels", "Levels operated", _NUM, _COV, "1"),
     CovariateColumn("antithrombotics", "Antithrombotic medication", _FLAG, _COV),
     CovariateColumn("map_mmhg", "Mean arterial pressure", _NUM, _COV, "mm[Hg]"),
-    CovariateColumn("pump_pressure_mmhg", "Irrigation pump pressure", _NUM, _COV, "mm[Hg]"),
+    CovariateColumn(
+        "pump_pressure_mmhg", "Irrigation pump pressure", _NUM, ColumnRole.REACHED, "mm[Hg]"
+    ),
     CovariateColumn("age", "Age", _NUM, _COV, "a"),
     CovariateColumn("sex", "Sex", _CAT, _COV),
     CovariateColumn("txa_route", "Tranexamic acid route", _CAT, _COV),
@@ -109,6 +120,14 @@ KNOWN_COLUMNS: tuple[CovariateColumn, ...] = (
     ),
 )
 
+# Read from the cases themselves, beside what the manifest says.
+CALENDAR_TIME, CASE_ORDER, COVERAGE = "calendar_time", "surgeon_case_order", "coverage_frac"
+_DERIVED_TITLES = {
+    CALENDAR_TIME: "calendar time",
+    CASE_ORDER: "place in the surgeon’s series of cases",
+    COVERAGE: "coverage",
+}
+
 _FORBIDDEN = frozenset({"files", "file", "path", "patient", "patient_id", "name"})
 
 
@@ -124,8 +143,8 @@ def column_title(name: str) -> str:
     ('mean arterial pressure', 'body mass index', 'my_column')
     """
     column = known_column(name)
-    if name == "coverage_frac":
-        return "coverage"
+    if name in _DERIVED_TITLES:
+        return _DERIVED_TITLES[name]
     return name if column is None else column.title[0].lower() + column.title[1:]
 
 

@@ -9,13 +9,25 @@ import numpy as np
 
 from ubereport.cohort.ranks import holm
 from ubereport.cohort.scales import MetricScale
-from ubereport.cohort.wording import p_text, value_text
+from ubereport.cohort.wording import p_text, plural, value_text
 from ubereport.config import AuditConfig
 from ubereport.core.arrays import FloatArray
 from ubereport.core.audit import LearningCurve
 from ubereport.core.metrics import MetricSpec
 
-__all__ = ["Cusum", "cusum_of", "learning_curve", "peak_p_value", "with_holm_curves"]
+__all__ = [
+    "Cusum",
+    "cusum_of",
+    "drawn_in",
+    "learning_curve",
+    "mean_neighbor_correlation",
+    "neighbor_correlation",
+    "peak_p_value",
+    "with_holm_curves",
+]
+
+_MIN_FOR_CORRELATION = 8
+_MAD_TO_SD = 1.4826
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,19 +62,65 @@ def cusum_of(values: FloatArray, degree: int = 3) -> Cusum:
     return Cusum(sums, np.asarray(fitted), 1 - residual / total if total > 0 else 0.0)
 
 
-def peak_p_value(values: FloatArray, n_permutations: int, seed: int) -> float:
+def peak_p_value(
+    values: FloatArray, n_permutations: int, seed: int, autocorrelation: float = 0.0
+) -> float:
     """Share of random orders of the same values whose CUSUM strays at least as far from zero.
 
-    A CUSUM has a maximum even in noise; this says how often noise alone has one as large. Source:
+    A CUSUM has a maximum even in noise; this says how often noise alone has one as large. Where
+    neighbors resemble each other the sums of noise wander farther, by
+    ``sqrt((1 + r) / (1 − r))`` for large n, and the observed peak is measured in that unit. Source:
     Taylor, Change-Point Analysis (2000), with permutations for its bootstrap.
     """
     rng = np.random.default_rng(seed)
     deviations = values - values.mean()
-    observed = np.max(np.abs(np.cumsum(deviations)))
+    wander = np.sqrt((1 + autocorrelation) / (1 - autocorrelation))
+    observed = np.max(np.abs(np.cumsum(deviations))) / wander
     shuffled = rng.permuted(np.repeat(deviations[None, :], n_permutations, axis=0), axis=1)
     peaks = np.max(np.abs(np.cumsum(shuffled, axis=1)), axis=1)
     n_beyond = int(np.sum(peaks >= observed * (1 - 1e-9)))
     return (n_beyond + 1) / (n_permutations + 1)
+
+
+def neighbor_correlation(values: FloatArray, turning_case: int) -> float:
+    """Return how much neighboring cases resemble each other beyond one change of level.
+
+    The lag-1 correlation of what is left when both levels are taken out, corrected for its bias
+    of about ``(1 + 4 r) / n`` toward minus (Kendall; Marriott and Pope, Biometrika 1954;41:390).
+    """
+    n = len(values)
+    left = values.astype(np.float64)
+    for part in (slice(None, turning_case), slice(turning_case, None)):
+        if len(left[part]):
+            left[part] -= left[part].mean()
+    total = float(np.sum(left**2))
+    if n < _MIN_FOR_CORRELATION or total == 0:
+        return 0.0
+    r = float(np.sum(left[1:] * left[:-1])) / total
+    return r + (1 + 4 * r) / n
+
+
+def mean_neighbor_correlation(series: Sequence[FloatArray]) -> float:
+    """Return the mean of `neighbor_correlation` over surgeons, weighted by cases, 0 to 0.9."""
+    drawn = [drawn_in(values)[0] for values in series]
+    each = [neighbor_correlation(values, cusum_of(values).turning_case) for values in drawn]
+    if not each:
+        return 0.0
+    return float(np.clip(np.average(each, weights=[len(values) for values in drawn]), 0.0, 0.9))
+
+
+def drawn_in(values: FloatArray) -> tuple[FloatArray, int]:
+    """Draw values beyond three robust SD of their median in to there; also return how many.
+
+    One case with a special cause moves the own mean and makes a corner in every sum after it; a
+    change of level moves the median and its spread along.
+    """
+    median = float(np.median(values))
+    reach = 3 * _MAD_TO_SD * float(np.median(np.abs(values - median)))
+    if reach == 0:
+        return values, 0
+    inside = np.clip(values, median - reach, median + reach)
+    return inside, int(np.sum(inside != values))
 
 
 def learning_curve(
@@ -70,17 +128,25 @@ def learning_curve(
     case_ids: Sequence[str],
     dates: Sequence[str],
     values: FloatArray,
+    expected: FloatArray,
     spec: MetricSpec,
     scale: MetricScale,
     config: AuditConfig,
+    correlation: float = 0.0,
 ) -> LearningCurve:
-    """Return the CUSUM of one surgeon's cases, in order of their dates, on the metric's scale."""
-    scaled = scale.forward(values)
+    """Return the CUSUM of one surgeon's cases, in order of their dates, on the metric's scale.
+
+    `expected` (n,) is what the case mix makes expect of each case, on that scale; the sums are of
+    what is left beyond it. `correlation` is how much neighboring cases resemble each other, over
+    all surgeons: one surgeon's cases are too few to tell.
+    """
+    plain = scale.forward(values)
+    scaled, n_drawn_in = drawn_in(plain - expected + expected.mean())
     cusum = cusum_of(scaled, config.polynomial_degree)
-    p_value = peak_p_value(scaled, config.n_permutations, config.seed)
     turn = cusum.turning_case
-    before = float(scale.back(scaled[:turn].mean()))
-    after = float(scale.back(scaled[turn:].mean())) if turn < len(scaled) else None
+    p_value = peak_p_value(scaled, config.n_permutations, config.seed, correlation)
+    before = float(scale.back(plain[:turn].mean()))
+    after = float(scale.back(plain[turn:].mean())) if turn < len(plain) else None
     return LearningCurve(
         surgeon=surgeon,
         metric_key=spec.key,
@@ -97,28 +163,37 @@ def learning_curve(
         p_value=p_value,
         p_holm=p_value,
         reading="",
+        autocorrelation=correlation,
+        n_drawn_in=n_drawn_in,
     )
 
 
 def with_holm_curves(
-    curves: Sequence[LearningCurve], spec: MetricSpec
+    curves: Sequence[LearningCurve], spec: MetricSpec, alpha: float
 ) -> tuple[LearningCurve, ...]:
-    """Correct the p-values for the number of curves and put each curve into a sentence."""
+    """Correct the p-values for the number of curves and put each curve into a sentence.
+
+    A turning point is named where the corrected p-value is below `alpha`.
+    """
     adjusted = holm([curve.p_value for curve in curves])
     corrected = [
-        replace(curve, p_holm=curve.p_value if p_holm is None else p_holm)
+        replace(
+            curve,
+            p_holm=p_holm or 0.0,
+            is_turning=(p_holm or 0.0) < alpha and curve.mean_after is not None,
+        )
         for curve, p_holm in zip(curves, adjusted, strict=True)
     ]
     return tuple(replace(curve, reading=_reading(curve, spec)) for curve in corrected)
 
 
 def _reading(curve: LearningCurve, spec: MetricSpec) -> str:
-    head = f"{curve.surgeon}, {len(curve.cusum)} cases: "
-    if curve.p_holm >= 0.05 or curve.mean_after is None:
+    head = f"{curve.surgeon}, {plural(len(curve.cusum), 'case')}: "
+    if not curve.is_turning:
         return (
-            f"{head}the farthest point, at case {curve.turning_case}, is no farther than the same "
-            f"cases in random order would bring ({p_text(curve.p_holm)}); no turning point is "
-            "claimed."
+            f"{head}the farthest point, at case {curve.turning_case}, is not so far that the same "
+            f"cases in random order would seldom bring it ({p_text(curve.p_holm)}); no turning "
+            "point is claimed."
         )
     return (
         f"{head}the level changed around case {curve.turning_case}: "

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
+from scipy.stats.distributions import rv_frozen
 
 from ubereport.cohort.scales import MetricScale, ScaleKind
 from ubereport.cohort.wording import value_text
@@ -15,10 +16,14 @@ from ubereport.core.arrays import FloatArray
 from ubereport.core.audit import Funnel, FunnelLimit, FunnelPoint, FunnelZone
 from ubereport.core.metrics import MetricSpec
 
-__all__ = ["binomial_limit", "mean_funnel", "share_funnel", "winsorized_phi"]
+__all__ = [
+    "exact_limit",
+    "false_alarm_of_funnels",
+    "mean_funnel",
+    "share_funnel",
+    "winsorized_phi",
+]
 
-_Z_95 = float(stats.norm.ppf(0.975))
-_Z_998 = float(stats.norm.ppf(0.999))
 # Below this many surgeons trimming a tenth trims nobody: one true outlier would widen its own
 # limits, so overdispersion is stated and not applied.
 MIN_POINTS_FOR_PHI = 10
@@ -34,31 +39,38 @@ def mean_funnel(
 ) -> Funnel:
     """Funnel of the mean of a case metric, on its scale, carried back to its unit.
 
-    Target: the mean over all cases drawn. Precision: the pooled SD inside surgeons over the root
-    of the number of cases.
+    Each surgeon is compared with the others. With s the pooled SD inside surgeons, n of N cases,
+    and m the mean of all, ``(mean − mean of the others) / (s sqrt(1/n + 1/(N − n)))`` equals
+    ``(mean − m) / (s sqrt(1/n − 1/N))``: one target is drawn, with limits that know that it holds
+    the surgeon's own cases. Quantiles are Student's t, since s is estimated.
     """
     by_surgeon, n_small = _by_surgeon(scale.forward(values), surgeons, config)
     if len(by_surgeon) < 2:
         return _no_funnel(spec, scale.kind.value, n_small, config)
     together = np.concatenate(list(by_surgeon.values()))
-    target = float(together.mean())
+    target, total = float(together.mean()), len(together)
     squares = sum(float(np.sum((y - y.mean()) ** 2)) for y in by_surgeon.values())
-    sd = math.sqrt(squares / (len(together) - len(by_surgeon)))
-    z = [(float(y.mean()) - target) * math.sqrt(len(y)) / sd if sd > 0 else 0.0
+    degrees = total - len(by_surgeon)
+    sd = math.sqrt(squares / degrees)
+    z = [(float(y.mean()) - target) / (sd * math.sqrt(1 / len(y) - 1 / total)) if sd > 0 else 0.0
          for y in by_surgeon.values()]  # fmt: skip
     phi, is_widened = _overdispersion(z)
     widen = math.sqrt(phi) if is_widened else 1.0
+    t_95, t_998 = (float(stats.t.ppf(p, degrees)) for p in (0.975, 0.999))
 
     def limit(n: float, quantile: float) -> float:
-        return float(scale.back(target + quantile * widen * sd / math.sqrt(n)))
+        error = sd * math.sqrt(max(1 / n - 1 / total, 0.0))
+        return float(scale.back(target + quantile * widen * error))
 
     points = tuple(
-        FunnelPoint(name, len(y), float(scale.back(y.mean())), _zone(distance / widen))
+        FunnelPoint(
+            name, len(y), float(scale.back(y.mean())), _zone(abs(distance) / widen, t_95, t_998)
+        )
         for (name, y), distance in zip(by_surgeon.items(), z, strict=True)
     )
     sizes = [len(y) for y in by_surgeon.values()]
     limits = tuple(
-        FunnelLimit(n, limit(n, -_Z_95), limit(n, _Z_95), limit(n, -_Z_998), limit(n, _Z_998))
+        FunnelLimit(n, limit(n, -t_95), limit(n, t_95), limit(n, -t_998), limit(n, t_998))
         for n in _grid(sizes)
     )
     back = float(scale.back(target))
@@ -72,25 +84,30 @@ def mean_funnel(
 def share_funnel(
     is_case: Sequence[bool], surgeons: Sequence[str], spec: MetricSpec, config: AuditConfig
 ) -> Funnel:
-    """Funnel of the share of cases with something, with exact binomial limits.
+    """Funnel of the share of cases with something, with exact limits.
 
-    `spec` describes that share. Overdispersion is judged on z-scores of the shares.
+    `spec` describes that share. Each surgeon is compared with the others: of D cases with it among
+    N, a surgeon with n cases has a hypergeometric number (as in Fisher's exact test).
+    Overdispersion is judged on z-scores of the shares.
     """
     by_surgeon, n_small = _by_surgeon(np.asarray(is_case, dtype=np.float64), surgeons, config)
     if len(by_surgeon) < 2:
         return _no_funnel(spec, ScaleKind.IDENTITY.value, n_small, config)
     together = np.concatenate(list(by_surgeon.values()))
-    target = float(together.mean())
+    target, total = float(together.mean()), len(together)
     if target in (0.0, 1.0):
         which = "no case" if target == 0 else "every case"
         return _no_funnel(spec, "identity", n_small, config, f"{which} has it")
     spread = math.sqrt(target * (1 - target))
-    z = [(float(y.mean()) - target) * math.sqrt(len(y)) / spread for y in by_surgeon.values()]
+    z = [(float(y.mean()) - target) / (spread * math.sqrt(1 / len(y) - 1 / total))
+         for y in by_surgeon.values()]  # fmt: skip
     phi, is_widened = _overdispersion(z)
     widen = math.sqrt(phi) if is_widened else 1.0
+    n_with = round(float(together.sum()))
 
     def limit(n: float, probability: float) -> float:
-        exact = binomial_limit(target, round(n), probability)
+        count = stats.hypergeom(total, n_with, min(round(n), total))
+        exact = exact_limit(count, round(n), probability)
         return min(max(target + widen * (exact - target), 0.0), 1.0)
 
     tails = (0.025, 0.975, 0.001, 0.999)
@@ -107,6 +124,7 @@ def share_funnel(
     limits = tuple(
         FunnelLimit(n, *(limit(n, tail) for tail in tails))
         for n in sorted({round(n) for n in _grid([len(y) for y in by_surgeon.values()])})
+        if n < total
     )
     reading = _reading(points, phi, is_widened, n_small, value_text(target, spec), config)
     return Funnel(
@@ -115,17 +133,21 @@ def share_funnel(
     )  # fmt: skip
 
 
-def binomial_limit(target: float, n: int, probability: float) -> float:
-    """Return the share below which a binomial proportion falls with `probability`, interpolated.
+def exact_limit(count: rv_frozen, n: int, probability: float) -> float:
+    """Return the share below which a count of n falls with `probability`, interpolated.
 
-    With r the binomial quantile, ``(r − (F(r) − p) / (F(r) − F(r − 1))) / n``. Source:
+    With r the quantile of the count, ``(r − (F(r) − p) / (F(r) − F(r − 1))) / n``. Source:
     Spiegelhalter, Stat Med 2005;24:1185, appendix A.1.1.
     """
-    r = float(stats.binom.ppf(probability, n, target))
-    reached = float(stats.binom.cdf(r, n, target))
-    below = float(stats.binom.cdf(r - 1, n, target))
+    r = float(count.ppf(probability))
+    reached, below = float(count.cdf(r)), float(count.cdf(r - 1))
     fraction = (reached - probability) / (reached - below)
     return min(max((r - fraction) / n, 0.0), 1.0)
+
+
+def false_alarm_of_funnels(funnels: Sequence[Funnel]) -> float:
+    """Return the probability that any of these surgeons lies beyond a 99.8 % limit by chance."""
+    return 1 - 0.998 ** sum(len(funnel.points) for funnel in funnels)
 
 
 def winsorized_phi(z: Sequence[float], share: float = 0.1) -> float:
@@ -161,10 +183,10 @@ def _grid(sizes: Sequence[int]) -> list[float]:
     return [float(n) for n in np.linspace(max(min(sizes) * 0.8, 2.0), top, _N_LIMITS)]
 
 
-def _zone(distance: float) -> FunnelZone:
-    if abs(distance) > _Z_998:
+def _zone(distance: float, limit_95: float, limit_998: float) -> FunnelZone:
+    if distance > limit_998:
         return FunnelZone.BEYOND_998
-    return FunnelZone.BEYOND_95 if abs(distance) > _Z_95 else FunnelZone.INSIDE
+    return FunnelZone.BEYOND_95 if distance > limit_95 else FunnelZone.INSIDE
 
 
 def _no_funnel(
@@ -187,9 +209,12 @@ def _reading(
 ) -> str:
     n_95 = sum(point.zone is FunnelZone.BEYOND_95 for point in points)
     n_998 = sum(point.zone is FunnelZone.BEYOND_998 for point in points)
+    by_chance = 100 * (1 - 0.95 ** len(points))
     text = (
-        f"{len(points)} surgeons around {target}. {n_95} between the 95 % and the 99.8 % limit, "
-        f"{n_998} beyond the 99.8 % limit; by chance alone 1 of 20 lies beyond the 95 % limit."
+        f"{len(points)} surgeons around {target}, each compared with the others. {n_95} between "
+        f"the 95 % and the 99.8 % limit, {n_998} beyond the 99.8 % limit. Of "
+        f"{len(points)} surgeons without any difference, one or more lies beyond a 95 % "
+        f"limit {by_chance:.0f} % of the time; only the outer limit counts as a signal."
     )
     if n_small:
         text += f" {n_small} with fewer than {config.min_cases_per_surgeon} cases not drawn."

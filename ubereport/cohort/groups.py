@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,8 @@ from itertools import combinations
 
 import numpy as np
 
-from ubereport.cohort.covariates import require_column
+from ubereport.cohort.covariates import CALENDAR_TIME, CASE_ORDER, require_column
+from ubereport.cohort.design import Covariate
 from ubereport.cohort.ranks import (
     cliff_delta,
     cliff_magnitude,
@@ -32,7 +34,13 @@ from ubereport.core.cohort import (
 from ubereport.errors import UsageError
 from ubereport.metrics.registry import metric_spec
 
-__all__ = ["GroupedCases", "compare_metric", "grouped_cases", "with_holm"]
+__all__ = [
+    "GroupedCases",
+    "compare_metric",
+    "derived_covariates",
+    "grouped_cases",
+    "with_holm",
+]
 
 _MAX_GROUPS = 12
 
@@ -105,6 +113,33 @@ def grouped_cases(table: CohortTable, by: str, primary: str, reference: str | No
         tuple(surgeons[row] for row in rows),
         _drop_counts(table, drops),
     )
+
+
+def derived_covariates(cases: GroupedCases) -> tuple[Covariate, ...]:
+    """Return calendar time (days) and each case's place among its surgeon's cases, from the dates.
+
+    A department changes and surgeons learn while techniques come and go: what was used later is
+    compared with what was used earlier. The place is counted over all cases of the library, also
+    those that the comparison leaves out. Empty where no case has a date.
+    """
+    dates = cases.table.column("date")
+    if all(date is None for date in dates):
+        return ()
+    surgeons, case_ids = group_labels(cases.table.column("surgeon")), cases.table.column("case_id")
+    days = [None if d is None else float(dt.date.fromisoformat(d).toordinal()) for d in dates]
+    first = min(day for day in days if day is not None)
+    order: dict[int, float] = {}
+    n_before: Counter[str] = Counter()
+    for row in sorted(range(len(dates)), key=lambda row: (days[row] or 0.0, case_ids[row])):
+        surgeon = surgeons[row]
+        if days[row] is not None and surgeon is not None:
+            n_before[surgeon] += 1
+            order[row] = float(n_before[surgeon])
+    elapsed = [None if day is None else day - first for day in days]
+    found = [Covariate(CALENDAR_TIME, tuple(elapsed[row] for row in cases.rows))]
+    if order:
+        found.append(Covariate(CASE_ORDER, tuple(order.get(int(row)) for row in cases.rows)))
+    return tuple(found)
 
 
 def _check_groups(groups: Sequence[str], by: str, drops: dict[str, list[int]]) -> None:

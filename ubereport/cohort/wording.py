@@ -13,6 +13,7 @@ __all__ = [
     "is_share",
     "list_text",
     "p_text",
+    "plural",
     "unread_text",
     "value_text",
 ]
@@ -79,14 +80,22 @@ def list_text(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+def plural(n: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    >>> plural(1, "case"), plural(12, "case")
+    ('1 case', '12 cases')
+    """
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
 def unread_text(unread: Sequence[UnreadCase]) -> str:
     """Count the folders that could not be read.
 
     >>> unread_text([UnreadCase("a", "cut off")])
     '1 case folder could not be read'
     """
-    n = len(unread)
-    return f"{n} case folder{'' if n == 1 else 's'} could not be read"
+    return f"{plural(len(unread), 'case folder')} could not be read"
 
 
 def _rounded(value: float) -> str:

@@ -14,6 +14,7 @@ __all__ = [
     "ControlChart",
     "ControlPoint",
     "Dispersion",
+    "FalseAlarm",
     "Funnel",
     "FunnelLimit",
     "FunnelPoint",
@@ -66,7 +67,10 @@ class ControlChart:
     """An XmR or u-chart of one procedure, in the unit of the metric.
 
     `is_trial` marks limits from fewer than the needed points. `n_screened` moving ranges were
-    left out of their mean because they were beyond their own limit.
+    left out of their mean because they were beyond their own limit. `limit_sigmas` is how far the
+    limits lie from the center. `excluded` cases of the baseline stood out and were taken out of the
+    limits. `autocorrelation` is that of neighboring cases, where it is more than chance and the
+    limits were widened for it.
     """
 
     kind: str
@@ -87,6 +91,9 @@ class ControlChart:
     dispersion: Dispersion | None
     dropped: tuple[DropCount, ...]
     reading: str
+    limit_sigmas: float = 3.0
+    excluded: tuple[str, ...] = ()
+    autocorrelation: float | None = None
 
 
 class FunnelZone(StrEnum):
@@ -122,6 +129,9 @@ class FunnelPoint:
 class Funnel:
     """A funnel plot over surgeons, ordered by pseudonym, never ranked.
 
+    Each surgeon is compared with the others: the limits know that the target holds the surgeon's
+    own cases. It holds the cases of one procedure (empty: all) between two dates.
+
     `phi` is Spiegelhalter's winsorized overdispersion; where it is more than chance
     (`is_overdispersed`) the limits are widened by its square root.
     """
@@ -138,6 +148,9 @@ class Funnel:
     n_too_few_cases: int
     reading: str
     reason: str = ""
+    procedure: str = ""
+    first_date: str = ""
+    last_date: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +158,10 @@ class LearningCurve:
     """CUSUM of one surgeon against the own mean, on the scale of the model.
 
     `turning_case` is the 1-based case at which the CUSUM is farthest from zero. `p_value` is the
-    share of random orders of the same cases that reach as far; `p_holm` is corrected for the
-    number of curves.
+    share of random orders of the same cases that reach as far, neighboring cases resembling each
+    other as much as these do (`autocorrelation`); `p_holm` is corrected for the number of curves.
+    `is_turning` where that is seldom enough for the page. `n_drawn_in` cases far from the own
+    median were drawn in, so that one odd case makes no curve.
     """
 
     surgeon: str
@@ -164,6 +179,27 @@ class LearningCurve:
     p_value: float
     p_holm: float
     reading: str
+    is_turning: bool = False
+    autocorrelation: float = 0.0
+    n_drawn_in: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FalseAlarm:
+    """How often a steady department would see any signal on this page, and the rules it rests on.
+
+    `probability` is of the whole page: `charts`, `funnels` (beyond the outer limits) and `curves`
+    (a named turning point) together. `trend_points` is None where trends are no signal.
+    """
+
+    probability: float
+    charts: float
+    funnels: float
+    curves: float
+    limit_sigmas: float
+    run_points: int
+    trend_points: int | None
+    is_near_used: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,3 +288,4 @@ class Audit:
     unread: tuple[UnreadCase, ...]
     reading: tuple[str, ...]
     caveats: tuple[str, ...]
+    false_alarm: FalseAlarm

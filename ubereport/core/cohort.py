@@ -292,7 +292,9 @@ class BalanceRow:
     """How alike the groups are in a covariate.
 
     `level` is empty for numbers. `standardized_difference` is the largest absolute one over the
-    pairs of groups, None where it cannot be computed.
+    pairs of groups, None where it cannot be computed. `apart` names the pairs of groups that the
+    covariate alone tells apart: no value of one occurs in the other, so that nothing can be said of
+    the groups that could not as well be said of the covariate.
     """
 
     column: str
@@ -300,6 +302,12 @@ class BalanceRow:
     cells: tuple[BalanceCell, ...]
     standardized_difference: float | None
     is_unbalanced: bool
+    apart: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_total(self) -> bool:
+        """Whether two groups do not overlap at all."""
+        return bool(self.apart)
 
 
 @dataclass(frozen=True, slots=True)

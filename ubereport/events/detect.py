@@ -14,6 +14,8 @@ from ubereport.events.smoothing import ROUNDING_S, Runs, runs_of_stretch
 
 __all__ = ["detect_events", "detect_events_by_threshold", "severity_of"]
 
+_MIN_LOOKS = 2
+
 
 @dataclass(frozen=True, slots=True)
 class _Span:
@@ -33,6 +35,8 @@ def detect_events(series: AreaSeries, config: EventConfig) -> tuple[HemostasisEv
     clearing. Between the two thresholds an open event stays open. Onset, peak and clearing are
     starts of samples.
 
+    - A stay needs at least two samples, however long one of them stands for (a keyframe may stand
+      for ten seconds).
     - Both stays are counted in evaluable seconds. The view may be lost for up to ``max_gap_s``
       without ending a stay or an event; a longer loss, or the change to the next part (the pause
       there may be longer than anybody knows), censors the event (`CensorReason.VIEW_LOST`), and
@@ -43,7 +47,8 @@ def detect_events(series: AreaSeries, config: EventConfig) -> tuple[HemostasisEv
       has an onset that nobody saw.
     - Peak and severity are those of the smoothed area, so that one odd sample cannot raise them;
       mean area and area-time are those of the area as measured.
-    - A re-bleed starts within ``rebleed_window_s`` of the clearing of the event before it.
+    - A re-bleed starts within ``rebleed_window_s`` of the latest clearing that was seen, also
+      where an event without one lies between.
 
     Parameters
     ----------
@@ -80,10 +85,10 @@ def severity_of(peak_area_frac: float, config: EventConfig) -> Severity:
 def _spans(runs: Runs, config: EventConfig) -> Iterator[_Span]:
     is_above = (runs.smoothed_frac >= config.onset_frac).tolist()
     is_below = (runs.smoothed_frac < config.offset_frac).tolist()
-    duration_s = runs.duration_s.tolist()
+    looks = list(zip(runs.duration_s.tolist(), runs.n_looks.tolist(), strict=True))
     at = 0
-    while (first := _find_stay(is_above, duration_s, at, config.min_duration_s)) is not None:
-        stop = _find_stay(is_below, duration_s, first + 1, config.clear_hold_s)
+    while (first := _find_stay(is_above, looks, at, config.min_duration_s)) is not None:
+        stop = _find_stay(is_below, looks, first + 1, config.clear_hold_s)
         if stop is None:
             yield _Span(first, len(runs), is_cleared=False)
             return
@@ -92,19 +97,24 @@ def _spans(runs: Runs, config: EventConfig) -> Iterator[_Span]:
 
 
 def _find_stay(
-    is_inside: list[bool], duration_s: list[float], at: int, stay_s: float
+    is_inside: list[bool], looks: list[tuple[float, int]], at: int, stay_s: float
 ) -> int | None:
-    """Return the first run from `at` on with which a stay of at least `stay_s` begins."""
+    """Return the first run from `at` on with which a stay of at least `stay_s` begins.
+
+    One picture is no stay, however long it stands for: `looks` holds each run's seconds and how
+    many samples it is made of.
+    """
     first: int | None = None
-    held_s = 0.0
+    held_s, n_looks = 0.0, 0
     for i in range(at, len(is_inside)):
         if not is_inside[i]:
-            first, held_s = None, 0.0
+            first, held_s, n_looks = None, 0.0, 0
             continue
         if first is None:
             first = i
-        held_s += duration_s[i]
-        if held_s >= stay_s - ROUNDING_S:
+        held_s += looks[i][0]
+        n_looks += looks[i][1]
+        if held_s >= stay_s - ROUNDING_S and n_looks >= _MIN_LOOKS:
             return first
     return None
 
@@ -123,12 +133,16 @@ def _event(
     peak = int(np.lexsort((-area_frac, -smoothed))[0])
     onset_s = float(runs.start_s[span.first])
     clear_s = float(runs.start_s[span.stop]) if span.is_cleared else None
-    last_clear_s = before[-1].clear_s if before else None
+    is_onset_observed = span.first > 0
+    cleared_s = [e.clear_s for e in before if e.clear_s is not None]
+    # Blood that is there when a lost view comes back may be the bleed that was open before.
+    is_same_bleed = not is_onset_observed and bool(before) and before[-1].is_censored
+    last_clear_s = cleared_s[-1] if cleared_s and not is_same_bleed else None
     lost = CensorReason.VIEW_LOST if is_lost_after else CensorReason.RECORDING_ENDED
     area_time_frac_s = float(np.sum(area_frac * duration_s))
     return HemostasisEvent(
         onset_s=onset_s,
-        is_onset_observed=span.first > 0,
+        is_onset_observed=is_onset_observed,
         peak_s=float(runs.start_s[span.first + peak]),
         peak_area_frac=float(smoothed[peak]),
         end_s=float(runs.end_s[-1]) if clear_s is None else clear_s,

@@ -28,6 +28,8 @@ class Runs:
         (k,) float64, the area as measured and after the running median.
     first_row
         (k,) int64, the row of the series that each run starts with.
+    n_looks
+        (k,) int64, how many samples the run is made of.
     """
 
     start_s: FloatArray
@@ -35,6 +37,7 @@ class Runs:
     area_frac: FloatArray
     smoothed_frac: FloatArray
     first_row: IntArray
+    n_looks: IntArray
 
     def __len__(self) -> int:
         return len(self.start_s)
@@ -57,8 +60,7 @@ def smooth_area(series: AreaSeries, config: EventConfig) -> FloatArray:
     smoothed = np.full(len(series), np.nan)
     for rows in series.stretches(config.max_gap_s):
         runs = runs_of_stretch(series, rows, config)
-        n_rows = np.diff(np.append(np.searchsorted(rows, runs.first_row), len(rows)))
-        smoothed[rows] = np.repeat(runs.smoothed_frac, n_rows)
+        smoothed[rows] = np.repeat(runs.smoothed_frac, runs.n_looks)
     return smoothed
 
 
@@ -72,7 +74,7 @@ def runs_of_stretch(series: AreaSeries, rows: IntArray, config: EventConfig) -> 
     last = np.append(first[1:], len(rows)) - 1
     starts, ends, areas = start_s[first], end_s[last], area_frac[first]
     smoothed = _running_median(starts, ends, areas, config.smoothing_s / 2)
-    return Runs(starts, ends, areas, smoothed, rows[first])
+    return Runs(starts, ends, areas, smoothed, rows[first], last - first + 1)
 
 
 def _running_median(

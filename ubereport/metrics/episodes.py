@@ -16,6 +16,7 @@ from ubereport.metrics.case_input import (
 from ubereport.metrics.survival import kaplan_meier
 
 __all__ = [
+    "at_risk",
     "cleared_share",
     "count",
     "event_share",
@@ -25,6 +26,8 @@ __all__ = [
     "severity_count",
     "time_to_clear_quantile",
 ]
+
+_NO_TIME_S = 1e-6
 
 
 def count(
@@ -41,24 +44,43 @@ def severity_count(case: CaseInput, severity: Severity) -> Measurement:
     return count(case, lambda event: event.severity is severity)
 
 
-def rate_per_10min(case: CaseInput) -> Measurement:
-    """Events per ten evaluable minutes."""
+def at_risk(case: CaseInput) -> Measurement:
+    """Seconds at risk: evaluable time outside events, in which one could begin."""
     if not case.series.is_valid.any():
         return _nothing_seen(case)
-    return _of_events(case, len(case.events) * 600 / case.series.evaluable_s)
+    return _of_events(case, max(0.0, case.series.evaluable_s - _inside_s(case)))
+
+
+def rate_per_10min(case: CaseInput) -> Measurement:
+    """Events that began in view per ten minutes at risk.
+
+    Time inside events is no exposure, since none can begin there: over all time the rate of a
+    case would fall the longer it bleeds. Events whose onset nobody saw began outside that time.
+    """
+    if not case.series.is_valid.any():
+        return _nothing_seen(case)
+    at_risk_s = case.series.evaluable_s - _inside_s(case)
+    if at_risk_s <= _NO_TIME_S:
+        reason = "no time at risk: all evaluable time lies inside events"
+        return Measurement(None, len(case.events), case.coverage_frac, reason)
+    n_begun = sum(1 for event in case.events if event.is_onset_observed)
+    return _of_events(case, n_begun * 600 / at_risk_s)
 
 
 def event_share(case: CaseInput) -> Measurement:
     """Share of the evaluable time that lies inside events."""
-    series = case.series
-    if not series.is_valid.any():
+    if not case.series.is_valid.any():
         return _nothing_seen(case)
+    return _of_events(case, min(1.0, _inside_s(case) / case.series.evaluable_s))
+
+
+def _inside_s(case: CaseInput) -> float:
+    series = case.series
     start_s, end_s = series.time_s[series.is_valid], series.end_time_s[series.is_valid]
-    inside_s = sum(
+    return sum(
         float(np.clip(np.minimum(end_s, e.end_s) - np.maximum(start_s, e.onset_s), 0, None).sum())
         for e in case.events
     )
-    return _of_events(case, min(1.0, inside_s / series.evaluable_s))
 
 
 def peak_median(case: CaseInput) -> Measurement:

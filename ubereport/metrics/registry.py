@@ -229,12 +229,21 @@ def _event_metrics() -> list[Metric]:
         ),
         _metric(
             "event_rate_per_10min",
-            "Events per 10 evaluable minutes",
+            "Events per 10 minutes at risk",
             "/(10.min)",
             _LOWER,
             episodes.rate_per_10min,
-            "Hemostasis events divided by evaluable time.",
+            "Hemostasis events that began in view, divided by the time in which one could begin:"
+            " evaluable time outside events.",
             is_headline=True,
+        ),
+        _metric(
+            "at_risk_s",
+            "Time at risk of an event",
+            "s",
+            _NEUTRAL,
+            episodes.at_risk,
+            "Evaluable time outside events.",
         ),
         _metric(
             "event_time_share",
