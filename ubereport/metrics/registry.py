@@ -87,6 +87,14 @@ def _time_metrics() -> list[Metric]:
             "Recorded time in which the picture could be judged; all shares refer to it.",
             has_band=False,
         ),
+        _metric(
+            "at_risk_s",
+            "Time at risk of an event",
+            "s",
+            _NEUTRAL,
+            episodes.at_risk,
+            "Evaluable time outside events.",
+        ),
         *(
             _metric(
                 f"lost_{reason.value}_s",
@@ -236,14 +244,6 @@ def _event_metrics() -> list[Metric]:
             "Hemostasis events that began in view, divided by the time in which one could begin:"
             " evaluable time outside events.",
             is_headline=True,
-        ),
-        _metric(
-            "at_risk_s",
-            "Time at risk of an event",
-            "s",
-            _NEUTRAL,
-            episodes.at_risk,
-            "Evaluable time outside events.",
         ),
         _metric(
             "event_time_share",
