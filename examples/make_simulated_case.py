@@ -13,10 +13,18 @@ from pathlib import Path
 
 from ubereport.core.intervals import Interval
 from ubereport.core.series import LossReason
-from ubereport.simulation.config import SimulationConfig
-from ubereport.simulation.recording import simulate_scenario
-from ubereport.simulation.scenario import Bleed, BleedKind, Loss, Scenario, Tool, ToolKind, Visit
-from ubereport.simulation.site import Site
+from ubereport.laboratory.simulation.config import SimulationConfig
+from ubereport.laboratory.simulation.recording import simulate_scenario
+from ubereport.laboratory.simulation.scenario import (
+    Bleed,
+    BleedKind,
+    Loss,
+    Scenario,
+    Tool,
+    ToolKind,
+    Visit,
+)
+from ubereport.laboratory.simulation.site import Site
 
 EXAMPLE = Scenario(
     seed=20260315,

@@ -16,7 +16,7 @@ DOORS = {
     "decord": ["video/decord.py"],
     "pydicom": ["video/dicom.py"],
     "openvino": ["segmentation/openvino.py"],
-    "ray": ["engine/ray.py"],
+    "ray": ["batch/engine/ray.py"],
     "matplotlib": ["report/plot.py"],
     "jinja2": ["report/html.py"],
     "weasyprint": ["report/pdf.py"],
@@ -83,7 +83,7 @@ def modules_after(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("room", ["report", "cohort", "records", "metrics", "events"])
+@pytest.mark.parametrize("room", ["report", "cohort", "records", "metrics", "review"])
 def test_rooms_after_the_series_run_without_decoders_and_torch(room):
     names = [
         f"ubereport.{p.relative_to(PACKAGE).with_suffix('').as_posix().replace('/', '.')}"

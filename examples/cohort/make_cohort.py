@@ -22,8 +22,8 @@ import numpy as np
 
 from ubereport.analysis.recompute import derive
 from ubereport.batch.case import rerender_case
-from ubereport.cohort.covariates import CovariateValue, covariates_json
-from ubereport.config import AnalysisConfig, config_sha256, config_to_toml
+from ubereport.core.covariates import CovariateValue, covariates_json
+from ubereport.core.config import AnalysisConfig, config_sha256, config_to_toml
 from ubereport.core.case import (
     CaseRecord,
     FieldSummary,

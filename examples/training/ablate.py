@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cv2
 
-from ubereport.config import config_from_toml
+from ubereport.core.config import config_from_toml
 from ubereport.segmentation.metadata import TrainingSet
 from ubereport.training.config import TrainConfig
 from ubereport.training.export import BundleText, export_bundle, look_at_held_out, training_colors

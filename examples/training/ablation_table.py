@@ -14,7 +14,7 @@ from typing import Any
 
 from final_figures import final_figures, opened, scored
 
-from ubereport.evaluation.load import load_stills
+from ubereport.laboratory.evaluation.load import load_stills
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.predictor import Predictor
 from ubereport.training.stills import read_manifest

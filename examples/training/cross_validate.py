@@ -11,7 +11,7 @@ from pathlib import Path
 
 import cv2
 
-from ubereport.config import config_from_toml
+from ubereport.core.config import config_from_toml
 from ubereport.training.calibrate import calibrate
 from ubereport.training.checkpoint import load_weights, read_checkpoint
 from ubereport.training.config import TrainConfig

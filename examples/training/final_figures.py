@@ -10,12 +10,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ubereport.config import SegmentationConfig
-from ubereport.evaluation.config import StillsConfig
-from ubereport.evaluation.load import StillSet, load_stills
-from ubereport.evaluation.stills import evaluate_stills, with_presence_rule
-from ubereport.evaluation.writing import stills_json
-from ubereport.resources import models_dir
+from ubereport.core.config import SegmentationConfig
+from ubereport.files.resources import models_dir
+from ubereport.laboratory.evaluation.config import StillsConfig
+from ubereport.laboratory.evaluation.load import StillSet, load_stills
+from ubereport.laboratory.evaluation.stills import evaluate_stills, with_presence_rule
+from ubereport.laboratory.evaluation.writing import stills_json
 from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
 from ubereport.segmentation.predictor import Predictor, open_predictor
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import torch.distributed as dist
 
-from ubereport.config import config_from_toml
+from ubereport.core.config import config_from_toml
 from ubereport.training.collections import read_collections
 from ubereport.training.config import TrainConfig
 from ubereport.training.finetune import finetune

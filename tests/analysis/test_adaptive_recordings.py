@@ -15,15 +15,15 @@ from ubereport.analysis.checkpoint import Checkpoint
 from ubereport.analysis.opening import open_case
 from ubereport.analysis.pipeline import analyze_case
 from ubereport.analysis.progress import silent
-from ubereport.config import (
+from ubereport.core.case import CaseRecord
+from ubereport.core.config import (
     AnalysisConfig,
     RecordsConfig,
     SamplingConfig,
     SamplingMode,
     SegmentationConfig,
 )
-from ubereport.core.case import CaseRecord
-from ubereport.resources import models_dir
+from ubereport.files.resources import models_dir
 from ubereport.video.writer import VideoWriter
 
 pytestmark = pytest.mark.slow

@@ -8,8 +8,8 @@ from ubereport.analysis.checkpoint import Checkpoint, Chunk, ChunkPlace
 from ubereport.analysis.decoded import DecodeReport
 from ubereport.analysis.measurement import Measurement
 from ubereport.core.case import ReaderUse
+from ubereport.core.errors import OutputError
 from ubereport.core.series import LossReason
-from ubereport.errors import OutputError
 
 
 @pytest.fixture

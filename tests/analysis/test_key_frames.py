@@ -3,10 +3,10 @@
 import numpy as np
 
 from ubereport.analysis.key_frames import key_moments
-from ubereport.config import EventConfig
 from ubereport.core.case import KeyFrameKind
+from ubereport.core.config import EventConfig
 from ubereport.core.series import AreaSeries, LossReason
-from ubereport.events.detect import detect_events
+from ubereport.metrics.event_detection import detect_events
 
 
 def series_of(areas) -> AreaSeries:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ubereport.analysis.refine import N_PLAIN_PASSES, next_looks, restlessness
-from ubereport.config import EventConfig, SamplingConfig
+from ubereport.core.config import EventConfig, SamplingConfig
 from ubereport.core.series import AreaSeries, LossReason
 from ubereport.video.candidates import Candidates
 

@@ -16,14 +16,14 @@ from tests_support import copy_bytes
 
 from ubereport.analysis.progress import Stage, silent
 from ubereport.batch.case import CaseRequest, rerender_case, run_case
-from ubereport.config import (
+from ubereport.core.config import (
     AnalysisConfig,
     EventConfig,
     SamplingConfig,
     SamplingMode,
     SegmentationConfig,
 )
-from ubereport.errors import CaseRecordError, RecordingFormatError
+from ubereport.core.errors import CaseRecordError, RecordingFormatError
 from ubereport.records.store import read_case
 from ubereport.video.writer import VideoWriter
 

@@ -9,7 +9,7 @@ import pytest
 from ubereport.batch import manifest_schema
 from ubereport.batch.manifest import TECHNIQUES, read_manifest
 from ubereport.batch.pseudonyms import default_key_file, pseudonymized
-from ubereport.errors import ManifestError
+from ubereport.core.errors import ManifestError
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from ubereport.batch.parts import doubts_about_parts, resolve_parts
-from ubereport.errors import UsageError
+from ubereport.core.errors import UsageError
 
 
 def touch(folder, *names):

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from tests_support import copy_bytes
 
+from ubereport.batch.engine.embedded import EmbeddedEngine
 from ubereport.batch.manifest import read_manifest
 from ubereport.batch.pseudonyms import pseudonymized
 from ubereport.batch.run import plan_batch, result_table, run_batch
-from ubereport.batch.summary import write_summary
-from ubereport.config import AnalysisConfig, RecordsConfig, SamplingConfig, SegmentationConfig
-from ubereport.engine.embedded import EmbeddedEngine
+from ubereport.core.config import AnalysisConfig, RecordsConfig, SamplingConfig, SegmentationConfig
+from ubereport.documents.batch_summary import write_summary
 from ubereport.records.catalog import list_cases
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 from ubereport.analysis.progress import silent
 from ubereport.batch.case import CaseRequest, run_case
 from ubereport.batch.sharing import shared_network
-from ubereport.config import AnalysisConfig, Device, SamplingConfig, SegmentationConfig
+from ubereport.core.config import AnalysisConfig, Device, SamplingConfig, SegmentationConfig
 
 pytestmark = pytest.mark.slow
 CONFIG = AnalysisConfig(

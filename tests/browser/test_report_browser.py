@@ -9,7 +9,7 @@ import pytest
 from browser.headless import complaints, run_browser
 from report import sample_record
 
-from ubereport.config import EventConfig, MetricConfig
+from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.report.html import render_html
 from ubereport.report.view_model import build_view_model
 

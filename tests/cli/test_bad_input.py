@@ -21,8 +21,8 @@ from conftest import scene, write_recording
 from ubereport.analysis.progress import silent
 from ubereport.batch.case import CaseRequest, rerender_case, run_case
 from ubereport.cli.main import main
-from ubereport.config import AnalysisConfig, SegmentationConfig
-from ubereport.errors import UsageError
+from ubereport.core.config import AnalysisConfig, SegmentationConfig
+from ubereport.core.errors import UsageError
 from ubereport.records.store import write_case
 
 pytestmark = pytest.mark.slow

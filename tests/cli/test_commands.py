@@ -106,12 +106,12 @@ def test_doctor_says_what_is_there(capsys):
 
 
 def test_doctor_names_a_missing_library(monkeypatch):
-    from ubereport.batch import doctor
+    from ubereport.cli import installation as doctor
 
     def absent(name):
         raise ImportError(name)
 
-    monkeypatch.setattr("ubereport.batch.inference.measure_shipped", lambda: ())
+    monkeypatch.setattr("ubereport.cli.route_speeds.measure_shipped", lambda: ())
     monkeypatch.setattr(doctor.importlib, "import_module", absent)
     findings = {f.what: f for f in doctor.examine()}
     assert not findings["WeasyPrint"].is_good

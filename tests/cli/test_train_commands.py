@@ -11,9 +11,9 @@ import pytest
 
 from ubereport.cli.main import main
 from ubereport.cli.training_progress import Count, Steps
-from ubereport.errors import AnnotationError
-from ubereport.evaluation.load import load_stills
-from ubereport.resources import models_dir
+from ubereport.core.errors import AnnotationError
+from ubereport.files.resources import models_dir
+from ubereport.laboratory.evaluation.load import load_stills
 from ubereport.training.loop import Progress
 
 SIDE = 64

@@ -12,7 +12,7 @@ from ubereport.cohort.adjusted import ModelCases, adjusted_comparison
 from ubereport.cohort.design import Covariate, build_design, covariate_terms
 from ubereport.cohort.models import fit_fixed, fit_mixed, permutation_p_value
 from ubereport.cohort.scales import MetricScale, ScaleKind
-from ubereport.config import CompareConfig
+from ubereport.core.config import CompareConfig
 
 PLAIN = MetricScale(ScaleKind.IDENTITY)
 LOGIT = MetricScale(ScaleKind.LOGIT, 0.005)

@@ -8,8 +8,8 @@ from scipy import stats
 from statsmodels.stats.inter_rater import cohens_kappa
 
 from ubereport.cohort.agreement import rating_agreement, spearman, weighted_kappa
-from ubereport.cohort.covariates import known_column
 from ubereport.cohort.outcomes import outcome_relation, with_holm_outcomes
+from ubereport.core.covariates import known_column
 from ubereport.metrics.registry import metric_spec
 
 SPEC = metric_spec("impaired_share_20")

@@ -9,7 +9,7 @@ from scipy import stats
 from ubereport.cohort.alarms import USUAL_RULES, ChartRules, false_alarm_of_chart, rules_for_page
 from ubereport.cohort.charts import ChartCases, xmr_chart
 from ubereport.cohort.scales import MetricScale, ScaleKind
-from ubereport.config import AuditConfig
+from ubereport.core.config import AuditConfig
 from ubereport.metrics.registry import metric_spec
 
 SPEC, PLAIN = metric_spec("impaired_share_20"), MetricScale(ScaleKind.IDENTITY)

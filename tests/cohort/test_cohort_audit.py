@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from ubereport.cohort.audit import ALL_PROCEDURES, audit_cohort
+from ubereport.cohort.audit_results import FunnelZone, Signal
 from ubereport.cohort.table import cohort_table
-from ubereport.config import AuditConfig
-from ubereport.core.audit import FunnelZone, Signal
-from ubereport.errors import UsageError
+from ubereport.core.config import AuditConfig
+from ubereport.core.errors import UsageError
 
 FAST = AuditConfig(n_permutations=199)
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from ubereport.cohort.audit_results import Signal
 from ubereport.cohort.charts import (
     ChartCases,
     dispersion_of,
@@ -17,8 +18,7 @@ from ubereport.cohort.charts import (
     xmr_limits,
 )
 from ubereport.cohort.scales import MetricScale, ScaleKind, scale_of
-from ubereport.config import AuditConfig
-from ubereport.core.audit import Signal
+from ubereport.core.config import AuditConfig
 from ubereport.metrics.registry import metric_spec
 
 CONFIG = AuditConfig()

@@ -6,8 +6,8 @@ import pytest
 from ubereport.cohort.compare import compare_cohort
 from ubereport.cohort.groups import derived_covariates, grouped_cases
 from ubereport.cohort.table import cohort_table
-from ubereport.config import CompareConfig
-from ubereport.errors import UsageError
+from ubereport.core.config import CompareConfig
+from ubereport.core.errors import UsageError
 
 FAST = CompareConfig(n_bootstrap=100, n_permutations=199)
 GROUPS = {"RF coagulation": 24, "bone wax": 18, "gelatin": 15}

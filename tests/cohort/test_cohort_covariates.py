@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ubereport.cohort.covariates import (
+from ubereport.core.covariates import (
     KNOWN_COLUMNS,
     ColumnKind,
     covariates_json,
@@ -14,7 +14,7 @@ from ubereport.cohort.covariates import (
     read_covariates,
     require_column,
 )
-from ubereport.errors import CaseRecordError, UsageError
+from ubereport.core.errors import CaseRecordError, UsageError
 
 ROW = {
     "date": "2026-03-14",

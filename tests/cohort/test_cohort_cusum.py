@@ -17,7 +17,7 @@ from ubereport.cohort.cusum import (
     with_holm_curves,
 )
 from ubereport.cohort.scales import MetricScale, ScaleKind
-from ubereport.config import AuditConfig
+from ubereport.core.config import AuditConfig
 from ubereport.metrics.registry import metric_spec
 
 PLAIN = MetricScale(ScaleKind.IDENTITY)

@@ -13,10 +13,10 @@ import pytest
 from ubereport.analysis.progress import silent
 from ubereport.batch.case import CaseRequest, run_case
 from ubereport.cohort.audit import audit_cohort
+from ubereport.cohort.audit_results import Signal
 from ubereport.cohort.compare import compare_cohort
 from ubereport.cohort.table import read_cohort
-from ubereport.config import AnalysisConfig, SamplingConfig, SamplingMode, SegmentationConfig
-from ubereport.core.audit import Signal
+from ubereport.core.config import AnalysisConfig, SamplingConfig, SamplingMode, SegmentationConfig
 from ubereport.core.series import AreaSeries, LossReason
 from ubereport.records.store import read_case
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from ubereport.cohort.audit_results import FunnelZone
 from ubereport.cohort.funnel import exact_limit, mean_funnel, share_funnel, winsorized_phi
 from ubereport.cohort.scales import MetricScale, ScaleKind, scale_of
-from ubereport.config import AuditConfig
-from ubereport.core.audit import FunnelZone
+from ubereport.core.config import AuditConfig
 from ubereport.core.metrics import Direction, MetricSpec
 from ubereport.metrics.registry import metric_spec
 

@@ -8,7 +8,7 @@ from scipy import stats
 
 from ubereport.cohort.resampling import case_weights, find_clusters
 from ubereport.cohort.survival import ClearEvents, clear_quantities, time_to_clear
-from ubereport.config import CompareConfig
+from ubereport.core.config import CompareConfig
 from ubereport.metrics.survival import kaplan_meier_of_durations
 
 CONFIG = CompareConfig(n_bootstrap=300)

@@ -7,7 +7,7 @@ import pytest
 
 from ubereport.cohort.casefile import EVENT_COLUMNS, read_case_row
 from ubereport.cohort.table import cohort_table, group_labels, read_cohort
-from ubereport.errors import CaseRecordError, UsageError
+from ubereport.core.errors import CaseRecordError, UsageError
 
 MANIFEST = {"date": "2026-01-05", "surgeon": "S1", "technique": "bone wax", "age": 60}
 

@@ -10,8 +10,8 @@ from ubereport.cohort.wording import (
     p_text,
     value_text,
 )
-from ubereport.core.cohort import Estimate
 from ubereport.metrics.registry import metric_spec
+from ubereport.statistics.estimates import Estimate
 
 SHARE = metric_spec("impaired_share_20")
 SECONDS = metric_spec("time_to_clear_median_s")

@@ -18,8 +18,8 @@ from ubereport.cohort.writing import (
     write_comparison,
     write_tables,
 )
-from ubereport.config import AuditConfig, CompareConfig
-from ubereport.errors import OutputError
+from ubereport.core.config import AuditConfig, CompareConfig
+from ubereport.core.errors import OutputError
 
 FAST = CompareConfig(n_bootstrap=100, n_permutations=100)
 

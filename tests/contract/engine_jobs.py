@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from ubereport.errors import RecordingFormatError
+from ubereport.core.errors import RecordingFormatError
 
 
 def square(number: int) -> int:

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from ubereport.engine.embedded import EmbeddedEngine
-from ubereport.engine.job import Job, JobState, Outcome
-from ubereport.engine.ray import RayEngine
-from ubereport.errors import DependencyError
+from ubereport.batch.engine.embedded import EmbeddedEngine
+from ubereport.batch.engine.job import Job, JobState, Outcome
+from ubereport.batch.engine.ray import RayEngine
+from ubereport.core.errors import DependencyError
 
 sys.path.insert(0, str(Path(__file__).parent))
 import engine_jobs
@@ -88,9 +88,9 @@ def test_a_job_that_always_kills_its_worker_is_lost_alone(engine):
 DRIVER = """
 import sys
 import engine_jobs
-from ubereport.engine.embedded import EmbeddedEngine
-from ubereport.engine.job import Job
-from ubereport.engine.ray import RayEngine
+from ubereport.batch.engine.embedded import EmbeddedEngine
+from ubereport.batch.engine.job import Job
+from ubereport.batch.engine.ray import RayEngine
 if __name__ == "__main__":
     engine = {"embedded": EmbeddedEngine, "ray": RayEngine}[sys.argv[1]](n_workers=1)
     engine.run(engine_jobs.say_where_and_wait, [Job("a", sys.argv[2])], lambda outcome: None)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import reader_recordings as made
 
-from ubereport.config import DecodeConfig, ReaderChoice
+from ubereport.core.config import DecodeConfig, ReaderChoice
 from ubereport.core.frames import FrameBatch, PixelBox
 from ubereport.core.recording import PartIndex
 from ubereport.video.decode import DecodeOutcome, DecodeRequest, Decoding, decode

@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 
-from ubereport.config import EventConfig, MetricConfig
 from ubereport.core.case import FlagLevel
+from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.events import CensorReason, HemostasisEvent, Severity
 from ubereport.core.metrics import MetricValue
 from ubereport.core.series import LossReason, Threshold
-from ubereport.events.detect import detect_events
+from ubereport.metrics.event_detection import detect_events
 from ubereport.metrics.flags import quality_flags
 from ubereport.metrics.registry import compute_metrics
 

@@ -5,11 +5,11 @@ import re
 import numpy as np
 import pytest
 
-from ubereport.config import EventConfig, MetricConfig
+from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.events import CensorReason, HemostasisEvent, Severity
 from ubereport.core.metrics import Direction
 from ubereport.core.series import LossReason, Threshold
-from ubereport.events.detect import detect_events
+from ubereport.metrics.event_detection import detect_events
 from ubereport.metrics.registry import METRICS, compute_metrics, metric_spec
 
 PROMISED = [

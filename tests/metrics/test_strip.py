@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ubereport.config import MetricConfig
+from ubereport.core.config import MetricConfig
 from ubereport.core.series import LossReason
 from ubereport.metrics.strip import strip_blocks
 

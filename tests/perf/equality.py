@@ -16,9 +16,9 @@ from ubereport.analysis.checkpoint import Checkpoint
 from ubereport.analysis.opening import open_case
 from ubereport.analysis.pipeline import analyze_case
 from ubereport.analysis.progress import silent
-from ubereport.config import AnalysisConfig, ReaderChoice, SamplingMode
+from ubereport.core.config import AnalysisConfig, ReaderChoice, SamplingMode
 from ubereport.core.series import AreaSeries
-from ubereport.resources import models_dir
+from ubereport.files.resources import models_dir
 
 # Name: reader, batch size, low precision.
 SETTINGS = {

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 import torch
 
-from ubereport.config import SegmentationConfig
-from ubereport.resources import models_dir
+from ubereport.core.config import SegmentationConfig
+from ubereport.files.resources import models_dir
 from ubereport.segmentation.bundle import find_bundle, load_bundle
 from ubereport.segmentation.measure import measure_routes
 from ubereport.segmentation.metadata import NetworkSpec

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ubereport.simulation.config import SimulationConfig
-from ubereport.simulation.recording import simulate
+from ubereport.laboratory.simulation.config import SimulationConfig
+from ubereport.laboratory.simulation.recording import simulate
 
 
 def recording(hours: float, folder: Path) -> Path:

@@ -21,15 +21,19 @@ from ubereport.analysis.checkpoint import Checkpoint
 from ubereport.analysis.opening import open_case
 from ubereport.analysis.pipeline import analyze_case
 from ubereport.analysis.progress import silent
-from ubereport.config import AnalysisConfig
-from ubereport.evaluation.recordings import RECORDING_KEYS, evaluate_recording, over_recordings
-from ubereport.evaluation.truth import read_truth
-from ubereport.events.detect import detect_events
+from ubereport.core.config import AnalysisConfig
+from ubereport.files.resources import models_dir
+from ubereport.laboratory.evaluation.recordings import (
+    RECORDING_KEYS,
+    evaluate_recording,
+    over_recordings,
+)
+from ubereport.laboratory.evaluation.truth import read_truth
+from ubereport.laboratory.simulation.config import SimulationConfig
+from ubereport.laboratory.simulation.recording import simulate
+from ubereport.metrics.event_detection import detect_events
 from ubereport.records.tables import series_from_parquet, series_parquet
-from ubereport.resources import models_dir
 from ubereport.segmentation.bundle import find_bundle, load_bundle
-from ubereport.simulation.config import SimulationConfig
-from ubereport.simulation.recording import simulate
 
 FIRST_SEED = 9001
 

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ubereport.analysis.refine import N_PLAIN_PASSES, coarse_gap_s, next_looks
-from ubereport.config import EventConfig, SamplingConfig
+from ubereport.core.config import EventConfig, SamplingConfig
 from ubereport.core.recording import PartIndex, RecordingIndex, VideoFormat
 from ubereport.core.series import AreaSeries, LossReason
-from ubereport.events.detect import detect_events
-from ubereport.simulation.config import SimulationConfig
-from ubereport.simulation.plan import plan_scenario
+from ubereport.laboratory.simulation.config import SimulationConfig
+from ubereport.laboratory.simulation.plan import plan_scenario
+from ubereport.metrics.event_detection import detect_events
 from ubereport.video.candidates import Candidates, adaptive_candidates, uniform_candidates
 from ubereport.video.timeline import place_parts
 

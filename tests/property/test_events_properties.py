@@ -11,11 +11,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ubereport.config import EventConfig
+from ubereport.core.config import EventConfig
 from ubereport.core.events import CensorReason
 from ubereport.core.series import AreaSeries, LossReason
-from ubereport.events.detect import detect_events
-from ubereport.events.smoothing import smooth_area
+from ubereport.metrics.event_detection import detect_events
+from ubereport.metrics.smoothing import smooth_area
 
 TICK_S = 0.125
 AREAS = (0.0, 0.01, 0.024, 0.025, 0.03, 0.05, 0.06, 0.2, 0.7)

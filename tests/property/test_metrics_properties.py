@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ubereport.config import EventConfig, MetricConfig
+from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.metrics import MetricValue
 from ubereport.core.series import AreaSeries, LossReason, Threshold
-from ubereport.events.detect import detect_events_by_threshold
+from ubereport.metrics.event_detection import detect_events_by_threshold
 from ubereport.metrics.registry import METRICS, compute_metrics
 from ubereport.metrics.strip import strip_blocks
 

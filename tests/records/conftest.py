@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ubereport.config import AnalysisConfig, config_sha256, config_to_toml
 from ubereport.core.case import (
     CaseRecord,
     FieldSummary,
@@ -19,6 +18,7 @@ from ubereport.core.case import (
     Provenance,
     ReaderUse,
 )
+from ubereport.core.config import AnalysisConfig, config_sha256, config_to_toml
 from ubereport.core.events import CensorReason, HemostasisEvent, Severity
 from ubereport.core.held_out import HeldOutOperation
 from ubereport.core.intervals import Interval

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ubereport.errors import OutputError
+from ubereport.core.errors import OutputError
 from ubereport.records import atomic
 from ubereport.records.atomic import (
     check_relative_name,
@@ -149,7 +149,7 @@ def test_a_real_size_limit_of_the_system_is_survived(tmp_path):
     script = textwrap.dedent("""
         import resource, sys
         from pathlib import Path
-        from ubereport.errors import OutputError
+        from ubereport.core.errors import OutputError
         from ubereport.records.atomic import publish_folder
         target = Path(sys.argv[1]) / "case"
         publish_folder(target, {"a.bin": b"old"})

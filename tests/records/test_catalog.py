@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from ubereport.errors import UsageError
+from ubereport.core.errors import UsageError
 from ubereport.records import catalog
 from ubereport.records.catalog import CATALOG_NAME, list_cases, rebuild_catalog
 from ubereport.records.store import write_case

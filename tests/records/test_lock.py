@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ubereport.errors import DependencyError, OutputError
+from ubereport.core.errors import DependencyError, OutputError
 from ubereport.records import lock
 from ubereport.records.atomic import publish_folder
 from ubereport.records.lock import hold_lock

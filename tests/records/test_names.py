@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ubereport.errors import UsageError
+from ubereport.core.errors import UsageError
 from ubereport.records.names import default_case_id, folder_name, validate_case_id
 
 HARMLESS = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

@@ -8,8 +8,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from ubereport.core.case import SCHEMA_VERSION, CaseRecord, Flag, FlagLevel
+from ubereport.core.errors import CaseRecordError
 from ubereport.core.metrics import MetricValue
-from ubereport.errors import CaseRecordError
 from ubereport.records.codec import from_json_value, to_json_value
 from ubereport.records.schema import (
     MIGRATIONS,

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from ubereport.core.case import CaseRecord, KeyFrame, KeyFrameKind
+from ubereport.core.errors import CaseRecordError, OutputError, UsageError
 from ubereport.core.series import AreaSeries
-from ubereport.errors import CaseRecordError, OutputError, UsageError
 from ubereport.records import atomic, store
 from ubereport.records.names import folder_name
 from ubereport.records.store import (
@@ -293,8 +293,8 @@ def test_rooms_of_numbers_and_records_need_no_heavy_library():
         import sys
         for name in ("torch", "av", "decord", "ray", "cv2", "pandas", "scipy", "matplotlib"):
             sys.modules[name] = None
-        import ubereport.events.detect, ubereport.metrics.registry, ubereport.metrics.flags
-        import ubereport.metrics.strip, ubereport.metrics.survival
+        import ubereport.metrics.event_detection, ubereport.metrics.registry
+        import ubereport.metrics.flags, ubereport.metrics.strip, ubereport.metrics.survival
         import ubereport.records.store, ubereport.records.lock
         print("imported")
     """)

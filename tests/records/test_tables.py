@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ubereport.core.errors import CaseRecordError, ManifestError
 from ubereport.core.series import AreaSeries, LossReason
-from ubereport.errors import CaseRecordError, ManifestError
 from ubereport.records import tables
 from ubereport.records.tables import (
     events_csv,

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from report import sample_record
 
-from ubereport.config import EventConfig, MetricConfig
 from ubereport.core.case import CaseRecord
+from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.report.html import render_html
 from ubereport.report.pdf import render_pdf
 from ubereport.report.view_model import build_view_model

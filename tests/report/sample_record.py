@@ -12,7 +12,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ubereport.config import AnalysisConfig, config_sha256, config_to_toml
 from ubereport.core.case import (
     CaseRecord,
     FieldSummary,
@@ -25,6 +24,7 @@ from ubereport.core.case import (
     Provenance,
     ReaderUse,
 )
+from ubereport.core.config import AnalysisConfig, config_sha256, config_to_toml
 from ubereport.core.events import CensorReason, HemostasisEvent, Severity
 from ubereport.core.intervals import Interval
 from ubereport.core.metrics import MetricValue

@@ -249,7 +249,7 @@ def test_another_process_writes_the_same_bytes(build_view):
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from report import sample_record\n"
-        "from ubereport.config import EventConfig, MetricConfig\n"
+        "from ubereport.core.config import EventConfig, MetricConfig\n"
         "from ubereport.report.html import render_html\n"
         "from ubereport.report.view_model import build_view_model\n"
         "record = sample_record.twenty_seconds()\n"

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from report import sample_record
 
-from ubereport.config import EventConfig, MetricConfig
 from ubereport.core.case import Flag, FlagLevel
+from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.series import LossReason
 from ubereport.metrics.registry import METRICS
 from ubereport.report import case_figures

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import pytest
 
-from ubereport.config import EventConfig, MetricConfig
+from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.intervals import Interval
 from ubereport.core.series import AreaSeries, LossReason
-from ubereport.events.detect import detect_events
+from ubereport.metrics.event_detection import detect_events
 from ubereport.review.journal import Journal
 from ubereport.review.reviewed_case import ReviewedCase, reviewed_by
 from ubereport.review.reviewed_series import series_sha256

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from ubereport.errors import OutputError, ReviewError, UsageError
+from ubereport.core.errors import OutputError, ReviewError, UsageError
 from ubereport.review.journal import (
     JOURNAL_NAME,
     append_stroke,

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ubereport.config import EventConfig, MetricConfig
+from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.series import LossReason, Threshold
-from ubereport.events.detect import detect_events
+from ubereport.metrics.event_detection import detect_events
 from ubereport.metrics.registry import compute_metrics
 from ubereport.review.reviewed_case import headline_effect_s, open_spans_by_effect
 from ubereport.review.spans import Verdict
@@ -153,7 +153,7 @@ def test_what_moves_the_headline_most_comes_first(two_events, review_of):
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(two_events, stroke_of, action, content, why):
-    from ubereport.errors import ReviewError
+    from ubereport.core.errors import ReviewError
     from ubereport.review.spans import measured_spans, stroke_spans
 
     spans = measured_spans(detect_events(two_events, EventConfig()))

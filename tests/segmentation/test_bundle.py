@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ubereport.errors import BundleError
+from ubereport.core.errors import BundleError
 from ubereport.segmentation.bundle import (
     CARD_NAME,
     METADATA_NAME,

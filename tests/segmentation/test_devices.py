@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ubereport.config import Device
-from ubereport.errors import DependencyError
+from ubereport.core.config import Device
+from ubereport.core.errors import DependencyError
 from ubereport.segmentation.devices import choose_device
 
 

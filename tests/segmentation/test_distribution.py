@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ubereport.errors import BundleError
+from ubereport.core.errors import BundleError
 from ubereport.segmentation.distribution import (
     FEATURES,
     ColorReference,

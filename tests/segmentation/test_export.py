@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from ubereport.errors import BundleError, OutputError
+from ubereport.core.errors import BundleError, OutputError
 from ubereport.segmentation.bundle import WEIGHTS_NAME, Bundle, load_bundle, read_tensor_specs
 from ubereport.segmentation.export import write_bundle
 from ubereport.segmentation.metadata import BundleMetadata, HsvSpec

@@ -6,8 +6,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ubereport.config import SegmentationConfig
-from ubereport.resources import models_dir
+from ubereport.core.config import SegmentationConfig
+from ubereport.files.resources import models_dir
 from ubereport.segmentation.bundle import find_bundle, load_bundle, verify_bundle
 from ubereport.segmentation.hsv import HsvPredictor, red_levels
 from ubereport.segmentation.metadata import HsvSpec

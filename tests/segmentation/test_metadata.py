@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ubereport.errors import BundleError
+from ubereport.core.errors import BundleError
 from ubereport.segmentation.distribution import FEATURES, ColorReference
 from ubereport.segmentation.metadata import (
     BundleMetadata,

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from ubereport.errors import BundleError
+from ubereport.core.errors import BundleError
 from ubereport.segmentation.bundle import WEIGHTS_NAME, Bundle, read_tensor_specs
 from ubereport.segmentation.hsv import HsvPredictor
 from ubereport.segmentation.metadata import BundleMetadata, HsvSpec, NetworkSpec

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from ubereport.config import Device, Route, SegmentationConfig
-from ubereport.errors import DependencyError, PredictionError
+from ubereport.core.config import Device, Route, SegmentationConfig
+from ubereport.core.errors import DependencyError, PredictionError
 from ubereport.segmentation import network_predictor, openvino
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.devices import DeviceChoice

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from ubereport.config import Device, Route, SegmentationConfig
-from ubereport.errors import PredictionError
+from ubereport.core.config import Device, Route, SegmentationConfig
+from ubereport.core.errors import PredictionError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.devices import DeviceChoice
 from ubereport.segmentation.metadata import BundleMetadata

@@ -7,9 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from ubereport.config import Device, SegmentationConfig
-from ubereport.errors import DependencyError, PredictionError
-from ubereport.resources import models_dir
+from ubereport.core.config import Device, SegmentationConfig
+from ubereport.core.errors import DependencyError, PredictionError
+from ubereport.files.resources import models_dir
 from ubereport.segmentation.bundle import find_bundle, load_bundle
 from ubereport.segmentation.predictor import open_predictor
 from ubereport.segmentation.shared import SharedNetwork, SharedPredictor

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from ubereport.config import Device, SegmentationConfig
-from ubereport.resources import models_dir
+from ubereport.core.config import Device, SegmentationConfig
+from ubereport.files.resources import models_dir
 from ubereport.segmentation.bundle import CARD_NAME, find_bundle, load_bundle, verify_bundle
 from ubereport.segmentation.devices import DeviceChoice
 from ubereport.segmentation.fusion import fuse_batch_norms

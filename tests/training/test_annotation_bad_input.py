@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.annotation import files
 from ubereport.training.annotation.coco import read_coco, write_coco
 from ubereport.training.annotation.cvat import read_cvat, write_cvat

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.annotation.outlines import MAX_VERTICES, fill_polygon, polygons_of
 
 MASKS = st.tuples(st.integers(1, 14), st.integers(1, 14)).flatmap(

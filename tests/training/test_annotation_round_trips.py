@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ubereport.errors import AnnotationError, OutputError
+from ubereport.core.errors import AnnotationError, OutputError
 from ubereport.training.annotation.coco import read_coco, write_coco
 from ubereport.training.annotation.cvat import read_cvat, write_cvat
 from ubereport.training.annotation.label_studio import read_label_studio, write_label_studio

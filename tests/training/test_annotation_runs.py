@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.annotation.brush import brush_to_mask, mask_to_brush
 from ubereport.training.annotation.run_lengths import MAX_SIDE_PX, RunLengths, counts_to_string
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.annotation.folders import (
     read_manifest_folder,
     without_annotators,

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.annotation.coco import read_coco
 from ubereport.training.annotation.cvat import read_cvat
 from ubereport.training.annotation.label_studio import read_label_studio

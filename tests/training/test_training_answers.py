@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.answers import (
     ANSWERS_SCHEMA,
     PROPOSAL_SCHEMA,

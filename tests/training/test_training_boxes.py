@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.boxes import BoxedStill, box_cache, box_label, read_boxed_stills
 from ubereport.training.simulated import simulated_cache
 from ubereport.training.stills import BLOOD, CLEAN, IGNORE

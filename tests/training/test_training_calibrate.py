@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.calibrate import calibrate, group_draws
 from ubereport.training.scoring import StillScore, score_still, summarize
 from ubereport.training.stills import BLOOD, CLEAN, IGNORE

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.training.conftest import write_set
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.collections import capsule_stills, collections_of, read_collections
 from ubereport.training.finetune import mixed_sources, split_indices
 from ubereport.training.stills import (

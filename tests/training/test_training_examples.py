@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from ubereport.config import config_from_toml
+from ubereport.core.config import config_from_toml
 from ubereport.training.config import TrainConfig
 from ubereport.training.specification import NEEDED
 

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import torch
 
-from ubereport.config import SegmentationConfig
-from ubereport.errors import BundleError, OutputError
+from ubereport.core.config import SegmentationConfig
+from ubereport.core.errors import BundleError, OutputError
 from ubereport.segmentation.bundle import load_bundle
 from ubereport.segmentation.metadata import TrainingSet
 from ubereport.segmentation.network import build_network, load_state, portable_state

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
+from ubereport.core.errors import OutputError, RecordingError
 from ubereport.core.series import LossReason
-from ubereport.errors import OutputError, RecordingError
 from ubereport.training import frames as frames_module
 from ubereport.training.config import FramesConfig
 from ubereport.training.frames import ExtractionConfig, extract_stills, is_new_view

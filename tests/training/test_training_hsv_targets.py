@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.config import HsvConfig
 from ubereport.training.hsv_targets import hsv_label, hsv_source, list_stills, pretrain
 from ubereport.training.stills import BLOOD, CLEAN

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ubereport.errors import AnnotationError, OutputError, UsageError
+from ubereport.core.errors import AnnotationError, OutputError, UsageError
 from ubereport.training.annotation.consensus import consensus_of
 from ubereport.training.annotation.formats import (
     Format,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ubereport.config import config_from_toml, config_to_toml
-from ubereport.errors import AnnotationError, BundleError, ConfigError
+from ubereport.core.config import config_from_toml, config_to_toml
+from ubereport.core.errors import AnnotationError, BundleError, ConfigError
 from ubereport.segmentation.network import build_network
 from ubereport.training.checkpoint import load_weights, read_checkpoint
 from ubereport.training.config import OptimizerConfig, TrainConfig

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ubereport.errors import ConfigError
+from ubereport.core.errors import ConfigError
 from ubereport.training.config import LossConfig
 from ubereport.training.loss import segmentation_loss
 from ubereport.training.stills import BLOOD, CLEAN, IGNORE

@@ -3,7 +3,7 @@ import importlib.util
 import pytest
 import torch
 
-from ubereport.errors import BundleError, DependencyError
+from ubereport.core.errors import BundleError, DependencyError
 from ubereport.segmentation.metadata import NetworkSpec
 from ubereport.segmentation.network import build_network
 from ubereport.training import pretrained

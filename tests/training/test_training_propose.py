@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ubereport.errors import AnnotationError, OutputError
+from ubereport.core.errors import AnnotationError, OutputError
 from ubereport.training.answers import read_proposal
 from ubereport.training.propose import Proposer, choose_stills, propose, uncertainty
 

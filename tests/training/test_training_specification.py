@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ubereport.errors import ConfigError
+from ubereport.core.errors import ConfigError
 from ubereport.training.specification import NEEDED, export_from_specification
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "training"

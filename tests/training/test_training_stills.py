@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.stills import (
     BLOOD,
     CLEAN,

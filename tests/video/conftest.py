@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
 import reader_recordings
 
-from ubereport.config import DecodeConfig
+from ubereport.core.config import DecodeConfig
 from ubereport.core.recording import PartIndex
 from ubereport.video.index import index_part
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ubereport.errors import UbereportError
+from ubereport.core.errors import UbereportError
 from ubereport.video.clock import build_clock
 from ubereport.video.messages import ErrorLog
 from ubereport.video.packets import is_counted

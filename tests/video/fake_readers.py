@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ubereport.errors import DecodeError
+from ubereport.core.errors import DecodeError
 from ubereport.video.reader import Picture, ReadRequest
 
 Beat = Callable[[], None]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import reader_recordings as made
 
-from ubereport.config import DecodeConfig, ReaderChoice, SamplingMode
+from ubereport.core.config import DecodeConfig, ReaderChoice, SamplingMode
 from ubereport.core.frames import FrameBatch, PixelBox
 from ubereport.core.recording import PartIndex
 from ubereport.video.decode import DecodeOutcome, DecodeRequest, decode, decode_stills
@@ -198,7 +198,7 @@ def test_decoder_ends_when_its_parent_is_killed(coded_path: Path, tmp_path: Path
 import os, signal, subprocess, sys
 from pathlib import Path
 import numpy as np
-from ubereport.config import DecodeConfig
+from ubereport.core.config import DecodeConfig
 from ubereport.video.decode import DecodeRequest, decode
 from ubereport.video.index import index_part
 part = index_part(Path({str(coded_path)!r}), DecodeConfig())

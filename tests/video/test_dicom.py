@@ -8,8 +8,8 @@ import numpy as np
 import odd_recordings as odd
 import pytest
 
-from ubereport.config import DecodeConfig
-from ubereport.errors import DependencyError, RecordingFormatError
+from ubereport.core.config import DecodeConfig
+from ubereport.core.errors import DependencyError, RecordingFormatError
 from ubereport.video.decode import decode_stills
 from ubereport.video.dicom import extract_video
 from ubereport.video.index import index_part

@@ -8,8 +8,8 @@ import numpy as np
 import odd_recordings as odd
 import pytest
 
-from ubereport.config import DecodeConfig
-from ubereport.errors import RecordingFormatError
+from ubereport.core.config import DecodeConfig
+from ubereport.core.errors import RecordingFormatError
 from ubereport.video.encryption import encryption_schemes
 from ubereport.video.index import index_part
 from ubereport.video.writer import VideoWriter

@@ -13,9 +13,9 @@ import numpy as np
 import odd_recordings as odd
 import pytest
 
-from ubereport.config import DecodeConfig
+from ubereport.core.config import DecodeConfig
+from ubereport.core.errors import DecodeError, RecordingFormatError, UsageError
 from ubereport.core.recording import PartIndex, RecordingIndex
-from ubereport.errors import DecodeError, RecordingFormatError, UsageError
 from ubereport.video import index as index_module
 from ubereport.video.decode import decode_stills
 from ubereport.video.index import index_part, index_recording

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import odd_recordings as odd
 
-from ubereport.config import DecodeConfig, ReaderChoice
+from ubereport.core.config import DecodeConfig, ReaderChoice
 from ubereport.video.decode import DecodeRequest, decode
 from ubereport.video.index import index_part
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ubereport.core.errors import UsageError
 from ubereport.core.intervals import Interval
 from ubereport.core.recording import PartIndex, RecordingIndex, Timeline, VideoFormat
 from ubereport.core.series import LossReason
-from ubereport.errors import UsageError
 from ubereport.video.clock import build_clock
 from ubereport.video.packets import PacketTable
 from ubereport.video.plan import plan_keyframes, plan_uniform, probe_frames

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ubereport.config import DecodeConfig, ReaderChoice
+from ubereport.core.config import DecodeConfig, ReaderChoice
 from ubereport.core.frames import FrameBatch, PixelBox
 from ubereport.core.recording import PartIndex
 from ubereport.video.decode import DecodeRequest, Decoding, decode

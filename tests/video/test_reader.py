@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ubereport.config import ReaderChoice, SamplingMode
+from ubereport.core.config import ReaderChoice, SamplingMode
 from ubereport.core.frames import PixelBox
 from ubereport.core.recording import PartIndex, VideoFormat
 from ubereport.video.fit import fit_picture, scale

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from ubereport.errors import OutputError
+from ubereport.core.errors import OutputError
 from ubereport.video.writer import ColorTag, VideoWriter
 
 

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from ubereport.analysis.decoded import DecodeReport
 from ubereport.analysis.measurement import Measurement
+from ubereport.core.errors import OutputError
 from ubereport.core.series import LossReason
-from ubereport.errors import OutputError
 
 __all__ = ["Checkpoint", "Chunk", "ChunkPlace"]
 

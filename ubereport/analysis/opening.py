@@ -12,8 +12,8 @@ from ubereport import __version__
 from ubereport.analysis.measurement import LostStretch
 from ubereport.analysis.progress import Progress, ProgressHook, Stage
 from ubereport.analysis.refine import coarse_gap_s
-from ubereport.config import AnalysisConfig, SamplingMode, config_sha256
 from ubereport.core.case import SCHEMA_VERSION
+from ubereport.core.config import AnalysisConfig, SamplingMode, config_sha256
 from ubereport.core.recording import RecordingIndex, Timeline
 from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
 from ubereport.video.candidates import (

@@ -19,8 +19,8 @@ from ubereport.analysis.sampling import MeasuredCase, measure_case
 from ubereport.analysis.stills import keep_key_frames
 from ubereport.analysis.summaries import part_summaries, recording_flags
 from ubereport.analysis.views import distribution_flag, fit_views
-from ubereport.config import config_sha256, config_to_toml
 from ubereport.core.case import CaseRecord, Provenance
+from ubereport.core.config import config_sha256, config_to_toml
 from ubereport.segmentation.predictor import Predictor, open_predictor
 from ubereport.segmentation.shared import NetworkAddress, SharedPredictor
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ubereport.config import (
+from ubereport.core.case import CaseRecord, Flag
+from ubereport.core.config import (
     AnalysisConfig,
     EventConfig,
     MetricConfig,
@@ -12,11 +13,10 @@ from ubereport.config import (
     config_sha256,
     config_to_toml,
 )
-from ubereport.core.case import CaseRecord, Flag
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import MetricValue
 from ubereport.core.series import AreaSeries, Threshold
-from ubereport.events.detect import detect_events
+from ubereport.metrics.event_detection import detect_events
 from ubereport.metrics.flags import quality_flags
 from ubereport.metrics.registry import compute_metrics
 from ubereport.records.store import match_key_frames

@@ -39,10 +39,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ubereport.config import EventConfig, SamplingConfig
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray
+from ubereport.core.config import EventConfig, SamplingConfig
 from ubereport.core.series import AreaSeries, LossReason
-from ubereport.events.smoothing import ROUNDING_S, smooth_area
+from ubereport.metrics.smoothing import ROUNDING_S, smooth_area
 from ubereport.video.candidates import Candidates
 
 __all__ = ["METRIC_LEVELS", "coarse_gap_s", "next_looks", "restlessness"]

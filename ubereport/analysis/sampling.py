@@ -12,14 +12,14 @@ from ubereport.analysis.measure import Looks, Measurer, PassProgress
 from ubereport.analysis.measurement import Measurement, assemble_series
 from ubereport.analysis.progress import ProgressHook
 from ubereport.analysis.refine import next_looks
+from ubereport.analysis.view.validity import settle_frozen
 from ubereport.analysis.views import FieldStretch
-from ubereport.config import AnalysisConfig, SamplingMode, ValidityConfig
 from ubereport.core.arrays import BoolArray, IntArray
+from ubereport.core.config import AnalysisConfig, SamplingMode, ValidityConfig
 from ubereport.core.frames import SamplingPlan
 from ubereport.core.recording import RecordingIndex
 from ubereport.video.candidates import Candidates
 from ubereport.video.segments import groups_of
-from ubereport.view.validity import settle_frozen
 
 __all__ = ["MeasuredCase", "measure_case"]
 

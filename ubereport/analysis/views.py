@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from ubereport.analysis.key_frames import display_size, to_model_size
 from ubereport.analysis.opening import OpenedCase
 from ubereport.analysis.progress import Progress, ProgressHook, Stage
+from ubereport.analysis.view.change import fit_view_stretches
 from ubereport.core.arrays import FloatArray, RgbArray
 from ubereport.core.case import Flag, FlagLevel
+from ubereport.core.errors import DecodeError
 from ubereport.core.frames import FieldOfView
 from ubereport.core.intervals import Interval
 from ubereport.core.recording import PlacedPart
-from ubereport.errors import DecodeError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.distribution import distance
 from ubereport.video.decode import decode_stills
 from ubereport.video.plan import probe_frames
 from ubereport.video.reader import upright_size
-from ubereport.view.change import fit_view_stretches
 
 __all__ = ["CaseViews", "FieldStretch", "distribution_flag", "fit_views"]
 

@@ -14,16 +14,16 @@ from ubereport.analysis.opening import OpenedCase, open_case
 from ubereport.analysis.pipeline import AnalyzedCase, analyze_case
 from ubereport.analysis.progress import Progress, ProgressHook, Stage
 from ubereport.analysis.recompute import rederive
-from ubereport.config import AnalysisConfig, EventConfig, config_from_toml
 from ubereport.core.case import CaseRecord
-from ubereport.errors import CaseRecordError
+from ubereport.core.config import AnalysisConfig, EventConfig, config_from_toml
+from ubereport.core.errors import CaseRecordError
+from ubereport.files.resources import models_dir
 from ubereport.records.lock import hold_lock
 from ubereport.records.names import default_case_id, folder_name
 from ubereport.records.store import read_case, read_frames, write_case, write_into_case
 from ubereport.report.html import render_html
 from ubereport.report.pdf import render_pdf
 from ubereport.report.view_model import build_view_model
-from ubereport.resources import models_dir
 from ubereport.segmentation.shared import NetworkAddress
 from ubereport.video.pool import DecoderPool
 
@@ -76,7 +76,7 @@ def run_case(request: CaseRequest, on_progress: ProgressHook) -> PublishedCase:
     Raises
     ------
     UbereportError
-        As said in `ubereport.errors`; nothing half-written is left under the case's name.
+        As said in `ubereport.core.errors`; nothing half-written is left under the case's name.
     """
     models = models_dir() if request.models is None else request.models
     with DecoderPool(request.config.decode.stall_timeout_s) as decoders:

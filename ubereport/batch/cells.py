@@ -6,8 +6,8 @@ import datetime as dt
 import math
 
 from ubereport.batch.dates import AmbiguousDateError, parse_date
-from ubereport.cohort.covariates import ColumnKind, CovariateColumn, CovariateValue
-from ubereport.errors import ManifestError
+from ubereport.core.covariates import ColumnKind, CovariateColumn, CovariateValue
+from ubereport.core.errors import ManifestError
 
 __all__ = ["Cell", "parse_cell"]
 

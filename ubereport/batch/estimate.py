@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ubereport.batch.manifest import Manifest
-from ubereport.config import AnalysisConfig
-from ubereport.errors import RecordingError
+from ubereport.core.config import AnalysisConfig
+from ubereport.core.errors import RecordingError
 from ubereport.records.names import folder_name
 from ubereport.video.index import index_recording
 

@@ -8,7 +8,7 @@ files
     The parts of the case in order, separated by ``;``; each a file, a folder or a glob, relative
     to the manifest; needed.
 others
-    Those of `ubereport.cohort.covariates.KNOWN_COLUMNS` and any more that a department wants to
+    Those of `ubereport.core.covariates.KNOWN_COLUMNS` and any more that a department wants to
     compare by. Empty cells mean "not known".
 """
 
@@ -23,8 +23,8 @@ from pathlib import Path
 from ubereport.batch.cells import Cell, parse_cell
 from ubereport.batch.parts import resolve_parts
 from ubereport.batch.sheets import Sheet, read_sheet
-from ubereport.cohort.covariates import KNOWN_COLUMNS, CovariateValue, known_column
-from ubereport.errors import ManifestError, UbereportError
+from ubereport.core.covariates import KNOWN_COLUMNS, CovariateValue, known_column
+from ubereport.core.errors import ManifestError, UbereportError
 from ubereport.records.names import folder_name
 
 __all__ = ["TECHNIQUES", "Manifest", "ManifestCase", "read_manifest"]

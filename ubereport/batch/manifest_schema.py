@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from ubereport.batch.manifest import NEEDED, TECHNIQUES
-from ubereport.cohort.covariates import KNOWN_COLUMNS, ColumnKind, CovariateColumn
+from ubereport.core.covariates import KNOWN_COLUMNS, ColumnKind, CovariateColumn
 
 __all__ = ["SCHEMA_NAME", "manifest_schema_json"]
 

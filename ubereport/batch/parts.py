@@ -9,7 +9,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from ubereport.errors import UsageError
+from ubereport.core.errors import UsageError
 
 __all__ = ["RECORDING_SUFFIXES", "doubts_about_parts", "resolve_parts"]
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ubereport.batch.manifest import Manifest, ManifestCase
-from ubereport.errors import ManifestError
+from ubereport.core.errors import ManifestError
 from ubereport.records.atomic import write_file
 
 __all__ = ["default_key_file", "pseudonymized"]

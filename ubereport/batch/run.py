@@ -9,11 +9,11 @@ from pathlib import Path
 
 from ubereport.analysis.progress import Progress
 from ubereport.batch.case import CaseRequest, run_case
+from ubereport.batch.engine.job import Engine, Job, JobState, Outcome
 from ubereport.batch.manifest import Manifest, ManifestCase
-from ubereport.cohort.covariates import covariates_json
-from ubereport.config import AnalysisConfig
-from ubereport.engine.job import Engine, Job, JobState, Outcome
-from ubereport.errors import OutputError
+from ubereport.core.config import AnalysisConfig
+from ubereport.core.covariates import covariates_json
+from ubereport.core.errors import OutputError
 from ubereport.records.names import folder_name
 from ubereport.segmentation.shared import NetworkAddress
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ubereport.config import AnalysisConfig, Device
-from ubereport.resources import models_dir
+from ubereport.core.config import AnalysisConfig, Device
+from ubereport.files.resources import models_dir
 from ubereport.segmentation.bundle import find_bundle, load_bundle
 from ubereport.segmentation.shared import NetworkAddress, SharedNetwork
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 from ubereport.batch.cells import Cell
-from ubereport.errors import DependencyError, ManifestError
+from ubereport.core.errors import DependencyError, ManifestError
 from ubereport.records.tables import read_parquet_rows
 
 __all__ = ["Sheet", "read_sheet"]

@@ -10,7 +10,7 @@ import typer
 
 from ubereport.cli.console import case_progress, print_json, say, warn
 from ubereport.cli.guard import guarded
-from ubereport.config import (
+from ubereport.core.config import (
     AnalysisConfig,
     Device,
     EventConfig,
@@ -126,7 +126,7 @@ def demo(
 ) -> None:
     """Analyze the simulated example recording and say where the report is."""
     from ubereport.batch.case import CaseRequest, run_case
-    from ubereport.batch.demo import demo_recording
+    from ubereport.laboratory.simulation.demo import demo_recording
 
     with demo_recording() as recording, case_progress(is_shown=not quiet) as hook:
         request = CaseRequest((recording,), out, "demo", AnalysisConfig())

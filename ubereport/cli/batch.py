@@ -13,12 +13,12 @@ import typer
 
 from ubereport.cli.console import print_json, say
 from ubereport.cli.guard import guarded
-from ubereport.config import AnalysisConfig, Device, config_from_toml
-from ubereport.errors import SomeCasesFailedError, UbereportError, UsageError
+from ubereport.core.config import AnalysisConfig, Device, config_from_toml
+from ubereport.core.errors import SomeCasesFailedError, UbereportError, UsageError
 
 if TYPE_CHECKING:
+    from ubereport.batch.engine.job import Engine
     from ubereport.batch.run import BatchPlan, BatchResult, CaseResult
-    from ubereport.engine.job import Engine
 
 __all__ = ["batch"]
 
@@ -78,7 +78,7 @@ def batch(
     from ubereport.batch.pseudonyms import default_key_file, pseudonymized
     from ubereport.batch.run import plan_batch, run_batch
     from ubereport.batch.sharing import shared_network
-    from ubereport.batch.summary import write_summary
+    from ubereport.documents.batch_summary import write_summary
 
     read = read_manifest(manifest)
     if check:
@@ -120,10 +120,10 @@ def _settings(path: Path | None, model: str | None, device: Device | None) -> An
 
 def _engine(choice: EngineChoice, jobs: int, address: str | None, gpus: float) -> Engine:
     if choice is EngineChoice.RAY:
-        from ubereport.engine.ray import RayEngine
+        from ubereport.batch.engine.ray import RayEngine
 
         return RayEngine(address=address, n_workers=jobs, gpus_per_job=gpus)
-    from ubereport.engine.embedded import EmbeddedEngine
+    from ubereport.batch.engine.embedded import EmbeddedEngine
 
     return EmbeddedEngine(n_workers=jobs)
 

@@ -9,7 +9,7 @@ import typer
 
 from ubereport.cli.console import print_json, say
 from ubereport.cli.guard import guarded
-from ubereport.errors import BundleError
+from ubereport.core.errors import BundleError
 
 __all__ = ["app"]
 
@@ -21,7 +21,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 
 
 def _folder(models: Path | None) -> Path:
-    from ubereport.resources import models_dir
+    from ubereport.files.resources import models_dir
 
     return models_dir() if models is None else models
 

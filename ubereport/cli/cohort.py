@@ -9,10 +9,10 @@ import typer
 
 from ubereport.cli.console import print_json, say
 from ubereport.cli.guard import guarded
-from ubereport.config import AuditConfig, CompareConfig
+from ubereport.core.config import AuditConfig, CompareConfig
 
 if TYPE_CHECKING:
-    from ubereport.batch.document_parts import Written
+    from ubereport.documents.document_parts import Written
 
 __all__ = ["audit", "compare"]
 
@@ -44,7 +44,7 @@ def compare(
 
     Example: ubereport compare department --by technique --out comparison
     """
-    from ubereport.batch.comparison import CompareRequest, run_comparison
+    from ubereport.documents.comparison import CompareRequest, run_comparison
 
     config = CompareConfig(primary=primary)
     covariates = tuple(covariate) if covariate else None
@@ -98,7 +98,7 @@ def audit(
 
     Example: ubereport audit department --out audit
     """
-    from ubereport.batch.audit import AuditRequest, run_audit
+    from ubereport.documents.audit import AuditRequest, run_audit
 
     found, written = run_audit(AuditRequest(library, out, AuditConfig(metric=metric)))
     if not json:

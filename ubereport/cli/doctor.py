@@ -8,7 +8,7 @@ import typer
 
 from ubereport.cli.console import print_json, say
 from ubereport.cli.guard import guarded
-from ubereport.errors import DependencyError
+from ubereport.core.errors import DependencyError
 
 __all__ = ["doctor"]
 
@@ -18,7 +18,7 @@ def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Check this machine: libraries, system parts, models, fonts, devices, memory, disk."""
-    from ubereport.batch.doctor import examine
+    from ubereport.cli.installation import examine
 
     findings = examine()
     if json:

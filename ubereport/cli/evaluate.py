@@ -10,10 +10,10 @@ import typer
 
 from ubereport.cli.console import print_json, say
 from ubereport.cli.guard import guarded
-from ubereport.config import Device, SegmentationConfig
+from ubereport.core.config import Device, SegmentationConfig
 
 if TYPE_CHECKING:
-    from ubereport.batch.document_parts import Written
+    from ubereport.documents.document_parts import Written
 
 __all__ = ["app"]
 
@@ -67,8 +67,8 @@ def stills(
 
     Example: ubereport evaluate stills --images i --masks m --model ube-blood --out evaluation
     """
-    from ubereport.batch.evaluation import StillsRequest, run_stills_evaluation
-    from ubereport.evaluation.config import Consensus, StillsConfig
+    from ubereport.laboratory.evaluation.config import Consensus, StillsConfig
+    from ubereport.laboratory.evaluation.evaluate import StillsRequest, run_stills_evaluation
 
     segmentation = SegmentationConfig() if device is None else SegmentationConfig(device=device)
     config = StillsConfig(consensus=Consensus(consensus.value))
@@ -101,7 +101,7 @@ def recording(
 
     Example: ubereport evaluate recording --case results/demo --truth simulated/truth
     """
-    from ubereport.batch.evaluation import RecordingRequest, run_recording_evaluation
+    from ubereport.laboratory.evaluation.evaluate import RecordingRequest, run_recording_evaluation
 
     request = RecordingRequest(tuple(case), tuple(truth), out)
     summary, written = run_recording_evaluation(request)

@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 
 import typer
 
-from ubereport.errors import UbereportError
+from ubereport.core.errors import UbereportError
 
 __all__ = ["EXIT_BUG", "EXIT_INTERRUPTED", "guarded"]
 

@@ -52,8 +52,8 @@ def propose(
 
     Example: ubereport train propose stills --out to-label --n 350
     """
-    from ubereport.config import SegmentationConfig
-    from ubereport.resources import models_dir
+    from ubereport.core.config import SegmentationConfig
+    from ubereport.files.resources import models_dir
     from ubereport.segmentation.bundle import find_bundle, load_bundle
     from ubereport.segmentation.predictor import open_predictor
     from ubereport.training.hsv_targets import list_stills

@@ -53,7 +53,7 @@ def show_case(
     json: JsonOption = False,
 ) -> None:
     """Show the numbers of one case. Example: ubereport library show department C007."""
-    from ubereport.batch.library import find_case
+    from ubereport.cohort.library import find_case
     from ubereport.metrics.registry import metric_spec
 
     folder, record = find_case(library, case_id)
@@ -89,7 +89,7 @@ def export_library(
 
     Example: ubereport library export department --as parquet --as xlsx --out tables
     """
-    from ubereport.batch.library import export_cases
+    from ubereport.cohort.library import export_cases
 
     written = export_cases(library, out, {f.value for f in form})
     if json:

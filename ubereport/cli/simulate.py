@@ -24,7 +24,7 @@ def simulate(
 
     Example: ubereport simulate --seed 7 --minutes 2 --out simulated
     """
-    from ubereport.simulation.recording import simulate as simulate_recording
+    from ubereport.laboratory.simulation.recording import simulate as simulate_recording
 
     made = simulate_recording(seed=seed, minutes=minutes, out_dir=out)
     if json:

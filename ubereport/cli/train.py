@@ -34,7 +34,7 @@ def frames(
     Example: ubereport train frames case.mp4 --group C007 --out stills
     """
     from ubereport.batch.parts import resolve_parts
-    from ubereport.config import config_from_toml
+    from ubereport.core.config import config_from_toml
     from ubereport.training.frames import ExtractionConfig, extract_stills
 
     settings = (
@@ -62,7 +62,7 @@ def pretrain(
 
     Example: ubereport train pretrain pretrain.toml --stills stills
     """
-    from ubereport.config import config_from_toml
+    from ubereport.core.config import config_from_toml
     from ubereport.training.config import TrainConfig
     from ubereport.training.hsv_targets import list_stills
     from ubereport.training.hsv_targets import pretrain as run_pretraining
@@ -94,7 +94,7 @@ def finetune(
 
     Example: ubereport train finetune finetune.toml --manifest labelled/MANIFEST.csv
     """
-    from ubereport.config import config_from_toml
+    from ubereport.core.config import config_from_toml
     from ubereport.training.boxes import boxes_for_training
     from ubereport.training.collections import read_collections
     from ubereport.training.config import TrainConfig

@@ -9,21 +9,20 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
-from ubereport.cohort.design import Covariate, Design, build_design
-from ubereport.cohort.models import LinearFit, fit_fixed, fit_mixed, permutation_p_value
-from ubereport.cohort.ranks import holm
-from ubereport.cohort.scales import MetricScale, ScaleKind
-from ubereport.config import CompareConfig
-from ubereport.core.arrays import FloatArray, IntArray
-from ubereport.core.cohort import (
+from ubereport.cohort.comparison_results import (
     AdjustedComparison,
     AdjustedContrast,
     AdjustedValue,
     DropCount,
-    Estimate,
     LeftOut,
-    TestResult,
 )
+from ubereport.cohort.design import Covariate, Design, build_design
+from ubereport.cohort.models import LinearFit, fit_fixed, fit_mixed, permutation_p_value
+from ubereport.cohort.ranks import holm
+from ubereport.cohort.scales import MetricScale, ScaleKind
+from ubereport.core.arrays import FloatArray, IntArray
+from ubereport.core.config import CompareConfig
+from ubereport.statistics.estimates import Estimate, TestResult
 
 __all__ = ["ModelCases", "adjusted_comparison"]
 

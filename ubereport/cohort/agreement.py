@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
+from ubereport.cohort.audit_results import Agreement, RatingCell
 from ubereport.cohort.wording import list_text
 from ubereport.core.arrays import FloatArray, IntArray
-from ubereport.core.audit import Agreement, RatingCell
-from ubereport.core.cohort import Estimate
 from ubereport.core.metrics import MetricSpec
+from ubereport.statistics.estimates import Estimate
 
 __all__ = ["BAND_EDGES", "rating_agreement", "spearman", "weighted_kappa"]
 

@@ -10,18 +10,7 @@ import numpy as np
 
 from ubereport.cohort.agreement import rating_agreement
 from ubereport.cohort.alarms import ChartRules, rules_for_page
-from ubereport.cohort.charts import ChartCases, u_chart, xmr_chart
-from ubereport.cohort.covariates import KNOWN_COLUMNS, ColumnRole, require_column
-from ubereport.cohort.cusum import learning_curve, mean_neighbor_correlation, with_holm_curves
-from ubereport.cohort.design import Covariate, covariate_terms
-from ubereport.cohort.funnel import false_alarm_of_funnels, mean_funnel, share_funnel
-from ubereport.cohort.outcomes import outcome_relation, with_holm_outcomes
-from ubereport.cohort.scales import scale_of
-from ubereport.cohort.table import CohortTable, group_labels, versions_caveat
-from ubereport.cohort.wording import plural, unread_text
-from ubereport.config import AuditConfig
-from ubereport.core.arrays import BoolArray, FloatArray
-from ubereport.core.audit import (
+from ubereport.cohort.audit_results import (
     Agreement,
     Audit,
     AuditCase,
@@ -33,7 +22,18 @@ from ubereport.core.audit import (
     OutcomeRelation,
     Signal,
 )
-from ubereport.core.cohort import DropCount
+from ubereport.cohort.charts import ChartCases, u_chart, xmr_chart
+from ubereport.cohort.comparison_results import DropCount
+from ubereport.cohort.cusum import learning_curve, mean_neighbor_correlation, with_holm_curves
+from ubereport.cohort.design import Covariate, covariate_terms
+from ubereport.cohort.funnel import false_alarm_of_funnels, mean_funnel, share_funnel
+from ubereport.cohort.outcomes import outcome_relation, with_holm_outcomes
+from ubereport.cohort.scales import scale_of
+from ubereport.cohort.table import CohortTable, group_labels, versions_caveat
+from ubereport.cohort.wording import plural, unread_text
+from ubereport.core.arrays import BoolArray, FloatArray
+from ubereport.core.config import AuditConfig
+from ubereport.core.covariates import KNOWN_COLUMNS, ColumnRole, require_column
 from ubereport.core.metrics import Direction, MetricSpec
 from ubereport.metrics.registry import metric_spec
 

@@ -8,9 +8,9 @@ from itertools import combinations
 
 import numpy as np
 
+from ubereport.cohort.comparison_results import BalanceCell, BalanceRow
 from ubereport.cohort.design import Covariate, is_number_column
 from ubereport.core.arrays import FloatArray
-from ubereport.core.cohort import BalanceCell, BalanceRow
 
 __all__ = ["UNBALANCED_FROM", "balance_table"]
 

@@ -11,9 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ubereport.cohort.covariates import MANIFEST_NAME, CovariateValue, read_covariates
 from ubereport.core.case import SCHEMA_VERSION
-from ubereport.errors import CaseRecordError
+from ubereport.core.covariates import MANIFEST_NAME, CovariateValue, read_covariates
+from ubereport.core.errors import CaseRecordError
 from ubereport.records.schema import MIGRATIONS, migrate
 
 __all__ = ["EVENT_COLUMNS", "FIXED_COLUMNS", "CaseRow", "looks_like_case", "read_case_row"]

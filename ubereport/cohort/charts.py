@@ -10,12 +10,12 @@ import numpy as np
 from scipy import stats
 
 from ubereport.cohort.alarms import USUAL_RULES, ChartRules
+from ubereport.cohort.audit_results import ControlChart, ControlPoint, Dispersion, Signal
+from ubereport.cohort.comparison_results import DropCount
 from ubereport.cohort.scales import MetricScale
 from ubereport.cohort.wording import plural
-from ubereport.config import AuditConfig
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray
-from ubereport.core.audit import ControlChart, ControlPoint, Dispersion, Signal
-from ubereport.core.cohort import DropCount
+from ubereport.core.config import AuditConfig
 from ubereport.core.metrics import MetricSpec
 
 __all__ = ["ChartCases", "XmrLimits", "dispersion_of", "signals_of", "u_chart", "xmr_chart",

@@ -8,7 +8,7 @@ import numpy as np
 
 from ubereport.cohort.adjusted import ModelCases, adjusted_comparison
 from ubereport.cohort.balance import balance_table
-from ubereport.cohort.covariates import COVERAGE, KNOWN_COLUMNS, ColumnRole, require_column
+from ubereport.cohort.comparison_results import Comparison, MetricComparison, PowerNote, TimeToClear
 from ubereport.cohort.design import Covariate
 from ubereport.cohort.groups import (
     GroupedCases,
@@ -22,8 +22,8 @@ from ubereport.cohort.reading import comparison_caveats, comparison_reading
 from ubereport.cohort.scales import scale_of
 from ubereport.cohort.survival import ClearEvents, time_to_clear
 from ubereport.cohort.table import CohortTable
-from ubereport.config import CompareConfig
-from ubereport.core.cohort import Comparison, MetricComparison, PowerNote, TimeToClear
+from ubereport.core.config import CompareConfig
+from ubereport.core.covariates import COVERAGE, KNOWN_COLUMNS, ColumnRole, require_column
 from ubereport.metrics.registry import metric_spec
 
 __all__ = ["compare_cohort"]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ubereport.cohort.comparison_results import LeftOut
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray
-from ubereport.core.cohort import LeftOut
 
 __all__ = ["Covariate", "Design", "build_design", "covariate_terms", "is_number_column"]
 

@@ -9,11 +9,11 @@ import numpy as np
 from scipy import stats
 from scipy.stats.distributions import rv_frozen
 
+from ubereport.cohort.audit_results import Funnel, FunnelLimit, FunnelPoint, FunnelZone
 from ubereport.cohort.scales import MetricScale, ScaleKind
 from ubereport.cohort.wording import value_text
-from ubereport.config import AuditConfig
 from ubereport.core.arrays import FloatArray
-from ubereport.core.audit import Funnel, FunnelLimit, FunnelPoint, FunnelZone
+from ubereport.core.config import AuditConfig
 from ubereport.core.metrics import MetricSpec
 
 __all__ = [

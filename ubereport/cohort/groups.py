@@ -10,7 +10,13 @@ from itertools import combinations
 
 import numpy as np
 
-from ubereport.cohort.covariates import CALENDAR_TIME, CASE_ORDER, require_column
+from ubereport.cohort.comparison_results import (
+    CasePoint,
+    Contrast,
+    DropCount,
+    GroupSummary,
+    MetricComparison,
+)
 from ubereport.cohort.design import Covariate
 from ubereport.cohort.ranks import (
     cliff_delta,
@@ -21,18 +27,12 @@ from ubereport.cohort.ranks import (
     mann_whitney,
 )
 from ubereport.cohort.table import CohortTable, group_labels
-from ubereport.config import CompareConfig
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray
-from ubereport.core.cohort import (
-    CasePoint,
-    Contrast,
-    DropCount,
-    GroupSummary,
-    MetricComparison,
-    TestResult,
-)
-from ubereport.errors import UsageError
+from ubereport.core.config import CompareConfig
+from ubereport.core.covariates import CALENDAR_TIME, CASE_ORDER, require_column
+from ubereport.core.errors import UsageError
 from ubereport.metrics.registry import metric_spec
+from ubereport.statistics.estimates import TestResult
 
 __all__ = [
     "GroupedCases",

@@ -9,13 +9,13 @@ import numpy as np
 from scipy import stats
 
 from ubereport.cohort.agreement import spearman
-from ubereport.cohort.covariates import ColumnKind, CovariateColumn
+from ubereport.cohort.audit_results import OutcomeRelation
 from ubereport.cohort.ranks import cliff_delta, holm, mann_whitney
 from ubereport.cohort.wording import p_text
 from ubereport.core.arrays import FloatArray
-from ubereport.core.audit import OutcomeRelation
-from ubereport.core.cohort import Estimate, TestResult
+from ubereport.core.covariates import ColumnKind, CovariateColumn
 from ubereport.core.metrics import MetricSpec
+from ubereport.statistics.estimates import Estimate, TestResult
 
 __all__ = ["outcome_relation", "with_holm_outcomes"]
 

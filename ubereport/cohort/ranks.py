@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from ubereport.core.arrays import FloatArray
-from ubereport.core.cohort import Estimate, TestResult
+from ubereport.statistics.estimates import Estimate, TestResult
 
 __all__ = [
     "cliff_delta",

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from ubereport.cohort.covariates import column_title
+from ubereport.cohort.comparison_results import (
+    AdjustedComparison,
+    AdjustedContrast,
+    BalanceRow,
+    Contrast,
+    MetricComparison,
+    PowerNote,
+    TimeToClear,
+)
 from ubereport.cohort.table import CohortTable, versions_caveat
 from ubereport.cohort.wording import (
     difference_text,
@@ -12,19 +20,11 @@ from ubereport.cohort.wording import (
     unread_text,
     value_text,
 )
-from ubereport.config import CompareConfig
-from ubereport.core.cohort import (
-    AdjustedComparison,
-    AdjustedContrast,
-    BalanceRow,
-    Contrast,
-    Estimate,
-    MetricComparison,
-    PowerNote,
-    TimeToClear,
-)
+from ubereport.core.config import CompareConfig
+from ubereport.core.covariates import column_title
 from ubereport.core.metrics import Direction, MetricSpec
 from ubereport.metrics.registry import metric_spec
+from ubereport.statistics.estimates import Estimate
 
 __all__ = ["adjusted_reading", "comparison_caveats", "comparison_reading"]
 

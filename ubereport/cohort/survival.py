@@ -8,12 +8,13 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
+from ubereport.cohort.comparison_results import AtRisk, ClearCurve, ClearDifference, TimeToClear
 from ubereport.cohort.resampling import Clusters, case_weights, find_clusters
 from ubereport.cohort.scales import MetricScale, ScaleKind
-from ubereport.config import CompareConfig
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray
-from ubereport.core.cohort import AtRisk, ClearCurve, ClearDifference, Estimate, TimeToClear
+from ubereport.core.config import CompareConfig
 from ubereport.metrics.survival import KaplanMeierCurve, kaplan_meier_of_durations
+from ubereport.statistics.estimates import Estimate
 
 __all__ = ["ClearEvents", "clear_quantities", "time_to_clear"]
 

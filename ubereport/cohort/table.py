@@ -20,8 +20,8 @@ from ubereport.cohort.casefile import (
     looks_like_case,
     read_case_row,
 )
-from ubereport.core.cohort import ModelUse, UnreadCase
-from ubereport.errors import CaseRecordError, UsageError
+from ubereport.cohort.comparison_results import ModelUse, UnreadCase
+from ubereport.core.errors import CaseRecordError, UsageError
 
 __all__ = [
     "EVENT_COLUMNS",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ubereport.core.cohort import Estimate, UnreadCase
+from ubereport.cohort.comparison_results import UnreadCase
 from ubereport.core.metrics import MetricSpec
+from ubereport.statistics.estimates import Estimate
 
 __all__ = [
     "difference_text",

@@ -14,12 +14,13 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import openpyxl
 import pandas as pd
 
+from ubereport.cohort.audit_results import Audit
+from ubereport.cohort.comparison_results import Comparison, MetricComparison
 from ubereport.cohort.table import CohortTable
-from ubereport.core.audit import Audit
-from ubereport.core.cohort import Comparison, Estimate, MetricComparison
 from ubereport.records.atomic import publish_folder
 from ubereport.records.codec import to_json_value
 from ubereport.records.spreadsheet import csv_bytes
+from ubereport.statistics.estimates import Estimate
 
 __all__ = [
     "audit_files",

@@ -1,1 +1,1 @@
-"""The nouns of the program: frozen, unit-named types over numpy and the standard library."""
+"""What every room speaks in: frozen, unit-named types, settings and errors; no I/O."""

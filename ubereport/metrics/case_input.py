@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ubereport.config import EventConfig, MetricConfig
+from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import MetricSpec
 from ubereport.core.series import AreaSeries

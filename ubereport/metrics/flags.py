@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ubereport.config import EventConfig, MetricConfig
 from ubereport.core.case import Flag, FlagLevel
+from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import MetricValue
 from ubereport.core.series import AreaSeries

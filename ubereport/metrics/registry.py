@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from ubereport.config import EventConfig, MetricConfig
+from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.events import HemostasisEvent, Severity
 from ubereport.core.metrics import Direction, MetricSpec, MetricValue
 from ubereport.core.series import AreaSeries, LossReason, Threshold

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ubereport.config import MetricConfig
 from ubereport.core.arrays import BoolArray
+from ubereport.core.config import MetricConfig
 from ubereport.core.series import AreaSeries
 
 __all__ = ["StripBlock", "strip_blocks"]

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
-from ubereport.errors import OutputError
+from ubereport.core.errors import OutputError
 
 __all__ = ["check_relative_name", "files_inside", "publish_folder", "recover_folder", "write_file"]
 

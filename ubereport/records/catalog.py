@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ubereport.core.case import CaseRecord, FlagLevel
-from ubereport.errors import CaseRecordError, UsageError
+from ubereport.core.errors import CaseRecordError, UsageError
 from ubereport.records.store import is_case_folder, read_case
 
 __all__ = ["CATALOG_NAME", "CatalogRow", "list_cases", "rebuild_catalog"]

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ubereport.errors import DependencyError, OutputError
+from ubereport.core.errors import DependencyError, OutputError
 from ubereport.records.atomic import recover_folder
 
 __all__ = ["hold_lock"]

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from ubereport.errors import UsageError
+from ubereport.core.errors import UsageError
 
 __all__ = ["default_case_id", "folder_name", "validate_case_id"]
 

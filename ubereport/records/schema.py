@@ -19,11 +19,11 @@ from ubereport.core.case import (
     PartSummary,
     Provenance,
 )
+from ubereport.core.errors import CaseRecordError, UsageError
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.intervals import Interval
 from ubereport.core.metrics import MetricValue
 from ubereport.core.series import AreaSeries
-from ubereport.errors import CaseRecordError, UsageError
 from ubereport.records.atomic import check_relative_name
 from ubereport.records.codec import from_json_value, to_json_value
 from ubereport.records.names import validate_case_id

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ubereport.core.case import PEAK_REACH_S, CaseRecord, KeyFrame, KeyFrameKind
+from ubereport.core.errors import CaseRecordError, OutputError
 from ubereport.core.events import HemostasisEvent
-from ubereport.errors import CaseRecordError, OutputError
 from ubereport.records.atomic import check_relative_name, files_inside, publish_folder, write_file
 from ubereport.records.names import validate_case_id
 from ubereport.records.schema import case_json, parse_case_json, record_of

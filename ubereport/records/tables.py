@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ubereport.core.errors import CaseRecordError, ManifestError
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.series import AreaSeries, LossReason
-from ubereport.errors import CaseRecordError, ManifestError
 from ubereport.records.spreadsheet import csv_bytes
 
 __all__ = [

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ubereport.config import EventConfig
 from ubereport.core.arrays import FloatArray
 from ubereport.core.case import CaseRecord
+from ubereport.core.config import EventConfig
 from ubereport.core.events import HemostasisEvent
 
 __all__ = ["DATA_SCHEMA", "case_data_json", "event_id"]

@@ -11,10 +11,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ubereport.files.resources import templates_dir
 from ubereport.report.blocks import PageHead
 from ubereport.report.text import printable
 from ubereport.report.views import CaseView
-from ubereport.resources import templates_dir
 
 __all__ = ["Medium", "Paper", "render_html", "render_page"]
 

@@ -21,8 +21,8 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as MplPath
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from ubereport.files.resources import templates_dir
 from ubereport.report.text import printable
-from ubereport.resources import templates_dir
 
 __all__ = [
     "FONT_FAMILY",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ubereport.config import EventConfig
 from ubereport.core.case import CaseRecord, KeyFrame, KeyFrameKind, ModelSummary, PartSummary
+from ubereport.core.config import EventConfig
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import Direction, MetricSpec
 from ubereport.report.blocks import Column, Pair, TableBlock

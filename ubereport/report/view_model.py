@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ubereport.config import EventConfig, MetricConfig
 from ubereport.core.case import CaseRecord, Flag, FlagLevel
+from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.intervals import Interval
 from ubereport.core.series import LossReason
 from ubereport.metrics.registry import METRICS

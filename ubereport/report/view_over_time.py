@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ubereport.config import MetricConfig
 from ubereport.core.case import CaseRecord
+from ubereport.core.config import MetricConfig
 from ubereport.metrics.strip import StripBlock, strip_blocks
 from ubereport.metrics.survival import KaplanMeierCurve, kaplan_meier
 from ubereport.report.blocks import Column, FigureBlock, TableBlock

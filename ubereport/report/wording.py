@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ubereport.config import EventConfig, MetricConfig
+from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.report.blocks import Pair
 from ubereport.report.text import clock, printable

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ubereport.errors import OutputError, ReviewError
+from ubereport.core.errors import OutputError, ReviewError
 from ubereport.records.lock import hold_lock
 from ubereport.review.strokes import Stroke, line_of_stroke, stroke_of_line
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ubereport.config import EventConfig, MetricConfig
 from ubereport.core.arrays import FloatArray
+from ubereport.core.config import EventConfig, MetricConfig
+from ubereport.core.errors import ReviewError
 from ubereport.core.events import CensorReason, HemostasisEvent
 from ubereport.core.intervals import Interval
 from ubereport.core.metrics import MetricValue
 from ubereport.core.series import AreaSeries, Threshold
-from ubereport.errors import ReviewError
-from ubereport.events.detect import severity_of
-from ubereport.events.smoothing import ROUNDING_S, smooth_area
+from ubereport.metrics.event_detection import severity_of
 from ubereport.metrics.registry import compute_metrics
+from ubereport.metrics.smoothing import ROUNDING_S, smooth_area
 from ubereport.review.journal import Journal
 from ubereport.review.reviewed_series import (
     area_marked,

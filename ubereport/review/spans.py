@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from ubereport.core.errors import ReviewError
 from ubereport.core.events import CensorReason, HemostasisEvent
 from ubereport.core.intervals import Interval
-from ubereport.errors import ReviewError
 from ubereport.review.strokes import Action, Stroke
 
 __all__ = ["EventSpan", "StaleStroke", "Verdict", "find_span", "measured_spans", "stroke_spans"]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from ubereport.core.errors import UsageError
 from ubereport.core.intervals import Interval
-from ubereport.errors import UsageError
 
 __all__ = ["Action", "MendedMask", "Stroke", "check_reviewer", "line_of_stroke", "stroke_of_line"]
 

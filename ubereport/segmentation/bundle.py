@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ubereport.core.case import ModelSummary
-from ubereport.errors import BundleError
+from ubereport.core.errors import BundleError
 from ubereport.segmentation.metadata import (
     BundleMetadata,
     metadata_from_json,

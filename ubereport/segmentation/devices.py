@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ubereport.config import Device
-from ubereport.errors import DependencyError
+from ubereport.core.config import Device
+from ubereport.core.errors import DependencyError
 
 __all__ = ["DeviceChoice", "choose_device", "cpu_gains_from_bf16"]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
-from ubereport.errors import BundleError
+from ubereport.core.errors import BundleError
 
 __all__ = ["FEATURES", "ColorReference", "color_reference", "distance", "features"]
 

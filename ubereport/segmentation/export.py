@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save as save_safetensors
 from torch import nn
 
-from ubereport.errors import BundleError, OutputError
+from ubereport.core.errors import BundleError, OutputError
 from ubereport.segmentation.bundle import (
     CARD_NAME,
     METADATA_NAME,

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
-from ubereport.errors import BundleError
+from ubereport.core.errors import BundleError
 from ubereport.segmentation.metadata import BundleMetadata, HsvSpec
 from ubereport.segmentation.pictures import ProbabilityArray, area_fractions, check_pictures
 

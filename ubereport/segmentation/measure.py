@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ubereport.config import Device, Route, SegmentationConfig
 from ubereport.core.arrays import BoolArray, RgbArray
+from ubereport.core.config import Device, Route, SegmentationConfig
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.openvino import is_openvino_present
 from ubereport.segmentation.predictor import Predictor, open_predictor

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ubereport.core.case import LEFT_OUT_WHEN_EMPTY
+from ubereport.core.errors import BundleError
 from ubereport.core.held_out import HeldOutOperation
-from ubereport.errors import BundleError
 from ubereport.segmentation.distribution import ColorReference
 
 __all__ = [

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load as load_safetensors
 from torch import nn
 
-from ubereport.errors import BundleError
+from ubereport.core.errors import BundleError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.metadata import NetworkSpec
 

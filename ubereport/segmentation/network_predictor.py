@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from ubereport.config import Route, SegmentationConfig
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
-from ubereport.errors import DependencyError, PredictionError
+from ubereport.core.config import Route, SegmentationConfig
+from ubereport.core.errors import DependencyError, PredictionError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.devices import DeviceChoice, choose_device
 from ubereport.segmentation.fusion import fuse_batch_norms

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ubereport.core.arrays import RgbArray
-from ubereport.errors import DependencyError
+from ubereport.core.errors import DependencyError
 from ubereport.segmentation.graph import GraphStep, NetworkGraph
 
 __all__ = ["CompiledNetwork", "is_openvino_present", "require_openvino"]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
-from ubereport.errors import PredictionError
+from ubereport.core.errors import PredictionError
 from ubereport.segmentation.graph import NetworkGraph
 from ubereport.segmentation.metadata import BundleMetadata
 from ubereport.segmentation.openvino import CompiledNetwork

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ubereport.config import SegmentationConfig
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
+from ubereport.core.config import SegmentationConfig
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.pictures import ProbabilityArray
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ubereport.errors import BundleError
+from ubereport.core.errors import BundleError
 from ubereport.segmentation.graph import GraphStep, NetworkGraph
 from ubereport.segmentation.precision import late_stages
 

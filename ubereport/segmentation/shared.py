@@ -21,9 +21,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ubereport.config import SegmentationConfig
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
-from ubereport.errors import PredictionError, UbereportError
+from ubereport.core.config import SegmentationConfig
+from ubereport.core.errors import PredictionError, UbereportError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.pictures import ProbabilityArray
 from ubereport.segmentation.predictor import Predictor, open_predictor

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ubereport.core.arrays import BoolArray
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.annotation.files import read_bytes, read_json, read_png_mask, table_of
 from ubereport.training.annotation.outlines import fill_polygon
 from ubereport.training.annotation.types import Annotation

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ubereport.core.arrays import RgbArray
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.composite import possibly_bloody
 from ubereport.training.stills import (
     BLOOD,

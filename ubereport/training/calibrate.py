@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.scoring import StillScore, Summary, score_still, summarize
 from ubereport.training.stills import LabelArray
 

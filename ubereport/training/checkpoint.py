@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ubereport.errors import BundleError
+from ubereport.core.errors import BundleError
 
 __all__ = ["RunState", "load_weights", "read_checkpoint", "write_checkpoint"]
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.stills import Collection, Still, read_manifest
 
 __all__ = ["capsule_stills", "collections_of", "read_collections"]

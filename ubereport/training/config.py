@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ubereport.config import check_setting
+from ubereport.core.config import check_setting
 
 __all__ = [
     "AugmentConfig",

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ubereport.errors import BundleError
+from ubereport.core.errors import BundleError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.distribution import ColorReference, color_reference
 from ubereport.segmentation.export import write_bundle

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ubereport.errors import AnnotationError, UsageError
+from ubereport.core.errors import AnnotationError, UsageError
 from ubereport.records.atomic import write_file
 from ubereport.training.boxes import BoxedStill, box_cache
 from ubereport.training.collections import collections_of

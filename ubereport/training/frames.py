@@ -14,12 +14,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ubereport.config import DecodeConfig, ValidityConfig, ViewConfig, config_sha256
+from ubereport.analysis.view.field import fit_field_of_view
+from ubereport.analysis.view.validity import ViewMemory, assess
 from ubereport.core.arrays import RgbArray
+from ubereport.core.config import DecodeConfig, ValidityConfig, ViewConfig, config_sha256
+from ubereport.core.errors import OutputError
 from ubereport.core.frames import FieldOfView, FrameBatch, SamplingPlan
 from ubereport.core.recording import RecordingIndex
 from ubereport.core.series import LossReason
-from ubereport.errors import OutputError
 from ubereport.records.atomic import write_file
 from ubereport.training.config import FramesConfig
 from ubereport.video.decode import DecodeRequest, decode, decode_stills
@@ -27,8 +29,6 @@ from ubereport.video.index import index_recording
 from ubereport.video.plan import plan_uniform, probe_frames
 from ubereport.video.reader import upright_size
 from ubereport.video.timeline import place_parts
-from ubereport.view.field import fit_field_of_view
-from ubereport.view.validity import ViewMemory, assess
 
 __all__ = ["ExtractedStills", "ExtractionConfig", "extract_stills", "is_new_view"]
 

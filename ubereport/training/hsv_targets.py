@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ubereport.core.arrays import RgbArray
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.augment import augment
 from ubereport.training.config import HsvConfig, TrainConfig
 from ubereport.training.loop import Progress, train

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ubereport.errors import AnnotationError, OutputError, UsageError
-from ubereport.evaluation.load import read_groups
+from ubereport.core.errors import AnnotationError, OutputError, UsageError
+from ubereport.laboratory.evaluation.load import read_groups
 from ubereport.training.annotation.consensus import consensus_of
 from ubereport.training.annotation.folders import (
     ANNOTATORS_DIR,

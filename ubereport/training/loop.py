@@ -18,9 +18,9 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ubereport.config import config_sha256, config_to_toml
 from ubereport.core.arrays import RgbArray
-from ubereport.errors import ConfigError
+from ubereport.core.config import config_sha256, config_to_toml
+from ubereport.core.errors import ConfigError
 from ubereport.segmentation.devices import cpu_gains_from_bf16
 from ubereport.segmentation.metadata import NetworkSpec
 from ubereport.segmentation.network import build_network, load_state, portable_state

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ubereport.errors import BundleError, DependencyError
+from ubereport.core.errors import BundleError, DependencyError
 
 __all__ = ["imagenet_state", "load_imagenet", "map_encoder_state"]
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ubereport.core.arrays import BoolArray, RgbArray
-from ubereport.errors import AnnotationError, OutputError
-from ubereport.resources import templates_dir
+from ubereport.core.errors import AnnotationError, OutputError
+from ubereport.files.resources import templates_dir
 from ubereport.training.answers import ANSWERS_SCHEMA, PROPOSAL_NAME, PROPOSAL_SCHEMA
 from ubereport.training.stills import read_rgb
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ubereport.simulation.stills import simulate_stills
+from ubereport.laboratory.simulation.stills import simulate_stills
 from ubereport.training.stills import BLOOD, CLEAN, Still, StillCache
 
 __all__ = ["simulated_cache"]

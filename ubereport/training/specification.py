@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ubereport.config import config_from_toml
-from ubereport.errors import ConfigError, OutputError
+from ubereport.core.config import config_from_toml
+from ubereport.core.errors import ConfigError, OutputError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.metadata import TrainingSet
 from ubereport.segmentation.network import build_network, load_state

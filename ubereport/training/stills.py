@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ubereport.core.arrays import RgbArray
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 
 __all__ = [
     "BLOOD",

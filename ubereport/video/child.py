@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ubereport.errors import DependencyError, RecordingFormatError, UbereportError
+from ubereport.core.errors import DependencyError, RecordingFormatError, UbereportError
 from ubereport.video.messages import ErrorLog
 from ubereport.video.wire import Header, MessageReader, pack
 

@@ -12,9 +12,9 @@ from typing import Self
 
 import numpy as np
 
-from ubereport.config import DecodeConfig, SamplingMode
 from ubereport.core.arrays import FloatArray, IntArray, frozen_array
 from ubereport.core.case import ReaderUse
+from ubereport.core.config import DecodeConfig, SamplingMode
 from ubereport.core.frames import FrameBatch, PixelBox
 from ubereport.core.recording import PartIndex
 from ubereport.video.fallback import ReaderOrder, Sample, SampleStream

@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ubereport.errors import DecodeError, DependencyError
+from ubereport.core.errors import DecodeError, DependencyError
 from ubereport.video.fit import fit_picture
 from ubereport.video.reader import Picture, ReadRequest
 

@@ -7,7 +7,7 @@ import os
 import tempfile
 from typing import IO, Any, cast
 
-from ubereport.errors import DependencyError, RecordingFormatError
+from ubereport.core.errors import DependencyError, RecordingFormatError
 
 __all__ = ["extract_video"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ubereport.config import DecodeConfig
 from ubereport.core.arrays import FloatArray, RgbArray
+from ubereport.core.config import DecodeConfig
 from ubereport.video.guard import ChildFailure
 from ubereport.video.pool import Decoder, DecoderPool
 from ubereport.video.reader import ReadRequest

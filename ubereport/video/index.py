@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ubereport.config import DecodeConfig
+from ubereport.core.config import DecodeConfig
+from ubereport.core.errors import DecodeError, DependencyError, RecordingFormatError, UsageError
 from ubereport.core.recording import PartIndex, RecordingIndex, VideoFormat
-from ubereport.errors import DecodeError, DependencyError, RecordingFormatError, UsageError
 from ubereport.video.clock import PartClock, build_clock
 from ubereport.video.guard import ChildFailure, GuardedChild
 from ubereport.video.packets import NO_PTS, PacketTable, StreamFacts, is_counted

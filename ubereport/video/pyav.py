@@ -19,7 +19,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from av.video.stream import VideoStream
 
 from ubereport.core.arrays import RgbArray
-from ubereport.errors import RecordingFormatError
+from ubereport.core.errors import RecordingFormatError
 
 __all__ = [
     "Encoder",

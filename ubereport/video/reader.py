@@ -11,8 +11,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ubereport.config import ReaderChoice, SamplingMode
 from ubereport.core.arrays import BoolArray, IntArray, RgbArray
+from ubereport.core.config import ReaderChoice, SamplingMode
 from ubereport.core.frames import PixelBox
 from ubereport.core.recording import PartIndex, VideoFormat
 from ubereport.video.packets import is_counted

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ubereport.errors import RecordingFormatError
+from ubereport.core.errors import RecordingFormatError
 from ubereport.video.encryption import encryption_schemes
 from ubereport.video.packets import NO_PTS, PacketTable, StreamFacts
 from ubereport.video.pyav import OpenStream, Source, VideoFrame

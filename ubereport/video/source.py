@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import IO
 
-from ubereport.errors import RecordingFormatError, UsageError
+from ubereport.core.errors import RecordingFormatError, UsageError
 
 __all__ = ["check_source", "is_dicom", "open_source", "sha256_of"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ubereport.core.errors import UsageError
 from ubereport.core.intervals import Interval
 from ubereport.core.recording import PlacedPart, RecordingIndex, Timeline
 from ubereport.core.series import LossReason
-from ubereport.errors import UsageError
 
 __all__ = ["LostStretch", "lost_stretches", "place_parts"]
 

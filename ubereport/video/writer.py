@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 
 from ubereport.core.arrays import RgbArray
-from ubereport.errors import OutputError
+from ubereport.core.errors import OutputError
 from ubereport.video.pyav import Encoder, EncoderSpec, FfmpegError
 
 __all__ = ["ColorTag", "VideoWriter"]

@@ -13,7 +13,7 @@ import itertools
 from pathlib import Path
 
 from tests.perf.bench import recordings, rows, table
-from ubereport.config import SamplingMode, SegmentationConfig
+from ubereport.core.config import SamplingMode, SegmentationConfig
 
 ROWS = (*rows.OURS, "again", *rows.REFERENCES, *rows.FLOORS)
 RECORDINGS = ("real", "shots", "simulated")

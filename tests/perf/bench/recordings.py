@@ -18,8 +18,8 @@ import av.filter
 import numpy as np
 
 from ubereport.core.series import LossReason
-from ubereport.simulation.config import SimulationConfig
-from ubereport.simulation.recording import simulate
+from ubereport.laboratory.simulation.config import SimulationConfig
+from ubereport.laboratory.simulation.recording import simulate
 
 WIDTH_PX, HEIGHT_PX, RATE_HZ = 1920, 1080, 30
 BIT_RATE = 10_000_000

@@ -78,7 +78,7 @@ def hsv_at_5_hz(path: str, seconds: float, _: str) -> tuple[list[float], list[fl
 
 def decode_floor(case: Path, path: str) -> tuple[int, float]:
     """Decode the samples of a finished case, and nothing else."""
-    from ubereport.config import AnalysisConfig, SamplingMode
+    from ubereport.core.config import AnalysisConfig, SamplingMode
     from ubereport.video.decode import DecodeRequest, decode
     from ubereport.video.index import index_recording
 
@@ -96,8 +96,8 @@ def decode_floor(case: Path, path: str) -> tuple[int, float]:
 
 def inference_floor(case: Path, model: str) -> tuple[int, float]:
     """Run the network as `analyze` does over as many pictures as a finished case looked at."""
-    from ubereport.config import SegmentationConfig
-    from ubereport.resources import models_dir
+    from ubereport.core.config import SegmentationConfig
+    from ubereport.files.resources import models_dir
     from ubereport.segmentation.bundle import find_bundle, load_bundle
     from ubereport.segmentation.predictor import open_predictor
 
@@ -126,7 +126,7 @@ class _Fp32:
     def __init__(self, model: str) -> None:
         import torch
 
-        from ubereport.resources import models_dir
+        from ubereport.files.resources import models_dir
         from ubereport.segmentation.bundle import find_bundle, load_bundle
         from ubereport.segmentation.network import load_network
 

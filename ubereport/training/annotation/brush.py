@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ubereport.core.arrays import BoolArray
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.annotation.run_lengths import check_size
 
 __all__ = ["brush_to_mask", "mask_to_brush"]

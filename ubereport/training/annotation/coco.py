@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ubereport.core.arrays import BoolArray
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.annotation.drawing import Shape, Sheet, annotate, extras_of
 from ubereport.training.annotation.files import (
     list_of,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ubereport.errors import AnnotationError
-from ubereport.evaluation.agreement import majority
+from ubereport.core.errors import AnnotationError
+from ubereport.laboratory.evaluation.agreement import majority
 from ubereport.training.annotation.types import Annotation
 
 __all__ = ["CONSENSUS", "consensus_of"]

@@ -15,7 +15,7 @@ from xml.parsers import expat
 import numpy as np
 
 from ubereport.core.arrays import BoolArray
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.annotation.drawing import Shape, Sheet, annotate, paste
 from ubereport.training.annotation.files import read_bytes, write_file
 from ubereport.training.annotation.outlines import fill_polygon, polygons_of

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ubereport.core.arrays import BoolArray
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.annotation.run_lengths import check_size
 from ubereport.training.annotation.types import UNKNOWN_ANNOTATOR, Annotation, Role, still_name
 

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from ubereport.core.arrays import BoolArray
-from ubereport.errors import AnnotationError, OutputError
+from ubereport.core.errors import AnnotationError, OutputError
 from ubereport.training.annotation.run_lengths import check_size
 
 __all__ = [

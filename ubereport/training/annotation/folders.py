@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.annotation.files import png_bytes, read_bytes, read_png_mask, write_file
 from ubereport.training.annotation.png import read_png
 from ubereport.training.annotation.stills import Joined, still_size

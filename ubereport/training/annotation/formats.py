@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from ubereport.errors import AnnotationError, UsageError
+from ubereport.core.errors import AnnotationError, UsageError
 from ubereport.training.annotation.coco import read_coco, write_coco
 from ubereport.training.annotation.cvat import read_cvat, write_cvat
 from ubereport.training.annotation.files import read_bytes, read_json

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ubereport.core.arrays import BoolArray
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.annotation.brush import brush_to_mask, mask_to_brush
 from ubereport.training.annotation.drawing import (
     Shape,

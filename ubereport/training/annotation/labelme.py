@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ubereport.core.arrays import BoolArray
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.annotation.drawing import (
     Shape,
     Sheet,

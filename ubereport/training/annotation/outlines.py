@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ubereport.core.arrays import BoolArray
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.annotation.run_lengths import check_size
 
 __all__ = ["MAX_VERTICES", "fill_polygon", "polygons_of"]

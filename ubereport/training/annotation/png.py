@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ubereport.core.arrays import BoolArray
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.annotation.files import png_bytes, read_bytes, read_png_mask, write_file
 from ubereport.training.annotation.types import (
     UNKNOWN_ANNOTATOR,

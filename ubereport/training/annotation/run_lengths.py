@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ubereport.core.arrays import BoolArray, IntArray, frozen_array
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 
 __all__ = [
     "MAX_SIDE_PX",

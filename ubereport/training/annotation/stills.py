@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.annotation.run_lengths import check_size
 from ubereport.training.annotation.types import Annotation
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 import numpy as np
 
 from ubereport.core.arrays import BoolArray
-from ubereport.errors import AnnotationError
+from ubereport.core.errors import AnnotationError
 from ubereport.training.annotation.run_lengths import RunLengths
 
 __all__ = [

@@ -1,0 +1,220 @@
+"""A comparison as a report: planted numbers appear, caveats are printed, nothing leaks."""
+
+import csv
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up_library import MODEL_2, add_case, make_library
+
+from ubereport.cohort.compare import compare_cohort
+from ubereport.cohort.table import read_cohort
+from ubereport.core.config import CompareConfig
+from ubereport.core.errors import OutputError, UsageError
+from ubereport.documents.comparison import CompareRequest, run_comparison
+from ubereport.documents.comparison_document import comparison_document
+from ubereport.report.document import render_document_html
+from ubereport.report.document_types import CurveFigure, GroupFigure
+
+CONFIG = CompareConfig(n_bootstrap=100, n_permutations=100)
+LOW = [0.010, 0.021, 0.032, 0.043, 0.054, 0.065]
+HIGH = [0.110, 0.121, 0.132, 0.143, 0.154, 0.165]
+
+
+def document_of(library: Path, by="technique", config=CONFIG):
+    comparison = compare_cohort(read_cohort(library), by, config)
+    return comparison, comparison_document(comparison, config)
+
+
+def figure(document, name):
+    return next(f for s in document.sections for f in s.figures if f.figure_id == name)
+
+
+def section(document, start):
+    return next(s for s in document.sections if s.heading.startswith(start))
+
+
+def words(document) -> str:
+    parts = [*document.lead, *document.caveats]
+    for s in document.sections:
+        parts += [s.heading, *s.paragraphs, *s.notes]
+        parts += [cell for t in s.tables for row in t.rows for cell in row]
+        parts += [t.note for t in s.tables] + [f.caption for f in s.figures]
+    return "\n".join(parts)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """Two fully separated groups of six, one half-written case; the report written once."""
+    root = tmp_path_factory.mktemp("SECRET-department")
+    library = root / "library"
+    make_library(library, {"wax": LOW, "RF": HIGH})
+    (library / "half").mkdir()
+    (library / "half" / "events.csv").write_text("")
+    request = CompareRequest(library, root / "out", "technique", CONFIG, reference="wax")
+    return run_comparison(request), request
+
+
+def test_files_are_complete_and_agree(published):
+    (comparison, written), request = published
+    assert {p.name for p in request.out.iterdir()} == {
+        "comparison.html", "comparison.pdf", "comparison.json", "contrasts.csv", "points.csv",
+    }  # fmt: skip
+    assert set(written.files) == {p.name for p in request.out.iterdir()}
+    assert written.pdf.read_bytes().startswith(b"%PDF")
+    stored = json.loads(written.json.read_text())
+    assert stored["primary"]["contrasts"][0]["shift"]["value"] == pytest.approx(0.1)
+    with (request.out / "points.csv").open() as file:
+        rows = [r for r in csv.DictReader(file) if r["metric"] == "impaired_share_20"]
+    assert sorted(float(r["value"]) for r in rows) == sorted(LOW + HIGH)
+    assert comparison.n_cases == 12
+
+
+def test_page_says_what_was_planted(published):
+    (_, written), _ = published
+    page = written.html.read_text()
+    assert "was higher with RF than with wax (10.0 percentage points, 95 % interval" in page
+    # Every HIGH is above every LOW by 0.1 in the middle: shift 10 points, Cliff's delta 1.
+    assert "+10.0 (" in page
+    assert "+1.00" in page
+    for share in (np.median(LOW), np.median(HIGH)):
+        assert f"{100 * share:.1f} %" in page.replace("\u00a0", " ")
+    for caveat in ("not randomized", "Confounding by indication", "Immortal time", "not blood loss",
+                   "not a medical device"):  # fmt: skip
+        assert caveat in page
+    assert "the case was not finished" in page
+
+
+def test_nothing_of_the_machine_is_in_the_files(published):
+    (_, written), request = published
+    for name in written.files:
+        content = (request.out / name).read_bytes()
+        assert b"SECRET" not in content
+        assert str(request.library.parent).encode() not in content
+    links = re.findall(r"https?://[^\s\"'<]+", written.html.read_text())
+    assert all(link.startswith("http://www.w3.org/") for link in links)
+
+
+def test_same_library_gives_the_same_bytes_and_replaces_its_own_files(published):
+    (_, written), request = published
+    before = {name: (request.out / name).read_bytes() for name in written.files}
+    run_comparison(request)
+    assert {name: (request.out / name).read_bytes() for name in written.files} == before
+
+
+def test_print_holds_all_sections(published):
+    (_, written), _ = published
+    text = subprocess.run(
+        ["pdftotext", "-layout", str(written.pdf), "-"], capture_output=True, text=True, check=True
+    ).stdout
+    for heading in ("Primary metric", "Adjusted estimate", "Time to clear", "Balance of covariates",
+                    "What this many cases could show", "How it was computed"):  # fmt: skip
+        assert heading in text
+
+
+def test_raw_points_and_medians_are_drawn(published):
+    (comparison, _), _ = published
+    drawing = figure(comparison_document(comparison, CONFIG), "primary").drawing
+    assert isinstance(drawing, GroupFigure)
+    drawn = {group.name: (sorted(group.values), group.center) for group in drawing.groups}
+    assert drawn["wax"][0] == sorted(LOW)
+    assert drawn["RF"][0] == sorted(HIGH)
+    assert drawn["RF"][1] == pytest.approx(np.median(HIGH))
+
+
+def test_kaplan_meier_has_the_planted_shares_and_numbers_at_risk(tmp_path):
+    # Each case: cleared after 30 s and after 90 s; so half are open from 30 s, none from 90 s.
+    make_library(tmp_path / "l", {"wax": LOW, "RF": HIGH})
+    _, document = document_of(tmp_path / "l")
+    drawing = figure(document, "clearing").drawing
+    assert isinstance(drawing, CurveFigure)
+    assert [mark.value for mark in drawing.marks] == [60.0, 180.0]
+    for curve in drawing.curves:
+        assert dict(zip(curve.x, curve.y, strict=True))[30.0] == pytest.approx(0.5)
+        assert curve.y[-1] == 0.0
+    at_60 = drawing.at_risk_x.index(60.0)
+    assert [row.counts[0] for row in drawing.at_risk] == [12, 12]
+    assert [row.counts[at_60] for row in drawing.at_risk] == [6, 6]
+    table = section(document, "Time to clear").tables[0]
+    assert all(row[6].startswith("50 %") and row[7].startswith("100 %") for row in table.rows)
+
+
+def test_all_censored_gives_no_share_and_says_why(tmp_path):
+    make_library(tmp_path / "l", {"wax": LOW, "RF": HIGH}, clear_s=(-200.0,))
+    _, document = document_of(tmp_path / "l")
+    text = words(document)
+    assert "not available" in text
+    assert "censored" in text.lower()
+
+
+def test_two_cases_get_points_but_no_p_value(tmp_path):
+    make_library(tmp_path / "l", {"wax": LOW, "RF": HIGH[:2]})
+    comparison, document = document_of(tmp_path / "l")
+    assert comparison.primary.contrasts[0].test.p_value is None
+    table = section(document, "Primary metric").tables[1]
+    assert table.rows[0][-2:] == ("not given", "not given")
+    assert "No p-value for RF − wax" in table.note
+    assert document.lead[0].startswith("There are too few cases to test")
+    assert len(figure(document, "primary").drawing.groups[1].values) == 2
+
+
+def test_one_surgeon_is_no_obstacle(tmp_path):
+    make_library(tmp_path / "l", {"wax": LOW, "RF": HIGH}, n_surgeons=1)
+    comparison, document = document_of(tmp_path / "l")
+    assert comparison.n_surgeons == 1
+    assert "1 surgeon" in document.subtitle
+
+
+def test_alike_groups_are_not_called_alike(tmp_path):
+    make_library(tmp_path / "l", {"wax": LOW, "RF": [x + 0.001 for x in LOW]})
+    _, document = document_of(tmp_path / "l")
+    assert "no proof that they are alike" in document.lead[0]
+
+
+def test_other_models_are_left_out_and_counted(tmp_path):
+    make_library(tmp_path / "l", {"wax": LOW, "RF": HIGH})
+    add_case(tmp_path / "l", 90, 0.9, {"technique": "RF", "date": "2026-05-01"},
+             model_sha256=MODEL_2)  # fmt: skip
+    comparison, document = document_of(tmp_path / "l")
+    assert comparison.n_cases == 12
+    tables = section(document, "Cases left out").tables
+    assert ("measured with another model or other settings", "1", "C-090") in tables[0].rows
+    assert any("numbers of different models are never mixed" in c for c in document.caveats)
+
+
+def test_hostile_names_stay_text(tmp_path):
+    bad = "<script>alert(1)</script>"
+    make_library(tmp_path / "l", {bad: LOW, "RF": HIGH})
+    _, document = document_of(tmp_path / "l")
+    page = render_document_html(document)
+    assert bad not in page
+    assert "&lt;script&gt;" in page
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"by": "tecnique"}, "Did you mean technique?"),
+        ({"config": CompareConfig(primary="impaired_share20")}, "Did you mean impaired_share_20?"),
+        ({"covariates": ("agee",)}, "Did you mean age?"),
+        ({"reference": "waxx"}, "wax"),
+        ({"library": Path("nowhere")}, "no folder"),
+    ],
+)
+def test_bad_requests_are_one_sentence_and_write_nothing(tmp_path, change, said):
+    make_library(tmp_path / "l", {"wax": LOW, "RF": HIGH})
+    given = {"library": tmp_path / "l", "out": tmp_path / "out", "by": "technique",
+             "config": CONFIG, **change}  # fmt: skip
+    with pytest.raises(UsageError, match=re.escape(said)):
+        run_comparison(CompareRequest(**given))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_library_is_never_written_over(tmp_path):
+    make_library(tmp_path / "l", {"wax": LOW, "RF": HIGH})
+    with pytest.raises(OutputError, match="library itself"):
+        run_comparison(CompareRequest(tmp_path / "l", tmp_path / "l", "technique", CONFIG))
+    assert (tmp_path / "l" / "case-000" / "case.json").is_file()

@@ -1,0 +1,176 @@
+"""Jobs in processes on this machine: each slot has one worker, restarted when it dies."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, TypeVar
+
+from ubereport.batch.engine.job import (
+    Failure,
+    Job,
+    JobState,
+    Outcome,
+    OutcomeHook,
+    check_unique,
+    failure_of,
+)
+
+__all__ = ["EmbeddedEngine"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+STOP_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedEngine:
+    """Run jobs in `n_workers` processes; one whose worker dies starts again, `n_retries` times.
+
+    Workers are spawned, never forked: the parent may hold threads and decoders.
+    """
+
+    n_workers: int = 1
+    n_retries: int = 1
+
+    def __post_init__(self) -> None:
+        if self.n_workers < 1 or self.n_retries < 0:
+            raise ValueError("need at least one worker and no negative number of retries")
+
+    def run(
+        self,
+        function: Callable[[T], R],
+        jobs: Sequence[Job[T]],
+        on_outcome: OutcomeHook[R],
+    ) -> tuple[Outcome[R], ...]:
+        """Run every job; see `Engine.run`."""
+        check_unique(jobs)
+        board = _Board(deque((job, 1) for job in jobs))
+        slots = [_Slot(function) for _ in range(min(self.n_workers, len(jobs)))]
+        ended: dict[str, Outcome[R]] = {}
+        try:
+            while len(ended) < len(jobs):
+                for slot in slots:
+                    board.assign(slot)
+                for slot in _ready(slots):
+                    outcome = self._collect(slot, board)
+                    if outcome is not None:
+                        ended[outcome.key] = outcome
+                        on_outcome(outcome)
+        finally:
+            for slot in slots:
+                slot.stop()
+        return tuple(ended[job.key] for job in jobs)
+
+    def _collect(self, slot: _Slot, board: _Board) -> Outcome[Any] | None:
+        job, attempt = slot.take_work()
+        try:
+            state, content = slot.receive()
+        except (EOFError, ConnectionError):
+            slot.restart()
+            if attempt <= self.n_retries:
+                board.waiting.appendleft((job, attempt + 1))
+                return None
+            lost = Failure(
+                "WorkerLost",
+                f"The process that worked on this case died {attempt} times (killed, out of "
+                "memory, or crashed in a decoder). Free memory or run fewer jobs, then run again.",
+                4,
+            )
+            return Outcome(job.key, JobState.LOST, None, lost, attempt)
+        if state is JobState.DONE:
+            return Outcome(job.key, state, content, None, attempt)
+        return Outcome(job.key, state, None, content, attempt)
+
+
+@dataclass(slots=True)
+class _Board:
+    waiting: deque[tuple[Job[Any], int]]
+
+    def assign(self, slot: _Slot) -> None:
+        if slot.work is None and self.waiting:
+            slot.send(self.waiting.popleft())
+
+
+class _Slot:
+    """One worker process and the pipe to it."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self._function = function
+        self.work: tuple[Job[Any], int] | None = None
+        self._start()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.worker: BaseProcess = context.Process(target=_serve, args=(theirs, self._function))
+        self.worker.start()
+        theirs.close()
+
+    def send(self, work: tuple[Job[Any], int]) -> None:
+        self.work = work
+        try:
+            self.pipe.send(work[0].payload)
+        except (BrokenPipeError, ConnectionError):
+            return  # the dead worker is noticed, and the job retried, when it is read from
+
+    def take_work(self) -> tuple[Job[Any], int]:
+        if self.work is None:
+            raise RuntimeError("an idle worker has no work to take")
+        work, self.work = self.work, None
+        return work
+
+    def receive(self) -> tuple[JobState, Any]:
+        state, content = self.pipe.recv()
+        return JobState(state), content
+
+    def restart(self) -> None:
+        self.stop()
+        self._start()
+
+    def stop(self) -> None:
+        self.pipe.close()
+        self.worker.terminate()
+        self.worker.join(STOP_S)
+        if self.worker.is_alive():
+            self.worker.kill()
+            self.worker.join()
+
+
+def _ready(slots: Sequence[_Slot]) -> list[_Slot]:
+    by_pipe = {slot.pipe: slot for slot in slots if slot.work is not None}
+    return [by_pipe[pipe] for pipe in wait(list(by_pipe)) if isinstance(pipe, Connection)]
+
+
+def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
+    # Ctrl-C reaches the whole group: the parent decides what to do, workers end at once.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    while True:
+        try:
+            payload = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            answer: tuple[JobState, Any] = (JobState.DONE, function(payload))
+        except Exception as error:  # noqa: BLE001 -- one bad case never ends a batch
+            answer = (JobState.FAILED, failure_of(error))
+        pipe.send(answer)
+
+
+def _end_with_parent() -> None:
+    """End at once when the process that hands out work was killed.
+
+    What it left undone would otherwise go on, and hold its outputs against the next run.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,103 @@
+"""Independent jobs and what became of them; every engine speaks in these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, Protocol, TypeVar
+
+__all__ = ["Engine", "Failure", "Job", "JobState", "Outcome", "OutcomeHook", "failure_of"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class JobState(StrEnum):
+    """What became of a job."""
+
+    DONE = "done"
+    FAILED = "failed"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Generic[T]):
+    """One call of the engine's function; `key` is unique and safe to print."""
+
+    key: str
+    payload: T
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job did not end well: the error's type, its one sentence, and its exit code."""
+
+    kind: str
+    message: str
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[R]):
+    """The end of one job: a value where done, a failure elsewhere.
+
+    `n_attempts` counts starts; more than one means that a worker died under the job.
+    """
+
+    key: str
+    state: JobState
+    value: R | None
+    failure: Failure | None
+    n_attempts: int
+
+    def __post_init__(self) -> None:
+        if (self.failure is None) != (self.state is JobState.DONE):
+            raise ValueError("an outcome has a failure exactly where it is not done")
+
+
+OutcomeHook = Callable[[Outcome[R]], None]
+
+
+class Engine(Protocol):
+    """Runs one function over many payloads, each isolated from the others."""
+
+    def run(
+        self,
+        function: Callable[[T], R],
+        jobs: Sequence[Job[T]],
+        on_outcome: OutcomeHook[R],
+    ) -> tuple[Outcome[R], ...]:
+        """Run every job; return outcomes in the order of `jobs`.
+
+        `function` must be importable by name in another process. `on_outcome` is called in this
+        process as jobs end, in any order. A job that raises is FAILED; one whose worker died more
+        often than the engine retries is LOST; neither ends the run.
+
+        Raises
+        ------
+        ValueError
+            If two jobs share a key.
+        """
+        ...
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Describe an exception; only messages raised on purpose are kept, others may hold names."""
+    from ubereport.core.errors import UbereportError
+
+    if isinstance(error, UbereportError):
+        return Failure(type(error).__name__, str(error), error.exit_code)
+    return Failure(
+        type(error).__name__,
+        f"This is a bug in ubereport ({type(error).__name__}). Run the case alone with "
+        "UBEREPORT_DEBUG=1 for details.",
+        1,
+    )
+
+
+def check_unique(jobs: Sequence[Job[T]]) -> None:
+    """Raise ValueError if two jobs share a key."""
+    keys = [job.key for job in jobs]
+    if len(set(keys)) != len(keys):
+        raise ValueError("two jobs share a key")

@@ -1,0 +1,307 @@
+"""What a comparison of groups of cases found: plain values, ready to be written or drawn.
+
+Everything is in the unit of its metric (fractions stay fractions); percent exists only in the
+sentences of `Comparison.reading`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ubereport.core.metrics import Direction
+from ubereport.statistics.estimates import Estimate, TestResult
+
+__all__ = [
+    "AdjustedComparison",
+    "AdjustedContrast",
+    "AdjustedValue",
+    "AtRisk",
+    "BalanceCell",
+    "BalanceRow",
+    "CasePoint",
+    "ClearCurve",
+    "ClearDifference",
+    "Comparison",
+    "Contrast",
+    "DropCount",
+    "GroupSummary",
+    "LeftOut",
+    "MetricComparison",
+    "ModelUse",
+    "PowerNote",
+    "TimeToClear",
+    "UnreadCase",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadCase:
+    """A folder of the library that holds no readable case."""
+
+    folder: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropCount:
+    """Cases that a result leaves out, and why."""
+
+    reason: str
+    case_ids: tuple[str, ...]
+
+    @property
+    def n_cases(self) -> int:
+        """How many."""
+        return len(self.case_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """One way of measuring found in a library: a model bundle with its analysis settings.
+
+    Numbers measured in different ways are never put into one statistic: `is_used` marks the way
+    that the results rest on. Dates are ISO, empty where no case has one.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    settings_sha256: str
+    n_cases: int
+    first_date: str
+    last_date: str
+    is_used: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CasePoint:
+    """One case in a figure."""
+
+    case_id: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSummary:
+    """A metric in one group; median and quartiles are None where the group has no value."""
+
+    group: str
+    n_cases: int
+    n_surgeons: int
+    median: float | None
+    quartile_low: float | None
+    quartile_high: float | None
+    minimum: float | None
+    maximum: float | None
+    points: tuple[CasePoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """Two groups compared, `group` minus `reference`.
+
+    `shift` is the Hodges–Lehmann shift in the unit of the metric. `cliff_delta` is the share of
+    pairs in which the case of `group` is larger minus the share in which it is smaller.
+    """
+
+    group: str
+    reference: str
+    n_group: int
+    n_reference: int
+    shift: Estimate
+    cliff_delta: Estimate
+    magnitude: str
+    test: TestResult
+
+
+@dataclass(frozen=True, slots=True)
+class MetricComparison:
+    """One metric over all groups."""
+
+    metric_key: str
+    title: str
+    unit: str
+    direction: Direction
+    is_primary: bool
+    groups: tuple[GroupSummary, ...]
+    omnibus: TestResult
+    contrasts: tuple[Contrast, ...]
+    dropped: tuple[DropCount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A covariate that a model does not use, and why."""
+
+    column: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustedValue:
+    """Typical value of the metric in a group if all cases of the model were of that group."""
+
+    group: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustedContrast:
+    """Two groups compared with the covariates held equal.
+
+    `effect` is on the scale of the model; `ratio` is its exponential (an odds ratio on the logit
+    scale, a ratio on the log scale), None on the identity scale; `difference` is in the unit of
+    the metric, at the average case.
+    """
+
+    group: str
+    reference: str
+    effect: Estimate
+    ratio: Estimate | None
+    difference: Estimate
+    test: TestResult
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustedComparison:
+    """The primary metric with surgeon and covariates taken into account.
+
+    `reason` says why there is no result; then the tuples are empty.
+    """
+
+    method: str
+    scale: str
+    n_cases: int
+    n_surgeons: int
+    covariates: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    dropped: tuple[DropCount, ...]
+    values: tuple[AdjustedValue, ...]
+    contrasts: tuple[AdjustedContrast, ...]
+    surgeon_sd: float | None
+    residual_sd: float | None
+    notes: tuple[str, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AtRisk:
+    """Events still open and observed at a time."""
+
+    time_s: float
+    n_at_risk: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClearCurve:
+    """Kaplan–Meier curve of the time to clear in one group.
+
+    `open_frac[i]` is the share of events not yet cleared from `time_s[i]` on; the first time is 0.
+    `n_onset_unseen` events have no time to clear and are left out.
+    """
+
+    group: str
+    n_cases: int
+    n_events: int
+    n_cleared: int
+    n_censored: int
+    n_onset_unseen: int
+    time_s: tuple[float, ...]
+    open_frac: tuple[float, ...]
+    at_risk: tuple[AtRisk, ...]
+    median_s: Estimate
+    cleared_60s_share: Estimate
+    cleared_180s_share: Estimate
+    mean_to_horizon_s: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class ClearDifference:
+    """Two groups compared at event level, `group` minus `reference`."""
+
+    group: str
+    reference: str
+    cleared_60s_share: Estimate
+    cleared_180s_share: Estimate
+    mean_to_horizon_s: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class TimeToClear:
+    """Event-level comparison; its intervals know that events cluster in cases and surgeons."""
+
+    horizon_s: float
+    clustering: str
+    n_bootstrap: int
+    curves: tuple[ClearCurve, ...]
+    differences: tuple[ClearDifference, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceCell:
+    """A covariate in one group: mean and SD of a number, or the share of a level."""
+
+    group: str
+    n_known: int
+    n_missing: int
+    mean: float | None
+    sd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceRow:
+    """How alike the groups are in a covariate.
+
+    `level` is empty for numbers. `standardized_difference` is the largest absolute one over the
+    pairs of groups, None where it cannot be computed. `apart` names the pairs of groups that the
+    covariate alone tells apart: no value of one occurs in the other, so that nothing can be said of
+    the groups that could not as well be said of the covariate.
+    """
+
+    column: str
+    level: str
+    cells: tuple[BalanceCell, ...]
+    standardized_difference: float | None
+    is_unbalanced: bool
+    apart: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_total(self) -> bool:
+        """Whether two groups do not overlap at all."""
+        return bool(self.apart)
+
+
+@dataclass(frozen=True, slots=True)
+class PowerNote:
+    """The smallest shift that this many cases would have shown with the stated power."""
+
+    group: str
+    reference: str
+    n_group: int
+    n_reference: int
+    power: float
+    alpha: float
+    cliff_delta: float | None
+    shift: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Groups of cases compared: `ubereport compare`."""
+
+    by: str
+    reference: str
+    n_cases: int
+    n_surgeons: int
+    primary: MetricComparison
+    secondary: tuple[MetricComparison, ...]
+    adjusted: AdjustedComparison
+    time_to_clear: TimeToClear
+    balance: tuple[BalanceRow, ...]
+    power: tuple[PowerNote, ...]
+    dropped: tuple[DropCount, ...]
+    unread: tuple[UnreadCase, ...]
+    models: tuple[ModelUse, ...]
+    reading: tuple[str, ...]
+    caveats: tuple[str, ...]

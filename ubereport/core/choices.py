@@ -1,0 +1,40 @@
+"""What a setting may name; `ubereport.core.config` hands these on."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["Device", "ReaderChoice", "Route", "SamplingMode"]
+
+
+class Route(StrEnum):
+    """Which library runs the network on a processor."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    OPENVINO = "openvino"
+
+
+class SamplingMode(StrEnum):
+    """How the pictures to look at are chosen."""
+
+    ADAPTIVE = "adaptive"
+    UNIFORM = "uniform"
+    KEYFRAMES = "keyframes"
+
+
+class ReaderChoice(StrEnum):
+    """Which library decodes."""
+
+    AUTO = "auto"
+    DECORD = "decord"
+    PYAV = "pyav"
+
+
+class Device(StrEnum):
+    """Where the network runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"

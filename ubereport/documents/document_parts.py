@@ -1,0 +1,333 @@
+"""What comparison, audit and evaluation have in common on paper: numbers, small tables, files."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import quote
+
+from ubereport import __version__
+from ubereport.cohort.comparison_results import DropCount, ModelUse, UnreadCase
+from ubereport.cohort.wording import is_share, p_text, value_text
+from ubereport.core.covariates import column_title
+from ubereport.core.errors import OutputError
+from ubereport.core.metrics import MetricSpec
+from ubereport.metrics.registry import METRICS, metric_spec
+from ubereport.records.atomic import publish_folder
+from ubereport.report.blocks import Column, TableBlock
+from ubereport.report.document import (
+    DocumentView,
+    build_document_view,
+    render_document_html,
+    render_document_pdf,
+)
+from ubereport.report.document_types import Axis, Document, Section, Unit
+from ubereport.report.text import decimal, plural
+from ubereport.statistics.estimates import Estimate, TestResult
+
+__all__ = [
+    "DASH",
+    "SOFTWARE",
+    "Written",
+    "axis_of",
+    "check_out",
+    "columns",
+    "difference_axis",
+    "difference_unit",
+    "drops_table",
+    "estimate_text",
+    "gap_text",
+    "left_out_section",
+    "metric_text",
+    "models_table",
+    "names_text",
+    "p_cells",
+    "pair_text",
+    "publish_document",
+    "report_links",
+    "share_text",
+    "short_title",
+]
+
+DASH = "–"
+SOFTWARE = f"ubereport {__version__}"
+_MAX_NAMES = 12
+_SHORT_TITLES = {
+    "impaired_share_20": "Obscured ≥ 20 %",
+    "area_mean_frac": "Mean area",
+    "closing_area_mean_frac": "Closing area",
+    "coverage_frac": "Coverage",
+    "event_count": "Events",
+    "event_rate_per_10min": "Events per 10 min",
+    "longest_run_20_s": "Longest run ≥ 20 %",
+}
+_KEY = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")
+_MINUS = "−"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A folder of results that is complete; `files` are the names in it."""
+
+    folder: Path
+    html: Path
+    pdf: Path
+    json: Path
+    files: tuple[str, ...]
+
+
+def publish_document(
+    out: Path,
+    stem: str,
+    document: Document,
+    files: Mapping[str, bytes],
+    paper: Document | None = None,
+) -> Written:
+    """Write ``stem.html``, ``stem.pdf`` and `files` into `out` in one step.
+
+    `paper` is printed in place of `document` where given.
+
+    Raises
+    ------
+    OutputError
+        If `out` cannot be written, or has files of others in it.
+    """
+    view = build_document_view(document)
+    on_paper = view if paper is None else _same_drawings(view, paper)
+    content = {
+        f"{stem}.html": render_document_html(view).encode(),
+        f"{stem}.pdf": render_document_pdf(on_paper),
+        **files,
+    }
+    publish_folder(out, content)
+    return Written(
+        out, out / f"{stem}.html", out / f"{stem}.pdf", out / f"{stem}.json", tuple(content)
+    )
+
+
+def check_out(out: Path, library: Path) -> None:
+    """Refuse, before any work is done, a folder that cannot take a report.
+
+    Raises
+    ------
+    OutputError
+        If `out` is the library or a file.
+    """
+    if out.resolve() == library.resolve():
+        raise OutputError(
+            "The output is the library itself, whose cases would be lost. Give another --out, such "
+            "as a folder beside or inside the library."
+        )
+    if out.exists() and not out.is_dir():
+        raise OutputError("The output is a file where a folder is needed. Give another --out.")
+
+
+def _same_drawings(view: DocumentView, paper: Document) -> DocumentView:
+    """Return `view` with the words and tables of `paper`: nothing is drawn twice."""
+    sections = tuple(
+        replace(drawn, paragraphs=given.paragraphs, tables=given.tables, notes=given.notes)
+        for drawn, given in zip(view.sections, paper.sections, strict=True)
+    )
+    return replace(view, sections=sections)
+
+
+def columns(*titles: str, wide: str = "") -> tuple[Column, ...]:
+    """Return columns; a title that starts with ``#`` heads numbers, `wide` takes spare width.
+
+    >>> [(c.title, c.is_number) for c in columns("Case", "#Events")]
+    [('Case', False), ('Events', True)]
+    """
+    return tuple(
+        Column(title.removeprefix("#"), is_number=title.startswith("#"), is_wide=title == wide)
+        for title in titles
+    )
+
+
+def axis_of(spec: MetricSpec) -> Axis:
+    """Return the axis that values of a metric are drawn on."""
+    if is_share(spec):
+        return Axis(spec.title, Unit.PERCENT, low=0.0)
+    if spec.unit == "s":
+        return Axis(spec.title, Unit.SECONDS, low=0.0)
+    return Axis(_with_unit(spec.title, spec), Unit.COUNT if spec.unit == "1" else Unit.NUMBER, 0.0)
+
+
+def difference_axis(label: str, spec: MetricSpec) -> Axis:
+    """Return the axis that differences of a metric are drawn on."""
+    if is_share(spec):
+        return Axis(f"{label}, percentage points", Unit.NUMBER)
+    return Axis(_with_unit(label, spec), Unit.NUMBER)
+
+
+def difference_unit(spec: MetricSpec) -> str:
+    """Return the unit of a difference in words."""
+    if is_share(spec):
+        return "percentage points"
+    return {
+        "1": "the count",
+        "s": "seconds",
+        "/(10.min)": "events per 10 minutes at risk",
+        "min/h": "minutes per hour",
+    }.get(spec.unit, spec.unit)
+
+
+def _with_unit(label: str, spec: MetricSpec) -> str:
+    unit = {"1": "", "s": "s", "/(10.min)": "per 10 min", "min/h": "min per h"}.get(
+        spec.unit, spec.unit
+    )
+    return f"{label} ({unit})" if unit and unit not in label else label
+
+
+def gap_text(estimate: Estimate, spec: MetricSpec) -> str:
+    """Return a difference with its interval: "−3.1 (−7.0 to 0.5)", percentage points for shares."""
+    return estimate_text(estimate, 100.0 if is_share(spec) else 1.0, is_signed=True)
+
+
+def pair_text(group: str, reference: str) -> str:
+    """Name a difference between two groups, as it is subtracted."""
+    return f"{group} − {reference}"
+
+
+def share_text(estimate: Estimate, n_decimals: int = 0) -> str:
+    """Return a share with its interval in percent.
+
+    >>> share_text(Estimate(0.5, 0.25, 0.75, "Wilson"))
+    '50 % (25 to 75)'
+    """
+    if estimate.value is None:
+        return f"not available: {estimate.reason}"
+    value = f"{decimal(100 * estimate.value, n_decimals)} %"
+    if estimate.low is None or estimate.high is None:
+        return value
+    low, high = (decimal(100 * limit, n_decimals) for limit in (estimate.low, estimate.high))
+    return f"{value} ({low} to {high})"
+
+
+def estimate_text(
+    estimate: Estimate, factor: float = 1.0, n_decimals: int | None = None, *, is_signed: bool
+) -> str:
+    """Return a number with its interval, all at the same number of decimals.
+
+    >>> estimate_text(Estimate(0.4, -0.02, 0.81, "m"), n_decimals=2, is_signed=True)
+    '+0.40 (−0.02 to +0.81)'
+    """
+    if estimate.value is None:
+        return f"not available: {estimate.reason}"
+    if n_decimals is None:
+        n_decimals = 0 if abs(factor * estimate.value) >= 100 else 1
+
+    def text(value: float) -> str:
+        number = decimal(factor * value, n_decimals)
+        is_zero = not number.strip(f"{_MINUS}0.")
+        if is_zero:
+            return number.removeprefix(_MINUS)
+        return f"+{number}" if is_signed and value > 0 else number
+
+    if estimate.low is None or estimate.high is None:
+        return f"{text(estimate.value)} (no interval: {estimate.reason})"
+    return f"{text(estimate.value)} ({text(estimate.low)} to {text(estimate.high)})"
+
+
+def p_cells(test: TestResult) -> tuple[str, str]:
+    """Return the p-value and the one after Holm's correction, as cells of a table."""
+    return _p_cell(test.p_value), _p_cell(test.p_holm)
+
+
+def _p_cell(p_value: float | None) -> str:
+    return "not given" if p_value is None else p_text(p_value).removeprefix("p ").removeprefix("= ")
+
+
+def short_title(key: str) -> str:
+    """Return what a metric is called in the head of a narrow column."""
+    return _SHORT_TITLES.get(key, metric_spec(key).title)
+
+
+def names_text(names: Sequence[str]) -> str:
+    """Return names one after the other, long lists cut and counted."""
+    shown = ", ".join(names[:_MAX_NAMES])
+    n_more = len(names) - _MAX_NAMES
+    return f"{shown} and {n_more} more" if n_more > 0 else shown
+
+
+def drops_table(caption: str, dropped: Sequence[DropCount]) -> TableBlock:
+    """Return the cases that a result leaves out, with their number and ids."""
+    rows = tuple((_plain(d.reason), str(d.n_cases), names_text(d.case_ids)) for d in dropped)
+    heads = columns("Reason", "#Cases", "Case ids", wide="Case ids")
+    return TableBlock(caption, heads, rows)
+
+
+def _plain(reason: str) -> str:
+    """Put names of metrics and columns in a reason into words."""
+    titles = {metric.spec.key: metric.spec.title for metric in METRICS}
+    return _KEY.sub(lambda found: titles.get(found[0], column_title(found[0])), reason)
+
+
+def models_table(models: Sequence[ModelUse]) -> TableBlock:
+    """Return the ways of measuring found in a library."""
+    rows = tuple(
+        (
+            f"{model.name} {model.version}",
+            model.sha256[:10],
+            model.settings_sha256[:10],
+            str(model.n_cases),
+            model.first_date or DASH,
+            model.last_date or DASH,
+            "results rest on it" if model.is_used else "set aside, never mixed",
+        )
+        for model in models
+    )
+    heads = ("Model", "Bundle", "Settings", "#Cases", "First case", "Last case", "Use")
+    note = (
+        "Bundle and settings by the first ten characters of their sha256. Cases of one row were "
+        "measured in the same way."
+    )
+    return TableBlock("How the cases were measured", columns(*heads), rows, note)
+
+
+def left_out_section(
+    dropped: Sequence[DropCount], unread: Sequence[UnreadCase], models: Sequence[ModelUse]
+) -> Section:
+    """Return what a result leaves out, why, and how the cases were measured."""
+    tables = []
+    if dropped:
+        tables.append(drops_table("Cases left out", dropped))
+    if unread:
+        rows = tuple((case.folder, case.reason) for case in unread)
+        heads = columns("Folder", "Reason", wide="Reason")
+        tables.append(TableBlock("Case folders that could not be read", heads, rows))
+    tables.append(models_table(models))
+    n_left_out = sum(d.n_cases for d in dropped)
+    text = f"{plural(n_left_out, 'case')} left out; {plural(len(unread), 'folder')} not readable."
+    if not dropped and not unread:
+        text = "No case is left out."
+    return Section("Cases left out, and how cases were measured", (text,), tables=tuple(tables))
+
+
+def report_links(library: Path, out: Path, folders: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the relative link from `out` to each case's report; "" where there is none.
+
+    None where `out` lies neither inside the library nor beside it: a link would then carry the
+    names of folders that are nobody's business.
+    """
+    here, there = out.resolve(), library.resolve()
+    if not here.is_relative_to(there.parent):
+        return None
+    steps = Path(os.path.relpath(there, here)).as_posix()
+    return tuple(
+        quote(f"{steps}/{folder}/report.html")
+        if (library / folder / "report.html").is_file()
+        else ""
+        for folder in folders
+    )
+
+
+def metric_text(value: float | None, spec: MetricSpec) -> str:
+    """Return a value of a metric as a cell: no unit but percent; a dash where there is none."""
+    if value is None:
+        return DASH
+    if is_share(spec):
+        return value_text(value, spec)
+    return f"{value:.0f}" if value.is_integer() or value >= 100 else decimal(value, 1)

@@ -1,1 +1,0 @@
-"""Smoothing, hysteresis and hemostasis events."""

@@ -1,0 +1,1 @@
+"""Where networks are judged and recordings simulated; nothing of the clinic imports it."""

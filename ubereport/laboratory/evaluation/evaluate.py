@@ -1,0 +1,274 @@
+"""`ubereport evaluate`: models on stills and cases on recordings, against ground truth."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ubereport.core.config import AnalysisConfig, SegmentationConfig, config_from_toml
+from ubereport.core.errors import UsageError
+from ubereport.documents.document_parts import Written, publish_document
+from ubereport.files.resources import models_dir
+from ubereport.laboratory.evaluation.config import StillsConfig
+from ubereport.laboratory.evaluation.examples import Examples, draw_overlay, pick_examples
+from ubereport.laboratory.evaluation.load import StillSet, find_groups, load_stills, read_groups
+from ubereport.laboratory.evaluation.recording_document import RecordingResult, recording_document
+from ubereport.laboratory.evaluation.recordings import evaluate_recording, over_recordings
+from ubereport.laboratory.evaluation.results import StillsEvaluation
+from ubereport.laboratory.evaluation.stills import (
+    evaluate_stills,
+    predict_stills,
+    reference_of,
+    with_presence_rule,
+)
+from ubereport.laboratory.evaluation.stills_document import stills_document
+from ubereport.laboratory.evaluation.stills_sections import ModelResult, Overlays
+from ubereport.laboratory.evaluation.summary import paired_difference
+from ubereport.laboratory.evaluation.truth import read_truth
+from ubereport.laboratory.evaluation.writing import (
+    groups_csv,
+    recording_json,
+    recording_summary,
+    scores_csv,
+    stills_json,
+    stills_summary,
+    strata_csv,
+)
+from ubereport.records.spreadsheet import csv_bytes
+from ubereport.records.store import read_case
+from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
+from ubereport.segmentation.predictor import Predictor, open_predictor
+from ubereport.statistics.estimates import Estimate
+
+__all__ = [
+    "RecordingRequest",
+    "StillsRequest",
+    "run_recording_evaluation",
+    "run_stills_evaluation",
+]
+
+N_EXAMPLES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class StillsRequest:
+    """Which models to score on which stills; `groups` is a CSV of names and groups, or a rule.
+
+    `only` is a CSV with the names of the stills to take, such as what `train finetune` held out.
+
+    `models` names bundles, or their folders; `models_dir` None takes the shipped ones.
+    """
+
+    images: Path
+    masks: Path
+    ignore: Path | None
+    groups: str | None
+    models: tuple[str, ...]
+    out: Path
+    config: StillsConfig
+    segmentation: SegmentationConfig
+    models_dir: Path | None = None
+    only: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingRequest:
+    """Case folders with the truth folder of each; `out` None writes no report."""
+
+    cases: tuple[Path, ...]
+    truths: tuple[Path, ...]
+    out: Path | None
+
+
+def run_stills_evaluation(
+    request: StillsRequest,
+    on_still: Callable[[str, int, int], None],
+    on_groups: Callable[[int, int, str], None] | None = None,
+) -> tuple[dict[str, Any], Written]:
+    """Score every model on the same stills and write the report.
+
+    Returns
+    -------
+    summary
+        The agreed keys of the first model, and ``models`` with those of every model.
+    written
+        ``evaluation.html``, ``.pdf``, ``.json``, ``scores.csv``, ``strata.csv``,
+        ``groups.csv``.
+
+    Raises
+    ------
+    UsageError
+        If no model is named or one is named twice.
+    AnnotationError
+        If stills or masks cannot be used.
+    ModelError
+        If a bundle or its answer cannot be trusted.
+    OutputError
+        If `out` cannot be written.
+    """
+    bundles = _bundles(request)
+    groups = find_groups(request.groups)
+    only = None if request.only is None else frozenset(read_groups(request.only))
+    stills = load_stills(request.images, request.masks, request.ignore, groups, only)
+    if on_groups is not None:
+        on_groups(
+            len(stills.stills), len({still.group for still in stills.stills}), stills.grouping
+        )
+    results = []
+    for bundle in bundles:
+        name = _bundle_name(bundle)
+        predictor = open_predictor(bundle, request.segmentation)
+        calibrated = dict(bundle.metadata.operating_characteristics)
+        config = with_presence_rule(request.config, predictor.thresholds[1], calibrated)
+        evaluation = evaluate_stills(stills, predictor, name, config, partial(on_still, name))
+        overlays = _overlays(stills, predictor, evaluation, request.config)
+        results.append(ModelResult(bundle.summary(), evaluation, overlays))
+    evaluations = [result.evaluation for result in results]
+    differences = tuple(
+        paired_difference(other, evaluations[0], request.config) for other in evaluations[1:]
+    )
+    document = stills_document(results, differences, stills.n_without_mask, request.config)
+    summary = {**_summary(evaluations), "grouping": stills.grouping}
+    files = {
+        "evaluation.json": _stills_json(evaluations, differences),
+        "scores.csv": _with_model({e.model: scores_csv(e.scores) for e in evaluations}),
+        "strata.csv": _with_model({e.model: strata_csv(e) for e in evaluations}),
+        "groups.csv": _with_model({e.model: groups_csv(e) for e in evaluations}),
+    }
+    return summary, publish_document(request.out, "evaluation", document, files)
+
+
+def _bundles(request: StillsRequest) -> list[Bundle]:
+    if not request.models:
+        raise UsageError("No model was given. Name one or more with --model.")
+    folder = models_dir() if request.models_dir is None else request.models_dir
+    bundles = [load_bundle(find_bundle(name, folder)) for name in request.models]
+    names = [_bundle_name(bundle) for bundle in bundles]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(f"{twice[0]} was given twice. Name each model once.")
+    return bundles
+
+
+def _bundle_name(bundle: Bundle) -> str:
+    return f"{bundle.metadata.name} {bundle.metadata.version}"
+
+
+def _overlays(
+    stills: StillSet, predictor: Predictor, evaluation: StillsEvaluation, config: StillsConfig
+) -> Overlays:
+    """Predict the stills worth looking at once more, and draw them."""
+    examples = pick_examples(evaluation.scores, N_EXAMPLES)
+    names = {name for kind in _kinds(examples) for name in kind}
+    chosen = [still for still in stills.stills if still.name in names]
+    pictures = {}
+    for still, loaded, probability in predict_stills(chosen, predictor, config.batch_size):
+        reference, is_decided = reference_of(loaded, config.consensus)
+        predicted = probability >= predictor.thresholds[1]
+        pictures[still.name] = draw_overlay(loaded.rgb, reference, predicted, is_decided)
+    return Overlays(examples, pictures)
+
+
+def _kinds(examples: Examples) -> tuple[tuple[str, ...], ...]:
+    return examples.best, examples.median, examples.worst, examples.false_alarms
+
+
+def _summary(evaluations: Sequence[StillsEvaluation]) -> dict[str, Any]:
+    each = [{"model": e.model, "n_groups": e.n_groups, **stills_summary(e)} for e in evaluations]
+    return {**each[0], "models": each}
+
+
+def _stills_json(evaluations: Sequence[StillsEvaluation], differences: Sequence[Estimate]) -> bytes:
+    first, *others = (json.loads(stills_json(evaluation)) for evaluation in evaluations)
+    gaps = [
+        {"model": e.model, "minus": evaluations[0].model, "value": d.value, "low": d.low,
+         "high": d.high, "method": d.method, "reason": d.reason}
+        for e, d in zip(evaluations[1:], differences, strict=True)
+    ]  # fmt: skip
+    content = {**first, "other_models": others, "dice_median_differences": gaps}
+    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
+    return f"{text}\n".encode()
+
+
+def _with_model(tables: Mapping[str, bytes]) -> bytes:
+    """Put the tables of several models under one head, the model in front."""
+    head: list[str] = []
+    rows: list[list[str]] = []
+    for model, content in tables.items():
+        own_head, *own_rows = csv.reader(io.StringIO(content.decode()))
+        head = ["model", *own_head]
+        rows += [[model, *row] for row in own_rows]
+    return csv_bytes(head, rows)
+
+
+def run_recording_evaluation(
+    request: RecordingRequest,
+) -> tuple[dict[str, Any], Written | None]:
+    """Compare cases with the truth of their recordings.
+
+    Returns
+    -------
+    summary
+        The agreed keys: of the case, or the means over several cases, then with ``recordings``.
+    written
+        ``evaluation.html``, ``.pdf``, ``.json`` where `out` was given.
+
+    Raises
+    ------
+    UsageError
+        If there are not as many truths as cases.
+    CaseRecordError
+        If a case folder cannot be read.
+    AnnotationError
+        If a truth folder cannot be used.
+    OutputError
+        If `out` cannot be written.
+    """
+    if len(request.cases) != len(request.truths) or not request.cases:
+        raise UsageError(
+            f"{len(request.cases)} cases and {len(request.truths)} truths were given. Give one "
+            "--truth for each --case, in the same order."
+        )
+    results = [
+        _recording_result(case, truth)
+        for case, truth in zip(request.cases, request.truths, strict=True)
+    ]
+    over_all = over_recordings([result.evaluation for result in results])
+    summaries = [recording_summary(result.evaluation) for result in results]
+    summary: dict[str, Any] = summaries[0]
+    if len(results) > 1:
+        summary = {key: estimate.value for key, estimate in over_all.items()}
+        summary |= {
+            "recordings": [
+                {"case_id": result.record.case_id, **own}
+                for result, own in zip(results, summaries, strict=True)
+            ]
+        }
+    if request.out is None:
+        return summary, None
+    document = recording_document(results, over_all)
+    files = {"evaluation.json": _recordings_json(results, summary)}
+    return summary, publish_document(request.out, "evaluation", document, files)
+
+
+def _recording_result(case_folder: Path, truth_folder: Path) -> RecordingResult:
+    record = read_case(case_folder)
+    truth = read_truth(truth_folder)
+    config = config_from_toml(record.provenance.config_toml, AnalysisConfig)
+    evaluation = evaluate_recording(record.series, record.events, truth, config.events.max_gap_s)
+    return RecordingResult(record, truth, evaluation)
+
+
+def _recordings_json(results: Sequence[RecordingResult], summary: Mapping[str, Any]) -> bytes:
+    each = [
+        {"case_id": r.record.case_id, **json.loads(recording_json(r.evaluation))} for r in results
+    ]
+    content = each[0] if len(each) == 1 else {**summary, "recordings": each}
+    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
+    return f"{text}\n".encode()

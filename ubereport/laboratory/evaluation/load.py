@@ -1,0 +1,351 @@
+"""Stills with reference masks from folders, checked before any work is lost."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ubereport.core.arrays import BoolArray, RgbArray
+from ubereport.core.errors import AnnotationError
+
+__all__ = [
+    "GroupRule",
+    "LoadedStill",
+    "ReferenceStill",
+    "StillSet",
+    "find_groups",
+    "load_stills",
+    "read_groups",
+    "read_still",
+]
+
+_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+_MANIFEST = "MANIFEST.csv"
+_TRAILING_NUMBER = re.compile(r"(?:[ _\-.]+[a-z]?)?\d+$", re.IGNORECASE)
+
+
+class GroupRule(StrEnum):
+    """What stills of one group share, where no list says so."""
+
+    FOLDER = "folder"
+    NAME = "name"
+    STILL = "still"
+
+    @property
+    def words(self) -> str:
+        """Say the rule."""
+        return {
+            GroupRule.FOLDER: "pictures of one folder are one group",
+            GroupRule.NAME: "names that differ only by a number at their end are one group",
+            GroupRule.STILL: "every still is a group of its own, so that intervals are too narrow "
+            "where stills share a recording",
+        }[self]
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceStill:
+    """Where a still, its masks and its ignore masks lie; `annotators` and `masks` go together."""
+
+    name: str
+    group: str
+    image: Path
+    annotators: tuple[str, ...]
+    masks: tuple[Path, ...]
+    ignores: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StillSet:
+    """Stills that can be evaluated.
+
+    Parameters
+    ----------
+    stills
+        In the order of their names.
+    annotators
+        Names of the annotators' folders; one empty name where masks lie in the folder itself.
+    n_without_mask
+        Pictures left out because nobody annotated them.
+    grouping
+        One sentence: what stills of one group share.
+    """
+
+    stills: tuple[ReferenceStill, ...]
+    annotators: tuple[str, ...]
+    n_without_mask: int
+    grouping: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedStill:
+    """A still in memory: (H, W, 3) uint8 picture, (k, H, W) masks, (H, W) decided pixels."""
+
+    rgb: RgbArray
+    masks: BoolArray
+    is_decided: BoolArray
+
+
+def load_stills(
+    images: Path,
+    masks: Path,
+    ignore: Path | None = None,
+    groups: Mapping[str, str] | GroupRule | None = None,
+    only: frozenset[str] | None = None,
+) -> StillSet:
+    """Match pictures, masks and ignore masks by file stem, and check every one of them.
+
+    Parameters
+    ----------
+    images
+        Folder of pictures, or of folders of pictures (as `train frames` writes them).
+    masks
+        Folder of masks (0 and 255, or 0 and 1), or of one such folder per annotator.
+    ignore
+        Folder of masks whose set pixels are undecided, or of one such folder per annotator; a
+        pixel that anyone left undecided counts for no one.
+    groups
+        Group by stem, or a rule. None takes the list ``MANIFEST.csv`` of a labelled folder that
+        the masks lie in, else the folders of the pictures where there are any, else their names.
+    only
+        Stems to evaluate, such as those of a held-out set; None takes all.
+
+    Raises
+    ------
+    AnnotationError
+        If a folder is missing or empty, a stem occurs twice, a mask has no picture, another size
+        or other values than two, a picture cannot be read, a still has no decided pixel, or a
+        still is in no group.
+    """
+    pictures = _pictures(images)
+    by_annotator = _annotations(masks, "masks")
+    ignored = _annotations(ignore, "ignore masks") if ignore is not None else {}
+    for files in (*by_annotator.values(), *ignored.values()):
+        missing = sorted(set(files) - set(pictures))
+        if missing:
+            raise AnnotationError(
+                f"{len(missing)} masks have no picture, such as {missing[0]}. "
+                "Add the pictures or take the masks away."
+            )
+    annotated = {stem for files in by_annotator.values() for stem in files}
+    names = sorted(annotated if only is None else annotated & only)
+    if not names:
+        raise AnnotationError("None of the stills to evaluate has a mask. Check the list of names.")
+    group_of, grouping = _groups(groups, images, masks, {name: pictures[name] for name in names})
+    stills = tuple(
+        _reference(name, pictures[name], by_annotator, ignored, group_of[name]) for name in names
+    )
+    for still in stills:
+        read_still(still)
+    return StillSet(
+        stills,
+        tuple(sorted(by_annotator)),
+        len(set(pictures) - annotated),
+        grouping,
+    )
+
+
+def find_groups(given: str | None) -> Mapping[str, str] | GroupRule | None:
+    """Return the groups that a rule's name or the path of a CSV file stands for.
+
+    Raises
+    ------
+    AnnotationError
+        As `read_groups`.
+    """
+    if given is None or given in set(GroupRule):
+        return None if given is None else GroupRule(given)
+    return read_groups(Path(given))
+
+
+def _groups(
+    given: Mapping[str, str] | GroupRule | None,
+    images: Path,
+    masks: Path,
+    pictures: Mapping[str, Path],
+) -> tuple[Mapping[str, str], str]:
+    """Return the group of each still and, in words, how groups were found."""
+    words = "as listed"
+    if given is None:
+        listed = _manifest_beside(masks, frozenset(pictures))
+        has_folders = any(path.parent != images for path in pictures.values())
+        given = listed or (GroupRule.FOLDER if has_folders else GroupRule.NAME)
+        words = f"as listed in {_MANIFEST} beside the masks"
+    if isinstance(given, GroupRule):
+        rule: dict[GroupRule, Callable[[str, Path], str]] = {
+            GroupRule.FOLDER: lambda _name, path: path.parent.name,
+            GroupRule.NAME: lambda name, _path: _TRAILING_NUMBER.sub("", name) or name,
+            GroupRule.STILL: lambda name, _path: name,
+        }
+        return {name: rule[given](name, path) for name, path in pictures.items()}, given.words
+    lacking = sorted(set(pictures) - set(given))
+    if lacking:
+        raise AnnotationError(
+            f"{len(lacking)} stills are in no group, such as {lacking[0]}. Add them to the list of "
+            "groups."
+        )
+    return given, words
+
+
+def _manifest_beside(masks: Path, names: frozenset[str]) -> Mapping[str, str] | None:
+    """Return the groups of a labelled folder that lists every one of the stills."""
+    for folder in (masks.parent, masks.parent.parent):
+        if (folder / _MANIFEST).is_file():
+            listed = read_groups(folder / _MANIFEST)
+            return listed if names <= set(listed) else None
+    return None
+
+
+def read_groups(path: Path) -> dict[str, str]:
+    """Read a CSV with the columns ``name`` and ``group``.
+
+    Raises
+    ------
+    AnnotationError
+        If it cannot be read or lacks a column.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise AnnotationError(
+            f"The list of groups cannot be read ({type(error).__name__}). Name a CSV file with "
+            "the columns name and group."
+        ) from None
+    if not rows or not {"name", "group"} <= set(rows[0]):
+        raise AnnotationError(
+            f"{path.name} lacks rows or the columns name and group. Give one row a still."
+        )
+    return {row["name"]: row["group"] for row in rows}
+
+
+def read_still(still: ReferenceStill) -> LoadedStill:
+    """Read a still with its masks.
+
+    Raises
+    ------
+    AnnotationError
+        As `load_stills`.
+    """
+    bgr = cv2.imread(str(still.image), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise AnnotationError(
+            f"The picture of {still.name} cannot be read. Replace it by a PNG or JPEG file."
+        )
+    rgb = np.ascontiguousarray(bgr[..., ::-1], dtype=np.uint8)
+    shape = (rgb.shape[0], rgb.shape[1])
+    masks = np.stack([_read_mask(path, still.name, shape) for path in still.masks])
+    is_decided = np.ones(shape, dtype=np.bool_)
+    for path in still.ignores:
+        is_decided &= ~_read_mask(path, still.name, shape)
+    if not is_decided.any():
+        raise AnnotationError(
+            f"Still {still.name} has no decided pixel. Take it out or mend its ignore mask."
+        )
+    return LoadedStill(rgb, masks, is_decided)
+
+
+def _reference(
+    name: str,
+    image: Path,
+    by_annotator: Mapping[str, Mapping[str, Path]],
+    ignored: Mapping[str, Mapping[str, Path]],
+    group: str,
+) -> ReferenceStill:
+    drawn = [(who, files[name]) for who, files in sorted(by_annotator.items()) if name in files]
+    return ReferenceStill(
+        name,
+        group,
+        image,
+        tuple(who for who, _ in drawn),
+        tuple(path for _, path in drawn),
+        tuple(files[name] for _, files in sorted(ignored.items()) if name in files),
+    )
+
+
+def _annotations(folder: Path, what: str) -> dict[str, dict[str, Path]]:
+    """Return files by annotator and stem; the annotator is "" for a folder without folders."""
+    _check_folder(folder, what)
+    people = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not people:
+        return {"": _files_by_stem(folder, what)}
+    loose = [p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in _SUFFIXES]
+    if loose:
+        raise AnnotationError(
+            f"The folder of {what} holds both pictures and folders. Keep one folder an annotator, "
+            "or masks only."
+        )
+    return {person.name: _files_by_stem(person, what) for person in people}
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    """Return pictures by stem: those in the folder, or else those in the folders inside it."""
+    _check_folder(folder, "pictures")
+    if any(_is_picture(path) for path in folder.iterdir()):
+        return _files_by_stem(folder, "pictures")
+    inside = [path for path in folder.rglob("*") if _is_picture(path)]
+    shown = (p for p in inside if not any(x.startswith(".") for x in p.relative_to(folder).parts))
+    return _by_stem(shown, "pictures")
+
+
+def _files_by_stem(folder: Path, what: str) -> dict[str, Path]:
+    _check_folder(folder, what)
+    return _by_stem((path for path in folder.iterdir() if _is_picture(path)), what)
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _by_stem(paths: Iterable[Path], what: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(paths):
+        if path.stem in found:
+            raise AnnotationError(
+                f"{path.stem} occurs twice among the {what}, as {found[path.stem].suffix} and "
+                f"{path.suffix}. Keep one."
+            )
+        found[path.stem] = path
+    if not found:
+        raise AnnotationError(
+            f"A folder of {what} is empty. Put files there that end in "
+            f"{', '.join(sorted(_SUFFIXES))}."
+        )
+    return found
+
+
+def _check_folder(folder: Path, what: str) -> None:
+    if not folder.is_dir():
+        raise AnnotationError(f"The folder of {what} does not exist. Name an existing folder.")
+
+
+def _read_mask(path: Path, name: str, shape: tuple[int, int]) -> BoolArray:
+    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if mask is None:
+        raise AnnotationError(f"A mask of {name} cannot be read. Replace it by a PNG file.")
+    if mask.ndim == 3:
+        colors = mask[..., :3]
+        if np.any(colors != colors[..., :1]):
+            raise AnnotationError(
+                f"A mask of {name} is colored. A mask has 0 for background and 255 for blood."
+            )
+        mask = colors[..., 0]
+    if mask.shape != shape:
+        raise AnnotationError(
+            f"A mask of {name} has {mask.shape[1]} × {mask.shape[0]} pixels, its picture "
+            f"{shape[1]} × {shape[0]}. Export the mask at the picture's size."
+        )
+    values = np.unique(mask)
+    if not (set(values.tolist()) <= {0, 255} or set(values.tolist()) <= {0, 1}):
+        raise AnnotationError(
+            f"A mask of {name} has {len(values)} different values, such as {values[-1]} and "
+            f"{values[len(values) // 2]}; allowed are 0 and 255. Export it without smoothing, "
+            "as PNG."
+        )
+    return np.asarray(mask > 0, dtype=np.bool_)

@@ -1,0 +1,288 @@
+"""Cases held against the truth of their recordings, as a document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ubereport.core.arrays import FloatArray
+from ubereport.core.case import CaseRecord
+from ubereport.documents.document_parts import DASH, SOFTWARE, columns, estimate_text
+from ubereport.laboratory.evaluation.results import EventMatch, ReasonScore, RecordingEvaluation
+from ubereport.laboratory.evaluation.truth import RecordingTruth
+from ubereport.report.blocks import Pair, TableBlock
+from ubereport.report.document_types import (
+    Axis,
+    Bar,
+    BarFigure,
+    Curve,
+    CurveFigure,
+    Document,
+    Figure,
+    Section,
+    Unit,
+)
+from ubereport.report.text import clock, decimal, percent, plural
+from ubereport.statistics.estimates import Estimate
+
+__all__ = ["RecordingResult", "recording_document"]
+
+_MAX_DRAWN = 1500
+_CAVEATS = (
+    "The numbers hold for recordings like these. A simulated recording is easier to judge than a "
+    "real one, or harder in other ways.",
+    "Time that either side holds for lost is not compared; how well lost time is found stands on "
+    "its own.",
+    "The area is visible blood, not an active bleeder, and is not blood loss.",
+)
+_TITLES = {
+    "area_mae_frac": ("Area, absolute error, mean", 100.0, 2, "points"),
+    "area_bias_frac": ("Area, measured minus true, mean", 100.0, 2, "points"),
+    "event_f1_10": ("Events found, F1 at temporal IoU 0.1", 1.0, 2, ""),
+    "event_f1_25": ("Events found, F1 at temporal IoU 0.25", 1.0, 2, ""),
+    "event_f1_50": ("Events found, F1 at temporal IoU 0.5", 1.0, 2, ""),
+    "onset_error_median_s": ("Onset, absolute error, median", 1.0, 2, "s"),
+    "clear_error_median_s": ("Clearing, absolute error, median", 1.0, 2, "s"),
+    "false_events_per_hour": ("False events per hour", 1.0, 2, "per h"),
+    "lost_precision": ("Lost time, precision", 100.0, 1, "%"),
+    "lost_recall": ("Lost time, recall", 100.0, 1, "%"),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordingResult:
+    """One case, the truth of its recording, and how they compare."""
+
+    record: CaseRecord
+    truth: RecordingTruth
+    evaluation: RecordingEvaluation
+
+
+def recording_document(
+    results: Sequence[RecordingResult], over_all: Mapping[str, Estimate]
+) -> Document:
+    """Lay an evaluation of recordings out; `over_all` holds the means over recordings."""
+    model = results[0].record.provenance.model
+    compared_s = sum(result.evaluation.compared_s for result in results)
+    return Document(
+        title="Cases evaluated against the truth",
+        subtitle=(
+            f"{plural(len(results), 'recording')}, {clock(compared_s)} compared; "
+            f"{model.name} {model.version}"
+        ),
+        kicker="Evaluation",
+        software=SOFTWARE,
+        lead=tuple(_lead(result) for result in results[:3]),
+        facts=_facts(over_all),
+        caveats=_CAVEATS,
+        sections=(
+            *((_over_section(over_all, len(results)),) if len(results) > 1 else ()),
+            *(_case_section(i, result) for i, result in enumerate(results, start=1)),
+            _method_section(),
+        ),
+    )
+
+
+def _lead(result: RecordingResult) -> str:
+    evaluation = result.evaluation
+    score = evaluation.event_score(0.5)
+    area = (
+        "No time can be compared"
+        if evaluation.area_mae_frac is None
+        else "The measured area was off by "
+        f"{decimal(100 * evaluation.area_mae_frac, 2)} percentage points on average"
+    )
+    events = f"{score.n_matched} of {plural(score.n_true, 'true event')} were found"
+    n_false = score.n_found - evaluation.event_score(0.1).n_matched
+    return (
+        f"{result.record.case_id}: {area}. {events} with half their time or more in common; "
+        f"{n_false} of {plural(score.n_found, 'found event')} belong to no true one."
+    )
+
+
+def _facts(over_all: Mapping[str, Estimate]) -> tuple[Pair, ...]:
+    keys = ("area_mae_frac", "event_f1_50", "onset_error_median_s", "clear_error_median_s")
+    return tuple(Pair(_TITLES[key][0], _plain(key, over_all[key].value)) for key in keys)
+
+
+def _plain(key: str, value: float | None) -> str:
+    _, factor, n_decimals, unit = _TITLES[key]
+    if value is None:
+        return "not available"
+    return f"{decimal(factor * value, n_decimals)} {unit}".rstrip()
+
+
+def _over_section(over_all: Mapping[str, Estimate], n: int) -> Section:
+    rows = []
+    for key, (title, factor, n_decimals, unit) in _TITLES.items():
+        text = estimate_text(over_all[key], factor, n_decimals, is_signed=False)
+        rows.append((title, text, unit or "1"))
+    heads = columns("Number", "#Mean over recordings (95 % interval)", "Unit")
+    table = TableBlock(f"Over {plural(n, 'recording')}", heads, tuple(rows))
+    return Section("Over all recordings", tables=(table,))
+
+
+def _case_section(number: int, result: RecordingResult) -> Section:
+    evaluation = result.evaluation
+    tables = [_numbers_table(evaluation), _events_table(evaluation)]
+    if evaluation.matches:
+        tables.append(_matches_table(evaluation.matches))
+    tables.append(_reasons_table(evaluation.reasons))
+    return Section(
+        f"Case {result.record.case_id}",
+        (),
+        (_area_figure(number, result), _events_figure(number, evaluation)),
+        tuple(tables),
+    )
+
+
+def _area_figure(number: int, result: RecordingResult) -> Figure:
+    series, truth = result.record.series, result.truth
+    area = np.where(series.is_valid, series.area_frac, np.nan)
+    true = np.where(truth.is_valid, truth.area_frac, np.nan)
+    end_s = float(max(series.end_time_s[-1], truth.edges_s[-1]))
+    known = np.concatenate([area[~np.isnan(area)], true[~np.isnan(true)]])
+    top = min(1.0, 1.05 * max(0.05, float(known.max(initial=0.0))))
+    return Figure(
+        f"area-{number}",
+        "Area over time",
+        "Both lines on one clock; where a line is interrupted, that side holds the view for lost. "
+        "Where they run apart, the model calls too much or too little.",
+        CurveFigure(
+            (
+                _curve("true", truth.time_s, true),
+                _curve("measured", series.time_s, area),
+            ),
+            Axis("Time", Unit.SECONDS, 0.0, end_s),
+            Axis("View obscured by blood", Unit.PERCENT, 0.0, top),
+            is_step=False,
+        ),
+    )
+
+
+def _curve(name: str, time_s: FloatArray, area: FloatArray) -> Curve:
+    """Thin a line evenly to what a page can show."""
+    every = max(1, -(-len(time_s) // _MAX_DRAWN))
+    return Curve(name, tuple(time_s[::every].tolist()), tuple(area[::every].tolist()))
+
+
+def _events_figure(number: int, evaluation: RecordingEvaluation) -> Figure:
+    return Figure(
+        f"events-{number}",
+        "Events found",
+        "F1 counts a true and a found event as one if they share at least this part of their "
+        "joint time; 100 % is all found and none invented.",
+        BarFigure(
+            tuple(Bar(f"IoU ≥ {score.min_iou:g}", score.f1) for score in evaluation.events),
+            Axis("F1", Unit.PERCENT, 0.0, 1.0),
+        ),
+        is_half=True,
+    )
+
+
+def _numbers_table(evaluation: RecordingEvaluation) -> TableBlock:
+    def bias_text(quartiles: tuple[float, float, float] | None) -> str:
+        if quartiles is None:
+            return "not available"
+        low, middle, high = (decimal(value, 2) for value in quartiles)
+        return f"{middle} ({low} to {high}) s"
+
+    limits = evaluation.area_limits_frac
+    rows = (
+        (_TITLES["area_mae_frac"][0], _plain("area_mae_frac", evaluation.area_mae_frac)),
+        (_TITLES["area_bias_frac"][0], _plain("area_bias_frac", evaluation.area_bias_frac)),
+        (
+            "Area, limits of agreement",
+            "not available"
+            if limits is None
+            else f"{decimal(100 * limits[0], 2)} to {decimal(100 * limits[1], 2)} points",
+        ),
+        (
+            _TITLES["onset_error_median_s"][0],
+            _plain("onset_error_median_s", evaluation.onset_error_median_s),
+        ),
+        ("Onset, found minus true (quartiles)", bias_text(evaluation.onset_bias_quartiles_s)),
+        (
+            _TITLES["clear_error_median_s"][0],
+            _plain("clear_error_median_s", evaluation.clear_error_median_s),
+        ),
+        ("Clearing, found minus true (quartiles)", bias_text(evaluation.clear_bias_quartiles_s)),
+        (
+            _TITLES["false_events_per_hour"][0],
+            _plain("false_events_per_hour", evaluation.false_events_per_hour),
+        ),
+        ("Compared", f"{clock(evaluation.compared_s)} of {clock(evaluation.true_valid_s)}"),
+    )
+    return TableBlock("Area and times", columns("Number", "#Value"), rows)
+
+
+def _events_table(evaluation: RecordingEvaluation) -> TableBlock:
+    def text(share: float | None) -> str:
+        return DASH if share is None else decimal(share, 2)
+
+    rows = tuple(
+        (
+            f"≥ {score.min_iou:g}",
+            str(score.n_true),
+            str(score.n_found),
+            str(score.n_matched),
+            text(score.precision),
+            text(score.recall),
+            text(score.f1),
+        )
+        for score in evaluation.events
+    )
+    heads = columns("Temporal IoU", "#True", "#Found", "#Matched", "#Precision", "#Recall", "#F1")
+    return TableBlock("Events, matched one to one", heads, rows)
+
+
+def _matches_table(matches: Sequence[EventMatch]) -> TableBlock:
+    def text(error_s: float | None) -> str:
+        return "not seen" if error_s is None else decimal(error_s, 2)
+
+    rows = tuple(
+        (
+            clock(match.true_onset_s),
+            clock(match.found_onset_s),
+            decimal(match.iou, 2),
+            text(match.onset_error_s),
+            text(match.clear_error_s),
+        )
+        for match in matches
+    )
+    heads = columns("True onset", "#Found onset", "#IoU", "#Onset error, s", "#Clearing error, s")
+    note = "Found minus true. Not seen: the onset or the clearing was not observed on both sides."
+    return TableBlock("Matched events", heads, rows, note)
+
+
+def _reasons_table(reasons: Sequence[ReasonScore]) -> TableBlock:
+    def text(share: float | None) -> str:
+        return DASH if share is None else percent(share, 0)
+
+    rows = tuple(
+        (
+            "any reason" if score.reason is None else score.reason.value.replace("_", " "),
+            decimal(score.true_s, 1),
+            decimal(score.found_s, 1),
+            decimal(score.both_s, 1),
+            text(score.precision),
+            text(score.recall),
+        )
+        for score in reasons
+    )
+    heads = columns("Reason", "#True, s", "#Found, s", "#Both, s", "#Precision", "#Recall")
+    note = (
+        "Precision: share of the time found lost that truly is. Recall: share of truly lost time."
+    )
+    return TableBlock("Lost view, by reason", heads, rows, note)
+
+
+def _method_section() -> Section:
+    terms = (
+        Pair("Area", "weighted with the time of each sample, where both sides are valid"),
+        Pair("Matching", "as many pairs as possible, then of the largest total overlap"),
+        Pair("Errors", "from the pairs at temporal IoU 0.1 whose moments were seen on both sides"),
+    )
+    return Section("How it was counted", terms=terms)

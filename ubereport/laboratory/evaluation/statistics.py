@@ -1,0 +1,172 @@
+"""Intervals and correlations that evaluations are reported with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import NormalDist
+
+import numpy as np
+
+from ubereport.core.arrays import FloatArray, IntArray
+from ubereport.statistics.estimates import Estimate
+
+__all__ = [
+    "Resampler",
+    "limits_of_agreement",
+    "rank_correlation",
+    "share_with_wilson",
+    "wilson_interval",
+]
+
+_MIN_GROUPS = 3
+
+
+def wilson_interval(n_hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the Wilson score interval of a share; `n` at least 1.
+
+    Source: Wilson 1927; Newcombe, Stat Med 1998;17:857, method 3.
+    """
+    if not 0 <= n_hits <= n or n < 1:
+        raise ValueError(f"{n_hits} of {n}: need 0 ≤ hits ≤ n and n ≥ 1")
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share = n_hits / n
+    middle = share + z * z / (2 * n)
+    half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    low = 0.0 if n_hits == 0 else float((middle - half) / scale)
+    high = 1.0 if n_hits == n else float((middle + half) / scale)
+    return low, high
+
+
+def share_with_wilson(n_hits: int, n: int, confidence: float) -> Estimate:
+    """Return a share of stills with its Wilson interval; without a value where n is 0."""
+    method = "Wilson score interval"
+    if n == 0:
+        return Estimate(None, None, None, method, "no still of this kind", confidence)
+    return Estimate(n_hits / n, *wilson_interval(n_hits, n, confidence), method, "", confidence)
+
+
+def limits_of_agreement(differences: FloatArray) -> tuple[float, float] | None:
+    """Return mean ± 1.96 standard deviations (Bland and Altman); None for fewer than two."""
+    if len(differences) < 2:
+        return None
+    bias, spread = float(differences.mean()), float(differences.std(ddof=1))
+    return bias - 1.96 * spread, bias + 1.96 * spread
+
+
+def rank_correlation(first: FloatArray, second: FloatArray) -> float | None:
+    """Return Spearman's correlation, ties at their mean rank; None where one does not vary."""
+    if len(first) < 3:
+        return None
+    x, y = _mean_ranks(first), _mean_ranks(second)
+    x, y = x - x.mean(), y - y.mean()
+    scale = float(np.sqrt((x @ x) * (y @ y)))
+    return float(x @ y) / scale if scale > 0 else None
+
+
+def _mean_ranks(values: FloatArray) -> FloatArray:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray((last - (counts - 1) / 2)[inverse], dtype=np.float64)
+
+
+class Resampler:
+    """Bootstrap over groups: whole groups are drawn with replacement, never single stills.
+
+    The same draws serve every number of an evaluation, so that numbers can be compared.
+
+    Parameters
+    ----------
+    groups
+        n group names, one a row.
+    n_resamples, seed, confidence
+        Of the bootstrap; percentile intervals.
+    """
+
+    def __init__(
+        self, groups: Sequence[str], n_resamples: int, seed: int, confidence: float
+    ) -> None:
+        self.names, code = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
+        self._rows = [np.flatnonzero(code == i) for i in range(len(self.names))]
+        rng = np.random.default_rng(seed)
+        self._draws = rng.integers(0, max(1, len(self.names)), (n_resamples, len(self.names)))
+        self._confidence = confidence
+
+    @property
+    def rows(self) -> list[IntArray]:
+        """Rows of each group, in the order of `names`."""
+        return [np.asarray(rows, dtype=np.int64) for rows in self._rows]
+
+    def over_rows(self, values: FloatArray, statistic: Callable[[FloatArray], float]) -> Estimate:
+        """Return `statistic` of all rows; `values` is (n,), NaN where a row has none."""
+        known = values[~np.isnan(values)]
+        if len(known) == 0:
+            return self._nothing("no still of this kind")
+        parts = [values[rows] for rows in self._rows]
+        parts = [part[~np.isnan(part)] for part in parts]
+        return self._with_interval(
+            float(statistic(known)),
+            parts,
+            lambda drawn: float(statistic(np.concatenate(drawn))),
+            "percentile bootstrap over groups",
+        )
+
+    def over_groups(self, values: FloatArray, statistic: Callable[[FloatArray], float]) -> Estimate:
+        """Return the mean over groups of `statistic` within each group that has a value."""
+        parts = [values[rows] for rows in self._rows]
+        parts = [part[~np.isnan(part)] for part in parts]
+        own = [np.array([statistic(part)]) if len(part) else part for part in parts]
+        known = [value for value in own if len(value)]
+        if not known:
+            return self._nothing("no still of this kind")
+        return self._with_interval(
+            float(np.mean(np.concatenate(known))),
+            own,
+            lambda drawn: float(np.mean(np.concatenate(drawn))),
+            "mean over groups, percentile bootstrap over groups",
+        )
+
+    def paired(
+        self, first: FloatArray, second: FloatArray, statistic: Callable[[FloatArray], float]
+    ) -> Estimate:
+        """Return `statistic` of the differences first minus second, row by row."""
+        return self.over_rows(first - second, statistic)
+
+    def correlation(self, first: FloatArray, second: FloatArray) -> Estimate:
+        """Return Spearman's correlation over rows that have both values."""
+        is_known = ~np.isnan(first) & ~np.isnan(second)
+        value = rank_correlation(first[is_known], second[is_known])
+        method = "Spearman correlation, percentile bootstrap over groups"
+        if value is None:
+            return self._nothing("fewer than three stills, or one value only", method)
+        pairs = np.column_stack([first, second])
+        parts = [pairs[rows][is_known[rows]] for rows in self._rows]
+
+        def of_drawn(drawn: list[FloatArray]) -> float:
+            both = np.concatenate(drawn)
+            found = rank_correlation(both[:, 0], both[:, 1])
+            return np.nan if found is None else found
+
+        return self._with_interval(value, parts, of_drawn, method)
+
+    def _nothing(self, reason: str, method: str = "bootstrap over groups") -> Estimate:
+        return Estimate(None, None, None, method, reason, self._confidence)
+
+    def _with_interval(
+        self,
+        value: float,
+        parts: list[FloatArray],
+        of_drawn: Callable[[list[FloatArray]], float],
+        method: str,
+    ) -> Estimate:
+        n_known = sum(len(part) > 0 for part in parts)
+        if n_known < _MIN_GROUPS:
+            reason = f"{n_known} group(s); an interval needs {_MIN_GROUPS}"
+            return Estimate(value, None, None, method, reason, self._confidence)
+        found = []
+        for draw in self._draws:
+            drawn = [parts[i] for i in draw if len(parts[i])]
+            found.append(of_drawn(drawn) if drawn else np.nan)
+        tail = (1 - self._confidence) / 2
+        low, high = np.nanquantile(found, [tail, 1 - tail])
+        return Estimate(value, float(low), float(high), method, "", self._confidence)

@@ -1,0 +1,423 @@
+"""An evaluation of models on stills as a document: the tables and figures of the paper.
+
+Stills, their groups and annotators appear by number: their names may hold more than a report
+should show. The names stand in ``scores.csv``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ubereport.documents.document_parts import (
+    DASH,
+    SOFTWARE,
+    columns,
+    estimate_text,
+    share_text,
+)
+from ubereport.laboratory.evaluation.config import StillsConfig
+from ubereport.laboratory.evaluation.results import (
+    Confusion,
+    StillScore,
+    StillsEvaluation,
+    Stratum,
+)
+from ubereport.laboratory.evaluation.results import Figure as Number
+from ubereport.laboratory.evaluation.stills_sections import (
+    ModelResult,
+    agreement_sections,
+    dice_text,
+    groups_section,
+    method_section,
+    overlay_sections,
+)
+from ubereport.report.blocks import Pair, TableBlock
+from ubereport.report.document_types import (
+    Axis,
+    Curve,
+    Document,
+    Figure,
+    ForestFigure,
+    ForestRow,
+    Group,
+    GroupFigure,
+    HistogramFigure,
+    Mark,
+    PointSet,
+    ScatterFigure,
+    Section,
+    Unit,
+)
+from ubereport.report.text import decimal, percent, plural
+from ubereport.statistics.estimates import Estimate
+
+__all__ = ["stills_document"]
+
+_STRIP_WIDTH_PX = 480
+_N_BINS = 10
+_PERCENT_ENDS = ("_frac", "_share")
+_AS_PERCENT = ("accuracy", "sensitivity", "specificity")
+_CAVEATS = (
+    "The numbers hold for stills like these. How often an image-wise call is right on a whole "
+    "recording depends on how much of it shows blood.",
+    "Dice and IoU exist only where the reference shows blood and hide false alarms on clean "
+    "stills; read them together with the area called blood on stills without.",
+    "A reference is what annotators drew, not the truth; where they differ, no model can agree "
+    "with all of them.",
+    "The mask means visible blood, not an active bleeder, and is not blood loss.",
+)
+
+
+def stills_document(
+    results: Sequence[ModelResult],
+    differences: Sequence[Estimate],
+    n_without_mask: int,
+    config: StillsConfig,
+) -> Document:
+    """Lay an evaluation out; all models were scored on the same stills.
+
+    `differences` are median differences in Dice of each model but the first, minus the first.
+    """
+    first = results[0].evaluation
+    return Document(
+        title="Models evaluated on stills",
+        subtitle=(
+            f"{plural(first.n, 'still')}: {first.n_positive} with blood, {first.n_negative} "
+            f"without, in {plural(first.n_groups, 'group')}; {', '.join(_names(results))}"
+        ),
+        kicker="Evaluation",
+        software=SOFTWARE,
+        lead=tuple(_lead(result.evaluation) for result in results),
+        facts=_facts(first, first.model if len(results) > 1 else ""),
+        caveats=_CAVEATS,
+        sections=(
+            _numbers_section(results, differences),
+            _distribution_section(results),
+            _strata_section(results, config),
+            _presence_section(results),
+            _area_section(results),
+            *agreement_sections(results),
+            groups_section(results),
+            *overlay_sections(results),
+            method_section(results, n_without_mask),
+        ),
+    )
+
+
+def _names(results: Sequence[ModelResult]) -> list[str]:
+    return [result.evaluation.model for result in results]
+
+
+def _number(evaluation: StillsEvaluation, key: str) -> Estimate:
+    return evaluation.figure(key).over_stills
+
+
+def _lead(evaluation: StillsEvaluation) -> str:
+    sentences = [f"{evaluation.model}:"]
+    if evaluation.n_positive:
+        sentences.append(
+            f"where the reference shows blood, the median Dice was "
+            f"{dice_text(_number(evaluation, 'dice_median'))} and blood was found in "
+            f"{share_text(_number(evaluation, 'sensitivity'))} of the stills."
+        )
+    if evaluation.n_negative:
+        sentences.append(
+            f"Where it shows none, {share_text(_number(evaluation, 'specificity'))} of the stills "
+            "were left clean, and on average "
+            f"{share_text(_number(evaluation, 'negative_area_mean_frac'), 1)} of the picture was "
+            "called blood all the same."
+        )
+    sentences.append(
+        "The area differed by "
+        f"{_points_text(_number(evaluation, 'area_mae_frac'))} percentage points on average."
+    )
+    return " ".join(sentences)
+
+
+def _points_text(estimate: Estimate, *, is_signed: bool = False) -> str:
+    return estimate_text(estimate, 100.0, 1, is_signed=is_signed)
+
+
+def _facts(evaluation: StillsEvaluation, model: str) -> tuple[Pair, ...]:
+    def plain(key: str, factor: float, n_decimals: int, unit: str) -> str:
+        value = _number(evaluation, key).value
+        return "not available" if value is None else f"{decimal(factor * value, n_decimals)}{unit}"
+
+    of_presence = "of presence, image-wise"
+    cells = (
+        ("Dice, median", plain("dice_median", 1, 2, ""), "stills with blood"),
+        ("IoU, median", plain("iou_median", 1, 2, ""), "stills with blood"),
+        ("Sensitivity", plain("sensitivity", 100, 0, " %"), of_presence),
+        ("Specificity", plain("specificity", 100, 0, " %"), of_presence),
+        ("False area", plain("negative_area_mean_frac", 100, 1, " %"), "mean, stills without"),
+    )
+    lines = (model,) if model else ()
+    return tuple(Pair(*cell, lines=lines) for cell in cells)
+
+
+def _numbers_section(results: Sequence[ModelResult], differences: Sequence[Estimate]) -> Section:
+    tables = [_numbers_table(result.evaluation) for result in results]
+    if differences:
+        rows = tuple(
+            (
+                f"{result.evaluation.model} − {results[0].evaluation.model}",
+                estimate_text(difference, n_decimals=3, is_signed=True),
+            )
+            for result, difference in zip(results[1:], differences, strict=True)
+        )
+        heads = columns("Models", "#Median difference in Dice (95 % interval)")
+        note = "Still by still on the same stills with blood; groups resampled."
+        tables.insert(0, TableBlock("Models side by side", heads, rows, note))
+    figures = (_side_by_side(results),) if len(results) > 1 else ()
+    return Section("All numbers", (), figures, tuple(tables))
+
+
+def _side_by_side(results: Sequence[ModelResult]) -> Figure:
+    keys = {
+        "dice_median": "Dice, median",
+        "iou_median": "IoU, median",
+        "sensitivity": "sensitivity",
+        "specificity": "specificity",
+    }
+    rows = tuple(
+        _forest_row(f"{result.evaluation.model}: {title}", estimate)
+        for key, title in keys.items()
+        for result in results
+        for estimate in [_number(result.evaluation, key)]
+    )
+    return Figure(
+        "models",
+        "Models side by side",
+        "Each square is a number from 0 to 1, the bar its 95 % interval; right is better.",
+        ForestFigure(rows, Axis("Value", Unit.NUMBER, 0.0, 1.0)),
+    )
+
+
+def _forest_row(label: str, estimate: Estimate) -> ForestRow:
+    return ForestRow(label, estimate.value, estimate.low, estimate.high, dice_text(estimate))
+
+
+def _numbers_table(evaluation: StillsEvaluation) -> TableBlock:
+    rows = tuple(
+        (
+            number.title,
+            _cell(number, number.over_stills),
+            _cell(number, number.over_groups),
+            str(number.n),
+            str(number.n_groups),
+        )
+        for number in evaluation.figures
+    )
+    heads = columns(
+        "Number",
+        "#Over stills (95 % interval)",
+        "#Over groups (95 % interval)",
+        "#Stills",
+        "#Groups",
+    )
+    note = (
+        "Over stills: all alike. Over groups: the mean of each group’s own number, so that a group "
+        "with many stills does not count more."
+    )
+    return TableBlock(evaluation.model, heads, rows, note)
+
+
+def _cell(number: Number, estimate: Estimate) -> str:
+    if number.key.endswith(_PERCENT_ENDS) or number.key in _AS_PERCENT:
+        return share_text(estimate, 1)
+    return dice_text(estimate)
+
+
+def _distribution_section(results: Sequence[ModelResult]) -> Section:
+    figures = []
+    for i, result in enumerate(results, start=1):
+        positive = [s for s in result.evaluation.scores if s.is_positive]
+        for key, title in (("dice", "Dice"), ("iou", "IoU")):
+            values = [getattr(score, key) for score in positive]
+            if values:
+                figures.append(_histogram(f"{key}-{i}", title, result.evaluation.model, values))
+    if not figures:
+        return Section("Distribution of overlap", ("No still shows blood.",))
+    return Section("Distribution of overlap, stills with blood", figures=tuple(figures))
+
+
+def _histogram(figure_id: str, title: str, model: str, values: Sequence[float]) -> Figure:
+    counts, edges = np.histogram(values, bins=_N_BINS, range=(0.0, 1.0))
+    median = float(np.median(values))
+    return Figure(
+        figure_id,
+        f"{title}, {model}",
+        "Stills with blood by their overlap with the reference; 1 is full overlap, 0 none. The "
+        f"line marks the median, {decimal(median, 2)}.",
+        HistogramFigure(
+            tuple(float(edge) for edge in edges),
+            tuple(int(count) for count in counts),
+            Axis(title, Unit.NUMBER, 0.0, 1.0),
+            (Mark(median, "median"),),
+        ),
+        is_half=True,
+    )
+
+
+def _strata_section(results: Sequence[ModelResult], config: StillsConfig) -> Section:
+    figures, tables = [], []
+    for i, result in enumerate(results, start=1):
+        evaluation = result.evaluation
+        groups = _stratum_groups(evaluation, config)
+        if groups:
+            figures.append(
+                Figure(
+                    f"strata-{i}",
+                    f"Dice by area of blood and by agreement, {evaluation.model}",
+                    "Each mark is one still with blood. Small areas are hard: a few pixels at the "
+                    "edge weigh much there.",
+                    GroupFigure(groups, Axis("Dice", Unit.NUMBER, 0.0, 1.0)),
+                )
+            )
+        tables.append(_strata_table(evaluation))
+    return Section("By area of blood and by agreement", (), tuple(figures), tuple(tables))
+
+
+def _stratum_groups(evaluation: StillsEvaluation, config: StillsConfig) -> tuple[Group, ...]:
+    low, high = config.area_edges
+    limit = config.high_agreement
+    is_in: dict[str, Callable[[StillScore], bool]] = {
+        "area_small": lambda s: s.true_frac < low,
+        "area_medium": lambda s: low <= s.true_frac <= high,
+        "area_large": lambda s: s.true_frac > high,
+        "agreement_high": lambda s: s.agreement is not None and s.agreement >= limit,
+        "agreement_low": lambda s: s.agreement is not None and s.agreement < limit,
+        "agreement_high_area_large": lambda s: (
+            s.agreement is not None and s.agreement >= limit and s.true_frac > high
+        ),
+    }
+    titles = {
+        "area_small": f"Blood < {low:.0%}",
+        "area_medium": f"Blood {low:.0%} to {high:.0%}",
+        "area_large": f"Blood > {high:.0%}",
+        "agreement_high": f"Agreement ≥ {limit:.2f}",
+        "agreement_low": f"Agreement < {limit:.2f}",
+        "agreement_high_area_large": f"≥ {limit:.2f} and > {high:.0%}",
+    }
+    groups = []
+    for stratum in evaluation.strata:
+        dice = [s.dice for s in evaluation.scores if s.dice is not None and is_in[stratum.key](s)]
+        if dice:
+            low_q, middle, high_q = (float(v) for v in np.quantile(dice, [0.25, 0.5, 0.75]))
+            groups.append(Group(titles[stratum.key], tuple(dice), middle, low_q, high_q))
+    return tuple(groups)
+
+
+def _strata_table(evaluation: StillsEvaluation) -> TableBlock:
+    heads = columns(
+        "Stills", "#n", "#Dice, median", "#Dice, mean", "#IoU, median", "#Outline, median",
+        "#Area error, points", "#Area bias, points", "#Called",
+    )  # fmt: skip
+    rows = tuple(_stratum_cells(stratum) for stratum in evaluation.strata)
+    note = (
+        "Stills with blood only. Called: share in which the model found any. Area error and bias "
+        "(model minus reference) in percentage points of the picture."
+    )
+    return TableBlock(evaluation.model, heads, rows, note)
+
+
+def _stratum_cells(stratum: Stratum) -> tuple[str, ...]:
+    def text(value: float | None, factor: float = 1.0, n_decimals: int = 2) -> str:
+        return DASH if value is None else decimal(factor * value, n_decimals)
+
+    return (
+        stratum.title,
+        str(stratum.n),
+        text(stratum.dice_median),
+        text(stratum.dice_mean),
+        text(stratum.iou_median),
+        text(stratum.surface_dice_median),
+        text(stratum.area_mae_frac, 100, 1),
+        text(stratum.area_bias_frac, 100, 1),
+        DASH if stratum.called_share is None else percent(stratum.called_share, 0),
+    )
+
+
+def _presence_section(results: Sequence[ModelResult]) -> Section:
+    rows = tuple(
+        _forest_row(f"{result.evaluation.model}: {key}", _number(result.evaluation, key))
+        for key in _AS_PERCENT
+        for result in results
+    )
+    figure = Figure(
+        "presence",
+        "Is there blood in the still?",
+        "Bars are 95 % Wilson intervals. Sensitivity: share of stills with blood that are called; "
+        "specificity: share of stills without that are not. Accuracy depends on how many of each "
+        "there are.",
+        ForestFigure(rows, Axis("Share", Unit.NUMBER, 0.0, 1.0)),
+    )
+    tables = tuple(
+        _confusion_table(result.evaluation.model, result.evaluation.confusion) for result in results
+    )
+    return Section("Presence of blood", (), (figure,), tables)
+
+
+def _confusion_table(model: str, confusion: Confusion) -> TableBlock:
+    rows = (
+        ("Reference shows blood", str(confusion.true_positive), str(confusion.false_negative)),
+        ("Reference shows none", str(confusion.false_positive), str(confusion.true_negative)),
+    )
+    return TableBlock(f"Stills, {model}", columns("", "#Called", "#Not called"), rows)
+
+
+def _area_section(results: Sequence[ModelResult]) -> Section:
+    figures = [
+        figure
+        for i, result in enumerate(results, start=1)
+        for figure in _area_figures(i, result.evaluation)
+    ]
+    text = "The area fraction is the number that a case report uses."
+    return Section("Area of blood", (text,), tuple(figures))
+
+
+def _area_figures(number: int, evaluation: StillsEvaluation) -> tuple[Figure, Figure]:
+    true = [score.true_frac for score in evaluation.scores]
+    found = [score.predicted_frac for score in evaluation.scores]
+    top = min(1.0, 1.05 * max(0.05, *true, *found))
+    mean = tuple((a + b) / 2 for a, b in zip(true, found, strict=True))
+    gap = tuple(b - a for a, b in zip(true, found, strict=True))
+    bias = _number(evaluation, "area_bias_frac").value or 0.0
+    lines = [Curve("bias", (0.0, top), (bias, bias))]
+    words = ""
+    if evaluation.area_limits_frac is not None:
+        low, high = evaluation.area_limits_frac
+        lines += [
+            Curve("limits of agreement", (0.0, top), (low, low)),
+            Curve("", (0.0, top), (high, high)),
+        ]
+        words = (
+            f" Bias {decimal(100 * bias, 1)}, limits of agreement {decimal(100 * low, 1)} to "
+            f"{decimal(100 * high, 1)} percentage points."
+        )
+    return (
+        Figure(
+            f"area-{number}",
+            f"Area, model against reference, {evaluation.model}",
+            "Each mark is one still; on the line both agree, above it the model calls too much.",
+            ScatterFigure(
+                (PointSet("stills", tuple(true), tuple(found)),),
+                Axis("Area, reference", Unit.PERCENT, 0.0, top),
+                Axis("Area, model", Unit.PERCENT, 0.0, top),
+                (Curve("equal", (0.0, top), (0.0, top)),),
+            ),
+        ),
+        Figure(
+            f"limits-{number}",
+            f"Difference of area against its mean, {evaluation.model}",
+            f"Bland and Altman: 19 of 20 differences lie about between the outer lines.{words}",
+            ScatterFigure(
+                (PointSet("stills", mean, gap),),
+                Axis("Mean of model and reference", Unit.PERCENT, 0.0, top),
+                Axis("Model minus reference", Unit.PERCENT),
+                tuple(lines),
+            ),
+        ),
+    )

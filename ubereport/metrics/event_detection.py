@@ -1,0 +1,163 @@
+"""Hemostasis events: from blood in view to a clear view, by hysteresis on the smoothed area."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ubereport.core.config import EventConfig
+from ubereport.core.events import CensorReason, HemostasisEvent, Severity
+from ubereport.core.series import AreaSeries, Threshold
+from ubereport.metrics.smoothing import ROUNDING_S, Runs, runs_of_stretch
+
+__all__ = ["detect_events", "detect_events_by_threshold", "severity_of"]
+
+_MIN_LOOKS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Runs ``[first, stop)`` of a stretch; `stop` is the run that the clearing starts with."""
+
+    first: int
+    stop: int
+    is_cleared: bool
+
+
+def detect_events(series: AreaSeries, config: EventConfig) -> tuple[HemostasisEvent, ...]:
+    """Return the hemostasis events of a case, in time order and disjoint.
+
+    An event opens where the smoothed area (`smooth_area`) reaches ``onset_frac`` and stays at or
+    above it for ``min_duration_s``. It closes where the smoothed area falls below
+    ``offset_frac`` and stays below it for ``clear_hold_s``; the first moment of that stay is the
+    clearing. Between the two thresholds an open event stays open. Onset, peak and clearing are
+    starts of samples.
+
+    - A stay needs at least two samples, however long one of them stands for (a keyframe may stand
+      for ten seconds).
+    - Both stays are counted in evaluable seconds. The view may be lost for up to ``max_gap_s``
+      without ending a stay or an event; a longer loss, or the change to the next part (the pause
+      there may be longer than anybody knows), censors the event (`CensorReason.VIEW_LOST`), and
+      so does the end of the recording
+      (`CensorReason.RECORDING_ENDED`), also while ``clear_hold_s`` is not yet complete. A stay
+      above the onset threshold that is cut short in this way is no event.
+    - An event that is open at the first evaluable moment of a part, or after such a long loss,
+      has an onset that nobody saw.
+    - Peak and severity are those of the smoothed area, so that one odd sample cannot raise them;
+      mean area and area-time are those of the area as measured.
+    - A re-bleed starts within ``rebleed_window_s`` of the latest clearing that was seen, also
+      where an event without one lies between.
+
+    Parameters
+    ----------
+    series
+        The area of the case; samples may differ in duration.
+    config
+        Thresholds and times.
+    """
+    events: list[HemostasisEvent] = []
+    for rows in series.stretches(config.max_gap_s):
+        runs = runs_of_stretch(series, rows, config)
+        is_lost_after = _is_view_lost_after(series, int(rows[-1]), config)
+        for span in _spans(runs, config):
+            events.append(_event(runs, span, is_lost_after, events, config))
+    return tuple(events)
+
+
+def detect_events_by_threshold(
+    series: AreaSeries, config: EventConfig
+) -> Mapping[Threshold, tuple[HemostasisEvent, ...]]:
+    """Return the events found at each probability threshold, for the band around the numbers."""
+    return {threshold: detect_events(series.at(threshold), config) for threshold in Threshold}
+
+
+def severity_of(peak_area_frac: float, config: EventConfig) -> Severity:
+    """Return the band of an event by its peak area."""
+    if peak_area_frac >= config.major_frac:
+        return Severity.MAJOR
+    if peak_area_frac >= config.moderate_frac:
+        return Severity.MODERATE
+    return Severity.MINOR
+
+
+def _spans(runs: Runs, config: EventConfig) -> Iterator[_Span]:
+    is_above = (runs.smoothed_frac >= config.onset_frac).tolist()
+    is_below = (runs.smoothed_frac < config.offset_frac).tolist()
+    looks = list(zip(runs.duration_s.tolist(), runs.n_looks.tolist(), strict=True))
+    at = 0
+    while (first := _find_stay(is_above, looks, at, config.min_duration_s)) is not None:
+        stop = _find_stay(is_below, looks, first + 1, config.clear_hold_s)
+        if stop is None:
+            yield _Span(first, len(runs), is_cleared=False)
+            return
+        yield _Span(first, stop, is_cleared=True)
+        at = stop + 1
+
+
+def _find_stay(
+    is_inside: list[bool], looks: list[tuple[float, int]], at: int, stay_s: float
+) -> int | None:
+    """Return the first run from `at` on with which a stay of at least `stay_s` begins.
+
+    One picture is no stay, however long it stands for: `looks` holds each run's seconds and how
+    many samples it is made of.
+    """
+    first: int | None = None
+    held_s, n_looks = 0.0, 0
+    for i in range(at, len(is_inside)):
+        if not is_inside[i]:
+            first, held_s, n_looks = None, 0.0, 0
+            continue
+        if first is None:
+            first = i
+        held_s += looks[i][0]
+        n_looks += looks[i][1]
+        if held_s >= stay_s - ROUNDING_S and n_looks >= _MIN_LOOKS:
+            return first
+    return None
+
+
+def _event(
+    runs: Runs,
+    span: _Span,
+    is_lost_after: bool,
+    before: list[HemostasisEvent],
+    config: EventConfig,
+) -> HemostasisEvent:
+    inside = slice(span.first, span.stop)
+    smoothed, area_frac = runs.smoothed_frac[inside], runs.area_frac[inside]
+    duration_s = runs.duration_s[inside]
+    # Of equal smoothed areas the sample that itself shows most blood is the picture to keep.
+    peak = int(np.lexsort((-area_frac, -smoothed))[0])
+    onset_s = float(runs.start_s[span.first])
+    clear_s = float(runs.start_s[span.stop]) if span.is_cleared else None
+    is_onset_observed = span.first > 0
+    cleared_s = [e.clear_s for e in before if e.clear_s is not None]
+    # Blood that is there when a lost view comes back may be the bleed that was open before.
+    is_same_bleed = not is_onset_observed and bool(before) and before[-1].is_censored
+    last_clear_s = cleared_s[-1] if cleared_s and not is_same_bleed else None
+    lost = CensorReason.VIEW_LOST if is_lost_after else CensorReason.RECORDING_ENDED
+    area_time_frac_s = float(np.sum(area_frac * duration_s))
+    return HemostasisEvent(
+        onset_s=onset_s,
+        is_onset_observed=is_onset_observed,
+        peak_s=float(runs.start_s[span.first + peak]),
+        peak_area_frac=float(smoothed[peak]),
+        end_s=float(runs.end_s[-1]) if clear_s is None else clear_s,
+        clear_s=clear_s,
+        censor_reason=CensorReason.NONE if span.is_cleared else lost,
+        mean_area_frac=area_time_frac_s / float(duration_s.sum()),
+        area_time_frac_s=area_time_frac_s,
+        is_rebleed=last_clear_s is not None
+        and onset_s - last_clear_s <= config.rebleed_window_s + ROUNDING_S,
+        severity=severity_of(float(smoothed[peak]), config),
+    )
+
+
+def _is_view_lost_after(series: AreaSeries, row: int, config: EventConfig) -> bool:
+    """Whether the recording goes on after a stretch's last `row`, too long or in another part."""
+    lost_s = float(series.end_time_s[-1] - series.end_time_s[row])
+    is_another_part = bool(np.any(series.part_index[row:] != series.part_index[row]))
+    return lost_s > config.max_gap_s + ROUNDING_S or is_another_part

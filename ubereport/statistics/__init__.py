@@ -1,0 +1,1 @@
+"""Estimates and tests, and the one way to SciPy."""
