@@ -33,7 +33,7 @@ from ubereport.core.case import (
     ReaderUse,
 )
 from ubereport.core.series import AreaSeries, LossReason
-from ubereport.records.names import folder_name
+from ubereport.files.names import folder_name
 from ubereport.records.store import write_case
 from ubereport.video.writer import VideoWriter
 

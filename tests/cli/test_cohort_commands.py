@@ -110,7 +110,7 @@ def test_read_only_out(capsys, library, tmp_path, monkeypatch):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr("ubereport.documents.document_parts.render_document_pdf", lambda _: b"%PDF")
-    monkeypatch.setattr("ubereport.records.atomic._write_folder", refuse)
+    monkeypatch.setattr("ubereport.files.atomic._write_folder", refuse)
     done = run(capsys, "audit", library, "--out", tmp_path / "out")
     assert_told(done, 4, "may write to")
     assert not (tmp_path / "out").exists()

@@ -15,8 +15,9 @@ import pytest
 from ubereport.core.case import CaseRecord, KeyFrame, KeyFrameKind
 from ubereport.core.errors import CaseRecordError, OutputError, UsageError
 from ubereport.core.series import AreaSeries
-from ubereport.records import atomic, store
-from ubereport.records.names import folder_name
+from ubereport.files import atomic
+from ubereport.files.names import folder_name
+from ubereport.records import store
 from ubereport.records.store import (
     case_files,
     is_case_folder,
@@ -295,7 +296,7 @@ def test_rooms_of_numbers_and_records_need_no_heavy_library():
             sys.modules[name] = None
         import ubereport.metrics.event_detection, ubereport.metrics.registry
         import ubereport.metrics.flags, ubereport.metrics.strip, ubereport.metrics.survival
-        import ubereport.records.store, ubereport.records.lock
+        import ubereport.records.store, ubereport.files.lock
         print("imported")
     """)
     done = subprocess.run(

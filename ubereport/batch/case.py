@@ -17,9 +17,9 @@ from ubereport.analysis.recompute import rederive
 from ubereport.core.case import CaseRecord
 from ubereport.core.config import AnalysisConfig, EventConfig, config_from_toml
 from ubereport.core.errors import CaseRecordError
+from ubereport.files.lock import hold_lock
+from ubereport.files.names import default_case_id, folder_name
 from ubereport.files.resources import models_dir
-from ubereport.records.lock import hold_lock
-from ubereport.records.names import default_case_id, folder_name
 from ubereport.records.store import read_case, read_frames, write_case, write_into_case
 from ubereport.report.html import render_html
 from ubereport.report.pdf import render_pdf

@@ -11,7 +11,7 @@ from pathlib import Path
 from ubereport.batch.manifest import Manifest
 from ubereport.core.config import AnalysisConfig
 from ubereport.core.errors import RecordingError
-from ubereport.records.names import folder_name
+from ubereport.files.names import folder_name
 from ubereport.video.index import index_recording
 
 __all__ = ["BatchEstimate", "estimate_batch"]

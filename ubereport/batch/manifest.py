@@ -25,7 +25,7 @@ from ubereport.batch.parts import resolve_parts
 from ubereport.batch.sheets import Sheet, read_sheet
 from ubereport.core.covariates import KNOWN_COLUMNS, CovariateValue, known_column
 from ubereport.core.errors import ManifestError, UbereportError
-from ubereport.records.names import folder_name
+from ubereport.files.names import folder_name
 
 __all__ = ["TECHNIQUES", "Manifest", "ManifestCase", "read_manifest"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ubereport.batch.manifest import Manifest, ManifestCase
 from ubereport.core.errors import ManifestError
-from ubereport.records.atomic import write_file
+from ubereport.files.atomic import write_file
 
 __all__ = ["default_key_file", "pseudonymized"]
 

@@ -14,7 +14,7 @@ from ubereport.batch.manifest import Manifest, ManifestCase
 from ubereport.core.config import AnalysisConfig
 from ubereport.core.covariates import covariates_json
 from ubereport.core.errors import OutputError
-from ubereport.records.names import folder_name
+from ubereport.files.names import folder_name
 from ubereport.segmentation.shared import NetworkAddress
 
 __all__ = ["BatchPlan", "BatchResult", "CaseDone", "CaseResult", "plan_batch", "run_batch"]

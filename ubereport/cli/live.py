@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from ubereport.batch.run import PROGRESS_DIR, BatchPlan, CaseResult
-from ubereport.records.names import folder_name
+from ubereport.files.names import folder_name
 
 __all__ = ["live_table"]
 

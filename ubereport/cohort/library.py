@@ -9,10 +9,10 @@ from ubereport.cohort.table import read_cohort
 from ubereport.cohort.writing import table_files, workbook_bytes
 from ubereport.core.case import CaseRecord
 from ubereport.core.errors import CaseRecordError, UsageError
-from ubereport.records.atomic import write_file
+from ubereport.files.atomic import write_file
+from ubereport.files.names import folder_name
 from ubereport.records.catalog import list_cases
 from ubereport.records.fhir import diagnostic_report
-from ubereport.records.names import folder_name
 from ubereport.records.store import read_case
 
 __all__ = ["export_cases", "find_case"]

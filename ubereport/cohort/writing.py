@@ -17,9 +17,9 @@ import pandas as pd
 from ubereport.cohort.audit_results import Audit
 from ubereport.cohort.comparison_results import Comparison, MetricComparison
 from ubereport.cohort.table import CohortTable
-from ubereport.records.atomic import publish_folder
+from ubereport.files.atomic import publish_folder
+from ubereport.files.spreadsheet import csv_bytes
 from ubereport.records.codec import to_json_value
-from ubereport.records.spreadsheet import csv_bytes
 from ubereport.statistics.estimates import Estimate
 
 __all__ = [

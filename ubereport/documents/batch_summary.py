@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ubereport import __version__
 from ubereport.batch.run import BatchResult, CaseResult, result_table
-from ubereport.records.atomic import write_file
-from ubereport.records.spreadsheet import csv_bytes
+from ubereport.files.atomic import write_file
+from ubereport.files.spreadsheet import csv_bytes
 from ubereport.report.blocks import Column, TableBlock
 from ubereport.report.document import render_document_html
 from ubereport.report.document_types import Document, Section

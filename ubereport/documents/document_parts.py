@@ -15,8 +15,8 @@ from ubereport.cohort.wording import is_share, p_text, value_text
 from ubereport.core.covariates import column_title
 from ubereport.core.errors import OutputError
 from ubereport.core.metrics import MetricSpec
+from ubereport.files.atomic import publish_folder
 from ubereport.metrics.registry import METRICS, metric_spec
-from ubereport.records.atomic import publish_folder
 from ubereport.report.blocks import Column, TableBlock
 from ubereport.report.document import (
     DocumentView,

@@ -24,9 +24,9 @@ from ubereport.core.events import HemostasisEvent
 from ubereport.core.intervals import Interval
 from ubereport.core.metrics import MetricValue
 from ubereport.core.series import AreaSeries
-from ubereport.records.atomic import check_relative_name
+from ubereport.files.atomic import check_relative_name
+from ubereport.files.names import validate_case_id
 from ubereport.records.codec import from_json_value, to_json_value
-from ubereport.records.names import validate_case_id
 from ubereport.records.tables import series_sha256
 
 __all__ = [

@@ -13,8 +13,8 @@ from pathlib import Path
 from ubereport.core.case import PEAK_REACH_S, CaseRecord, KeyFrame, KeyFrameKind
 from ubereport.core.errors import CaseRecordError, OutputError
 from ubereport.core.events import HemostasisEvent
-from ubereport.records.atomic import check_relative_name, files_inside, publish_folder, write_file
-from ubereport.records.names import validate_case_id
+from ubereport.files.atomic import check_relative_name, files_inside, publish_folder, write_file
+from ubereport.files.names import validate_case_id
 from ubereport.records.schema import case_json, parse_case_json, record_of
 from ubereport.records.subtitles import subtitle_files
 from ubereport.records.tables import events_csv, series_from_parquet, series_parquet

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ubereport.core.errors import CaseRecordError, ManifestError
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.series import AreaSeries, LossReason
-from ubereport.records.spreadsheet import csv_bytes
+from ubereport.files.spreadsheet import csv_bytes
 
 __all__ = [
     "EVENT_COLUMNS",

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ubereport.core.errors import OutputError, ReviewError
-from ubereport.records.lock import hold_lock
+from ubereport.files.lock import hold_lock
 from ubereport.review.strokes import Stroke, line_of_stroke, stroke_of_line
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ubereport.core.errors import AnnotationError, UsageError
-from ubereport.records.atomic import write_file
+from ubereport.files.atomic import write_file
 from ubereport.training.boxes import BoxedStill, box_cache
 from ubereport.training.collections import collections_of
 from ubereport.training.composite import composite_source

@@ -22,7 +22,7 @@ from ubereport.core.errors import OutputError
 from ubereport.core.frames import FieldOfView, FrameBatch, SamplingPlan
 from ubereport.core.recording import RecordingIndex
 from ubereport.core.series import LossReason
-from ubereport.records.atomic import write_file
+from ubereport.files.atomic import write_file
 from ubereport.training.config import FramesConfig
 from ubereport.video.decode import DecodeRequest, decode, decode_stills
 from ubereport.video.index import index_recording

@@ -15,6 +15,7 @@ from ubereport.core.config import AnalysisConfig, SegmentationConfig, config_fro
 from ubereport.core.errors import UsageError
 from ubereport.documents.document_parts import Written, publish_document
 from ubereport.files.resources import models_dir
+from ubereport.files.spreadsheet import csv_bytes
 from ubereport.laboratory.evaluation.config import StillsConfig
 from ubereport.laboratory.evaluation.examples import Examples, draw_overlay, pick_examples
 from ubereport.laboratory.evaluation.load import StillSet, find_groups, load_stills, read_groups
@@ -40,7 +41,6 @@ from ubereport.laboratory.evaluation.writing import (
     stills_summary,
     strata_csv,
 )
-from ubereport.records.spreadsheet import csv_bytes
 from ubereport.records.store import read_case
 from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
 from ubereport.segmentation.predictor import Predictor, open_predictor

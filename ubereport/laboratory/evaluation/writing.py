@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
+from ubereport.files.spreadsheet import csv_bytes
 from ubereport.laboratory.evaluation.results import (
     Figure,
     GroupScore,
@@ -14,7 +15,6 @@ from ubereport.laboratory.evaluation.results import (
     StillScore,
     StillsEvaluation,
 )
-from ubereport.records.spreadsheet import csv_bytes
 from ubereport.statistics.estimates import Estimate
 
 __all__ = [

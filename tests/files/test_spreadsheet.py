@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ubereport.records.spreadsheet import csv_bytes, safe_cell
+from ubereport.files.spreadsheet import csv_bytes, safe_cell
 
 DANGEROUS = [
     "=1+1",

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ubereport.core.errors import DependencyError, OutputError
-from ubereport.records.atomic import recover_folder
+from ubereport.files.atomic import recover_folder
 
 __all__ = ["hold_lock"]
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from ubereport.core.errors import DependencyError, OutputError
-from ubereport.records import lock
-from ubereport.records.atomic import publish_folder
-from ubereport.records.lock import hold_lock
+from ubereport.files import lock
+from ubereport.files.atomic import publish_folder
+from ubereport.files.lock import hold_lock
 
 HOLDER = textwrap.dedent("""
     import sys, time
     from pathlib import Path
-    from ubereport.records.lock import hold_lock
+    from ubereport.files.lock import hold_lock
     with hold_lock(Path(sys.argv[1]), "case"):
         print("held", flush=True)
         time.sleep(60)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ubereport.core.errors import UsageError
-from ubereport.records.names import default_case_id, folder_name, validate_case_id
+from ubereport.files.names import default_case_id, folder_name, validate_case_id
 
 HARMLESS = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}

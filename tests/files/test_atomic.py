@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from ubereport.core.errors import OutputError
-from ubereport.records import atomic
-from ubereport.records.atomic import (
+from ubereport.files import atomic
+from ubereport.files.atomic import (
     check_relative_name,
     publish_folder,
     recover_folder,
@@ -150,7 +150,7 @@ def test_a_real_size_limit_of_the_system_is_survived(tmp_path):
         import resource, sys
         from pathlib import Path
         from ubereport.core.errors import OutputError
-        from ubereport.records.atomic import publish_folder
+        from ubereport.files.atomic import publish_folder
         target = Path(sys.argv[1]) / "case"
         publish_folder(target, {"a.bin": b"old"})
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
