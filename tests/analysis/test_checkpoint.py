@@ -88,8 +88,8 @@ def test_a_full_disk_is_told_and_leaves_no_half_chunk(tmp_path, chunk, monkeypat
     def full(*args, **kwargs):
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr("ubereport.analysis.checkpoint.os.replace", full)
-    with pytest.raises(OutputError, match="No space left"):
+    monkeypatch.setattr("ubereport.files.atomic.os.fsync", full)
+    with pytest.raises(OutputError, match="does not fit"):
         checkpoint.save(ChunkPlace(0, 0, 0), chunk)
     assert checkpoint.load(ChunkPlace(0, 0, 0)) is None
 

@@ -17,7 +17,9 @@ from ubereport.files import atomic
 from ubereport.files.atomic import (
     check_relative_name,
     publish_folder,
+    publish_staged,
     recover_folder,
+    staged_for,
     write_file,
 )
 
@@ -254,7 +256,7 @@ def test_an_interrupt_leaves_the_old_file(tmp_path, monkeypatch):
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(atomic, "_sync_folder", lambda _: None)
+    monkeypatch.setattr(atomic, "_sync", lambda _: None)
     monkeypatch.setattr(Path, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_file(path, b"new")
@@ -330,3 +332,58 @@ def test_the_umask_decides_permissions_not_content(tmp_path):
     assert _content(tmp_path / f"case{0o077}") == _content(tmp_path / f"case{0o002}")
     assert (tmp_path / f"case{0o077}" / "case.json").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / f"case{0o002}").stat().st_mode & 0o777 == 0o775
+
+
+def test_what_is_built_beside_appears_whole(tmp_path):
+    target = tmp_path / "deep" / "set"
+    with staged_for(target) as staged:
+        staged.mkdir()
+        (staged / "a.txt").write_bytes(b"a")
+        assert not target.exists()
+    with staged_for(target) as staged:
+        staged.mkdir()
+        (staged / "b.txt").write_bytes(b"b")
+    assert _content(target) == {"b.txt": b"b"}
+    with staged_for(target / "b.txt") as staged:
+        staged.write_bytes(b"new")
+    assert _content(target) == {"b.txt": b"new"}
+    assert _names(tmp_path / "deep") == ["set"]
+
+
+def _write_half(path: Path) -> None:
+    path.write_bytes(b"half")
+    raise ZeroDivisionError
+
+
+def test_what_fails_beside_leaves_nothing(tmp_path):
+    target = tmp_path / "set"
+    target.write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), staged_for(target) as staged:
+        _write_half(staged)
+    assert _content(tmp_path) == {"set": b"old"}
+
+
+def test_a_disk_that_fills_while_building_is_told(tmp_path, monkeypatch):
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(atomic.os, "fsync", full)
+    with pytest.raises(OutputError, match="does not fit"), staged_for(tmp_path / "set") as staged:
+        staged.write_bytes(b"new")
+    assert _names(tmp_path) == []
+
+
+def test_a_built_folder_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    synced: list[str] = []
+    fsync, place = os.fsync, Path("/proc/self/fd")
+
+    def watched(descriptor: int) -> None:
+        synced.append((place / str(descriptor)).readlink().name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(atomic.os, "fsync", watched)
+    (tmp_path / "work" / "inner").mkdir(parents=True)
+    (tmp_path / "work" / "inner" / "a.txt").write_bytes(b"a")
+    publish_staged(tmp_path / "work", tmp_path / "set")
+    assert synced == ["a.txt", "inner", "work", tmp_path.name]
+    assert _content(tmp_path) == {"set/inner/a.txt": b"a"}

@@ -96,8 +96,8 @@ def test_a_full_disk_leaves_nothing_and_says_so(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ubereport.segmentation.export.os.fsync", full)
-    with pytest.raises(OutputError, match="No space left"):
+    monkeypatch.setattr("ubereport.files.atomic.os.fsync", full)
+    with pytest.raises(OutputError, match="does not fit"):
         write_bundle(tmp_path / "models" / "x", None, _hsv(metadata), "card")
     assert list((tmp_path / "models").iterdir()) == []
 

@@ -8,7 +8,6 @@ another are thrown away, never mixed in.
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import zipfile
 from collections.abc import Mapping
@@ -21,8 +20,8 @@ from numpy.typing import NDArray
 
 from ubereport.analysis.decoded import DecodeReport
 from ubereport.analysis.measurement import Measurement
-from ubereport.core.errors import OutputError
 from ubereport.core.series import LossReason
+from ubereport.files.atomic import write_file
 
 __all__ = ["Checkpoint", "Chunk", "ChunkPlace"]
 
@@ -69,14 +68,10 @@ class Checkpoint:
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
         self._folder = folder
-        try:
-            key = folder / "fingerprint"
-            if folder.exists() and _read_text(key) != fingerprint:
-                shutil.rmtree(folder)
-            folder.mkdir(parents=True, exist_ok=True)
-            key.write_text(fingerprint, encoding="ascii")
-        except OSError as error:
-            raise _unwritable(error) from None
+        key = folder / "fingerprint"
+        if _read_text(key) != fingerprint:
+            self.discard()
+            write_file(key, fingerprint.encode("ascii"))
 
     def load(self, place: ChunkPlace) -> Chunk | None:
         """Return the chunk at `place`, if it was finished."""
@@ -114,13 +109,7 @@ class Checkpoint:
             decoded=np.array(chunk.decoded.to_json()),
             **{f"memory_{name}": array for name, array in chunk.memory.items()},
         )
-        path = self._path(place)
-        partial = path.with_suffix(".partial")
-        try:
-            partial.write_bytes(buffer.getbuffer())
-            os.replace(partial, path)  # noqa: PTH105 -- the atomic call by its own name
-        except OSError as error:
-            raise _unwritable(error) from None
+        write_file(self._path(place), buffer.getvalue())
 
     def discard(self) -> None:
         """Remove everything kept; the case is published."""
@@ -136,10 +125,3 @@ def _read_text(path: Path) -> str | None:
         return path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
         return None
-
-
-def _unwritable(error: OSError) -> OutputError:
-    return OutputError(
-        f"The output folder cannot be written ({os.strerror(error.errno or 0)}). "
-        "Free space or name another folder with --out; what was measured so far is kept."
-    )

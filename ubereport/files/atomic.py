@@ -11,12 +11,20 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from ubereport.core.errors import OutputError
 
-__all__ = ["check_relative_name", "files_inside", "publish_folder", "recover_folder", "write_file"]
+__all__ = [
+    "check_relative_name",
+    "files_inside",
+    "publish_folder",
+    "publish_staged",
+    "recover_folder",
+    "staged_for",
+    "write_file",
+]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -64,7 +72,7 @@ def write_file(path: Path, content: bytes) -> None:
         _check_space(path.parent, len(content))
         _write_through(staged, content)
         staged.replace(path)
-        _sync_folder(path.parent)
+        _sync(path.parent)
     except OSError as error:
         raise _output_error(error, len(content), path.parent) from error
     finally:
@@ -128,6 +136,48 @@ def publish_folder(
         shutil.rmtree(staged, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def staged_for(target: Path) -> Iterator[Path]:
+    """Give a name beside `target` to build a file or folder under; it is published at the end.
+
+    Where the block fails, nothing of it is left and `target` is as it was.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full or read-only.
+    """
+    staged = _sibling(target, "new")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield staged
+        publish_staged(staged, target)
+    except OSError as error:
+        raise _output_error(error, None, target.parent) from error
+    finally:
+        _remove(staged)
+
+
+def publish_staged(staged: Path, target: Path) -> None:
+    """Bring the file or folder `staged` to disk and give it the name `target`, in one step.
+
+    Both lie in one folder. What was `target` before is gone.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full or read-only.
+    """
+    try:
+        for path in sorted(staged.rglob("*"), reverse=True):
+            _sync(path)
+        _sync(staged)
+        _swap_in(staged, target)
+    except OSError as error:
+        raise _output_error(error, None, target.parent) from error
+    _remove(staged)
+
+
 def files_inside(folder: Path) -> list[str]:
     """Return the relative POSIX paths of all files and links below `folder`, sorted."""
     return sorted(
@@ -149,6 +199,14 @@ def recover_folder(target: Path) -> None:
             aside.replace(target)
     for staged in target.parent.glob(f".{glob.escape(target.name)}.new-*"):
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _check_nothing_lost(
@@ -176,7 +234,7 @@ def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         folders.update(p for p in path.parents if p.is_relative_to(folder))
         _write_through(path, content)
     for made in sorted(folders, reverse=True):
-        _sync_folder(made)
+        _sync(made)
 
 
 def _write_through(path: Path, content: bytes) -> None:
@@ -191,8 +249,8 @@ def _copy_through(source: Path, copy: Path) -> None:
     shutil.copy2(source, copy, follow_symlinks=False)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -204,14 +262,14 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _swap_in(staged: Path, target: Path) -> None:
-    if not target.exists():
+    if not target.exists() or not staged.is_dir():
         staged.replace(target)
     elif not _exchange(staged, target):
         aside = _sibling(target, "old")
         target.replace(aside)
         staged.replace(target)
         shutil.rmtree(aside, ignore_errors=True)
-    _sync_folder(target.parent)
+    _sync(target.parent)
 
 
 def _exchange(first: Path, second: Path) -> bool:
@@ -231,11 +289,11 @@ def _check_space(folder: Path, n_bytes: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _output_error(error: OSError, n_bytes: int, folder: Path) -> OutputError:
+def _output_error(error: OSError, n_bytes: int | None, folder: Path) -> OutputError:
     if error.errno in _FULL:
-        free = _free_bytes(folder)
+        needed = "" if n_bytes is None else f"{n_bytes} bytes ({n_bytes / 1e6:.1f} MB) are needed, "
         return OutputError(
-            f"The output does not fit: {n_bytes} bytes ({n_bytes / 1e6:.1f} MB) are needed, {free}"
+            f"The output does not fit: {needed}{_free_bytes(folder)}"
             " bytes are free (or a quota or size limit is reached). Free some space or give"
             " another --out; nothing was changed."
         )
@@ -245,8 +303,9 @@ def _output_error(error: OSError, n_bytes: int, folder: Path) -> OutputError:
             " write to; nothing was changed."
         )
     reason = error.strerror or type(error).__name__
+    needed = "" if n_bytes is None else f"; {n_bytes} bytes were needed"
     return OutputError(
-        f"The output cannot be written ({reason}; {n_bytes} bytes were needed). Check the disk or"
+        f"The output cannot be written ({reason}{needed}). Check the disk or"
         " give another --out; nothing was changed."
     )
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +12,7 @@ from safetensors.torch import save as save_safetensors
 from torch import nn
 
 from ubereport.core.errors import BundleError, OutputError
+from ubereport.files.atomic import publish_folder
 from ubereport.segmentation.bundle import (
     CARD_NAME,
     METADATA_NAME,
@@ -67,7 +65,7 @@ def write_bundle(
     files = {METADATA_NAME: metadata_to_json(metadata).encode(), CARD_NAME: card.encode()}
     if content is not None:
         files[WEIGHTS_NAME] = content
-    _publish(folder, files)
+    publish_folder(folder, files)
     return load_bundle(folder)
 
 
@@ -84,28 +82,3 @@ def _weights_bytes(
     load_state(network, weights.state_dict() if isinstance(weights, nn.Module) else weights)
     state = portable_state(network)
     return save_safetensors({key: state[key] for key in sorted(state)})
-
-
-def _publish(folder: Path, files: Mapping[str, bytes]) -> None:
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            for name, content in files.items():
-                _write_synced(temporary / name, content)
-            temporary.chmod(0o755)
-            temporary.rename(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    except OSError as error:
-        raise OutputError(
-            f"The bundle {folder.name!r} cannot be written ({error.strerror}). Free space or "
-            "choose another folder."
-        ) from None
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
