@@ -45,7 +45,11 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+<<<<<<< HEAD
 	$(PIP) --editable '.[dev,train,dicom,ray,openvino]'
+=======
+	$(PIP) --editable '.[dev,train,dicom,ray,openvino,torchcodec,review]'
+>>>>>>> d91e044 (Review page: see each event where it happened, and say what is wrong by one key)
 	touch $@ $(VENV)/.installed
 
 clean:

@@ -15,6 +15,7 @@ from ubereport.cli import (
     doctor,
     evaluate,
     library,
+    review,
     simulate,
     train,
 )
@@ -53,6 +54,7 @@ app.command("report")(analyze.report)
 app.command("demo")(analyze.demo)
 app.command("simulate")(simulate.simulate)
 app.command("doctor")(doctor.doctor)
+app.command("review")(review.review)
 app.command("batch")(batch.batch)
 app.command("compare")(cohort.compare)
 app.command("audit")(cohort.audit)

@@ -1,9 +1,10 @@
 """What runs in the decoding process; started by `ubereport.video.guard`, never imported.
 
-Messages on standard input are tasks, ``{"task": "load" | "scan" | "read", …}``, which are run one
-after the other, and ``{"free": n}``, which frees slots of the shared ring of pictures. Answers go
-to standard output as messages; standard error is FFmpeg's, see `ubereport.video.messages`. After a
-task that failed the process ends: nobody knows what the failure left behind.
+Messages on standard input are tasks, ``{"task": "load" | "scan" | "read" | "moments", …}``, which
+are run one after the other, and ``{"free": n}``, which frees slots of the shared ring of pictures;
+"moments" takes what follows as asks for single pictures. Answers go to standard output as messages;
+standard error is FFmpeg's, see `ubereport.video.messages`. After a task that failed the process
+ends: nobody knows what the failure left behind.
 """
 
 from __future__ import annotations
@@ -127,6 +128,11 @@ def _run(task: Header, arrays: Arrays, channel: _Channel, log: ErrorLog) -> None
     log.take()
     if task["task"] == "load":
         _loaded(task["reader"])
+    elif task["task"] == "moments":
+        from ubereport.video.moment_child import serve_moments
+
+        _limit_memory(task["memory_mib"])
+        serve_moments(task, channel)
     elif task["task"] == "scan":
         _scan(task, channel, log)
     else:

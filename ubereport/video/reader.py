@@ -24,6 +24,7 @@ __all__ = [
     "ReadRequest",
     "choose_reader",
     "color_rule",
+    "color_rule_of",
     "is_decord_usable",
     "read_request",
     "upright_size",
@@ -155,11 +156,18 @@ def color_rule(video: VideoFormat) -> tuple[str, str]:
     What the stream says is taken. Where it says nothing: BT.709 from 1280 × 720 on, BT.601
     below; limited range unless flagged full.
     """
-    is_hd = video.height_px >= _HD_HEIGHT_PX or video.width_px >= _HD_WIDTH_PX
-    matrix = video.color_matrix
+    return color_rule_of(video.width_px, video.height_px, video.color_matrix, video.color_range)
+
+
+def color_rule_of(
+    width_px: int, height_px: int, color_matrix: str, color_range: str
+) -> tuple[str, str]:
+    """Return `color_rule` for pictures of a size whose stream says `color_matrix` and range."""
+    is_hd = height_px >= _HD_HEIGHT_PX or width_px >= _HD_WIDTH_PX
+    matrix = color_matrix
     if matrix not in ("bt601", "bt709", "bt2020", "rgb"):
         matrix = "bt709" if is_hd else "bt601"
-    return matrix, "full" if video.color_range == "full" else "limited"
+    return matrix, "full" if color_range == "full" else "limited"
 
 
 def read_request(

@@ -1,0 +1,18 @@
+// Times and shares as a person reads them.
+export function clock(seconds) {
+  const s = Math.max(0, seconds);
+  const h = Math.floor(s / 3600), m = Math.floor(s / 60) % 60, rest = (s % 60).toFixed(1).padStart(4, "0");
+  return h ? `${h}:${String(m).padStart(2, "0")}:${rest}` : `${m}:${rest}`;
+}
+export const percent = (frac) => (frac === null || frac === undefined ? "–" : `${(100 * frac).toFixed(1)} %`);
+
+// The row of a series that holds a moment, or -1: rows are in order and do not overlap.
+export function rowAt(series, timeS) {
+  let low = 0, high = series.time_s.length;
+  while (low < high) {
+    const mid = (low + high) >> 1;
+    if (series.time_s[mid] <= timeS + 1e-6) low = mid + 1; else high = mid;
+  }
+  const row = low - 1;
+  return row >= 0 && timeS < series.time_s[row] + series.duration_s[row] + 1e-6 ? row : -1;
+}

@@ -1,0 +1,241 @@
+// The review page: which case, which event, what was said, and every key.
+import * as wire from "./wire.js";
+import { clock, percent, rowAt } from "./clock.js";
+import { Timeline } from "./timeline.js";
+import { Viewer } from "./viewer.js";
+import { showLibrary } from "./library.js";
+
+const $ = (id) => document.getElementById(id);
+const VERDICTS = { open: "to review", confirmed: "confirmed", struck: "not blood", mended: "mended", added: "added" };
+const SPEEDS = [1, 2, 4, 8, 16];
+const FRAME_MS = 1000 / 6;
+
+const page = { number: null, facts: null, review: null, timeS: 0, chosen: null, mark: null, stretch: null, isPlaying: false, isBusy: false };
+const tell = (text) => { $("said").textContent = text || ""; };
+const timeline = new Timeline($("timeline"), (timeS) => { stop(); moveTo(timeS); });
+const viewer = new Viewer({ picture: $("picture"), overlay: $("overlay"), note: $("note"), stage: $("stage") }, tell);
+viewer.onArea = (area) => { $("where").textContent = `Mended mask: ${percent(area)} of the view`; };
+
+async function reviewer() {
+  const kept = localStorage.getItem("reviewer");
+  if (kept) return kept;
+  $("who").showModal();
+  await new Promise((done) => $("who").addEventListener("close", done, { once: true }));
+  const initials = $("initials").value.trim();
+  if (!initials) return reviewer();
+  localStorage.setItem("reviewer", initials);
+  return initials;
+}
+
+async function openCase(number) {
+  page.number = number;
+  page.who = await reviewer();
+  [page.facts, page.review] = await Promise.all([wire.facts(number), wire.review(number, page.who)]);
+  $("case").hidden = false; $("library").hidden = true;
+  $("title").textContent = page.facts.case_id;
+  $("subtitle").textContent = `${clock(page.facts.duration_s)} · measured with ${page.facts.model} · reviewer ${page.who}`;
+  $("report").href = wire.reportUrl(number);
+  document.title = `${page.facts.case_id} · review · ubereport`;
+  viewer.open(number);
+  showReview();
+  chooseNextOpen() || moveTo(0);
+}
+
+function showReview() {
+  timeline.show(page.facts, page.review);
+  const r = page.review, missing = r.parts.filter((part) => part.state === "missing").length;
+  $("progress").textContent = r.n_open ? `${r.n_events} events, ${r.n_open} left, about ${r.minutes_left} minute${r.minutes_left === 1 ? "" : "s"}` : r.n_events ? `${r.n_events} events, all decided` : "no events were measured";
+  $("headline").replaceChildren(...r.metrics.slice(0, 4).map((m) => {
+    const box = document.createElement("div"), dt = document.createElement("dt"), dd = document.createElement("dd");
+    const words = (value) => (value === null ? "–" : m.is_share ? percent(value) : String(value));
+    dt.textContent = m.title;
+    if (m.measured === m.reviewed) dd.textContent = words(m.measured);
+    else { const del = document.createElement("del"); del.textContent = words(m.measured); dd.append(del, words(m.reviewed)); }
+    box.append(dt, dd); return box;
+  }));
+  $("done").hidden = !r.is_complete;
+  $("done").textContent = "This case is reviewed. Its reviewed numbers stand beside the measured ones.";
+  const notes = [];
+  if (missing) notes.push(missing === r.parts.length ? "The recording is not at hand: key frames only. Start with --recording to see every picture." : `${missing} part(s) of the recording are not at hand: key frames only there.`);
+  if (r.parts.some((part) => part.state === "other")) notes.push("A file given with --recording is not the recording that was measured; its pictures are not shown.");
+  if (r.stale.length) notes.push(`${r.stale.length} earlier stroke(s) no longer fit this case and must be looked at again: ${r.stale.map((s) => `line ${s.line} at ${clock(s.time_s)}`).join(", ")}.`);
+  tell(notes.join(" "));
+  showEvents();
+}
+
+function showEvents() {
+  const rank = new Map(page.review.order.map(([onset], i) => [onset, i]));
+  const events = [...page.review.events].sort((a, b) => (rank.get(a.onset_s) ?? 1e9) - (rank.get(b.onset_s) ?? 1e9) || a.onset_s - b.onset_s);
+  page.listed = events;
+  $("events").replaceChildren(...events.map((event) => {
+    const item = document.createElement("li"), button = document.createElement("button");
+    const [when, what, verdict] = ["span", "span", "span"].map((tag) => document.createElement(tag));
+    when.textContent = clock(event.onset_s);
+    what.textContent = `${(event.end_s - event.onset_s).toFixed(0)} s${event.is_cleared ? "" : ", clearing not seen"} · peak ${percent(event.peak_area_frac)}`;
+    verdict.textContent = VERDICTS[event.verdict]; verdict.className = `verdict ${event.verdict}`;
+    if (event.verdict === "struck") what.className = "gone";
+    button.append(when, what, verdict);
+    button.setAttribute("aria-current", String(isChosen(event)));
+    button.addEventListener("click", () => choose(event));
+    item.append(button); return item;
+  }));
+}
+
+const isChosen = (event) => page.chosen !== null && page.chosen.onset_s === event.onset_s && page.chosen.end_s === event.end_s;
+
+function choose(event) {
+  page.chosen = event;
+  showEvents();
+  const n = 8, step = (event.end_s - event.onset_s) / n;
+  $("strip").replaceChildren(...Array.from({ length: n }, (_, i) => {
+    const timeS = event.onset_s + (i + 0.5) * step, button = document.createElement("button"), image = document.createElement("img");
+    image.src = wire.smallUrl(page.number, timeS); image.alt = `Picture at ${clock(timeS)}`; image.loading = "lazy";
+    button.append(image); button.addEventListener("click", () => moveTo(timeS)); return button;
+  }));
+  moveTo(event.peak_s);
+  $("events").querySelector('[aria-current="true"]')?.scrollIntoView({ block: "nearest" });
+}
+
+function chooseNextOpen() {
+  const next = page.review.events.find((event) => page.review.order.length && event.onset_s === page.review.order[0][0] && event.is_open);
+  if (next) choose(next);
+  return Boolean(next);
+}
+
+function chooseBeside(direction) {
+  const standing = [...page.review.events].sort((a, b) => a.onset_s - b.onset_s);
+  if (!standing.length) return;
+  const at = page.chosen ? standing.findIndex(isChosen) : -1;
+  choose(standing[(at + direction + standing.length) % standing.length]);
+}
+
+function moveTo(timeS, isPlaying = false) {
+  page.timeS = Math.min(page.facts.duration_s - 1e-3, Math.max(0, timeS));
+  if (viewer.mending) leaveMending();
+  timeline.at(page.timeS, page.chosen, page.stretch);
+  $("where").textContent = timeline.words(page.timeS);
+  if (!isPlaying) viewer.show(page.timeS);
+}
+
+function moveBySample(direction) {
+  const s = page.review.reviewed_series, row = rowAt(s, page.timeS);
+  const next = Math.min(s.time_s.length - 1, Math.max(0, row + direction));
+  moveTo(s.time_s[next]);
+}
+
+async function play() {
+  if (page.isPlaying) { stop(); return; }
+  page.isPlaying = true; $("play").firstChild.textContent = "Stop ";
+  const startedMs = performance.now(), fromS = page.timeS;
+  while (page.isPlaying && page.timeS < page.facts.duration_s - 0.1) {
+    const askedMs = performance.now(), speed = SPEEDS[$("speed").selectedIndex];
+    moveTo(fromS + (speed * (askedMs - startedMs)) / 1000, true);
+    if (speed <= 2) await viewer.show(page.timeS, true); else await viewer.showNear(page.timeS);
+    await new Promise((done) => setTimeout(done, Math.max(0, FRAME_MS - (performance.now() - askedMs))));
+  }
+  stop();
+}
+
+function stop() {
+  if (!page.isPlaying) return;
+  page.isPlaying = false; $("play").firstChild.textContent = "Play ";
+  viewer.show(page.timeS);
+}
+
+async function say(action, content = {}, isNextOpen = false) {
+  if (page.isBusy) return;
+  page.isBusy = true;
+  try {
+    const before = page.chosen;
+    page.review = await wire.say(page.number, { action, reviewer: page.who, ...content });
+    page.stretch = null; page.mark = null; $("stretch").hidden = true;
+    showReview();
+    if (isNextOpen && chooseNextOpen()) return;
+    page.chosen = page.review.events.find((event) => before && event.onset_s <= page.timeS + 0.01 && event.end_s >= page.timeS - 0.01)
+      || page.review.events.find((event) => before && event.onset_s === before.onset_s) || null;
+    showEvents(); timeline.at(page.timeS, page.chosen, page.stretch);
+    $("where").textContent = timeline.words(page.timeS);
+  } catch (error) { tell(error.message); } finally { page.isBusy = false; }
+}
+
+const chosenEvent = () => {
+  if (page.chosen && page.chosen.verdict !== "struck") return { event: [page.chosen.onset_s, page.chosen.end_s] };
+  tell("Choose an event first: n goes to the next one.");
+  return null;
+};
+const onEvent = (action, content, isNextOpen) => { const event = chosenEvent(); if (event) say(action, { ...event, ...content }, isNextOpen); };
+
+function markStretch(end) {
+  if (end === "from") page.mark = page.timeS;
+  if (end === "to" && page.mark === null) { tell("Set where the stretch begins first: [ at its first moment."); return; }
+  if (end === "to") page.stretch = page.mark < page.timeS ? [page.mark, page.timeS] : [page.timeS, page.mark];
+  $("stretch").hidden = page.stretch === null;
+  tell(page.stretch ? `Stretch ${clock(page.stretch[0])} to ${clock(page.stretch[1])}: k not blood, l view lost, a blood.` : `Stretch from ${clock(page.mark)}; ] sets its end.`);
+  timeline.at(page.timeS, page.chosen, page.stretch);
+}
+const onStretch = (action, content = {}) => (page.stretch && page.stretch[1] > page.stretch[0] ? say(action, { stretch: page.stretch, ...content }) : tell("Mark a stretch first: [ where it begins, ] where it ends."));
+
+async function mend() {
+  if (viewer.mending) { leaveMending(); return; }
+  try { await viewer.mend(); } catch (error) { tell(error.message); return; }
+  $("brush").hidden = false; $("draw").setAttribute("aria-pressed", "true");
+}
+function leaveMending() { viewer.leave(); $("brush").hidden = true; $("draw").setAttribute("aria-pressed", "false"); $("where").textContent = timeline.words(page.timeS); }
+async function keepMask() {
+  if (!viewer.mending) return;
+  viewer.closePolygon();
+  const timeS = viewer.shownS, png = await viewer.drawnPng();
+  leaveMending();
+  await say("mask", { time_s: timeS, mask_png: png });
+}
+
+const KEYS = {
+  " ": play,
+  n: () => chooseBeside(1), p: () => chooseBeside(-1),
+  c: () => onEvent("confirm", {}, true), x: () => onEvent("strike", {}, true),
+  b: () => onEvent("set_onset", { time_s: page.timeS }), e: () => onEvent("set_clear", { time_s: page.timeS }),
+  m: () => onEvent("merge"), s: () => onEvent("split", { time_s: page.timeS }),
+  "+": () => { page.chosen = { onset_s: page.timeS, end_s: page.timeS }; say("add", { time_s: page.timeS }); },
+  u: () => say("undo"), f: () => say("finish"),
+  "[": () => markStretch("from"), "]": () => markStretch("to"),
+  k: () => onStretch("not_blood"), l: () => onStretch("view_lost"),
+  a: () => onStretch("blood", { area_frac: Number($("area").value) / 100 }),
+  o: () => { $("drawn").firstChild.textContent = `Overlay: ${viewer.nextDrawn()} `; },
+  d: mend, Enter: keepMask, Escape: leaveMending,
+  g: () => { viewer.tool = viewer.tool === "brush" ? "polygon" : "brush"; viewer.polygon = null; $("tool").firstChild.textContent = `${viewer.tool === "brush" ? "Brush" : "Polygon"} `; },
+  r: () => { viewer.isErasing = !viewer.isErasing; $("erase").setAttribute("aria-pressed", String(viewer.isErasing)); },
+};
+
+document.addEventListener("keydown", (event) => {
+  if ($("case").hidden || $("who").open) return;
+  const isTyping = event.target.matches("input, select");
+  if (isTyping && event.key !== "Escape") { if (event.target.id === "area" && event.key === "Enter") KEYS.a(); return; }
+  if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
+    const direction = event.key === "ArrowLeft" ? -1 : 1;
+    stop();
+    if (event.ctrlKey) moveTo(page.timeS + 10 * direction); else if (event.shiftKey) moveTo(page.timeS + direction); else moveBySample(direction);
+    event.preventDefault(); return;
+  }
+  if (event.ctrlKey || event.altKey || event.metaKey) return;
+  if (event.target.matches("button, a, summary") && (event.key === " " || event.key === "Enter")) return;
+  if (/^[1-5]$/.test(event.key)) { $("speed").selectedIndex = Number(event.key) - 1; event.preventDefault(); return; }
+  const action = KEYS[event.key];
+  if (action) { event.preventDefault(); tell(""); action(); }
+});
+document.addEventListener("click", (event) => { const key = event.target.closest("button[data-key]")?.dataset.key; if (key) { tell(""); KEYS[key](); } });
+$("render").addEventListener("click", async () => {
+  $("render").disabled = true; $("render").textContent = "Rendering…";
+  try { await wire.render(page.number); tell("The report is rendered again with your review."); } catch (error) { tell(error.message); }
+  $("render").disabled = false; $("render").textContent = "Render the report again";
+});
+
+async function route() {
+  try {
+    const rows = await wire.library(), chosen = /^#case-(\d+)$/.exec(location.hash);
+    $("back").hidden = rows.length < 2;
+    if (rows.length === 1 || chosen) await openCase(chosen ? Number(chosen[1]) : 0);
+    else { $("case").hidden = true; $("library").hidden = false; $("title").textContent = "Cases"; $("progress").textContent = ""; $("headline").replaceChildren(); $("subtitle").textContent = ""; showLibrary(rows); }
+  } catch (error) { tell(error.message); $("subtitle").textContent = error.message; }
+}
+window.addEventListener("hashchange", route);
+route();

@@ -1,0 +1,155 @@
+// The picture of a moment: the nearest at once, then the exact one; its mask; and mending it.
+import * as wire from "./wire.js";
+import { clock } from "./clock.js";
+
+const DRAWN = ["outline", "fill", "off"];
+
+export class Viewer {
+  constructor(elements, onTold) {
+    Object.assign(this, elements); // picture, overlay, note, stage
+    this.onTold = onTold;
+    this.drawn = "outline";
+    this.mending = null;
+    this.asking = new AbortController();
+    new ResizeObserver(() => this.fit()).observe(this.stage);
+    this.overlay.addEventListener("pointerdown", (event) => this.pen(event, true));
+    this.overlay.addEventListener("pointermove", (event) => this.pen(event, event.buttons === 1));
+    this.overlay.addEventListener("dblclick", () => this.closePolygon());
+  }
+
+  open(number) { this.number = number; this.shownS = null; this.mask = null; }
+
+  get width() { return Math.min(1920, Math.round(this.stage.clientWidth * (window.devicePixelRatio || 1))); }
+
+  // Newest wins: a moment that is passed over is not waited for, on either side of the wire.
+  async show(timeS, isPlaying = false) {
+    this.asking.abort();
+    const asking = new AbortController();
+    this.asking = asking;
+    this.wantedS = timeS;
+    try {
+      if (!isPlaying) this.paint(await wire.picture(this.number, timeS, false, this.width, asking.signal));
+      this.paint(await wire.picture(this.number, timeS, true, this.width, asking.signal));
+      if (!isPlaying) await this.showMask(asking.signal);
+    } catch (error) {
+      if (error.name !== "AbortError" && !error.isSuperseded) this.onTold(error.message);
+    }
+  }
+
+  // Faster than the recording decodes: the key pictures on the way.
+  async showNear(timeS) {
+    try { this.paint(await wire.picture(this.number, timeS, false, this.width)); } catch (error) { if (!error.isSuperseded) this.onTold(error.message); }
+  }
+
+  paint({ bitmap, timeS, isExact }) {
+    this.shownS = timeS; this.bitmap = bitmap; this.mask = null; this.nShown = (this.nShown || 0) + 1;
+    this.picture.width = bitmap.width; this.picture.height = bitmap.height;
+    this.picture.getContext("2d").drawImage(bitmap, 0, 0);
+    this.picture.setAttribute("aria-label", `Picture at ${clock(timeS)}`);
+    const off = Math.abs(timeS - this.wantedS);
+    this.note.textContent = isExact || off < 0.05 ? "" : `${clock(timeS)}: the nearest picture at hand`;
+    this.picture.dataset.exact = isExact ? "1" : "0";
+    this.fit(); this.drawMask();
+  }
+
+  fit() {
+    if (!this.bitmap) return;
+    const scale = Math.min(this.stage.clientWidth / this.bitmap.width, this.stage.clientHeight / this.bitmap.height);
+    for (const canvas of [this.picture, this.overlay]) {
+      canvas.style.width = `${this.bitmap.width * scale}px`; canvas.style.height = `${this.bitmap.height * scale}px`;
+    }
+  }
+
+  async showMask(signal) {
+    if (this.drawn === "off" || this.isKeyFrame) return;
+    const timeS = this.shownS;
+    const told = await wire.mask(this.number, timeS, signal);
+    if (Math.abs(told.time_s - this.shownS) > 0.05) return;
+    this.mask = await pixels(told.mask_png); this.field = await pixels(told.field_png);
+    this.drawMask();
+  }
+
+  drawMask() {
+    const mask = this.mending || this.mask;
+    const canvas = this.overlay, c = canvas.getContext("2d");
+    if (!mask) { canvas.width = 1; canvas.height = 1; return; }
+    canvas.width = mask.width * 3; canvas.height = mask.height * 3;
+    if (this.drawn === "off" && !this.mending) return;
+    c.fillStyle = this.drawn === "fill" || this.mending ? "#00d8ff66" : "#00d8ff";
+    const isSet = (x, y) => x >= 0 && y >= 0 && x < mask.width && y < mask.height && mask.on[y * mask.width + x];
+    for (let y = 0; y < mask.height; y += 1) {
+      for (let x = 0; x < mask.width; x += 1) {
+        if (!isSet(x, y)) continue;
+        if (this.drawn === "fill" || this.mending) { c.fillRect(3 * x, 3 * y, 3, 3); continue; }
+        if (!isSet(x - 1, y)) c.fillRect(3 * x, 3 * y, 1, 3);
+        if (!isSet(x + 1, y)) c.fillRect(3 * x + 2, 3 * y, 1, 3);
+        if (!isSet(x, y - 1)) c.fillRect(3 * x, 3 * y, 3, 1);
+        if (!isSet(x, y + 1)) c.fillRect(3 * x, 3 * y + 2, 3, 1);
+      }
+    }
+    if (this.polygon) { c.strokeStyle = "#ffd400"; c.lineWidth = 2; c.beginPath(); this.polygon.forEach(([x, y], i) => (i ? c.lineTo(3 * x, 3 * y) : c.moveTo(3 * x, 3 * y))); c.stroke(); }
+  }
+
+  nextDrawn() { this.drawn = DRAWN[(DRAWN.indexOf(this.drawn) + 1) % DRAWN.length]; this.drawMask(); if (this.shownS !== null && !this.mask) this.showMask().catch((e) => this.onTold(e.message)); return this.drawn; }
+
+  async mend() {
+    if (!this.mask) { const told = await wire.mask(this.number, this.shownS); this.mask = await pixels(told.mask_png); this.field = await pixels(told.field_png); this.shownS = told.time_s; }
+    this.mending = { width: this.mask.width, height: this.mask.height, on: this.mask.on.slice() };
+    this.tool = "brush"; this.isErasing = false; this.polygon = null;
+    this.overlay.classList.add("drawing"); this.drawMask();
+  }
+
+  leave() { this.mending = null; this.polygon = null; this.overlay.classList.remove("drawing"); this.drawMask(); }
+
+  pen(event, isDown) {
+    if (!this.mending || !isDown) return;
+    const x = (event.offsetX / this.overlay.clientWidth) * this.mending.width, y = (event.offsetY / this.overlay.clientHeight) * this.mending.height;
+    if (this.tool === "polygon") { if (event.type === "pointerdown") { (this.polygon ||= []).push([x, y]); this.drawMask(); } return; }
+    const radius = this.mending.width / 40;
+    this.each((px, py) => (px - x) ** 2 + (py - y) ** 2 <= radius ** 2);
+  }
+
+  closePolygon() {
+    if (!this.mending || !this.polygon || this.polygon.length < 3) return;
+    const p = this.polygon;
+    this.polygon = null;
+    this.each((x, y) => { // even–odd rule
+      let isIn = false;
+      for (let i = 0, j = p.length - 1; i < p.length; j = i, i += 1) {
+        if (p[i][1] > y !== p[j][1] > y && x < ((p[j][0] - p[i][0]) * (y - p[i][1])) / (p[j][1] - p[i][1]) + p[i][0]) isIn = !isIn;
+      }
+      return isIn;
+    });
+  }
+
+  each(isInside) {
+    const m = this.mending;
+    for (let y = 0; y < m.height; y += 1) for (let x = 0; x < m.width; x += 1) if (isInside(x + 0.5, y + 0.5)) m.on[y * m.width + x] = this.isErasing ? 0 : 1;
+    this.drawMask(); this.onArea(this.area());
+  }
+
+  area() {
+    let n = 0, all = 0;
+    this.field.on.forEach((inField, i) => { if (inField) { all += 1; n += this.mending.on[i]; } });
+    return n / all;
+  }
+
+  async drawnPng() {
+    const m = this.mending, canvas = new OffscreenCanvas(m.width, m.height), c = canvas.getContext("2d"), image = c.createImageData(m.width, m.height);
+    m.on.forEach((on, i) => image.data.set(on ? [255, 255, 255, 255] : [0, 0, 0, 255], 4 * i));
+    c.putImageData(image, 0, 0);
+    const bytes = new Uint8Array(await (await canvas.convertToBlob({ type: "image/png" })).arrayBuffer());
+    let text = ""; bytes.forEach((byte) => { text += String.fromCharCode(byte); });
+    return btoa(text);
+  }
+}
+
+async function pixels(base64) {
+  const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+  const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height), c = canvas.getContext("2d");
+  c.drawImage(bitmap, 0, 0);
+  const rgba = c.getImageData(0, 0, bitmap.width, bitmap.height).data, on = new Uint8Array(bitmap.width * bitmap.height);
+  for (let i = 0; i < on.length; i += 1) on[i] = rgba[4 * i] > 127 ? 1 : 0;
+  return { width: bitmap.width, height: bitmap.height, on };
+}

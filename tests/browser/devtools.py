@@ -1,0 +1,158 @@
+"""A real Chromium driven through the pipe of its DevTools protocol: keys, clicks, scripts."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+KEY_CODES = {" ": 32, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowRight": 39, "Tab": 9}
+
+
+class Page:
+    """One tab; `console` collects what it complained about."""
+
+    def __init__(self, write_fd: int, read_fd: int) -> None:
+        self._write_fd, self._read_fd = write_fd, read_fd
+        self._buffer = b""
+        self._n = 0
+        self._session: str | None = None
+        self.console: list[str] = []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        self._n += 1
+        message: dict[str, Any] = {"id": self._n, "method": method, "params": params}
+        if self._session is not None:
+            message["sessionId"] = self._session
+        os.write(self._write_fd, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._message()
+            if answer.get("id") == self._n:
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']}")
+                return answer["result"]
+            self._note(answer)
+
+    def _message(self) -> dict[str, Any]:
+        while b"\0" not in self._buffer:
+            piece = os.read(self._read_fd, 1 << 16)
+            if not piece:
+                raise RuntimeError("Chromium ended")
+            self._buffer += piece
+        line, _, self._buffer = self._buffer.partition(b"\0")
+        return json.loads(line)
+
+    def _note(self, event: dict[str, Any]) -> None:
+        params = event.get("params", {})
+        if event.get("method") == "Log.entryAdded" and params["entry"]["level"] == "error":
+            self.console.append(params["entry"]["text"])
+        if event.get("method") == "Runtime.exceptionThrown":
+            details = params["exceptionDetails"]
+            self.console.append(details.get("exception", {}).get("description", details["text"]))
+
+    def open(self, url: str) -> None:
+        self.call("Page.navigate", url=url)
+
+    def run(self, script: str) -> Any:
+        answer = self.call(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
+        )
+        if "exceptionDetails" in answer:
+            raise RuntimeError(answer["exceptionDetails"]["exception"]["description"])
+        return answer["result"].get("value")
+
+    def wait(self, condition: str, timeout_s: float = 20.0) -> float:
+        """Wait until a script is true; return the seconds that took."""
+        started = time.monotonic()
+        while time.monotonic() - started < timeout_s:
+            if self.run(f"Boolean({condition})"):
+                return time.monotonic() - started
+            time.sleep(0.01)
+        said = self.run("document.body && document.body.innerText.slice(0, 600)")
+        raise TimeoutError(f"{condition} is not so after {timeout_s} s; the page says: {said}")
+
+    def key(self, key: str, *, shift: bool = False, ctrl: bool = False) -> None:
+        held = (8 if shift else 0) + (2 if ctrl else 0)
+        text = key if len(key) == 1 and not ctrl else ("\r" if key == "Enter" else "")
+        code = KEY_CODES.get(key, ord(key.upper()) if len(key) == 1 else 0)
+        common = {"key": key, "windowsVirtualKeyCode": code, "modifiers": held}
+        self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **common)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **common)
+
+    def mouse(self, kind: str, x: float, y: float) -> None:
+        buttons = 0 if kind == "mouseReleased" else 1
+        self.call(
+            "Input.dispatchMouseEvent",
+            type=kind,
+            x=x,
+            y=y,
+            button="left",
+            buttons=buttons,
+            clickCount=1,
+        )
+
+    def size(self, width_px: int, height_px: int, scale: float = 1.0) -> None:
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width_px,
+            height=height_px,
+            deviceScaleFactor=scale,
+            mobile=False,
+        )
+
+    def screenshot(self, path: Path) -> None:
+        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
+
+
+@contextlib.contextmanager
+def chromium(program: str, profile: Path) -> Iterator[Page]:
+    """Start Chromium without a network of its own and close it whatever happens."""
+    to_read, to_write = os.pipe()
+    from_read, from_write = os.pipe()
+    command = [
+        program,
+        "--headless=new",
+        "--remote-debugging-pipe",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--no-first-run",
+        f"--user-data-dir={profile}",
+        "about:blank",
+    ]
+
+    def place_pipes() -> None:  # the protocol wants descriptors 3 and 4
+        os.dup2(to_read, 30)
+        os.dup2(from_write, 31)
+        os.dup2(30, 3)
+        os.dup2(31, 4)
+
+    process = subprocess.Popen(
+        command,
+        preexec_fn=place_pipes,
+        pass_fds=(3, 4),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(to_read)
+    os.close(from_write)
+    try:
+        yield Page(to_write, from_read)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(to_write)
+        os.close(from_read)

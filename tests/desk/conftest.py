@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from ubereport.analysis.progress import silent
+from ubereport.batch.case import CaseRequest, rerender_case, run_case
+from ubereport.core.config import AnalysisConfig, SegmentationConfig
+from ubereport.desk.gate import Gate
+from ubereport.desk.shelf import Shelf
+from ubereport.desk.web import review_app
+from ubereport.files.resources import models_dir
+
+RECORDING = Path(__file__).parents[2] / "examples" / "simulated_case" / "recording.mp4"
+PORT = 8765
+
+
+@pytest.fixture(scope="session")
+def measured_case(tmp_path_factory):
+    """The example recording, measured with red thresholds: quick, and wrong in many places."""
+    config = AnalysisConfig(segmentation=SegmentationConfig(model="hsv-red"))
+    out = tmp_path_factory.mktemp("cases")
+    return run_case(CaseRequest((RECORDING,), out, "C001", config), silent).folder
+
+
+@pytest.fixture
+def case_folder(measured_case, tmp_path):
+    folder = tmp_path / "library" / measured_case.name
+    shutil.copytree(measured_case, folder)
+    return folder
+
+
+@pytest.fixture
+def shelf_of():
+    """Open cases and close them again."""
+    shelves: list[Shelf] = []
+
+    def opened(folder: Path, *recordings: Path) -> Shelf:
+        shelves.append(Shelf(folder, recordings, models_dir()))
+        return shelves[-1]
+
+    yield opened
+    for shelf in shelves:
+        shelf.close()
+
+
+@pytest.fixture
+def visit(shelf_of):
+    """A browser that was let in: (client, headers that the page itself sends)."""
+    clients: list[TestClient] = []
+
+    def opened(folder: Path, *recordings: Path) -> TestClient:
+        gate = Gate(PORT)
+        app = review_app(
+            shelf_of(folder, *recordings),
+            gate,
+            lambda case: rerender_case(case, lambda events: events, None),
+        )
+        client = TestClient(app, base_url=f"http://127.0.0.1:{PORT}", raise_server_exceptions=False)
+        client.headers["Origin"] = f"http://127.0.0.1:{PORT}"
+        assert client.get("/", params={"token": gate.token}).status_code == 200
+        clients.append(client)
+        return client
+
+    yield opened
+    for client in clients:
+        client.close()

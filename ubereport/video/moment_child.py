@@ -1,0 +1,247 @@
+"""Single pictures of a recording on demand, in the decoding process: any moment, in any order.
+
+A reviewer jumps. Where `pyav_reader` reads what a plan wants in order, this goes to the keyframe
+before a moment and decodes up to it, and gives way at once when somebody already asks for another.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ubereport.core.arrays import RgbArray
+from ubereport.core.errors import RecordingFormatError
+from ubereport.video import source
+from ubereport.video.fit import fit_picture, scale
+from ubereport.video.pyav import (
+    FieldPicker,
+    OpenStream,
+    Packet,
+    VideoFrame,
+    VideoStream,
+    speak_on_stderr,
+    to_rgb,
+)
+from ubereport.video.reader import ReadRequest
+
+__all__ = ["MomentPart", "serve_moments"]
+
+_JPEG_QUALITY = 85
+_PLAYED_ON_S = 2.5
+_MAX_PACKETS = 4000
+"""Packets fed for one moment at most; two minutes of video without a keyframe are no recording."""
+
+
+@dataclass(frozen=True, slots=True)
+class MomentPart:
+    """One part of a recording and how its pictures are to be shown.
+
+    Parameters
+    ----------
+    path
+        The file.
+    color_matrix, color_range, rotation_deg, source_size_px, crop
+        As in `ReadRequest`; `source_size_px` is (width, height) of an upright picture.
+    max_pixels
+        Larger pictures are refused.
+    """
+
+    path: str
+    color_matrix: str
+    color_range: str
+    rotation_deg: int
+    source_size_px: tuple[int, int]
+    crop: tuple[int, int, int, int]
+    max_pixels: int
+
+    def fitted(self, rgb: RgbArray, width_px: int) -> RgbArray:
+        """Turn and crop a decoded picture and scale it to `width_px` at most."""
+        left, top, right, bottom = self.crop
+        shrink = min(1.0, width_px / (right - left))
+        height_px = max(2, round((bottom - top) * shrink))
+        return fit_picture(rgb, self._request(height_px, max(2, round((right - left) * shrink))))
+
+    def _request(self, height_px: int, width_px: int) -> ReadRequest:
+        none = np.zeros(0, dtype=np.int64)
+        return ReadRequest(
+            path=self.path,
+            stream_index=-1,
+            is_counted=False,
+            has_resets=False,
+            color_matrix=self.color_matrix,
+            color_range=self.color_range,
+            rotation_deg=self.rotation_deg,
+            source_width_px=self.source_size_px[0],
+            source_height_px=self.source_size_px[1],
+            crop=self.crop,
+            width_px=width_px,
+            height_px=height_px,
+            n_threads=1,
+            max_pixels=self.max_pixels,
+            time_base=(1, 1),
+            pts=none,
+            is_key=none.astype(np.bool_),
+            wanted=none,
+        )
+
+
+class _Superseded(Exception):  # noqa: N818 -- a change of mind, not an error
+    """Somebody already asks for another moment."""
+
+
+class _PartStream:
+    """One part, kept open where the last moment was found, so that playing on does not seek."""
+
+    def __init__(self, part: MomentPart, is_asked: Callable[[], bool]) -> None:
+        self.part = part
+        self._is_asked = is_asked
+        self._opened = OpenStream(source.open_source(part.path), None, part.max_pixels, 1)
+        self._fields = FieldPicker(self._opened.is_bottom_first)
+        self._packets = self._opened.packets()
+        self._ready: deque[VideoFrame] = deque()
+        self._held: VideoFrame | None = None
+        self._first_pts = 0
+        self._first_pts = self._next_picture().pts or 0
+
+    def near(self, time_s: float) -> tuple[VideoFrame, float]:
+        """Return the keyframe at or before a moment, and its time in the part."""
+        self._go_to(self._pts(time_s))
+        return self._timed(self._next_picture())
+
+    def exact(self, time_s: float) -> tuple[VideoFrame, float]:
+        """Return the picture that stands at a moment, and its time in the part."""
+        target = self._pts(time_s)
+        if not self._is_just_before(target):
+            self._go_to(target)
+        self._decode_to(target)
+        if self._held is None:
+            raise RecordingFormatError("has no picture there that can be decoded.")
+        return self._timed(self._held)
+
+    def _is_just_before(self, target: int) -> bool:
+        """Whether going on from the picture at hand is cheaper than going to a keyframe."""
+        if self._held is None or self._held.pts is None:
+            return False
+        ahead_s = (target - self._held.pts) * self._opened.time_base_s
+        return 0 <= ahead_s <= _PLAYED_ON_S
+
+    def _go_to(self, target: int) -> None:
+        self._opened.seek(target)
+        self._opened.flush()
+        self._packets = self._opened.packets()
+        self._ready.clear()
+        self._held = None
+
+    def _next_picture(self) -> VideoFrame:
+        for _, packet in zip(range(_MAX_PACKETS), self._packets, strict=False):
+            self._ready.extend(self._opened.decode(packet)[0])
+            if self._ready:
+                self._held = self._ready.popleft()
+                return self._held
+        raise RecordingFormatError("has no picture there that can be decoded.")
+
+    def _decode_to(self, target: int) -> None:
+        """Make the picture that stands at `target` the one at hand; those after it wait."""
+        for n_fed in range(_MAX_PACKETS):
+            while self._ready and (self._held is None or _is_at_most(self._ready[0], target)):
+                self._held = self._ready.popleft()
+            if self._ready:
+                return
+            if n_fed % 4 == 3 and self._is_asked():
+                raise _Superseded
+            packet = next(self._packets, None)
+            frames, _ = self._opened.decode(packet, self._is_needed(packet, target))
+            self._ready.extend(frames)
+            if packet is None and not frames:
+                return
+
+    def _is_needed(self, packet: Packet[VideoStream] | None, target: int) -> bool:
+        """Whether a packet may hold the picture that stands at a moment, or nothing is certain."""
+        if packet is None or packet.pts is None or not packet.duration:
+            return True
+        if packet.is_keyframe or not self._opened.has_single_pictures:
+            return True
+        return packet.pts + 2 * packet.duration >= target
+
+    def _pts(self, time_s: float) -> int:
+        # A moment named by a picture's own time lies on its stamp, give or take rounding.
+        return self._first_pts + int(Fraction(time_s + 1e-6) / self._opened.time_base_s)
+
+    def _timed(self, frame: VideoFrame) -> tuple[VideoFrame, float]:
+        pts = self._first_pts if frame.pts is None else frame.pts
+        return frame, float((pts - self._first_pts) * self._opened.time_base_s)
+
+    def rgb(self, frame: VideoFrame) -> RgbArray:
+        """Convert a picture as the analysis does; of an interlaced one the first field."""
+        shown = self._fields.first_field(frame) if frame.interlaced_frame else frame
+        return to_rgb(shown, self.part.color_matrix, self.part.color_range)
+
+
+def serve_moments(task: Mapping[str, Any], channel: Any) -> None:  # noqa: ANN401 -- child's own
+    """Answer asks for pictures until standard input closes.
+
+    An ask is ``{"id", "part", "time_s", "is_exact", "width_px", "seen_px"}``; the answer has the
+    same ``id``, the ``time_s`` of the picture, and arrays: ``jpeg`` (bytes) and, where ``seen_px``
+    is given, ``seen`` (side × side × 3, flat) as the model sees it. Asks that came while an older
+    one was worked on supersede it; it is answered by ``{"id", "superseded": 1}``.
+    """
+    cv2.setNumThreads(1)
+    speak_on_stderr()
+    parts = [MomentPart(**_tuples(plain)) for plain in task["parts"]]
+    opened: dict[int, _PartStream] = {}
+    channel.send({"ready": 1})
+    while True:
+        ask, _ = channel.tasks.get()
+        try:
+            answer, arrays = _answered(ask, parts, opened, lambda: not channel.tasks.empty())
+        except _Superseded:
+            answer, arrays = {"superseded": 1}, {}
+        except RecordingFormatError as error:
+            answer, arrays = {"refused": str(error)}, {}
+        channel.send({"id": ask["id"], **answer}, arrays)
+
+
+def _tuples(plain: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
+
+
+def _answered(
+    ask: Mapping[str, Any],
+    parts: list[MomentPart],
+    opened: dict[int, _PartStream],
+    is_asked: Callable[[], bool],
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    number = int(ask["part"])
+    if number not in opened:
+        opened[number] = _PartStream(parts[number], is_asked)
+    stream = opened[number]
+    look = stream.exact if ask["is_exact"] else stream.near
+    frame, time_s = look(float(ask["time_s"]))
+    rgb = stream.rgb(frame)
+    shown = stream.part.fitted(rgb, int(ask["width_px"]))
+    arrays: dict[str, NDArray[Any]] = {"jpeg": _jpeg(shown)}
+    if ask["seen_px"]:
+        seen_height_px, seen_width_px = ask["seen_px"]
+        whole = stream.part.fitted(rgb, stream.part.source_size_px[0])
+        arrays["seen"] = scale(whole, seen_height_px, seen_width_px).reshape(-1)
+    return {"time_s": time_s}, arrays
+
+
+def _jpeg(rgb: RgbArray) -> NDArray[np.uint8]:
+    is_done, encoded = cv2.imencode(
+        ".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    )
+    if not is_done:
+        raise RecordingFormatError("has a picture that cannot be shown.")
+    return np.asarray(encoded, dtype=np.uint8).reshape(-1)
+
+
+def _is_at_most(frame: VideoFrame, target: int) -> bool:
+    return frame.pts is None or frame.pts <= target
