@@ -64,6 +64,9 @@ def test_models_are_listed_and_sound(capsys):
     assert code == 0
     names = [m["name"] for m in json.loads(out)["models"]]
     assert "hsv-red" in names
+    assert all(m["licence"] for m in json.loads(out)["models"])
+    code, out, _ = run(capsys, "models", "list")
+    assert "(licence MIT)" in out
     code, out, _ = run(capsys, "models", "verify", "--json")
     assert code == 0
     assert json.loads(out)["is_sound"]

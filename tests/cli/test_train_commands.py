@@ -270,7 +270,8 @@ def test_weights_of_a_specification_that_cannot_be_used(labelled, capsys, kind, 
     (labelled / "spec.toml").write_text(
         'version = "1"\nname = "own"\nconfig = "tiny.toml"\nweights = ["w.safetensors"]\n'
         'card = "card.md"\ntitle = "t"\ntraining_population = "p"\nlimits = "l"\n'
-        'intended_use = "i"\nevaluated_on = "e"\n[[training_data]]\nname = "n"\nlicence = "l"\n'
+        'intended_use = "i"\nevaluated_on = "e"\nlicence = "l"\n'
+        '[[training_data]]\nname = "n"\nlicence = "l"\n'
         'n_stills = 12\nrole = "masks"\n'
     )
     command = ("train", "export", labelled / "spec.toml", "--manifest",

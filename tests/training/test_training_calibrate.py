@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from ubereport.core.errors import AnnotationError
-from ubereport.training.calibrate import calibrate, group_draws
+from ubereport.training.calibrate import (
+    calibrate,
+    errors_by_operation,
+    group_draws,
+    reliability,
+)
 from ubereport.training.scoring import StillScore, score_still, summarize
 from ubereport.training.stills import BLOOD, CLEAN, IGNORE
 
@@ -120,3 +125,50 @@ def test_the_interval_of_a_mean_is_that_of_its_groups():
     assert np.percentile(means, (2.5, 97.5)) == pytest.approx(
         (0.5 - 1.96 * 0.05, 0.5 + 1.96 * 0.05), abs=0.02
     )
+
+
+def test_errors_are_counted_by_operation_over_decided_pixels():
+    maps = np.zeros((3, 4, 5), np.float32)
+    labels = np.zeros((3, 4, 5), np.uint8)
+    labels[0, 0] = BLOOD  # 5 of 20 pixels, of which 3 are found
+    maps[0, 0, :3] = 0.9
+    maps[0, 3, 0] = 0.9  # painted
+    maps[0, 2], labels[0, 2] = 0.9, IGNORE  # 5 pixels count neither way
+    maps[2, 0, 0] = 0.9  # 1 of 20 painted in an operation without blood
+    with_blood, without = errors_by_operation(maps, labels, ("a", "a", "b"), 0.5)
+    assert (with_blood.operation, with_blood.n_stills, with_blood.n_with_blood) == ("a", 2, 1)
+    assert with_blood.blood_found_share == pytest.approx(3 / 5)
+    assert with_blood.painted_clean_frac == pytest.approx(1 / (10 + 20), abs=1e-5)
+    assert with_blood.true_area_frac == pytest.approx(5 / 15 / 2, abs=1e-4)
+    assert with_blood.area_bias_frac == pytest.approx((4 / 15 - 5 / 15) / 2, abs=1e-4)
+    assert without.blood_found_share is None
+    assert without.area_bias_frac == pytest.approx(1 / 20)
+
+
+def test_a_still_that_nobody_decided_says_nothing():
+    labels = np.full((1, 4, 4), IGNORE, np.uint8)
+    assert errors_by_operation(np.ones((1, 4, 4), np.float32), labels, ("a",), 0.5) == ()
+
+
+def test_reliability_of_honest_probabilities_is_near_zero_and_of_eager_ones_is_their_excess():
+    rng = np.random.default_rng(0)
+    truth = rng.random((4, 100, 100))
+    labels = (rng.random(truth.shape) < truth).astype(np.uint8)
+    groups = ("a", "a", "b", "b")
+    honest = reliability(truth.astype(np.float32), labels, groups)
+    assert honest.error < 0.02
+    assert np.allclose(honest.told, honest.seen, atol=0.05)
+    eager = reliability(np.sqrt(truth).astype(np.float32), labels, groups)
+    # the mean of sqrt(u) - u over 0..1 is 2/3 - 1/2
+    assert eager.error == pytest.approx(1 / 6, abs=0.01)
+    assert eager.told[0] is not None
+
+
+def test_operations_count_alike_in_reliability_and_empty_bins_stay_empty():
+    maps = np.full((11, 10, 10), 0.95, np.float32)
+    labels = np.full((11, 10, 10), BLOOD, np.uint8)
+    labels[10] = CLEAN  # one still of an operation of its own, against ten of the other
+    found = reliability(maps, labels, ("many",) * 10 + ("one",))
+    assert found.seen[9] == pytest.approx(0.5)
+    assert found.seen[0] is None
+    assert found.error == pytest.approx((0.05 + 0.95) / 2, abs=1e-6)

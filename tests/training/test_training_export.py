@@ -29,6 +29,7 @@ TEXT = BundleText(
     limits="Knows nothing.",
     intended_use="Tests.",
     evaluated_on="Held-out groups.",
+    licence="MIT",
 )
 
 
@@ -71,16 +72,20 @@ def test_a_bundle_is_written_with_its_figures_and_predicts(manifest, tmp_path, t
         training_colors(cache, inside),
         TEXT,
         [TrainingSet("squares", "none", 20, 10, 5)],
-        "# Card\n\n{figures}\n",
+        "# Card\n\n{figures}\n{operations}\n",
     )
     bundle = export_bundle(*arguments)
     assert load_bundle(folder).sha256 == bundle.sha256
     figures = dict(bundle.metadata.operating_characteristics)
     assert figures["n_positive"] == figures["n_negative"] == 2
+    assert bundle.metadata.licence == bundle.summary().licence == "MIT"
+    (operation,) = bundle.summary().held_out_operations
+    assert (operation.operation, operation.n_stills, operation.n_with_blood) == ("op5", 4, 2)
     assert 0 <= figures["sensitivity_low"] <= figures["sensitivity_high"] <= 1
     card = (folder / "README.md").read_text()
     assert "| sensitivity |" in card
     assert "{figures}" not in card
+    assert "| op5 | 4 (2) |" in card
     predictor = open_predictor(bundle, SegmentationConfig(is_low_precision_allowed=False))
     network = build_network(network_spec(tiny_config))
     load_state(network, state)

@@ -41,6 +41,7 @@ def list_models(models: FolderOption = None, json: JsonOption = False) -> None:
                         "name": e.metadata.name if e.metadata else e.folder.name,
                         "version": e.metadata.version if e.metadata else None,
                         "title": e.metadata.title if e.metadata else None,
+                        "licence": e.metadata.licence or None if e.metadata else None,
                         "problem": e.problem,
                     }
                     for e in entries
@@ -52,7 +53,9 @@ def list_models(models: FolderOption = None, json: JsonOption = False) -> None:
         if entry.metadata is None:
             say(f"{entry.folder.name}: cannot be used. {entry.problem}")
         else:
-            say(f"{entry.metadata.name} {entry.metadata.version}: {entry.metadata.title}")
+            made = entry.metadata
+            terms = f"licence {made.licence}" if made.licence else "no licence stated"
+            say(f"{made.name} {made.version}: {made.title} ({terms})")
 
 
 @app.command("verify")

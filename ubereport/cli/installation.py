@@ -14,7 +14,7 @@ from pathlib import Path
 from ubereport.core.config import Device
 from ubereport.core.errors import UbereportError
 from ubereport.files.resources import models_dir, templates_dir
-from ubereport.segmentation.bundle import list_bundles, verify_bundle
+from ubereport.segmentation.bundle import BundleEntry, list_bundles, verify_bundle
 
 __all__ = ["Finding", "examine"]
 
@@ -100,13 +100,18 @@ def _checked(what: str, look: Callable[[], str]) -> Finding:
         return Finding(what, False, True, str(error), "install ubereport again")
 
 
+def _terms(entry: BundleEntry) -> str:
+    licence = entry.metadata.licence if entry.metadata is not None else ""
+    return f"licence {licence}" if licence else "no licence stated"
+
+
 def _bundles() -> Finding:
     try:
         entries = list_bundles(models_dir())
         problems = [f"{e.folder.name}: {p}" for e in entries for p in verify_bundle(e.folder)]
     except UbereportError as error:
         return Finding("models", False, True, str(error), "install ubereport again")
-    names = ", ".join(e.folder.name for e in entries)
+    names = ", ".join(f"{e.folder.name} ({_terms(e)})" for e in entries)
     is_good = bool(entries) and not problems
     return Finding("models", is_good, True, " ".join(problems) or names, "install ubereport again")
 

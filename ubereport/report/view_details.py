@@ -287,6 +287,7 @@ def model_view(model: ModelSummary) -> ModelView:
         Pair("Name and version", f"{printable(model.name)}, version {printable(model.version)}"),
         Pair("Trained on", printable(model.training_population)),
         Pair("Limits", printable(model.limits)),
+        Pair("Licence of its weights", printable(model.licence) or "not stated by the bundle"),
         Pair("Architecture", printable(model.architecture)),
         Pair("Input", f"{model.input_width_px}\u00a0×\u00a0{model.input_height_px}\u00a0px"),
         Pair(

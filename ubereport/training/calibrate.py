@@ -8,14 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ubereport.core.held_out import HeldOutOperation
 from ubereport.core.errors import AnnotationError
 from ubereport.training.scoring import StillScore, Summary, score_still, summarize
-from ubereport.training.stills import LabelArray
+from ubereport.training.stills import BLOOD, IGNORE, LabelArray
 
-__all__ = ["Calibration", "calibrate", "group_draws"]
+__all__ = [
+    "Calibration",
+    "Reliability",
+    "calibrate",
+    "errors_by_operation",
+    "group_draws",
+    "reliability",
+]
 
 _GRID = (*(round(0.05 * i, 2) for i in range(2, 19)), 0.93, 0.95, 0.97, 0.98)
 _NEIGHBOR_LOGIT = 1.0
+_MIN_BIN_PIXELS = 100
 _FIGURES = (
     "dice_median",
     "dice_mean",
@@ -89,8 +98,96 @@ def calibrate(
         presence,
         probability,
         summarize(chosen, presence, scores[probability]),
-        _figures(chosen, scores[probability], groups, (presence, probability)),
+        (
+            *_figures(chosen, scores[probability], groups, (presence, probability)),
+            ("calibration_error", float(f"{reliability(maps, labels, groups).error:.4g}")),
+        ),
     )
+
+
+def errors_by_operation(
+    maps: NDArray[np.float32],
+    labels: NDArray[np.uint8],
+    groups: Sequence[str],
+    threshold: float,
+) -> tuple[HeldOutOperation, ...]:
+    """Return what was erred on each group of held-out stills, undecided pixels left out.
+
+    Stills without a decided pixel say nothing and are left out.
+    """
+    rows: dict[str, list[tuple[int, int, int, int]]] = {}
+    for probability, label, group in zip(maps, labels, groups, strict=True):
+        decided = label != IGNORE
+        called, blood = (probability >= threshold) & decided, label == BLOOD
+        counts = (decided.sum(), blood.sum(), (called & blood).sum(), (called & ~blood).sum())
+        if counts[0] > 0:
+            rows.setdefault(group, []).append(tuple(int(n) for n in counts))  # type: ignore[arg-type]
+    return tuple(_operation(group, np.array(rows[group], float)) for group in sorted(rows))
+
+
+def _operation(group: str, counts: NDArray[np.float64]) -> HeldOutOperation:
+    """Sum up (n, 4) counts of pixels: decided, blood, blood called, clean called."""
+    n_decided, n_blood, n_found, n_painted = counts.T
+    true = float((n_blood / n_decided).mean())
+    measured = float(((n_found + n_painted) / n_decided).mean())
+    n_clean = float((n_decided - n_blood).sum())
+    figures = {
+        "true_area_frac": true,
+        "measured_area_frac": measured,
+        "painted_clean_frac": float(n_painted.sum()) / max(1.0, n_clean),
+        "area_bias_frac": measured - true,
+    }
+    found = float(n_found.sum() / n_blood.sum()) if n_blood.any() else None
+    return HeldOutOperation(
+        operation=group,
+        n_stills=len(counts),
+        n_with_blood=int((n_blood > 0).sum()),
+        blood_found_share=None if found is None else float(f"{found:.4g}"),
+        **{key: float(f"{value:.4g}") for key, value in figures.items()},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """What share of pixels is blood where a probability is told: ten bins, and the mean gap.
+
+    `told` and `seen` are means over operations of the bin's probability and of its share of blood;
+    None in a bin that no operation fills. `error` is the expected calibration error.
+    """
+
+    told: tuple[float | None, ...]
+    seen: tuple[float | None, ...]
+    error: float
+
+
+def reliability(
+    maps: NDArray[np.float32], labels: NDArray[np.uint8], groups: Sequence[str]
+) -> Reliability:
+    """Compare probabilities with labels, every operation counting alike.
+
+    A bin counts for an operation where at least 100 of its pixels are in it.
+    """
+    names, members = np.unique(np.asarray(groups), return_inverse=True)
+    sums = np.zeros((len(names), 10, 3))
+    for probability, label, group in zip(maps, labels, members, strict=True):
+        decided = label != IGNORE
+        told, seen = probability[decided].astype(float), (label == BLOOD)[decided].astype(float)
+        index = np.minimum((told * 10).astype(int), 9)
+        for k, weight in enumerate((np.ones_like(told), told, seen)):
+            sums[group, :, k] += np.bincount(index, weight, 10)
+    n = sums[..., 0]
+    is_filled = n >= _MIN_BIN_PIXELS
+    means = sums[..., 1:] / np.maximum(n, 1)[..., None]
+    gap = np.abs(means[..., 0] - means[..., 1])
+    error = float((n * gap * is_filled).sum(1) @ (1 / np.maximum(n.sum(1), 1)) / len(names))
+    columns = [
+        tuple(
+            float(means[is_filled[:, b], b, k].mean()) if is_filled[:, b].any() else None
+            for b in range(10)
+        )
+        for k in (0, 1)
+    ]
+    return Reliability(columns[0], columns[1], error)
 
 
 def _scores(

@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ubereport.core.held_out import HeldOutOperation, band_coverage_share
 from ubereport.core.errors import BundleError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.distribution import ColorReference, color_reference
 from ubereport.segmentation.export import write_bundle
 from ubereport.segmentation.metadata import BundleMetadata, TrainingSet
 from ubereport.segmentation.network import build_network, load_state
-from ubereport.training.calibrate import Calibration, calibrate
+from ubereport.training.calibrate import Calibration, calibrate, errors_by_operation
 from ubereport.training.config import TrainConfig
 from ubereport.training.loop import INPUT_MEAN, INPUT_SCALE, network_spec, predict
 from ubereport.training.stills import StillCache
@@ -48,6 +49,7 @@ class BundleText:
     limits: str
     intended_use: str
     evaluated_on: str
+    licence: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,6 +169,7 @@ def export_bundle(
     card: str,
     *,
     flip: bool = False,
+    max_clean_area_frac: float = 0.01,
 ) -> Bundle:
     """Calibrate on held-out stills and write a bundle.
 
@@ -179,7 +182,10 @@ def export_bundle(
     colors
         Of the stills it was trained on, where they were described.
     card
-        Markdown with ``{figures}`` where the table of held-out figures goes.
+        Markdown with ``{figures}`` where the table of held-out figures goes, and ``{operations}``
+        for the table by operation.
+    max_clean_area_frac
+        As `calibrate` takes it.
 
     Raises
     ------
@@ -192,7 +198,15 @@ def export_bundle(
     """
     network = build_network(network_spec(config))
     load_state(network, state)
-    found = calibrate(held_out.maps, held_out.labels, held_out.groups)
+    found = calibrate(
+        held_out.maps,
+        held_out.labels,
+        held_out.groups,
+        max_clean_area_frac=max_clean_area_frac,
+    )
+    operations = errors_by_operation(
+        held_out.maps, held_out.labels, held_out.groups, found.thresholds[1]
+    )
     metadata = BundleMetadata(
         name=text.name,
         version=text.version,
@@ -210,11 +224,37 @@ def export_bundle(
         input_scale=(INPUT_SCALE,) * 3,
         test_time="flip" if flip else "none",
         operating_characteristics=found.figures,
+        licence=text.licence,
         training_data=tuple(training_data),
+        held_out_operations=operations,
         color_reference=colors,
         weights_sha256="0" * 64,
     )
-    return write_bundle(folder, network, metadata, card.replace("{figures}", _table(found)))
+    filled = card.replace("{figures}", _table(found)).replace(
+        "{operations}", _operations_table(operations)
+    )
+    return write_bundle(folder, network, metadata, filled)
+
+
+def _operations_table(operations: Sequence[HeldOutOperation]) -> str:
+    lines = [
+        "| operation | stills (with blood) | clean painted | blood found | area: true, measured |",
+        "|---|---|---|---|---|",
+    ]
+    for o in operations:
+        found = "–" if o.blood_found_share is None else f"{o.blood_found_share:.0%}"
+        lines.append(
+            f"| {o.operation} | {o.n_stills} ({o.n_with_blood}) | {o.painted_clean_frac:.2%} | "
+            f"{found} | {o.true_area_frac:.2%}, {o.measured_area_frac:.2%} |"
+        )
+    covered = band_coverage_share(operations)
+    if covered is not None:
+        lines += [
+            "",
+            f"The 80 % band for a measured area, taken from the other operations, held the true "
+            f"mean area of {covered:.0%} of these {len(operations)}.",
+        ]
+    return "\n".join(lines)
 
 
 def _table(found: Calibration) -> str:

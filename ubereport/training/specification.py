@@ -11,12 +11,12 @@ from typing import Any
 from torch import Tensor
 
 from ubereport.core.config import config_from_toml
-from ubereport.core.errors import ConfigError, OutputError
+from ubereport.core.errors import AnnotationError, ConfigError, OutputError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.metadata import TrainingSet
 from ubereport.segmentation.network import build_network, load_state
 from ubereport.training.checkpoint import load_weights
-from ubereport.training.collections import read_collections
+from ubereport.training.collections import collections_of, read_collections
 from ubereport.training.config import TrainConfig
 from ubereport.training.export import (
     BundleText,
@@ -28,16 +28,17 @@ from ubereport.training.export import (
 )
 from ubereport.training.finetune import split_indices
 from ubereport.training.loop import network_spec
-from ubereport.training.stills import StillCache, cache_stills
+from ubereport.training.stills import Collection, Still, StillCache, cache_stills
 
 __all__ = ["export_from_specification"]
 
-NEEDED = ("version", "config", "weights", "title", "training_population", "limits",
+NEEDED = ("version", "config", "weights", "title", "licence", "training_population", "limits",
           "intended_use", "evaluated_on", "training_data", "card")  # fmt: skip
+_SHARE_ALIKE = "CC BY-NC-SA 4.0"
 
 
 def export_from_specification(
-    specification: Path, manifest: Path, runs: Path, models: Path
+    specification: Path, manifest: Path, runs: Path, models: Path, root: Path | None = None
 ) -> Bundle:
     """Write the bundle that a specification describes into `models`.
 
@@ -50,18 +51,22 @@ def export_from_specification(
     manifest
         Labelled stills or a list of sets, as for fine-tuning. The groups that `config` holds out
         calibrate the thresholds; where there are `folds`, the groups that these hold out, each
-        looked at by the fold that never saw it.
+        looked at by the fold that never saw it. Sets that a TOML file lists are named with their
+        licences and counts, beside `training_data` of the specification.
     runs
         Folder of training runs.
     models
         Folder of bundles.
+    root
+        Where the paths of a list of sets begin; None is the folder of that list.
 
     Raises
     ------
     ConfigError
-        If the specification cannot be read or lacks a key.
+        If the specification cannot be read or lacks a key, or its licence hides that a set is for
+        academic use.
     AnnotationError
-        If the stills cannot be used.
+        If the stills cannot be used, or a set states no licence.
     BundleError
         If weights are missing, damaged, or of another architecture.
     OutputError
@@ -76,11 +81,11 @@ def export_from_specification(
     # Whatever can be refused is refused before stills are decoded.
     if target.exists():
         raise OutputError(f"{target.name!r} exists already. Choose another version or remove it.")
-    sets = _training_sets(spec)
+    stills = read_collections(manifest, root)
+    sets = [*_sets_of(stills, manifest, str(spec["licence"])), *_training_sets(spec)]
     card = _card(specification.parent / spec["card"], spec, sets, config.input_px)
     state = average_states([load_weights(runs / path) for path in spec["weights"]])
     load_state(build_network(network_spec(config)), state)
-    stills = read_collections(manifest)
     cache = cache_stills(stills, config.data.cache_side_px, runs / "cache")
     return export_bundle(
         target,
@@ -96,10 +101,43 @@ def export_from_specification(
             limits=spec["limits"],
             intended_use=spec["intended_use"],
             evaluated_on=spec["evaluated_on"],
+            licence=spec["licence"],
         ),
         sets,
         card,
         flip=is_flip,
+        max_clean_area_frac=float(spec.get("max_clean_area_frac", 0.01)),
+    )
+
+
+def _sets_of(stills: Sequence[Still], manifest: Path, licence: str) -> list[TrainingSet]:
+    """Name the sets that a list states; of a lone manifest the specification says what it is."""
+    if manifest.suffix.lower() != ".toml":
+        return []
+    collections = collections_of(stills)
+    silent = [c.name for c in collections if not c.licence]
+    if silent:
+        raise AnnotationError(
+            f"No licence is stated for the set {', '.join(silent)}. A bundle says what it was "
+            "trained on and under which terms: add licence to its entry."
+        )
+    academic = [c.name for c in collections if c.use == "academic"]
+    if academic and "NC" not in licence:
+        raise ConfigError(
+            f"The licence of the weights is {licence!r}, but {', '.join(academic)} is for academic "
+            f'use only. State a licence that says so, such as "{_SHARE_ALIKE}", or leave it out.'
+        )
+    return [_described(c, [s for s in stills if s.collection == c]) for c in collections]
+
+
+def _described(collection: Collection, stills: Sequence[Still]) -> TrainingSet:
+    return TrainingSet(
+        collection.name,
+        collection.licence,
+        len(stills),
+        sum(still.kind == "blood" for still in stills),
+        len({still.group for still in stills}),
+        collection.role,
     )
 
 
@@ -148,6 +186,15 @@ def _training_sets(spec: Mapping[str, Any]) -> list[TrainingSet]:
         ) from None
 
 
+def _row(each: TrainingSet) -> str:
+    counts = [str(each.n_stills)]
+    if each.n_positive is not None:
+        counts.append(f"{each.n_positive} with blood")
+    if each.n_groups is not None:
+        counts.append(f"{each.n_groups} groups")
+    return f"| {each.name} | {each.licence} | {', '.join(counts)} | {each.role} |"
+
+
 def _card(
     template: Path, spec: Mapping[str, Any], sets: Sequence[TrainingSet], input_px: int
 ) -> str:
@@ -157,10 +204,11 @@ def _card(
         "input_px": input_px,
         "test_time_words": "picture and mirror image averaged" if is_flip else "one look a picture",
         "soup": spec.get("soup", ""),
-        "sets": "\n".join(f"| {s.name} | {s.licence} | {s.n_stills} | {s.role} |" for s in sets),
+        "sets": "\n".join(_row(s) for s in sets),
         "training": spec.get("training", ""),
         "evaluated": spec["evaluated_on"],
         "limits": spec["limits"],
+        "licence": spec["licence"],
         "more": spec.get("more", ""),
     }
     try:
