@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from ubereport.training.augment import augment, crop, degrade, recolor, shade, tint
+from ubereport.training.augmentation import draw_recoloring
 from ubereport.training.config import AugmentConfig
 from ubereport.training.stills import BLOOD, CLEAN, IGNORE
 
@@ -17,6 +18,11 @@ def labelled_picture():
     rgb[label == BLOOD] = (240, 80, 80)
     rgb[label == IGNORE] = (80, 240, 80)
     return rgb, label
+
+
+def drawn(seed, config):
+    """What one seed does to a crop."""
+    return draw_recoloring(np.random.default_rng(seed), config)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -59,7 +65,7 @@ def test_a_surround_is_black_and_clean():
     rgb = np.full((64, 64, 3), 200, np.uint8)
     label = np.full((64, 64), BLOOD, np.uint8)
     config = AugmentConfig(surround_share=1.0, degrade_share=0.0)
-    picture, mask = recolor(rgb, label, np.random.default_rng(1), config)
+    picture, mask = recolor(rgb, label, drawn(1, config))
     assert (mask == CLEAN).any()
     assert picture[mask == CLEAN].max() < 40
     assert picture[mask == BLOOD].min() > 40
@@ -68,7 +74,7 @@ def test_a_surround_is_black_and_clean():
 @pytest.mark.parametrize("seed", range(6))
 def test_light_falls_off_to_a_fifth_at_most_and_keeps_the_hue(seed):
     rgb = np.full((64, 64, 3), (200, 100, 50), np.uint8)
-    shaded = shade(rgb, np.random.default_rng(seed))
+    shaded = shade(rgb, drawn(seed, AugmentConfig(shade_share=1.0)).shade)
     share = shaded[..., 0] / 200
     # A fifth of the light is 0.2 ** (1 / 2.2) = 0.481 of the level.
     assert 0.47 < share.min() < 0.9
@@ -84,7 +90,7 @@ def test_as_many_stills_are_shaded_as_asked_for():
             surround_share=0.0, degrade_share=0.0, shade_share=share,
             max_gain=0.0, max_exposure=0.0, max_saturation=0.0, max_hue_deg=0.0,
         )  # fmt: skip
-        picture, mask = recolor(rgb, label, np.random.default_rng(2), config)
+        picture, mask = recolor(rgb, label, drawn(2, config))
         assert (int(picture.sum()) < 0.98 * int(rgb.sum())) is bool(share)
         assert np.array_equal(mask, label)
 
@@ -92,14 +98,14 @@ def test_as_many_stills_are_shaded_as_asked_for():
 def test_no_change_of_color_is_asked_for_and_none_is_made():
     rgb, _ = labelled_picture()
     still = AugmentConfig(max_gain=0.0, max_exposure=0.0, max_saturation=0.0, max_hue_deg=0.0)
-    changed = tint(rgb, np.random.default_rng(0), still)
+    changed = tint(rgb, drawn(0, still).tint)
     assert np.abs(changed.astype(int) - rgb).max() <= 4  # rounding of HSV in 8 bits
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_degradation_keeps_size_and_roughly_the_colors(seed):
     rgb, _ = labelled_picture()
-    worse = degrade(rgb, np.random.default_rng(seed))
+    worse = degrade(rgb, drawn(seed, AugmentConfig(degrade_share=1.0)).degradation)
     assert worse.shape == rgb.shape
     assert worse.dtype == np.uint8
     assert np.abs(worse.astype(float).mean((0, 1)) - rgb.mean((0, 1))).max() < 6

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ubereport.core.held_out import HeldOutOperation
 from ubereport.core.errors import AnnotationError
+from ubereport.core.held_out import HeldOutOperation
 from ubereport.training.scoring import StillScore, Summary, score_still, summarize
 from ubereport.training.stills import BLOOD, IGNORE, LabelArray
 

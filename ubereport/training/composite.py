@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.training.augment import crop, recolor
+from ubereport.training.augmentation import draw_recoloring
 from ubereport.training.blood import (
     SHAPES,
     Field,
@@ -207,6 +208,6 @@ def composite_source(cache: StillCache, index: NDArray[np.int64], config: TrainC
             picture, mask = add_red_decoys(picture, mask, rng)
         if rng.random() < 0.8:
             picture, mask = add_blood(picture, mask, rng)
-        return recolor(picture, mask, rng, config.augment)
+        return recolor(picture, mask, draw_recoloring(rng, config.augment))
 
     return draw

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ubereport.core.held_out import HeldOutOperation, band_coverage_share
 from ubereport.core.errors import BundleError
+from ubereport.core.held_out import HeldOutOperation, band_coverage_share
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.distribution import ColorReference, color_reference
 from ubereport.segmentation.export import write_bundle
