@@ -18,10 +18,16 @@ import numpy as np
 
 from ubereport.cohort.adjusted import ModelCases, adjusted_comparison
 from ubereport.cohort.design import Covariate
-from ubereport.cohort.ranks import cliff_delta, hodges_lehmann, holm, kruskal_wallis, mann_whitney
 from ubereport.cohort.scales import LOGIT_OFFSET_FRAC, MetricScale, ScaleKind
 from ubereport.cohort.survival import ClearEvents, time_to_clear
 from ubereport.core.config import CompareConfig
+from ubereport.statistics.ranks import (
+    cliff_delta,
+    hodges_lehmann,
+    holm,
+    kruskal_wallis,
+    mann_whitney,
+)
 
 LOGIT = MetricScale(ScaleKind.LOGIT, LOGIT_OFFSET_FRAC)
 PLAIN = MetricScale(ScaleKind.IDENTITY)

@@ -10,9 +10,9 @@ from statsmodels.regression.mixed_linear_model import MixedLM
 
 from ubereport.cohort.adjusted import ModelCases, adjusted_comparison
 from ubereport.cohort.design import Covariate, build_design, covariate_terms
-from ubereport.cohort.models import fit_fixed, fit_mixed, permutation_p_value
 from ubereport.cohort.scales import MetricScale, ScaleKind
 from ubereport.core.config import CompareConfig
+from ubereport.statistics.linear_models import fit_fixed, fit_mixed, permutation_p_value
 
 PLAIN = MetricScale(ScaleKind.IDENTITY)
 LOGIT = MetricScale(ScaleKind.LOGIT, 0.005)

@@ -7,10 +7,12 @@ import pytest
 from scipy import stats
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from ubereport.cohort.agreement import rating_agreement, spearman, weighted_kappa
+from ubereport.cohort.agreement import rating_agreement
 from ubereport.cohort.outcomes import outcome_relation, with_holm_outcomes
 from ubereport.core.covariates import known_column
 from ubereport.metrics.registry import metric_spec
+from ubereport.statistics.agreement import weighted_kappa
+from ubereport.statistics.correlation import spearman
 
 SPEC = metric_spec("impaired_share_20")
 TABLE = np.array([[22, 6, 1, 0], [4, 15, 7, 1], [0, 5, 14, 3], [0, 1, 4, 9.0]])

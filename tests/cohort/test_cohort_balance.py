@@ -7,8 +7,8 @@ import pytest
 
 from ubereport.cohort.balance import balance_table
 from ubereport.cohort.design import Covariate
-from ubereport.cohort.power import detectable_delta, detectable_shift
-from ubereport.cohort.ranks import mann_whitney
+from ubereport.statistics.power import detectable_delta, detectable_shift
+from ubereport.statistics.ranks import mann_whitney
 
 
 def test_numbers_are_compared_by_mean_over_pooled_sd():

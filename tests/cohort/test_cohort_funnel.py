@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ubereport.cohort.audit_results import FunnelZone
-from ubereport.cohort.funnel import exact_limit, mean_funnel, share_funnel, winsorized_phi
+from ubereport.cohort.funnel import mean_funnel, share_funnel, winsorized_phi
 from ubereport.cohort.scales import MetricScale, ScaleKind, scale_of
 from ubereport.core.config import AuditConfig
 from ubereport.core.metrics import Direction, MetricSpec
 from ubereport.metrics.registry import metric_spec
+from ubereport.statistics.distributions import exact_limit
 
 CONFIG = AuditConfig()
 PLAIN = MetricScale(ScaleKind.IDENTITY)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from ubereport.cohort.ranks import (
+from ubereport.statistics.ranks import (
     cliff_delta,
     cliff_magnitude,
     hodges_lehmann,
@@ -54,7 +54,7 @@ def test_exact_shift_equals_r(reference, reference_cases):
 
 
 def test_normal_shift_equals_r_where_groups_are_large(reference, reference_cases, monkeypatch):
-    monkeypatch.setattr("ubereport.cohort.ranks._MAX_EXACT_N", 0)
+    monkeypatch.setattr("ubereport.statistics.ranks._MAX_EXACT_N", 0)
     y, group = reference_cases["y"], reference_cases["group"]
     shift = hodges_lehmann(y[group == 0], y[group == 1])
     assert shift.low == pytest.approx(reference["cases_normal_low"], abs=1e-3)

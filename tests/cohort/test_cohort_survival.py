@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ubereport.cohort.resampling import case_weights, find_clusters
 from ubereport.cohort.survival import ClearEvents, clear_quantities, time_to_clear
 from ubereport.core.config import CompareConfig
-from ubereport.metrics.survival import kaplan_meier_of_durations
+from ubereport.statistics.cluster_draws import case_weights, find_clusters
+from ubereport.statistics.survival import kaplan_meier_of_durations
 
 CONFIG = CompareConfig(n_bootstrap=300)
 

@@ -295,7 +295,7 @@ def test_rooms_of_numbers_and_records_need_no_heavy_library():
         for name in ("torch", "av", "decord", "ray", "cv2", "pandas", "scipy", "matplotlib"):
             sys.modules[name] = None
         import ubereport.metrics.event_detection, ubereport.metrics.registry
-        import ubereport.metrics.flags, ubereport.metrics.strip, ubereport.metrics.survival
+        import ubereport.metrics.flags, ubereport.metrics.strip, ubereport.statistics.survival
         import ubereport.records.store, ubereport.files.lock
         print("imported")
     """)

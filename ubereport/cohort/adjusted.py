@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from scipy import stats
 
 from ubereport.cohort.comparison_results import (
     AdjustedComparison,
@@ -17,12 +16,13 @@ from ubereport.cohort.comparison_results import (
     LeftOut,
 )
 from ubereport.cohort.design import Covariate, Design, build_design
-from ubereport.cohort.models import LinearFit, fit_fixed, fit_mixed, permutation_p_value
-from ubereport.cohort.ranks import holm
 from ubereport.cohort.scales import MetricScale, ScaleKind
 from ubereport.core.arrays import FloatArray, IntArray
 from ubereport.core.config import CompareConfig
+from ubereport.statistics.distributions import t_reach, t_tail
 from ubereport.statistics.estimates import Estimate, TestResult
+from ubereport.statistics.linear_models import LinearFit, fit_fixed, fit_mixed, permutation_p_value
+from ubereport.statistics.ranks import holm
 
 __all__ = ["ModelCases", "adjusted_comparison"]
 
@@ -255,7 +255,7 @@ def _contrast(
     group, reference = pair
     effect, error = fitted.fit.of(fitted.design.contrast(group, reference))
     degrees = _degrees(cases, fitted, group, reference)
-    quantile = float(stats.t.ppf(0.5 + config.confidence / 2, degrees))
+    quantile = t_reach(config.confidence, degrees)
     low, high = effect - quantile * error, effect + quantile * error
     name = f"effect on the {scale.kind.value} scale"
     interval = Estimate(effect, low, high, name, "", config.confidence)
@@ -312,7 +312,7 @@ def _test(
         effect, error, degrees = wald
         if error == 0:
             return TestResult("Wald t test", None, reason="no p-value: no spread is left")
-        p_value = float(2 * stats.t.sf(abs(effect / error), degrees))
+        p_value = 2 * t_tail(abs(effect / error), degrees)
         return TestResult(f"Wald t test, {degrees:.0f} degrees of freedom", p_value, effect / error)
     p_value = permutation_p_value(
         scale.forward(cases.values),

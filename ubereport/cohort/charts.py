@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from ubereport.cohort.alarms import USUAL_RULES, ChartRules
 from ubereport.cohort.audit_results import ControlChart, ControlPoint, Dispersion, Signal
@@ -17,6 +16,7 @@ from ubereport.cohort.wording import plural
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray
 from ubereport.core.config import AuditConfig
 from ubereport.core.metrics import MetricSpec
+from ubereport.statistics.distributions import chi_square_tail
 
 __all__ = ["ChartCases", "XmrLimits", "dispersion_of", "signals_of", "u_chart", "xmr_chart",
            "xmr_limits"]  # fmt: skip
@@ -295,7 +295,7 @@ def dispersion_of(counts: FloatArray, exposure: FloatArray) -> Dispersion:
     rate = counts.sum() / exposure.sum()
     z = (counts / exposure - rate) / np.sqrt(rate / exposure)
     chi_square, degrees = float(np.sum(z**2)), len(counts) - 1
-    p_value = float(stats.chi2.sf(chi_square, degrees))
+    p_value = chi_square_tail(chi_square, degrees)
     sigma_z = float(np.abs(np.diff(z)).mean() / _D2)
     return Dispersion(chi_square / degrees, p_value, sigma_z, p_value < 0.05 and sigma_z > 1)
 

@@ -17,7 +17,6 @@ from ubereport.cohort.groups import (
     grouped_cases,
     with_holm,
 )
-from ubereport.cohort.power import detectable_delta, detectable_shift
 from ubereport.cohort.reading import comparison_caveats, comparison_reading
 from ubereport.cohort.scales import scale_of
 from ubereport.cohort.survival import ClearEvents, time_to_clear
@@ -25,6 +24,7 @@ from ubereport.cohort.table import CohortTable
 from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import COVERAGE, KNOWN_COLUMNS, ColumnRole, require_column
 from ubereport.metrics.registry import metric_spec
+from ubereport.statistics.power import detectable_delta, detectable_shift
 
 __all__ = ["compare_cohort"]
 

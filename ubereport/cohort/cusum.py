@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ubereport.cohort.audit_results import LearningCurve
-from ubereport.cohort.ranks import holm
 from ubereport.cohort.scales import MetricScale
 from ubereport.cohort.wording import p_text, plural, value_text
 from ubereport.core.arrays import FloatArray
 from ubereport.core.config import AuditConfig
 from ubereport.core.metrics import MetricSpec
+from ubereport.statistics.ranks import holm
 
 __all__ = [
     "Cusum",

@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
-from scipy.stats.distributions import rv_frozen
 
 from ubereport.cohort.audit_results import Funnel, FunnelLimit, FunnelPoint, FunnelZone
 from ubereport.cohort.scales import MetricScale, ScaleKind
@@ -15,9 +13,14 @@ from ubereport.cohort.wording import value_text
 from ubereport.core.arrays import FloatArray
 from ubereport.core.config import AuditConfig
 from ubereport.core.metrics import MetricSpec
+from ubereport.statistics.distributions import (
+    chi_square_tail,
+    exact_limit,
+    hypergeometric,
+    t_quantile,
+)
 
 __all__ = [
-    "exact_limit",
     "false_alarm_of_funnels",
     "mean_funnel",
     "share_funnel",
@@ -56,7 +59,7 @@ def mean_funnel(
          for y in by_surgeon.values()]  # fmt: skip
     phi, is_widened = _overdispersion(z)
     widen = math.sqrt(phi) if is_widened else 1.0
-    t_95, t_998 = (float(stats.t.ppf(p, degrees)) for p in (0.975, 0.999))
+    t_95, t_998 = (t_quantile(p, degrees) for p in (0.975, 0.999))
 
     def limit(n: float, quantile: float) -> float:
         error = sd * math.sqrt(max(1 / n - 1 / total, 0.0))
@@ -106,7 +109,7 @@ def share_funnel(
     n_with = round(float(together.sum()))
 
     def limit(n: float, probability: float) -> float:
-        count = stats.hypergeom(total, n_with, min(round(n), total))
+        count = hypergeometric(total, n_with, min(round(n), total))
         exact = exact_limit(count, round(n), probability)
         return min(max(target + widen * (exact - target), 0.0), 1.0)
 
@@ -133,18 +136,6 @@ def share_funnel(
     )  # fmt: skip
 
 
-def exact_limit(count: rv_frozen, n: int, probability: float) -> float:
-    """Return the share below which a count of n falls with `probability`, interpolated.
-
-    With r the quantile of the count, ``(r − (F(r) − p) / (F(r) − F(r − 1))) / n``. Source:
-    Spiegelhalter, Stat Med 2005;24:1185, appendix A.1.1.
-    """
-    r = float(count.ppf(probability))
-    reached, below = float(count.cdf(r)), float(count.cdf(r - 1))
-    fraction = (reached - probability) / (reached - below)
-    return min(max((r - fraction) / n, 0.0), 1.0)
-
-
 def false_alarm_of_funnels(funnels: Sequence[Funnel]) -> float:
     """Return the probability that any of these surgeons lies beyond a 99.8 % limit by chance."""
     return 1 - 0.998 ** sum(len(funnel.points) for funnel in funnels)
@@ -164,7 +155,7 @@ def winsorized_phi(z: Sequence[float], share: float = 0.1) -> float:
 
 def _overdispersion(z: Sequence[float]) -> tuple[float, bool]:
     phi = winsorized_phi(z)
-    p_value = float(stats.chi2.sf(len(z) * phi, len(z) - 1))
+    p_value = chi_square_tail(len(z) * phi, len(z) - 1)
     return phi, len(z) >= MIN_POINTS_FOR_PHI and p_value < 0.05
 
 

@@ -18,14 +18,6 @@ from ubereport.cohort.comparison_results import (
     MetricComparison,
 )
 from ubereport.cohort.design import Covariate
-from ubereport.cohort.ranks import (
-    cliff_delta,
-    cliff_magnitude,
-    hodges_lehmann,
-    holm,
-    kruskal_wallis,
-    mann_whitney,
-)
 from ubereport.cohort.table import CohortTable, group_labels
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray
 from ubereport.core.config import CompareConfig
@@ -33,6 +25,14 @@ from ubereport.core.covariates import CALENDAR_TIME, CASE_ORDER, require_column
 from ubereport.core.errors import UsageError
 from ubereport.metrics.registry import metric_spec
 from ubereport.statistics.estimates import TestResult
+from ubereport.statistics.ranks import (
+    cliff_delta,
+    cliff_magnitude,
+    hodges_lehmann,
+    holm,
+    kruskal_wallis,
+    mann_whitney,
+)
 
 __all__ = [
     "GroupedCases",

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats
 
-from ubereport.cohort.agreement import spearman
 from ubereport.cohort.audit_results import OutcomeRelation
-from ubereport.cohort.ranks import cliff_delta, holm, mann_whitney
 from ubereport.cohort.wording import p_text
 from ubereport.core.arrays import FloatArray
 from ubereport.core.covariates import ColumnKind, CovariateColumn
 from ubereport.core.metrics import MetricSpec
+from ubereport.statistics.correlation import spearman, spearman_p_value
 from ubereport.statistics.estimates import Estimate, TestResult
+from ubereport.statistics.ranks import cliff_delta, holm, mann_whitney
 
 __all__ = ["outcome_relation", "with_holm_outcomes"]
 
@@ -40,7 +39,7 @@ def outcome_relation(
         estimate = spearman(x, y, confidence)
         test = TestResult(measure, None, reason=estimate.reason or "no p-value")
         if estimate.value is not None:
-            test = TestResult(measure, float(stats.spearmanr(x, y).pvalue), estimate.value)
+            test = TestResult(measure, spearman_p_value(x, y), estimate.value)
     return OutcomeRelation(column.name, spec.key, len(y), measure, estimate, test, "")
 
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy import stats
 
 from ubereport.cohort.comparison_results import AtRisk, ClearCurve, ClearDifference, TimeToClear
-from ubereport.cohort.resampling import Clusters, case_weights, find_clusters
 from ubereport.cohort.scales import MetricScale, ScaleKind
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray
 from ubereport.core.config import CompareConfig
-from ubereport.metrics.survival import KaplanMeierCurve, kaplan_meier_of_durations
+from ubereport.statistics.cluster_draws import Clusters, case_weights, find_clusters
+from ubereport.statistics.distributions import normal_tail
 from ubereport.statistics.estimates import Estimate
+from ubereport.statistics.survival import KaplanMeierCurve, kaplan_meier_of_durations
 
 __all__ = ["ClearEvents", "clear_quantities", "time_to_clear"]
 
@@ -249,7 +249,7 @@ def _estimate(
 
 
 def _percentiles(replicates: FloatArray, reach: float) -> tuple[float, float]:
-    ordered, tail = np.sort(replicates), float(stats.norm.sf(reach))
+    ordered, tail = np.sort(replicates), normal_tail(reach)
     low = ordered[int(np.floor(tail * (len(ordered) - 1)))]
     return float(low), float(ordered[int(np.ceil((1 - tail) * (len(ordered) - 1)))])
 

@@ -12,7 +12,7 @@ from ubereport.metrics.case_input import (
     CaseInput,
     Measurement,
 )
-from ubereport.metrics.quantiles import weighted_quantile
+from ubereport.statistics.quantiles import weighted_quantile
 
 __all__ = [
     "area_mean",

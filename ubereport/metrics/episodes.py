@@ -13,7 +13,7 @@ from ubereport.metrics.case_input import (
     CaseInput,
     Measurement,
 )
-from ubereport.metrics.survival import kaplan_meier
+from ubereport.statistics.survival import kaplan_meier
 
 __all__ = [
     "at_risk",

@@ -12,7 +12,7 @@ from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import MetricValue
 from ubereport.core.series import AreaSeries
-from ubereport.metrics.quantiles import weighted_quantile
+from ubereport.statistics.quantiles import weighted_quantile
 
 __all__ = ["quality_flags"]
 

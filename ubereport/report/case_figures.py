@@ -12,7 +12,6 @@ from ubereport.core.events import HemostasisEvent
 from ubereport.core.intervals import Interval
 from ubereport.core.series import AreaSeries, LossReason
 from ubereport.metrics.strip import StripBlock
-from ubereport.metrics.survival import KaplanMeierCurve
 from ubereport.report.marks import (
     BLOOD_DARK,
     BLOOD_LIGHT,
@@ -26,6 +25,7 @@ from ubereport.report.marks import (
 )
 from ubereport.report.plot import INK, Axes, Figure, FixedLocator, NullLocator, draw_svg
 from ubereport.report.timeline import TimeColumns, equal_edges, lost_runs, tick_step_s, time_columns
+from ubereport.statistics.survival import KaplanMeierCurve
 
 __all__ = ["N_COLUMNS", "PartSpan", "clearing_svg", "loss_swatch", "strip_svg", "timeline_svg"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from ubereport.core.case import CaseRecord
 from ubereport.core.config import MetricConfig
 from ubereport.metrics.strip import StripBlock, strip_blocks
-from ubereport.metrics.survival import KaplanMeierCurve, kaplan_meier
 from ubereport.report.blocks import Column, FigureBlock, TableBlock
 from ubereport.report.case_figures import clearing_svg, strip_svg
 from ubereport.report.text import clock, clock_range, percent, plural
 from ubereport.report.views import SurvivalView
+from ubereport.statistics.survival import KaplanMeierCurve, kaplan_meier
 
 __all__ = ["strip_figure", "survival_view"]
 

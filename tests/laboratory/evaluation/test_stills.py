@@ -11,7 +11,6 @@ from ubereport.core.errors import AnnotationError, ConfigError
 from ubereport.laboratory.evaluation.config import Consensus, StillsConfig
 from ubereport.laboratory.evaluation.load import LoadedStill, load_stills
 from ubereport.laboratory.evaluation.results import StillScore
-from ubereport.laboratory.evaluation.statistics import wilson_interval
 from ubereport.laboratory.evaluation.stills import evaluate_stills, reference_of, with_presence_rule
 from ubereport.laboratory.evaluation.summary import paired_difference, summarize
 from ubereport.laboratory.evaluation.writing import (
@@ -21,6 +20,7 @@ from ubereport.laboratory.evaluation.writing import (
     strata_csv,
 )
 from ubereport.statistics.estimates import Estimate
+from ubereport.statistics.group_bootstrap import wilson_interval
 
 N = 64 * 64
 CONFIG = StillsConfig(n_resamples=200)

@@ -15,7 +15,7 @@ from ubereport.laboratory.evaluation.config import StillsConfig
 from ubereport.laboratory.evaluation.load import StillSet, read_still
 from ubereport.laboratory.evaluation.overlap import dice
 from ubereport.laboratory.evaluation.results import AnnotatorAgreement, AnnotatorPair, StillScore
-from ubereport.laboratory.evaluation.statistics import Resampler
+from ubereport.statistics.group_bootstrap import Resampler
 
 __all__ = ["annotator_agreement"]
 

@@ -18,9 +18,10 @@ from ubereport.laboratory.evaluation.results import (
     ReasonScore,
     RecordingEvaluation,
 )
-from ubereport.laboratory.evaluation.statistics import Resampler
 from ubereport.laboratory.evaluation.truth import RecordingTruth, TrueEvent
+from ubereport.statistics.agreement import limits_of_agreement
 from ubereport.statistics.estimates import Estimate
+from ubereport.statistics.group_bootstrap import Resampler
 
 __all__ = ["MIN_IOUS", "RECORDING_KEYS", "evaluate_recording", "over_recordings"]
 
@@ -78,7 +79,7 @@ def evaluate_recording(
         true_valid_s=truth.valid_s,
         area_mae_frac=_weighted_mean(np.abs(difference), weight_s),
         area_bias_frac=_weighted_mean(difference, weight_s),
-        area_limits_frac=_weighted_limits(difference, weight_s),
+        area_limits_frac=limits_of_agreement(difference, weight_s),
         events=scores,
         matches=matches,
         onset_error_median_s=float(np.median(np.abs(onset_s))) if onset_s else None,
@@ -123,14 +124,6 @@ def _value(evaluation: RecordingEvaluation, key: str) -> float | None:
 
 def _weighted_mean(values: FloatArray, weight_s: FloatArray) -> float | None:
     return float(np.average(values, weights=weight_s)) if len(values) else None
-
-
-def _weighted_limits(values: FloatArray, weight_s: FloatArray) -> tuple[float, float] | None:
-    if len(values) < 2:
-        return None
-    bias = float(np.average(values, weights=weight_s))
-    spread = float(np.sqrt(np.average((values - bias) ** 2, weights=weight_s)))
-    return bias - 1.96 * spread, bias + 1.96 * spread
 
 
 def _quartiles(values: Sequence[float]) -> tuple[float, float, float] | None:

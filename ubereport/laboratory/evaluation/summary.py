@@ -18,12 +18,12 @@ from ubereport.laboratory.evaluation.results import (
     StillsEvaluation,
     Stratum,
 )
-from ubereport.laboratory.evaluation.statistics import (
+from ubereport.statistics.agreement import limits_of_agreement
+from ubereport.statistics.estimates import Estimate
+from ubereport.statistics.group_bootstrap import (
     Resampler,
-    limits_of_agreement,
     share_with_wilson,
 )
-from ubereport.statistics.estimates import Estimate
 
 __all__ = ["paired_difference", "summarize"]
 

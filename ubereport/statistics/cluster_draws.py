@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from ubereport.core.arrays import FloatArray, IntArray
+from ubereport.statistics.distributions import t_reach
 
 __all__ = ["Clusters", "case_weights", "find_clusters"]
 
@@ -44,7 +45,7 @@ class Clusters:
         elif other != group:
             n, strata = n + float(self.n_units[other]), strata + int(self.n_strata[other])
         degrees = max(n - strata, 1.0)
-        return float(stats.t.ppf(0.5 + confidence / 2, degrees) * np.sqrt(max(n, 2) / degrees))
+        return t_reach(confidence, degrees) * math.sqrt(max(n, 2) / degrees)
 
 
 def find_clusters(

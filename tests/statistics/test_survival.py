@@ -5,9 +5,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from ubereport.core.events import CensorReason, HemostasisEvent, Severity
-from ubereport.metrics.survival import kaplan_meier, kaplan_meier_of_durations
+from ubereport.statistics.survival import kaplan_meier, kaplan_meier_of_durations
 
 # Remission in weeks of 21 children given 6-mercaptopurine, + still in remission when last seen:
 # Freireich et al., Blood 1963;21:699, the worked example of many textbooks.
@@ -141,3 +142,19 @@ def test_impossible_questions_are_refused():
         curve.cleared_by_share_s(1.5)
     with pytest.raises(ValueError, match="time of -1"):
         curve.cleared_share_at(-1)
+
+
+def test_the_curve_and_its_limits_are_those_of_scipy():
+    rng = np.random.default_rng(3)
+    followed_s, is_cleared = np.round(rng.exponential(40, 60), 1), rng.random(60) < 0.7
+    curve = kaplan_meier_of_durations(followed_s, is_cleared)
+    sample = stats.CensoredData.right_censored(followed_s, ~is_cleared)
+    theirs = stats.ecdf(sample).sf
+    with pytest.warns(RuntimeWarning, match="undefined"):  # where all are cleared
+        limits = theirs.confidence_interval(method="log-log")
+    at = np.searchsorted(theirs.quantiles, curve.time_s[1:])
+    assert curve.survival_frac[1:] == pytest.approx(theirs.probabilities[at], abs=1e-12)
+    known = ~np.isnan(curve.low_frac[1:])
+    assert known.sum() >= 30
+    for ours, bound in ((curve.low_frac, limits.low), (curve.high_frac, limits.high)):
+        assert ours[1:][known] == pytest.approx(bound.probabilities[at][known], abs=1e-9)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize
 
 from ubereport.core.arrays import FloatArray
+from ubereport.statistics.distributions import normal_quantile
 
 __all__ = ["detectable_delta", "detectable_shift"]
 
@@ -21,7 +22,7 @@ def detectable_delta(n_group: int, n_reference: int, power: float, alpha: float)
     """
     total = n_group + n_reference
     share = n_group / total
-    z = float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power))
+    z = normal_quantile(1 - alpha / 2) + normal_quantile(power)
     delta = z / math.sqrt(3 * share * (1 - share) * total)
     return delta if delta < 1 else None
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from ubereport.metrics.quantiles import weighted_quantile
+from ubereport.statistics.quantiles import weighted_quantile
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.25, 0.5, 0.9, 1.0])
@@ -34,3 +35,17 @@ def test_impossible_questions_are_refused():
         weighted_quantile(np.ones(2), np.zeros(2), 0.5)
     with pytest.raises(ValueError, match="weight above 0"):
         weighted_quantile(np.array([]), np.array([]), 0.5)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_weights_without_ties_give_the_quantile_of_scipy(seed):
+    rng = np.random.default_rng(seed)
+    values, weights = rng.random(40), rng.random(40)
+    for share in (0.1, 0.5, 0.9):
+        theirs = stats.quantile(values, share, method="averaged_inverted_cdf", weights=weights)
+        assert weighted_quantile(values, weights, share) == float(theirs)
+
+
+def test_rounding_of_durations_decides_no_tie():
+    values, weights = np.arange(40.0), np.full(40, 0.1)
+    assert weighted_quantile(values, weights, 0.25) == 9.5

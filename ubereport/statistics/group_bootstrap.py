@@ -8,12 +8,11 @@ from statistics import NormalDist
 import numpy as np
 
 from ubereport.core.arrays import FloatArray, IntArray
+from ubereport.statistics.correlation import rank_correlation
 from ubereport.statistics.estimates import Estimate
 
 __all__ = [
     "Resampler",
-    "limits_of_agreement",
-    "rank_correlation",
     "share_with_wilson",
     "wilson_interval",
 ]
@@ -44,30 +43,6 @@ def share_with_wilson(n_hits: int, n: int, confidence: float) -> Estimate:
     if n == 0:
         return Estimate(None, None, None, method, "no still of this kind", confidence)
     return Estimate(n_hits / n, *wilson_interval(n_hits, n, confidence), method, "", confidence)
-
-
-def limits_of_agreement(differences: FloatArray) -> tuple[float, float] | None:
-    """Return mean ± 1.96 standard deviations (Bland and Altman); None for fewer than two."""
-    if len(differences) < 2:
-        return None
-    bias, spread = float(differences.mean()), float(differences.std(ddof=1))
-    return bias - 1.96 * spread, bias + 1.96 * spread
-
-
-def rank_correlation(first: FloatArray, second: FloatArray) -> float | None:
-    """Return Spearman's correlation, ties at their mean rank; None where one does not vary."""
-    if len(first) < 3:
-        return None
-    x, y = _mean_ranks(first), _mean_ranks(second)
-    x, y = x - x.mean(), y - y.mean()
-    scale = float(np.sqrt((x @ x) * (y @ y)))
-    return float(x @ y) / scale if scale > 0 else None
-
-
-def _mean_ranks(values: FloatArray) -> FloatArray:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return np.asarray((last - (counts - 1) / 2)[inverse], dtype=np.float64)
 
 
 class Resampler:

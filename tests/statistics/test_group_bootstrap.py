@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from ubereport.laboratory.evaluation.statistics import (
+from ubereport.statistics.agreement import limits_of_agreement
+from ubereport.statistics.correlation import rank_correlation
+from ubereport.statistics.group_bootstrap import (
     Resampler,
-    limits_of_agreement,
-    rank_correlation,
     share_with_wilson,
     wilson_interval,
 )
@@ -63,6 +63,8 @@ def test_limits_of_agreement_by_hand():
     # mean 1, standard deviation 1
     assert limits_of_agreement(np.array([0.0, 1.0, 2.0])) == pytest.approx((-0.96, 2.96))
     assert limits_of_agreement(np.array([1.0])) is None
+    weighted = limits_of_agreement(np.array([0.0, 1.0]), np.array([1.0, 3.0]))
+    assert weighted == pytest.approx((0.75 - 1.96 * 0.1875**0.5, 0.75 + 1.96 * 0.1875**0.5))
 
 
 GROUPS = ["a"] * 3 + ["b"] * 2 + ["c"] * 5

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 from ubereport.core.arrays import FloatArray
+from ubereport.statistics.distributions import normal_reach, t_reach
 from ubereport.statistics.estimates import Estimate, TestResult
 
 __all__ = [
@@ -63,7 +64,7 @@ def _lower_rank(x: FloatArray, y: FloatArray, confidence: float) -> int:
         cumulative = np.cumsum(_u_distribution(m, n))
         return int(np.searchsorted(cumulative, (1 - confidence) / 2, side="right"))
     variance = m * n / 12 * ((m + n + 1) - _tie_term(x, y) / ((m + n) * (m + n - 1)))
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    z = normal_reach(confidence)
     rank = math.floor(m * n / 2 + 0.5 - z * math.sqrt(max(variance, 0.0)))
     return min(rank, (m * n + 1) // 2)
 
@@ -103,12 +104,12 @@ def cliff_delta(x: FloatArray, y: FloatArray, confidence: float = 0.95) -> Estim
     if min(m, n) < 2:
         return Estimate(delta, None, None, _DELTA_METHOD, "fewer than two cases in a group")
     if abs(delta) == 1.0:
-        z2 = float(stats.norm.ppf(0.5 + confidence / 2)) ** 2
+        z2 = normal_reach(confidence) ** 2
         inner = max((min(m, n) - z2) / (min(m, n) + z2), -1.0)
         low, high = (inner, 1.0) if delta > 0 else (-1.0, -inner)
         return Estimate(delta, low, high, _DELTA_METHOD, "", confidence)
     variance = _delta_variance(x, y, delta)
-    t = float(stats.t.ppf(0.5 + confidence / 2, m + n - 2))
+    t = t_reach(confidence, m + n - 2)
     spread = t * math.sqrt(variance * ((1 - delta**2) ** 2 + t**2 * variance))
     bottom = 1 - delta**2 + t**2 * variance
     low, high = (delta - delta**3 - spread) / bottom, (delta - delta**3 + spread) / bottom
