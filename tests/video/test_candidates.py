@@ -87,9 +87,21 @@ def test_dense_keyframes_are_thinned_and_wait_a_second_apart() -> None:
 
 
 def test_rare_keyframes_are_filled_as_soon_after_a_keyframe_as_the_gap_allows() -> None:
-    """10 s groups: of each only the first 7 s have to be decoded."""
+    """10 s groups: of each only the first 7 s are decoded, and all of the grid in them is seen."""
     candidates = adaptive(part(_regular(501), keys=[0, 250, 500]))
-    assert first_times(candidates) == pytest.approx([0, 1, 4, 7, 10, 11, 14, 17, 20], abs=0.05)
+    wanted = [*np.arange(0, 7.1, 0.5), *np.arange(10, 17.1, 0.5), 20]
+    assert first_times(candidates) == pytest.approx(wanted, abs=0.05)
+
+
+@pytest.mark.parametrize(("spacing_s", "share"), [(1.5, 0.0), (4.0, 0.29), (10.0, 0.74), (60, 1.0)])
+def test_how_much_is_seen_at_once_follows_from_the_groups_alone(
+    spacing_s: float, share: float
+) -> None:
+    """What has to be decoded on the way to a coarse look is looked at with it."""
+    n, rate_hz = 3001, 25
+    candidates = adaptive(part(_regular(n), keys=list(range(0, n, round(spacing_s * rate_hz)))))
+    grid = candidates.is_full_rate & ~candidates.is_key
+    assert candidates.is_first[grid].mean() == pytest.approx(share, abs=0.05)
 
 
 def test_a_group_a_little_longer_than_the_gap_costs_half_a_second_of_decoding() -> None:
@@ -98,7 +110,9 @@ def test_a_group_a_little_longer_than_the_gap_costs_half_a_second_of_decoding() 
 
 
 def test_a_keyframe_off_the_grid_gives_way_to_the_grid_around_it() -> None:
-    candidates = adaptive(part(_regular(101), keys=[0, 55]))  # 2.2 s; the grid shows 2.0 and 2.48
+    candidates = adaptive(
+        part(_regular(101), keys=[0, 55, 100])
+    )  # 2.2 s; the grid shows 2.0 and 2.48
     row = int(np.searchsorted(candidates.time_s, 2.2))
     assert not candidates.is_full_rate[row]
     is_seen = candidates.is_first.copy()

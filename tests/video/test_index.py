@@ -164,11 +164,18 @@ def test_silent_demuxer_is_a_decode_error(
         index_part(plain_path, CONFIG)
 
 
-def test_disk_error_is_a_decode_error(plain_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(path: Path) -> str:
-        raise OSError(5, "Input/output error", str(path))
-
-    monkeypatch.setattr(index_module, "sha256_of", broken)
+def test_disk_error_is_a_decode_error(
+    plain_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reading process meets a disk that breaks while the file is hashed."""
+    broken = """
+import hashlib
+def broken(*content):
+    raise OSError(5, "Input/output error", "the path")
+hashlib.sha256 = broken
+"""
+    (tmp_path / "sitecustomize.py").write_text(broken)
+    monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(DecodeError, match=r"failed \(Input/output error\)") as caught:
         index_part(plain_path, CONFIG)
     assert plain_path.name not in str(caught.value)

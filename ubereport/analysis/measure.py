@@ -29,8 +29,9 @@ from ubereport.video.pool import DecoderPool
 __all__ = ["Looks", "Measurer", "PassProgress"]
 
 BATCHES_PER_CHUNK = 16
-# Judged while the network looks at the one before; more would only take memory.
+# Judged while the network looks at the one before, or still loads; more would only take memory.
 BATCHES_AHEAD = 3
+BATCHES_WHILE_LOADING = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -256,7 +257,8 @@ class Measurer:
             areas = asking.submit(self._areas, batch, is_asked, run.stretch.field)
             waiting.append(_Judged(batch, look, memory, decoding.outcome, areas))
             at += len(batch)
-            if len(waiting) == BATCHES_AHEAD:
+            n_ahead = BATCHES_AHEAD if self.predictor.done() else BATCHES_WHILE_LOADING
+            while len(waiting) >= n_ahead:
                 yield waiting.popleft()
         yield from waiting
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ubereport import __version__
+from ubereport.analysis.loading import PredictorLoading
 from ubereport.analysis.measurement import LostStretch
 from ubereport.analysis.progress import Progress, ProgressHook, Stage
 from ubereport.analysis.refine import coarse_gap_s
@@ -16,6 +17,8 @@ from ubereport.core.case import SCHEMA_VERSION
 from ubereport.core.config import AnalysisConfig, SamplingMode, config_sha256
 from ubereport.core.recording import RecordingIndex, Timeline
 from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
+from ubereport.segmentation.predictor import Predictor, open_predictor
+from ubereport.segmentation.shared import NetworkAddress, SharedPredictor
 from ubereport.video.candidates import (
     Candidates,
     adaptive_candidates,
@@ -34,8 +37,8 @@ class OpenedCase:
     """Everything that decides the numbers of a case; `fingerprint` is its hex digest.
 
     `running` is `config` with the threads that this run may use: they decide how long a case
-    takes, not what comes out, so the record keeps `config`. `decoders` are the processes that
-    serve it; None where each request starts its own.
+    takes, not what comes out, so the record keeps `config`. `loading` gives the predictor;
+    `decoders` are the processes that serve it, None where each request starts its own.
     """
 
     config: AnalysisConfig
@@ -47,6 +50,7 @@ class OpenedCase:
     lost: tuple[LostStretch, ...]
     fingerprint: str
     index_s: float
+    loading: PredictorLoading
     decoders: DecoderPool | None = None
 
 
@@ -56,11 +60,16 @@ def open_case(
     models_dir: Path,
     on_progress: ProgressHook,
     n_threads: int = 0,
+    *,
     decoders: DecoderPool | None = None,
+    network: NetworkAddress | None = None,
+    is_loaded_at_once: bool = False,
 ) -> OpenedCase:
     """Index the parts, place them on one clock, plan the samples, check the bundle.
 
     `n_threads` bounds the cores that decoding and the network use; 0 leaves it to `config`.
+    `network` is where a network that several cases share answers; None loads one for this case,
+    before anything else where `is_loaded_at_once`, else when it is first asked for.
 
     Raises
     ------
@@ -72,13 +81,17 @@ def open_case(
     started = time.perf_counter()
     on_progress(Progress(Stage.INDEX, 0.0, 1.0, 0, 0.0))
     bundle = load_bundle(find_bundle(config.segmentation.model, models_dir))
+    running = _bounded(config, n_threads)
+    loading = PredictorLoading(lambda: _predictor(bundle, running, network))
+    if is_loaded_at_once:
+        loading.begin()
     index = index_recording(parts, config.decode)
     timeline = place_parts(index)
     elapsed_s = time.perf_counter() - started
     on_progress(Progress(Stage.INDEX, 1.0, 1.0, 0, elapsed_s))
     return OpenedCase(
         config=config,
-        running=_bounded(config, n_threads),
+        running=running,
         bundle=bundle,
         index=index,
         timeline=timeline,
@@ -86,6 +99,7 @@ def open_case(
         lost=tuple(LostStretch(*lost) for lost in lost_stretches(index, timeline)),
         fingerprint=fingerprint(index, bundle.sha256, config),
         index_s=elapsed_s,
+        loading=loading,
         decoders=decoders,
     )
 
@@ -95,6 +109,12 @@ def fingerprint(index: RecordingIndex, bundle_sha256: str, config: AnalysisConfi
     parts = [part.sha256 for part in index.parts]
     text = "\n".join([__version__, SCHEMA_VERSION, bundle_sha256, config_sha256(config), *parts])
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _predictor(bundle: Bundle, config: AnalysisConfig, network: NetworkAddress | None) -> Predictor:
+    if network is None:
+        return open_predictor(bundle, config.segmentation)
+    return SharedPredictor(network, bundle)
 
 
 def _bounded(config: AnalysisConfig, n_threads: int) -> AnalysisConfig:

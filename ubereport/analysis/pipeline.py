@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -21,8 +20,7 @@ from ubereport.analysis.summaries import part_summaries, recording_flags
 from ubereport.analysis.views import distribution_flag, fit_views
 from ubereport.core.case import CaseRecord, Provenance
 from ubereport.core.config import config_sha256, config_to_toml
-from ubereport.segmentation.predictor import Predictor, open_predictor
-from ubereport.segmentation.shared import NetworkAddress, SharedPredictor
+from ubereport.segmentation.predictor import Predictor
 
 __all__ = ["AnalyzedCase", "analyze_case"]
 
@@ -50,11 +48,8 @@ def analyze_case(
     case_id: str,
     checkpoint: Checkpoint,
     on_progress: ProgressHook,
-    network: NetworkAddress | None = None,
 ) -> AnalyzedCase:
     """Measure an opened case and derive everything that its record holds.
-
-    `network` is where a network that several cases share answers; None loads one for this case.
 
     Raises
     ------
@@ -66,23 +61,21 @@ def analyze_case(
         If work in progress cannot be kept.
     """
     watch = _Watch(opened.index_s)
-    # The network loads on one core while other processes decode.
-    with ThreadPoolExecutor(1) as pool:
-        opening = pool.submit(_predictor, opened, network)
-        views = fit_views(opened, on_progress)
-        watch.lap("fitting the field of view")
-        model = opened.bundle.metadata
-        measurer = Measurer(
-            opened.index,
-            opened.candidates,
-            opening,
-            (model.input_height_px, model.input_width_px),
-            opened.running,
-            checkpoint,
-            opened.decoders,
-        )
-        measured = measure_case(measurer, views.stretches, on_progress)
-        predictor = opening.result()
+    opening = opened.loading.begin()
+    views = fit_views(opened, on_progress)
+    watch.lap("fitting the field of view")
+    model = opened.bundle.metadata
+    measurer = Measurer(
+        opened.index,
+        opened.candidates,
+        opening,
+        (model.input_height_px, model.input_width_px),
+        opened.running,
+        checkpoint,
+        opened.decoders,
+    )
+    measured = measure_case(measurer, views.stretches, on_progress)
+    predictor = opening.result()
     watch.lap("measuring")
     series = assemble_series(measured.plan, measured.measurement, opened.lost)
     parts = part_summaries(
@@ -110,12 +103,6 @@ def analyze_case(
         provenance=_provenance(opened, predictor, measured),
     )
     return AnalyzedCase(record, files, watch.laps)
-
-
-def _predictor(opened: OpenedCase, network: NetworkAddress | None) -> Predictor:
-    if network is None:
-        return open_predictor(opened.bundle, opened.running.segmentation)
-    return SharedPredictor(network, opened.bundle)
 
 
 def _provenance(opened: OpenedCase, predictor: Predictor, measured: MeasuredCase) -> Provenance:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import tempfile
 import time
@@ -21,9 +22,6 @@ from ubereport.files.lock import hold_lock
 from ubereport.files.names import default_case_id, folder_name
 from ubereport.files.resources import models_dir
 from ubereport.records.store import read_case, read_frames, write_case, write_into_case
-from ubereport.report.html import render_html
-from ubereport.report.pdf import render_pdf
-from ubereport.report.view_model import build_view_model
 from ubereport.segmentation.shared import NetworkAddress
 from ubereport.video.pool import DecoderPool
 
@@ -81,7 +79,14 @@ def run_case(request: CaseRequest, on_progress: ProgressHook) -> PublishedCase:
     models = models_dir() if request.models is None else request.models
     with DecoderPool(request.config.decode.stall_timeout_s) as decoders:
         opened = open_case(
-            request.parts, request.config, models, on_progress, request.n_threads, decoders
+            request.parts,
+            request.config,
+            models,
+            on_progress,
+            request.n_threads,
+            decoders=decoders,
+            network=request.network,
+            is_loaded_at_once=request.is_forced or not _may_be_finished(request),
         )
         return _run_opened(request, opened, on_progress)
 
@@ -99,8 +104,9 @@ def _run_opened(
         if done is not None:
             _renew_manifest(folder, request.manifest_json)
             return PublishedCase(folder, done, is_reused=True)
+        opened.loading.begin().add_done_callback(_load_report)
         checkpoint = Checkpoint(work, opened.fingerprint)
-        analyzed = analyze_case(opened, case_id, checkpoint, on_progress, request.network)
+        analyzed = analyze_case(opened, case_id, checkpoint, on_progress)
         _publish(request, opened, analyzed, folder, on_progress)
         checkpoint.discard()
     return PublishedCase(folder, analyzed.record, is_reused=False)
@@ -166,6 +172,18 @@ def _renew_manifest(folder: Path, manifest_json: str | None) -> None:
         write_into_case(folder, {path.name: manifest_json.encode()})
 
 
+def _may_be_finished(request: CaseRequest) -> bool:
+    """Whether an earlier run may have made the case, so that nothing needs to be loaded."""
+    name = "*" if request.case_id is None else folder_name(request.case_id)
+    return any(request.out_dir.glob(f"{name}/case.json"))
+
+
+def _load_report(_: object) -> None:
+    """Load what draws the report, half a second and more, after the network has been loaded."""
+    for name in ("html", "pdf", "view_model"):
+        importlib.import_module(f"ubereport.report.{name}")
+
+
 def _finished(folder: Path, opened: OpenedCase) -> CaseRecord | None:
     """Return the record of an earlier run if it rests on the same recording, bundle, settings."""
     if not (folder / "case.json").is_file():
@@ -180,6 +198,10 @@ def _finished(folder: Path, opened: OpenedCase) -> CaseRecord | None:
 
 def _render(record: CaseRecord, files: Mapping[str, bytes]) -> tuple[dict[str, bytes], float]:
     """Render both reports; the key frames are handed over in a private folder."""
+    from ubereport.report.html import render_html
+    from ubereport.report.pdf import render_pdf
+    from ubereport.report.view_model import build_view_model
+
     started = time.perf_counter()
     config = config_from_toml(record.provenance.config_toml, AnalysisConfig)
     with tempfile.TemporaryDirectory(prefix="ubereport-") as scratch:

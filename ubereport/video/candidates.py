@@ -11,6 +11,7 @@ from ubereport.core.arrays import BoolArray, FloatArray, IntArray, frozen_array
 from ubereport.core.frames import SamplingPlan
 from ubereport.core.recording import PartIndex, RecordingIndex, Timeline
 from ubereport.video.plan import Run, full_rate_frames, keyframes_of_run, runs_of_part
+from ubereport.video.segments import groups_of
 
 __all__ = [
     "Candidates",
@@ -152,7 +153,13 @@ def adaptive_candidates(
     Of keyframes that lie closer together the farthest within `max_gap_s` is taken; the others
     wait too, two full-rate steps apart. Where the next keyframe lies farther away, pictures of
     the grid are taken as soon after a keyframe as the gap allows, so that as little as possible
-    of the group has to be decoded. Every picture that waits lies between two looked at first.
+    of the group has to be decoded; with them all of the grid that is decoded on the way there.
+    Every picture that waits lies between two looked at first.
+
+    Whether a coarse look saves anything is thus decided group by group from the index alone: with
+    keyframes at most `max_gap_s` apart it does; in groups so long that nearly all of them has to
+    be decoded anyway the full-rate grid is looked at in one pass. Neither the number of cores nor
+    a clock has a say, so that the same recording gives the same numbers everywhere.
 
     Raises
     ------
@@ -166,9 +173,17 @@ def adaptive_candidates(
         grid = full_rate_frames(part, run, rate_hz)
         keys = keyframes_of_run(part, run)
         first = _coarse(part.time_s, np.union1d(keys, grid[[0, -1]]), grid, max_gap_s)
+        first = np.union1d(first, _on_the_way(part, first, grid))
         return _RunFrames(first, grid, _thinned(part.time_s, keys, 2 / rate_hz))
 
     return _candidates(index, timeline, of_run)
+
+
+def _on_the_way(part: PartIndex, first: IntArray, grid: IntArray) -> IntArray:
+    """Frames of the grid that are decoded anyway to reach those of `first`."""
+    last = np.full(int(part.is_key.sum()) + 1, -1)
+    np.maximum.at(last, groups_of(part.is_key, first), first)
+    return grid[grid <= last[groups_of(part.is_key, grid)]]
 
 
 def _thinned(time_s: FloatArray, frames: IntArray, step_s: float) -> IntArray:

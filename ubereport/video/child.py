@@ -16,6 +16,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
@@ -91,12 +92,20 @@ def _scan(task: Header, channel: _Channel, log: ErrorLog) -> None:
 
     pyav.speak_on_stderr()
     _limit_memory(task["memory_mib"])
+    thread = ThreadPoolExecutor(1)
+    hashing = thread.submit(source.sha256_of, task["path"])
+    thread.shutdown(wait=False)  # what is no recording is refused before it is hashed
     facts, table = scan(source.open_source(task["path"]), task["max_pixels"], channel.beat)
+    while wait([hashing], _BEAT_S).not_done:
+        channel.beat()
     columns = {name: getattr(table, name) for name in table.__slots__}
     plain = {name: getattr(facts, name) for name in facts.__slots__}
     if facts.width_px == 0:  # the decoder refused the size before it told anyone
         plain["width_px"], plain["height_px"] = log.refused_size()
-    channel.send({"facts": plain}, columns)
+    try:
+        channel.send({"facts": plain, "sha256": hashing.result()}, columns)
+    except OSError as error:
+        channel.send({"error": "disk", "text": os.strerror(error.errno or 0)})
 
 
 def _read(task: Header, arrays: Arrays, channel: _Channel, log: ErrorLog) -> None:

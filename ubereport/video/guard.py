@@ -26,7 +26,8 @@ class ChildFailure(Exception):  # noqa: N818 -- an outcome that the caller mends
     Parameters
     ----------
     kind
-        "stall", "memory", "died", "error", or "format" for a file that is no recording.
+        "stall", "memory", "died", "error", "dependency", "disk", or "format" for a file that is no
+        recording.
     text
         What happened, as the end of a sentence; names no path.
     """

@@ -16,7 +16,7 @@ from ubereport.core.recording import PartIndex, RecordingIndex, VideoFormat
 from ubereport.video.clock import PartClock, build_clock
 from ubereport.video.guard import ChildFailure, GuardedChild
 from ubereport.video.packets import NO_PTS, PacketTable, StreamFacts, is_counted
-from ubereport.video.source import check_source, sha256_of
+from ubereport.video.source import check_source
 
 __all__ = ["index_part", "index_recording"]
 
@@ -58,21 +58,16 @@ def index_part(path: Path, config: DecodeConfig, part_index: int = 0) -> PartInd
     }
     try:
         with GuardedChild(task, stall_timeout_s=config.stall_timeout_s) as child:
-            sha256 = sha256_of(path)  # while the child reads the same blocks
             header, arrays = child.receive()
     except ChildFailure as failure:
         raise _index_error(failure, label) from None
-    except OSError as error:
-        raise DecodeError(
-            f"Reading {label.lower()} failed ({error.strerror}). Copy it again from the recorder."
-        ) from None
     facts = _facts(header["facts"])
     _check_size(facts, config, label)
     facts, table = _timed(facts, arrays)
     clock = build_clock(table, Fraction(*facts.time_base), config.max_gap_s)
     if clock is None:
         raise _too_few(table, label)
-    return _part(path, size_bytes, sha256, facts, clock, config, label)
+    return _part(path, size_bytes, header["sha256"], facts, clock, config, label)
 
 
 def index_recording(paths: Sequence[Path], config: DecodeConfig) -> RecordingIndex:
@@ -109,6 +104,10 @@ def _index_error(failure: ChildFailure, label: str) -> Exception:
         return RecordingFormatError(f"{label} {failure}")
     if failure.kind == "dependency":
         return DependencyError(f"{label} {failure}")
+    if failure.kind == "disk":
+        return DecodeError(
+            f"Reading {label.lower()} failed ({failure}). Copy it again from the recorder."
+        )
     return DecodeError(
         f"Reading {label.lower()} failed: the decoding process {failure}. "
         "Try a fresh copy of the recording or raise decode.memory_mib."

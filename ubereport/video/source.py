@@ -80,10 +80,10 @@ def _refuse_still(head: bytes, label: str) -> None:
             )
 
 
-def sha256_of(path: Path) -> str:
+def sha256_of(path: str | Path) -> str:
     """Hex digest of a file, read in blocks."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open(path, "rb") as file:  # noqa: PTH123 -- the path may hold undecodable bytes
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
