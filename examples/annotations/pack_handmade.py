@@ -10,8 +10,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ubereport.training.annotation.folders import read_manifest_folder
-from ubereport.training.annotation.packed import Packed, write_packed
+from ubereport.laboratory.annotation.folders import read_manifest_folder
+from ubereport.laboratory.annotation.packed import Packed, write_packed
 
 TITLE = "Visible blood in 1,014 endoscopic stills, drawn by hand"
 HOW = (

@@ -13,13 +13,18 @@ from pathlib import Path
 import cv2
 
 from ubereport.core.config import config_from_toml
+from ubereport.laboratory.training.config import TrainConfig
+from ubereport.laboratory.training.export import (
+    BundleText,
+    export_bundle,
+    look_at_held_out,
+    training_colors,
+)
+from ubereport.laboratory.training.finetune import finetune, split_indices
+from ubereport.laboratory.training.hsv_targets import pretrain
+from ubereport.laboratory.training.loop import Progress
+from ubereport.laboratory.training.stills import cache_stills, read_manifest
 from ubereport.segmentation.metadata import TrainingSet
-from ubereport.training.config import TrainConfig
-from ubereport.training.export import BundleText, export_bundle, look_at_held_out, training_colors
-from ubereport.training.finetune import finetune, split_indices
-from ubereport.training.hsv_targets import pretrain
-from ubereport.training.loop import Progress
-from ubereport.training.stills import cache_stills, read_manifest
 
 HERE = Path(__file__).parent
 ROWS = (

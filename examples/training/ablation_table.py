@@ -15,9 +15,9 @@ from typing import Any
 from final_figures import final_figures, opened, scored
 
 from ubereport.laboratory.evaluation.load import load_stills
+from ubereport.laboratory.training.stills import read_manifest
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.predictor import Predictor
-from ubereport.training.stills import read_manifest
 
 HEAD = (
     "row", "Dice, held out", "sens.", "spec.", "clean painted", "surgblood Dice",

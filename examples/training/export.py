@@ -7,7 +7,7 @@ says beside the measured figures. The same as `ubereport train export`, with the
 import sys
 from pathlib import Path
 
-from ubereport.training.specification import export_from_specification
+from ubereport.laboratory.training.specification import export_from_specification
 
 
 def main() -> None:

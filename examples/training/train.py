@@ -13,10 +13,10 @@ import cv2
 import torch.distributed as dist
 
 from ubereport.core.config import config_from_toml
-from ubereport.training.collections import read_collections
-from ubereport.training.config import TrainConfig
-from ubereport.training.finetune import finetune
-from ubereport.training.loop import Progress
+from ubereport.laboratory.training.collections import read_collections
+from ubereport.laboratory.training.config import TrainConfig
+from ubereport.laboratory.training.finetune import finetune
+from ubereport.laboratory.training.loop import Progress
 
 
 def show(progress: Progress) -> None:

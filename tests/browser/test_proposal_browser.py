@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 from browser.headless import complaints, run_browser
 
-from ubereport.training.answers import Answer, Brush, read_answers, read_proposal, settle_answers
-from ubereport.training.propose import Proposer, propose
+from ubereport.laboratory.training.answers import (
+    Answer,
+    Brush,
+    read_answers,
+    read_proposal,
+    settle_answers,
+)
+from ubereport.laboratory.training.propose import Proposer, propose
 
 pytestmark = pytest.mark.browser
 

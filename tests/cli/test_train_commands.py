@@ -14,7 +14,7 @@ from ubereport.cli.training_progress import Count, Steps
 from ubereport.core.errors import AnnotationError
 from ubereport.files.resources import models_dir
 from ubereport.laboratory.evaluation.load import load_stills
-from ubereport.training.loop import Progress
+from ubereport.laboratory.training.loop import Progress
 
 SIDE = 64
 TINY = """

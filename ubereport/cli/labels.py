@@ -54,11 +54,11 @@ def propose(
     """
     from ubereport.core.config import SegmentationConfig
     from ubereport.files.resources import models_dir
+    from ubereport.laboratory.training.hsv_targets import list_stills
+    from ubereport.laboratory.training.propose import Proposer
+    from ubereport.laboratory.training.propose import propose as write_proposal
     from ubereport.segmentation.bundle import find_bundle, load_bundle
     from ubereport.segmentation.predictor import open_predictor
-    from ubereport.training.hsv_targets import list_stills
-    from ubereport.training.propose import Proposer
-    from ubereport.training.propose import propose as write_proposal
 
     bundle = load_bundle(find_bundle(model, models_dir()))
     predictor = open_predictor(bundle, SegmentationConfig(model=model))
@@ -108,9 +108,9 @@ def import_(
 
     Example: ubereport train import answers.json --proposal to-label --stills stills --out labelled
     """
-    from ubereport.training.annotation.formats import Format
-    from ubereport.training.annotation.types import label_names
-    from ubereport.training.labelled import LabelSources, import_labels
+    from ubereport.laboratory.annotation.formats import Format
+    from ubereport.laboratory.annotation.types import label_names
+    from ubereport.laboratory.training.labelled import LabelSources, import_labels
 
     given = LabelSources(
         sources=tuple(sources),
@@ -156,8 +156,8 @@ def convert(
 
     Example: ubereport train convert labelled --to cvat --out masks.xml
     """
-    from ubereport.training.annotation.formats import Format
-    from ubereport.training.labelled import convert_labels
+    from ubereport.laboratory.annotation.formats import Format
+    from ubereport.laboratory.training.labelled import convert_labels
 
     n = convert_labels(source, Format(to.value), out, is_polygon=polygons)
     show_result({"out": str(out), "n_annotations": n}, json)

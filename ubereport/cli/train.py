@@ -35,7 +35,7 @@ def frames(
     """
     from ubereport.batch.parts import resolve_parts
     from ubereport.core.config import config_from_toml
-    from ubereport.training.frames import ExtractionConfig, extract_stills
+    from ubereport.laboratory.training.frames import ExtractionConfig, extract_stills
 
     settings = (
         config_from_toml(config, ExtractionConfig) if config is not None else ExtractionConfig()
@@ -63,9 +63,9 @@ def pretrain(
     Example: ubereport train pretrain pretrain.toml --stills stills
     """
     from ubereport.core.config import config_from_toml
-    from ubereport.training.config import TrainConfig
-    from ubereport.training.hsv_targets import list_stills
-    from ubereport.training.hsv_targets import pretrain as run_pretraining
+    from ubereport.laboratory.training.config import TrainConfig
+    from ubereport.laboratory.training.hsv_targets import list_stills
+    from ubereport.laboratory.training.hsv_targets import pretrain as run_pretraining
 
     settings = config_from_toml(config, TrainConfig)
     folder = runs / settings.name
@@ -95,11 +95,11 @@ def finetune(
     Example: ubereport train finetune finetune.toml --manifest labelled/MANIFEST.csv
     """
     from ubereport.core.config import config_from_toml
-    from ubereport.training.boxes import boxes_for_training
-    from ubereport.training.collections import read_collections
-    from ubereport.training.config import TrainConfig
-    from ubereport.training.finetune import check_given
-    from ubereport.training.finetune import finetune as run_finetuning
+    from ubereport.laboratory.training.boxes import boxes_for_training
+    from ubereport.laboratory.training.collections import read_collections
+    from ubereport.laboratory.training.config import TrainConfig
+    from ubereport.laboratory.training.finetune import check_given
+    from ubereport.laboratory.training.finetune import finetune as run_finetuning
 
     settings = config_from_toml(config, TrainConfig)
     check_given(settings, boxes)
@@ -125,7 +125,7 @@ def export(
 
     Example: ubereport train export spec.toml --manifest labelled/MANIFEST.csv --models models
     """
-    from ubereport.training.specification import export_from_specification
+    from ubereport.laboratory.training.specification import export_from_specification
 
     bundle = export_from_specification(spec, manifest, runs, models)
     if bundle.metadata.color_reference is None:

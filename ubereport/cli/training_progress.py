@@ -10,8 +10,8 @@ import typer
 from ubereport.cli.console import print_json, say
 
 if TYPE_CHECKING:
-    from ubereport.training.loop import Progress
-    from ubereport.training.scoring import Summary
+    from ubereport.laboratory.training.loop import Progress
+    from ubereport.laboratory.training.scoring import Summary
 
 __all__ = ["Count", "Steps", "show_result"]
 

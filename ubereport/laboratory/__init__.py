@@ -1,1 +1,1 @@
-"""Where networks are judged and recordings simulated; nothing of the clinic imports it."""
+"""Where networks are trained and judged and recordings simulated; the clinic imports none of it."""

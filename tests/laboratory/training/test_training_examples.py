@@ -1,0 +1,42 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ubereport.core.config import config_from_toml
+from ubereport.laboratory.training.config import TrainConfig
+from ubereport.laboratory.training.specification import NEEDED
+
+FOLDER = Path(__file__).resolve().parents[3] / "examples" / "training"
+CONFIGS = sorted(
+    p
+    for p in FOLDER.glob("*.toml")
+    if not p.name.startswith("ube-blood") and not p.name.endswith("-sets.toml")
+)
+
+STAGES = ("pretrain", "finetune")
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_every_committed_configuration_can_be_read_and_is_named_as_its_file(path):
+    assert config_from_toml(path, TrainConfig).name == path.stem
+
+
+def test_the_rows_of_an_ablation_differ_in_one_thing_alone():
+    rows = [p for p in CONFIGS if p.stem.startswith("ablation-")]
+    assert len(rows) == 10
+    configs = [config_from_toml(p, TrainConfig) for p in rows]
+    budgets = {(c.steps, c.batch_size, c.side_px, c.data.fold, c.optimizer) for c in configs}
+    assert len(budgets) == 1
+
+
+def test_the_department_s_files_fit_together():
+    folder = FOLDER.parent / "department"
+    stages = {name: config_from_toml(folder / f"{name}.toml", TrainConfig) for name in STAGES}
+    assert [config.name for config in stages.values()] == list(STAGES)
+    assert stages["finetune"].initial == "pretrain/average.safetensors"
+    spec = tomllib.loads((folder / "bundle.toml").read_text())
+    assert set(NEEDED) <= set(spec)
+    assert spec["config"] == "finetune.toml"
+    assert spec["weights"] == ["finetune/average.safetensors"]
+    assert "{figures}" in (folder / spec["card"]).read_text()

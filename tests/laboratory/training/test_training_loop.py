@@ -1,0 +1,266 @@
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from ubereport.core.config import config_from_toml, config_to_toml
+from ubereport.core.errors import AnnotationError, BundleError, ConfigError
+from ubereport.laboratory.training.checkpoint import load_weights, read_checkpoint
+from ubereport.laboratory.training.config import OptimizerConfig, TrainConfig
+from ubereport.laboratory.training.finetune import finetune, mixed_sources, split_indices
+from ubereport.laboratory.training.loop import learning_rate, network_spec, predict, train
+from ubereport.laboratory.training.stills import cache_stills, read_manifest
+from ubereport.segmentation.network import build_network
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def red_source(side_px):
+    def draw(rng):
+        label = np.zeros((side_px, side_px), np.uint8)
+        x = int(rng.integers(0, side_px // 2))
+        label[:, x : x + side_px // 2] = 1
+        rgb = np.full((side_px, side_px, 3), (180, 170, 160), np.uint8)
+        rgb[label == 1] = (140, 10, 10)
+        return rgb, label
+
+    return draw
+
+
+class KilledError(Exception):
+    pass
+
+
+def kill_at(step):
+    def on_progress(progress):
+        if progress.step >= step:
+            raise KilledError
+
+    return on_progress
+
+
+def test_a_killed_run_goes_on_bit_for_bit(tmp_path, tiny_config):
+    config = dataclasses.replace(tiny_config, steps=4, validate_every=2)
+    sources = [(1.0, red_source(32))]
+    whole = train(config, sources, None, tmp_path / "whole")
+    with pytest.raises(KilledError):
+        # progress at step 2 comes before the checkpoint of step 2: the run resumes from step 1
+        train(config, sources, None, tmp_path / "killed", kill_at(2))
+    assert read_checkpoint(tmp_path / "killed" / "checkpoint").step == 1
+    resumed = train(config, sources, None, tmp_path / "killed")
+    assert equal(whole, resumed)
+    state = read_checkpoint(tmp_path / "killed" / "checkpoint")
+    assert equal(state.network, read_checkpoint(tmp_path / "whole" / "checkpoint").network)
+    assert state.step == 4
+
+
+def test_another_seed_gives_another_network(tmp_path, tiny_config):
+    config = dataclasses.replace(tiny_config, steps=1)
+    sources = [(1.0, red_source(32))]
+    first = train(config, sources, None, tmp_path / "a")
+    other = train(dataclasses.replace(config, seed=2), sources, None, tmp_path / "b")
+    assert not equal(first, other)
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path, tiny_config):
+    sources = [(1.0, red_source(32))]
+    first = train(tiny_config, sources, None, tmp_path / "run")
+    seen = []
+    again = train(tiny_config, sources, None, tmp_path / "run", seen.append)
+    assert equal(first, again)
+    assert seen == []
+
+
+def test_a_folder_of_another_configuration_is_refused(tmp_path, tiny_config):
+    sources = [(1.0, red_source(32))]
+    train(dataclasses.replace(tiny_config, steps=1), sources, None, tmp_path / "run")
+    with pytest.raises(ConfigError, match="another configuration"):
+        train(tiny_config, sources, None, tmp_path / "run")
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path, tiny_config):
+    sources = [(1.0, red_source(32))]
+    config = dataclasses.replace(tiny_config, steps=1)
+    train(config, sources, None, tmp_path / "run")
+    (tmp_path / "run" / "checkpoint" / "moments.safetensors").write_bytes(b"torn")
+    with pytest.raises(BundleError, match="damaged"):
+        train(config, sources, None, tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_the_loop_learns_red_from_gray(tmp_path, tiny_config):
+    config = dataclasses.replace(
+        tiny_config,
+        initial_probability=0.5,  # half of what it sees is red
+        steps=24,
+        side_px=64,
+        batch_size=4,
+        validate_every=24,
+        checkpoint_every=24,
+        optimizer=OptimizerConfig(lr=5e-3, warmup_steps=2, ema_decay=0.5, n_frozen_stages=0),
+    )
+    rows = []
+    state = train(config, [(1.0, red_source(64))], None, tmp_path / "run", rows.append)
+    assert rows[-1].loss < 0.5 * rows[0].loss
+    network = build_network(network_spec(config))
+    network.load_state_dict(dict(state), strict=False)
+    rgb, label = red_source(64)(np.random.default_rng(99))
+    called = predict(network, rgb[None], torch.device("cpu"))[0] > 0.5
+    assert (called == (label == 1)).mean() > 0.9
+
+
+@pytest.mark.parametrize(("first", "low", "high"), [(0.1, 0.03, 0.25), (0.5, 0.3, 0.7)])
+def test_a_network_begins_with_the_probability_asked_for(tmp_path, tiny_config, first, low, high):
+    config = dataclasses.replace(
+        tiny_config,
+        initial_probability=first,
+        steps=1,
+        optimizer=OptimizerConfig(lr=1e-9, warmup_steps=0, n_frozen_stages=0),
+    )
+    state = train(config, [(1.0, red_source(32))], None, tmp_path / "run")
+    network = build_network(network_spec(config))
+    network.load_state_dict(dict(state), strict=False)
+    rgb, _ = red_source(32)(np.random.default_rng(1))
+    assert low < predict(network, rgb[None], torch.device("cpu")).mean() < high
+
+
+def test_an_infinite_loss_stops_the_run(tmp_path, tiny_config, monkeypatch):
+    monkeypatch.setattr(
+        "ubereport.laboratory.training.loop.segmentation_loss",
+        lambda logit, label, config: logit.sum() * float("nan"),
+    )
+    with pytest.raises(ConfigError, match="The loss is nan"):
+        train(tiny_config, [(1.0, red_source(32))], None, tmp_path / "run")
+
+
+def test_an_error_while_drawing_reaches_the_caller(tmp_path, tiny_config):
+    def broken(rng):
+        raise AnnotationError("a still went missing")
+
+    with pytest.raises(AnnotationError, match="a still went missing"):
+        train(tiny_config, [(1.0, broken)], None, tmp_path / "run")
+
+
+def test_frozen_stages_keep_their_weights_and_statistics(tmp_path, tiny_config):
+    optimizer = dataclasses.replace(tiny_config.optimizer, n_frozen_stages=1, lr=1e-2)
+    config = dataclasses.replace(tiny_config, optimizer=optimizer, steps=2, side_px=64)
+    torch.manual_seed(config.seed)
+    before = build_network(network_spec(config)).state_dict()
+    train(config, [(1.0, red_source(64))], None, tmp_path / "run")
+    after = read_checkpoint(tmp_path / "run" / "checkpoint").network
+    for key, value in after.items():
+        stem = ("encoder.model.conv_stem", "encoder.model.bn1", "encoder.model.blocks.0.")
+        assert torch.equal(value, before[key]) == key.startswith(stem) or value.numel() < 2, key
+
+
+def test_the_learning_rate_warms_up_stays_and_falls():
+    config = OptimizerConfig(lr=0.1, warmup_steps=10, decay_frac=0.5, final_lr_frac=0.1)
+    rates = [learning_rate(step, 100, config) for step in range(100)]
+    assert rates[:10] == pytest.approx([0.01 * (i + 1) for i in range(10)])
+    assert rates[10:50] == pytest.approx([0.1] * 40)
+    half = 0.5 * (1 + math.cos(math.pi * 0.5))
+    assert rates[75] == pytest.approx(0.1 * (0.1 + 0.9 * half))
+    assert all(a >= b for a, b in itertools.pairwise(rates[50:]))
+
+
+def test_fine_tuning_holds_a_fold_out_and_writes_the_average(manifest, tmp_path, tiny_config):
+    stills = read_manifest(manifest)
+    rows = []
+    state = finetune(tiny_config, stills, tmp_path / "runs" / "tiny", rows.append)
+    assert rows[-1].validation.n_positive == rows[-1].validation.n_negative == 2
+    assert equal(state, load_weights(tmp_path / "runs" / "tiny" / "average.safetensors"))
+    inside, out = split_indices(stills, tiny_config)
+    assert not {stills[i].group for i in inside} & {stills[i].group for i in out}
+    assert len(inside) + len(out) == len(stills)
+
+
+def test_shares_mix_composites_and_simulated_stills_in(manifest, tmp_path, tiny_config):
+    data = dataclasses.replace(
+        tiny_config.data, composite_share=0.3, simulated_share=0.2, n_simulated=2
+    )
+    config = dataclasses.replace(tiny_config, data=data, input_px=64)
+    stills = read_manifest(manifest)
+    cache = cache_stills(stills, 64, tmp_path / "cache")
+    sources = mixed_sources(config, cache, np.arange(24), (), tmp_path / "cache")
+    assert [share for share, _ in sources] == pytest.approx([0.5, 0.3, 0.2])
+    for _, draw in sources:
+        rgb, label = draw(np.random.default_rng(1))
+        assert rgb.shape == (32, 32, 3)
+        assert label.shape == (32, 32)
+
+
+def test_a_share_without_stills_to_draw_from_is_refused(manifest, tmp_path, tiny_config):
+    stills = read_manifest(manifest)
+    cache = cache_stills(stills, 64, tmp_path / "cache")
+    data = dataclasses.replace(tiny_config.data, box_share=0.1)
+    with pytest.raises(AnnotationError, match=r"data\.box_share is above 0"):
+        mixed_sources(
+            dataclasses.replace(tiny_config, data=data), cache, np.arange(24), (), tmp_path
+        )
+
+
+def test_a_run_starts_from_the_weights_of_another(tmp_path, tiny_config):
+    sources = [(1.0, red_source(32))]
+    config = dataclasses.replace(tiny_config, steps=1)
+    first = train(config, sources, None, tmp_path / "first")
+    from safetensors.torch import save_file
+
+    save_file(first, tmp_path / "first.safetensors")
+    frozen = OptimizerConfig(lr=1e-9, weight_decay=0.0, n_frozen_stages=0, ema_decay=0.0)
+    second = dataclasses.replace(config, initial="first.safetensors", optimizer=frozen)
+    state = train(second, sources, None, tmp_path / "second")
+    weight = "segmentation_head.0.weight"
+    assert torch.allclose(state[weight], first[weight], atol=1e-6)
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path, tiny_config):
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.zeros(2)}, tmp_path / "other.safetensors")
+    config = dataclasses.replace(tiny_config, initial="other.safetensors")
+    with pytest.raises(BundleError, match="another architecture"):
+        train(config, [(1.0, red_source(32))], None, tmp_path / "run")
+
+
+@pytest.mark.parametrize("head", [b"\x80\x02", b"PK\x03\x04"])
+def test_a_pickle_is_refused_as_weights(tmp_path, head):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(head + b"payload")
+    with pytest.raises(BundleError, match="is a pickle"):
+        load_weights(path)
+
+
+def test_weights_that_are_missing_or_no_safetensors_are_refused(tmp_path):
+    with pytest.raises(BundleError, match="There are no weights"):
+        load_weights(tmp_path / "none.safetensors")
+    (tmp_path / "text.safetensors").write_text("text")
+    with pytest.raises(BundleError, match="no safetensors file"):
+        load_weights(tmp_path / "text.safetensors")
+
+
+def test_configurations_go_through_toml(tiny_config):
+    assert config_from_toml(config_to_toml(tiny_config), TrainConfig) == tiny_config
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "steps = 0",
+        "side_px = 100",
+        "batch_size = 0",
+        "[data]\nfold = 9",
+        "[data]\ncomposite_share = 0.7\nbox_share = 0.7",
+        "[optimizer]\nlr = 2.0",
+        "[augment]\nmin_crop_frac = 0.01",
+        "[hsv]\nhue_low_max = 175",
+        "stepz = 3",
+    ],
+)
+def test_a_value_out_of_range_is_refused_before_any_work(text):
+    with pytest.raises(ConfigError):
+        config_from_toml(text, TrainConfig)

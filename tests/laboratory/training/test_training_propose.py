@@ -1,0 +1,124 @@
+import hashlib
+import json
+import re
+
+import cv2
+import numpy as np
+import pytest
+
+from ubereport.core.errors import AnnotationError, OutputError
+from ubereport.laboratory.training.answers import read_proposal
+from ubereport.laboratory.training.propose import Proposer, choose_stills, propose, uncertainty
+
+
+def test_uncertainty_is_zero_when_sure_and_one_when_torn():
+    assert uncertainty(np.zeros((4, 4), np.float32)) == 0
+    assert uncertainty(np.ones((4, 4), np.float32)) == 0
+    assert uncertainty(np.full((4, 4), 0.5, np.float32)) == 1
+    mixed = np.array([[0.0, 0.5, 1.0, 0.01]], np.float32)
+    assert uncertainty(mixed) == pytest.approx(0.5)
+
+
+def test_the_most_uncertain_comes_first_then_what_differs():
+    scores = np.array([0.2, 0.9, 0.9, 0.5])
+    features = np.array([[0.0], [1.0], [1.0], [5.0]])
+    assert list(choose_stills(scores, features, 3)) == [1, 3, 0]
+    assert len(choose_stills(scores, features, 99)) == 4
+    assert len(choose_stills(scores, features, 0)) == 0
+
+
+def test_twins_are_not_both_chosen_while_others_remain():
+    scores = np.full(6, 0.5)
+    features = np.array([[0.0], [0.0], [3.0], [3.0], [9.0], [9.0]])
+    assert {int(features[i][0]) for i in choose_stills(scores, features, 3)} == {0, 3, 9}
+
+
+def red_predictor(rgb):
+    return (rgb[..., 0].astype(np.float32) - rgb[..., 1]) / 255
+
+
+RED = Proposer("red", red_predictor, 32, 0.5)
+
+
+def predict_of(asked):
+    def predict(rgb):
+        asked.append(1)
+        return red_predictor(rgb)
+
+    return predict
+
+
+@pytest.fixture
+def stills(tmp_path):
+    paths = []
+    for i in range(4):
+        rgb = np.full((40, 60, 3), (150, 140, 130), np.uint8)
+        rgb[:20, : 12 * (i + 1)] = (220, 20, 20)
+        path = tmp_path / f"still<{i}>&.png"
+        cv2.imwrite(str(path), rgb[..., ::-1])
+        paths.append(path)
+    return paths
+
+
+def test_a_proposal_holds_masks_and_one_offline_sheet(stills, tmp_path):
+    seen = []
+    found = propose(stills, RED, 3, tmp_path / "out", lambda i, n: seen.append((i, n)))
+    assert len(found.candidates) == 3
+    assert seen[-1] == (4, 4)
+    page = found.sheet.read_text()
+    assert not re.search(r"(?:src|href)=[\"']?https?:|@import|url\(", page)
+    assert "default-src 'none'" in page
+    # A still's name can neither end the script nor open an element.
+    assert "<0>" not in page
+    block = re.search(r'id="proposal">(.*?)</script>', page, re.DOTALL).group(1)
+    table = json.loads(block)
+    assert {c["name"] for c in table["candidates"]} == {c.name for c in found.candidates}
+    first = found.candidates[0]
+    mask = cv2.imread(str(tmp_path / "out" / "masks" / f"{first.name}.png"), 0)
+    assert mask.shape == (40, 60)
+    i = int(first.name[6])
+    assert (mask > 0).mean() == pytest.approx(0.5 * 0.2 * (i + 1), abs=0.04)
+    key, listed = read_proposal(tmp_path / "out")
+    assert key == table["key"]
+    assert [s.name for s in listed] == [c.name for c in found.candidates]
+    assert listed[0].sha256 == hashlib.sha256(stills[i].read_bytes()).hexdigest()
+
+
+def test_an_interrupted_proposal_goes_on(stills, tmp_path):
+    asked = []
+
+    def predict(rgb):
+        asked.append(1)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return red_predictor(rgb)
+
+    broken = Proposer("red", predict, 32, 0.5)
+    with pytest.raises(KeyboardInterrupt):
+        propose(stills, broken, 4, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    del asked[:]
+    found = propose(stills, Proposer("red", predict_of(asked), 32, 0.5), 4, tmp_path / "out")
+    # Two of four were looked at before; each of the four is predicted once more for its mask.
+    assert len(asked) == 2 + 4
+    undisturbed = propose(stills, RED, 4, tmp_path / "other")
+    assert found.candidates == undisturbed.candidates
+    assert found.sheet.read_bytes() == undisturbed.sheet.read_bytes()
+
+
+def test_what_another_model_looked_at_is_looked_at_anew(stills, tmp_path):
+    looks = tmp_path / ".out.partial" / "looks.jsonl"
+    looks.parent.mkdir()
+    former = json.dumps([stills[0].stem, 9.0, [0.0] * 48])
+    looks.write_text(f'"other 32"\n{former}\n')
+    found = propose(stills, RED, 4, tmp_path / "out")
+    assert max(c.uncertainty for c in found.candidates) <= 1
+    assert not (tmp_path / ".out.partial").exists()
+
+
+def test_twins_by_name_and_an_existing_folder_are_refused(stills, tmp_path):
+    with pytest.raises(AnnotationError, match="one file name"):
+        propose([stills[0], stills[0]], RED, 1, tmp_path / "out")
+    (tmp_path / "there").mkdir()
+    with pytest.raises(OutputError, match="exists already"):
+        propose(stills, RED, 1, tmp_path / "there")

@@ -1,0 +1,119 @@
+"""The file that describes a bundle: what it must hold, told before any work."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from safetensors.torch import save_file
+
+from tests.laboratory.training.conftest import write_set
+from ubereport.core.config import config_to_toml
+from ubereport.core.errors import AnnotationError, ConfigError
+from ubereport.laboratory.training.loop import network_spec
+from ubereport.laboratory.training.specification import NEEDED, export_from_specification
+from ubereport.segmentation.bundle import load_bundle
+from ubereport.segmentation.network import build_network, portable_state
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "training"
+
+
+def export(specification: Path, folder: Path) -> None:
+    export_from_specification(
+        specification, folder / "none.csv", folder / "runs", folder / "models"
+    )
+
+
+@pytest.mark.parametrize("content", [None, b"version = ", b"\xff\xfe"])
+def test_what_is_no_specification_is_refused(tmp_path, content):
+    path = tmp_path / "spec.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        export(path, tmp_path)
+    assert not (tmp_path / "models").exists()
+
+
+def test_keys_that_lack_are_named(tmp_path):
+    path = tmp_path / "spec.toml"
+    path.write_text('version = "1"\nweights = []\n')
+    with pytest.raises(ConfigError, match=r"lacks config, title, .*card"):
+        export(path, tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("ube-blood-*.toml")), ids=lambda p: p.stem)
+def test_the_committed_specification_is_whole(path):
+    spec = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert [key for key in NEEDED if key not in spec] == []
+    assert (EXAMPLES / spec["config"]).is_file()
+    assert (EXAMPLES / spec["card"]).is_file()
+
+
+SPECIFICATION = """
+name = "own"
+version = "1"
+config = "tiny.toml"
+card = "card.md"
+weights = ["w.safetensors"]
+title = "t"
+licence = "{licence}"
+training_population = "p"
+limits = "l"
+intended_use = "i"
+evaluated_on = "e"
+[[training_data]]
+name = "simulated stills"
+licence = "ours"
+n_stills = 4
+"""
+SETS = """
+[[collections]]
+name = "squares"
+path = "set/MANIFEST.csv"
+use = "{use}"
+{licence}
+"""
+
+
+def written(folder, config, *, licence="MIT", use="any", stated='licence = "CC BY 4.0"'):
+    """Write what an export needs, of an untrained network; return specification and sets."""
+    write_set(folder / "set")
+    (folder / "tiny.toml").write_text(config_to_toml(config))
+    (folder / "card.md").write_text("# {version}, {licence}\n{sets}\n{figures}\n{operations}\n")
+    (folder / "runs").mkdir()
+    state = portable_state(build_network(network_spec(config)))
+    save_file(state, folder / "runs" / "w.safetensors")
+    (folder / "spec.toml").write_text(SPECIFICATION.format(licence=licence))
+    (folder / "sets.toml").write_text(SETS.format(use=use, licence=stated))
+    return folder / "spec.toml", folder / "sets.toml"
+
+
+def test_sets_are_named_with_licence_and_counts_beside_what_the_specification_adds(
+    tmp_path, tiny_config
+):
+    spec, sets = written(tmp_path, tiny_config)
+    bundle = export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
+    squares, simulated = load_bundle(bundle.folder).metadata.training_data
+    assert (squares.name, squares.licence) == ("squares", "CC BY 4.0")
+    assert (squares.n_stills, squares.n_positive, squares.n_groups) == (24, 12, 6)
+    assert simulated.name == "simulated stills"
+    assert bundle.metadata.licence == "MIT"
+    card = (bundle.folder / "README.md").read_text()
+    assert "# 1, MIT" in card
+    assert "| squares | CC BY 4.0 | 24, 12 with blood, 6 groups |" in card
+
+
+def test_a_set_without_a_licence_is_not_exported(tmp_path, tiny_config):
+    spec, sets = written(tmp_path, tiny_config, stated="")
+    with pytest.raises(AnnotationError, match="No licence is stated for the set squares"):
+        export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+
+
+def test_weights_of_academic_sets_must_say_so(tmp_path, tiny_config):
+    spec, sets = written(tmp_path, tiny_config, use="academic")
+    with pytest.raises(ConfigError, match="squares is for academic use only"):
+        export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+    spec.write_text(SPECIFICATION.format(licence="CC BY-NC-SA 4.0"))
+    bundle = export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
+    assert bundle.metadata.licence == "CC BY-NC-SA 4.0"

@@ -1,0 +1,94 @@
+"""Which recording a still is from: what a split between training and validation keeps together."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ubereport.core.errors import AnnotationError
+from ubereport.laboratory.annotation.stills import Joined
+from ubereport.laboratory.annotation.types import Annotation
+
+__all__ = ["STILLS_LIST", "Grouped", "with_groups"]
+
+STILLS_LIST = "stills.csv"
+_FRAME = re.compile(r"(.+)_\d{6,}")
+
+Grouped = tuple[Joined, str]
+
+
+def with_groups(joined: Joined, root: Path, given: Mapping[str, str] | None) -> Grouped:
+    """Give every annotation the group of its still; return how they were found as well.
+
+    In this order: `given` (by stem, and then for every still), what the annotation says itself,
+    ``stills.csv`` of `train frames` beside the still, the folder under `root` that the still lies
+    in, and a name as `train frames` makes it (``C007_000120.png``).
+
+    Raises
+    ------
+    AnnotationError
+        If the group of a still is not known: a guess could put one recording on both sides of a
+        split.
+    """
+    lists: dict[Path, Mapping[str, str]] = {}
+    pairs, ways, unknown = [], Counter[str](), []
+    for annotation, path in joined.pairs:
+        found = _find(annotation, path, root, given, lists)
+        if found is None:
+            unknown.append(annotation.still)
+            continue
+        ways[found[1]] += 1
+        pairs.append((replace(annotation, group=found[0]), path))
+    if unknown:
+        raise AnnotationError(
+            f"The recordings of {len(unknown)} stills are not known, such as that of {unknown[0]}. "
+            "Give --groups, a CSV file with the columns name and group, or put the stills of each "
+            "recording into a folder of its own."
+        )
+    words = ", ".join(f"{n} by {way}" for way, n in ways.most_common())
+    return Joined(tuple(pairs), joined.missing), words
+
+
+def _find(
+    annotation: Annotation,
+    path: Path,
+    root: Path,
+    given: Mapping[str, str] | None,
+    lists: dict[Path, Mapping[str, str]],
+) -> tuple[str, str] | None:
+    if given is not None:
+        group = given.get(path.stem)
+        return None if not group else (group, "the given list")
+    if annotation.group is not None:
+        return annotation.group, "the annotations"
+    if path.parent not in lists:
+        lists[path.parent] = _listed(path.parent / STILLS_LIST)
+    if path.stem in lists[path.parent]:
+        return lists[path.parent][path.stem], f"{STILLS_LIST} of their folder"
+    inside = _parts_below(path.parent, root)
+    if inside:
+        return "-".join(inside), "their folder"
+    named = _FRAME.fullmatch(path.stem)
+    return None if named is None else (named[1], "their names")
+
+
+def _parts_below(folder: Path, root: Path) -> Sequence[str]:
+    below = folder.resolve()
+    return below.relative_to(root.resolve()).parts if below.is_relative_to(root.resolve()) else ()
+
+
+def _listed(path: Path) -> Mapping[str, str]:
+    if not path.is_file():
+        return {}
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            return {row["name"]: row["group"] for row in csv.DictReader(stream) if row["group"]}
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError):
+        raise AnnotationError(
+            f"{path.name} beside the stills cannot be read; it needs the columns name and group. "
+            "Mend it or take it away."
+        ) from None

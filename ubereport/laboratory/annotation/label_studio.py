@@ -1,0 +1,246 @@
+"""Label Studio: one JSON file of tasks; brush strokes, polygons and rectangles."""
+
+from __future__ import annotations
+
+import re
+import urllib.parse
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ubereport.core.arrays import BoolArray
+from ubereport.core.errors import AnnotationError
+from ubereport.laboratory.annotation.brush import brush_to_mask, mask_to_brush
+from ubereport.laboratory.annotation.drawing import (
+    Shape,
+    Sheet,
+    annotate,
+    extras_of,
+    name_of_path,
+)
+from ubereport.laboratory.annotation.files import (
+    list_of,
+    number_of,
+    read_bytes,
+    read_json,
+    table_of,
+    text_of,
+    to_json,
+    write_file,
+)
+from ubereport.laboratory.annotation.outlines import fill_polygon, polygons_of
+from ubereport.laboratory.annotation.run_lengths import check_size
+from ubereport.laboratory.annotation.stills import StillIndex, still_size
+from ubereport.laboratory.annotation.types import (
+    DEFAULT_LABELS,
+    UNKNOWN_ANNOTATOR,
+    Annotation,
+    LabelNames,
+    Role,
+    check_no_repeats,
+)
+
+__all__ = ["read_label_studio", "write_label_studio"]
+
+_UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-(?=.)")
+_KINDS = {"brushlabels": "brush", "polygonlabels": "polygon", "rectanglelabels": "rectangle"}
+
+
+def read_label_studio(
+    path: Path, stills: StillIndex | None = None, labels: LabelNames = DEFAULT_LABELS
+) -> tuple[Annotation, ...]:
+    """Read a Label Studio export (JSON, not JSON-MIN).
+
+    A submitted annotation without shapes is a zero mask; skipped ones (``was_cancelled``) and
+    tasks nobody looked at are left out. Label Studio gives a size with each shape only, so zero
+    masks of files that it wrote itself need `stills`.
+
+    Raises
+    ------
+    AnnotationError
+        If the file is no such export, a label or kind of shape is unknown, a still is turned, a
+        mask does not fit its still, or the size of a zero mask is not known.
+    """
+    tasks = list_of(read_json(read_bytes(path), path.name), path.name)
+    made = [a for task in tasks for a in _read_task(table_of(task, "A task"), stills, labels)]
+    return check_no_repeats(tuple(made))
+
+
+def write_label_studio(
+    annotations: Sequence[Annotation], path: Path, *, is_polygon: bool = False
+) -> None:
+    """Write tasks for Label Studio, as brush strokes or as polygons.
+
+    Raises
+    ------
+    AnnotationError
+        If an annotator has a still twice, or two annotations of a still differ in size.
+    OutputError
+        If the file cannot be written.
+    """
+    check_no_repeats(tuple(annotations))
+    tasks: dict[str, dict[str, Any]] = {}
+    for annotation in annotations:
+        task = tasks.setdefault(annotation.still, _task(annotation, len(tasks) + 1))
+        size = (task["data"]["height_px"], task["data"]["width_px"])
+        if size != (annotation.height_px, annotation.width_px):
+            raise AnnotationError(f"Annotations of {annotation.still} differ in size.")
+        entry = {
+            "completed_by": {"email": annotation.annotator},
+            "was_cancelled": False,
+            "result": list(_results(annotation, is_polygon)),
+        }
+        task["annotations"].append(entry)
+    write_file(path, to_json(list(tasks.values())))
+
+
+def _read_task(
+    task: Mapping[str, Any], stills: StillIndex | None, labels: LabelNames
+) -> Iterator[Annotation]:
+    where = table_of(task.get("data"), "data of a task")
+    still = _still(text_of(where, "image", "data of a task"), stills)
+    sha256, group = extras_of(where)
+    for value in list_of(task.get("annotations"), f"annotations of {still}"):
+        entry = table_of(value, f"An annotation of {still}")
+        if entry.get("was_cancelled"):
+            continue
+        results = [
+            table_of(result, f"A shape on {still}")
+            for result in list_of(entry.get("result"), f"result of {still}")
+        ]
+        height_px, width_px = _size(results, where, still, stills)
+        annotator = _annotator(entry.get("completed_by"))
+        sheet = Sheet(still, height_px, width_px, annotator, sha256, group)
+        yield annotate(sheet, [s for result in results for s in _shapes(result, sheet, labels)])
+
+
+def _still(address: str, stills: StillIndex | None) -> str:
+    name = name_of_path(urllib.parse.unquote(address))
+    bare = _UPLOAD_PREFIX.sub("", name, count=1)
+    if stills is not None and name not in stills.by_name and bare in stills.by_name:
+        return bare
+    return name
+
+
+def _size(
+    results: Sequence[Mapping[str, Any]],
+    where: Mapping[str, Any],
+    still: str,
+    stills: StillIndex | None,
+) -> tuple[int, int]:
+    what = f"A shape on {still}"
+    sizes = {
+        (number_of(r, "original_height", what), number_of(r, "original_width", what))
+        for r in results
+        if r.get("type") in _KINDS
+    }
+    if len(sizes) > 1:
+        raise AnnotationError(f"Shapes on {still} have different sizes: {sorted(sizes)}.")
+    if sizes:
+        return sizes.pop()
+    if "height_px" in where:
+        return number_of(where, "height_px", still), number_of(where, "width_px", still)
+    path = None if stills is None else stills.named(still)
+    if path is None:
+        raise AnnotationError(
+            f"Still {still} has a zero mask of unknown size. Give the folder of stills."
+        )
+    return still_size(path)
+
+
+def _annotator(completed_by: Any) -> str:  # noqa: ANN401 -- JSON
+    if isinstance(completed_by, dict):
+        named = [completed_by.get(key) for key in ("email", "username", "id")]
+        return next((str(n) for n in named if n not in (None, "")), UNKNOWN_ANNOTATOR)
+    return UNKNOWN_ANNOTATOR if completed_by is None else str(completed_by)
+
+
+def _shapes(result: Mapping[str, Any], sheet: Sheet, labels: LabelNames) -> list[Shape]:
+    kind = result.get("type")
+    if kind == "choices":
+        return []
+    if kind not in _KINDS:
+        raise AnnotationError(
+            f"Still {sheet.still} has a {kind!r}; allowed: {', '.join(_KINDS)}. Draw it as one of "
+            "these."
+        )
+    if result.get("image_rotation", 0) != 0:
+        raise AnnotationError(f"Still {sheet.still} was turned in Label Studio. Turn it back.")
+    value = table_of(result.get("value"), f"A shape on {sheet.still}")
+    names = list_of(value.get(str(kind)), f"The labels of a shape on {sheet.still}")
+    mask = _draw(_KINDS[str(kind)], value, sheet)
+    return [(labels.role(str(name)), mask) for name in names]
+
+
+def _draw(kind: str, value: Mapping[str, Any], sheet: Sheet) -> BoolArray:
+    height_px, width_px = sheet.height_px, sheet.width_px
+    if kind == "brush":
+        return brush_to_mask(list_of(value.get("rle"), "A brush stroke"), height_px, width_px)
+    if kind == "polygon":
+        points = _percent(list_of(value.get("points"), "A polygon"), sheet)
+    else:
+        points = _percent(_rectangle(value, sheet), sheet)
+    return fill_polygon(points * (width_px / 100, height_px / 100), height_px, width_px)
+
+
+def _rectangle(value: Mapping[str, Any], sheet: Sheet) -> list[list[float]]:
+    numbers = [value.get(key) for key in ("x", "y", "width", "height")]
+    if not all(isinstance(n, int | float) for n in numbers) or value.get("rotation", 0) != 0:
+        raise AnnotationError(
+            f"A rectangle on {sheet.still} is turned or incomplete. Draw it as a polygon."
+        )
+    x, y, width, height = (float(n) for n in numbers if n is not None)
+    return [[x, y], [x + width, y], [x + width, y + height], [x, y + height]]
+
+
+def _percent(points: Any, sheet: Sheet) -> np.ndarray[Any, np.dtype[np.float64]]:  # noqa: ANN401
+    try:
+        values = np.asarray(points, dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.empty(0)
+    if values.ndim != 2 or values.shape[1] != 2:
+        raise AnnotationError(f"A shape on {sheet.still} has points that are no pairs. Mend it.")
+    return values
+
+
+def _task(annotation: Annotation, task_id: int) -> dict[str, Any]:
+    where = {
+        "image": annotation.still,
+        "sha256": annotation.sha256,
+        "group": annotation.group,
+        "height_px": annotation.height_px,
+        "width_px": annotation.width_px,
+    }
+    return {"id": task_id, "data": where, "annotations": []}
+
+
+def _results(annotation: Annotation, is_polygon: bool) -> Iterator[dict[str, Any]]:
+    check_size(annotation.height_px, annotation.width_px)
+    for role in Role:
+        mask = annotation.blood if role is Role.BLOOD else annotation.ignore
+        if not mask.any():
+            continue
+        if is_polygon:
+            scale = (100 / annotation.width_px, 100 / annotation.height_px)
+            for polygon in polygons_of(mask):
+                value = {"points": (polygon * scale).tolist(), "closed": True}
+                yield _result(annotation, role, "polygonlabels", value)
+        else:
+            value = {"format": "rle", "rle": mask_to_brush(mask)}
+            yield _result(annotation, role, "brushlabels", value)
+
+
+def _result(
+    annotation: Annotation, role: Role, kind: str, value: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "from_name": "tag",
+        "to_name": "image",
+        "original_width": annotation.width_px,
+        "original_height": annotation.height_px,
+        "image_rotation": 0,
+        "value": {**value, kind: [role.value]},
+    }

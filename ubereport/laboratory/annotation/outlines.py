@@ -1,0 +1,144 @@
+"""Polygons to masks and back, exactly: a pixel is inside when its center is.
+
+Coordinates are in pixels from the upper left corner of the picture, so the center of the first
+pixel is (0.5, 0.5). A polygon may go to a hole and back on the same line (a keyhole).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ubereport.core.arrays import BoolArray
+from ubereport.core.errors import AnnotationError
+from ubereport.laboratory.annotation.run_lengths import check_size
+
+__all__ = ["MAX_VERTICES", "fill_polygon", "polygons_of"]
+
+MAX_VERTICES = 100_000
+_MAX_CROSSINGS = 2**23
+
+Corner = tuple[int, int]
+
+
+def fill_polygon(points: ArrayLike, height_px: int, width_px: int) -> BoolArray:
+    """Return the (H, W) mask of one polygon by the even-odd rule.
+
+    Parameters
+    ----------
+    points
+        (n, 2) x and y in pixels, n >= 3; parts outside the picture are cut off.
+
+    Raises
+    ------
+    AnnotationError
+        If there are fewer than 3 or more than `MAX_VERTICES` points, or one is not finite.
+    """
+    check_size(height_px, width_px)
+    xy = _checked(points)
+    following = np.roll(xy, -1, axis=0)
+    # Every edge from its upper end: the two ways along a keyhole then cross at the same pixel.
+    is_down = (xy[:, 1] <= following[:, 1])[:, None]
+    start, end = np.where(is_down, xy, following), np.where(is_down, following, xy)
+    # Rows whose center line an edge crosses; half-open, so that a shared corner counts once.
+    first = np.clip(np.ceil(start[:, 1] - 0.5), 0, height_px).astype(np.int64)
+    last = np.clip(np.ceil(end[:, 1] - 0.5), 0, height_px).astype(np.int64)
+    n_rows = last - first
+    if int(n_rows.sum()) > _MAX_CROSSINGS:
+        raise AnnotationError(
+            f"A polygon of {len(xy)} points crosses the picture too often to be an outline. "
+            "Simplify it."
+        )
+    edge = np.repeat(np.arange(len(xy)), n_rows)
+    offset = np.arange(len(edge)) - np.repeat(np.cumsum(n_rows) - n_rows, n_rows)
+    row = first[edge] + offset
+    share = (row + 0.5 - start[edge, 1]) / (end[edge, 1] - start[edge, 1])
+    x = start[edge, 0] + share * (end[edge, 0] - start[edge, 0])
+    column = np.clip(np.ceil(x - 0.5), 0, width_px).astype(np.int64)
+    crossings = np.bincount(row * (width_px + 1) + column, minlength=height_px * (width_px + 1))
+    parity = np.cumsum(crossings.reshape(height_px, width_px + 1), axis=1) % 2
+    return np.asarray(parity[:, :width_px] == 1)
+
+
+def polygons_of(mask: BoolArray) -> tuple[NDArray[np.int64], ...]:
+    """Return one polygon (n, 2) x, y a connected region; filled, they give the mask again.
+
+    Holes are reached by keyholes.
+    """
+    n_regions, regions, boxes, _ = cv2.connectedComponentsWithStats(
+        mask.astype(np.uint8), connectivity=4
+    )
+    polygons = []
+    for region in range(1, n_regions):
+        left, top, width, height = (int(v) for v in boxes[region][:4])
+        crop = regions[top : top + height, left : left + width] == region
+        rings = _rings(crop)
+        base = rings[0][0]
+        corners: list[Corner] = []
+        for ring in rings:
+            corners += [*ring, ring[0]]
+            if ring is not rings[0]:
+                corners.append(base)
+        if len(rings) == 1:
+            corners.pop()
+        polygons.append(np.asarray(corners, dtype=np.int64) + np.array([left, top]))
+    return tuple(polygons)
+
+
+def _checked(points: ArrayLike) -> NDArray[np.float64]:
+    try:
+        xy = np.asarray(points, dtype=np.float64)
+    except (TypeError, ValueError):
+        xy = np.empty(0)
+    if xy.ndim != 2 or xy.shape[1] != 2 or not 3 <= len(xy) <= MAX_VERTICES:
+        raise AnnotationError(
+            f"A polygon has points of shape {xy.shape}; it needs 3 to {MAX_VERTICES} pairs of x "
+            "and y. Mend or simplify it."
+        )
+    if not np.isfinite(xy).all() or np.abs(xy).max() > 1e6:
+        raise AnnotationError("A polygon has points that are not finite pixel positions. Mend it.")
+    return xy
+
+
+def _rings(region: BoolArray) -> list[list[Corner]]:
+    """Walk along the pixel edges of one region, inside on the right; the outer ring first."""
+    padded = np.pad(region, 1)
+    following: dict[Corner, list[Corner]] = {}
+    for (dy, dx), (from_x, from_y), (to_x, to_y) in _SIDES:
+        beyond = np.roll(padded, (-dy, -dx), axis=(0, 1))
+        for y, x in np.argwhere(padded & ~beyond) - 1:
+            corner = (int(x) + from_x, int(y) + from_y)
+            following.setdefault(corner, []).append((int(x) + to_x, int(y) + to_y))
+    rings = []
+    while following:
+        # The uppermost, then leftmost corner left lies on the outer ring when it is the first.
+        start = min(following, key=lambda corner: (corner[1], corner[0]))
+        rings.append(_walk(start, following))
+    return rings
+
+
+# For each side of a pixel: where the neighbor beyond it lies, and the side's two corners.
+_SIDES = (
+    ((-1, 0), (0, 0), (1, 0)),
+    ((0, 1), (1, 0), (1, 1)),
+    ((1, 0), (1, 1), (0, 1)),
+    ((0, -1), (0, 1), (0, 0)),
+)
+
+
+def _walk(start: Corner, following: dict[Corner, list[Corner]]) -> list[Corner]:
+    ring: list[Corner] = []
+    corner, direction = start, (0, 0)
+    while corner in following:
+        choices = following[corner]
+        step = choices.pop(0)
+        if not choices:
+            del following[corner]
+        heading = (step[0] - corner[0], step[1] - corner[1])
+        if heading != direction:
+            ring.append(corner)
+        corner, direction = step, heading
+        if corner == start:
+            break
+    return ring

@@ -1,0 +1,139 @@
+"""Masks as gray-level PNG files: ``masks/`` and ``ignore/``, a folder inside per annotator.
+
+``stills.csv`` beside them keeps what file names cannot say: the full name, sha256 and group of
+each still. Without it, the still is found by the stem.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from ubereport.core.arrays import BoolArray
+from ubereport.core.errors import AnnotationError
+from ubereport.laboratory.annotation.files import png_bytes, read_bytes, read_png_mask, write_file
+from ubereport.laboratory.annotation.types import (
+    UNKNOWN_ANNOTATOR,
+    Annotation,
+    check_no_repeats,
+    still_name,
+)
+
+__all__ = ["read_png", "write_png"]
+
+_COLUMNS = ("mask", "still", "annotator", "sha256", "group")
+_LIST_NAME = "stills.csv"
+
+
+def read_png(path: Path) -> tuple[Annotation, ...]:
+    """Read a folder with ``masks/`` and, where pixels are undecided, ``ignore/``.
+
+    Both hold ``<stem>.png``, or one folder an annotator with such files.
+
+    Raises
+    ------
+    AnnotationError
+        If there are no masks, one is no gray-level PNG of 0 and 255, an ignore mask has another
+        size or no mask beside it, or stills.csv names a mask that is missing.
+    """
+    masks = path / "masks"
+    files = sorted(masks.glob("*.png")) + sorted(masks.glob("*/*.png"))
+    if not files:
+        raise AnnotationError(
+            f"{path.name} has no masks. Put PNG files in masks/ or masks/<annotator>/."
+        )
+    keys = {file.relative_to(masks).as_posix() for file in files}
+    ignored = path / "ignore"
+    for file in sorted(ignored.glob("*.png")) + sorted(ignored.glob("*/*.png")):
+        if file.relative_to(ignored).as_posix() not in keys:
+            raise AnnotationError(
+                f"ignore/ has {file.name}, but masks/ has none of that name. A still without "
+                "blood needs a black mask."
+            )
+    listed = _read_list(path / _LIST_NAME, keys)
+    return check_no_repeats(tuple(_read_one(path, key, listed.get(key)) for key in sorted(keys)))
+
+
+def write_png(annotations: Sequence[Annotation], path: Path) -> None:
+    """Write masks under `path`; several annotators get a folder each.
+
+    Raises
+    ------
+    AnnotationError
+        If two stills differ only in their suffix, or an annotator has a still twice.
+    OutputError
+        If a file cannot be written.
+    """
+    check_no_repeats(tuple(annotations))
+    is_one = len({annotation.annotator for annotation in annotations}) < 2
+    keys = {_key(annotation, is_one): annotation for annotation in annotations}
+    if len(keys) != len(annotations):
+        raise AnnotationError("Two stills differ only in their suffix. Rename one of them.")
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(_COLUMNS)
+    for key, annotation in sorted(keys.items()):
+        write_file(path / "masks" / key, png_bytes(annotation.blood))
+        write_file(path / "ignore" / key, png_bytes(annotation.ignore))
+        extras = (annotation.sha256 or "", annotation.group or "")
+        rows.writerow((key, annotation.still, annotation.annotator, *extras))
+    write_file(path / _LIST_NAME, text.getvalue().encode())
+
+
+def _key(annotation: Annotation, is_one: bool) -> str:
+    stem = f"{Path(annotation.still).stem}.png"
+    return stem if is_one else f"{annotation.annotator}/{stem}"
+
+
+def _read_one(path: Path, key: str, row: dict[str, str] | None) -> Annotation:
+    blood = read_png_mask(path / "masks" / key)
+    ignore_path = path / "ignore" / key
+    ignore = read_png_mask(ignore_path) if ignore_path.is_file() else np.zeros_like(blood)
+    _check_same_size(blood, ignore, key)
+    parts = PurePosixPath(key).parts
+    if row is None:
+        annotator = parts[0] if len(parts) == 2 else UNKNOWN_ANNOTATOR
+        return Annotation.from_masks(
+            PurePosixPath(key).stem, blood & ~ignore, ignore, annotator=annotator
+        )
+    return Annotation.from_masks(
+        still_name(row["still"]),
+        blood & ~ignore,
+        ignore,
+        annotator=row["annotator"],
+        sha256=row["sha256"] or None,
+        group=row["group"] or None,
+    )
+
+
+def _check_same_size(blood: BoolArray, ignore: BoolArray, key: str) -> None:
+    if blood.shape != ignore.shape:
+        raise AnnotationError(
+            f"The ignore mask {key} is {ignore.shape[1]} × {ignore.shape[0]} px, the blood mask "
+            f"{blood.shape[1]} × {blood.shape[0]} px. They have the size of their still."
+        )
+
+
+def _read_list(path: Path, keys: set[str]) -> dict[str, dict[str, str]]:
+    if not path.is_file():
+        return {}
+    try:
+        text = read_bytes(path).decode()
+    except UnicodeDecodeError:
+        raise AnnotationError(f"{path.name} is no UTF-8 text. Save it as UTF-8.") from None
+    rows = list(csv.DictReader(io.StringIO(text)))
+    for row in rows:
+        if set(row) != set(_COLUMNS) or None in row.values():
+            raise AnnotationError(
+                f"{path.name} needs the columns {', '.join(_COLUMNS)} in every row. Mend it."
+            )
+        if row["mask"] not in keys:
+            raise AnnotationError(
+                f"{path.name} lists the mask {row['mask']!r}, which is missing. Add it or take "
+                "the row out."
+            )
+    return {row["mask"]: row for row in rows}

@@ -1,0 +1,209 @@
+"""What `augment` does to one still, done to a batch of tensors on any device.
+
+The same parameters give the same pictures to within a few levels (rounding, filters at their
+tails); compression is left out, since no tensor operation does it, and noise is drawn anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ubereport.laboratory.training.augmentation import Recoloring
+
+__all__ = ["augment_batch"]
+
+_BLUR_PX = 11
+
+
+def augment_batch(
+    rgb: Tensor,
+    label: Tensor,
+    side_px: int,
+    matrices: Sequence[NDArray[np.float64]],
+    recolorings: Sequence[Recoloring],
+) -> tuple[Tensor, Tensor]:
+    """Crop, turn, stretch, mirror, surround, tint, shade, resample, blur and add noise.
+
+    Parameters
+    ----------
+    rgb, label
+        (n, S, S, 3) and (n, S, S) uint8 on one device.
+    matrices
+        n matrices (2, 3) from crop to still pixels, of `augmentation.draw_matrix`.
+    recolorings
+        n, of `augmentation.draw_recoloring`.
+
+    Returns
+    -------
+    (n, 3, side_px, side_px) float32 whole levels of 0..255, and (n, side_px, side_px) uint8.
+    """
+    grid = _sampling_grid(matrices, rgb.shape[1], side_px, rgb.device)
+    planes = rgb.permute(0, 3, 1, 2).float()
+    planes = F.grid_sample(planes, grid, mode="bilinear", align_corners=False)
+    mask = F.grid_sample(label[:, None].float(), grid, mode="nearest", align_corners=False)[:, 0]
+    planes, mask = _surround(planes, mask, recolorings)
+    planes = _tint(planes, recolorings)
+    planes = _shade(planes, recolorings)
+    planes = _resample(planes, recolorings)
+    planes = _blur(planes, recolorings)
+    planes = _add_noise(planes, recolorings)
+    return planes.clamp(0, 255).round(), mask.to(torch.uint8)
+
+
+def _sampling_grid(
+    matrices: Sequence[NDArray[np.float64]], still_px: int, side_px: int, device: torch.device
+) -> Tensor:
+    """Turn pixel matrices into those of `affine_grid`.
+
+    OpenCV's pixel i of the crop is at i; `affine_grid` puts its center at (2 i + 1) / side - 1.
+    """
+    stack = torch.from_numpy(np.stack(matrices))
+    linear = stack[:, :, :2] * side_px / still_px
+    middle = stack[:, :, :2] @ torch.full((2, 1), (side_px - 1) / 2, dtype=stack.dtype)
+    offset = 2 * (middle + stack[:, :, 2:] + 0.5) / still_px - 1
+    theta = torch.cat([linear, offset], 2).float().to(device)
+    size = [len(matrices), 1, side_px, side_px]
+    return F.affine_grid(theta, size, align_corners=False)
+
+
+def _column(values: Sequence[float], like: Tensor) -> Tensor:
+    """Return (n, 1, 1, 1) of one number a still."""
+    return torch.tensor(values, dtype=torch.float32).to(like.device)[:, None, None, None]
+
+
+def _chosen(values: Sequence[object | None], like: Tensor) -> tuple[list[int], Tensor]:
+    index = [i for i, value in enumerate(values) if value is not None]
+    return index, torch.tensor(index, device=like.device)
+
+
+def _places(side_px: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    along = torch.arange(side_px, device=device, dtype=torch.float32) / side_px
+    return along[None, :], along[:, None]
+
+
+def _surround(
+    planes: Tensor, mask: Tensor, recolorings: Sequence[Recoloring]
+) -> tuple[Tensor, Tensor]:
+    rounds = [r.surround for r in recolorings]
+    index, at = _chosen(rounds, planes)
+    if not index:
+        return planes, mask
+    x, y = _places(planes.shape[-1], planes.device)
+    kept = [r for r in rounds if r is not None]
+    center_x = _column([r.center[0] for r in kept], planes)[:, 0]
+    center_y = _column([r.center[1] for r in kept], planes)[:, 0]
+    radius = _column([r.radius for r in kept], planes)[:, 0]
+    outside = (x - center_x) ** 2 + (y - center_y) ** 2 > radius**2
+    level = _column([float(r.level) for r in kept], planes)
+    planes, mask = planes.clone(), mask.clone()
+    planes[at] = torch.where(outside[:, None], level, planes[at])
+    mask[at] = torch.where(outside, torch.zeros_like(mask[at]), mask[at])
+    return planes, mask
+
+
+def _tint(planes: Tensor, recolorings: Sequence[Recoloring]) -> Tensor:
+    tints = [r.tint for r in recolorings]
+    gain = torch.tensor([t.gain for t in tints], dtype=torch.float32).to(planes.device)
+    curve = (planes / 255).clamp(0, 1) ** _column([t.gamma for t in tints], planes)
+    lit = curve * gain[:, :, None, None] * _column([t.exposure for t in tints], planes)
+    lit = lit.clamp(0, 1)
+    turned = _turn_hue(lit, _column([t.hue_steps / 30 for t in tints], planes))
+    return _saturate(turned, _column([t.saturation for t in tints], planes)) * 255
+
+
+def _turn_hue(planes: Tensor, sixths: Tensor) -> Tensor:
+    """Turn the hue by a share of a sixth of the circle; value and chroma stay (HSV hexagon)."""
+    value = planes.amax(1, keepdim=True)
+    chroma = value - planes.amin(1, keepdim=True)
+    safe = chroma.clamp(min=1e-6)
+    red, green, blue = (planes[:, i : i + 1] for i in range(3))
+    sector = torch.where(
+        value == red,
+        ((green - blue) / safe) % 6,
+        torch.where(value == green, (blue - red) / safe + 2, (red - green) / safe + 4),
+    )
+    hue = (sector + sixths) % 6
+    shift = torch.tensor([5.0, 3.0, 1.0], device=planes.device)[None, :, None, None]
+    k = (shift + hue) % 6
+    return value - chroma * torch.minimum(k, 4 - k).clamp(0, 1)
+
+
+def _saturate(planes: Tensor, factor: Tensor) -> Tensor:
+    """Scale HSV's saturation, at most to 1: what each channel lacks of the value is scaled."""
+    value = planes.amax(1, keepdim=True)
+    lack = value - planes
+    most = lack.amax(1, keepdim=True)
+    allowed = torch.where(most > 0, value / most.clamp(min=1e-6), torch.ones_like(most))
+    return value - lack * torch.minimum(factor.expand_as(most), allowed)
+
+
+def _shade(planes: Tensor, recolorings: Sequence[Recoloring]) -> Tensor:
+    shades = [r.shade for r in recolorings]
+    index, at = _chosen(shades, planes)
+    if not index:
+        return planes
+    x, y = _places(planes.shape[-1], planes.device)
+    kept = [s for s in shades if s is not None]
+    center_x = _column([s.center[0] for s in kept], planes)[:, 0]
+    center_y = _column([s.center[1] for s in kept], planes)[:, 0]
+    stretch = _column([s.stretch for s in kept], planes)[:, 0]
+    bright = _column([s.bright for s in kept], planes)[:, 0]
+    dark = _column([s.dark for s in kept], planes)[:, 0]
+    rest = _column([s.rest for s in kept], planes)[:, 0]
+    distance = torch.hypot((y - center_y) * stretch, (x - center_x) / stretch)
+    t = ((distance - bright) / (dark - bright)).clamp(0, 1)
+    light = 1 - (1 - rest) * t * t * (3 - 2 * t)
+    planes = planes.clone()
+    planes[at] = planes[at] * light[:, None] ** (1 / 2.2)
+    return planes
+
+
+def _resample(planes: Tensor, recolorings: Sequence[Recoloring]) -> Tensor:
+    factors = [None if r.degradation is None else r.degradation.resampling for r in recolorings]
+    side_px = planes.shape[-1]
+    result = planes.clone()
+    for i, factor in enumerate(factors):
+        if factor is not None:
+            small = F.interpolate(planes[i : i + 1], size=int(side_px * factor), mode="area")
+            result[i : i + 1] = F.interpolate(small, size=side_px, mode="bilinear")
+    return result
+
+
+def _blur(planes: Tensor, recolorings: Sequence[Recoloring]) -> Tensor:
+    """Blur each still by its own Gaussian: one grouped convolution along each axis."""
+    widths = [None if r.degradation is None else r.degradation.blur_px for r in recolorings]
+    index, at = _chosen(widths, planes)
+    if not index:
+        return planes
+    sigma = torch.tensor([w for w in widths if w is not None], device=planes.device)
+    offset = torch.arange(_BLUR_PX, device=planes.device) - _BLUR_PX // 2
+    weight = torch.exp(-(offset**2) / (2 * sigma[:, None] ** 2))
+    weight = (weight / weight.sum(1, keepdim=True)).repeat_interleave(3, 0)
+    n, half = len(index), _BLUR_PX // 2
+    flat = planes[at].reshape(1, 3 * n, *planes.shape[-2:])
+    flat = F.pad(flat, (half, half, half, half), mode="reflect")
+    flat = F.conv2d(flat, weight[:, None, None, :], groups=3 * n)
+    flat = F.conv2d(flat, weight[:, None, :, None], groups=3 * n)
+    planes = planes.clone()
+    planes[at] = flat.reshape(n, 3, *planes.shape[-2:])
+    return planes
+
+
+def _add_noise(planes: Tensor, recolorings: Sequence[Recoloring]) -> Tensor:
+    given = [None if r.degradation is None else r.degradation.noise for r in recolorings]
+    if not any(given):
+        return planes
+    seed = next(r.degradation.seed for r in recolorings if r.degradation is not None)
+    generator = torch.Generator(planes.device).manual_seed(seed)
+    together = _column([0.0 if noise is None else noise[0] for noise in given], planes)
+    alone = _column([0.0 if noise is None else noise[1] for noise in given], planes)
+    shape = (len(planes), 1, *planes.shape[-2:])
+    gray = torch.randn(shape, generator=generator, device=planes.device)
+    color = torch.randn(planes.shape, generator=generator, device=planes.device)
+    return planes + gray * together + color * alone

@@ -1,0 +1,262 @@
+"""Thresholds and operating characteristics from stills of groups that were held out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ubereport.core.errors import AnnotationError
+from ubereport.core.held_out import HeldOutOperation
+from ubereport.laboratory.training.scoring import StillScore, Summary, score_still, summarize
+from ubereport.laboratory.training.stills import BLOOD, IGNORE, LabelArray
+
+__all__ = [
+    "Calibration",
+    "Reliability",
+    "calibrate",
+    "errors_by_operation",
+    "group_draws",
+    "reliability",
+]
+
+_GRID = (*(round(0.05 * i, 2) for i in range(2, 19)), 0.93, 0.95, 0.97, 0.98)
+_NEIGHBOR_LOGIT = 1.0
+_MIN_BIN_PIXELS = 100
+_FIGURES = (
+    "dice_median",
+    "dice_mean",
+    "sensitivity",
+    "specificity",
+    "accuracy",
+    "negative_area_mean_frac",
+    "area_mae_frac",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Thresholds (lenient, central, strict) and what was measured at the central one.
+
+    A still counts as "blood is there" from a share `presence_frac` of the view at or above
+    `presence_probability`; `figures` are names and values with the ends of 95 % intervals.
+    """
+
+    thresholds: tuple[float, float, float]
+    presence_frac: float
+    presence_probability: float
+    summary: Summary
+    figures: tuple[tuple[str, float], ...]
+
+
+def calibrate(
+    maps: NDArray[np.float32],
+    labels: NDArray[np.uint8],
+    groups: Sequence[str],
+    *,
+    max_clean_area_frac: float = 0.01,
+    presence_grid: Sequence[float] = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01),
+) -> Calibration:
+    """Choose thresholds on held-out stills.
+
+    The central one has the best mean Dice on stills with blood among those that paint at most
+    `max_clean_area_frac` of clean stills: by default 1 %, well below the area at which an event
+    closes. If none does, it is the least painting one that finds blood. Its neighbors lie one logit
+    away. Presence takes the share of `presence_grid` and the probability with the best balanced
+    accuracy.
+
+    Parameters
+    ----------
+    maps, labels
+        (n, H, W) probabilities and labels of the same stills.
+    groups
+        (n,) group of each still: what the bootstrap draws.
+
+    Raises
+    ------
+    AnnotationError
+        If no still has blood or none is without.
+    """
+    has_blood = np.array([(label == 1).any() for label in labels], bool)
+    if not has_blood.any() or has_blood.all():
+        raise AnnotationError(
+            f"{int(has_blood.sum())} of {len(labels)} held-out stills show blood; thresholds need "
+            "stills with and without. Hold out other groups."
+        )
+    scores = {t: _scores(maps, labels, t) for t in _GRID}
+    central = _best_threshold(scores, max_clean_area_frac)
+    chosen = scores[central]
+    presence, probability = _best_presence(scores, presence_grid)
+    logit = np.log(central / (1 - central))
+    lenient, strict = (
+        float(1 / (1 + np.exp(-(logit + d)))) for d in (-_NEIGHBOR_LOGIT, _NEIGHBOR_LOGIT)
+    )
+    return Calibration(
+        (round(lenient, 4), central, round(strict, 4)),
+        presence,
+        probability,
+        summarize(chosen, presence, scores[probability]),
+        (
+            *_figures(chosen, scores[probability], groups, (presence, probability)),
+            ("calibration_error", float(f"{reliability(maps, labels, groups).error:.4g}")),
+        ),
+    )
+
+
+def errors_by_operation(
+    maps: NDArray[np.float32],
+    labels: NDArray[np.uint8],
+    groups: Sequence[str],
+    threshold: float,
+) -> tuple[HeldOutOperation, ...]:
+    """Return what was erred on each group of held-out stills, undecided pixels left out.
+
+    Stills without a decided pixel say nothing and are left out.
+    """
+    rows: dict[str, list[tuple[int, int, int, int]]] = {}
+    for probability, label, group in zip(maps, labels, groups, strict=True):
+        decided = label != IGNORE
+        called, blood = (probability >= threshold) & decided, label == BLOOD
+        counts = (decided.sum(), blood.sum(), (called & blood).sum(), (called & ~blood).sum())
+        if counts[0] > 0:
+            rows.setdefault(group, []).append(tuple(int(n) for n in counts))  # type: ignore[arg-type]
+    return tuple(_operation(group, np.array(rows[group], float)) for group in sorted(rows))
+
+
+def _operation(group: str, counts: NDArray[np.float64]) -> HeldOutOperation:
+    """Sum up (n, 4) counts of pixels: decided, blood, blood called, clean called."""
+    n_decided, n_blood, n_found, n_painted = counts.T
+    true = float((n_blood / n_decided).mean())
+    measured = float(((n_found + n_painted) / n_decided).mean())
+    n_clean = float((n_decided - n_blood).sum())
+    figures = {
+        "true_area_frac": true,
+        "measured_area_frac": measured,
+        "painted_clean_frac": float(n_painted.sum()) / max(1.0, n_clean),
+        "area_bias_frac": measured - true,
+    }
+    found = float(n_found.sum() / n_blood.sum()) if n_blood.any() else None
+    return HeldOutOperation(
+        operation=group,
+        n_stills=len(counts),
+        n_with_blood=int((n_blood > 0).sum()),
+        blood_found_share=None if found is None else float(f"{found:.4g}"),
+        **{key: float(f"{value:.4g}") for key, value in figures.items()},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """What share of pixels is blood where a probability is told: ten bins, and the mean gap.
+
+    `told` and `seen` are means over operations of the bin's probability and of its share of blood;
+    None in a bin that no operation fills. `error` is the expected calibration error.
+    """
+
+    told: tuple[float | None, ...]
+    seen: tuple[float | None, ...]
+    error: float
+
+
+def reliability(
+    maps: NDArray[np.float32], labels: NDArray[np.uint8], groups: Sequence[str]
+) -> Reliability:
+    """Compare probabilities with labels, every operation counting alike.
+
+    A bin counts for an operation where at least 100 of its pixels are in it.
+    """
+    names, members = np.unique(np.asarray(groups), return_inverse=True)
+    sums = np.zeros((len(names), 10, 3))
+    for probability, label, group in zip(maps, labels, members, strict=True):
+        decided = label != IGNORE
+        told, seen = probability[decided].astype(float), (label == BLOOD)[decided].astype(float)
+        index = np.minimum((told * 10).astype(int), 9)
+        for k, weight in enumerate((np.ones_like(told), told, seen)):
+            sums[group, :, k] += np.bincount(index, weight, 10)
+    n = sums[..., 0]
+    is_filled = n >= _MIN_BIN_PIXELS
+    means = sums[..., 1:] / np.maximum(n, 1)[..., None]
+    gap = np.abs(means[..., 0] - means[..., 1])
+    error = float((n * gap * is_filled).sum(1) @ (1 / np.maximum(n.sum(1), 1)) / len(names))
+    columns = [
+        tuple(
+            float(means[is_filled[:, b], b, k].mean()) if is_filled[:, b].any() else None
+            for b in range(10)
+        )
+        for k in (0, 1)
+    ]
+    return Reliability(columns[0], columns[1], error)
+
+
+def _scores(
+    maps: NDArray[np.float32], labels: Sequence[LabelArray] | NDArray[np.uint8], threshold: float
+) -> list[StillScore]:
+    return [score_still(m, label, threshold) for m, label in zip(maps, labels, strict=True)]
+
+
+def _best_threshold(scores: dict[float, list[StillScore]], max_area_frac: float) -> float:
+    found = {t: summarize(s, 0.0) for t, s in scores.items()}
+    area = {t: f.negative_area_mean_frac for t, f in found.items()}
+    dice = {t: f.dice_mean for t, f in found.items()}
+    # A network whose answers never get high would else be given a threshold that finds nothing.
+    finding = [t for t in found if dice[t]] or list(found)
+    allowed = [t for t in finding if (area[t] or 0.0) <= max_area_frac]
+    if not allowed:
+        return min(finding, key=lambda t: (area[t] or 0.0, -t))
+    return max(allowed, key=lambda t: dice[t] or 0.0)
+
+
+def _best_presence(
+    scores: dict[float, list[StillScore]], presence_grid: Sequence[float]
+) -> tuple[float, float]:
+    """Return (share, probability); of equals the largest share at the lowest probability."""
+    pairs = [(share, t) for t in sorted(scores) for share in sorted(presence_grid, reverse=True)]
+    return max(pairs, key=lambda pair: _balanced_accuracy(summarize(scores[pair[1]], pair[0])))
+
+
+def _balanced_accuracy(summary: Summary) -> float:
+    parts = (summary.sensitivity, summary.specificity)
+    return sum(p for p in parts if p is not None)
+
+
+def _figures(
+    scores: Sequence[StillScore],
+    presence_scores: Sequence[StillScore],
+    groups: Sequence[str],
+    presence: tuple[float, float],
+) -> tuple[tuple[str, float], ...]:
+    share, probability = presence
+    summary = summarize(scores, share, presence_scores)
+    draws = [
+        summarize([scores[i] for i in drawn], share, [presence_scores[i] for i in drawn])
+        for drawn in group_draws(groups)
+    ]
+    figures: list[tuple[str, float]] = [
+        ("presence_area_frac", share),
+        ("presence_probability", probability),
+    ]
+    for key in _FIGURES:
+        value = getattr(summary, key)
+        drawn_values = [v for v in (getattr(d, key) for d in draws) if v is not None]
+        if value is not None:
+            low, high = np.percentile(drawn_values, (2.5, 97.5))
+            figures += [(key, value), (f"{key}_low", float(low)), (f"{key}_high", float(high))]
+    counts = (("n_positive", summary.n_positive), ("n_negative", summary.n_negative))
+    figures += [(name, float(n)) for name, n in counts]
+    return tuple((name, float(f"{value:.4g}")) for name, value in figures)
+
+
+def group_draws(
+    groups: Sequence[str], *, n_draws: int = 1000, seed: int = 0
+) -> Iterator[NDArray[np.int64]]:
+    """Yield the rows of bootstrap draws: whole groups, as many as there are, put back each time.
+
+    Stills of one operation resemble each other, so stills are not drawn on their own.
+    """
+    rng = np.random.default_rng(seed)
+    names, inverse = np.unique(np.asarray(groups), return_inverse=True)
+    members = [np.flatnonzero(inverse == i).astype(np.int64) for i in range(len(names))]
+    for _ in range(n_draws):
+        yield np.concatenate([members[i] for i in rng.integers(0, len(names), len(names))])

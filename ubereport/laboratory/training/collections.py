@@ -1,0 +1,151 @@
+"""Sets of labelled stills that are learned from together: where they lie, whose terms, what share.
+
+A TOML file lists them; a set that can only be used for academic work says so, and a bundle that
+was trained on it must say so too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ubereport.core.errors import AnnotationError
+from ubereport.laboratory.training.stills import Collection, Still, read_manifest
+
+__all__ = ["capsule_stills", "collections_of", "read_collections"]
+
+_N_BLEEDING = 1309
+_OWN_KEYS = {"path", "layout", "instruments"}
+_LAYOUTS = ("manifest", "capsule")
+
+
+def read_collections(path: Path, root: Path | None = None) -> tuple[Still, ...]:
+    """Read the stills of a manifest (CSV), or of all sets that a TOML file lists.
+
+    Each ``[[collections]]`` has ``name``, ``path`` (of a manifest, or of a folder laid out as
+    WCEBleedGen is where ``layout = "capsule"``; relative to `root`, or to the file), ``licence``,
+    ``use`` ("any" or "academic") and may have the other fields of `Collection` and
+    ``instruments``, a folder of masks of instruments (255) that share the names of the pictures.
+
+    Raises
+    ------
+    AnnotationError
+        If the file cannot be read, an entry lacks its name or path or has a key that is not known,
+        two sets share a name, a group or a still, or a set cannot be used.
+    """
+    if path.suffix.lower() != ".toml":
+        return read_manifest(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise AnnotationError(
+            f"The list of sets {path.name!r} cannot be read ({type(error).__name__}). Name a TOML "
+            "file with [[collections]]."
+        ) from None
+    entries = table.get("collections", [])
+    if not entries:
+        raise AnnotationError(f"{path.name} lists no [[collections]]. Add one or more.")
+    sets = [_stills_of(entry, root or path.parent) for entry in entries]
+    _check_apart(sets)
+    return tuple(still for stills in sets for still in stills)
+
+
+def collections_of(stills: Sequence[Still]) -> tuple[Collection, ...]:
+    """Return the sets that stills belong to, in the order in which they first occur."""
+    return tuple(dict.fromkeys(still.collection for still in stills))
+
+
+def _stills_of(entry: dict[str, Any], folder: Path) -> tuple[Still, ...]:
+    known = {f.name for f in dataclasses.fields(Collection)}
+    unknown = sorted(set(entry) - known - _OWN_KEYS)
+    layout = entry.get("layout", "manifest")
+    lacking = sorted({"name", "path"} - set(entry))
+    if unknown or lacking or layout not in _LAYOUTS:
+        raise AnnotationError(
+            f"A set of stills has the unknown keys {unknown}, lacks {lacking} and has the layout "
+            f"{layout!r}; it needs name and path, the layout is one of {', '.join(_LAYOUTS)}, and "
+            f"it may have {', '.join(sorted(known | _OWN_KEYS))}."
+        )
+    try:
+        collection = Collection(**{k: v for k, v in entry.items() if k in known})
+    except TypeError as error:
+        raise AnnotationError(
+            f"The set {entry['name']!r} cannot be used: {error}. Mend its entry."
+        ) from None
+    place = folder / entry["path"]
+    stills = capsule_stills(place) if layout == "capsule" else read_manifest(place)
+    marks = folder / entry["instruments"] if "instruments" in entry else None
+    return tuple(
+        dataclasses.replace(
+            still, collection=collection, instrument_path=_instruments(still, marks)
+        )
+        for still in stills
+    )
+
+
+def _instruments(still: Still, folder: Path | None) -> Path | None:
+    mask = None if folder is None else folder / f"{still.image_path.stem}.png"
+    return mask if mask is not None and mask.is_file() else None
+
+
+def _check_apart(sets: Sequence[tuple[Still, ...]]) -> None:
+    for what in ("collection", "group", "name"):
+        seen: dict[object, int] = {}
+        for i, stills in enumerate(sets):
+            for value in {getattr(still, what) for still in stills}:
+                key = value.name if isinstance(value, Collection) else value
+                if seen.setdefault(key, i) != i:
+                    raise AnnotationError(
+                        f"Two sets of stills hold the {what} {key!r}. Rename one, so that a split "
+                        "keeps together what belongs together."
+                    )
+
+
+def capsule_stills(folder: Path) -> tuple[Still, ...]:
+    """Read WCEBleedGen with its masks, grouped by near duplicates, without its test.
+
+    The clusters of the stills in ``masks/`` are the test and are left out; ``masks_full/`` holds
+    the masks of the bleeding ones.
+
+    Raises
+    ------
+    AnnotationError
+        If the clusters cannot be read, or nothing is left.
+    """
+    try:
+        clusters = json.loads((folder / "near_duplicate_clusters.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AnnotationError(
+            f"The clusters of near duplicates cannot be read ({type(error).__name__}). Check the "
+            "folder."
+        ) from None
+    cluster_of = {int(number): key for key, members in clusters.items() for number in members}
+    test = {path.stem for path in (folder / "masks").glob("*.png")}
+    held = {cluster_of.get(_number(name)) for name in test} - {None}
+    stills = []
+    for path in sorted((folder / "images").glob("*.*"), key=lambda p: _number(p.stem)):
+        number = _number(path.stem)
+        cluster = cluster_of.get(number)
+        if path.stem in test or cluster in held:
+            continue
+        is_blood = number <= _N_BLEEDING
+        mask = folder / "masks_full" / f"{path.stem}.png" if is_blood else None
+        if mask is not None and not mask.is_file():
+            continue
+        kind = "blood" if is_blood else "zero"
+        group = f"capsule_{cluster if cluster is not None else path.stem}"
+        stills.append(Still(f"capsule_{path.stem}", path, mask, None, group, kind))
+    if not stills:
+        raise AnnotationError(
+            f"{folder.name} holds no capsule still that may be trained on. Check the folder."
+        )
+    return tuple(stills)
+
+
+def _number(name: str) -> int:
+    digits = "".join(c for c in name if c.isdigit())
+    return int(digits) if digits else -1

@@ -1,0 +1,270 @@
+"""From trained weights to a bundle: average, calibrate on held-out groups, describe, write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ubereport.core.errors import BundleError
+from ubereport.core.held_out import HeldOutOperation, band_coverage_share
+from ubereport.laboratory.training.calibrate import Calibration, calibrate, errors_by_operation
+from ubereport.laboratory.training.config import TrainConfig
+from ubereport.laboratory.training.loop import INPUT_MEAN, INPUT_SCALE, network_spec, predict
+from ubereport.laboratory.training.stills import StillCache
+from ubereport.segmentation.bundle import Bundle
+from ubereport.segmentation.distribution import ColorReference, color_reference
+from ubereport.segmentation.export import write_bundle
+from ubereport.segmentation.metadata import BundleMetadata, TrainingSet
+from ubereport.segmentation.network import build_network, load_state
+
+__all__ = [
+    "BundleText",
+    "HeldOutMaps",
+    "average_states",
+    "export_bundle",
+    "held_out_maps",
+    "look_at_held_out",
+    "training_colors",
+]
+
+_N_COLOR_STILLS = 12
+_MIN_COLOR_GROUPS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class BundleText:
+    """What people write about a bundle; the figures are added by `export_bundle`."""
+
+    name: str
+    version: str
+    title: str
+    training_population: str
+    limits: str
+    intended_use: str
+    evaluated_on: str
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOutMaps:
+    """(n, S, S) probability maps and labels of stills that the network which drew them never saw.
+
+    `groups` (n,) says which operation each still belongs to.
+    """
+
+    maps: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    groups: tuple[str, ...]
+
+    @classmethod
+    def pooled(cls, parts: Sequence[HeldOutMaps]) -> HeldOutMaps:
+        """Put the folds of a cross-validation together: every still once, none seen before.
+
+        Raises
+        ------
+        ValueError
+            If there is none, or a group occurs in two of them.
+        """
+        groups = [set(part.groups) for part in parts]
+        if sum(len(g) for g in groups) != len(set().union(*groups)):
+            raise ValueError("a group is held out in two folds; deal groups to folds once")
+        return cls(
+            np.concatenate([part.maps for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+            tuple(group for part in parts for group in part.groups),
+        )
+
+
+def look_at_held_out(
+    config: TrainConfig,
+    state: Mapping[str, Tensor],
+    cache: StillCache,
+    index: NDArray[np.int64],
+    *,
+    flip: bool = False,
+) -> HeldOutMaps:
+    """Run the network of `state` over the stills `index` at `config.input_px`.
+
+    Raises
+    ------
+    BundleError
+        If the weights do not fit the configuration.
+    """
+    network = build_network(network_spec(config))
+    load_state(network, state)
+    maps, labels = held_out_maps(network, cache, index, config.input_px, flip=flip)
+    return HeldOutMaps(maps, labels, tuple(cache.stills[int(i)].group for i in index))
+
+
+def average_states(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the mean of state dicts of one architecture, tensor by tensor.
+
+    Raises
+    ------
+    BundleError
+        If there is none, or keys or shapes differ.
+    """
+    if not states:
+        raise BundleError("There are no weights to average. Name one run or more.")
+    first = states[0]
+    for other in states[1:]:
+        if other.keys() != first.keys() or any(other[k].shape != first[k].shape for k in first):
+            raise BundleError(
+                "The weights to average belong to different architectures. Average runs of one "
+                "encoder and one set of decoder channels."
+            )
+    return {k: torch.stack([s[k].float() for s in states]).mean(0) for k in first}
+
+
+def held_out_maps(
+    network: nn.Module, cache: StillCache, index: NDArray[np.int64], side_px: int, *, flip: bool
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Return (n, S, S) probability maps and labels of stills; `flip` averages the mirror image."""
+    size = (side_px, side_px)
+    rgb = np.stack(
+        [cv2.resize(cache.rgb[i], size, interpolation=cv2.INTER_AREA) for i in index]
+    ).astype(np.uint8)
+    label = np.stack(
+        [cv2.resize(cache.label[i], size, interpolation=cv2.INTER_NEAREST) for i in index]
+    ).astype(np.uint8)
+    device = next(network.parameters()).device
+    maps = predict(network, rgb, device)
+    if flip:
+        mirrored = predict(network, np.ascontiguousarray(rgb[:, :, ::-1]), device)
+        maps = np.asarray((maps + mirrored[:, :, ::-1]) / 2, np.float32)
+    return maps, label
+
+
+def training_colors(cache: StillCache, index: NDArray[np.int64]) -> ColorReference | None:
+    """Describe the colors of the training stills, at most twelve a group.
+
+    None where they come from fewer than five groups: how far apart operations of one kind may lie
+    is not known then, and the bundle flags no recording as strange.
+    """
+    groups = np.array([cache.stills[int(i)].group for i in index])
+    if len(np.unique(groups)) < _MIN_COLOR_GROUPS:
+        return None
+    chosen = np.concatenate([index[groups == g][:_N_COLOR_STILLS] for g in np.unique(groups)])
+    rgb = np.stack([cv2.resize(cache.rgb[i], (128, 128)) for i in chosen]).astype(np.uint8)
+    field = rgb.max(axis=-1) > 18
+    field[~field.any(axis=(1, 2))] = True
+    return color_reference(rgb, [cache.stills[int(i)].group for i in chosen], field)
+
+
+def export_bundle(
+    folder: Path,
+    config: TrainConfig,
+    state: Mapping[str, Tensor],
+    held_out: HeldOutMaps,
+    colors: ColorReference | None,
+    text: BundleText,
+    training_data: Sequence[TrainingSet],
+    card: str,
+    *,
+    flip: bool = False,
+    max_clean_area_frac: float = 0.01,
+) -> Bundle:
+    """Calibrate on held-out stills and write a bundle.
+
+    Parameters
+    ----------
+    folder
+        To be made, ``<name>-<version>``.
+    held_out
+        Of this network, or of the folds of its recipe where it was trained on every group.
+    colors
+        Of the stills it was trained on, where they were described.
+    card
+        Markdown with ``{figures}`` where the table of held-out figures goes, and ``{operations}``
+        for the table by operation.
+    max_clean_area_frac
+        As `calibrate` takes it.
+
+    Raises
+    ------
+    AnnotationError
+        If the held-out stills do not show both blood and clean views.
+    BundleError
+        If the weights do not fit the configuration.
+    OutputError
+        If the folder exists or cannot be written.
+    """
+    network = build_network(network_spec(config))
+    load_state(network, state)
+    found = calibrate(
+        held_out.maps,
+        held_out.labels,
+        held_out.groups,
+        max_clean_area_frac=max_clean_area_frac,
+    )
+    operations = errors_by_operation(
+        held_out.maps, held_out.labels, held_out.groups, found.thresholds[1]
+    )
+    metadata = BundleMetadata(
+        name=text.name,
+        version=text.version,
+        title=text.title,
+        kind="network",
+        input_height_px=config.input_px,
+        input_width_px=config.input_px,
+        thresholds=found.thresholds,
+        training_population=text.training_population,
+        limits=text.limits,
+        intended_use=text.intended_use,
+        evaluated_on=text.evaluated_on,
+        network=network_spec(config),
+        input_mean=(INPUT_MEAN,) * 3,
+        input_scale=(INPUT_SCALE,) * 3,
+        test_time="flip" if flip else "none",
+        operating_characteristics=found.figures,
+        licence=text.licence,
+        training_data=tuple(training_data),
+        held_out_operations=operations,
+        color_reference=colors,
+        weights_sha256="0" * 64,
+    )
+    filled = card.replace("{figures}", _table(found)).replace(
+        "{operations}", _operations_table(operations)
+    )
+    return write_bundle(folder, network, metadata, filled)
+
+
+def _operations_table(operations: Sequence[HeldOutOperation]) -> str:
+    lines = [
+        "| operation | stills (with blood) | clean painted | blood found | area: true, measured |",
+        "|---|---|---|---|---|",
+    ]
+    for o in operations:
+        found = "–" if o.blood_found_share is None else f"{o.blood_found_share:.0%}"
+        lines.append(
+            f"| {o.operation} | {o.n_stills} ({o.n_with_blood}) | {o.painted_clean_frac:.2%} | "
+            f"{found} | {o.true_area_frac:.2%}, {o.measured_area_frac:.2%} |"
+        )
+    covered = band_coverage_share(operations)
+    if covered is not None:
+        lines += [
+            "",
+            f"The 80 % band for a measured area, taken from the other operations, held the true "
+            f"mean area of {covered:.0%} of these {len(operations)}.",
+        ]
+    return "\n".join(lines)
+
+
+def _table(found: Calibration) -> str:
+    values = dict(found.figures)
+    lines = ["| figure | value | 95 % interval |", "|---|---|---|"]
+    for key, value in found.figures:
+        if key.endswith(("_low", "_high")):
+            continue
+        low, high = values.get(f"{key}_low"), values.get(f"{key}_high")
+        interval = "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+        lines.append(f"| {key} | {value:.4g} | {interval} |")
+    thresholds = ", ".join(f"{t:.3f}" for t in found.thresholds)
+    return "\n".join([*lines, "", f"Thresholds (lenient, central, strict): {thresholds}."])

@@ -1,0 +1,242 @@
+"""Fine-tune on manual masks: which stills, which are held out, which sources are mixed in."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ubereport.core.errors import AnnotationError, UsageError
+from ubereport.files.atomic import write_file
+from ubereport.laboratory.training.boxes import BoxedStill, box_cache
+from ubereport.laboratory.training.collections import collections_of
+from ubereport.laboratory.training.composite import composite_source
+from ubereport.laboratory.training.config import TrainConfig
+from ubereport.laboratory.training.loop import HeldOut, Progress, check_start, train
+from ubereport.laboratory.training.sampling import Source, manual_source
+from ubereport.laboratory.training.simulated import simulated_cache
+from ubereport.laboratory.training.stills import (
+    Still,
+    StillCache,
+    cache_stills,
+    check_recordings,
+    check_split,
+    check_twins,
+    fold_of_groups,
+    never_on_instruments,
+)
+
+__all__ = ["check_given", "finetune", "held_out_stills", "mixed_sources", "split_indices"]
+
+HELD_OUT_NAME = "held_out.csv"
+_SIMULATION_SEED = 11
+
+
+def split_indices(
+    stills: Sequence[Still], config: TrainConfig
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the indices of the stills to train on and of those held out, by group.
+
+    The groups of each collection are dealt to folds on their own, so that adding a collection
+    moves no group of another.
+
+    Raises
+    ------
+    AnnotationError
+        If there are too few groups, a recording is listed under two, or a side lacks a kind of
+        still that it needs.
+    """
+    data = config.data
+    check_recordings(stills)
+    folds = {
+        group: fold
+        for collection in collections_of(stills)
+        if collection.is_split
+        for group, fold in fold_of_groups(
+            [s for s in stills if s.collection == collection], data.n_folds, data.split_seed
+        ).items()
+    }
+    is_out = np.array([folds.get(s.group, -1) == data.fold >= 0 for s in stills], bool)
+    inside, out = (
+        np.flatnonzero(~is_out).astype(np.int64),
+        np.flatnonzero(is_out).astype(np.int64),
+    )
+    needs_zero = data.has_zero_masks and data.positive_share < 1
+    check_split(
+        [stills[int(i)] for i in inside], [stills[int(i)] for i in out], needs_zero=needs_zero
+    )
+    return inside, out
+
+
+def held_out_stills(
+    cache: StillCache, index: NDArray[np.int64], side_px: int, n_max: int
+) -> HeldOut | None:
+    """Return at most `n_max` held-out stills at `side_px`, half with blood, spread over groups."""
+    positive = [int(i) for i in index if cache.stills[i].kind == "blood"]
+    zero = [int(i) for i in index if cache.stills[i].kind == "zero"]
+    n_positive = min(len(positive), max(n_max // 2, n_max - len(zero)))
+    chosen = _spread(positive, n_positive) + _spread(zero, n_max - n_positive)
+    if not chosen:
+        return None
+    size = (side_px, side_px)
+    rgb = [cv2.resize(cache.rgb[i], size, interpolation=cv2.INTER_AREA) for i in chosen]
+    label = [cv2.resize(cache.label[i], size, interpolation=cv2.INTER_NEAREST) for i in chosen]
+    return HeldOut(np.stack(rgb).astype(np.uint8), np.stack(label).astype(np.uint8))
+
+
+def _spread(items: list[int], n: int) -> list[int]:
+    if len(items) <= n:
+        return items
+    return [items[round(i)] for i in np.linspace(0, len(items) - 1, n)]
+
+
+def finetune(
+    config: TrainConfig,
+    stills: Sequence[Still],
+    folder: Path,
+    on_progress: Callable[[Progress], None] | None = None,
+    boxed: Sequence[BoxedStill] = (),
+) -> dict[str, Tensor]:
+    """Train on manual masks, composited blood, simulated stills and boxes, in their shares.
+
+    Blood is composited onto training stills with zero masks. The averaged weights are returned
+    and written to ``average.safetensors`` in `folder`.
+
+    Parameters
+    ----------
+    stills
+        With manual masks; `config.data.fold` of their groups is held out.
+    folder
+        Of this run, with ``held_out.csv``; decoded stills are kept in ``cache/`` beside it.
+    boxed
+        Needed where `config.data.box_share` is above 0.
+
+    Raises
+    ------
+    AnnotationError
+        If a mask cannot be used, a group is on both sides, no training still shows blood, or a
+        share is asked for without stills to draw it from.
+    ConfigError
+        If `folder` holds another run, or the loss is no longer finite.
+    DependencyError
+        If the initial weights are not installed.
+    BundleError
+        If the initial weights or the checkpoint do not fit.
+    """
+    inside, out = split_indices(stills, config)
+    _check_shares(config, [stills[int(i)] for i in inside], boxed)
+    check_start(config, folder)
+    cache = cache_stills(stills, config.data.cache_side_px, folder.parent / "cache")
+    check_twins(cache, inside, out)
+    held_out = held_out_stills(cache, out, config.input_px, config.validation_stills)
+    _list_held_out([stills[int(i)] for i in out], folder)
+    trained = never_on_instruments(cache, inside)
+    sources = mixed_sources(config, trained, inside, boxed, folder.parent / "cache")
+    state = train(config, sources, held_out, folder, on_progress)
+    save_file(dict(state), folder / "average.safetensors")
+    return state
+
+
+def mixed_sources(
+    config: TrainConfig,
+    cache: StillCache,
+    inside: NDArray[np.int64],
+    boxed: Sequence[BoxedStill],
+    cache_folder: Path,
+) -> list[tuple[float, Source]]:
+    """Return the shares of `config.data` and what draws them; manual masks take the rest.
+
+    Raises
+    ------
+    AnnotationError
+        If a share is asked for without stills to draw it from.
+    """
+    _check_shares(config, [cache.stills[int(i)] for i in inside], boxed)
+    data = config.data
+    extra: list[tuple[float, Source]] = []
+    if data.composite_share > 0:
+        ground = [i for i in inside if _is_ground(cache.stills[int(i)])]
+        source = composite_source(cache, np.array(ground, np.int64), config)
+        extra.append((data.composite_share, source))
+    if data.simulated_share > 0:
+        drawn = simulated_cache(_SIMULATION_SEED, data.n_simulated, config.input_px, cache_folder)
+        extra.append((data.simulated_share, _whole_source(drawn, config)))
+    if data.box_share > 0:
+        extra.append((data.box_share, _whole_source(box_cache(boxed, config.input_px), config)))
+    rest = 1.0 - sum(share for share, _ in extra)
+    return [*_manual_sources(rest, cache, inside, config), *extra]
+
+
+def _is_ground(still: Still) -> bool:
+    return still.kind == "zero" and still.collection.is_ground
+
+
+def _manual_sources(
+    share: float, cache: StillCache, inside: NDArray[np.int64], config: TrainConfig
+) -> list[tuple[float, Source]]:
+    """Divide the draws of manual masks among the collections."""
+    members = [
+        (c, np.array([i for i in inside if cache.stills[int(i)].collection == c], np.int64))
+        for c in collections_of([cache.stills[int(i)] for i in inside])
+    ]
+    whole = sum(collection.share for collection, _ in members)
+    return [
+        (share * collection.share / whole, manual_source(cache, index, config))
+        for collection, index in members
+    ]
+
+
+def _whole_source(cache: StillCache, config: TrainConfig) -> Source:
+    return manual_source(cache, np.arange(len(cache.stills), dtype=np.int64), config)
+
+
+def check_given(config: TrainConfig, boxes: Path | None) -> None:
+    """Check that what was given is what a configuration asks for.
+
+    Raises
+    ------
+    UsageError
+        If boxes are asked for and not given, or given and not asked for.
+    """
+    share = config.data.box_share
+    if share > 0 and boxes is None:
+        raise UsageError(
+            f"data.box_share is {share:g}, but no stills with boxes are given. Name their folder "
+            "with --boxes or set data.box_share = 0."
+        )
+    if share == 0 and boxes is not None:
+        raise UsageError(
+            "Stills with boxes are given, but data.box_share is 0: they would not be used. Leave "
+            "--boxes out or set a share."
+        )
+
+
+def _list_held_out(stills: Sequence[Still], folder: Path) -> None:
+    """Write which stills are held out, for `evaluate stills --only`; none holds nothing out."""
+    if not stills:
+        return
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("name", "group"))
+    rows.writerows((still.name, still.group) for still in stills)
+    write_file(folder / HELD_OUT_NAME, text.getvalue().encode())
+
+
+def _check_shares(config: TrainConfig, train: Sequence[Still], boxed: Sequence[BoxedStill]) -> None:
+    data = config.data
+    has_zero = any(_is_ground(still) for still in train)
+    for share, is_there, key, what in (
+        (data.composite_share, has_zero, "composite_share", "zero masks to composite blood onto"),
+        (data.box_share, bool(boxed), "box_share", "stills with boxes"),
+    ):
+        if share > 0 and not is_there:
+            raise AnnotationError(
+                f"data.{key} is above 0, but there are no {what}. Add some or set it to 0."
+            )

@@ -1,0 +1,110 @@
+"""Pretrain on red masks from HSV thresholds of unlabelled stills, streamed; the paper's stage 1.
+
+The paper's ranges are not public; these are ours, configurable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ubereport.core.arrays import RgbArray
+from ubereport.core.errors import AnnotationError
+from ubereport.laboratory.training.augment import augment
+from ubereport.laboratory.training.config import HsvConfig, TrainConfig
+from ubereport.laboratory.training.loop import Progress, train
+from ubereport.laboratory.training.sampling import Source
+from ubereport.laboratory.training.stills import BLOOD, CLEAN, LabelArray, read_rgb
+
+__all__ = ["hsv_label", "hsv_source", "list_stills", "pretrain"]
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+
+def hsv_label(rgb: RgbArray, config: HsvConfig) -> LabelArray:
+    """Return (H, W) uint8: BLOOD where red by the ranges, small specks and holes taken out."""
+    hsv = cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV)
+    hue, saturation, value = hsv[..., 0], hsv[..., 1], hsv[..., 2]
+    is_hue = (hue <= config.hue_low_max) | (hue >= config.hue_high_min)
+    red = is_hue & (saturation >= config.min_saturation) & (value >= config.min_value)
+    kernel = np.ones((config.opening_px, config.opening_px), np.uint8)
+    opened = cv2.morphologyEx(red.astype(np.uint8), cv2.MORPH_OPEN, kernel)
+    closed = cv2.morphologyEx(opened, cv2.MORPH_CLOSE, kernel)
+    return np.where(closed > 0, BLOOD, CLEAN).astype(np.uint8)
+
+
+def list_stills(folder: Path) -> tuple[Path, ...]:
+    """Return the pictures under `folder`, sorted; hidden folders (work in progress) are left out.
+
+    Raises
+    ------
+    AnnotationError
+        If there is none.
+    """
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    paths = tuple(sorted(path for path in found if not _is_hidden(path.relative_to(folder))))
+    if not paths:
+        raise AnnotationError(
+            f"The folder {folder.name!r} holds no pictures ({', '.join(_SUFFIXES)}). Extract "
+            "stills with `ubereport train frames` first."
+        )
+    return paths
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def hsv_source(paths: Sequence[Path], config: TrainConfig) -> Source:
+    """Draw crops of stills that are read when they are drawn: nothing is kept in memory.
+
+    The label is made from the still itself, before it is turned, tinted and degraded.
+    """
+
+    def draw(rng: np.random.Generator) -> tuple[RgbArray, LabelArray]:
+        rgb = _square(read_rgb(paths[int(rng.integers(len(paths)))]), config.data.cache_side_px)
+        label = hsv_label(rgb, config.hsv)
+        return augment(rgb, label, config.side_px, rng, config.augment)
+
+    return draw
+
+
+def _square(rgb: RgbArray, side_px: int) -> RgbArray:
+    method = cv2.INTER_AREA if rgb.shape[0] > side_px else cv2.INTER_LINEAR
+    resized: NDArray[np.uint8] = np.asarray(
+        cv2.resize(rgb, (side_px, side_px), interpolation=method), np.uint8
+    )
+    return resized
+
+
+def pretrain(
+    config: TrainConfig,
+    paths: Sequence[Path],
+    folder: Path,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> dict[str, Tensor]:
+    """Train on HSV red masks of unlabelled stills; return and write the averaged weights.
+
+    Parameters
+    ----------
+    paths
+        Unlabelled stills; see `list_stills`.
+    folder
+        Of this run; ``average.safetensors`` there is what `finetune` starts from.
+
+    Raises
+    ------
+    AnnotationError
+        If a still cannot be read.
+    ConfigError
+        If `folder` holds another run, or the loss is no longer finite.
+    """
+    state = train(config, [(1.0, hsv_source(paths, config))], None, folder, on_progress)
+    save_file(dict(state), folder / "average.safetensors")
+    return state

@@ -1,0 +1,416 @@
+"""The training loop, readable top to bottom: seeded, resumable, weights averaged as it goes."""
+
+from __future__ import annotations
+
+import copy
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ubereport.core.arrays import RgbArray
+from ubereport.core.config import config_sha256, config_to_toml
+from ubereport.core.errors import ConfigError
+from ubereport.laboratory.training.checkpoint import (
+    RunState,
+    load_weights,
+    read_checkpoint,
+    write_checkpoint,
+)
+from ubereport.laboratory.training.config import OptimizerConfig, TrainConfig
+from ubereport.laboratory.training.loss import segmentation_loss
+from ubereport.laboratory.training.pretrained import load_imagenet
+from ubereport.laboratory.training.sampling import Batch, Source, draw_batch
+from ubereport.laboratory.training.scoring import Summary, score_still, summarize
+from ubereport.laboratory.training.stills import LabelArray
+from ubereport.segmentation.devices import cpu_gains_from_bf16
+from ubereport.segmentation.metadata import NetworkSpec
+from ubereport.segmentation.network import build_network, load_state, portable_state
+from ubereport.segmentation.precision import LowPrecisionDecoder
+
+__all__ = [
+    "HeldOut",
+    "Progress",
+    "check_start",
+    "learning_rate",
+    "network_spec",
+    "predict",
+    "train",
+    "validate",
+]
+
+INPUT_MEAN, INPUT_SCALE = 127.0, 128.0
+_PRESENCE_FRAC = 0.001
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """Stills that validation looks at: `rgb` (n, S, S, 3) and `label` (n, S, S) uint8."""
+
+    rgb: RgbArray
+    label: LabelArray
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a run has done so far; `validation` only where it was just looked at.
+
+    `elapsed_s` counts from `first_step` on, where this process took the run up.
+    """
+
+    step: int
+    n_steps: int
+    loss: float
+    lr: float
+    elapsed_s: float
+    validation: Summary | None = None
+    first_step: int = 0
+
+
+def network_spec(config: TrainConfig) -> NetworkSpec:
+    """Return the description of the network that a configuration trains."""
+    return NetworkSpec(encoder=config.encoder, decoder_channels=config.decoder_channels)
+
+
+def learning_rate(step: int, n_steps: int, config: OptimizerConfig) -> float:
+    """Return the decoder's learning rate: linear warm-up, plateau, half a cosine down."""
+    if step < config.warmup_steps:
+        return config.lr * (step + 1) / config.warmup_steps
+    n_decay = max(1, round(n_steps * config.decay_frac))
+    done = max(0.0, (step - (n_steps - n_decay)) / n_decay)
+    shape = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    return config.lr * (config.final_lr_frac + (1 - config.final_lr_frac) * shape)
+
+
+def train(
+    config: TrainConfig,
+    sources: Sequence[tuple[float, Source]],
+    held_out: HeldOut | None,
+    folder: Path,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> dict[str, Tensor]:
+    """Train from the start or from the checkpoint in `folder`; return the averaged weights.
+
+    Parameters
+    ----------
+    sources
+        Shares (their sum is 1) and what draws a crop with its label.
+    held_out
+        Looked at every `config.validate_every` steps; None looks at nothing.
+    folder
+        Of this run: config.toml, checkpoint/, average.safetensors at the end.
+
+    In a `torch.distributed` group every process draws its own batches, gradients are averaged,
+    and the first process validates and writes.
+
+    Raises
+    ------
+    ConfigError
+        If `folder` holds a run of another configuration, or the loss is no longer finite.
+    BundleError
+        If the checkpoint is damaged or does not fit the network.
+    """
+    if config.n_threads > 0:
+        torch.set_num_threads(config.n_threads)
+    torch.manual_seed(config.seed)
+    device = _device(config.device)
+    network, average = _start(config, folder)
+    network.to(device)
+    average.to(device)
+    optimizer = _optimizer(network, config)
+    first, history = _resume(config, folder, network, average, optimizer)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.toml").write_text(config_to_toml(config), encoding="utf-8")
+    started_s, losses = time.monotonic(), []
+    for step, batch in _batches(sources, config, first):
+        lr = learning_rate(step, config.steps, config.optimizer)
+        losses.append(_train_step(network, optimizer, batch, lr, config, device))
+        _follow(average, network, step, config.optimizer.ema_decay)
+        done = step + 1
+        is_look = done % config.validate_every == 0 or done == config.steps
+        summary = None
+        if is_look and held_out is not None and _rank() == 0:
+            summary = validate(average, held_out, device)
+        if is_look or done % 10 == 0:
+            loss = float(np.mean(losses))
+            losses = []
+            elapsed_s = time.monotonic() - started_s
+            row = Progress(done, config.steps, loss, lr, elapsed_s, summary, first)
+            history = (*history, asdict(row))
+            if on_progress is not None:
+                on_progress(row)
+        is_kept = done % config.checkpoint_every == 0 or done == config.steps
+        if is_kept and _rank() == 0:
+            state = _state(config, done, network, average, optimizer, history)
+            write_checkpoint(state, folder / "checkpoint")
+    return portable_state(average)
+
+
+def check_start(config: TrainConfig, folder: Path) -> None:
+    """Check before any work that a run can begin, or go on, in `folder`.
+
+    Raises
+    ------
+    ConfigError
+        If `folder` holds a run of another configuration.
+    DependencyError
+        If ImageNet weights are asked for and not installed.
+    BundleError
+        If the initial weights or the checkpoint are missing, damaged, a pickle, or of another
+        architecture.
+    """
+    state = read_checkpoint(folder / "checkpoint")
+    network, _ = _start(config, folder)
+    if state is not None:
+        _check_same(config, folder, state)
+        load_state(network, state.network)
+
+
+def _check_same(config: TrainConfig, folder: Path, state: RunState) -> None:
+    if state.config_sha256 != config_sha256(config):
+        raise ConfigError(
+            f"The folder {folder.name!r} holds a run of another configuration. Choose another "
+            "name, or delete the folder to start anew."
+        )
+
+
+def _begin_with(network: nn.Module, probability: float) -> None:
+    """Let the answer be about `probability` everywhere before anything was learned."""
+    bias = network.get_parameter("segmentation_head.0.bias")
+    nn.init.constant_(bias, math.log(probability / (1 - probability)))
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+def _start(config: TrainConfig, folder: Path) -> tuple[nn.Module, nn.Module]:
+    network = build_network(network_spec(config))
+    if config.initial not in ("imagenet", "random"):
+        load_state(network, load_weights(folder.parent / config.initial))
+    else:
+        _begin_with(network, config.initial_probability)
+        if config.initial == "imagenet":
+            load_imagenet(network.get_submodule("encoder"))
+    return network, copy.deepcopy(network).eval()
+
+
+def _frozen_stages(network: nn.Module, n_stages: int) -> list[nn.Module]:
+    """Return the stem and the first `n_stages` blocks: ImageNet's edges and colors, kept."""
+    if n_stages == 0:
+        return []
+    body = network.get_submodule("encoder.model")
+    blocks = [body.get_submodule(f"blocks.{i}") for i in range(n_stages)]
+    return [body.get_submodule("conv_stem"), body.get_submodule("bn1"), *blocks]
+
+
+def _optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
+    for module in _frozen_stages(network, config.optimizer.n_frozen_stages):
+        module.requires_grad_(False)
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            key = (name.startswith("encoder."), parameter.ndim > 1)
+            groups.setdefault(key, []).append(parameter)
+    decay = config.optimizer.weight_decay
+    factor = config.optimizer.encoder_lr_factor
+    return torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "weight_decay": decay if is_matrix else 0.0,
+                "factor": factor if is_encoder else 1.0,
+            }
+            for (is_encoder, is_matrix), parameters in sorted(groups.items())
+        ],
+        lr=config.optimizer.lr,
+    )
+
+
+def _resume(
+    config: TrainConfig,
+    folder: Path,
+    network: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.AdamW,
+) -> tuple[int, tuple[Mapping[str, Any], ...]]:
+    state = read_checkpoint(folder / "checkpoint")
+    if state is None:
+        return 0, ()
+    _check_same(config, folder, state)
+    load_state(network, state.network)
+    load_state(average, state.average)
+    _set_moments(optimizer, state.moments)
+    return state.step, state.history
+
+
+def _moments(optimizer: torch.optim.AdamW) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {f"{i}.{k}": torch.as_tensor(v) for i, item in state.items() for k, v in item.items()}
+
+
+def _set_moments(optimizer: torch.optim.AdamW, moments: Mapping[str, Tensor]) -> None:
+    table = optimizer.state_dict()
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in moments.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict(table | {"state": state})
+
+
+def _state(
+    config: TrainConfig,
+    step: int,
+    network: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.AdamW,
+    history: tuple[Mapping[str, Any], ...],
+) -> RunState:
+    return RunState(
+        step,
+        config_sha256(config),
+        portable_state(network),
+        portable_state(average),
+        _moments(optimizer),
+        history,
+    )
+
+
+def _batches(
+    sources: Sequence[tuple[float, Source]], config: TrainConfig, first: int
+) -> Iterator[tuple[int, Batch]]:
+    """Draw batches in a thread, two ahead, so that the network never waits for pixels."""
+    queue: Queue[tuple[int, Batch] | BaseException] = Queue(maxsize=2)
+    stop = threading.Event()
+    seed = config.seed + 7919 * _rank()
+
+    def fill() -> None:
+        try:
+            for step in range(first, config.steps):
+                if stop.is_set():
+                    return
+                queue.put((step, draw_batch(sources, step, seed, config.batch_size)))
+        except BaseException as error:  # noqa: BLE001 -- raised again in the loop
+            queue.put(error)
+
+    thread = threading.Thread(target=fill, daemon=True)
+    thread.start()
+    try:
+        for _ in range(first, config.steps):
+            item = queue.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        while not queue.empty():
+            queue.get_nowait()
+        thread.join(timeout=10)
+
+
+def _to_input(rgb: RgbArray, device: torch.device) -> Tensor:
+    tensor = torch.from_numpy(np.ascontiguousarray(rgb)).to(device).permute(0, 3, 1, 2)
+    scaled: Tensor = (tensor.float() - INPUT_MEAN) / INPUT_SCALE
+    return scaled.contiguous(memory_format=torch.channels_last)
+
+
+def _train_step(
+    network: nn.Module,
+    optimizer: torch.optim.AdamW,
+    batch: Batch,
+    lr: float,
+    config: TrainConfig,
+    device: torch.device,
+) -> float:
+    network.train()
+    for module in _frozen_stages(network, config.optimizer.n_frozen_stages):
+        module.eval()
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["factor"]
+    label = torch.from_numpy(batch.label).to(device)
+    logit = _logit(network, _to_input(batch.rgb, device), config)
+    loss = segmentation_loss(logit.float(), label, config.loss)
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise ConfigError(
+            f"The loss is {value} with learning rate {config.optimizer.lr}. Lower optimizer.lr."
+        )
+    optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss)
+    _share_gradients(network)
+    nn.utils.clip_grad_norm_(network.parameters(), config.optimizer.gradient_norm_max)
+    optimizer.step()
+    return value
+
+
+def _logit(network: nn.Module, planes: Tensor, config: TrainConfig) -> Tensor:
+    """Low precision where it is faster: on processors, depthwise bf16 gradients take thrice fp32.
+
+    So there the encoder, which is made of them, counts in fp32.
+    """
+    is_low = config.is_low_precision_allowed
+    if not planes.is_cuda and is_low and cpu_gains_from_bf16():
+        network = LowPrecisionDecoder(network, torch.bfloat16)
+    with torch.autocast(planes.device.type, torch.bfloat16, enabled=is_low and planes.is_cuda):
+        logit: Tensor = network(planes)
+    return logit
+
+
+def _rank() -> int:
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def _share_gradients(network: nn.Module) -> None:
+    """Average gradients over the processes of a group, where there is one."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    flat = torch.cat([g.reshape(-1) for g in gradients]) / dist.get_world_size()
+    dist.all_reduce(flat)
+    at = 0
+    for gradient in gradients:
+        gradient.copy_(flat[at : at + gradient.numel()].view_as(gradient))
+        at += gradient.numel()
+
+
+@torch.no_grad()
+def _follow(average: nn.Module, network: nn.Module, step: int, decay: float) -> None:
+    """Move the averaged weights; the average looks back less far while there is little."""
+    weight = 1 - min(decay, (1 + step) / (10 + step))
+    for kept, now in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if kept.is_floating_point():
+            kept.lerp_(now, weight)
+        else:
+            kept.copy_(now)
+
+
+@torch.inference_mode()
+def predict(
+    network: nn.Module, rgb: RgbArray, device: torch.device, batch_size: int = 8
+) -> NDArray[np.float32]:
+    """Return (n, H, W) float32 probabilities of blood for (n, H, W, 3) uint8 stills."""
+    network.eval()
+    parts = [
+        torch.sigmoid(network(_to_input(rgb[i : i + batch_size], device)))[:, 0].cpu().numpy()
+        for i in range(0, len(rgb), batch_size)
+    ]
+    return np.asarray(np.concatenate(parts), dtype=np.float32)
+
+
+def validate(network: nn.Module, held_out: HeldOut, device: torch.device) -> Summary:
+    """Score a network on held-out stills at probability 0.5."""
+    maps = predict(network, held_out.rgb, device)
+    scores = [score_still(m, label, 0.5) for m, label in zip(maps, held_out.label, strict=True)]
+    return summarize(scores, _PRESENCE_FRAC)

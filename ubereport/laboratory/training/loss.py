@@ -1,0 +1,50 @@
+"""Cross-entropy plus overlap over the pixels that somebody decided."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ubereport.laboratory.training.config import LossConfig
+from ubereport.laboratory.training.stills import BLOOD, IGNORE
+
+__all__ = ["segmentation_loss"]
+
+_SMOOTHING_PX = 32.0
+
+
+def segmentation_loss(logit: Tensor, label: Tensor, config: LossConfig) -> Tensor:
+    """Return the loss of a batch.
+
+    The overlap term is one minus the Tversky index (Salehi 2017), per still with blood; a still
+    without blood has the cross-entropy only, since its overlap is undefined. Undecided pixels
+    have no gradient.
+
+    Parameters
+    ----------
+    logit
+        (n, 1, H, W) logits of blood.
+    label
+        (n, H, W) uint8 of CLEAN, BLOOD and IGNORE.
+    """
+    decided = (label != IGNORE).to(logit.dtype)
+    target = (label == BLOOD).to(logit.dtype)
+    logit = torch.where(decided.bool(), logit[:, 0], torch.zeros_like(logit[:, 0]))
+    weight = decided * (1 + (config.positive_weight - 1) * target)
+    cross = F.binary_cross_entropy_with_logits(logit, target, weight, reduction="sum")
+    loss = config.cross_entropy_weight * cross / decided.sum().clamp(min=1)
+    has_blood = target.sum((1, 2)) > 0
+    if config.overlap_weight > 0 and bool(has_blood.any()):
+        overlap = _tversky(torch.sigmoid(logit) * decided, target, config.false_negative_weight)
+        loss = loss + config.overlap_weight * (1 - overlap[has_blood]).sum() / len(label)
+    return loss
+
+
+def _tversky(probability: Tensor, target: Tensor, false_negative_weight: float) -> Tensor:
+    """Return (n,) Tversky indices of (n, H, W) maps; `target` is 0 where undecided."""
+    both = (probability * target).sum((1, 2))
+    missed = ((1 - probability) * target).sum((1, 2))
+    extra = (probability * (1 - target)).sum((1, 2))
+    wrong = false_negative_weight * missed + (1 - false_negative_weight) * extra
+    return (both + _SMOOTHING_PX / 2) / (both + wrong + _SMOOTHING_PX / 2)

@@ -1,0 +1,256 @@
+"""Candidate masks for stills worth labelling, and one offline sheet to judge them on."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ubereport.core.arrays import BoolArray, RgbArray
+from ubereport.core.errors import AnnotationError, OutputError
+from ubereport.files.resources import templates_dir
+from ubereport.laboratory.training.answers import ANSWERS_SCHEMA, PROPOSAL_NAME, PROPOSAL_SCHEMA
+from ubereport.laboratory.training.stills import read_rgb
+
+__all__ = ["Candidate", "Proposal", "Proposer", "choose_stills", "propose", "uncertainty"]
+
+Predict = Callable[[RgbArray], NDArray[np.float32]]
+_SHOWN_PX = 720
+
+
+@dataclass(frozen=True, slots=True)
+class Proposer:
+    """What proposes masks.
+
+    Parameters
+    ----------
+    key
+        Tells models apart: what another one looked at is looked at anew.
+    predict
+        Maps (1, side_px, side_px, 3) uint8 to (1, side_px, side_px) probabilities.
+    threshold
+        Probability from which a pixel is proposed as blood.
+    """
+
+    key: str
+    predict: Predict
+    side_px: int
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A still with its candidate mask's share and how unsure the model is (0..1)."""
+
+    name: str
+    blood_frac: float
+    uncertainty: float
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What `propose` wrote: the sheet, and the candidates in the order shown."""
+
+    sheet: Path
+    candidates: tuple[Candidate, ...]
+
+
+def uncertainty(probability: NDArray[np.float32]) -> float:
+    """Return how unsure a map is: the mean of 4 p (1 − p) over pixels that are not surely clean.
+
+    0 where every pixel is surely clean or surely blood, 1 where all are at one half.
+    """
+    open_question = probability > 0.05
+    if not open_question.any():
+        return 0.0
+    p = probability[open_question]
+    return float(np.mean(4 * p * (1 - p)))
+
+
+def choose_stills(
+    scores: NDArray[np.float64], features: NDArray[np.float64], n: int
+) -> NDArray[np.int64]:
+    """Choose `n` stills that are uncertain and unlike each other.
+
+    The most uncertain comes first; then always the one with the largest product of its
+    uncertainty and its distance to the nearest one chosen.
+
+    Parameters
+    ----------
+    scores
+        (m,) uncertainties, 0 or more.
+    features
+        (m, k) what stills look like.
+
+    Returns
+    -------
+    ndarray
+        (min(n, m),) indices in the order chosen.
+    """
+    n = min(n, len(scores))
+    if n <= 0:
+        return np.empty(0, np.int64)
+    weight = scores + 0.05
+    scale = np.maximum(features.std(axis=0), 1e-9)
+    place = features / scale
+    chosen = [int(np.argmax(weight))]
+    nearest = np.linalg.norm(place - place[chosen[0]], axis=1)
+    while len(chosen) < n:
+        gain = weight * nearest
+        gain[chosen] = -1.0
+        chosen.append(int(np.argmax(gain)))
+        nearest = np.minimum(nearest, np.linalg.norm(place - place[chosen[-1]], axis=1))
+    return np.asarray(chosen, np.int64)
+
+
+def propose(
+    paths: Sequence[Path],
+    proposer: Proposer,
+    n: int,
+    folder: Path,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Proposal:
+    """Write candidate masks of the stills most worth labelling and a sheet to judge them on.
+
+    ``masks/<name>.png`` has the still's size; ``sheet.html`` is one file that works offline and
+    hands the answers back as ``answers.json``; ``proposal.json`` says which stills these are.
+    Interrupted, the same call goes on where it stopped.
+
+    Parameters
+    ----------
+    n
+        How many stills to show.
+    on_progress
+        Called with stills looked at and stills in all.
+
+    Raises
+    ------
+    AnnotationError
+        If a still cannot be read or two have one name.
+    OutputError
+        If `folder` exists already.
+    """
+    names = [path.stem for path in paths]
+    if len(set(names)) != len(names):
+        raise AnnotationError("Two stills have one file name. Rename one of them.")
+    if folder.exists():
+        raise OutputError(f"{folder.name!r} exists already. Choose another folder.")
+    partial = folder.with_name(f".{folder.name}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    looks = _Looks(partial / "looks.jsonl", f"{proposer.key} {proposer.side_px}")
+    for i, path in enumerate(paths):
+        if path.stem not in looks.found:
+            probability, small = _look(path, proposer)
+            looks.add(path.stem, uncertainty(probability), _appearance(small))
+        if on_progress is not None:
+            on_progress(i + 1, len(paths))
+    scores = np.array([looks.found[name][0] for name in names])
+    chosen = choose_stills(scores, np.array([looks.found[name][1] for name in names]), n)
+    candidates = _write_candidates([paths[i] for i in chosen], scores[chosen], proposer, partial)
+    looks.path.unlink()
+    partial.rename(folder)
+    return Proposal(folder / "sheet.html", candidates)
+
+
+class _Looks:
+    """What was seen in each still, one line each, kept until the proposal is written."""
+
+    def __init__(self, path: Path, key: str) -> None:
+        self.path = path
+        self.found: dict[str, tuple[float, NDArray[np.float64]]] = {}
+        lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+        if lines and lines[0] == json.dumps(key):
+            for line in lines[1:-1]:
+                name, score, features = json.loads(line)
+                self.found[name] = (score, np.array(features))
+        kept = [json.dumps(key), *(self._line(name, *self.found[name]) for name in self.found)]
+        path.write_text("\n".join(kept) + "\n", encoding="utf-8")
+
+    def add(self, name: str, score: float, features: NDArray[np.float64]) -> None:
+        self.found[name] = (score, features)
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(self._line(name, score, features) + "\n")
+
+    @staticmethod
+    def _line(name: str, score: float, features: NDArray[np.float64]) -> str:
+        return json.dumps([name, score, features.tolist()])
+
+
+def _write_candidates(
+    paths: Sequence[Path], scores: NDArray[np.float64], proposer: Proposer, folder: Path
+) -> tuple[Candidate, ...]:
+    (folder / "masks").mkdir(exist_ok=True)
+    candidates, rows, stills = [], [], []
+    for path, score in zip(paths, scores, strict=True):
+        probability, _ = _look(path, proposer)
+        rgb = read_rgb(path)
+        mask = _at_size(probability, rgb) >= proposer.threshold
+        cv2.imwrite(str(folder / "masks" / f"{path.stem}.png"), mask.astype(np.uint8) * 255)
+        candidates.append(Candidate(path.stem, float(mask.mean()), float(score)))
+        rows.append(_row(candidates[-1], rgb, mask))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        stills.append({"name": path.stem, "still": path.name, "sha256": digest})
+    key = hashlib.sha256(json.dumps([stills, proposer.key]).encode()).hexdigest()[:16]
+    table = {"schema": PROPOSAL_SCHEMA, "key": key, "model": proposer.key, "stills": stills}
+    (folder / PROPOSAL_NAME).write_text(json.dumps(table, indent=1), encoding="utf-8")
+    (folder / "sheet.html").write_text(_sheet(key, rows), encoding="utf-8")
+    return tuple(candidates)
+
+
+def _look(path: Path, proposer: Proposer) -> tuple[NDArray[np.float32], RgbArray]:
+    rgb = read_rgb(path)
+    side = (proposer.side_px, proposer.side_px)
+    small = np.asarray(cv2.resize(rgb, side, interpolation=cv2.INTER_AREA), np.uint8)
+    return proposer.predict(small[None])[0], small
+
+
+def _appearance(rgb: RgbArray) -> NDArray[np.float64]:
+    """Return color and layout: a 4 × 4 thumbnail in Lab."""
+    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)
+    small = cv2.resize(lab, (4, 4), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float64).reshape(-1)
+
+
+def _at_size(probability: NDArray[np.float32], rgb: RgbArray) -> NDArray[np.float32]:
+    size = (rgb.shape[1], rgb.shape[0])
+    return np.asarray(cv2.resize(probability, size, interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _sheet(key: str, rows: Sequence[Mapping[str, str | float]]) -> str:
+    """Fill the page; what could end a script element is escaped in the JSON."""
+    text = json.dumps({"schema": ANSWERS_SCHEMA, "key": key, "candidates": rows})
+    safe = text.replace("<", "\\u003c").replace("&", "\\u0026")
+    page = (templates_dir() / "proposal.html").read_text(encoding="utf-8")
+    return page.replace("{{proposal}}", safe)
+
+
+def _row(candidate: Candidate, rgb: RgbArray, mask: BoolArray) -> dict[str, str | float]:
+    """Return what the sheet shows: a picture of bounded size and the candidate drawn over it."""
+    height, width = rgb.shape[:2]
+    scale = min(1.0, _SHOWN_PX / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    shown = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    tinted = np.zeros((*shown.shape, 4), np.uint8)
+    tinted[shown > 0] = 255
+    return {
+        "name": candidate.name,
+        "blood_frac": candidate.blood_frac,
+        "width_px": width,
+        "height_px": height,
+        "still": _inline(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85]),
+        "mask": _inline(".png", tinted, [cv2.IMWRITE_PNG_COMPRESSION, 9]),
+    }
+
+
+def _inline(suffix: str, picture: NDArray[np.uint8], settings: Sequence[int]) -> str:
+    _, code = cv2.imencode(suffix, np.ascontiguousarray(picture), settings)
+    kind = {".jpg": "jpeg", ".png": "png"}[suffix]
+    return f"data:image/{kind};base64," + base64.b64encode(code.tobytes()).decode("ascii")

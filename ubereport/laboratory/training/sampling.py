@@ -1,0 +1,84 @@
+"""Which still comes next: seeded, balanced, and a function of the step alone, so runs resume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ubereport.core.arrays import RgbArray
+from ubereport.laboratory.training.augment import augment
+from ubereport.laboratory.training.config import TrainConfig
+from ubereport.laboratory.training.stills import BLOOD, CLEAN, IGNORE, LabelArray, Still, StillCache
+
+__all__ = ["Batch", "Source", "draw_batch", "draw_weights", "manual_source"]
+
+Source = Callable[[np.random.Generator], tuple[RgbArray, LabelArray]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """`rgb` (n, S, S, 3) uint8 and `label` (n, S, S) uint8 of CLEAN, BLOOD, IGNORE."""
+
+    rgb: RgbArray
+    label: LabelArray
+
+
+def draw_weights(stills: Sequence[Still], group_power: float) -> NDArray[np.float64]:
+    """Return (n,) probabilities: a group of m stills has weight m ** group_power in all."""
+    groups = np.array([s.group for s in stills])
+    _, inverse, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    weight = (counts.astype(float) ** (group_power - 1))[inverse]
+    return np.asarray(weight / weight.sum(), dtype=np.float64)
+
+
+def manual_source(cache: StillCache, index: NDArray[np.int64], config: TrainConfig) -> Source:
+    """Draw crops of the manually labelled stills `index`, blood and zero masks in set shares."""
+    data = config.data
+    stills = cache.stills
+    positive = np.array([i for i in index if stills[i].kind == "blood"], np.int64)
+    zero = np.array([i for i in index if stills[i].kind == "zero"], np.int64)
+    use_zero = data.has_zero_masks and len(zero) > 0
+    weights = {
+        True: draw_weights([stills[i] for i in positive], data.group_power)
+        if len(positive)
+        else None,
+        False: draw_weights([stills[i] for i in zero], data.group_power) if use_zero else None,
+    }
+
+    def draw(rng: np.random.Generator) -> tuple[RgbArray, LabelArray]:
+        is_positive = not use_zero or bool(rng.random() < data.positive_share)
+        is_positive = is_positive and len(positive) > 0
+        chosen = int(rng.choice(positive if is_positive else zero, p=weights[is_positive]))
+        label = np.asarray(cache.label[chosen])
+        if not data.has_ignore:
+            label = np.where(label == IGNORE, CLEAN, label).astype(np.uint8)
+        center = _blood_place(label, rng) if is_positive and rng.random() < 0.8 else None
+        rgb = np.asarray(cache.rgb[chosen])
+        return augment(rgb, label, config.side_px, rng, config.augment, center)
+
+    return draw
+
+
+def _blood_place(label: LabelArray, rng: np.random.Generator) -> tuple[float, float] | None:
+    places = np.flatnonzero(label == BLOOD)
+    if len(places) == 0:
+        return None
+    y, x = divmod(int(rng.choice(places)), label.shape[1])
+    return float(x), float(y)
+
+
+def draw_batch(
+    sources: Sequence[tuple[float, Source]], step: int, seed: int, batch_size: int
+) -> Batch:
+    """Draw the batch of a step; `sources` are shares (their sum is 1) and what to draw from.
+
+    The answer depends on `seed` and `step` alone.
+    """
+    rng = np.random.default_rng([seed, step])
+    shares = np.array([share for share, _ in sources])
+    picks = np.searchsorted(np.cumsum(shares), (np.arange(batch_size) + rng.random()) / batch_size)
+    items = [sources[min(int(p), len(sources) - 1)][1](rng) for p in picks]
+    return Batch(np.stack([rgb for rgb, _ in items]), np.stack([label for _, label in items]))

@@ -1,0 +1,222 @@
+"""Export from a committed file: which weights to average and what the card says beside figures."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ubereport.core.config import config_from_toml
+from ubereport.core.errors import AnnotationError, ConfigError, OutputError
+from ubereport.laboratory.training.checkpoint import load_weights
+from ubereport.laboratory.training.collections import collections_of, read_collections
+from ubereport.laboratory.training.config import TrainConfig
+from ubereport.laboratory.training.export import (
+    BundleText,
+    HeldOutMaps,
+    average_states,
+    export_bundle,
+    look_at_held_out,
+    training_colors,
+)
+from ubereport.laboratory.training.finetune import split_indices
+from ubereport.laboratory.training.loop import network_spec
+from ubereport.laboratory.training.stills import Collection, Still, StillCache, cache_stills
+from ubereport.segmentation.bundle import Bundle
+from ubereport.segmentation.metadata import TrainingSet
+from ubereport.segmentation.network import build_network, load_state
+
+__all__ = ["export_from_specification"]
+
+NEEDED = ("version", "config", "weights", "title", "licence", "training_population", "limits",
+          "intended_use", "evaluated_on", "training_data", "card")  # fmt: skip
+_SHARE_ALIKE = "CC BY-NC-SA 4.0"
+
+
+def export_from_specification(
+    specification: Path, manifest: Path, runs: Path, models: Path, root: Path | None = None
+) -> Bundle:
+    """Write the bundle that a specification describes into `models`.
+
+    Parameters
+    ----------
+    specification
+        TOML; `config` and `card` in it are files beside it, `weights` lie under `runs` and are
+        averaged, and `input_px` replaces that of `config` where given. `folds` is a list of
+        `config` and `weights` of the same recipe with other groups held out.
+    manifest
+        Labelled stills or a list of sets, as for fine-tuning. The groups that `config` holds out
+        calibrate the thresholds; where there are `folds`, the groups that these hold out, each
+        looked at by the fold that never saw it. Sets that a TOML file lists are named with their
+        licences and counts, beside `training_data` of the specification.
+    runs
+        Folder of training runs.
+    models
+        Folder of bundles.
+    root
+        Where the paths of a list of sets begin; None is the folder of that list.
+
+    Raises
+    ------
+    ConfigError
+        If the specification cannot be read or lacks a key, or its licence hides that a set is for
+        academic use.
+    AnnotationError
+        If the stills cannot be used, or a set states no licence.
+    BundleError
+        If weights are missing, damaged, or of another architecture.
+    OutputError
+        If the bundle exists or cannot be written.
+    """
+    spec = _read(specification)
+    config = config_from_toml(specification.parent / spec["config"], TrainConfig)
+    config = dataclasses.replace(config, input_px=spec.get("input_px", config.input_px))
+    is_flip = bool(spec.get("flip", False))
+    name = str(spec.get("name", "ube-blood"))
+    target = models / f"{name}-{spec['version']}"
+    # Whatever can be refused is refused before stills are decoded.
+    if target.exists():
+        raise OutputError(f"{target.name!r} exists already. Choose another version or remove it.")
+    stills = read_collections(manifest, root)
+    sets = [*_sets_of(stills, manifest, str(spec["licence"])), *_training_sets(spec)]
+    card = _card(specification.parent / spec["card"], spec, sets, config.input_px)
+    state = average_states([load_weights(runs / path) for path in spec["weights"]])
+    load_state(build_network(network_spec(config)), state)
+    cache = cache_stills(stills, config.data.cache_side_px, runs / "cache")
+    return export_bundle(
+        target,
+        config,
+        state,
+        _held_out(specification.parent, spec, config, state, cache, runs),
+        training_colors(cache, split_indices(stills, config)[0]),
+        BundleText(
+            name=name,
+            version=spec["version"],
+            title=spec["title"],
+            training_population=spec["training_population"],
+            limits=spec["limits"],
+            intended_use=spec["intended_use"],
+            evaluated_on=spec["evaluated_on"],
+            licence=spec["licence"],
+        ),
+        sets,
+        card,
+        flip=is_flip,
+        max_clean_area_frac=float(spec.get("max_clean_area_frac", 0.01)),
+    )
+
+
+def _sets_of(stills: Sequence[Still], manifest: Path, licence: str) -> list[TrainingSet]:
+    """Name the sets that a list states; of a lone manifest the specification says what it is."""
+    if manifest.suffix.lower() != ".toml":
+        return []
+    collections = collections_of(stills)
+    silent = [c.name for c in collections if not c.licence]
+    if silent:
+        raise AnnotationError(
+            f"No licence is stated for the set {', '.join(silent)}. A bundle says what it was "
+            "trained on and under which terms: add licence to its entry."
+        )
+    academic = [c.name for c in collections if c.use == "academic"]
+    if academic and "NC" not in licence:
+        raise ConfigError(
+            f"The licence of the weights is {licence!r}, but {', '.join(academic)} is for academic "
+            f'use only. State a licence that says so, such as "{_SHARE_ALIKE}", or leave it out.'
+        )
+    return [_described(c, [s for s in stills if s.collection == c]) for c in collections]
+
+
+def _described(collection: Collection, stills: Sequence[Still]) -> TrainingSet:
+    return TrainingSet(
+        collection.name,
+        collection.licence,
+        len(stills),
+        sum(still.kind == "blood" for still in stills),
+        len({still.group for still in stills}),
+        collection.role,
+    )
+
+
+def _held_out(
+    folder: Path,
+    spec: Mapping[str, Any],
+    config: TrainConfig,
+    state: Mapping[str, Tensor],
+    cache: StillCache,
+    runs: Path,
+) -> HeldOutMaps:
+    is_flip = bool(spec.get("flip", False))
+    if "folds" not in spec:
+        index = split_indices(cache.stills, config)[1]
+        return look_at_held_out(config, state, cache, index, flip=is_flip)
+    parts = []
+    for fold in spec["folds"]:
+        own = config_from_toml(folder / fold["config"], TrainConfig)
+        own = dataclasses.replace(own, input_px=config.input_px)
+        weights = average_states([load_weights(runs / path) for path in fold["weights"]])
+        index = split_indices(cache.stills, own)[1]
+        parts.append(look_at_held_out(own, weights, cache, index, flip=is_flip))
+    return HeldOutMaps.pooled(parts)
+
+
+def _read(specification: Path) -> dict[str, Any]:
+    try:
+        spec = tomllib.loads(specification.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(
+            f"The specification cannot be read ({type(error).__name__}). Name a TOML file."
+        ) from None
+    lacking = [key for key in NEEDED if key not in spec]
+    if lacking:
+        raise ConfigError(f"The specification lacks {', '.join(lacking)}. Add them.")
+    return spec
+
+
+def _training_sets(spec: Mapping[str, Any]) -> list[TrainingSet]:
+    try:
+        return [TrainingSet(**each) for each in spec["training_data"]]
+    except TypeError as error:
+        raise ConfigError(
+            f"training_data of the specification cannot be used ({error}). Each entry has name, "
+            "licence, n_stills and role, and may have n_positive and n_groups."
+        ) from None
+
+
+def _row(each: TrainingSet) -> str:
+    counts = [str(each.n_stills)]
+    if each.n_positive is not None:
+        counts.append(f"{each.n_positive} with blood")
+    if each.n_groups is not None:
+        counts.append(f"{each.n_groups} groups")
+    return f"| {each.name} | {each.licence} | {', '.join(counts)} | {each.role} |"
+
+
+def _card(
+    template: Path, spec: Mapping[str, Any], sets: Sequence[TrainingSet], input_px: int
+) -> str:
+    is_flip = bool(spec.get("flip", False))
+    words = {
+        "version": spec["version"],
+        "input_px": input_px,
+        "test_time_words": "picture and mirror image averaged" if is_flip else "one look a picture",
+        "soup": spec.get("soup", ""),
+        "sets": "\n".join(_row(s) for s in sets),
+        "training": spec.get("training", ""),
+        "evaluated": spec["evaluated_on"],
+        "limits": spec["limits"],
+        "licence": spec["licence"],
+        "more": spec.get("more", ""),
+    }
+    try:
+        card = template.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(
+            f"The card {template.name!r} cannot be read. Put it beside the specification."
+        ) from None
+    for key, text in words.items():
+        card = card.replace("{" + key + "}", str(text))
+    return card
