@@ -32,10 +32,11 @@ class DecodeReport:
         for report in reports:
             failures.extend(report.failures)
             for use in report.uses:
-                if uses and _continues(uses[-1], use):
-                    uses[-1] = dataclasses.replace(uses[-1], end_s=use.end_s)
-                else:
+                at = next((at for at, u in enumerate(uses) if _continues(u, use)), None)
+                if at is None:
                     uses.append(use)
+                else:
+                    uses[at] = dataclasses.replace(uses[at], end_s=use.end_s)
         return cls(tuple(uses), tuple(failures))
 
     @classmethod

@@ -10,6 +10,7 @@ import typer
 
 from ubereport.cli.console import case_progress, print_json, say, warn
 from ubereport.cli.guard import guarded
+from ubereport.core.choices import DecodeDevice
 from ubereport.core.config import (
     AnalysisConfig,
     Device,
@@ -50,6 +51,7 @@ def analyze(
     sampling: Annotated[SamplingMode | None, typer.Option(help="How frames are chosen.")] = None,
     reader: Annotated[ReaderChoice | None, typer.Option(help="Which library decodes.")] = None,
     device: Annotated[Device | None, typer.Option(help="Where the network runs.")] = None,
+    decode: Annotated[DecodeDevice | None, typer.Option(help="What decodes.")] = None,
     no_frames: Annotated[bool, typer.Option("--no-frames", help="Keep no key frames.")] = False,
     config: ConfigOption = None,
     force: Annotated[bool, typer.Option("--force", help="Measure again from the start.")] = False,
@@ -63,7 +65,7 @@ def analyze(
     from ubereport.batch.case import CaseRequest, run_case
     from ubereport.batch.parts import doubts_about_parts, resolve_parts
 
-    settings = _settings(config, model, rate, sampling, reader, device, no_frames)
+    settings = _settings(config, model, rate, sampling, reader, device, decode, no_frames)
     paths = resolve_parts(parts)
     for doubt in doubts_about_parts(paths):
         warn(doubt)
@@ -141,13 +143,14 @@ def _settings(
     sampling: SamplingMode | None,
     reader: ReaderChoice | None,
     device: Device | None,
+    decode: DecodeDevice | None,
     no_frames: bool,
 ) -> AnalysisConfig:
     base = config_from_toml(config, AnalysisConfig) if config is not None else AnalysisConfig()
     return replace(
         base,
         sampling=_replaced(base.sampling, mode=sampling, rate_hz=rate),
-        decode=_replaced(base.decode, reader=reader),
+        decode=_replaced(base.decode, reader=reader, device=decode),
         segmentation=_replaced(base.segmentation, model=model, device=device),
         records=_replaced(base.records, is_frames_kept=False if no_frames else None),
     )

@@ -13,6 +13,7 @@ import typer
 
 from ubereport.cli.console import print_json, say
 from ubereport.cli.guard import guarded
+from ubereport.core.choices import DecodeDevice
 from ubereport.core.config import AnalysisConfig, Device, config_from_toml
 from ubereport.core.errors import SomeCasesFailedError, UbereportError, UsageError
 
@@ -54,6 +55,7 @@ def batch(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model bundle: a name or a folder.")] = None,
     device: Annotated[Device | None, typer.Option(help="Where the network runs.")] = None,
+    decode: Annotated[DecodeDevice | None, typer.Option(help="What decodes.")] = None,
     config: Annotated[
         Path | None, typer.Option("--config", help="TOML file with settings.")
     ] = None,
@@ -86,7 +88,7 @@ def batch(
         return
     if library is None:
         raise UsageError("No library is named. Add --library DIR, the folder of the cases.")
-    settings = _settings(config, model, device)
+    settings = _settings(config, model, device, decode)
     if dry_run:
         estimate = estimate_batch(read, library, settings, jobs)
         if json:
@@ -107,7 +109,9 @@ def batch(
     _end(result, strict)
 
 
-def _settings(path: Path | None, model: str | None, device: Device | None) -> AnalysisConfig:
+def _settings(
+    path: Path | None, model: str | None, device: Device | None, decode: DecodeDevice | None
+) -> AnalysisConfig:
     settings = config_from_toml(path, AnalysisConfig) if path is not None else AnalysisConfig()
     section = settings.segmentation
     section = replace(
@@ -115,7 +119,8 @@ def _settings(path: Path | None, model: str | None, device: Device | None) -> An
         model=section.model if model is None else model,
         device=section.device if device is None else device,
     )
-    return replace(settings, segmentation=section)
+    decoding = settings.decode if decode is None else replace(settings.decode, device=decode)
+    return replace(settings, segmentation=section, decode=decoding)
 
 
 def _engine(choice: EngineChoice, jobs: int, address: str | None, gpus: float) -> Engine:

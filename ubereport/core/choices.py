@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["Device", "ReaderChoice", "Route", "SamplingMode"]
+__all__ = ["DecodeDevice", "Device", "ReaderChoice", "Route", "SamplingMode"]
 
 
 class Route(StrEnum):
@@ -29,6 +29,18 @@ class ReaderChoice(StrEnum):
     AUTO = "auto"
     DECORD = "decord"
     PYAV = "pyav"
+
+
+class DecodeDevice(StrEnum):
+    """What decodes: the processor or a graphics device's own decoder."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    VAAPI = "vaapi"
+    QSV = "qsv"
+    VIDEOTOOLBOX = "videotoolbox"
+    D3D11VA = "d3d11va"
 
 
 class Device(StrEnum):

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import tomli_w
 
-from ubereport.core.choices import Device, ReaderChoice, Route, SamplingMode
+from ubereport.core.choices import DecodeDevice, Device, ReaderChoice, Route, SamplingMode
 from ubereport.core.errors import ConfigError
 
 __all__ = [
@@ -73,13 +73,15 @@ class SamplingConfig:
 class DecodeConfig:
     """Reading recordings: bounds that keep a hostile or broken file from taking the machine.
 
-    `n_threads` decoders share the work, 0 for one a core; `stall_timeout_s` is how long one may
+    `device` decodes, see the README; `n_threads` decoders share the work, 0 for one a core;
+    `stall_timeout_s` is how long one may
     stay silent before it is killed; `memory_mib` is what its process may take on top of what it has
     when it starts; `max_gap_s` is the longest jump of the clock inside a part that is believed, a
     longer one is taken out.
     """
 
     reader: ReaderChoice = ReaderChoice.AUTO
+    device: DecodeDevice = DecodeDevice.AUTO
     n_threads: int = 0
     stall_timeout_s: float = 60.0
     memory_mib: int = 2048

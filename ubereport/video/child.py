@@ -73,17 +73,21 @@ class _Channel:
             self.send({"beat": 1})
 
 
-def _limit_memory(extra_mib: int) -> None:
-    """Bound the address space at what is mapped now plus `extra_mib`, where Linux tells it."""
+def _limit_memory(extra_mib: int, has_driver_mappings: bool = False) -> None:
+    """Bound the address space at what is mapped now plus `extra_mib`, where Linux tells it.
+
+    A graphics driver maps its device's memory too, which is no memory of this machine: then only
+    what is private and writable counts.
+    """
     try:
         resource = importlib.import_module("resource")
         with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 -- not a file
-            n_pages = int(statm.read().split()[0])
+            n_pages = int(statm.read().split()[5 if has_driver_mappings else 0])
     except (ImportError, OSError):
         return
     limit = n_pages * resource.getpagesize() + extra_mib * 2**20
-    hard_limit = resource.getrlimit(resource.RLIMIT_AS)[1]
-    resource.setrlimit(resource.RLIMIT_AS, (limit, hard_limit))
+    bounded = resource.RLIMIT_DATA if has_driver_mappings else resource.RLIMIT_AS
+    resource.setrlimit(bounded, (limit, resource.getrlimit(bounded)[1]))
 
 
 def _scan(task: Header, channel: _Channel, log: ErrorLog) -> None:
@@ -115,7 +119,7 @@ def _read(task: Header, arrays: Arrays, channel: _Channel, log: ErrorLog) -> Non
     request = ReadRequest.from_message(task["request"], arrays)
     channel.beat()
     taken = pictures(request, log.take, channel.beat)
-    _limit_memory(task["memory_mib"])
+    _limit_memory(task["memory_mib"], has_driver_mappings=request.device is not None)
     n_slots = task["n_slots"]
     shape = (n_slots, request.height_px, request.width_px, 3)
     ring = np.frombuffer(mmap.mmap(task["ring_fd"], int(np.prod(shape))), np.uint8).reshape(shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -14,9 +15,11 @@ import numpy as np
 
 from ubereport.core.arrays import FloatArray, IntArray, frozen_array
 from ubereport.core.case import ReaderUse
-from ubereport.core.config import DecodeConfig, SamplingMode
+from ubereport.core.choices import DecodeDevice, SamplingMode
+from ubereport.core.config import DecodeConfig
 from ubereport.core.frames import FrameBatch, PixelBox
 from ubereport.core.recording import PartIndex
+from ubereport.video.devices import DAMAGE_SEEN, CaseDevices, DeviceChoice, Trial
 from ubereport.video.fallback import ReaderOrder, Sample, SampleStream
 from ubereport.video.pool import DecoderPool
 from ubereport.video.reader import (
@@ -32,6 +35,8 @@ from ubereport.video.segments import Shares, share_pictures
 __all__ = ["DecodeOutcome", "DecodeRequest", "Decoding", "decode", "decode_stills"]
 
 _MAX_DECODERS = 16
+_MAX_SESSIONS = 7  # each has a context on the device; an H100 has seven decoders
+_N_TRIED = 4  # pictures for each core, of the first groups
 _SEGMENT = 16  # pictures that a process decodes before the next one's turn where there are many
 
 
@@ -95,20 +100,27 @@ class _Tally:
     """What happened so far, told by whoever assembles batches."""
 
     part_index: int
+    devices: CaseDevices
     on_reader: Callable[[str, str], None] | None
     uses: list[ReaderUse] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     n_undecoded: int = 0
     n_corrupt: int = 0
 
+    def note_damage(self, n_undecoded: int, n_corrupt: int) -> None:
+        self.n_undecoded += n_undecoded
+        self.n_corrupt += n_corrupt
+        if n_undecoded or n_corrupt:
+            self.devices.refuse(DAMAGE_SEEN)
+
     def note_reader(self, reader: tuple[str, str] | None, time_s: float) -> None:
         if reader is None:
             return
         name, why = reader
-        last = self.uses[-1] if self.uses else None
-        if last is not None and (last.reader, last.why) == reader:
-            self.uses[-1] = replace(last, end_s=time_s)
-            return
+        for at, use in enumerate(self.uses):  # processes may differ in who reads for them
+            if (use.reader, use.why) == reader:
+                self.uses[at] = replace(use, end_s=time_s)
+                return
         self.uses.append(ReaderUse(self.part_index, name, time_s, time_s, why))
         if self.on_reader is not None:
             self.on_reader(name, why)
@@ -225,8 +237,7 @@ def _batch(
         is_decoded[row] = sample.place is not None
         is_corrupt[row] = sample.is_corrupt
         tally.note_reader(sample.reader, float(times_s[row]))
-    tally.n_undecoded += n - int(is_decoded.sum())
-    tally.n_corrupt += int(is_corrupt.sum())
+    tally.note_damage(n - int(is_decoded.sum()), int(is_corrupt.sum()))
     return FrameBatch(
         rgb=rgb,
         sample_index=sample_index,
@@ -253,7 +264,8 @@ def decode(
     hands over through a ring of at most `config.ring_batches` batches, so that memory stays flat
     however slow the consumer is. When it fails, the other reader goes on from the last good sample
     where it may read the part at all, else PyAV starts afresh. Where both fail at the same picture,
-    all up to the next keyframe is given up.
+    all up to the next keyframe is given up. Where `ubereport.video.devices` finds that a graphics
+    device gives the same pictures, it decodes, until it fails or meets damage.
 
     Parameters
     ----------
@@ -289,13 +301,37 @@ def decode(
         second="decord" if first == "pyav" and is_decord_usable(request.part) else "pyav",
         entry_points=READERS if entry_points is None else entry_points,
     )
-    tally = _Tally(request.part_index, on_reader)
     n_threads = config.n_threads or min(_n_cores(), _MAX_DECODERS)
+    run = _Run(config, n_threads, pool, on_reader)
+
+    def trial(device: str | None) -> Trial:
+        return _trial(request, run, order, device)
+
+    serving = DecoderPool(config.stall_timeout_s) if pool is None else pool
+    asked = config.device if first == "pyav" else DecodeDevice.CPU  # decord has no devices
+    on_device = serving.devices.choose(request.part, request.frame_index, asked, trial)
+    return _decoding(request, run, order.on(on_device), batch_size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What requests are decoded with: limits, cores, processes, and who is told of readers."""
+
+    config: DecodeConfig
+    n_threads: int
+    pool: DecoderPool | None
+    on_reader: Callable[[str, str], None] | None
+
+
+def _decoding(request: DecodeRequest, run: _Run, order: ReaderOrder, batch_size: int) -> Decoding:
+    config = run.config
+    is_on_device = order.on_device is not None and order.on_device.device is not None
+    n_processes = min(run.n_threads, _MAX_SESSIONS) if is_on_device else run.n_threads
     shares = share_pictures(
         request.part.is_key,
         request.frame_index,
-        n_threads,
-        max(1, min(batch_size, _SEGMENT, len(request) // (2 * n_threads))),
+        n_processes,
+        max(1, min(batch_size, _SEGMENT, len(request) // (2 * n_processes))),
     )
     whole = read_request(
         request.part,
@@ -305,12 +341,35 @@ def decode(
         shares.n_threads,
         config.max_width_px * config.max_height_px,
     )
-    serving = DecoderPool(config.stall_timeout_s) if pool is None else pool
+    serving = DecoderPool(config.stall_timeout_s) if run.pool is None else run.pool
+    tally = _Tally(request.part_index, serving.devices, run.on_reader)
     n_wanted = min(config.ring_batches * batch_size, len(request))
     n_slots = n_ring_slots(n_wanted, request.height_px, request.width_px)
     streams = _streams(request, whole, shares, order, config, n_slots, serving, tally)
-    own_pool = serving if pool is None else None
+    own_pool = serving if run.pool is None else None
     return Decoding(request, _SharedWork(streams, shares.turns, own_pool), batch_size, tally)
+
+
+def _trial(request: DecodeRequest, run: _Run, order: ReaderOrder, device: str | None) -> Trial:
+    """Decode the first pictures of a request on a device, or on the processor if None."""
+    first = slice(0, _N_TRIED * run.n_threads)
+    few = replace(
+        request,
+        frame_index=request.frame_index[first],
+        sample_index=request.sample_index[first],
+        time_s=request.time_s[first],
+    )
+    failures: list[str] = []
+    choice = DeviceChoice(device, "", failures.append)
+    with _decoding(few, replace(run, on_reader=None), order.on(choice), 1) as decoding:
+        batches = [next(decoding)]
+        started_s = time.perf_counter()
+        batches.extend(decoding)
+    duration_s = time.perf_counter() - started_s
+    outcome = decoding.outcome
+    is_sound = outcome.n_corrupt == outcome.n_undecoded == 0
+    rgb = np.concatenate([batch.rgb for batch in batches])
+    return Trial(rgb, is_sound, duration_s, failures[0] if failures else None)
 
 
 def _streams(
@@ -394,7 +453,8 @@ def decode_stills(
         width_px=width_px,
         mode=SamplingMode.KEYFRAMES,
     )
-    with decode(request, config, max(1, len(unique)), pool=pool) as decoding:
+    on_processor = replace(config, device=DecodeDevice.CPU)  # a device takes longer to start
+    with decode(request, on_processor, max(1, len(unique)), pool=pool) as decoding:
         batches = list(decoding)
     if not batches:
         raise ValueError("no picture was asked for")

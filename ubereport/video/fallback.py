@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from ubereport.core.arrays import FloatArray, RgbArray
 from ubereport.core.config import DecodeConfig
+from ubereport.video.devices import DeviceChoice
 from ubereport.video.guard import ChildFailure
 from ubereport.video.pool import Decoder, DecoderPool
-from ubereport.video.reader import ReadRequest
+from ubereport.video.reader import ReadRequest, device_reader
 from ubereport.video.ring import PictureRing
 
 __all__ = ["MAX_FAILURES", "ReaderOrder", "Sample", "SampleStream"]
@@ -23,12 +25,23 @@ _TITLES = {"pyav": "PyAV"}
 
 @dataclass(frozen=True, slots=True)
 class ReaderOrder:
-    """Who reads first and why, who goes on when that fails, and where their code lies."""
+    """Who reads first and why, who goes on when that fails, and where their code lies.
+
+    `on_device` is the graphics device that goes before them, if any; when it failed it is not asked
+    again.
+    """
 
     first: str
     why: str
     second: str
     entry_points: Mapping[str, str]
+    on_device: DeviceChoice | None = None
+
+    def on(self, choice: DeviceChoice) -> Self:
+        """Return the order with a device before it; where none is taken, the words that say why."""
+        if choice.device is None:
+            return dataclasses.replace(self, why=choice.why or self.why)
+        return dataclasses.replace(self, on_device=choice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +109,17 @@ class SampleStream:
         self._n_failures = 0
         self._at = 0
         self._started: Decoder | None = None
+        self._device = None if order.on_device is None else order.on_device.device
 
     def start(self) -> None:
         """Let the first reader begin before its first sample is asked for."""
-        self._started = self._begun(self._order.first, self._request)
+        self._started = self._begun(self._first()[0], self._request)
+
+    def _first(self) -> tuple[str, str]:
+        """Return who reads first, and why."""
+        if self._device is None or self._order.on_device is None:
+            return self._order.first, self._order.why
+        return device_reader(self._device), self._order.on_device.why
 
     def close(self) -> None:
         """End a reader that was started and never asked; others end with their generator."""
@@ -113,13 +133,16 @@ class SampleStream:
         Where both readers fail at the same picture, everything up to the next keyframe is given
         up; after `MAX_FAILURES` failures all that is left is.
         """
-        name, why = self._order.first, self._order.why
+        name, why = self._first()
         n_failed_here = 0
         while self._at < len(self._time_s):
             start = self._at
             failure = yield from self._attempt(name, why)
             if failure is None:
                 return
+            if self._device is not None:
+                name, why = self._after_device(failure, name)
+                continue
             n_failed_here = n_failed_here + 1 if self._at == start else 1
             name, why = self._after(failure, name)
             is_hopeless = n_failed_here >= 2 and failure.kind == "format"
@@ -164,7 +187,17 @@ class SampleStream:
     def _begun(self, name: str, request: ReadRequest) -> Decoder:
         entry_point = self._order.entry_points[name]
         memory_mib = self._config.memory_mib
+        request = dataclasses.replace(request, device=self._device)
         return self._pool.begin(entry_point, request, self._n_slots, memory_mib)
+
+    def _after_device(self, failure: ChildFailure, name: str) -> tuple[str, str]:
+        """Leave all that is left, here and in the rest of the case, to the processor."""
+        what = f"{_title(name)} failed: it {failure}"
+        if self._order.on_device is not None:
+            self._order.on_device.refuse(what)
+        self._device = None
+        self._failures.append(f"{self._place()} {what}; the processor went on.")
+        return self._order.first, f"{_title(self._order.first)} on the processor, because {what}."
 
     def _after(self, failure: ChildFailure, name: str) -> tuple[str, str]:
         """Note a failure; return who goes on, and why."""
@@ -194,4 +227,6 @@ class SampleStream:
 
 
 def _title(name: str) -> str:
-    return _TITLES.get(name, name)
+    reader, _, device = name.partition("-")
+    title = _TITLES.get(reader, reader)
+    return f"{title} on {device}" if device else title

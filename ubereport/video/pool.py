@@ -6,6 +6,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
+from ubereport.video.devices import CaseDevices
 from ubereport.video.guard import ChildFailure, GuardedChild
 from ubereport.video.reader import ReadRequest
 from ubereport.video.ring import PictureRing
@@ -60,7 +61,8 @@ class DecoderPool:
     """Starts decoding processes and keeps those that are idle; a context manager.
 
     A process takes a third of a second to start. One that failed, or whose reader could hand
-    something on from one recording to the next, is ended instead of kept.
+    something on from one recording to the next, is ended instead of kept. `devices` remembers what
+    graphics devices are good for in this case.
 
     Parameters
     ----------
@@ -69,6 +71,7 @@ class DecoderPool:
     """
 
     def __init__(self, stall_timeout_s: float) -> None:
+        self.devices = CaseDevices(_devices_offered)
         self._stall_timeout_s = stall_timeout_s
         self._idle: list[Decoder] = []
 
@@ -116,3 +119,10 @@ class DecoderPool:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _devices_offered() -> tuple[str, ...]:
+    """Ask PyAV, which is not loaded where no device is asked for."""
+    from ubereport.video.pyav import devices_offered
+
+    return devices_offered()

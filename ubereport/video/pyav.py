@@ -11,6 +11,7 @@ from typing import IO
 import av
 import numpy as np
 from av.codec.context import Flags as CodecFlags
+from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.container.input import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Disposition
@@ -19,7 +20,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from av.video.stream import VideoStream
 
 from ubereport.core.arrays import RgbArray
-from ubereport.core.errors import RecordingFormatError
+from ubereport.core.errors import DecodeError, RecordingFormatError
 
 __all__ = [
     "Encoder",
@@ -31,6 +32,7 @@ __all__ = [
     "Source",
     "VideoFrame",
     "VideoStream",
+    "devices_offered",
     "speak_on_stderr",
     "to_rgb",
 ]
@@ -47,6 +49,9 @@ _SWS_MATRICES = {
     "bt601": Colorspace.ITU601,
     "bt2020": Colorspace.BT2020,
 }
+# What devices hand back, and the processor's layout of the same numbers. They are put into that
+# layout first: FFmpeg's converters to RGB differ by layout, by up to 137 levels at chroma edges.
+_PLANAR = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
 _RANGES = {"limited": ColorRange.MPEG, "full": ColorRange.JPEG}
 # Containers of recordings. Play lists, image sequences and devices, which reach beyond the file
 # itself, are left out on purpose.
@@ -80,15 +85,24 @@ class OpenStream:
         Pictures with more pixels are refused before memory is taken for them.
     n_threads
         Decoder threads.
+    device
+        Which graphics device decodes, such as "cuda" or "cuda:1"; the processor if None.
 
     Raises
     ------
     RecordingFormatError
         If the file is no recording that FFmpeg reads or holds no video.
+    DecodeError
+        If the device cannot be opened or does not decode such a stream.
     """
 
     def __init__(
-        self, source: Source, stream_index: int | None, max_pixels: int, n_threads: int
+        self,
+        source: Source,
+        stream_index: int | None,
+        max_pixels: int,
+        n_threads: int,
+        device: str | None = None,
     ) -> None:
         options = {"max_pixels": str(max_pixels), "err_detect": _STRICT}
         if not isinstance(source, str):
@@ -103,8 +117,13 @@ class OpenStream:
                     "protocol_whitelist": "file",
                 },
                 metadata_errors="ignore",
+                hwaccel=None if device is None else _acceleration(device),
             )
+        except RuntimeError:
+            raise DecodeError(f"does not decode such a stream on {device}") from None
         except (FfmpegError, OSError, ValueError) as error:
+            if device is not None:  # the file has been indexed: it is the device
+                raise DecodeError(f"cannot open {device} ({_reason(error)})") from None
             raise RecordingFormatError(
                 f"is no recording that can be read ({_reason(error)}). "
                 "Give a video file; if its end is missing, ask the recorder for a repaired copy."
@@ -114,12 +133,15 @@ class OpenStream:
             if other.index != self.stream.index:
                 other.discard = Discard.all
         context = self.stream.codec_context
+        if device is not None and not context.is_hwaccel:
+            raise DecodeError(f"does not decode such a stream on {device}")
         context.options = options
         context.thread_count = n_threads
         context.thread_type = "FRAME" if n_threads > 1 else "SLICE"
         self.container_name = self._container.format.name
         self.time_base_s = Fraction(self.stream.time_base or Fraction(1, 90000))
         self.n_read_errors = 0
+        self._device = device
 
     def close(self) -> None:
         """Let go of the file."""
@@ -178,6 +200,8 @@ class OpenStream:
         ------
         MemoryError
             If memory ran out.
+        DecodeError
+            If a graphics device refused the packet.
         """
         self.stream.codec_context.skip_frame = "DEFAULT" if is_wanted else "NONREF"
         try:
@@ -185,6 +209,8 @@ class OpenStream:
         except EOFError:
             return [], False
         except FfmpegError as error:
+            if self._device is not None:
+                raise DecodeError(f"lost {self._device} ({_reason(error)})") from None
             if isinstance(error, MemoryError):
                 raise MemoryError("the decoder ran out of memory") from None
             return [], True
@@ -199,6 +225,16 @@ class OpenStream:
     def is_bottom_first(self) -> bool:
         """Whether the bottom field of an interlaced picture is shown first."""
         return self.stream.codec_context.field_order in _BOTTOM_FIRST
+
+
+def devices_offered() -> tuple[str, ...]:
+    """Return the kinds of graphics devices that this FFmpeg was built to decode on."""
+    return tuple(hwdevices_available())
+
+
+def _acceleration(device: str) -> HWAccel:
+    kind, _, number = device.partition(":")
+    return HWAccel(kind, number or None, allow_software_fallback=False)
 
 
 def _pick(container: InputContainer, stream_index: int | None) -> VideoStream:
@@ -237,6 +273,9 @@ def to_rgb(frame: VideoFrame, color_matrix: str, color_range: str) -> RgbArray:
         "limited" or "full".
     """
     is_rgb = frame.format.is_rgb
+    planar = _PLANAR.get(frame.format.name)
+    if planar is not None:
+        frame = frame.reformat(format=planar, threads=1)
     converted = frame.reformat(
         format="rgb24",
         src_colorspace=None if is_rgb else _SWS_MATRICES.get(color_matrix, Colorspace.ITU709),

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from ubereport.core.arrays import IntArray
+from ubereport.core.errors import DecodeError
 from ubereport.video.fit import fit_picture
 from ubereport.video.packets import NO_PTS
 from ubereport.video.pyav import FieldPicker, VideoFrame, speak_on_stderr, to_rgb
@@ -23,7 +24,10 @@ from ubereport.video.reader import Picture, ReadRequest
 from ubereport.video.segments import groups_of
 from ubereport.video.walk import PacketWalk, WalkedPacket
 
-__all__ = ["read_pictures"]
+__all__ = ["read_on_device", "read_pictures"]
+
+# H.264 and HEVC never hold three zeros in a row but between units; a lost sector is full of them.
+_HOLE = bytes(32)
 
 
 def read_pictures(
@@ -48,6 +52,40 @@ def read_pictures(
     reader = _GroupReader(request, take_complaints, on_progress)
     for key, wanted in _groups(request):
         yield from reader.read(key, wanted)
+
+
+def read_on_device(
+    request: ReadRequest,
+    take_complaints: Callable[[], int],
+    on_progress: Callable[[], None],
+) -> Iterator[Picture]:
+    """As `read_pictures`, decoded by `request.device`, and only for as long as nothing is damaged.
+
+    A graphics device paints over damage without a word, so that every sign of it ends the reading.
+    The device is opened before this returns: what its driver takes for that does not count as
+    memory that decoding takes.
+
+    Raises
+    ------
+    DecodeError
+        If the device cannot be opened; while iterating, if it met damage or gave no picture.
+    MemoryError
+        While iterating: if the decoder needs more than it may have.
+    """
+    cv2.setNumThreads(1)
+    speak_on_stderr()
+    return _trusted(request, _GroupReader(request, take_complaints, on_progress))
+
+
+def _trusted(request: ReadRequest, reader: _GroupReader) -> Iterator[Picture]:
+    """Yield what a device decodes for as long as there is no sign of damage."""
+    for key, wanted in _groups(request):
+        for picture in reader.read(key, wanted):
+            if picture is None:
+                raise DecodeError(f"gave no picture on {request.device}")
+            if picture.is_corrupt:
+                raise DecodeError("met damage, which a graphics device hides")
+            yield picture
 
 
 def _groups(request: ReadRequest) -> Iterator[tuple[int, IntArray]]:
@@ -189,6 +227,7 @@ class _GroupReader:
     def _fed(self, walked: WalkedPacket, is_wanted: bool) -> list[VideoFrame]:
         frames, is_refused = self._walk.opened.decode(walked.packet, is_wanted)
         self._is_damaged |= is_refused or walked.packet.is_corrupt
+        self._is_damaged |= self._request.device is not None and _HOLE in bytes(walked.packet)
         self._is_damaged |= self._take_complaints() > 0
         return frames
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ubereport.core.arrays import BoolArray, IntArray, RgbArray
-from ubereport.core.config import ReaderChoice, SamplingMode
+from ubereport.core.choices import DecodeDevice, ReaderChoice, SamplingMode
 from ubereport.core.frames import PixelBox
 from ubereport.core.recording import PartIndex, VideoFormat
 from ubereport.video.packets import is_counted
@@ -25,6 +25,7 @@ __all__ = [
     "choose_reader",
     "color_rule",
     "color_rule_of",
+    "device_reader",
     "is_decord_usable",
     "read_request",
     "upright_size",
@@ -34,6 +35,11 @@ __all__ = [
 READERS = {
     "pyav": "ubereport.video.pyav_reader:read_pictures",
     "decord": "ubereport.video.decord:read_pictures",
+    **{
+        f"pyav-{device}": "ubereport.video.pyav_reader:read_on_device"
+        for device in DecodeDevice
+        if device not in (DecodeDevice.AUTO, DecodeDevice.CPU)
+    },
 }
 _HD_HEIGHT_PX = 720
 _HD_WIDTH_PX = 1280
@@ -79,6 +85,8 @@ class ReadRequest:
         (n,) the part's whole index.
     wanted
         (m,) frame indices to read, strictly increasing.
+    device
+        Which graphics device decodes, such as "cuda:1"; the processor if None.
     """
 
     path: str
@@ -99,6 +107,7 @@ class ReadRequest:
     pts: IntArray
     is_key: BoolArray
     wanted: IntArray
+    device: str | None = None
 
     def to_message(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return plain values and arrays, for `ubereport.video.wire.pack`."""
@@ -120,6 +129,11 @@ class ReadRequest:
     def time_base_s(self) -> Fraction:
         """Seconds of one tick."""
         return Fraction(*self.time_base)
+
+
+def device_reader(device: str) -> str:
+    """Return the key of `READERS` for a device such as "cuda:1"."""
+    return f"pyav-{device.partition(':')[0]}"
 
 
 class PictureReader(Protocol):

@@ -52,7 +52,11 @@ class PacketWalk:
     def _open(self) -> OpenStream:
         request = self._request
         opened = OpenStream(
-            open_source(request.path), request.stream_index, request.max_pixels, request.n_threads
+            open_source(request.path),
+            request.stream_index,
+            request.max_pixels,
+            request.n_threads,
+            request.device,
         )
         self._packets = opened.packets()
         self._clock = ClockUnwrapper(self._ticks_per_s)
