@@ -19,7 +19,7 @@ from ubereport.batch.pseudonyms import pseudonymized
 from ubereport.batch.run import plan_batch, result_table, run_batch
 from ubereport.core.config import AnalysisConfig, RecordsConfig, SamplingConfig, SegmentationConfig
 from ubereport.documents.batch_summary import write_summary
-from ubereport.records.catalog import list_cases
+from ubereport.records.listing import list_cases
 
 pytestmark = pytest.mark.slow
 CONFIG = AnalysisConfig(
@@ -60,7 +60,7 @@ def digests(library: Path) -> dict[str, str]:
     return {
         p.relative_to(library).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
         for p in sorted(library.rglob("*"))
-        if p.is_file() and p.name not in ("run.json", "catalog.sqlite") and p.suffix != ".lock"
+        if p.is_file() and p.name != "run.json" and p.suffix != ".lock"
     }
 
 
@@ -112,14 +112,10 @@ def test_a_second_run_reuses_what_is_done(department, library):
     assert digests(library) == before
 
 
-def test_the_catalog_lists_the_library_and_comes_back(library):
+def test_the_library_is_listed(library):
     rows = list_cases(library)
     assert [row.case_id for row in rows] == ["K0", "K2", "K3"]
     assert rows[0].impaired_share_20 == pytest.approx(8 / 24, abs=0.05)
-    (library / "catalog.sqlite").write_bytes(b"no database")
-    assert list_cases(library) == rows
-    (library / "catalog.sqlite").unlink()
-    assert list_cases(library) == rows
 
 
 def test_a_batch_killed_at_random_ends_byte_identical(department, library, tmp_path):

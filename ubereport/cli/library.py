@@ -31,18 +31,9 @@ class ExportFormat(StrEnum):
 @guarded
 def list_library(library: LibraryArgument, json: JsonOption = False) -> None:
     """List the cases. Example: ubereport library list department."""
-    from ubereport.records.catalog import list_cases
+    from ubereport.records.listing import list_cases
 
     _print_rows(list_cases(library), json)
-
-
-@app.command("rebuild")
-@guarded
-def rebuild_library(library: LibraryArgument, json: JsonOption = False) -> None:
-    """Read every case folder again and rebuild the catalog."""
-    from ubereport.records.catalog import rebuild_catalog
-
-    _print_rows(rebuild_catalog(library), json)
 
 
 @app.command("show")
@@ -100,9 +91,9 @@ def export_library(
 
 
 def _print_rows(rows: tuple[object, ...], is_json: bool) -> None:
-    from ubereport.records.catalog import CatalogRow
+    from ubereport.records.listing import ListedCase
 
-    cases = [row for row in rows if isinstance(row, CatalogRow)]
+    cases = [row for row in rows if isinstance(row, ListedCase)]
     if is_json:
         print_json({"cases": [{name: getattr(r, name) for name in r.__slots__} for r in cases]})
         return

@@ -11,8 +11,8 @@ from ubereport.core.case import CaseRecord
 from ubereport.core.errors import CaseRecordError, UsageError
 from ubereport.files.atomic import write_file
 from ubereport.files.names import folder_name
-from ubereport.records.catalog import list_cases
 from ubereport.records.fhir import diagnostic_report
+from ubereport.records.listing import list_cases
 from ubereport.records.store import read_case
 
 __all__ = ["export_cases", "find_case"]

@@ -7,7 +7,6 @@ import io
 import json
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
@@ -17,7 +16,6 @@ import pandas as pd
 from ubereport.cohort.audit_results import Audit
 from ubereport.cohort.comparison_results import Comparison, MetricComparison
 from ubereport.cohort.table import CohortTable
-from ubereport.files.atomic import publish_folder
 from ubereport.files.spreadsheet import csv_bytes
 from ubereport.records.codec import to_json_value
 from ubereport.statistics.estimates import Estimate
@@ -27,9 +25,6 @@ __all__ = [
     "comparison_files",
     "table_files",
     "workbook_bytes",
-    "write_audit",
-    "write_comparison",
-    "write_tables",
 ]
 
 RESULT_SCHEMA = "1.0"
@@ -129,39 +124,6 @@ def _without_clock(book: openpyxl.Workbook) -> bytes:
                 content = _MODIFIED.sub(rb"\g<1>2000-01-01T00:00:00Z\g<2>", content)
             target.writestr(ZipInfo(name, _EPOCH.timetuple()[:6]), content)
     return fixed.getvalue()
-
-
-def write_comparison(comparison: Comparison, folder: Path) -> None:
-    """Write the files of a comparison into `folder`, which is replaced as a whole.
-
-    Raises
-    ------
-    OutputError
-        If the disk is full or read-only.
-    """
-    publish_folder(folder, comparison_files(comparison))
-
-
-def write_audit(audit: Audit, folder: Path) -> None:
-    """Write the files of an audit into `folder`, which is replaced as a whole.
-
-    Raises
-    ------
-    OutputError
-        If the disk is full or read-only.
-    """
-    publish_folder(folder, audit_files(audit))
-
-
-def write_tables(table: CohortTable, folder: Path) -> None:
-    """Write the tidy tables into `folder`, which is replaced as a whole.
-
-    Raises
-    ------
-    OutputError
-        If the disk is full or read-only.
-    """
-    publish_folder(folder, table_files(table))
 
 
 def _json(kind: str, result: Comparison | Audit) -> bytes:

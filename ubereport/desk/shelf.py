@@ -12,7 +12,7 @@ from ubereport.core.errors import CaseRecordError, UsageError
 from ubereport.desk.case_desk import CaseDesk
 from ubereport.desk.case_pictures import CasePictures
 from ubereport.desk.recordings import recording_files
-from ubereport.records.catalog import list_cases
+from ubereport.records.listing import list_cases
 from ubereport.records.store import is_case_folder
 
 __all__ = ["Shelf"]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ubereport.core.config import EventConfig
 from ubereport.core.events import CensorReason, HemostasisEvent, Severity
-from ubereport.core.series import AreaSeries, Threshold
+from ubereport.core.series import AreaSeries
 from ubereport.metrics.smoothing import ROUNDING_S, Runs, runs_of_stretch
 
-__all__ = ["detect_events", "detect_events_by_threshold", "severity_of"]
+__all__ = ["detect_events", "severity_of"]
 
 _MIN_LOOKS = 2
 
@@ -64,13 +64,6 @@ def detect_events(series: AreaSeries, config: EventConfig) -> tuple[HemostasisEv
         for span in _spans(runs, config):
             events.append(_event(runs, span, is_lost_after, events, config))
     return tuple(events)
-
-
-def detect_events_by_threshold(
-    series: AreaSeries, config: EventConfig
-) -> Mapping[Threshold, tuple[HemostasisEvent, ...]]:
-    """Return the events found at each probability threshold, for the band around the numbers."""
-    return {threshold: detect_events(series.at(threshold), config) for threshold in Threshold}
 
 
 def severity_of(peak_area_frac: float, config: EventConfig) -> Severity:

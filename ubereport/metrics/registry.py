@@ -369,7 +369,7 @@ def compute_metrics(
         The case.
     events_by_threshold
         The events found in ``series.at(threshold)``: those of the central threshold, and those of
-        its neighbors for the band around a value (`detect_events_by_threshold`). A metric has a
+        its neighbors for the band around a value. A metric has a
         band where it has a value at all of them; without neighbors there are no bands.
     event_config, metric_config
         Windows and gaps.

@@ -36,6 +36,7 @@ __all__ = [
     "case_schema",
     "migrate",
     "parse_case_json",
+    "read_tree",
     "record_of",
 ]
 
@@ -96,6 +97,23 @@ def parse_case_json(content: bytes) -> dict[str, Any]:
     CaseRecordError
         If it is no JSON, was made by a newer version, or does not agree with the schema.
     """
+    current = read_tree(content)
+    if (fault := _fault(current)) is not None:
+        raise CaseRecordError(
+            f"case.json does not agree with schema {SCHEMA_VERSION}: {fault}. Analyze the recording"
+            " again."
+        )
+    return current
+
+
+def read_tree(content: bytes) -> dict[str, Any]:
+    """Return case.json as a tree of the current schema version that is not checked against it.
+
+    Raises
+    ------
+    CaseRecordError
+        If it is no JSON or was made by a newer version.
+    """
     try:
         raw = json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -105,13 +123,7 @@ def parse_case_json(content: bytes) -> dict[str, Any]:
         ) from error
     if not isinstance(raw, dict) or not isinstance(raw.get("schema_version"), str):
         raise CaseRecordError("case.json has no schema_version; this is no case folder.")
-    current = migrate(raw, MIGRATIONS, SCHEMA_VERSION)
-    if (fault := _fault(current)) is not None:
-        raise CaseRecordError(
-            f"case.json does not agree with schema {SCHEMA_VERSION}: {fault}. Analyze the recording"
-            " again."
-        )
-    return current
+    return migrate(raw, MIGRATIONS, SCHEMA_VERSION)
 
 
 def migrate(

@@ -24,6 +24,7 @@ __all__ = [
     "is_case_folder",
     "match_key_frames",
     "read_case",
+    "read_case_json",
     "read_frames",
     "write_case",
     "write_into_case",
@@ -139,9 +140,14 @@ def read_case(folder: Path) -> CaseRecord:
         If `folder` is no case folder, was made by a newer version, or its files are damaged or
         do not belong together.
     """
-    tree = parse_case_json(_read_regular(folder, "case.json", _MAX_JSON_BYTES))
+    tree = parse_case_json(read_case_json(folder))
     series = series_from_parquet(_read_regular(folder, "series.parquet", _MAX_SERIES_BYTES))
     return record_of(tree, series)
+
+
+def read_case_json(folder: Path) -> bytes:
+    """Return the content of ``case.json``; raises CaseRecordError if it is no plain file."""
+    return _read_regular(folder, "case.json", _MAX_JSON_BYTES)
 
 
 def read_frames(folder: Path, record: CaseRecord) -> dict[str, bytes]:
@@ -196,7 +202,7 @@ def _check_same_case(folder: Path, case_id: str) -> None:
     if not is_case_folder(folder):
         return
     try:
-        stored_id = json.loads(_read_regular(folder, "case.json", _MAX_JSON_BYTES))["case_id"]
+        stored_id = json.loads(read_case_json(folder))["case_id"]
     except (CaseRecordError, ValueError, KeyError, TypeError):
         return  # A damaged record names no case; analyzing again is how to mend it.
     if stored_id != case_id:

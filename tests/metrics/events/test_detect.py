@@ -8,7 +8,7 @@ import pytest
 from ubereport.core.config import EventConfig
 from ubereport.core.events import CensorReason, Severity
 from ubereport.core.series import AreaSeries, LossReason, Threshold
-from ubereport.metrics.event_detection import detect_events, detect_events_by_threshold, severity_of
+from ubereport.metrics.event_detection import detect_events, severity_of
 
 CONFIG = EventConfig()
 
@@ -268,7 +268,7 @@ def test_each_probability_threshold_has_its_own_events():
         [True] * n,
         (LossReason.NONE,) * n,
     )
-    found = detect_events_by_threshold(series, CONFIG)
+    found = {threshold: detect_events(series.at(threshold), CONFIG) for threshold in Threshold}
     assert found[Threshold.CENTRAL] == detect_events(series, CONFIG)
     assert [(e.onset_s, e.clear_s) for e in found[Threshold.CENTRAL]] == [(5.0, 10.0)]
     assert [(e.onset_s, e.clear_s) for e in found[Threshold.LENIENT]] == [(4.0, 12.0)]
