@@ -23,6 +23,7 @@ from ubereport.core.events import CensorReason, HemostasisEvent, Severity
 from ubereport.core.held_out import HeldOutOperation
 from ubereport.core.intervals import Interval
 from ubereport.core.metrics import MetricValue
+from ubereport.core.review import CaseReview, ReviewState
 from ubereport.core.series import AreaSeries, LossReason
 
 
@@ -154,6 +155,24 @@ def make_record() -> Callable[..., CaseRecord]:
                 KeyFrame(0, KeyFrameKind.ONSET, 1.5, 0.06, "frames/001.png", "frames/001-o.png"),
             ),
             "provenance": _provenance(),
+            "review": CaseReview(
+                state=ReviewState.COMPLETE,
+                reviewers=("KT", "MS"),
+                standing="KT",
+                n_events=2,
+                n_open=0,
+                n_confirmed=0,
+                n_struck=1,
+                n_mended=1,
+                n_added=0,
+                n_stale=0,
+                n_lines=3,
+                journal_sha256="e" * 64,
+                event_f1=1.0,
+                kappa=None,
+                events=events[:1],
+                metrics=(MetricValue("event_count", "1", 1.0, "", 1, 0.975),),
+            ),
         }
         return CaseRecord(**(values | changes))
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pytest
+from records.conftest import make_record  # noqa: F401 -- a fixture
 
 from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.intervals import Interval

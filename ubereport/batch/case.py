@@ -22,6 +22,8 @@ from ubereport.files.lock import hold_lock
 from ubereport.files.names import default_case_id, folder_name
 from ubereport.files.resources import models_dir
 from ubereport.records.store import read_case, read_frames, write_case, write_into_case
+from ubereport.review.case_review import reviewed_record
+from ubereport.review.journal import review_files
 from ubereport.segmentation.shared import NetworkAddress
 from ubereport.video.pool import DecoderPool
 
@@ -128,11 +130,14 @@ def rerender_case(
     """
     stored = read_case(case_folder)
     settings = config_from_toml(stored.provenance.config_toml, AnalysisConfig)
-    record = rederive(stored, change(settings.events))
+    events = change(settings.events)
+    record = reviewed_record(rederive(stored, events), case_folder, events, settings.metrics)
     files = read_frames(case_folder, record)
     manifest = case_folder / "manifest.json"
     if manifest.is_file():
         files["manifest.json"] = manifest.read_bytes()
+    if out_dir is not None:
+        files |= review_files(case_folder)
     folder = case_folder if out_dir is None else out_dir / folder_name(record.case_id)
     with hold_lock(folder.parent, folder.name):
         reports, render_s = _render(record, files)
@@ -151,16 +156,18 @@ def _publish(
     files = dict(analyzed.files)
     if request.manifest_json is not None:
         files["manifest.json"] = request.manifest_json.encode()
+    config = opened.config
+    record = reviewed_record(analyzed.record, folder, config.events, config.metrics)
     on_progress(Progress(Stage.REPORT, 0.0, 1.0, 0, 0.0))
-    reports, render_s = _render(analyzed.record, files)
+    reports, render_s = _render(record, files)
     on_progress(Progress(Stage.REPORT, 1.0, 1.0, 0, render_s))
     stage_s = {**analyzed.stage_s, str(Stage.REPORT): render_s}
     run = {
         "fingerprint": opened.fingerprint,
-        "recorded_s": analyzed.record.series.recorded_s,
+        "recorded_s": record.series.recorded_s,
         "stage_s": {stage: round(seconds, 3) for stage, seconds in stage_s.items()},
     }
-    write_case(analyzed.record, folder, {**files, **reports}, run)
+    write_case(record, folder, {**files, **reports}, run)
 
 
 def _renew_manifest(folder: Path, manifest_json: str | None) -> None:

@@ -11,6 +11,7 @@ from ubereport.core.events import HemostasisEvent
 from ubereport.core.held_out import HeldOutOperation
 from ubereport.core.intervals import Interval
 from ubereport.core.metrics import MetricValue
+from ubereport.core.review import CaseReview
 from ubereport.core.series import AreaSeries
 
 __all__ = [
@@ -180,7 +181,11 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaseRecord:
-    """One analyzed case under its pseudonymous id; round-trips exactly through a case folder."""
+    """One analyzed case under its pseudonymous id; round-trips exactly through a case folder.
+
+    `review` is what people made of it; None where nobody reviewed it. Everything else is as
+    measured.
+    """
 
     case_id: str
     parts: tuple[PartSummary, ...]
@@ -192,6 +197,7 @@ class CaseRecord:
     key_frames: tuple[KeyFrame, ...]
     provenance: Provenance
     schema_version: str = SCHEMA_VERSION
+    review: CaseReview | None = None
 
     def metric(self, key: str) -> MetricValue:
         """Return the metric called `key`; raise KeyError if the case has none of that name."""

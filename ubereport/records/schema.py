@@ -23,6 +23,7 @@ from ubereport.core.errors import CaseRecordError, UsageError
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.intervals import Interval
 from ubereport.core.metrics import MetricValue
+from ubereport.core.review import CaseReview
 from ubereport.core.series import AreaSeries
 from ubereport.files.atomic import check_relative_name
 from ubereport.files.names import validate_case_id
@@ -83,6 +84,9 @@ def case_json(record: CaseRecord) -> bytes:
         "key_frames": to_json_value(record.key_frames, tuple[KeyFrame, ...]),
         "provenance": to_json_value(record.provenance, Provenance),
     }
+    if record.review is not None:
+        review = to_json_value(record.review, CaseReview)
+        content["review"] = review | {"events": [_event_json(e) for e in record.review.events]}
     if (fault := _fault(content)) is not None:
         raise ValueError(f"the record does not agree with its schema: {fault}")
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
@@ -184,6 +188,7 @@ def record_of(tree: dict[str, Any], series: AreaSeries) -> CaseRecord:
             key_frames=from_json_value(tree["key_frames"], tuple[KeyFrame, ...]),
             provenance=from_json_value(tree["provenance"], Provenance),
             schema_version=tree["schema_version"],
+            review=from_json_value(tree["review"], CaseReview) if "review" in tree else None,
         )
     except (ValueError, TypeError, KeyError, OverflowError, UsageError) as error:
         raise CaseRecordError(

@@ -14,6 +14,7 @@ from ubereport.report.case_figures import PartSpan, loss_swatch, timeline_svg
 from ubereport.report.case_text import DASH, CaseMetrics
 from ubereport.report.data_block import case_data_json
 from ubereport.report.marks import LOSS_WORDS
+from ubereport.report.review_view import review_headline, review_view
 from ubereport.report.text import (
     clock,
     clock_range,
@@ -81,7 +82,7 @@ def build_view_model(
     return CaseView(
         page=_page(record),
         recorded_line=_recorded_line(record),
-        headline=_headline(record, metrics),
+        headline=_headline(record, metrics, review_headline(record, specs)),
         impairment=tuple(_impairment(record, metrics, key) for key in ("5", "20", "50")),
         facts=_facts(record, metrics, metric_config),
         timeline=_timeline(record, metric_config),
@@ -90,6 +91,7 @@ def build_view_model(
         caveats=_caveats(record),
         front_flags=_front_flags(flags),
         front_flags_note=_front_flags_note(flags),
+        review=review_view(record, specs),
         events=events_view(record, frames_dir, event_config),
         strip=strip_figure(record, metric_config),
         survival=survival_view(record, metric_config),
@@ -158,7 +160,7 @@ def _front_flags_note(flags: tuple[FlagView, ...]) -> str:
     return f"{what} under “Quality flags”."
 
 
-def _headline(record: CaseRecord, metrics: CaseMetrics) -> Headline:
+def _headline(record: CaseRecord, metrics: CaseMetrics, review_notes: tuple[str, ...]) -> Headline:
     key = "impaired_share_20"
     share = metrics.value(key)
     sentence = "of the evaluable time, blood obscured at least 20\xa0% of the view"
@@ -169,7 +171,7 @@ def _headline(record: CaseRecord, metrics: CaseMetrics) -> Headline:
     notes = [f"{part} of {duration(evaluable_s, evaluable_s)}"]
     if metrics.band(key):
         notes.append(f"{metrics.band(key)} with a stricter or laxer model")
-    return Headline(metrics.short_text(key), True, sentence, tuple(notes))
+    return Headline(metrics.short_text(key), True, sentence, (*review_notes, *notes))
 
 
 def _impairment(record: CaseRecord, metrics: CaseMetrics, level: str) -> ImpairmentRow:

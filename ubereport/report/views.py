@@ -22,6 +22,7 @@ __all__ = [
     "LossRow",
     "ModelView",
     "ProvenanceView",
+    "ReviewView",
     "StillPair",
     "SurvivalView",
 ]
@@ -142,6 +143,17 @@ class ProvenanceView:
 
 
 @dataclass(frozen=True, slots=True)
+class ReviewView:
+    """What people made of the case, beside what was measured."""
+
+    statement: str
+    is_complete: bool
+    notes: tuple[str, ...]
+    numbers: TableBlock
+    events: TableBlock
+
+
+@dataclass(frozen=True, slots=True)
 class CaseView:
     """A whole case report."""
 
@@ -156,6 +168,7 @@ class CaseView:
     caveats: tuple[str, ...]
     front_flags: tuple[FlagView, ...]
     front_flags_note: str
+    review: ReviewView | None
     events: EventsView
     strip: FigureBlock | None
     survival: SurvivalView

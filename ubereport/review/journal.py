@@ -24,12 +24,19 @@ from ubereport.review.strokes import Stroke, line_of_stroke, stroke_of_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["JOURNAL_NAME", "Journal", "append_stroke", "parse_journal", "read_journal"]
+__all__ = [
+    "JOURNAL_NAME",
+    "Journal",
+    "append_stroke",
+    "parse_journal",
+    "read_journal",
+    "review_files",
+]
 
 JOURNAL_NAME = "review.jsonl"
 MAX_LINE_BYTES = 16_384
 _MAX_BYTES = 64 * 2**20
-_LOCK_WAIT_S = 5.0
+_LOCK_WAIT_S = 15.0
 _LOCK_PAUSE_S = 0.02
 
 
@@ -148,6 +155,13 @@ def append_stroke(
     head = hashlib.sha256(line).hexdigest()
     grown = Journal(case_id, (*journal.strokes, stroke), head, journal.n_bytes + len(line) + 1)
     return grown, stroke
+
+
+def review_files(folder: Path) -> dict[str, bytes]:
+    """Return the journal of a case folder and the pictures it names, by relative path."""
+    names = [JOURNAL_NAME] if (folder / JOURNAL_NAME).is_file() else []
+    names += [f"review/{path.name}" for path in sorted((folder / "review").glob("*.png"))]
+    return {name: (folder / name).read_bytes() for name in names}
 
 
 def _seed(case_id: str) -> str:

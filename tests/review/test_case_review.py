@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from ubereport.core.config import EventConfig, MetricConfig
+from ubereport.core.events import HemostasisEvent
+from ubereport.core.review import ReviewState
+from ubereport.core.series import Threshold
+from ubereport.metrics.event_detection import detect_events
+from ubereport.metrics.registry import compute_metrics
+from ubereport.records.schema import case_json
+from ubereport.records.store import read_case, write_case
+from ubereport.review.case_review import reviewed_record
+from ubereport.review.journal import JOURNAL_NAME, append_stroke
+from ubereport.review.strokes import Action
+
+FIRST, SECOND = (60.0, 90.0), (150.0, 180.0)
+
+
+@pytest.fixture
+def measured(two_events, make_record):
+    events = detect_events(two_events, EventConfig())
+    by_threshold = dict.fromkeys(Threshold, events)
+    metrics = compute_metrics(two_events, by_threshold, EventConfig(), MetricConfig())
+    return replace(
+        make_record(), series=two_events, events=events, metrics=metrics, key_frames=(), review=None
+    )
+
+
+@pytest.fixture
+def folder(measured, tmp_path):
+    target = tmp_path / "case"
+    write_case(measured, target)
+    return target
+
+
+def _say(folder, record, *strokes):
+    for stroke in strokes:
+        append_stroke(folder, record.case_id, lambda _, stroke=stroke: stroke)
+
+
+def _reviewed(folder):
+    return reviewed_record(read_case(folder), folder, EventConfig(), MetricConfig())
+
+
+def test_a_case_that_nobody_reviewed_has_the_bytes_it_always_had(measured, folder):
+    assert _reviewed(folder).review is None
+    assert b'"review"' not in case_json(measured)
+
+
+def test_the_record_holds_both_and_comes_back(measured, folder, stroke_of):
+    _say(
+        folder,
+        measured,
+        stroke_of(Action.CONFIRM, event=FIRST),
+        stroke_of(Action.STRIKE, event=SECOND),
+    )
+    record = _reviewed(folder)
+    write_case(record, folder)
+    back = read_case(folder)
+    assert back.review == record.review
+    review = back.review
+    assert (review.state, review.n_confirmed, review.n_struck) == (ReviewState.COMPLETE, 1, 1)
+    assert back.metric("event_count").value == 2
+    assert review.metric("event_count").value == 1
+    assert all(isinstance(event, HemostasisEvent) for event in review.events)
+    assert (folder / JOURNAL_NAME).is_file()  # the folder was written anew around it
+
+
+def test_half_a_review_is_told_as_such(measured, folder, stroke_of):
+    _say(folder, measured, stroke_of(Action.CONFIRM, event=FIRST))
+    assert _reviewed(folder).review.state is ReviewState.PARTIAL
+
+
+def test_two_who_differ_leave_the_case_disputed(measured, folder, stroke_of):
+    for name, action in (("KT", Action.CONFIRM), ("MS", Action.STRIKE)):
+        _say(
+            folder,
+            measured,
+            stroke_of(Action.CONFIRM, event=FIRST, reviewer=name),
+            stroke_of(action, event=SECOND, reviewer=name),
+        )
+    review = _reviewed(folder).review
+    assert review.state is ReviewState.DISPUTED
+    assert review.event_f1 == pytest.approx(2 / 3)
+
+
+def test_a_tampered_journal_withholds_its_numbers_and_says_where(measured, folder, stroke_of):
+    _say(folder, measured, *[stroke_of(Action.CONFIRM, event=FIRST)] * 2)
+    path = folder / JOURNAL_NAME
+    path.write_bytes(path.read_bytes().replace(b"60.0", b"61.0", 1))
+    record = _reviewed(folder)
+    assert record.review is None
+    assert "Line 2 of the review" in record.flags[0].message
+    assert json.loads(case_json(record))["metrics"] == json.loads(case_json(measured))["metrics"]
