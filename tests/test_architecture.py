@@ -19,7 +19,7 @@ DOORS = {
     "ray": ["batch/engine/ray.py"],
     "matplotlib": ["report/plot.py"],
     "jinja2": ["report/html.py"],
-    "weasyprint": ["report/pdf.py"],
+    "weasyprint": ["report/weasyprint.py"],
 }
 
 

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 from conftest import scene
-from tests_support import copy_bytes
+from tests_support import PLAIN_PDF, copy_bytes, plain_reports
 
 from ubereport.analysis.progress import Stage, silent
 from ubereport.batch.case import CaseRequest, rerender_case, run_case
@@ -44,11 +44,9 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def plain_reports(monkeypatch):
-    """Rendering takes seconds; a test that is not about reports takes stand-ins."""
-    reports = {"report.html": b"html", "report.pdf": b"pdf"}
-    monkeypatch.setattr("ubereport.batch.case._render", lambda record, files: (reports, 0.0))
+@pytest.fixture(name="plain_reports")
+def _plain_reports(monkeypatch):
+    plain_reports(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -264,7 +262,7 @@ def test_a_cut_recording_is_analyzed_as_far_as_it_goes(
 
 
 def test_a_cut_is_told_on_page_one(streamable_recording, tmp_path, monkeypatch):
-    monkeypatch.setattr("ubereport.report.pdf.render_pdf", lambda view: b"pdf")
+    monkeypatch.setattr("ubereport.report.pdf.render_pdf", lambda view, choice: PLAIN_PDF)
     cut = copy_bytes(streamable_recording, tmp_path / "cut.mp4", 0.5)
     html = run_case(request(cut, tmp_path / "out"), silent).report_html.read_text()
     assert "Part 1 is cut: it declares 24.0 s" in html.split('id="events"')[0]

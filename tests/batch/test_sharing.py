@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import replace
 
 import pytest
+from tests_support import plain_reports
 
 from ubereport.analysis.progress import silent
 from ubereport.batch.case import CaseRequest, run_case
@@ -26,8 +27,7 @@ def digests(folder):
 
 
 def test_a_case_has_the_same_bytes_with_a_shared_network(bleeding_recording, tmp_path, monkeypatch):
-    reports = {"report.html": b"html", "report.pdf": b"pdf"}
-    monkeypatch.setattr("ubereport.batch.case._render", lambda record, files: (reports, 0.0))
+    plain_reports(monkeypatch)
     request = CaseRequest((bleeding_recording,), tmp_path / "own", "C1", CONFIG)
     own = run_case(request, silent)
     with shared_network(CONFIG, 2, is_asked_for=True) as network:

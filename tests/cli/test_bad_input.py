@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import scene, write_recording
+from tests_support import PLAIN_PDF
 
 from ubereport.analysis.progress import silent
 from ubereport.batch.case import CaseRequest, rerender_case, run_case
@@ -185,7 +186,7 @@ def analyzed(bleeding_recording, tmp_path_factory):
 
 @pytest.mark.parametrize("case_id", HOSTILE_IDS)
 def test_a_hostile_case_id_does_no_harm(tmp_path, analyzed, case_id, monkeypatch):
-    monkeypatch.setattr("ubereport.batch.case.render_pdf", lambda view: b"pdf")
+    monkeypatch.setattr("ubereport.report.pdf.render_pdf", lambda view, choice: PLAIN_PDF)
     record = replace(analyzed.record, case_id=case_id, key_frames=())
     if "\u202e" in case_id:
         with pytest.raises(UsageError, match=r"^[^\n]+$"):

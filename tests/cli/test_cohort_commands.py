@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from made_up_library import MODEL_2, add_case, make_library
+from tests_support import PLAIN_PDF
 
 from ubereport.cli.main import main
 
@@ -109,7 +110,9 @@ def test_read_only_out(capsys, library, tmp_path, monkeypatch):
     def refuse(*_args):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr("ubereport.documents.document_parts.render_document_pdf", lambda _: b"%PDF")
+    monkeypatch.setattr(
+        "ubereport.documents.document_parts.render_document_pdf", lambda _, choice: PLAIN_PDF
+    )
     monkeypatch.setattr("ubereport.files.atomic._write_folder", refuse)
     done = run(capsys, "audit", library, "--out", tmp_path / "out")
     assert_told(done, 4, "may write to")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests_support import plain_reports
 
 from ubereport.analysis.progress import silent
 from ubereport.batch.case import CaseRequest, run_case
@@ -170,7 +171,7 @@ def test_a_recording_holds_the_areas_of_its_record(script, tmp_path, monkeypatch
         reason=tuple(LossReason.NONE if v else LossReason.BLACK for v in is_valid),
     )  # fmt: skip
     script.write_recording(series, tmp_path / "EX-004.mp4")
-    monkeypatch.setattr("ubereport.batch.case._render", lambda record, files: ({}, 0.0))
+    plain_reports(monkeypatch)
     config = AnalysisConfig(
         sampling=SamplingConfig(mode=SamplingMode.UNIFORM, rate_hz=0.5),
         segmentation=SegmentationConfig(model="hsv-red"),

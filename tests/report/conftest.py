@@ -41,4 +41,4 @@ def usual_html(usual_view) -> str:
 
 @pytest.fixture(scope="session")
 def usual_pdf(usual_view) -> bytes:
-    return render_pdf(usual_view)
+    return render_pdf(usual_view).pdf

@@ -200,13 +200,13 @@ def test_scripts_of_other_languages_are_kept():
 
 
 def test_the_pdf_needs_no_network_and_repeats_its_bytes(document_view, monkeypatch):
-    first = render_document_pdf(document_view)
+    first = render_document_pdf(document_view).pdf
 
     def refuse(*_args, **_kwargs):
         raise AssertionError("a report opened a socket")
 
     monkeypatch.setattr(socket, "socket", refuse)
-    assert render_document_pdf(document_view) == first
+    assert render_document_pdf(document_view).pdf == first
     reader = PdfReader(io.BytesIO(first))
     title = " ".join(reader.metadata.title.split())
     assert title == "Hemostatic techniques compared – Technique comparison"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ubereport.analysis.checkpoint import Checkpoint
 from ubereport.analysis.opening import OpenedCase, open_case
@@ -16,6 +17,7 @@ from ubereport.analysis.pipeline import AnalyzedCase, analyze_case
 from ubereport.analysis.progress import Progress, ProgressHook, Stage
 from ubereport.analysis.recompute import rederive
 from ubereport.core.case import CaseRecord
+from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AnalysisConfig, EventConfig, config_from_toml
 from ubereport.core.errors import CaseRecordError
 from ubereport.files.lock import hold_lock
@@ -27,6 +29,9 @@ from ubereport.review.journal import review_files
 from ubereport.segmentation.shared import NetworkAddress
 from ubereport.video.pool import DecoderPool
 
+if TYPE_CHECKING:
+    from ubereport.report.pdf import PrintedReport
+
 __all__ = ["CaseRequest", "PublishedCase", "rerender_case", "run_case"]
 
 
@@ -37,7 +42,9 @@ class CaseRequest:
     `case_id` is pseudonymous; None makes one from the recording's hash. `models` is the folder
     of bundles; None takes the shipped ones. `manifest_json` is kept with the case where given.
     `n_threads` bounds the cores that the case may use; 0 takes all. `network` is where a network
-    that several cases share answers; None loads one for this case.
+    that several cases share answers; None loads one for this case. `pdf` is no setting of the
+    measurement: it decides on ``report.pdf`` and changes no byte of another file but
+    ``run.json``.
     """
 
     parts: tuple[Path, ...]
@@ -49,15 +56,20 @@ class CaseRequest:
     manifest_json: str | None = None
     n_threads: int = 0
     network: NetworkAddress | None = None
+    pdf: PdfChoice = PdfChoice.AUTO
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PublishedCase:
-    """A case folder that is complete; `is_reused` where an earlier run had already made it."""
+    """A case folder that is complete; `is_reused` where an earlier run had already made it.
+
+    `pdf_problem` is one sentence where nothing could be printed, else empty.
+    """
 
     folder: Path
     record: CaseRecord
     is_reused: bool
+    pdf_problem: str = ""
 
     @property
     def report_html(self) -> Path:
@@ -65,9 +77,22 @@ class PublishedCase:
         return self.folder / "report.html"
 
     @property
-    def report_pdf(self) -> Path:
-        """The report to print."""
-        return self.folder / "report.pdf"
+    def report_pdf(self) -> Path | None:
+        """The report to print; None where there is none."""
+        path = self.folder / "report.pdf"
+        return path if path.is_file() else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rendered:
+    html: bytes
+    printed: PrintedReport
+    elapsed_s: float
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        pdf = {} if self.printed.pdf is None else {"report.pdf": self.printed.pdf}
+        return {"report.html": self.html, **pdf}
 
 
 def run_case(request: CaseRequest, on_progress: ProgressHook) -> PublishedCase:
@@ -105,17 +130,21 @@ def _run_opened(
         done = None if request.is_forced else _finished(folder, opened)
         if done is not None:
             _renew_manifest(folder, request.manifest_json)
-            return PublishedCase(folder, done, is_reused=True)
+            problem = _print_late(folder, done, request.pdf)
+            return PublishedCase(folder, done, is_reused=True, pdf_problem=problem)
         opened.loading.begin().add_done_callback(_load_report)
         checkpoint = Checkpoint(work, opened.fingerprint)
         analyzed = analyze_case(opened, case_id, checkpoint, on_progress)
-        _publish(request, opened, analyzed, folder, on_progress)
+        printed = _publish(request, opened, analyzed, folder, on_progress)
         checkpoint.discard()
-    return PublishedCase(folder, analyzed.record, is_reused=False)
+    return PublishedCase(folder, analyzed.record, is_reused=False, pdf_problem=printed.problem)
 
 
 def rerender_case(
-    case_folder: Path, change: Callable[[EventConfig], EventConfig], out_dir: Path | None
+    case_folder: Path,
+    change: Callable[[EventConfig], EventConfig],
+    out_dir: Path | None,
+    pdf: PdfChoice = PdfChoice.AUTO,
 ) -> PublishedCase:
     """Render a stored case again, under event thresholds that `change` may have moved.
 
@@ -140,10 +169,13 @@ def rerender_case(
         files |= review_files(case_folder)
     folder = case_folder if out_dir is None else out_dir / folder_name(record.case_id)
     with hold_lock(folder.parent, folder.name):
-        reports, render_s = _render(record, files)
-        run = {"stage_s": {str(Stage.REPORT): round(render_s, 3)}}
-        write_case(record, folder, {**files, **reports}, run)
-    return PublishedCase(folder, record, is_reused=False)
+        rendered = _render(record, files, pdf)
+        run = {
+            "stage_s": {str(Stage.REPORT): round(rendered.elapsed_s, 3)},
+            "pdf": rendered.printed.run_facts,
+        }
+        write_case(record, folder, {**files, **rendered.files}, run)
+    return PublishedCase(folder, record, is_reused=False, pdf_problem=rendered.printed.problem)
 
 
 def _publish(
@@ -152,22 +184,41 @@ def _publish(
     analyzed: AnalyzedCase,
     folder: Path,
     on_progress: ProgressHook,
-) -> None:
+) -> PrintedReport:
     files = dict(analyzed.files)
     if request.manifest_json is not None:
         files["manifest.json"] = request.manifest_json.encode()
     config = opened.config
     record = reviewed_record(analyzed.record, folder, config.events, config.metrics)
     on_progress(Progress(Stage.REPORT, 0.0, 1.0, 0, 0.0))
-    reports, render_s = _render(record, files)
-    on_progress(Progress(Stage.REPORT, 1.0, 1.0, 0, render_s))
-    stage_s = {**analyzed.stage_s, str(Stage.REPORT): render_s}
+    rendered = _render(record, files, request.pdf)
+    on_progress(Progress(Stage.REPORT, 1.0, 1.0, 0, rendered.elapsed_s))
+    stage_s = {**analyzed.stage_s, str(Stage.REPORT): rendered.elapsed_s}
     run = {
         "fingerprint": opened.fingerprint,
         "recorded_s": record.series.recorded_s,
         "stage_s": {stage: round(seconds, 3) for stage, seconds in stage_s.items()},
+        "pdf": rendered.printed.run_facts,
     }
-    write_case(record, folder, {**files, **reports}, run)
+    write_case(record, folder, {**files, **rendered.files}, run)
+    return rendered.printed
+
+
+def _print_late(folder: Path, record: CaseRecord, choice: PdfChoice) -> str:
+    """Print the report of a case that is reused and has none; return why it has none still."""
+    if choice is PdfChoice.NEVER or (folder / "report.pdf").is_file():
+        return ""
+    from ubereport.report.pdf import missing_printer
+
+    problem = missing_printer()
+    if problem:
+        return problem
+    printed = _render(record, read_frames(folder, record), choice).printed
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    run_json = f"{json.dumps({**run, 'pdf': printed.run_facts}, indent=2)}\n".encode("ascii")
+    pdf = {} if printed.pdf is None else {"report.pdf": printed.pdf}
+    write_into_case(folder, {**pdf, "run.json": run_json})
+    return printed.problem
 
 
 def _renew_manifest(folder: Path, manifest_json: str | None) -> None:
@@ -189,6 +240,9 @@ def _load_report(_: object) -> None:
     """Load what draws the report, half a second and more, after the network has been loaded."""
     for name in ("html", "pdf", "view_model"):
         importlib.import_module(f"ubereport.report.{name}")
+    from ubereport.report.weasyprint import can_load
+
+    can_load()
 
 
 def _finished(folder: Path, opened: OpenedCase) -> CaseRecord | None:
@@ -203,8 +257,8 @@ def _finished(folder: Path, opened: OpenedCase) -> CaseRecord | None:
     return record if run.get("fingerprint") == opened.fingerprint else None
 
 
-def _render(record: CaseRecord, files: Mapping[str, bytes]) -> tuple[dict[str, bytes], float]:
-    """Render both reports; the key frames are handed over in a private folder."""
+def _render(record: CaseRecord, files: Mapping[str, bytes], choice: PdfChoice) -> _Rendered:
+    """Render the reports; the key frames are handed over in a private folder."""
     from ubereport.report.html import render_html
     from ubereport.report.pdf import render_pdf
     from ubereport.report.view_model import build_view_model
@@ -217,5 +271,5 @@ def _render(record: CaseRecord, files: Mapping[str, bytes]) -> tuple[dict[str, b
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
         view = build_view_model(record, Path(scratch), config.events, config.metrics)
-    reports = {"report.html": render_html(view).encode(), "report.pdf": render_pdf(view)}
-    return reports, time.perf_counter() - started
+    html, printed = render_html(view).encode(), render_pdf(view, choice=choice)
+    return _Rendered(html, printed, time.perf_counter() - started)

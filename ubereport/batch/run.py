@@ -11,6 +11,7 @@ from ubereport.analysis.progress import Progress
 from ubereport.batch.case import CaseRequest, run_case
 from ubereport.batch.engine.job import Engine, Job, JobState, Outcome
 from ubereport.batch.manifest import Manifest, ManifestCase
+from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AnalysisConfig
 from ubereport.core.covariates import covariates_json
 from ubereport.core.errors import OutputError
@@ -33,6 +34,7 @@ class CaseDone:
     impaired_share_20: float | None
     event_count: float | None
     n_warnings: int
+    pdf_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,12 @@ class BatchResult:
         return sum(case.is_done for case in self.cases)
 
     @property
+    def pdf_problem(self) -> str:
+        """Why cases have no PDF, as one of them says it; empty where all have one."""
+        done = (case.done for case in self.cases if case.done is not None)
+        return next((case.pdf_problem for case in done if case.pdf_problem), "")
+
+    @property
     def n_failed(self) -> int:
         """Cases that are not."""
         return len(self.cases) - self.n_done
@@ -93,6 +101,7 @@ def plan_batch(
     n_jobs: int,
     models: Path | None,
     network: NetworkAddress | None = None,
+    pdf: PdfChoice = PdfChoice.AUTO,
 ) -> BatchPlan:
     """Turn a checked manifest into jobs; cores are shared out among the jobs that run at once.
 
@@ -117,7 +126,7 @@ def plan_batch(
         tuple(
             Job(
                 case.case_id,
-                _request(case, library, config, (models, n_threads, network)),
+                _request(case, library, config, (models, n_threads, network, pdf)),
             )
             for case in manifest.cases
         ),
@@ -157,6 +166,7 @@ def run_one(request: WorkerRequest) -> CaseDone:
         impaired_share_20=record.metric("impaired_share_20").value,
         event_count=record.metric("event_count").value,
         n_warnings=sum(flag.level == "warning" for flag in record.flags),
+        pdf_problem=published.pdf_problem,
     )
 
 
@@ -187,9 +197,9 @@ def _request(
     case: ManifestCase,
     library: Path,
     config: AnalysisConfig,
-    how: tuple[Path | None, int, NetworkAddress | None],
+    how: tuple[Path | None, int, NetworkAddress | None, PdfChoice],
 ) -> WorkerRequest:
-    models, n_threads, network = how
+    models, n_threads, network, pdf = how
     request = CaseRequest(
         parts=case.parts,
         out_dir=library,
@@ -199,6 +209,7 @@ def _request(
         manifest_json=covariates_json(case.covariates),
         n_threads=n_threads,
         network=network,
+        pdf=pdf,
     )
     return WorkerRequest(request, library / PROGRESS_DIR / folder_name(case.case_id))
 

@@ -10,7 +10,8 @@ import typer
 
 from ubereport.cli.console import case_progress, print_json, say, warn
 from ubereport.cli.guard import guarded
-from ubereport.core.choices import DecodeDevice
+from ubereport.cli.printing import PdfOption, path_or_none, say_pdf, settle_pdf
+from ubereport.core.choices import DecodeDevice, PdfChoice
 from ubereport.core.config import (
     AnalysisConfig,
     Device,
@@ -53,12 +54,13 @@ def analyze(
     device: Annotated[Device | None, typer.Option(help="Where the network runs.")] = None,
     decode: Annotated[DecodeDevice | None, typer.Option(help="What decodes.")] = None,
     no_frames: Annotated[bool, typer.Option("--no-frames", help="Keep no key frames.")] = False,
+    pdf: PdfOption = PdfChoice.AUTO,
     config: ConfigOption = None,
     force: Annotated[bool, typer.Option("--force", help="Measure again from the start.")] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Analyze one case and write its folder with report.html and report.pdf.
+    """Analyze one case and write its folder with report.html and, if it can print, report.pdf.
 
     Example: ubereport analyze case.mp4 --out results
     """
@@ -75,10 +77,12 @@ def analyze(
         case_id=case_id,
         config=settings,
         is_forced=force,
+        pdf=pdf,
     )
     with case_progress(is_shown=not quiet) as hook:
         published = run_case(request, hook)
     _print_case(published, is_json=json)
+    settle_pdf(pdf, published.pdf_problem)
 
 
 @guarded
@@ -95,6 +99,7 @@ def report(
         Path | None,
         typer.Option(help="Folder for the new case folder; default: update it in place."),
     ] = None,
+    pdf: PdfOption = PdfChoice.AUTO,
     json: JsonOption = False,
 ) -> None:
     """Render a case again, also with other event thresholds; the recording is not needed.
@@ -117,12 +122,15 @@ def report(
     def change(events: EventConfig) -> EventConfig:
         return replace(events, **changes)
 
-    _print_case(rerender_case(case_folder, change, out), is_json=json)
+    published = rerender_case(case_folder, change, out, pdf)
+    _print_case(published, is_json=json)
+    settle_pdf(pdf, published.pdf_problem)
 
 
 @guarded
 def demo(
     out: OutOption = Path("out/demo"),
+    pdf: PdfOption = PdfChoice.AUTO,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -131,9 +139,10 @@ def demo(
     from ubereport.laboratory.simulation.demo import demo_recording
 
     with demo_recording() as recording, case_progress(is_shown=not quiet) as hook:
-        request = CaseRequest((recording,), out, "demo", AnalysisConfig())
+        request = CaseRequest((recording,), out, "demo", AnalysisConfig(), pdf=pdf)
         published = run_case(request, hook)
     _print_case(published, is_json=json)
+    settle_pdf(pdf, published.pdf_problem)
 
 
 def _settings(
@@ -167,7 +176,8 @@ def _print_case(published: PublishedCase, is_json: bool) -> None:
             {
                 "case_folder": str(published.folder),
                 "report_html": str(published.report_html),
-                "report_pdf": str(published.report_pdf),
+                "report_pdf": path_or_none(published.report_pdf),
+                "pdf_problem": published.pdf_problem or None,
                 "is_reused": published.is_reused,
                 "flags": [
                     {"key": f.key, "level": str(f.level), "message": f.message}
@@ -184,4 +194,4 @@ def _print_case(published: PublishedCase, is_json: bool) -> None:
         say("This recording was analyzed before with the same settings; nothing was done again.")
     say(f"Case    {published.folder}")
     say(f"Report  {published.report_html}")
-    say(f"        {published.report_pdf}")
+    say_pdf("        ", published.report_pdf)

@@ -13,7 +13,8 @@ import typer
 
 from ubereport.cli.console import print_json, say
 from ubereport.cli.guard import guarded
-from ubereport.core.choices import DecodeDevice
+from ubereport.cli.printing import PdfOption, settle_pdf
+from ubereport.core.choices import DecodeDevice, PdfChoice
 from ubereport.core.config import AnalysisConfig, Device, config_from_toml
 from ubereport.core.errors import SomeCasesFailedError, UbereportError, UsageError
 
@@ -56,6 +57,7 @@ def batch(
     model: Annotated[str | None, typer.Option(help="Model bundle: a name or a folder.")] = None,
     device: Annotated[Device | None, typer.Option(help="Where the network runs.")] = None,
     decode: Annotated[DecodeDevice | None, typer.Option(help="What decodes.")] = None,
+    pdf: PdfOption = PdfChoice.AUTO,
     config: Annotated[
         Path | None, typer.Option("--config", help="TOML file with settings.")
     ] = None,
@@ -101,12 +103,13 @@ def batch(
     named = pseudonymized(read, key_file)
     is_shared = share_network if engine is EngineChoice.EMBEDDED else False
     with shared_network(settings, jobs, is_shared) as network:
-        plan = plan_batch(named, library, settings, jobs, None, network)
+        plan = plan_batch(named, library, settings, jobs, None, network, pdf)
         with _table(plan, is_shown=not quiet) as on_result:
             result = run_batch(plan, _engine(engine, jobs, address, gpus_per_case), on_result)
     report = write_summary(result, library)
     _print_result(result, report, is_json=json)
     _end(result, strict)
+    settle_pdf(pdf, result.pdf_problem)
 
 
 def _settings(
@@ -148,6 +151,7 @@ def _print_result(result: BatchResult, report: Path, is_json: bool) -> None:
             {
                 "n_done": result.n_done,
                 "n_failed": result.n_failed,
+                "pdf_problem": result.pdf_problem or None,
                 "report_html": str(report),
                 "cases": [asdict(case) for case in result.cases],
             }

@@ -9,6 +9,8 @@ import typer
 
 from ubereport.cli.console import print_json, say
 from ubereport.cli.guard import guarded
+from ubereport.cli.printing import PdfOption, path_or_none, say_pdf, settle_pdf
+from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AuditConfig, CompareConfig
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ def compare(
         list[str] | None,
         typer.Option(help="Column held equal; may be given several times. Default: the known."),
     ] = None,
+    pdf: PdfOption = PdfChoice.AUTO,
     json: JsonOption = False,
 ) -> None:
     """Compare groups of cases, such as hemostatic techniques; the case is the unit.
@@ -48,12 +51,13 @@ def compare(
 
     config = CompareConfig(primary=primary)
     covariates = tuple(covariate) if covariate else None
-    request = CompareRequest(library, out, by, config, covariates, reference)
+    request = CompareRequest(library, out, by, config, covariates, reference, pdf)
     comparison, written = run_comparison(request)
     if not json:
         for paragraph in comparison.reading:
             say(paragraph)
         _say_files(written)
+        settle_pdf(pdf, written.pdf_problem)
         return
     contrasts = [
         {
@@ -85,6 +89,7 @@ def compare(
             "reading": list(comparison.reading),
         }
     )
+    settle_pdf(pdf, written.pdf_problem)
 
 
 @guarded
@@ -92,6 +97,7 @@ def audit(
     library: LibraryArgument,
     out: OutOption,
     metric: Annotated[str, typer.Option(help="Metric on the charts.")] = AuditConfig().metric,
+    pdf: PdfOption = PdfChoice.AUTO,
     json: JsonOption = False,
 ) -> None:
     """Audit a department's cases: control charts, funnel, learning curves, quality over time.
@@ -100,11 +106,12 @@ def audit(
     """
     from ubereport.documents.audit import AuditRequest, run_audit
 
-    found, written = run_audit(AuditRequest(library, out, AuditConfig(metric=metric)))
+    found, written = run_audit(AuditRequest(library, out, AuditConfig(metric=metric), pdf))
     if not json:
         for paragraph in found.reading:
             say(paragraph)
         _say_files(written)
+        settle_pdf(pdf, written.pdf_problem)
         return
     print_json(
         {
@@ -128,17 +135,19 @@ def audit(
             "reading": list(found.reading),
         }
     )
+    settle_pdf(pdf, written.pdf_problem)
 
 
-def _files(written: Written) -> dict[str, str]:
+def _files(written: Written) -> dict[str, str | None]:
     return {
         "report_html": str(written.html),
-        "report_pdf": str(written.pdf),
+        "report_pdf": path_or_none(written.pdf),
+        "pdf_problem": written.pdf_problem or None,
         "report_json": str(written.json),
     }
 
 
 def _say_files(written: Written) -> None:
     say(f"Report     {written.html}")
-    say(f"Print      {written.pdf}")
+    say_pdf("Print      ", written.pdf)
     say(f"Tables     {written.folder}")

@@ -10,6 +10,8 @@ import typer
 
 from ubereport.cli.console import print_json, say
 from ubereport.cli.guard import guarded
+from ubereport.cli.printing import PdfOption, path_or_none, say_pdf, settle_pdf
+from ubereport.core.choices import PdfChoice
 from ubereport.core.config import Device, SegmentationConfig
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ def stills(
         ConsensusRule, typer.Option(help="How several annotators become one reference.")
     ] = ConsensusRule.MAJORITY,
     device: Annotated[Device | None, typer.Option(help="Where the network runs.")] = None,
+    pdf: PdfOption = PdfChoice.AUTO,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -73,16 +76,17 @@ def stills(
     segmentation = SegmentationConfig() if device is None else SegmentationConfig(device=device)
     config = StillsConfig(consensus=Consensus(consensus.value))
     request = StillsRequest(
-        images, masks, ignore, groups, tuple(model), out, config, segmentation, only=only
+        images, masks, ignore, groups, tuple(model), out, config, segmentation, only=only, pdf=pdf
     )
     told = (_silent, None) if quiet else (_tell, _tell_groups)
     summary, written = run_stills_evaluation(request, *told)
     if json:
         print_json({**summary, **_files(written)})
-        return
-    for own in summary["models"]:
-        _say_numbers(own)
-    _say_files(written)
+    else:
+        for own in summary["models"]:
+            _say_numbers(own)
+        _say_files(written)
+    settle_pdf(pdf, written.pdf_problem)
 
 
 @app.command("recording")
@@ -95,6 +99,7 @@ def recording(
     out: Annotated[
         Path | None, typer.Option(help="Folder that receives the report; none without it.")
     ] = None,
+    pdf: PdfOption = PdfChoice.AUTO,
     json: JsonOption = False,
 ) -> None:
     """Hold cases against the truth of their recordings: area, events, lost time.
@@ -103,14 +108,16 @@ def recording(
     """
     from ubereport.laboratory.evaluation.evaluate import RecordingRequest, run_recording_evaluation
 
-    request = RecordingRequest(tuple(case), tuple(truth), out)
+    request = RecordingRequest(tuple(case), tuple(truth), out, pdf)
     summary, written = run_recording_evaluation(request)
     if json:
         print_json({**summary, **({} if written is None else _files(written))})
-        return
-    _say_numbers(summary)
+    else:
+        _say_numbers(summary)
+        if written is not None:
+            _say_files(written)
     if written is not None:
-        _say_files(written)
+        settle_pdf(pdf, written.pdf_problem)
 
 
 def _silent(_model: str, _done: int, _n: int) -> None:
@@ -137,11 +144,15 @@ def _say_numbers(summary: dict[str, Any]) -> None:
             say(f"  {key}: {value:.4g}")
 
 
-def _files(written: Written) -> dict[str, str]:
-    return {"report_html": str(written.html), "report_pdf": str(written.pdf)}
+def _files(written: Written) -> dict[str, str | None]:
+    return {
+        "report_html": str(written.html),
+        "report_pdf": path_or_none(written.pdf),
+        "pdf_problem": written.pdf_problem or None,
+    }
 
 
 def _say_files(written: Written) -> None:
     say(f"Report     {written.html}")
-    say(f"Print      {written.pdf}")
+    say_pdf("Print      ", written.pdf)
     say(f"Tables     {written.folder}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from ubereport.core.config import Device
 from ubereport.core.errors import UbereportError
 from ubereport.files.resources import models_dir, templates_dir
+from ubereport.report.pdf import HOW_TO_PRINT, try_printers
 from ubereport.segmentation.bundle import BundleEntry, list_bundles, verify_bundle
 
 __all__ = ["Finding", "examine"]
@@ -40,10 +41,6 @@ OPTIONAL = (
 )
 MIN_MEMORY_GIB = 4.0
 MIN_DISK_GIB = 2.0
-PANGO = (
-    "install Pango and HarfBuzz subsetting: "
-    "apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ def examine() -> tuple[Finding, ...]:
             _library(what, module, "pip install --force-reinstall ubereport")
             for what, module in NEEDED
         ),
-        _library("WeasyPrint", "weasyprint", PANGO),
+        *_printers(),
         *(_library(what, module, mend, is_needed=False) for what, module, mend in OPTIONAL),
         _checked("templates", lambda: str(len(list(templates_dir().rglob("*")))) + " files"),
         _bundles(),
@@ -91,6 +88,21 @@ def _library(what: str, module: str, mend: str, is_needed: bool = True) -> Findi
     except metadata.PackageNotFoundError:
         version = "present"
     return Finding(what, True, is_needed, version, "")
+
+
+def _printers() -> tuple[Finding, ...]:
+    """Print with each; one that works is enough, and without any reports are HTML alone."""
+    trials = try_printers()
+    is_printing = any(trial.printer is not None for trial in trials)
+    mend = (
+        "not needed: the other one prints" if is_printing else f"for reports as PDF {HOW_TO_PRINT}"
+    )
+    return tuple(
+        Finding(trial.what, True, False, trial.printer, "")
+        if trial.printer is not None
+        else Finding(trial.what, False, False, trial.problem, mend)
+        for trial in trials
+    )
 
 
 def _checked(what: str, look: Callable[[], str]) -> Finding:
@@ -154,6 +166,8 @@ def _inference() -> tuple[Finding, ...]:
 
 
 def _memory() -> Finding:
+    if not hasattr(os, "sysconf"):  # Windows
+        return Finding("memory", True, False, "this system does not tell how much", "")
     gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     mend = f"analysis wants {MIN_MEMORY_GIB:.0f} GiB of memory; lower segmentation.batch_size"
     return Finding("memory", gib >= MIN_MEMORY_GIB, False, f"{gib:.1f} GiB", mend)

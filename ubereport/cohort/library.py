@@ -71,7 +71,8 @@ def _fhir_files(library: Path) -> dict[str, bytes]:
             pdf = (folder / "report.pdf").read_bytes()
         except OSError:
             raise CaseRecordError(
-                f"The case in {row.folder} has no report.pdf. Run `ubereport report` on it."
+                f"The case in {row.folder} has no report.pdf. "
+                "Run `ubereport report --pdf always` on it."
             ) from None
         resource = diagnostic_report(read_case(folder), pdf)
         text = json.dumps(resource, indent=1, ensure_ascii=False, allow_nan=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["DecodeDevice", "Device", "ReaderChoice", "Route", "SamplingMode"]
+__all__ = ["DecodeDevice", "Device", "PdfChoice", "ReaderChoice", "Route", "SamplingMode"]
 
 
 class Route(StrEnum):
@@ -50,3 +50,11 @@ class Device(StrEnum):
     CPU = "cpu"
     CUDA = "cuda"
     MPS = "mps"
+
+
+class PdfChoice(StrEnum):
+    """Whether reports are printed, too."""
+
+    ALWAYS = "always"
+    AUTO = "auto"
+    NEVER = "never"

@@ -11,6 +11,7 @@ from ubereport.cohort.audit_results import (
 )
 from ubereport.cohort.table import read_cohort
 from ubereport.cohort.writing import audit_files
+from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AuditConfig
 from ubereport.documents.audit_document import audit_document
 from ubereport.documents.document_parts import (
@@ -30,6 +31,7 @@ class AuditRequest:
     library: Path
     out: Path
     config: AuditConfig
+    pdf: PdfChoice = PdfChoice.AUTO
 
 
 def run_audit(request: AuditRequest) -> tuple[Audit, Written]:
@@ -47,5 +49,7 @@ def run_audit(request: AuditRequest) -> tuple[Audit, Written]:
     links = report_links(request.library, request.out, [case.folder for case in audit.cases])
     document = audit_document(audit, request.config, links)
     paper = audit_document(audit, request.config, None, is_paper=True)
-    written = publish_document(request.out, "audit", document, audit_files(audit), paper)
+    written = publish_document(
+        request.out, "audit", document, audit_files(audit), paper, request.pdf
+    )
     return audit, written

@@ -9,6 +9,7 @@ from ubereport.cohort.compare import compare_cohort
 from ubereport.cohort.comparison_results import Comparison
 from ubereport.cohort.table import read_cohort
 from ubereport.cohort.writing import comparison_files
+from ubereport.core.choices import PdfChoice
 from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import require_column
 from ubereport.documents.comparison_document import comparison_document
@@ -34,6 +35,7 @@ class CompareRequest:
     config: CompareConfig
     covariates: tuple[str, ...] | None = None
     reference: str | None = None
+    pdf: PdfChoice = PdfChoice.AUTO
 
 
 def run_comparison(request: CompareRequest) -> tuple[Comparison, Written]:
@@ -53,5 +55,7 @@ def run_comparison(request: CompareRequest) -> tuple[Comparison, Written]:
         table, request.by, request.config, request.covariates, request.reference
     )
     document = comparison_document(comparison, request.config)
-    written = publish_document(request.out, "comparison", document, comparison_files(comparison))
+    written = publish_document(
+        request.out, "comparison", document, comparison_files(comparison), pdf=request.pdf
+    )
     return comparison, written

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from ubereport import __version__
 from ubereport.cohort.comparison_results import DropCount, ModelUse, UnreadCase
 from ubereport.cohort.wording import is_share, p_text, value_text
+from ubereport.core.choices import PdfChoice
 from ubereport.core.covariates import column_title
 from ubereport.core.errors import OutputError
 from ubereport.core.metrics import MetricSpec
@@ -70,13 +71,18 @@ _MINUS = "−"
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A folder of results that is complete; `files` are the names in it."""
+    """A folder of results that is complete; `files` are the names in it.
+
+    `pdf` is None where nothing was printed; `pdf_problem` is then one sentence, or empty where
+    nobody asked for it.
+    """
 
     folder: Path
     html: Path
-    pdf: Path
+    pdf: Path | None
     json: Path
     files: tuple[str, ...]
+    pdf_problem: str = ""
 
 
 def publish_document(
@@ -85,8 +91,9 @@ def publish_document(
     document: Document,
     files: Mapping[str, bytes],
     paper: Document | None = None,
+    pdf: PdfChoice = PdfChoice.AUTO,
 ) -> Written:
-    """Write ``stem.html``, ``stem.pdf`` and `files` into `out` in one step.
+    """Write ``stem.html``, ``stem.pdf`` where it can be printed, and `files`, in one step.
 
     `paper` is printed in place of `document` where given.
 
@@ -97,14 +104,21 @@ def publish_document(
     """
     view = build_document_view(document)
     on_paper = view if paper is None else _same_drawings(view, paper)
+    printed = render_document_pdf(on_paper, choice=pdf)
     content = {
         f"{stem}.html": render_document_html(view).encode(),
-        f"{stem}.pdf": render_document_pdf(on_paper),
+        **({} if printed.pdf is None else {f"{stem}.pdf": printed.pdf}),
         **files,
     }
-    publish_folder(out, content)
+    # An earlier PDF would show earlier numbers.
+    publish_folder(out, content, gives_way=(f"{stem}.pdf",))
     return Written(
-        out, out / f"{stem}.html", out / f"{stem}.pdf", out / f"{stem}.json", tuple(content)
+        out,
+        out / f"{stem}.html",
+        None if printed.pdf is None else out / f"{stem}.pdf",
+        out / f"{stem}.json",
+        tuple(content),
+        printed.problem,
     )
 
 

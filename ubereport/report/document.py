@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ubereport.core.choices import PdfChoice
 from ubereport.report.blocks import FigureBlock, PageHead, Pair, TableBlock
 from ubereport.report.document_figures import FULL_WIDTH_MM, HALF_WIDTH_MM, drawing_svg
 from ubereport.report.document_tables import numbers_table
 from ubereport.report.document_types import Document, Figure, ImageStrip, Section
 from ubereport.report.html import Medium, Paper, render_page
-from ubereport.report.pdf import write_page_pdf
+from ubereport.report.pdf import PrintedReport, print_page
 from ubereport.report.text import printable, shorten
 from ubereport.report.wording import DISCLAIMER
 
@@ -120,7 +121,11 @@ def render_document_html(document: Document | DocumentView, paper: Paper = Paper
     return render_page(_TEMPLATE, view.page, Medium.SCREEN, paper, view=view)
 
 
-def render_document_pdf(document: Document | DocumentView, paper: Paper = Paper.A4) -> bytes:
-    """Render a document as a tagged PDF; the same document gives the same bytes."""
+def render_document_pdf(
+    document: Document | DocumentView,
+    paper: Paper = Paper.A4,
+    choice: PdfChoice = PdfChoice.AUTO,
+) -> PrintedReport:
+    """Print a document; the same document and printer give the same bytes."""
     view = build_document_view(document) if isinstance(document, Document) else document
-    return write_page_pdf(_TEMPLATE, view.page, paper, view=view)
+    return print_page(_TEMPLATE, view.page, paper, choice, view=view)

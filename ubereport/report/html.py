@@ -34,13 +34,15 @@ _PAPER_CSS = (
     "css/print.css",
     "css/paper.css",
 )
+_BROWSER_PAPER_CSS = (*_PAPER_CSS[:-1], "css/browser_paper.css")
 
 
 class Medium(StrEnum):
-    """What a page is rendered for: a browser, or the PDF."""
+    """What a page is rendered for: a browser's window, or the PDF by WeasyPrint or a browser."""
 
     SCREEN = "screen"
     PAPER = "paper"
+    BROWSER_PAPER = "browser-paper"
 
 
 class Paper(StrEnum):
@@ -73,7 +75,7 @@ def render_page(
     """Render one of the templates that extend ``base.html``.
 
     Strings are escaped, undefined names are errors. Styles and fonts are inlined; WOFF2 for
-    browsers, TrueType for the PDF.
+    browsers, TrueType for WeasyPrint.
 
     Raises
     ------
@@ -90,12 +92,21 @@ def render_page(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["svg"] = _svg_inline if medium is Medium.SCREEN else _svg_image
+    environment.filters["svg"] = _svg_image if medium is Medium.PAPER else _svg_inline
     environment.filters["json_block"] = _json_block
     environment.filters["css_string"] = _css_string
-    names = {"page": page, "medium": str(medium), "paper": str(paper)}
-    suffix = "woff2" if medium is Medium.SCREEN else "ttf"
-    sheets = _SCREEN_CSS if medium is Medium.SCREEN else _PAPER_CSS
+    names = {
+        "page": page,
+        "medium": "screen" if medium is Medium.SCREEN else "paper",
+        "is_for_browser": medium is not Medium.PAPER,
+        "paper": str(paper),
+    }
+    suffix = "ttf" if medium is Medium.PAPER else "woff2"
+    sheets = {
+        Medium.SCREEN: _SCREEN_CSS,
+        Medium.PAPER: _PAPER_CSS,
+        Medium.BROWSER_PAPER: _BROWSER_PAPER_CSS,
+    }[medium]
     css = "\n".join(
         environment.get_template(sheet).render(**names, font_uri=partial(_font_uri, suffix))
         for sheet in sheets

@@ -1,41 +1,65 @@
-"""The only file that imports WeasyPrint: the same views in, one tagged PDF out, offline."""
+"""The printed report: by WeasyPrint, else by a browser, else not at all, and then it says so."""
 
 from __future__ import annotations
 
-import hashlib
+from dataclasses import dataclass
 
-from weasyprint import HTML
-from weasyprint.text.fonts import FontConfiguration
-from weasyprint.urls import URLFetcher, URLFetcherResponse
-
+from ubereport.core.choices import PdfChoice
+from ubereport.core.errors import DependencyError
 from ubereport.report.blocks import PageHead
+from ubereport.report.chromium import NO_BROWSER, find_chromium, print_with_chromium
 from ubereport.report.html import Medium, Paper, render_page
 from ubereport.report.views import CaseView
+from ubereport.report.weasyprint import NO_PANGO, can_load, print_with_weasyprint
 
-__all__ = ["DataOnlyFetcher", "render_pdf", "write_page_pdf"]
+__all__ = [
+    "HOW_TO_PRINT",
+    "PrintedReport",
+    "PrinterTrial",
+    "missing_printer",
+    "print_page",
+    "render_pdf",
+    "try_printers",
+]
 
-
-class DataOnlyFetcher(URLFetcher):  # type: ignore[misc]  # WeasyPrint is untyped
-    """Answers ``data:`` alone: everything a report shows is inside its page already."""
-
-    def __init__(self) -> None:
-        super().__init__(allowed_protocols=("data",), allow_redirects=False)
-
-    def fetch(self, url: str, headers: dict[str, str] | None = None) -> URLFetcherResponse:
-        """Return the content of a ``data:`` URL.
-
-        Raises
-        ------
-        ValueError
-            For every other URL: files, networks and WeasyPrint's own schemes.
-        """
-        if not url.lower().startswith("data:"):
-            raise ValueError("A report loads nothing: only data: URLs are answered.")
-        return super().fetch(url, headers)
+HOW_TO_PRINT = (
+    "install Pango (Debian, Ubuntu: apt-get install libpango-1.0-0 libpangoft2-1.0-0 "
+    "libharfbuzz-subset0; Fedora: dnf install pango; macOS: brew install pango; Windows: install "
+    "MSYS2 and run pacman -S mingw-w64-x86_64-pango in it) or Chromium, Chrome or Edge"
+)
 
 
-def render_pdf(view: CaseView, paper: Paper = Paper.A4) -> bytes:
-    """Render a case report as a tagged PDF; the same view gives the same bytes.
+@dataclass(frozen=True, slots=True)
+class PrintedReport:
+    """A report on paper, or why there is none.
+
+    `pdf` and `printer` are None where nothing was printed; `problem` is then one sentence that
+    says what is missing and how to get it, and empty where nobody asked for a PDF.
+    """
+
+    pdf: bytes | None
+    printer: str | None
+    problem: str
+
+    @property
+    def run_facts(self) -> dict[str, str | None]:
+        """What ``run.json`` keeps of the printing."""
+        return {"printer": self.printer, "problem": self.problem or None}
+
+
+@dataclass(frozen=True, slots=True)
+class PrinterTrial:
+    """Whether one kind of printer works here: its name and version, or why it does not."""
+
+    what: str
+    printer: str | None
+    problem: str
+
+
+def render_pdf(
+    view: CaseView, paper: Paper = Paper.A4, choice: PdfChoice = PdfChoice.AUTO
+) -> PrintedReport:
+    """Print a case report; the same view and printer give the same bytes.
 
     Parameters
     ----------
@@ -43,20 +67,56 @@ def render_pdf(view: CaseView, paper: Paper = Paper.A4) -> bytes:
         The case, as `build_view_model` formatted it.
     paper
         Page size.
+    choice
+        `PdfChoice.NEVER` prints nothing; the others print where this machine can.
     """
-    return write_page_pdf("case.html", view.page, paper, view=view)
+    return print_page("case.html", view.page, paper, choice, view=view)
 
 
-def write_page_pdf(template: str, page: PageHead, paper: Paper, **context: object) -> bytes:
-    """Set one of the templates that extend ``base.html`` as PDF/UA-1.
+def print_page(
+    template: str, page: PageHead, paper: Paper, choice: PdfChoice, **context: object
+) -> PrintedReport:
+    """Print one of the templates that extend ``base.html``.
 
-    The file carries no time of day; its identifier is the digest of the page.
+    WeasyPrint comes first: its PDF is PDF/UA. A browser sets the same pages.
     """
-    html = render_page(template, page, Medium.PAPER, paper, **context)
-    document = HTML(string=html, url_fetcher=DataOnlyFetcher(), media_type="print")
-    content = document.write_pdf(
-        pdf_variant="pdf/ua-1",
-        pdf_identifier=hashlib.sha256(html.encode()).digest()[:16],
-        font_config=FontConfiguration(),
-    )
-    return bytes(content)
+    if choice is PdfChoice.NEVER:
+        return PrintedReport(None, None, "")
+    reasons = []
+    for medium, print_html in (
+        (Medium.PAPER, print_with_weasyprint),
+        (Medium.BROWSER_PAPER, print_with_chromium),
+    ):
+        html = render_page(template, page, medium, paper, **context)
+        try:
+            pdf, printer = print_html(html)
+        except DependencyError as error:
+            reasons.append(str(error).removesuffix("."))
+        else:
+            return PrintedReport(pdf, printer, "")
+    return PrintedReport(None, None, _problem(*reasons))
+
+
+def missing_printer() -> str:
+    """Return one sentence where this machine has no printer at all, else an empty text."""
+    return "" if can_load() or find_chromium() is not None else _problem(NO_PANGO, NO_BROWSER)
+
+
+def try_printers() -> tuple[PrinterTrial, ...]:
+    """Print a page of one word with each printer, as `ubereport doctor` does."""
+    page = '<!DOCTYPE html><html lang="en"><title>Trial</title><body>Trial</body></html>'
+    trials = []
+    for what, print_html in (
+        ("WeasyPrint", print_with_weasyprint),
+        ("printing browser", print_with_chromium),
+    ):
+        try:
+            trials.append(PrinterTrial(what, print_html(page)[1], ""))
+        except DependencyError as error:
+            trials.append(PrinterTrial(what, None, str(error)))
+    return tuple(trials)
+
+
+def _problem(*reasons: str) -> str:
+    why = ", and ".join(reasons)
+    return f"No PDF was printed: {why}; {HOW_TO_PRINT}."

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AnalysisConfig, SegmentationConfig, config_from_toml
 from ubereport.core.errors import UsageError
 from ubereport.documents.document_parts import Written, publish_document
@@ -75,6 +76,7 @@ class StillsRequest:
     segmentation: SegmentationConfig
     models_dir: Path | None = None
     only: Path | None = None
+    pdf: PdfChoice = PdfChoice.AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class RecordingRequest:
     cases: tuple[Path, ...]
     truths: tuple[Path, ...]
     out: Path | None
+    pdf: PdfChoice = PdfChoice.AUTO
 
 
 def run_stills_evaluation(
@@ -141,7 +144,7 @@ def run_stills_evaluation(
         "strata.csv": _with_model({e.model: strata_csv(e) for e in evaluations}),
         "groups.csv": _with_model({e.model: groups_csv(e) for e in evaluations}),
     }
-    return summary, publish_document(request.out, "evaluation", document, files)
+    return summary, publish_document(request.out, "evaluation", document, files, pdf=request.pdf)
 
 
 def _bundles(request: StillsRequest) -> list[Bundle]:
@@ -254,7 +257,7 @@ def run_recording_evaluation(
         return summary, None
     document = recording_document(results, over_all)
     files = {"evaluation.json": _recordings_json(results, summary)}
-    return summary, publish_document(request.out, "evaluation", document, files)
+    return summary, publish_document(request.out, "evaluation", document, files, pdf=request.pdf)
 
 
 def _recording_result(case_folder: Path, truth_folder: Path) -> RecordingResult:
