@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import hashlib
 import tomllib
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import field
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, TypeVar
 
 import tomli_w
+from pydantic import Field
 
 from ubereport.core.choices import DecodeDevice, Device, ReaderChoice, Route, SamplingMode
 from ubereport.core.errors import ConfigError
+from ubereport.core.validation import (
+    FROM_JSON,
+    Seed,
+    check_setting,
+    json_value,
+    read_json_value,
+    validated,
+)
 
 __all__ = [
     "AnalysisConfig",
@@ -32,20 +38,25 @@ __all__ = [
     "SegmentationConfig",
     "ValidityConfig",
     "ViewConfig",
-    "check_setting",
     "config_from_toml",
     "config_sha256",
     "config_to_toml",
 ]
 
 
-def check_setting(condition: bool, key: str, given: object, allowed: str) -> None:
-    """Raise ConfigError, with the value given and those allowed, unless `condition` holds."""
-    if not condition:
-        raise ConfigError(f"{key} = {given!r} cannot be used; allowed: {allowed}. Change {key}.")
+Share = Annotated[float, Field(gt=0, le=1)]
+"""A share of something, and never none of it."""
+ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
+Level = Annotated[float, Field(ge=0, le=255)]
+"""Of a picture's 0..255."""
+Seconds = Annotated[float, Field(ge=0, le=3600)]
+AnyTime = Annotated[float, Field(gt=0, le=30 * 86_400)]
+Confidence = Annotated[float, Field(ge=0.5, lt=1)]
+Count = Annotated[int, Field(ge=0, le=100_000)]
+Resamples = Annotated[int, Field(ge=100, le=1_000_000)]
 
 
-@dataclass(frozen=True, slots=True)
+@validated("sampling")
 class SamplingConfig:
     """Which pictures to look at; `rate_hz` is the full rate of every plan.
 
@@ -55,21 +66,14 @@ class SamplingConfig:
     around there, whichever is farther.
     """
 
-    mode: SamplingMode = SamplingMode.ADAPTIVE
-    rate_hz: float = 2.0
-    near_frac: float = 0.1
-    near_sd: float = 2.0
-    change_frac: float = 0.15
-
-    def __post_init__(self) -> None:
-        near, change = self.near_frac, self.change_frac
-        check_setting(0.01 <= self.rate_hz <= 60, "sampling.rate_hz", self.rate_hz, "0.01 to 60")
-        check_setting(0 <= near < 1, "sampling.near_frac", near, "0 to below 1")
-        check_setting(0 <= self.near_sd <= 10, "sampling.near_sd", self.near_sd, "0 to 10")
-        check_setting(0 < change <= 1, "sampling.change_frac", change, "above 0 to 1")
+    mode: Annotated[SamplingMode, FROM_JSON] = SamplingMode.ADAPTIVE
+    rate_hz: Annotated[float, Field(ge=0.01, le=60)] = 2.0
+    near_frac: ShareBelowOne = 0.1
+    near_sd: Annotated[float, Field(ge=0, le=10)] = 2.0
+    change_frac: Share = 0.15
 
 
-@dataclass(frozen=True, slots=True)
+@validated("decode")
 class DecodeConfig:
     """Reading recordings: bounds that keep a hostile or broken file from taking the machine.
 
@@ -80,29 +84,19 @@ class DecodeConfig:
     longer one is taken out.
     """
 
-    reader: ReaderChoice = ReaderChoice.AUTO
-    device: DecodeDevice = DecodeDevice.AUTO
-    n_threads: int = 0
-    stall_timeout_s: float = 60.0
-    memory_mib: int = 2048
-    ring_batches: int = 3
-    max_width_px: int = 8192
-    max_height_px: int = 8192
-    max_recorded_s: float = 48 * 3600.0
-    max_gap_s: float = 3600.0
-
-    def __post_init__(self) -> None:
-        n = self.n_threads
-        check_setting(0 <= n <= 64, "decode.n_threads", n, "0 (all cores, at most 16) to 64")
-        check_setting(
-            self.stall_timeout_s > 0, "decode.stall_timeout_s", self.stall_timeout_s, "> 0"
-        )
-        check_setting(self.memory_mib >= 256, "decode.memory_mib", self.memory_mib, "256 or more")
-        check_setting(self.ring_batches >= 2, "decode.ring_batches", self.ring_batches, "2 or more")
-        check_setting(self.max_gap_s > 0, "decode.max_gap_s", self.max_gap_s, "> 0")
+    reader: Annotated[ReaderChoice, FROM_JSON] = ReaderChoice.AUTO
+    device: Annotated[DecodeDevice, FROM_JSON] = DecodeDevice.AUTO
+    n_threads: Annotated[int, Field(ge=0, le=64)] = 0
+    stall_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 60.0
+    memory_mib: Annotated[int, Field(ge=256, le=1_048_576)] = 2048
+    ring_batches: Annotated[int, Field(ge=2, le=64)] = 3
+    max_width_px: Annotated[int, Field(ge=16, le=65_536)] = 8192
+    max_height_px: Annotated[int, Field(ge=16, le=65_536)] = 8192
+    max_recorded_s: AnyTime = 48 * 3600.0
+    max_gap_s: AnyTime = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
+@validated("view")
 class ViewConfig:
     """Fitting the field of view.
 
@@ -111,28 +105,13 @@ class ViewConfig:
     at a dark gray is believed up to `max_surround_level`.
     """
 
-    n_probe_frames: int = 16
-    dark_level: int = 18
-    min_area_frac: float = 0.1
-    max_surround_level: int = 64
-
-    def __post_init__(self) -> None:
-        check_setting(
-            1 <= self.n_probe_frames <= 256, "view.n_probe_frames", self.n_probe_frames, "1 to 256"
-        )
-        check_setting(0 < self.dark_level < 128, "view.dark_level", self.dark_level, "1 to 127")
-        check_setting(
-            0 < self.min_area_frac < 1, "view.min_area_frac", self.min_area_frac, "0 to 1"
-        )
-        check_setting(
-            0 < self.max_surround_level < 128,
-            "view.max_surround_level",
-            self.max_surround_level,
-            "1 to 127",
-        )
+    n_probe_frames: Annotated[int, Field(ge=1, le=256)] = 16
+    dark_level: Annotated[int, Field(ge=1, le=127)] = 18
+    min_area_frac: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    max_surround_level: Annotated[int, Field(ge=1, le=127)] = 64
 
 
-@dataclass(frozen=True, slots=True)
+@validated("validity")
 class ValidityConfig:
     """When a sample counts as lost, and why; levels are 0..255 inside the field of view.
 
@@ -147,55 +126,26 @@ class ValidityConfig:
     has less contrast than `plain_contrast` and a median red of `plain_red_ratio` × green and blue.
     """
 
-    black_mean_level: float = 14.0
-    white_out_frac: float = 0.7
-    white_level: int = 225
-    blur_score: float = 0.22
-    min_detail_level: float = 1.0
-    veil_level: float = 50.0
-    veil_max_gradient: float = 1.5
-    frozen_min_s: float = 2.0
-    frozen_moved_frac: float = 0.002
-    slate_flat_frac: float = 0.75
-    slate_mode_frac: float = 0.6
+    black_mean_level: Annotated[float, Field(ge=0, lt=128)] = 14.0
+    white_out_frac: Share = 0.7
+    white_level: Annotated[int, Field(ge=0, le=255)] = 225
+    blur_score: ShareBelowOne = 0.22
+    min_detail_level: Level = 1.0
+    veil_level: Level = 50.0
+    veil_max_gradient: Level = 1.5
+    frozen_min_s: Seconds = 2.0
+    frozen_moved_frac: ShareBelowOne = 0.002
+    slate_flat_frac: Share = 0.75
+    slate_mode_frac: Share = 0.6
     is_out_of_body_checked: bool = True
-    foreign_color_frac: float = 0.35
-    colorless_frac: float = 0.75
-    red_view_frac: float = 0.85
-    plain_contrast: float = 10.0
-    plain_red_ratio: float = 1.4
-
-    def __post_init__(self) -> None:
-        black, stood_s = self.black_mean_level, self.frozen_min_s
-        ratio = self.plain_red_ratio
-        check_setting(0 <= black < 128, "validity.black_mean_level", black, "0 to 127")
-        check_setting(1 <= ratio <= 10, "validity.plain_red_ratio", ratio, "1 to 10")
-        check_setting(0 <= stood_s <= 3600, "validity.frozen_min_s", stood_s, "0 to 3600 seconds")
-        for name in (
-            "white_level",
-            "plain_contrast",
-            "min_detail_level",
-            "veil_level",
-            "veil_max_gradient",
-        ):
-            value = getattr(self, name)
-            check_setting(0 <= value <= 255, f"validity.{name}", value, "0 to 255")
-        for name in (
-            "white_out_frac",
-            "slate_flat_frac",
-            "slate_mode_frac",
-            "foreign_color_frac",
-            "colorless_frac",
-            "red_view_frac",
-        ):
-            value = getattr(self, name)
-            check_setting(0 < value <= 1, f"validity.{name}", value, "above 0 to 1")
-        for name in ("blur_score", "frozen_moved_frac"):
-            value = getattr(self, name)
-            check_setting(0 <= value < 1, f"validity.{name}", value, "0 to below 1")
+    foreign_color_frac: Share = 0.35
+    colorless_frac: Share = 0.75
+    red_view_frac: Share = 0.85
+    plain_contrast: Level = 10.0
+    plain_red_ratio: Annotated[float, Field(ge=1, le=10)] = 1.4
 
 
-@dataclass(frozen=True, slots=True)
+@validated("segmentation")
 class SegmentationConfig:
     """Running the network.
 
@@ -203,26 +153,15 @@ class SegmentationConfig:
     installation always takes the same one, and the record says which.
     """
 
-    model: str = "ube-blood"
-    device: Device = Device.AUTO
-    route: Route = Route.AUTO
-    batch_size: int = 16
+    model: Annotated[str, Field(min_length=1)] = "ube-blood"
+    device: Annotated[Device, FROM_JSON] = Device.AUTO
+    route: Annotated[Route, FROM_JSON] = Route.AUTO
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
     is_low_precision_allowed: bool = True
-    n_threads: int = 0
-
-    def __post_init__(self) -> None:
-        check_setting(
-            1 <= self.batch_size <= 1024, "segmentation.batch_size", self.batch_size, "1 to 1024"
-        )
-        check_setting(
-            0 <= self.n_threads <= 256,
-            "segmentation.n_threads",
-            self.n_threads,
-            "0 (all cores) to 256",
-        )
+    n_threads: Annotated[int, Field(ge=0, le=256)] = 0
 
 
-@dataclass(frozen=True, slots=True)
+@validated("events")
 class EventConfig:
     """Hemostasis events on the smoothed area; see the definitions in the README.
 
@@ -230,88 +169,51 @@ class EventConfig:
     area before the thresholds are applied; 0 turns it off.
     """
 
-    onset_frac: float = 0.05
-    offset_frac: float = 0.025
-    min_duration_s: float = 3.0
-    clear_hold_s: float = 5.0
-    max_gap_s: float = 10.0
-    rebleed_window_s: float = 60.0
-    smoothing_s: float = 1.5
-    moderate_frac: float = 0.20
-    major_frac: float = 0.50
+    onset_frac: Share = 0.05
+    offset_frac: Share = 0.025
+    min_duration_s: Seconds = 3.0
+    clear_hold_s: Seconds = 5.0
+    max_gap_s: Seconds = 10.0
+    rebleed_window_s: Seconds = 60.0
+    smoothing_s: Seconds = 1.5
+    moderate_frac: Share = 0.20
+    major_frac: Share = 0.50
 
     def __post_init__(self) -> None:
+        onset, major = self.onset_frac, self.major_frac
         check_setting(
-            0 < self.onset_frac <= 1, "events.onset_frac", self.onset_frac, "above 0 to 1"
-        )
-        check_setting(
-            0 < self.offset_frac <= self.onset_frac,
+            self.offset_frac <= onset,
             "events.offset_frac",
             self.offset_frac,
-            f"above 0 to onset_frac ({self.onset_frac})",
+            f"above 0 to onset_frac ({onset})",
         )
-        for name in (
-            "min_duration_s",
-            "clear_hold_s",
-            "max_gap_s",
-            "rebleed_window_s",
-            "smoothing_s",
-        ):
-            check_setting(
-                0 <= getattr(self, name) <= 3600,
-                f"events.{name}",
-                getattr(self, name),
-                "0 to 3600 seconds",
-            )
         check_setting(
-            0 < self.moderate_frac < self.major_frac <= 1,
+            self.moderate_frac < major,
             "events.moderate_frac",
             self.moderate_frac,
-            f"above 0, below major_frac ({self.major_frac})",
+            f"above 0, below major_frac ({major})",
         )
 
 
-@dataclass(frozen=True, slots=True)
+@validated("metrics")
 class MetricConfig:
     """Thresholds and windows of the metrics."""
 
-    closing_window_s: float = 180.0
-    strip_block_s: float = 600.0
-    kaplan_meier_min_events: int = 5
-
-    def __post_init__(self) -> None:
-        check_setting(
-            0 < self.closing_window_s <= 36000,
-            "metrics.closing_window_s",
-            self.closing_window_s,
-            "above 0 to 36000 seconds",
-        )
-        check_setting(
-            1 <= self.strip_block_s <= 36000,
-            "metrics.strip_block_s",
-            self.strip_block_s,
-            "1 to 36000 seconds",
-        )
+    closing_window_s: Annotated[float, Field(gt=0, le=36_000)] = 180.0
+    strip_block_s: Annotated[float, Field(ge=1, le=36_000)] = 600.0
+    kaplan_meier_min_events: Count = 5
 
 
-@dataclass(frozen=True, slots=True)
+@validated("records")
 class RecordsConfig:
     """What is kept of a case beside its numbers."""
 
     is_frames_kept: bool = True
-    max_key_frame_events: int = 12
-    key_frame_width_px: int = 640
-
-    def __post_init__(self) -> None:
-        check_setting(
-            64 <= self.key_frame_width_px <= 4096,
-            "records.key_frame_width_px",
-            self.key_frame_width_px,
-            "64 to 4096",
-        )
+    max_key_frame_events: Count = 12
+    key_frame_width_px: Annotated[int, Field(ge=64, le=4096)] = 640
 
 
-@dataclass(frozen=True, slots=True)
+@validated("compare")
 class CompareConfig:
     """Comparing groups of cases; see "Comparing techniques" in the README.
 
@@ -320,41 +222,19 @@ class CompareConfig:
     """
 
     primary: str = "impaired_share_20"
-    confidence: float = 0.95
-    power: float = 0.8
-    min_cases_for_p: int = 5
-    min_surgeons_for_mixed: int = 5
-    max_missing_frac: float = 0.2
-    min_cases_per_term: int = 5
-    rmst_horizon_s: float = 180.0
-    n_bootstrap: int = 1000
-    n_permutations: int = 5000
-    seed: int = 20260301
-
-    def __post_init__(self) -> None:
-        check_setting(0.5 <= self.confidence < 1, "compare.confidence", self.confidence, "0.5 to 1")
-        check_setting(0.5 <= self.power < 1, "compare.power", self.power, "0.5 to 1")
-        check_setting(
-            self.min_cases_for_p >= 2, "compare.min_cases_for_p", self.min_cases_for_p, "2 or more"
-        )
-        check_setting(
-            self.rmst_horizon_s > 0,
-            "compare.rmst_horizon_s",
-            self.rmst_horizon_s,
-            "above 0 seconds",
-        )
-        check_setting(
-            self.n_bootstrap >= 100, "compare.n_bootstrap", self.n_bootstrap, "100 or more"
-        )
-        check_setting(
-            self.n_permutations >= 100,
-            "compare.n_permutations",
-            self.n_permutations,
-            "100 or more",
-        )
+    confidence: Confidence = 0.95
+    power: Confidence = 0.8
+    min_cases_for_p: Annotated[int, Field(ge=2, le=10_000)] = 5
+    min_surgeons_for_mixed: Annotated[int, Field(ge=2, le=10_000)] = 5
+    max_missing_frac: Annotated[float, Field(ge=0, le=1)] = 0.2
+    min_cases_per_term: Annotated[int, Field(ge=1, le=10_000)] = 5
+    rmst_horizon_s: Annotated[float, Field(gt=0, le=86_400)] = 180.0
+    n_bootstrap: Resamples = 1000
+    n_permutations: Resamples = 5000
+    seed: Seed = 20260301
 
 
-@dataclass(frozen=True, slots=True)
+@validated("audit")
 class AuditConfig:
     """Control charts, funnel plot and learning curves of a department.
 
@@ -366,53 +246,29 @@ class AuditConfig:
     """
 
     metric: str = "impaired_share_20"
-    confidence: float = 0.95
-    baseline_cases: int = 0
-    trial_points: int = 12
-    run_points: int = 7
-    false_alarm_frac: float = 0.10
-    funnel_days: int = 365
+    confidence: Confidence = 0.95
+    baseline_cases: Count = 0
+    trial_points: Annotated[int, Field(ge=2, le=10_000)] = 12
+    run_points: Annotated[int, Field(ge=3, le=20)] = 7
+    false_alarm_frac: Annotated[float, Field(ge=0.01, le=0.5)] = 0.10
+    funnel_days: Annotated[int, Field(ge=1, le=36_525)] = 365
     is_moving_range_screened: bool = False
-    min_cases_per_surgeon: int = 10
-    polynomial_degree: int = 3
-    n_permutations: int = 2000
+    min_cases_per_surgeon: Annotated[int, Field(ge=2, le=10_000)] = 10
+    polynomial_degree: Annotated[int, Field(ge=1, le=6)] = 3
+    n_permutations: Resamples = 2000
     rating_column: str = "clarity_rating"
-    seed: int = 20260301
+    seed: Seed = 20260301
 
     def __post_init__(self) -> None:
-        check_setting(0.5 <= self.confidence < 1, "audit.confidence", self.confidence, "0.5 to 1")
         check_setting(
-            self.baseline_cases == 0 or self.baseline_cases >= 2,
+            self.baseline_cases != 1,
             "audit.baseline_cases",
             self.baseline_cases,
             "0 (all cases) or 2 and more",
         )
-        check_setting(3 <= self.run_points <= 20, "audit.run_points", self.run_points, "3 to 20")
-        check_setting(
-            0.01 <= self.false_alarm_frac <= 0.5,
-            "audit.false_alarm_frac",
-            self.false_alarm_frac,
-            "0.01 to 0.5",
-        )
-        check_setting(self.funnel_days >= 1, "audit.funnel_days", self.funnel_days, "1 or more")
-        check_setting(
-            self.min_cases_per_surgeon >= 2,
-            "audit.min_cases_per_surgeon",
-            self.min_cases_per_surgeon,
-            "2 or more",
-        )
-        check_setting(
-            1 <= self.polynomial_degree <= 6,
-            "audit.polynomial_degree",
-            self.polynomial_degree,
-            "1 to 6",
-        )
-        check_setting(
-            self.n_permutations >= 100, "audit.n_permutations", self.n_permutations, "100 or more"
-        )
 
 
-@dataclass(frozen=True, slots=True)
+@validated()
 class AnalysisConfig:
     """Everything that decides the numbers of a case, apart from the recording and the bundle."""
 
@@ -448,52 +304,14 @@ def config_from_toml(source: str | Path, kind: type[T]) -> T:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"The configuration is no valid TOML: {error}.") from None
-    return _from_table(table, kind, "")
+    return read_json_value(table, kind)
 
 
-def config_to_toml(config: Any) -> str:  # noqa: ANN401 -- any of the frozen configurations
+def config_to_toml(config: object) -> str:
     """Write a configuration as TOML; `config_from_toml` gives back an equal one."""
-    return tomli_w.dumps(_plain(dataclasses.asdict(config)))
+    return tomli_w.dumps(json_value(config))
 
 
-def config_sha256(config: Any) -> str:  # noqa: ANN401 -- any of the frozen configurations
+def config_sha256(config: object) -> str:
     """Hex digest of the configuration's TOML."""
     return hashlib.sha256(config_to_toml(config).encode()).hexdigest()
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 -- walks nested tables
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return value.value if isinstance(value, StrEnum) else value
-
-
-def _from_table(table: dict[str, Any], kind: type[T], prefix: str) -> T:
-    hints = get_type_hints(kind)
-    for key in table:
-        if key not in hints:
-            near = difflib.get_close_matches(key, hints, n=1)
-            hint = f"did you mean {prefix}{near[0]}?" if near else f"allowed: {', '.join(hints)}."
-            raise ConfigError(f"Unknown configuration key {prefix}{key}; {hint}")
-    return kind(**{key: _convert(item, hints[key], prefix + key) for key, item in table.items()})
-
-
-def _convert(value: Any, kind: Any, key: str) -> Any:  # noqa: ANN401 -- TOML values
-    if dataclasses.is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise ConfigError(f"{key} = {value!r} cannot be used; it is a table: [{key}].")
-        return _from_table(value, kind, f"{key}.")  # type: ignore[arg-type]
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
-        allowed = [str(member) for member in kind]
-        check_setting(value in allowed, key, value, ", ".join(allowed))
-        return kind(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if get_origin(kind) is tuple and isinstance(value, list):
-        return tuple(
-            _convert(item, get_args(kind)[0], f"{key}[{i}]") for i, item in enumerate(value)
-        )
-    if get_origin(kind) is tuple or type(value) is not kind:
-        raise ConfigError(
-            f"{key} = {value!r} cannot be used; it takes a {getattr(kind, '__name__', kind)}."
-        )
-    return value

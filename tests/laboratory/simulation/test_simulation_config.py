@@ -42,7 +42,9 @@ def test_defaults_are_accepted_and_modest_in_size():
     ],
 )
 def test_a_bad_option_is_named_with_what_is_allowed(changes: dict, named: str):
-    with pytest.raises(ConfigError, match=rf"simulation\.{named} = .* allowed: .* Change {named}"):
+    with pytest.raises(
+        ConfigError, match=rf"simulation\.{named} = .* allowed: .* Change simulation\.{named}"
+    ):
         SimulationConfig(**changes)
 
 

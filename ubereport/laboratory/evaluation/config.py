@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
-from ubereport.core.errors import ConfigError
+from pydantic import Field
+
+from ubereport.core.validation import FROM_JSON, Seed, check_setting, validated
 
 __all__ = ["Consensus", "StillsConfig"]
+
+Inside = Annotated[float, Field(gt=0, lt=1)]
+ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Consensus(StrEnum):
@@ -17,7 +22,7 @@ class Consensus(StrEnum):
     STAPLE = "staple"
 
 
-@dataclass(frozen=True, slots=True)
+@validated("evaluation")
 class StillsConfig:
     """How stills are scored.
 
@@ -42,37 +47,17 @@ class StillsConfig:
         Stills given to the model at a time.
     """
 
-    presence_frac: float | None = None
-    presence_probability: float | None = None
-    surface_tolerance_frac: float = 0.01
-    area_edges: tuple[float, float] = (0.05, 0.20)
-    high_agreement: float = 0.80
-    consensus: Consensus = Consensus.MAJORITY
-    n_resamples: int = 1000
-    seed: int = 1
-    confidence: float = 0.95
-    batch_size: int = 8
+    presence_frac: ShareBelowOne | None = None
+    presence_probability: ShareBelowOne | None = None
+    surface_tolerance_frac: Inside = 0.01
+    area_edges: Annotated[tuple[Inside, Inside], FROM_JSON] = (0.05, 0.20)
+    high_agreement: Annotated[float, Field(gt=0, le=1)] = 0.80
+    consensus: Annotated[Consensus, FROM_JSON] = Consensus.MAJORITY
+    n_resamples: Annotated[int, Field(ge=100, le=100_000)] = 1000
+    seed: Seed = 1
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 8
 
     def __post_init__(self) -> None:
-        low, high = self.area_edges
-        for key in ("presence_frac", "presence_probability"):
-            value = getattr(self, key)
-            _check(value is None or 0 <= value < 1, key, value, "0 to below 1")
-        _check(
-            0 < self.surface_tolerance_frac < 1,
-            "surface_tolerance_frac",
-            self.surface_tolerance_frac,
-            "above 0, below 1",
-        )
-        _check(0 < low < high < 1, "area_edges", self.area_edges, "two rising shares below 1")
-        _check(0 < self.high_agreement <= 1, "high_agreement", self.high_agreement, "0 to 1")
-        _check(100 <= self.n_resamples <= 100_000, "n_resamples", self.n_resamples, "100 to 100000")
-        _check(0.5 <= self.confidence < 1, "confidence", self.confidence, "0.5 to below 1")
-        _check(1 <= self.batch_size <= 1024, "batch_size", self.batch_size, "1 to 1024")
-
-
-def _check(is_good: bool, key: str, given: object, allowed: str) -> None:
-    if not is_good:
-        raise ConfigError(
-            f"evaluation.{key} = {given!r} cannot be used; allowed: {allowed}. Change {key}."
-        )
+        edges = self.area_edges
+        check_setting(edges[0] < edges[1], "evaluation.area_edges", edges, "two rising shares")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from typing import Annotated
 
-from ubereport.core.errors import ConfigError
+from pydantic import Field
+
 from ubereport.core.series import LossReason
+from ubereport.core.validation import FROM_JSON, check_setting, validated
 
 __all__ = ["SIMULATED_LOSSES", "FieldOutline", "SimulationConfig"]
 
@@ -31,7 +33,10 @@ class FieldOutline(StrEnum):
     FULL = "full"
 
 
-@dataclass(frozen=True, slots=True)
+Even = Annotated[int, Field(ge=64, le=4096, multiple_of=2)]
+
+
+@validated("simulation")
 class SimulationConfig:
     """How a simulated recording looks and what happens in it.
 
@@ -75,64 +80,41 @@ class SimulationConfig:
         If a value is out of range.
     """
 
-    width_px: int = 640
-    height_px: int = 360
-    rate_hz: Fraction | int = 25
+    width_px: Even = 640
+    height_px: Even = 360
+    rate_hz: Annotated[Fraction | int, Field(ge=1, le=120)] = 25
     codec: str = "libx264"
-    crf: int = 23
+    crf: Annotated[int, Field(ge=0, le=51)] = 23
     preset: str = "veryfast"
-    field: FieldOutline = FieldOutline.CIRCLE
-    surround_level: int = 0
-    render_height_px: int = 540
-    noise_level: float = 2.0
-    bleeds_per_10min: float = 10.0
-    rebleed_share: float = 0.25
-    losses: tuple[LossReason, ...] = SIMULATED_LOSSES
+    field: Annotated[FieldOutline, FROM_JSON] = FieldOutline.CIRCLE
+    surround_level: Annotated[int, Field(ge=0, le=60)] = 0
+    render_height_px: Annotated[int, Field(ge=48, le=2160)] = 540
+    noise_level: Annotated[float, Field(ge=0, le=20)] = 2.0
+    bleeds_per_10min: Annotated[float, Field(ge=0, le=60)] = 10.0
+    rebleed_share: Annotated[float, Field(ge=0, le=1)] = 0.25
+    losses: Annotated[tuple[LossReason, ...], FROM_JSON] = SIMULATED_LOSSES
     is_bleeding_at_end: bool = False
-    gap_s: float = 0.0
-    n_parts: int = 1
-    loop_s: float = 0.0
+    gap_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    n_parts: Annotated[int, Field(ge=1, le=20)] = 1
+    loop_s: Annotated[float, Field(ge=0, le=36_000)] = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("width_px", "height_px"):
-            size = getattr(self, name)
-            _check(64 <= size <= 4096 and size % 2 == 0, name, size, "even numbers from 64 to 4096")
-        for name, low, high in _RANGES:
-            value = getattr(self, name)
-            _check(low <= value <= high, name, value, f"{low} to {high}")
-        _check(self.loop_s == 0 or self.loop_s >= 1, "loop_s", self.loop_s, "0 or 1 and more")
-        _check(
+        check_setting(
+            self.loop_s == 0 or self.loop_s >= 1,
+            "simulation.loop_s",
+            self.loop_s,
+            "0 or 1 and more",
+        )
+        check_setting(
             self.loop_s == 0 or self.is_repeatable,
-            "loop_s",
+            "simulation.loop_s",
             self.loop_s,
             "0, or one part, no gap and the codec libx264",
         )
-        _check(self.field in list(FieldOutline), "field", self.field, ", ".join(FieldOutline))
         unknown = [str(loss) for loss in self.losses if loss not in SIMULATED_LOSSES]
-        _check(not unknown, "losses", unknown, ", ".join(SIMULATED_LOSSES))
+        check_setting(not unknown, "simulation.losses", unknown, ", ".join(SIMULATED_LOSSES))
 
     @property
     def is_repeatable(self) -> bool:
         """Whether a recording can be lengthened by repeating it."""
         return self.n_parts == 1 and self.gap_s == 0 and self.codec == "libx264"
-
-
-_RANGES: tuple[tuple[str, float, float], ...] = (
-    ("rate_hz", 1, 120),
-    ("crf", 0, 51),
-    ("surround_level", 0, 60),
-    ("render_height_px", 48, 2160),
-    ("noise_level", 0, 20),
-    ("bleeds_per_10min", 0, 60),
-    ("rebleed_share", 0, 1),
-    ("gap_s", 0, 3600),
-    ("n_parts", 1, 20),
-    ("loop_s", 0, 36000),
-)
-
-
-def _check(condition: bool, key: str, given: object, allowed: str) -> None:
-    if not condition:
-        raise ConfigError(
-            f"simulation.{key} = {given!r} cannot be used; allowed: {allowed}. Change {key}."
-        )
