@@ -106,6 +106,8 @@ def test_doctor_says_what_is_there(capsys):
     assert sum("recommended" in found for found in routes) == 1
     for finding in found["findings"]:
         assert finding["is_good"] or finding["mend"]
+    assert what["decoding, processor"]["found"].startswith("ten pictures in ")
+    assert "cuda" in what["decoding"]["found"]
 
 
 def test_doctor_names_a_missing_library(monkeypatch):

@@ -57,9 +57,9 @@ def good(request: ReadRequest, take: Complaints, beat: Beat) -> Iterator[Picture
     return read_on_device(request, take, beat)
 
 
-def _until_20(request: ReadRequest, take: Complaints, beat: Beat) -> Iterator[Picture]:
-    """Well-behaved while it is tried, on the first groups alone."""
-    n_before = int(np.searchsorted(request.wanted, 20))
+def _until(frame: int, request: ReadRequest, take: Complaints, beat: Beat) -> Iterator[Picture]:
+    """Well-behaved before a frame, and so while it is tried on the first groups."""
+    n_before = int(np.searchsorted(request.wanted, frame))
     for number, picture in enumerate(good(request, take, beat)):
         if number == n_before:
             return
@@ -67,24 +67,29 @@ def _until_20(request: ReadRequest, take: Complaints, beat: Beat) -> Iterator[Pi
 
 
 def raises_at_20(request: ReadRequest, take: Complaints, beat: Beat) -> Iterator[Picture]:
-    yield from _until_20(request, take, beat)
+    yield from _until(20, request, take, beat)
+    raise DecodeError("lost cuda:0 (Generic error in an external library)")
+
+
+def raises_at_100(request: ReadRequest, take: Complaints, beat: Beat) -> Iterator[Picture]:
+    yield from _until(100, request, take, beat)
     raise DecodeError("lost cuda:0 (Generic error in an external library)")
 
 
 def dies_at_20(request: ReadRequest, take: Complaints, beat: Beat) -> Iterator[Picture]:
-    yield from _until_20(request, take, beat)
+    yield from _until(20, request, take, beat)
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
 def stalls_at_20(request: ReadRequest, take: Complaints, beat: Beat) -> Iterator[Picture]:
-    yield from _until_20(request, take, beat)
+    yield from _until(20, request, take, beat)
     time.sleep(3600)
 
 
 def swells_at_20(request: ReadRequest, take: Complaints, beat: Beat) -> Iterator[Picture]:
     """Reserve 64 GiB of addresses as a driver does, then take memory without end."""
     reserved = mmap.mmap(-1, 2**36, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=0)
-    yield from _until_20(request, take, beat)
+    yield from _until(20, request, take, beat)
     held = []
     while len(reserved) == 2**36:
         held.append(np.ones(2**24))  # 128 MiB
@@ -116,3 +121,7 @@ def takes_its_time(request: ReadRequest, take: Complaints, beat: Beat) -> Iterat
     for picture in good(request, take, beat):
         time.sleep(0.05)
         yield picture
+
+
+def raises_at_0(request: ReadRequest, take: Complaints, beat: Beat) -> Iterator[Picture]:
+    raise DecodeError("lost cuda:0 (no such device)")

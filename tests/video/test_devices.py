@@ -17,9 +17,10 @@ from ubereport.core.config import DecodeConfig
 from ubereport.core.errors import DecodeError
 from ubereport.core.intervals import Interval
 from ubereport.core.recording import PartIndex
+from ubereport.video import device_check, walk
 from ubereport.video import pool as pool_module
-from ubereport.video import walk
 from ubereport.video.decode import DecodeOutcome, DecodeRequest, decode
+from ubereport.video.device_check import check_devices
 from ubereport.video.devices import CaseDevices, Trial, devices_here, n_decoded, why_no_device
 from ubereport.video.index import index_part
 from ubereport.video.pool import DecoderPool
@@ -435,3 +436,23 @@ def test_pictures_to_decode_are_counted(wanted: list[int], n: int) -> None:
 def test_every_device_has_a_reader() -> None:
     for device in ("cuda:1", "qsv", "vaapi", "videotoolbox", "d3d11va"):
         assert READERS[device_reader(device)].endswith("read_on_device")
+
+
+@pytest.mark.parametrize(
+    ("device", "problem"),
+    [
+        ("good", None),
+        ("one_level_off", "its pictures differ from the processor's"),
+        ("raises_at_0", "PyAV on cuda failed: it lost cuda:0 (no such device)"),
+    ],
+)
+def test_devices_are_checked_with_ten_pictures(
+    device: str, problem: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(READERS, "pyav-cuda", f"fake_devices:{device}")
+    monkeypatch.setattr(device_check, "devices_here", lambda offered: ("cuda:0",))
+    offered, (processor, card) = check_devices()
+    assert "cuda" in offered
+    assert (processor.title, processor.problem) == ("processor", None)
+    assert (card.title, card.problem) == ("cuda:0", problem)
+    assert 0 < processor.duration_s < 20

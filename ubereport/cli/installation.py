@@ -67,6 +67,7 @@ def examine() -> tuple[Finding, ...]:
         _checked("templates", lambda: str(len(list(templates_dir().rglob("*")))) + " files"),
         _bundles(),
         _devices(),
+        *_decoders(),
         *_inference(),
         _memory(),
         _disk(),
@@ -138,6 +139,32 @@ def _devices() -> Finding:
     return Finding(
         "device", True, True, f"{choice.title} in {choice.precision}, {n_cores} cores", ""
     )
+
+
+def _decoders() -> tuple[Finding, ...]:
+    """Decode ten pictures on the processor and on every graphics device whose driver is here."""
+    try:
+        from ubereport.video.device_check import check_devices
+
+        offered, checks = check_devices()
+    except (UbereportError, ImportError, OSError) as error:
+        return (Finding("decoding", False, True, str(error), "see PyAV above"),)
+    findings = [
+        Finding("decoding", True, False, f"PyAV, which can ask {', '.join(offered)}", ""),
+        *(
+            Finding(
+                f"decoding, {check.title}",
+                check.problem is None,
+                False,
+                f"ten pictures in {1000 * check.duration_s:.0f} ms"
+                if check.problem is None
+                else check.problem,
+                "" if check.problem is None else "see its driver; the processor decodes instead",
+            )
+            for check in checks
+        ),
+    ]
+    return tuple(findings)
 
 
 def _inference() -> tuple[Finding, ...]:

@@ -32,7 +32,7 @@ from ubereport.video.reader import (
 from ubereport.video.ring import n_ring_slots
 from ubereport.video.segments import Shares, share_pictures
 
-__all__ = ["DecodeOutcome", "DecodeRequest", "Decoding", "decode", "decode_stills"]
+__all__ = ["DecodeOutcome", "DecodeRequest", "Decoding", "decode", "decode_stills", "try_device"]
 
 _MAX_DECODERS = 16
 _MAX_SESSIONS = 7  # each has a context on the device; an H100 has seven decoders
@@ -83,6 +83,15 @@ class DecodeRequest:
 
     def __len__(self) -> int:
         return len(self.frame_index)
+
+    def first(self, n: int) -> Self:
+        """Return the request for the first `n` pictures alone."""
+        return replace(
+            self,
+            frame_index=self.frame_index[:n],
+            sample_index=self.sample_index[:n],
+            time_s=self.time_s[:n],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +314,7 @@ def decode(
     run = _Run(config, n_threads, pool, on_reader)
 
     def trial(device: str | None) -> Trial:
-        return _trial(request, run, order, device)
+        return _trial(request.first(_N_TRIED * n_threads), run, order, device)
 
     serving = DecoderPool(config.stall_timeout_s) if pool is None else pool
     asked = config.device if first == "pyav" else DecodeDevice.CPU  # decord has no devices
@@ -351,17 +360,10 @@ def _decoding(request: DecodeRequest, run: _Run, order: ReaderOrder, batch_size:
 
 
 def _trial(request: DecodeRequest, run: _Run, order: ReaderOrder, device: str | None) -> Trial:
-    """Decode the first pictures of a request on a device, or on the processor if None."""
-    first = slice(0, _N_TRIED * run.n_threads)
-    few = replace(
-        request,
-        frame_index=request.frame_index[first],
-        sample_index=request.sample_index[first],
-        time_s=request.time_s[first],
-    )
+    """Decode pictures on a device, or on the processor if None."""
     failures: list[str] = []
     choice = DeviceChoice(device, "", failures.append)
-    with _decoding(few, replace(run, on_reader=None), order.on(choice), 1) as decoding:
+    with _decoding(request, replace(run, on_reader=None), order.on(choice), 1) as decoding:
         batches = [next(decoding)]
         started_s = time.perf_counter()
         batches.extend(decoding)
@@ -370,6 +372,12 @@ def _trial(request: DecodeRequest, run: _Run, order: ReaderOrder, device: str | 
     is_sound = outcome.n_corrupt == outcome.n_undecoded == 0
     rgb = np.concatenate([batch.rgb for batch in batches])
     return Trial(rgb, is_sound, duration_s, failures[0] if failures else None)
+
+
+def try_device(request: DecodeRequest, config: DecodeConfig, device: str | None) -> Trial:
+    """Decode the pictures of a request on a device, or on the processor if None."""
+    order = ReaderOrder("pyav", "", second="pyav", entry_points=READERS)
+    return _trial(request, _Run(config, 1, None, None), order, device)
 
 
 def _streams(
