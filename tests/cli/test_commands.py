@@ -118,6 +118,7 @@ def test_doctor_names_a_missing_library(monkeypatch):
 
     monkeypatch.setattr("ubereport.cli.route_speeds.measure_shipped", lambda: ())
     monkeypatch.setattr(doctor.importlib, "import_module", absent)
+    monkeypatch.setenv("PATH", "")  # no browser that could print instead
     findings = {f.what: f for f in doctor.examine()}
     assert not findings["WeasyPrint"].is_good
     assert "libpango" in findings["WeasyPrint"].mend

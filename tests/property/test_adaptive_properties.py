@@ -253,7 +253,8 @@ def test_a_quiet_recording_is_looked_at_only_coarsely() -> None:
     series, n_passes, seen_frac = Known(np.full(600 * RATE_HZ, 0.01), is_key).adaptive()
     assert n_passes == 1
     assert seen_frac < 0.27
-    assert len(series) == pytest.approx(300, abs=2)
+    # A keyframe every 2 s, and the few pictures that are decoded on the way at both ends.
+    assert len(series) == pytest.approx(300, abs=5)
 
 
 def test_the_coarse_gap_follows_the_shortest_stay_that_counts() -> None:
