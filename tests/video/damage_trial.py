@@ -15,7 +15,7 @@ import numpy as np
 
 from ubereport.core.errors import UbereportError
 from ubereport.video.clock import build_clock
-from ubereport.video.messages import ErrorLog
+from ubereport.video.ffmpeg_complaints import ErrorLog
 from ubereport.video.packets import is_counted
 from ubereport.video.pyav_reader import read_pictures
 from ubereport.video.reader import ReadRequest

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ubereport.core.errors import DecodeError
-from ubereport.video import walk
+from ubereport.video import packet_stream
 from ubereport.video.pyav import OpenStream, Packet, VideoFrame, VideoStream
 from ubereport.video.pyav_reader import read_on_device
 from ubereport.video.reader import Picture, ReadRequest
@@ -53,7 +53,7 @@ def _handed_over(frame: VideoFrame) -> VideoFrame:
 
 
 def good(request: ReadRequest, take: Complaints, beat: Beat) -> Iterator[Picture]:
-    walk.OpenStream = StubStream
+    packet_stream.OpenStream = StubStream
     return read_on_device(request, take, beat)
 
 

@@ -17,7 +17,7 @@ from ubereport.core.config import DecodeConfig
 from ubereport.core.errors import DecodeError
 from ubereport.core.intervals import Interval
 from ubereport.core.recording import PartIndex
-from ubereport.video import device_check, walk
+from ubereport.video import device_check, packet_stream
 from ubereport.video import pool as pool_module
 from ubereport.video.decode import DecodeOutcome, DecodeRequest, decode
 from ubereport.video.device_check import check_devices
@@ -351,7 +351,7 @@ def test_device_layouts_become_the_same_pictures(
         request = read_request(part, wanted, None, (height_px, width_px), 1, 10**8)
         expected = np.stack([p.rgb for p in read_pictures(request, lambda: 0, lambda: None)])
         with monkeypatch.context() as patched:
-            patched.setattr(walk, "OpenStream", fake.StubStream)
+            patched.setattr(packet_stream, "OpenStream", fake.StubStream)
             on_device = dataclasses.replace(request, device="cuda:0")
             pictures = [p.rgb for p in read_on_device(on_device, lambda: 0, lambda: None)]
         np.testing.assert_array_equal(np.stack(pictures), expected)
@@ -387,7 +387,7 @@ def test_any_sign_of_damage_ends_a_device(
     take = (lambda: next(complaints)) if kind == "complaint" else (lambda: 0)
     clear = dataclasses.replace(request, path=str(sound), device=None)
     expected = [p.rgb for p in read_pictures(clear, lambda: 0, lambda: None)]
-    monkeypatch.setattr(walk, "OpenStream", Damaged)
+    monkeypatch.setattr(packet_stream, "OpenStream", Damaged)
     given: list[np.ndarray] = []
     with pytest.raises(DecodeError, match="gave no picture" if kind == "missing" else "damage"):
         given.extend(picture.rgb for picture in read_on_device(request, take, lambda: None))

@@ -14,9 +14,10 @@ from ubereport.core.errors import UsageError
 from ubereport.core.intervals import Interval
 from ubereport.core.recording import PartIndex, RecordingIndex, Timeline, VideoFormat
 from ubereport.core.series import LossReason
+from ubereport.video.candidates import keyframe_candidates
 from ubereport.video.clock import build_clock
 from ubereport.video.packets import PacketTable
-from ubereport.video.plan import plan_keyframes, plan_uniform, probe_frames
+from ubereport.video.plan import plan_uniform, probe_frames
 from ubereport.video.timeline import lost_stretches, place_parts
 
 VIDEO = VideoFormat(
@@ -55,8 +56,9 @@ def _regular(n: int, period_ms: int = 40) -> list[int]:
 
 
 def _tiles(index: RecordingIndex, timeline: Timeline, rate_hz: float | None) -> None:
+    keys = keyframe_candidates(index, timeline)
     plan = (
-        plan_keyframes(index, timeline)
+        keys.plan(np.arange(len(keys)), "")
         if rate_hz is None
         else plan_uniform(index, timeline, rate_hz)
     )
@@ -143,15 +145,15 @@ def test_picture_before_a_gap_does_not_stand_for_it() -> None:
 def test_keyframes_and_the_first_picture_after_a_gap() -> None:
     made = part([*_regular(25), *(6000 + t for t in _regular(25))], keys=[0, 10, 40])
     index = RecordingIndex((made,))
-    plan = plan_keyframes(index, place_parts(index))
-    assert plan.frame_index.tolist() == [0, 10, 25, 40]
+    keys = keyframe_candidates(index, place_parts(index))
+    assert keys.frame_index.tolist() == [0, 10, 25, 40]
+    assert keys.is_first.all()
 
 
 def test_why_tells_the_rate() -> None:
     index = RecordingIndex((part(_regular(100), keys=[0, 50]),))
     timeline = place_parts(index)
     assert "every 0.5 s" in plan_uniform(index, timeline, 2.0).why
-    assert "every 2 s" in plan_keyframes(index, timeline).why
 
 
 @pytest.mark.parametrize("rate_hz", [0.0, -1.0, float("nan")])

@@ -11,7 +11,8 @@ import pytest
 from ubereport.core.config import ReaderChoice, SamplingMode
 from ubereport.core.frames import PixelBox
 from ubereport.core.recording import PartIndex, VideoFormat
-from ubereport.video.fit import fit_picture, scale
+from ubereport.video.picture_scaling import fit_picture, scale
+from ubereport.video.process_messages import MessageReader, pack
 from ubereport.video.reader import (
     ReadRequest,
     choose_reader,
@@ -21,7 +22,6 @@ from ubereport.video.reader import (
     upright_size,
     why_not_decord,
 )
-from ubereport.video.wire import MessageReader, pack
 
 VIDEO = VideoFormat(
     container="mov,mp4,m4a,3gp,3g2,mj2",

@@ -79,6 +79,9 @@ class Candidates:
         All of them, but for pictures off the full-rate grid that lie between two neighbors of
         that grid which were both looked at: there the uniform plan is reproduced exactly.
         """
+        # For every picture: which neighbor of the full-rate grid comes before it, which after it?
+        # Where both were looked at, the uniform plan is complete there, and a keyframe between them
+        # would only add a sample that the uniform plan has not. At a run's end nothing follows.
         rows = np.arange(len(self))
         before = np.maximum.accumulate(np.where(self.is_full_rate, rows, -1))
         after = np.minimum.accumulate(np.where(self.is_full_rate, rows, len(self))[::-1])[::-1]
@@ -137,7 +140,10 @@ def uniform_candidates(index: RecordingIndex, timeline: Timeline, rate_hz: float
 
 
 def keyframe_candidates(index: RecordingIndex, timeline: Timeline) -> Candidates:
-    """Look at the keyframes and at nothing else, see `plan_keyframes`."""
+    """Look at the keyframes and at the first picture after each gap, and at nothing else.
+
+    Keyframes decode without any other picture; how densely they lie was up to the recorder.
+    """
 
     def of_run(part: PartIndex, run: Run) -> _RunFrames:
         return _RunFrames(keyframes_of_run(part, run), _NONE, _NONE)
@@ -198,6 +204,9 @@ def _thinned(time_s: FloatArray, frames: IntArray, step_s: float) -> IntArray:
 
 def _coarse(time_s: FloatArray, marks: IntArray, grid: IntArray, max_gap_s: float) -> IntArray:
     """Thin `marks` (frame indices that are cheap or required), filled from the `grid`."""
+    # Walk from mark to mark, each time to the farthest one within reach, or else to the next one.
+    # A stretch between two marks that is longer than the reach is filled from the grid, from its
+    # end backwards, so that the pictures filled in lie soon after the keyframe they build on.
     reach_s = max_gap_s + _ROUNDING_S
     mark_s, last = time_s[marks], len(marks) - 1
     taken = [int(marks[0])]

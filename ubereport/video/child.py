@@ -3,8 +3,8 @@
 Messages on standard input are tasks, ``{"task": "load" | "scan" | "read" | "moments", …}``, which
 are run one after the other, and ``{"free": n}``, which frees slots of the shared ring of pictures;
 "moments" takes what follows as asks for single pictures. Answers go to standard output as messages;
-standard error is FFmpeg's, see `ubereport.video.messages`. After a task that failed the process
-ends: nobody knows what the failure left behind.
+standard error is FFmpeg's, see `ubereport.video.ffmpeg_complaints`. After a task that failed the
+process ends: nobody knows what the failure left behind.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ubereport.core.errors import DependencyError, RecordingFormatError, UbereportError
-from ubereport.video.messages import ErrorLog
-from ubereport.video.wire import Header, MessageReader, pack
+from ubereport.video.ffmpeg_complaints import ErrorLog
+from ubereport.video.process_messages import Header, MessageReader, pack
 
 __all__ = ["main"]
 

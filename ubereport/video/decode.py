@@ -29,8 +29,8 @@ from ubereport.video.reader import (
     is_decord_usable,
     read_request,
 )
-from ubereport.video.ring import n_ring_slots
 from ubereport.video.segments import Shares, share_pictures
+from ubereport.video.shared_pictures import n_ring_slots
 
 __all__ = ["DecodeOutcome", "DecodeRequest", "Decoding", "decode", "decode_stills", "try_device"]
 

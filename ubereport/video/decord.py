@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from ubereport.core.errors import DecodeError, DependencyError
-from ubereport.video.fit import fit_picture
+from ubereport.video.picture_scaling import fit_picture
 from ubereport.video.reader import Picture, ReadRequest
 
 __all__ = ["read_pictures"]

@@ -15,7 +15,7 @@ from ubereport.video.devices import DeviceChoice
 from ubereport.video.guard import ChildFailure
 from ubereport.video.pool import Decoder, DecoderPool
 from ubereport.video.reader import ReadRequest, device_reader
-from ubereport.video.ring import PictureRing
+from ubereport.video.shared_pictures import PictureRing
 
 __all__ = ["MAX_FAILURES", "ReaderOrder", "Sample", "SampleStream"]
 

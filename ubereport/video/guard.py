@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
-from ubereport.video.wire import Header, MessageReader, pack
+from ubereport.video.process_messages import Header, MessageReader, pack
 
 __all__ = ["ChildFailure", "GuardedChild"]
 

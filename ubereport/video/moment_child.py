@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ubereport.core.arrays import RgbArray
 from ubereport.core.errors import RecordingFormatError
 from ubereport.video import source
-from ubereport.video.fit import fit_picture, scale
+from ubereport.video.picture_scaling import fit_picture, scale
 from ubereport.video.pyav import (
     FieldPicker,
     OpenStream,

@@ -15,7 +15,6 @@ __all__ = [
     "Run",
     "full_rate_frames",
     "keyframes_of_run",
-    "plan_keyframes",
     "plan_uniform",
     "probe_frames",
     "runs_of_part",
@@ -60,21 +59,6 @@ def plan_uniform(index: RecordingIndex, timeline: Timeline, rate_hz: float) -> S
         for part in index.parts
     ]
     return _plan(index, timeline, chosen, f"uniform, the picture shown every {1 / rate_hz:g} s")
-
-
-def plan_keyframes(index: RecordingIndex, timeline: Timeline) -> SamplingPlan:
-    """Take every keyframe, and the first picture after each gap.
-
-    Keyframes decode without any other picture, which is many times faster; how densely they lie
-    was up to the recorder.
-    """
-    chosen = [
-        np.concatenate([keyframes_of_run(part, run) for run in runs_of_part(part)])
-        for part in index.parts
-    ]
-    n_taken = sum(len(frames) for frames in chosen)
-    mean_s = sum(part.duration_s for part in index.parts) / n_taken
-    return _plan(index, timeline, chosen, f"keyframes, one every {mean_s:.2g} s on average")
 
 
 def probe_frames(part: PartIndex, n: int) -> IntArray:

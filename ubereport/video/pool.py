@@ -9,7 +9,7 @@ from typing import Any, Self
 from ubereport.video.devices import CaseDevices
 from ubereport.video.guard import ChildFailure, GuardedChild
 from ubereport.video.reader import ReadRequest
-from ubereport.video.ring import PictureRing
+from ubereport.video.shared_pictures import PictureRing
 
 __all__ = ["Decoder", "DecoderPool"]
 

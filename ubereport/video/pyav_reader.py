@@ -17,12 +17,12 @@ import numpy as np
 
 from ubereport.core.arrays import IntArray
 from ubereport.core.errors import DecodeError
-from ubereport.video.fit import fit_picture
+from ubereport.video.packet_stream import PacketWalk, WalkedPacket
 from ubereport.video.packets import NO_PTS
+from ubereport.video.picture_scaling import fit_picture
 from ubereport.video.pyav import FieldPicker, VideoFrame, speak_on_stderr, to_rgb
 from ubereport.video.reader import Picture, ReadRequest
 from ubereport.video.segments import groups_of
-from ubereport.video.walk import PacketWalk, WalkedPacket
 
 __all__ = ["read_on_device", "read_pictures"]
 

@@ -110,7 +110,7 @@ class ReadRequest:
     device: str | None = None
 
     def to_message(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Return plain values and arrays, for `ubereport.video.wire.pack`."""
+        """Return plain values and arrays, for `ubereport.video.process_messages.pack`."""
         arrays = {name: getattr(self, name) for name in ("pts", "is_key", "wanted")}
         plain = {name: getattr(self, name) for name in self.__slots__ if name not in arrays}
         return plain, arrays

@@ -64,6 +64,9 @@ def share_pictures(
     n_together
         Pictures that make a segment, at least.
     """
+    # Cut the request where a new group of pictures begins, but not before a piece is long enough;
+    # deal the pieces to the processes like cards. Whoever takes the pictures goes round in the same
+    # order, so that it gets them in the order of the request, whatever the speed of each process.
     group_starts = np.flatnonzero(np.diff(groups_of(is_key, wanted), prepend=-1))
     starts: list[int] = []
     for start in group_starts.tolist():
