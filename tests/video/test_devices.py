@@ -24,7 +24,7 @@ from ubereport.video.device_check import check_devices
 from ubereport.video.devices import CaseDevices, Trial, devices_here, n_decoded, why_no_device
 from ubereport.video.index import index_part
 from ubereport.video.pool import DecoderPool
-from ubereport.video.pyav import devices_offered
+from ubereport.video.pyav import OpenStream, devices_offered
 from ubereport.video.pyav_reader import read_on_device, read_pictures
 from ubereport.video.reader import READERS, device_reader, read_request, upright_size
 
@@ -372,11 +372,14 @@ def test_any_sign_of_damage_ends_a_device(
     path.write_bytes(data)
     complaints = iter([0] * 40 + [1] * 1000)
     n_fed = 0
+    clear_packets = {p.pts: p for p in OpenStream(str(sound), None, 10**8, 1).packets()}
 
     class Damaged(fake.StubStream):
         def decode(self, packet, is_wanted=True):
             nonlocal n_fed
             n_fed += 1
+            if kind == "hole" and packet is not None:  # concealed to perfection, nobody complains
+                packet = clear_packets[packet.pts]
             frames, is_damaged = super().decode(packet, is_wanted)
             if kind == "missing" and n_fed > 40:
                 frames = []
