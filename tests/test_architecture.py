@@ -88,7 +88,7 @@ def test_rooms_after_the_series_run_without_decoders_and_torch(room):
     names = [
         f"ubereport.{p.relative_to(PACKAGE).with_suffix('').as_posix().replace('/', '.')}"
         for p in (PACKAGE / room).rglob("*.py")
-        if p.name != "__init__.py"
+        if p.name != "__init__.py" and "desk" not in p.parts  # the review page shows pictures
     ]
     loaded = modules_after(ABSENT + "".join(f"import {name}\n" for name in names))
     assert "ubereport" in loaded

@@ -12,17 +12,26 @@ from ubereport.analysis.progress import Progress, ProgressHook, Stage
 from ubereport.analysis.view.change import fit_view_stretches
 from ubereport.core.arrays import FloatArray, RgbArray
 from ubereport.core.case import Flag, FlagLevel
+from ubereport.core.config import DecodeConfig, ViewConfig
 from ubereport.core.errors import DecodeError
 from ubereport.core.frames import FieldOfView
 from ubereport.core.intervals import Interval
-from ubereport.core.recording import PlacedPart
+from ubereport.core.recording import PartIndex, PlacedPart
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.distribution import distance
 from ubereport.video.decode import decode_stills
 from ubereport.video.plan import probe_frames
+from ubereport.video.pool import DecoderPool
 from ubereport.video.reader import upright_size
 
-__all__ = ["CaseViews", "FieldStretch", "distribution_flag", "fit_views"]
+__all__ = [
+    "CaseViews",
+    "FieldStretch",
+    "distribution_flag",
+    "fit_views",
+    "probe_part",
+    "stretches_of_part",
+]
 
 PROBE_WIDTH_PX = 480
 PROBE_SPACING_S = 30.0
@@ -75,24 +84,38 @@ def fit_views(opened: OpenedCase, on_progress: ProgressHook) -> CaseViews:
     for placed in opened.timeline.parts:
         elapsed_s = time.perf_counter() - started
         on_progress(Progress(Stage.VIEW, placed.start_s, end_s, 0, elapsed_s))
-        time_s, probes = _probe(opened, placed)
-        width_px, height_px = upright_size(opened.index.parts[placed.part_index].video)
-        for view in fit_view_stretches(
-            time_s,
-            probes,
-            placed.interval,
-            width_px,
-            height_px,
-            model.input_height_px,
-            model.input_width_px,
-            opened.config.view,
-        ):
-            stretch = FieldStretch(placed.part_index, view.interval, view.field)
+        part, view = opened.index.parts[placed.part_index], opened.config.view
+        time_s, probes = probe_part(part, placed, view, opened.running.decode, opened.decoders)
+        size_px = (model.input_height_px, model.input_width_px)
+        for stretch in stretches_of_part(part, placed, (time_s, probes), size_px, view):
             stretches.append(stretch)
-            inside = (time_s >= view.interval.start_s) & (time_s < view.interval.end_s)
+            inside = (time_s >= stretch.interval.start_s) & (time_s < stretch.interval.end_s)
             distances.extend(_distance(opened.bundle, probes[inside], stretch.field))
     on_progress(Progress(Stage.VIEW, end_s, end_s, 0, time.perf_counter() - started))
     return CaseViews(tuple(stretches), max(distances, default=None))
+
+
+def stretches_of_part(
+    part: PartIndex,
+    placed: PlacedPart,
+    probes: tuple[FloatArray, RgbArray],
+    size_px: tuple[int, int],
+    config: ViewConfig,
+) -> list[FieldStretch]:
+    """Return the stretches of a part between changes of its view, in time order.
+
+    Parameters
+    ----------
+    probes
+        Case times and whole pictures of `probe_part`.
+    size_px
+        Height and width of a field's mask.
+    """
+    width_px, height_px = upright_size(part.video)
+    views = fit_view_stretches(
+        *probes, placed.interval, width_px, height_px, size_px[0], size_px[1], config
+    )
+    return [FieldStretch(placed.part_index, view.interval, view.field) for view in views]
 
 
 def distribution_flag(bundle: Bundle, views: CaseViews) -> tuple[Flag, ...]:
@@ -129,22 +152,33 @@ def _distance(bundle: Bundle, probes: RgbArray, field: FieldOfView) -> list[floa
     return [distance(reference, seen, field.mask)]
 
 
-def _probe(opened: OpenedCase, placed: PlacedPart) -> tuple[FloatArray, RgbArray]:
-    """Return case times and whole pictures of keyframes spread over a part."""
-    part = opened.index.parts[placed.part_index]
+def probe_part(
+    part: PartIndex,
+    placed: PlacedPart,
+    config: ViewConfig,
+    decode: DecodeConfig,
+    decoders: DecoderPool | None = None,
+) -> tuple[FloatArray, RgbArray]:
+    """Return case times and whole pictures of keyframes spread over a part.
+
+    Raises
+    ------
+    DecodeError
+        If the part gives no picture at all.
+    """
     n_wanted = int(part.duration_s / PROBE_SPACING_S)
-    n = min(MAX_PROBES, max(opened.config.view.n_probe_frames, n_wanted))
+    n = min(MAX_PROBES, max(config.n_probe_frames, n_wanted))
     width_px, height_px = upright_size(part.video)
     probe_height_px, probe_width_px = display_size(width_px, height_px, PROBE_WIDTH_PX)
     batch = decode_stills(
         part,
         probe_frames(part, n),
-        opened.running.decode,
+        decode,
         height_px=probe_height_px,
         width_px=probe_width_px,
         part_index=placed.part_index,
         start_s=placed.start_s,
-        pool=opened.decoders,
+        pool=decoders,
     )
     usable = batch.is_decoded
     if not usable.any():

@@ -41,9 +41,9 @@ def review(
             " 'ubereport[review]'"
         )
     from ubereport.batch.case import rerender_case
-    from ubereport.desk.serve import serve_review
-    from ubereport.desk.shelf import Shelf
     from ubereport.files.resources import models_dir
+    from ubereport.review.desk.serve import serve_review
+    from ubereport.review.desk.shelf import Shelf
 
     shelf = Shelf(folder, recording or [], models or models_dir())
 

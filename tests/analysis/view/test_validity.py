@@ -10,11 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from ubereport.analysis.view.scores import SampleScores, score_samples
+from ubereport.analysis.view.scores import score_samples
 from ubereport.analysis.view.validity import (
     ViewMemory,
-    assess,
-    backdate_frozen,
     look_at,
     settle_frozen,
 )
@@ -81,8 +79,14 @@ def red_haze() -> np.ndarray:
 
 
 def reason_of(picture, full_field, as_batch, config=CONFIG):
-    assessment, _ = assess(as_batch(picture[None]), full_field, config, ViewMemory())
-    return assessment.reason[0]
+    look, _ = look_at(as_batch(picture[None]), full_field, config, ViewMemory())
+    return look.reason[0]
+
+
+def settled(batch, field, config=CONFIG):
+    """Judge all there is and find the freezes, as an analysis does."""
+    look, _ = look_at(batch, field, config, ViewMemory())
+    return settle_frozen(batch.time_s, look.reason, look.moved_frac, look.moved_from_s, config)
 
 
 LOST = {
@@ -150,10 +154,11 @@ def test_undecoded_and_damaged_samples_are_corrupt_and_have_no_scores(full_field
         np.array([True, False, True]),
         np.array([False, False, True]),
     )
-    assessment, _ = assess(batch, full_field, CONFIG, ViewMemory())
-    assert assessment.reason == (LossReason.NONE, LossReason.CORRUPT, LossReason.CORRUPT)
-    assert np.isnan(assessment.scores.mean_level).tolist() == [False, True, True]
-    assert assessment.is_valid.tolist() == [True, False, False]
+    look, _ = look_at(batch, full_field, CONFIG, ViewMemory())
+    assert look.reason == (LossReason.NONE, LossReason.CORRUPT, LossReason.CORRUPT)
+    scores, _ = score_samples(batch, full_field, CONFIG, None)
+    assert np.isnan(scores.mean_level).tolist() == [False, True, True]
+    assert look.is_usable.tolist() == [True, False, False]
 
 
 def test_the_surround_does_not_count(as_batch, views):
@@ -165,8 +170,8 @@ def test_the_surround_does_not_count(as_batch, views):
     white = uniform((255, 255, 255))
     inside = np.where(mask[..., None], tissue, white)
     outside = np.where(mask[..., None], white, tissue)
-    assessment, _ = assess(as_batch(np.stack([inside, outside])), field, CONFIG, ViewMemory())
-    assert assessment.reason == (LossReason.NONE, LossReason.WHITE_OUT)
+    look, _ = look_at(as_batch(np.stack([inside, outside])), field, CONFIG, ViewMemory())
+    assert look.reason == (LossReason.NONE, LossReason.WHITE_OUT)
 
 
 def moving(views, n: int) -> np.ndarray:
@@ -187,53 +192,46 @@ def freeze(views) -> np.ndarray:
 def test_a_freeze_counts_once_it_has_stood_and_backwards_to_its_second_picture(
     freeze, full_field, as_batch
 ):
-    batch = as_batch(freeze)
-    assessment, _ = assess(batch, full_field, CONFIG, ViewMemory())
-    is_frozen = [r is LossReason.FROZEN for r in assessment.reason]
-    # Sample 4 at 2.0 s is the live one; two seconds later, at 4.0 s, stands sample 8.
-    assert np.flatnonzero(is_frozen).tolist() == [8, 9, 10, 11, 12]
-    whole = backdate_frozen(batch.time_s, assessment.reason, assessment.still_since_s)
+    whole = settled(as_batch(freeze), full_field)
+    # Sample 4 at 2.0 s is the live one.
     assert [i for i, r in enumerate(whole) if r is LossReason.FROZEN] == list(range(5, 13))
     assert all(r is LossReason.NONE for i, r in enumerate(whole) if not 5 <= i < 13)
 
 
 def test_a_short_repeat_is_no_freeze(freeze, full_field, as_batch):
     frames = freeze[[0, 1, 2, 3, 4, 5, 6, 13]]
-    assessment, _ = assess(as_batch(frames), full_field, CONFIG, ViewMemory())
-    whole = backdate_frozen(np.arange(8) * 0.5, assessment.reason, assessment.still_since_s)
-    assert set(whole) == {LossReason.NONE}
+    assert set(settled(as_batch(frames), full_field)) == {LossReason.NONE}
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 5, 14])
 def test_batches_of_any_size_give_the_same_answer(freeze, full_field, as_batch, batch_size):
     time_s = np.arange(14) * 0.5
-    expected, _ = assess(as_batch(freeze), full_field, CONFIG, ViewMemory())
-    memory, reasons, pieces = ViewMemory(), [], []
+    expected, _ = look_at(as_batch(freeze), full_field, CONFIG, ViewMemory())
+    memory, looks = ViewMemory(), []
     for start in range(0, 14, batch_size):
         rows = slice(start, start + batch_size)
         # Through a checkpoint, as an interrupted case would.
         memory = ViewMemory.from_arrays(memory.to_arrays())
-        part, memory = assess(as_batch(freeze[rows], time_s[rows]), full_field, CONFIG, memory)
-        reasons.extend(part.reason)
-        pieces.append(part.scores)
-    assert tuple(reasons) == expected.reason
-    joined = SampleScores.joined(pieces)
-    np.testing.assert_array_equal(joined.moved_frac, expected.scores.moved_frac)
-    np.testing.assert_array_equal(joined.sharpness, expected.scores.sharpness)
+        look, memory = look_at(as_batch(freeze[rows], time_s[rows]), full_field, CONFIG, memory)
+        looks.append(look)
+    assert tuple(r for look in looks for r in look.reason) == expected.reason
+    for name in ("moved_frac", "moved_from_s"):
+        joined = np.concatenate([getattr(look, name) for look in looks])
+        np.testing.assert_array_equal(joined, getattr(expected, name))
 
 
 def test_another_part_starts_afresh(freeze, full_field, as_batch):
-    _, memory = assess(as_batch(freeze[4:6]), full_field, CONFIG, ViewMemory())
+    _, memory = look_at(as_batch(freeze[4:6]), full_field, CONFIG, ViewMemory())
     later = as_batch(freeze[6:8], np.array([100.0, 100.5]), part_index=1)
-    assessment, _ = assess(later, full_field, CONFIG, memory)
-    assert np.isnan(assessment.scores.moved_frac[0])
+    look, _ = look_at(later, full_field, CONFIG, memory)
+    assert np.isnan(look.moved_frac[0])
 
 
 def test_an_empty_batch_keeps_the_memory(freeze, full_field, as_batch):
-    _, memory = assess(as_batch(freeze[:6]), full_field, CONFIG, ViewMemory())
-    assessment, after = assess(as_batch(freeze[:0]), full_field, CONFIG, memory)
-    assert assessment.reason == ()
-    assert (after.last, after.still_since_s) == (memory.last, memory.still_since_s)
+    _, memory = look_at(as_batch(freeze[:6]), full_field, CONFIG, ViewMemory())
+    look, after = look_at(as_batch(freeze[:0]), full_field, CONFIG, memory)
+    assert look.reason == ()
+    assert after.last == memory.last
 
 
 def test_out_of_body_can_be_turned_off(full_field, as_batch):
@@ -266,11 +264,11 @@ def test_a_view_veiled_by_smoke_is_lost(views, full_field, as_batch, depth, colo
     """Measured on 500 real samples with smoke: a veil lifts the dark and takes the structure."""
     tissue = views.tissue(np.random.default_rng(12), N, N).astype(np.float32)
     batch = as_batch(veiled(tissue, depth, color)[None])
-    found, _ = assess(batch, full_field, CONFIG, ViewMemory())
+    found, _ = look_at(batch, full_field, CONFIG, ViewMemory())
     assert found.reason == (reason,)
     # The rule for veils alone tells it: the glints are sharp.
     without = dataclasses.replace(CONFIG, veil_level=255.0)
-    found, _ = assess(batch, full_field, without, ViewMemory())
+    found, _ = look_at(batch, full_field, without, ViewMemory())
     assert found.reason == (LossReason.NONE,)
 
 
@@ -310,23 +308,16 @@ def test_scores_do_not_depend_on_the_size_of_the_model(views, as_batch):
 
 def test_samples_of_another_size_than_the_mask_are_refused(full_field, as_batch):
     with pytest.raises(ValueError, match="mask of"):
-        assess(as_batch(np.zeros((1, 64, 64, 3), np.uint8)), full_field, CONFIG, ViewMemory())
-
-
-def test_lists_of_different_length_are_refused():
-    with pytest.raises(ValueError, match="differ in length"):
-        backdate_frozen(np.zeros(2), (LossReason.NONE,), np.zeros(1))
-    with pytest.raises(ValueError, match="at least one batch"):
-        SampleScores.joined([])
+        look_at(as_batch(np.zeros((1, 64, 64, 3), np.uint8)), full_field, CONFIG, ViewMemory())
 
 
 @pytest.mark.quiet
 def test_judging_a_sample_is_cheap_beside_the_network(views, full_field, as_batch):
     """The network takes 20 ms and more a sample on this kind of machine; 5 ms are slack."""
     batch = as_batch(moving(views, 16))
-    assess(batch, full_field, CONFIG, ViewMemory())
+    look_at(batch, full_field, CONFIG, ViewMemory())
     started = time.process_time()
-    assess(batch, full_field, CONFIG, ViewMemory())
+    look_at(batch, full_field, CONFIG, ViewMemory())
     assert (time.process_time() - started) / len(batch) < 5e-3
 
 
@@ -343,47 +334,16 @@ def test_real_footage_is_lost_in_dense_smoke_and_hardly_ever_else(number, full_f
     av = pytest.importorskip("av")
     with av.open(str(path)) as container:
         frames = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
-    assessment, _ = assess(as_batch(np.stack(frames)), full_field, CONFIG, ViewMemory())
-    lost = set(np.flatnonzero(~assessment.is_valid).tolist())
+    reasons = settled(as_batch(np.stack(frames)), full_field)
+    lost = {row for row, reason in enumerate(reasons) if reason is not LossReason.NONE}
     smoke = DENSE_SMOKE.get(number, set())
     assert len(lost - smoke) <= 1
     assert len(smoke - lost) <= 1
 
 
-def test_freezes_settled_afterwards_are_those_found_in_passing(full_field, as_batch) -> None:
-    """Looked at in one go, `look_at` with `settle_frozen` says what `assess` says."""
+def test_a_view_out_of_body_that_stands_still_is_frozen(full_field, as_batch) -> None:
+    """Standing still explains it better; what was out of body before it had stood stays so."""
     moving = [noisy(room(), seed) for seed in range(4)]
     frames = np.stack([*moving, *[moving[3]] * 7, *(noisy(room(), 9 + k) for k in range(3))])
-    time_s = np.arange(len(frames)) * 0.5
-    batch = as_batch(frames, time_s)
-    assessment, _ = assess(batch, full_field, CONFIG, ViewMemory())
-    expected = backdate_frozen(time_s, assessment.reason, assessment.still_since_s)
-    look, _ = look_at(batch, full_field, CONFIG, ViewMemory())
-    assert LossReason.FROZEN not in look.reason
-    settled = settle_frozen(time_s, look.reason, look.moved_frac, look.moved_from_s, CONFIG)
-    assert settled == expected
-    assert settled.count(LossReason.FROZEN) == 4  # from 2 s on; out of body needs no backdating
-
-
-NONE, CORRUPT, BLACK = LossReason.NONE, LossReason.CORRUPT, LossReason.BLACK
-
-
-@pytest.mark.parametrize(
-    ("reason", "moved", "from_s", "n_frozen"),
-    [
-        # coarse samples 2 s apart that equal each other: the second has stood for 2 s
-        ([NONE] * 4, [1, 0, 0, 1], [-2, 0, 2, 4], 2),
-        # the picture compared with is not the neighbor: nobody knows, so nothing is called frozen
-        ([NONE] * 4, [1, 0, 0, 1], [-2, -2, 0, 2], 0),
-        # a damaged picture in between is passed over
-        ([NONE, CORRUPT, NONE, NONE], [1, np.nan, 0, 0], [-2, np.nan, 0, 4], 2),
-        # black stays black
-        ([NONE, BLACK, BLACK, NONE], [1, 0, 0, 1], [-2, 0, 2, 4], 0),
-    ],
-)
-def test_a_freeze_is_told_by_neighbors_alone(
-    reason: list[LossReason], moved: list[float], from_s: list[float], n_frozen: int
-) -> None:
-    time_s = np.array([0.0, 2.0, 4.0, 6.0])
-    settled = settle_frozen(time_s, reason, np.array(moved), np.array(from_s), CONFIG)
-    assert settled.count(LossReason.FROZEN) == n_frozen
+    reasons = settled(as_batch(frames, np.arange(len(frames)) * 0.5), full_field)
+    assert [row for row, r in enumerate(reasons) if r is LossReason.FROZEN] == [7, 8, 9, 10]

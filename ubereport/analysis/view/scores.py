@@ -114,15 +114,6 @@ class SampleScores:
     def __len__(self) -> int:
         return len(self.time_s)
 
-    @classmethod
-    def joined(cls, batches: Sequence[SampleScores]) -> SampleScores:
-        """Return the scores of several batches as one; at least one batch is needed."""
-        if not batches:
-            raise ValueError("joining scores needs at least one batch")
-        return cls(
-            **{f.name: np.concatenate([getattr(b, f.name) for b in batches]) for f in fields(cls)}
-        )
-
 
 def score_samples(
     batch: FrameBatch, field: FieldOfView, config: ValidityConfig, previous: LastPicture | None

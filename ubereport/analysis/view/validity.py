@@ -10,18 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ubereport.analysis.view.scores import LastPicture, SampleScores, score_samples
-from ubereport.core.arrays import BoolArray, FloatArray, frozen_array
+from ubereport.core.arrays import BoolArray, FloatArray
 from ubereport.core.config import ValidityConfig
 from ubereport.core.frames import FieldOfView, FrameBatch
 from ubereport.core.series import LossReason
 
 __all__ = [
-    "Assessment",
     "Look",
     "ViewMemory",
-    "assess",
-    "backdate_frozen",
-    "decide_reasons",
     "look_at",
     "settle_frozen",
 ]
@@ -39,21 +35,18 @@ _ROUNDING_S = 1e-6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ViewMemory:
-    """What one batch leaves for the next: the last readable picture and since when it stands."""
+    """What one batch leaves for the next: the last readable picture."""
 
     last: LastPicture | None = None
-    still_since_s: float | None = None
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the memory as named arrays, for a checkpoint."""
         if self.last is None:
             return {}
-        since_s = np.nan if self.still_since_s is None else self.still_since_s
         return {
             "last_gray": self.last.gray,
             "last_time_s": np.array([self.last.time_s], dtype=np.float64),
             "last_part_index": np.array([self.last.part_index], dtype=np.int64),
-            "still_since_s": np.array([since_s], dtype=np.float64),
         }
 
     @classmethod
@@ -61,72 +54,12 @@ class ViewMemory:
         """Return the memory that `to_arrays` wrote."""
         if "last_gray" not in arrays:
             return cls()
-        since_s = float(arrays["still_since_s"][0])
         last = LastPicture(
             np.asarray(arrays["last_gray"], dtype=np.uint8),
             float(arrays["last_time_s"][0]),
             int(arrays["last_part_index"][0]),
         )
-        return cls(last, None if np.isnan(since_s) else since_s)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Assessment:
-    """The decision for each sample of a batch, and what it was decided from.
-
-    Parameters
-    ----------
-    reason
-        n `LossReason`, NONE where the sample is valid.
-    scores
-        The measured scores, to be held against the thresholds of the configuration.
-    still_since_s
-        (n,) time of the first picture that looked the same; NaN where the picture moved.
-    """
-
-    reason: tuple[LossReason, ...]
-    scores: SampleScores
-    still_since_s: FloatArray
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "still_since_s", frozen_array(self.still_since_s, np.float64))
-        if not len(self.reason) == len(self.scores) == len(self.still_since_s):
-            raise ValueError("reason, scores and still_since_s differ in length")
-
-    @property
-    def is_valid(self) -> BoolArray:
-        """(n,) whether each sample counts."""
-        return np.array([r is LossReason.NONE for r in self.reason], dtype=np.bool_)
-
-
-def assess(
-    batch: FrameBatch, field: FieldOfView, config: ValidityConfig, memory: ViewMemory
-) -> tuple[Assessment, ViewMemory]:
-    """Judge a batch of cropped samples of one part.
-
-    A picture counts as frozen from the moment it has stood for `frozen_min_s`; apply
-    `backdate_frozen` to a whole part to take the beginning of each freeze out as well.
-
-    Parameters
-    ----------
-    batch
-        Samples in time order, cropped to the field, at the mask's size.
-    field
-        The field of view.
-    config
-        Thresholds.
-    memory
-        What the call before returned; `ViewMemory()` at the start.
-
-    Raises
-    ------
-    ValueError
-        If samples and mask differ in size.
-    """
-    scores, last = score_samples(batch, field, config, memory.last)
-    still_since_s, since_s = _still_since(scores, config, memory.still_since_s)
-    reason = decide_reasons(scores, still_since_s, config)
-    return Assessment(reason, scores, still_since_s), ViewMemory(last, since_s)
+        return cls(last)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,14 +90,30 @@ class Look:
 def look_at(
     batch: FrameBatch, field: FieldOfView, config: ValidityConfig, memory: ViewMemory
 ) -> tuple[Look, ViewMemory]:
-    """Judge a batch as `assess` does, leaving freezes to `settle_frozen`.
+    """Judge a batch of cropped samples of one part, leaving freezes to `settle_frozen`.
 
-    For samples that are not looked at in the order of time: whether a picture stands still can
-    only be told when all its neighbors have been looked at.
+    Whether a picture stands still can only be told when all its neighbors have been looked at,
+    and passes do not look in the order of time.
+
+    Parameters
+    ----------
+    batch
+        Samples in time order, cropped to the field, at the mask's size.
+    field
+        The field of view.
+    config
+        Thresholds.
+    memory
+        What the call before returned; `ViewMemory()` at the start.
+
+    Raises
+    ------
+    ValueError
+        If samples and mask differ in size.
     """
     scores, last = score_samples(batch, field, config, memory.last)
-    alone = decide_reasons(scores, np.full(len(scores), np.nan), config)
-    return Look(alone, scores.moved_frac, scores.time_s - scores.since_s), ViewMemory(last)
+    reason = _decide_reasons(scores, config)
+    return Look(reason, scores.moved_frac, scores.time_s - scores.since_s), ViewMemory(last)
 
 
 def settle_frozen(
@@ -206,37 +155,24 @@ def settle_frozen(
         LossReason.FROZEN if stood and name in _MAY_BE_FROZEN else name
         for stood, name in zip(has_stood, reason, strict=True)
     )
-    return backdate_frozen(time_s, found, still_since_s)
+    return _backdate_frozen(found, still_since_s)
 
 
-def decide_reasons(
-    scores: SampleScores, still_since_s: FloatArray, config: ValidityConfig
-) -> tuple[LossReason, ...]:
+def _decide_reasons(scores: SampleScores, config: ValidityConfig) -> tuple[LossReason, ...]:
     """Turn scores into reasons; the first that applies, in the order of certainty.
 
-    Corrupt, no signal (lettering on black), black, white-out, no signal (slates), frozen, out of
-    body, blurred. A view that is red nearly everywhere, or red and without structure, is bleeding:
+    Corrupt, no signal (lettering on black), black, white-out, no signal (slates), out of body,
+    blurred. A view that is red nearly everywhere, or red and without structure, is bleeding:
     it is none of no signal, white-out, out of body and blurred.
-
-    Parameters
-    ----------
-    scores
-        Measured scores of n samples.
-    still_since_s
-        (n,) as in `Assessment`.
-    config
-        Thresholds.
     """
     is_red = _is_red_view(scores, config)
     is_black = scores.mean_level < config.black_mean_level
-    has_stood = scores.time_s - still_since_s >= config.frozen_min_s - _ROUNDING_S
     rules: list[tuple[LossReason, BoolArray]] = [
         (LossReason.CORRUPT, ~scores.is_readable),
         (LossReason.NO_SIGNAL, is_black & (scores.detail_level >= _LETTERING_LEVEL)),
         (LossReason.BLACK, is_black),
         (LossReason.WHITE_OUT, (scores.white_frac >= config.white_out_frac) & ~is_red),
         (LossReason.NO_SIGNAL, _is_slate(scores, config) & ~is_red),
-        (LossReason.FROZEN, has_stood),
     ]
     if config.is_out_of_body_checked:
         rules.append((LossReason.OUT_OF_BODY, _is_out_of_body(scores, config) & ~is_red))
@@ -248,19 +184,10 @@ def decide_reasons(
     return tuple(reason)
 
 
-def backdate_frozen(
-    time_s: FloatArray, reason: Sequence[LossReason], still_since_s: FloatArray
+def _backdate_frozen(
+    reason: Sequence[LossReason], still_since_s: FloatArray
 ) -> tuple[LossReason, ...]:
-    """Extend each freeze back to the second of its equal pictures (the first was still live).
-
-    Parameters
-    ----------
-    time_s, reason, still_since_s
-        Sample times of whole stretches in order, with the reasons and stand-still times of
-        `Assessment`.
-    """
-    if not len(time_s) == len(reason) == len(still_since_s):
-        raise ValueError("time_s, reason and still_since_s differ in length")
+    """Extend each freeze back to the second of its equal pictures (the first was still live)."""
     frozen = {
         float(since)
         for since, name in zip(still_since_s, reason, strict=True)
@@ -270,21 +197,6 @@ def backdate_frozen(
         LossReason.FROZEN if name is LossReason.NONE and float(since) in frozen else name
         for since, name in zip(still_since_s, reason, strict=True)
     )
-
-
-def _still_since(
-    scores: SampleScores, config: ValidityConfig, since_s: float | None
-) -> tuple[FloatArray, float | None]:
-    """Return since when each picture has looked the same, and the value after the last one."""
-    still_since_s = np.full(len(scores), np.nan)
-    for row in np.flatnonzero(scores.is_readable):
-        if scores.moved_frac[row] <= config.frozen_moved_frac:
-            if since_s is None:
-                since_s = float(scores.time_s[row] - scores.since_s[row])
-            still_since_s[row] = since_s
-        else:
-            since_s = None
-    return still_since_s, since_s
 
 
 def _is_red_view(scores: SampleScores, config: ValidityConfig) -> BoolArray:

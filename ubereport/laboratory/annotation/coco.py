@@ -15,6 +15,7 @@ import numpy as np
 
 from ubereport.core.arrays import BoolArray
 from ubereport.core.errors import AnnotationError
+from ubereport.files.atomic import write_file
 from ubereport.laboratory.annotation.drawing import Shape, Sheet, annotate, extras_of
 from ubereport.laboratory.annotation.files import (
     list_of,
@@ -24,7 +25,6 @@ from ubereport.laboratory.annotation.files import (
     table_of,
     text_of,
     to_json,
-    write_file,
 )
 from ubereport.laboratory.annotation.outlines import fill_polygon
 from ubereport.laboratory.annotation.run_lengths import RunLengths

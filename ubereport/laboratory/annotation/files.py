@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import io
 import json
 import math
-import os
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,7 +30,6 @@ __all__ = [
     "text_of",
     "to_json",
     "unzipped",
-    "write_file",
     "zipped",
 ]
 
@@ -105,31 +102,6 @@ def number_of(table: Mapping[str, Any], key: str, what: str) -> int:
             f"{what} has {key} = {value!r}; it needs a whole number. Export it again."
         )
     return int(value)
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise OutputError(
-            f"{path.name} cannot be written ({error.strerror}). Free space or choose another "
-            "folder."
-        ) from None
 
 
 def zipped(content: bytes) -> bytes:

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ubereport.core.errors import AnnotationError
-from ubereport.laboratory.annotation.files import png_bytes, read_bytes, read_png_mask, write_file
+from ubereport.files.atomic import write_file
+from ubereport.laboratory.annotation.files import png_bytes, read_bytes, read_png_mask
 from ubereport.laboratory.annotation.png import read_png
 from ubereport.laboratory.annotation.stills import Joined, still_size
 from ubereport.laboratory.annotation.types import (

@@ -12,6 +12,7 @@ import numpy as np
 
 from ubereport.core.arrays import BoolArray
 from ubereport.core.errors import AnnotationError
+from ubereport.files.atomic import write_file
 from ubereport.laboratory.annotation.brush import brush_to_mask, mask_to_brush
 from ubereport.laboratory.annotation.drawing import (
     Shape,
@@ -28,7 +29,6 @@ from ubereport.laboratory.annotation.files import (
     table_of,
     text_of,
     to_json,
-    write_file,
 )
 from ubereport.laboratory.annotation.outlines import fill_polygon, polygons_of
 from ubereport.laboratory.annotation.run_lengths import check_size

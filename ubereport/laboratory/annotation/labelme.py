@@ -16,6 +16,7 @@ import numpy as np
 
 from ubereport.core.arrays import BoolArray
 from ubereport.core.errors import AnnotationError
+from ubereport.files.atomic import write_file
 from ubereport.laboratory.annotation.drawing import (
     Shape,
     Sheet,
@@ -34,7 +35,6 @@ from ubereport.laboratory.annotation.files import (
     table_of,
     text_of,
     to_json,
-    write_file,
 )
 from ubereport.laboratory.annotation.outlines import fill_polygon, polygons_of
 from ubereport.laboratory.annotation.types import (

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ubereport.core.errors import AnnotationError
+from ubereport.files.atomic import write_file
 from ubereport.laboratory.annotation.files import (
     list_of,
     number_of,
@@ -21,7 +22,6 @@ from ubereport.laboratory.annotation.files import (
     text_of,
     to_json,
     unzipped,
-    write_file,
     zipped,
 )
 from ubereport.laboratory.annotation.run_lengths import RunLengths

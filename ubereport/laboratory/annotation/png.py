@@ -15,7 +15,8 @@ import numpy as np
 
 from ubereport.core.arrays import BoolArray
 from ubereport.core.errors import AnnotationError
-from ubereport.laboratory.annotation.files import png_bytes, read_bytes, read_png_mask, write_file
+from ubereport.files.atomic import write_file
+from ubereport.laboratory.annotation.files import png_bytes, read_bytes, read_png_mask
 from ubereport.laboratory.annotation.types import (
     UNKNOWN_ANNOTATOR,
     Annotation,

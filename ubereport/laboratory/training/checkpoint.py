@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +10,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ubereport.core.errors import BundleError
+from ubereport.files.atomic import publish_folder
 
 __all__ = ["RunState", "load_weights", "read_checkpoint", "write_checkpoint"]
 
@@ -36,20 +35,15 @@ class RunState:
 
 def write_checkpoint(state: RunState, folder: Path) -> None:
     """Write `folder` whole or not at all; a former checkpoint stays until the new one is there."""
-    fresh = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
+    files = {"state.json": json.dumps(_table(state)).encode()}
     for part in _PARTS:
         tensors = {k: v.detach().cpu().contiguous() for k, v in getattr(state, part).items()}
-        save_file(tensors, fresh / f"{part}.safetensors")
-    table = {"step": state.step, "config_sha256": state.config_sha256, "history": state.history}
-    (fresh / "state.json").write_text(json.dumps(table), encoding="utf-8")
-    former = folder.with_name(f".{folder.name}.former")
-    shutil.rmtree(former, ignore_errors=True)
-    if folder.exists():
-        folder.rename(former)
-    fresh.rename(folder)
-    shutil.rmtree(former, ignore_errors=True)
+        files[f"{part}.safetensors"] = save(tensors)
+    publish_folder(folder, files)
+
+
+def _table(state: RunState) -> dict[str, Any]:
+    return {"step": state.step, "config_sha256": state.config_sha256, "history": state.history}
 
 
 def read_checkpoint(folder: Path) -> RunState | None:
@@ -60,13 +54,11 @@ def read_checkpoint(folder: Path) -> RunState | None:
     BundleError
         If the checkpoint cannot be read.
     """
-    former = folder.with_name(f".{folder.name}.former")
-    place = folder if folder.is_dir() else former
-    if not place.is_dir():
+    if not folder.is_dir():
         return None
     try:
-        table = json.loads((place / "state.json").read_text(encoding="utf-8"))
-        tensors = {part: load_file(place / f"{part}.safetensors") for part in _PARTS}
+        table = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        tensors = {part: load_file(folder / f"{part}.safetensors") for part in _PARTS}
         return RunState(
             int(table["step"]),
             str(table["config_sha256"]),

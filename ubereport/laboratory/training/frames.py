@@ -6,34 +6,34 @@ import csv
 import io
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ubereport.analysis.view.field import fit_field_of_view
-from ubereport.analysis.view.validity import ViewMemory, assess
+from ubereport.analysis.view.validity import Look, ViewMemory, look_at, settle_frozen
+from ubereport.analysis.views import FieldStretch, probe_part, stretches_of_part
 from ubereport.core.arrays import RgbArray
 from ubereport.core.config import DecodeConfig, ValidityConfig, ViewConfig, config_sha256
 from ubereport.core.errors import OutputError
 from ubereport.core.frames import FieldOfView, FrameBatch, SamplingPlan
-from ubereport.core.recording import RecordingIndex
+from ubereport.core.recording import RecordingIndex, Timeline
 from ubereport.core.series import LossReason
-from ubereport.files.atomic import write_file
+from ubereport.files.atomic import publish_staged, write_file
 from ubereport.laboratory.training.config import FramesConfig
-from ubereport.video.decode import DecodeRequest, decode, decode_stills
+from ubereport.video.decode import DecodeRequest, decode
 from ubereport.video.index import index_recording
-from ubereport.video.plan import plan_uniform, probe_frames
-from ubereport.video.reader import upright_size
+from ubereport.video.plan import plan_uniform
 from ubereport.video.timeline import place_parts
 
 __all__ = ["ExtractedStills", "ExtractionConfig", "extract_stills", "is_new_view"]
 
 _THUMBNAIL_PX = 16
-_PROBE_WIDTH_PX = 320
 _BATCH = 16
 _WORK = "work.npz"
 
@@ -93,7 +93,8 @@ def extract_stills(
     if target.exists():
         raise OutputError(f"Stills of {group!r} exist already. Choose another name.")
     index = index_recording(parts, config.decode)
-    plan = plan_uniform(index, place_parts(index), config.frames.rate_hz)
+    timeline = place_parts(index)
+    plan = plan_uniform(index, timeline, config.frames.rate_hz)
     partial = folder / f".{group}.partial"
     partial.mkdir(parents=True, exist_ok=True)
     key = " ".join([config_sha256(config), *(part.sha256 for part in index.parts)])
@@ -101,10 +102,12 @@ def extract_stills(
     wanted = set(_spread_rows(len(plan), config.frames.max_stills))
     if on_progress is not None:
         on_progress(work.next_row, len(plan))
-    for batch, view, reasons, memory in _judged(index, plan, config, work):
-        for i, reason in enumerate(reasons):
+    stretches = _stretches(index, timeline, config)
+    for batch, field_of_view, look, memory in _looked_at(index, plan, stretches, config, work):
+        work.judged.add(look)
+        for i, reason in enumerate(look.reason):
             row = int(batch.sample_index[i])
-            rgb = np.where(view.mask[..., None], batch.rgb[i], 0).astype(np.uint8)
+            rgb = np.where(field_of_view.mask[..., None], batch.rgb[i], 0).astype(np.uint8)
             if work.is_kept(rgb, reason, config.frames.min_difference) and row in wanted:
                 work.keep(rgb, f"{group}_{row:06d}", float(batch.time_s[i]), partial)
             work.next_row = row + 1
@@ -112,11 +115,46 @@ def extract_stills(
         work.save(partial / _WORK, key)
         if on_progress is not None:
             on_progress(work.next_row, len(plan))
-    _write_list(partial / "stills.csv", work.rows, group)
+    reasons = work.judged.settled(plan, config.validity)
+    stills = _without_frozen(work.rows, reasons, partial)
+    _write_list(partial / "stills.csv", stills, group)
     (partial / _WORK).unlink(missing_ok=True)
-    partial.rename(target)
-    lost = tuple(sorted((LossReason(name), n) for name, n in work.lost.items()))
-    return ExtractedStills(len(work.rows), len(plan), work.n_same, lost)
+    publish_staged(partial, target)
+    lost = Counter(reason for reason in reasons if reason is not LossReason.NONE)
+    return ExtractedStills(len(stills), len(plan), work.n_same, tuple(sorted(lost.items())))
+
+
+@dataclass(slots=True)
+class _Judged:
+    """What every picture so far showed, from which freezes are found once all are known."""
+
+    reason: list[LossReason] = field(default_factory=list)
+    moved_frac: list[float] = field(default_factory=list)
+    moved_from_s: list[float] = field(default_factory=list)
+
+    def add(self, look: Look) -> None:
+        self.reason += look.reason
+        self.moved_frac += look.moved_frac.tolist()
+        self.moved_from_s += look.moved_from_s.tolist()
+
+    def settled(self, plan: SamplingPlan, config: ValidityConfig) -> tuple[LossReason, ...]:
+        """Return why each picture of the plan does not count, as an analysis would."""
+        return settle_frozen(
+            plan.time_s, self.reason, np.array(self.moved_frac), np.array(self.moved_from_s), config
+        )
+
+
+def _without_frozen(
+    rows: Sequence[tuple[str, str]], reasons: Sequence[LossReason], folder: Path
+) -> list[tuple[str, str]]:
+    """Remove the stills that turned out to stand still; return the others."""
+    moving = []
+    for name, time_s in rows:
+        if reasons[int(name.rpartition("_")[2])] is LossReason.NONE:
+            moving.append((name, time_s))
+        else:
+            (folder / f"{name}.png").unlink(missing_ok=True)
+    return moving
 
 
 @dataclass(slots=True)
@@ -126,7 +164,7 @@ class _Work:
     next_row: int = 0
     n_same: int = 0
     rows: list[tuple[str, str]] = field(default_factory=list)
-    lost: dict[str, int] = field(default_factory=dict)
+    judged: _Judged = field(default_factory=_Judged)
     last: NDArray[np.float32] | None = None
     memory: ViewMemory = field(default_factory=ViewMemory)
     now: NDArray[np.float32] | None = None
@@ -134,7 +172,6 @@ class _Work:
     def is_kept(self, rgb: RgbArray, reason: LossReason, min_difference: float) -> bool:
         """Judge a picture: lost, nearly equal to the last one kept, or worth keeping."""
         if reason is not LossReason.NONE:
-            self.lost[reason.value] = self.lost.get(reason.value, 0) + 1
             return False
         self.now = _thumbnail(rgb)
         if self.last is not None and not is_new_view(self.now, self.last, min_difference):
@@ -153,8 +190,12 @@ class _Work:
     def save(self, path: Path, key: str) -> None:
         """Replace the file of former work by this."""
         counts = {"key": key, "next_row": self.next_row, "n_same": self.n_same,
-                  "rows": self.rows, "lost": self.lost}  # fmt: skip
-        arrays = {f"memory_{k}": v for k, v in self.memory.to_arrays().items()}
+                  "rows": self.rows, "reason": self.judged.reason}  # fmt: skip
+        arrays: dict[str, NDArray[Any]] = {
+            "moved_frac": np.array(self.judged.moved_frac, dtype=np.float64),
+            "moved_from_s": np.array(self.judged.moved_from_s, dtype=np.float64),
+        }
+        arrays |= {f"memory_{k}": v for k, v in self.memory.to_arrays().items()}
         if self.last is not None:
             arrays["last"] = self.last
         buffer = io.BytesIO()
@@ -177,7 +218,11 @@ class _Work:
             counts["next_row"],
             counts["n_same"],
             [(name, time_s) for name, time_s in counts["rows"]],
-            counts["lost"],
+            _Judged(
+                [LossReason(name) for name in counts["reason"]],
+                found["moved_frac"].tolist(),
+                found["moved_from_s"].tolist(),
+            ),
             found.get("last"),
             ViewMemory.from_arrays(memory),
         )
@@ -200,59 +245,52 @@ def _spread_rows(n: int, n_max: int) -> list[int]:
     return [int(i) for i in np.linspace(0, n - 1, n_max)]
 
 
-def _judged(
-    index: RecordingIndex, plan: SamplingPlan, config: ExtractionConfig, work: _Work
-) -> Iterator[tuple[FrameBatch, FieldOfView, tuple[LossReason, ...], ViewMemory]]:
-    side = config.frames.side_px
-    for part_index, part in enumerate(index.parts):
-        is_left = (plan.part_index == part_index) & (np.arange(len(plan)) >= work.next_row)
-        rows = np.flatnonzero(is_left)
+def _stretches(
+    index: RecordingIndex, timeline: Timeline, config: ExtractionConfig
+) -> list[FieldStretch]:
+    """Return the fields of view that an analysis of the recording would fit."""
+    size_px = (config.frames.side_px, config.frames.side_px)
+    stretches: list[FieldStretch] = []
+    for placed in timeline.parts:
+        part = index.parts[placed.part_index]
+        probes = probe_part(part, placed, config.view, config.decode)
+        stretches += stretches_of_part(part, placed, probes, size_px, config.view)
+    return stretches
+
+
+def _looked_at(
+    index: RecordingIndex,
+    plan: SamplingPlan,
+    stretches: Sequence[FieldStretch],
+    config: ExtractionConfig,
+    work: _Work,
+) -> Iterator[tuple[FrameBatch, FieldOfView, Look, ViewMemory]]:
+    side_px = config.frames.side_px
+    for stretch in stretches:
+        inside = np.flatnonzero(
+            (plan.part_index == stretch.part_index)
+            & (plan.time_s >= stretch.interval.start_s)
+            & (plan.time_s < stretch.interval.end_s)
+        )
+        rows = inside[inside >= work.next_row]
         if len(rows) == 0:
             continue
-        view = _field_of_view(index, part_index, config)
         request = DecodeRequest(
-            part=part,
-            part_index=part_index,
+            part=index.parts[stretch.part_index],
+            part_index=stretch.part_index,
             frame_index=plan.frame_index[rows],
             sample_index=rows,
             time_s=plan.time_s[rows],
-            crop=view.crop,
-            height_px=side,
-            width_px=side,
+            crop=stretch.field.crop,
+            height_px=side_px,
+            width_px=side_px,
         )
-        # A picture that a part before left behind is no evidence that this one stands still.
-        memory = work.memory if _goes_on(plan, int(rows[0])) else ViewMemory()
+        # A picture that the stretch before left behind is no evidence that this one stands still.
+        memory = work.memory if rows[0] > inside[0] else ViewMemory()
         with decode(request, config.decode, _BATCH) as batches:
             for batch in batches:
-                found, memory = assess(batch, view, config.validity, memory)
-                yield batch, view, found.reason, memory
-
-
-def _goes_on(plan: SamplingPlan, row: int) -> bool:
-    """Return whether the sample before lies in the same part."""
-    return row > 0 and bool(plan.part_index[row] == plan.part_index[row - 1])
-
-
-def _field_of_view(index: RecordingIndex, part_index: int, config: ExtractionConfig) -> FieldOfView:
-    part = index.parts[part_index]
-    width, height = upright_size(part.video)
-    probe_height = max(2, round(_PROBE_WIDTH_PX * height / width))
-    probes = decode_stills(
-        part,
-        probe_frames(part, config.view.n_probe_frames),
-        config.decode,
-        height_px=probe_height,
-        width_px=_PROBE_WIDTH_PX,
-    )
-    side = config.frames.side_px
-    return fit_field_of_view(
-        probes.rgb[probes.is_decoded] if probes.is_decoded.any() else probes.rgb,
-        width,
-        height,
-        side,
-        side,
-        config.view,
-    )
+                look, memory = look_at(batch, stretch.field, config.validity, memory)
+                yield batch, stretch.field, look, memory
 
 
 def _write_list(path: Path, rows: Sequence[tuple[str, str]], group: str) -> None:

@@ -8,13 +8,13 @@ Stills stay where they are; the manifest points to them.
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ubereport.core.errors import AnnotationError, OutputError, UsageError
+from ubereport.files.atomic import staged_for
 from ubereport.laboratory.annotation.consensus import consensus_of
 from ubereport.laboratory.annotation.folders import (
     ANNOTATORS_DIR,
@@ -159,21 +159,11 @@ def import_labels(given: LabelSources, folder: Path) -> Imported:
     pairs = [p for p in grouped.pairs if (p[0].still, p[0].annotator) not in waiting]
     rejected = [a for a, _ in grouped.pairs if (a.still, a.annotator) in waiting]
     one_each = _one_each(pairs)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        write_manifest_folder(one_each, partial)
+    with staged_for(folder) as staged:
+        write_manifest_folder(one_each, staged)
         if len(pairs) > len(one_each.pairs):
-            write_png([a for a, _ in pairs], partial / ANNOTATORS_DIR)
-        to_draw = _write_rejected(rejected, given.rejected_as, partial)
-        partial.rename(folder)
-    except OSError as error:
-        raise OutputError(
-            f"{folder.name} cannot be written ({error.strerror}). Free space or choose another "
-            "folder."
-        ) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            write_png([a for a, _ in pairs], staged / ANNOTATORS_DIR)
+        to_draw = _write_rejected(rejected, given.rejected_as, staged)
     kinds = Counter(a.kind for a, _ in one_each.pairs)
     return Imported(
         manifest=folder / "MANIFEST.csv",

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ubereport.core.arrays import RgbArray
 from ubereport.core.config import config_sha256, config_to_toml
 from ubereport.core.errors import ConfigError
+from ubereport.files.atomic import recover_folder
 from ubereport.laboratory.training.checkpoint import (
     RunState,
     load_weights,
@@ -169,6 +170,7 @@ def check_start(config: TrainConfig, folder: Path) -> None:
         If the initial weights or the checkpoint are missing, damaged, a pickle, or of another
         architecture.
     """
+    recover_folder(folder / "checkpoint")
     state = read_checkpoint(folder / "checkpoint")
     network, _ = _start(config, folder)
     if state is not None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.core.errors import AnnotationError, OutputError
+from ubereport.files.atomic import publish_staged
 from ubereport.files.resources import templates_dir
 from ubereport.laboratory.training.answers import ANSWERS_SCHEMA, PROPOSAL_NAME, PROPOSAL_SCHEMA
 from ubereport.laboratory.training.stills import read_rgb
@@ -155,7 +156,7 @@ def propose(
     chosen = choose_stills(scores, np.array([looks.found[name][1] for name in names]), n)
     candidates = _write_candidates([paths[i] for i in chosen], scores[chosen], proposer, partial)
     looks.path.unlink()
-    partial.rename(folder)
+    publish_staged(partial, folder)
     return Proposal(folder / "sheet.html", candidates)
 
 

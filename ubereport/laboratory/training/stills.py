@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ubereport.core.arrays import RgbArray
 from ubereport.core.errors import AnnotationError
+from ubereport.files.atomic import staged_for
 
 __all__ = [
     "BLOOD",
@@ -415,6 +416,6 @@ def _decode_all(stills: Sequence[Still], side_px: int, rgb_path: Path, label_pat
         rgb[i] = cv2.resize(picture, size, interpolation=method)
         label[i] = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
     np.save(rgb_path, rgb)
-    partial = label_path.with_name(f"partial-{label_path.name}")
-    np.save(partial, label)
-    partial.rename(label_path)
+    # Both are there once the labels have their name.
+    with staged_for(label_path) as staged, staged.open("wb") as stream:
+        np.save(stream, label)

@@ -26,13 +26,13 @@ from starlette.staticfiles import StaticFiles
 
 from ubereport.core.arrays import BoolArray
 from ubereport.core.errors import ReviewError, UbereportError, UsageError
-from ubereport.desk.case_desk import CaseDesk, Saying
-from ubereport.desk.case_pictures import CasePictures, ShownPicture, field_mask
-from ubereport.desk.gate import Gate
-from ubereport.desk.page_state import case_facts, review_state
-from ubereport.desk.shelf import Shelf
 from ubereport.files.atomic import write_file
 from ubereport.files.resources import templates_dir
+from ubereport.review.desk.case_desk import CaseDesk, Saying
+from ubereport.review.desk.case_pictures import CasePictures, ShownPicture, field_mask
+from ubereport.review.desk.gate import Gate
+from ubereport.review.desk.page_state import case_facts, review_state
+from ubereport.review.desk.shelf import Shelf
 from ubereport.review.strokes import Action, MendedMask
 from ubereport.video.moments import SupersededError
 

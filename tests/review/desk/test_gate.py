@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from ubereport.desk.gate import COOKIE, MAX_BODY_BYTES, SECURITY_HEADERS, Gate
-from ubereport.desk.web import review_app
+from ubereport.review.desk.gate import COOKIE, MAX_BODY_BYTES, SECURITY_HEADERS, Gate
+from ubereport.review.desk.web import review_app
 from ubereport.review.strokes import Action
 
 PORT = 8765

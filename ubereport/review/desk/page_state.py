@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ubereport.core.series import AreaSeries
-from ubereport.desk.case_desk import CaseDesk
 from ubereport.metrics.registry import metric_spec
 from ubereport.report.marks import LOSS_WORDS
+from ubereport.review.desk.case_desk import CaseDesk
 from ubereport.review.journal import Journal
 from ubereport.review.reviewed_case import ReviewedCase, headline_effect_s, open_spans_by_effect
 from ubereport.review.spans import EventSpan, Verdict

@@ -9,12 +9,12 @@ from starlette.testclient import TestClient
 from ubereport.analysis.progress import silent
 from ubereport.batch.case import CaseRequest, rerender_case, run_case
 from ubereport.core.config import AnalysisConfig, SegmentationConfig
-from ubereport.desk.gate import Gate
-from ubereport.desk.shelf import Shelf
-from ubereport.desk.web import review_app
 from ubereport.files.resources import models_dir
+from ubereport.review.desk.gate import Gate
+from ubereport.review.desk.shelf import Shelf
+from ubereport.review.desk.web import review_app
 
-RECORDING = Path(__file__).parents[2] / "examples" / "simulated_case" / "recording.mp4"
+RECORDING = Path(__file__).parents[3] / "examples" / "simulated_case" / "recording.mp4"
 PORT = 8765
 
 

@@ -12,14 +12,14 @@ from ubereport.core.case import CaseRecord
 from ubereport.core.config import AnalysisConfig, config_from_toml
 from ubereport.core.errors import ReviewError, UsageError
 from ubereport.core.intervals import Interval
-from ubereport.desk.recordings import (
+from ubereport.records.store import read_case
+from ubereport.review.agreement import ReviewerAgreement, agreement_of, standing_review
+from ubereport.review.desk.recordings import (
     FoundPart,
     PartState,
     check_in_background,
     find_parts,
 )
-from ubereport.records.store import read_case
-from ubereport.review.agreement import ReviewerAgreement, agreement_of, standing_review
 from ubereport.review.journal import Journal, append_stroke, read_journal
 from ubereport.review.reviewed_case import ReviewedCase, reviewed_by
 from ubereport.review.reviewed_series import row_at, series_sha256

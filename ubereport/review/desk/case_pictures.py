@@ -16,8 +16,8 @@ from ubereport.core.case import PartSummary
 from ubereport.core.config import SegmentationConfig
 from ubereport.core.errors import UsageError
 from ubereport.core.frames import PixelBox
-from ubereport.desk.case_desk import CaseDesk
-from ubereport.desk.recordings import FoundPart
+from ubereport.review.desk.case_desk import CaseDesk
+from ubereport.review.desk.recordings import FoundPart
 from ubereport.video.moment_child import MomentPart
 from ubereport.video.moments import Moment, MomentReader
 from ubereport.video.reader import color_rule_of

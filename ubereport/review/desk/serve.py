@@ -12,9 +12,9 @@ from pathlib import Path
 import uvicorn
 
 from ubereport.core.errors import UsageError
-from ubereport.desk.gate import Gate
-from ubereport.desk.shelf import Shelf
-from ubereport.desk.web import review_app
+from ubereport.review.desk.gate import Gate
+from ubereport.review.desk.shelf import Shelf
+from ubereport.review.desk.web import review_app
 
 __all__ = ["serve_review"]
 

@@ -9,8 +9,8 @@ import pytest
 from desk.conftest import RECORDING
 
 from ubereport.core.errors import UsageError
-from ubereport.desk.recordings import PartState, find_parts, recording_files
 from ubereport.records.store import read_case
+from ubereport.review.desk.recordings import PartState, find_parts, recording_files
 from ubereport.review.journal import read_journal
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ubereport.core.errors import CaseRecordError, UsageError
-from ubereport.desk.case_desk import CaseDesk
-from ubereport.desk.case_pictures import CasePictures
-from ubereport.desk.recordings import recording_files
 from ubereport.records.listing import list_cases
 from ubereport.records.store import is_case_folder
+from ubereport.review.desk.case_desk import CaseDesk
+from ubereport.review.desk.case_pictures import CasePictures
+from ubereport.review.desk.recordings import recording_files
 
 __all__ = ["Shelf"]
 
