@@ -80,7 +80,7 @@ def test_unknown_names_are_answered_with_the_nearest(capsys, library, tmp_path):
     compare = ["compare", library, "--out", out, "--by"]
     assert_told(run(capsys, *compare, "tecnique"), 2, "Did you mean technique?")
     assert_told(
-        run(capsys, *compare, "technique", "--primary", "impaired_share"),
+        run(capsys, *compare, "technique", "--primary", "impaired_shre_20"),
         2,
         "Did you mean impaired_share_20?",
     )

@@ -16,10 +16,11 @@ from ubereport.batch.case import CaseRequest, run_case
 from ubereport.cohort.audit import audit_cohort
 from ubereport.cohort.audit_results import Signal
 from ubereport.cohort.compare import compare_cohort
+from ubereport.cohort.sources import ComparisonSources
 from ubereport.cohort.table import read_cohort
 from ubereport.core.config import AnalysisConfig, SamplingConfig, SamplingMode, SegmentationConfig
 from ubereport.core.series import AreaSeries, LossReason
-from ubereport.records.store import read_case
+from ubereport.records.store import read_case, read_series
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "cohort"
 
@@ -50,8 +51,9 @@ def table(library):
 
 
 @pytest.fixture(scope="module")
-def comparison(table):
-    return compare_cohort(table, reference="RF coagulation")
+def comparison(table, library):
+    given = ComparisonSources(series_of=lambda folder: read_series(library / folder))
+    return compare_cohort(table, reference="RF coagulation", given=given)
 
 
 @pytest.fixture(scope="module")

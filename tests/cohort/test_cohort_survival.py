@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ubereport.cohort.survival import ClearEvents, clear_quantities, time_to_clear
+from ubereport.cohort.survival import BAND_TIMES_S, ClearEvents, clear_quantities, time_to_clear
 from ubereport.core.config import CompareConfig
 from ubereport.statistics.cluster_draws import case_weights, find_clusters
 from ubereport.statistics.survival import kaplan_meier_of_durations
@@ -84,10 +84,10 @@ def test_reach_is_the_t_quantile_of_the_clusters():
     # 12 cases of 3 surgeons: 9 degrees of freedom; 6 surgeons drawn: 5.
     few = find_clusters(np.zeros(12, int), np.arange(12) % 3, np.ones(12, int), 1, min_surgeons=5)
     assert not few.is_surgeon_drawn
-    assert few.reach(0, 0, 0.95) == pytest.approx(stats.t.ppf(0.975, 9) * np.sqrt(12 / 9))
+    assert few.reach(0, 0.95) == pytest.approx(stats.t.ppf(0.975, 9) * np.sqrt(12 / 9))
     many = find_clusters(np.zeros(12, int), np.arange(12) % 6, np.ones(12, int), 1, min_surgeons=5)
     assert many.is_surgeon_drawn
-    assert many.reach(0, 0, 0.95) == pytest.approx(stats.t.ppf(0.975, 5) * np.sqrt(6 / 5))
+    assert many.reach(0, 0.95) == pytest.approx(stats.t.ppf(0.975, 5) * np.sqrt(6 / 5))
 
 
 def test_surgeons_with_most_of_the_events_count_as_fewer():
@@ -96,9 +96,9 @@ def test_surgeons_with_most_of_the_events_count_as_fewer():
     uneven = find_clusters(np.zeros(6, int), np.arange(6), events, 1, min_surgeons=5)
     n = 14**2 / 86
     expected = stats.t.ppf(0.975, n - 1) * np.sqrt(n / (n - 1))
-    assert uneven.reach(0, 0, 0.95) == pytest.approx(expected)
+    assert uneven.reach(0, 0.95) == pytest.approx(expected)
     none = find_clusters(np.zeros(6, int), np.arange(6), np.zeros(6, int), 1, min_surgeons=5)
-    assert np.isfinite(none.reach(0, 0, 0.95))
+    assert np.isfinite(none.reach(0, 0.95))
 
 
 def test_surgeons_are_drawn_only_where_every_group_has_enough():
@@ -218,3 +218,75 @@ def test_median_beyond_the_watched_time_has_a_reason():
     assert curve.median_s.value is None
     assert "more than half" in curve.median_s.reason
     assert curve.cleared_180s_share.value == pytest.approx(3 / 8)
+
+
+def test_every_case_counts_alike_however_many_events_it_has():
+    # One case with 30 slow events, nine with one fast one each.
+    durations = [200.0] * 30 + [20.0] * 9
+    index = [0] * 30 + list(range(1, 10))
+    events = events_of(durations, [True] * 39, index)
+    share = time_to_clear(events, CONFIG).curves[0].cleared_60s_share
+    assert share.value == pytest.approx(9 / 10)
+
+
+def test_bounds_hold_the_truth_where_heavy_bleeding_hides_itself():
+    # Half of the slow bleeds are lost from view after 20 s: Kaplan–Meier takes them for the others.
+    rng = np.random.default_rng(11)
+    n = 4000
+    is_heavy = rng.random(n) < 0.4
+    duration = rng.exponential(np.where(is_heavy, 120.0, 25.0))
+    truth = np.mean(duration <= 60)
+    is_lost = is_heavy & (rng.random(n) < 0.5) & (duration > 20)
+    seen = np.where(is_lost, 20.0, duration)
+    curve = time_to_clear(events_of(seen, ~is_lost, np.arange(n)), CompareConfig(n_bootstrap=100))
+    (found,) = curve.curves
+    assert found.cleared_60s_share.value > truth + 0.03
+    low, high = found.bounds_60s
+    assert low <= truth <= high
+    assert low == pytest.approx(np.mean((seen <= 60) & ~is_lost))
+    assert high == pytest.approx(low + is_lost.mean())
+
+
+def test_without_censoring_bounds_and_curve_agree():
+    events = random_events()
+    whole = events_of(events.duration_s, np.ones(len(events.duration_s)), events.case_index)
+    (curve,) = time_to_clear(whole, CONFIG).curves
+    assert curve.bounds_60s == pytest.approx((curve.cleared_60s_share.value,) * 2)
+
+
+@pytest.mark.parametrize("n_few", [3, 4])
+def test_below_five_cases_a_difference_has_no_interval(n_few):
+    rng = np.random.default_rng(3)
+    group = np.array([0] * 20 + [1] * n_few)
+    index = np.repeat(np.arange(len(group)), 4)
+    events = events_of(rng.exponential(50, len(index)), np.ones(len(index)), index, group)
+    result = time_to_clear(events, CONFIG)
+    difference = result.differences[0].cleared_60s_share
+    assert difference.value is not None
+    assert (difference.low, difference.high) == (None, None)
+    assert "fewer than 5 cases with events" in difference.reason
+    # The group's own share keeps its interval.
+    assert result.curves[1].cleared_60s_share.low is not None
+
+
+def test_a_small_group_does_not_borrow_degrees_of_freedom():
+    clusters = find_clusters(
+        np.array([0] * 30 + [1] * 5), np.zeros(35, int), np.ones(35, int), 2, min_surgeons=5
+    )
+    # All the variance in the group of five: its own four degrees of freedom.
+    reach = clusters.reach_of_difference((1, 0), (0.01, 0.0), 0.95)
+    assert reach == pytest.approx(stats.t.ppf(0.975, 4) * np.sqrt(0.01 * 5 / 4))
+    v1, v0 = 0.01 * 5 / 4, 0.002 * 30 / 29
+    degrees = (v1 + v0) ** 2 / (v1**2 / 4 + v0**2 / 29)
+    both = clusters.reach_of_difference((1, 0), (0.01, 0.002), 0.95)
+    assert both == pytest.approx(stats.t.ppf(0.975, degrees) * np.sqrt(v1 + v0))
+
+
+def test_the_band_lies_around_the_curve():
+    for curve in time_to_clear(random_events(), CONFIG).curves:
+        at = np.searchsorted(curve.time_s, BAND_TIMES_S, side="right") - 1
+        center = np.array(curve.open_frac)[at]
+        assert np.all(np.array(curve.band_low_frac) <= center + 1e-9)
+        assert np.all(np.array(curve.band_high_frac) >= center - 1e-9)
+        place = int(np.searchsorted(BAND_TIMES_S, 60.0))
+        assert 1 - curve.band_low_frac[place] == pytest.approx(curve.cleared_60s_share.high)

@@ -6,6 +6,7 @@ import datetime as dt
 import math
 
 from ubereport.batch.dates import AmbiguousDateError, parse_date
+from ubereport.core.clock_times import parse_times
 from ubereport.core.covariates import ColumnKind, CovariateColumn, CovariateValue
 from ubereport.core.errors import ManifestError
 
@@ -43,6 +44,8 @@ def parse_cell(cell: Cell, column: CovariateColumn | None) -> CovariateValue:
         return _number(text)
     if column.kind is ColumnKind.RATING:
         return _rating(text)
+    if column.kind is ColumnKind.TIMES:
+        return _times(text)
     return text
 
 
@@ -71,6 +74,17 @@ def _rating(text: str) -> int:
     if value != int(value):
         raise ManifestError(f"{text!r} is no whole number → write the grade as a whole number")
     return int(value)
+
+
+def _times(text: str) -> str:
+    """Return times on the case clock as seconds with semicolons between."""
+    try:
+        times = parse_times(text)
+    except ValueError as error:
+        raise ManifestError(
+            f"{error} → write times on the case clock in order, as 12:30 or 750, several with ;"
+        ) from None
+    return ";".join(f"{time_s:g}" for time_s in times)
 
 
 def _flag(text: str) -> bool:

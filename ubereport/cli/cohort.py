@@ -14,9 +14,10 @@ from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AuditConfig, CompareConfig
 
 if TYPE_CHECKING:
+    from ubereport.cohort.comparison_results import Lead
     from ubereport.documents.document_parts import Written
 
-__all__ = ["audit", "compare"]
+__all__ = ["audit", "compare", "plan"]
 
 LibraryArgument = Annotated[Path, typer.Argument(help="Folder of case folders.")]
 OutOption = Annotated[
@@ -40,6 +41,14 @@ def compare(
         list[str] | None,
         typer.Option(help="Column held equal; may be given several times. Default: the known."),
     ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(help="Groups that differ by less are called alike; unit of the metric."),
+    ] = None,
+    errors: Annotated[
+        Path | None,
+        typer.Option(help="What labelled stills say of the model in each group (evaluate stills)."),
+    ] = None,
     pdf: PdfOption = PdfChoice.AUTO,
     json: JsonOption = False,
 ) -> None:
@@ -49,12 +58,12 @@ def compare(
     """
     from ubereport.documents.comparison import CompareRequest, run_comparison
 
-    config = CompareConfig(primary=primary)
+    config = CompareConfig(primary=primary, margin=margin)
     covariates = tuple(covariate) if covariate else None
-    request = CompareRequest(library, out, by, config, covariates, reference, pdf)
+    request = CompareRequest(library, out, by, config, covariates, reference, pdf, errors)
     comparison, written = run_comparison(request)
     if not json:
-        for paragraph in comparison.reading:
+        for paragraph in (*comparison.headline, *comparison.reading):
             say(paragraph)
         _say_files(written)
         settle_pdf(pdf, written.pdf_problem)
@@ -86,10 +95,72 @@ def compare(
                 for g in comparison.primary.groups
             ],
             "contrasts": contrasts,
+            "plan": str(comparison.plan.status),
+            "leads": [_lead(lead) for lead in comparison.leads],
+            "headline": list(comparison.headline),
             "reading": list(comparison.reading),
         }
     )
     settle_pdf(pdf, written.pdf_problem)
+
+
+def _lead(lead: Lead) -> dict[str, object]:
+    return {
+        "group": lead.group,
+        "reference": lead.reference,
+        "verdict": str(lead.verdict),
+        "barriers": list(lead.barriers),
+        "difference": lead.with_error.value,
+        "low": lead.with_error.low,
+        "high": lead.with_error.high,
+    }
+
+
+@guarded
+def plan(
+    library: LibraryArgument,
+    by: Annotated[str, typer.Option(help="Manifest column whose values are the groups.")],
+    primary: Annotated[str, typer.Option(help="The one primary metric.")] = CompareConfig().primary,
+    reference: Annotated[str | None, typer.Option(help="Group to compare with.")] = None,
+    covariate: Annotated[
+        list[str] | None, typer.Option(help="Column held equal; may be given several times.")
+    ] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="Margin of equivalence, in the unit of the metric.")
+    ] = None,
+    amend: Annotated[
+        bool, typer.Option("--amend", help="Replace the plan; comparisons will say so.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Declare a comparison before its cases are measured: plan.json in the library, sealed.
+
+    Example: ubereport plan department --by technique --primary impaired_share_20 --margin 0.05
+    """
+    from ubereport.cohort.plan import write_plan
+
+    covariates = tuple(covariate) if covariate else None
+    config = CompareConfig(primary=primary, margin=margin)
+    written = write_plan(library, by, config, reference, covariates, is_amended=amend)
+    if json:
+        print_json(
+            {
+                "plan": str(library / "plan.json"),
+                "sha256": written.sha256,
+                "written_at": written.written_at,
+                "n_measured": len(written.measured),
+            }
+        )
+        return
+    say(f"Plan       {library / 'plan.json'}")
+    say(f"Seal       {written.sha256}")
+    say("Keep the seal where others can see it, such as in the protocol.")
+    if written.measured:
+        n = len(written.measured)
+        say(
+            f"{n} case{'' if n == 1 else 's'} had been measured already; what is said of them "
+            "stays a description."
+        )
 
 
 @guarded

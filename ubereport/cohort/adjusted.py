@@ -21,10 +21,16 @@ from ubereport.core.arrays import FloatArray, IntArray
 from ubereport.core.config import CompareConfig
 from ubereport.statistics.distributions import t_reach, t_tail
 from ubereport.statistics.estimates import Estimate, TestResult
-from ubereport.statistics.linear_models import LinearFit, fit_fixed, fit_mixed, permutation_p_value
+from ubereport.statistics.linear_models import (
+    LinearFit,
+    effect_weights,
+    fit_fixed,
+    fit_mixed,
+    permutation_p_value,
+)
 from ubereport.statistics.ranks import holm
 
-__all__ = ["ModelCases", "adjusted_comparison"]
+__all__ = ["AdjustedModel", "ContrastFit", "ModelCases", "adjusted_comparison", "adjusted_model"]
 
 _MIXED = "linear mixed model, random intercept per surgeon (REML), contrasts inside surgeons"
 _FIXED = "linear model with surgeons as fixed effects, permutations inside surgeons"
@@ -65,9 +71,55 @@ class _Fitted:
     is_mixed: bool
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ContrastFit:
+    """One adjusted contrast as a sum over cases: its effect is ``weights · y`` on the scale.
+
+    Parameters
+    ----------
+    rows, weights
+        (m,) positions of the model's cases among those given, and what each counts.
+    effect, error, degrees
+        Effect, standard error, degrees of freedom.
+    start
+        Typical value of the reference on the scale.
+    residual_sd
+        Spread of the cases that the model leaves.
+    n_shared_surgeons
+        Surgeons who used both groups.
+    is_within
+        Whether the contrast is one inside surgeons.
+    """
+
+    group: str
+    reference: str
+    rows: IntArray
+    weights: FloatArray
+    effect: float
+    error: float
+    degrees: float
+    start: float
+    residual_sd: float
+    n_shared_surgeons: int
+    is_within: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AdjustedModel:
+    """The adjusted comparison, and each of its contrasts as a sum over cases."""
+
+    comparison: AdjustedComparison
+    fits: tuple[ContrastFit, ...]
+
+
 def adjusted_comparison(
     cases: ModelCases, scale: MetricScale, config: CompareConfig
 ) -> AdjustedComparison:
+    """Return the comparison of `adjusted_model`."""
+    return adjusted_model(cases, scale, config).comparison
+
+
+def adjusted_model(cases: ModelCases, scale: MetricScale, config: CompareConfig) -> AdjustedModel:
     """Compare the groups with surgeon and covariates held equal.
 
     From `min_surgeons_for_mixed` surgeons on: a mixed model with a random intercept per surgeon.
@@ -80,20 +132,20 @@ def adjusted_comparison(
     base = _complete(cases, (), config)
     head = _empty(scale, base.cases, base.n_surgeons, base.dropped)
     if len(base.cases.groups) < 2:
-        return replace(
-            head,
-            reason=f"fewer than two groups have {config.min_cases_for_p} cases with all that the "
-            "model needs",
+        reason = (
+            f"fewer than two groups have {config.min_cases_for_p} cases with all that the model "
+            "needs"
         )
+        return AdjustedModel(replace(head, reason=reason), ())
     if np.ptp(scale.forward(base.cases.values)) == 0:
-        return replace(head, reason="the metric is the same in all cases")
+        return AdjustedModel(replace(head, reason="the metric is the same in all cases"), ())
     design = _design(base, config)
     if design is None:
         reason = "groups cannot be told apart from surgeons: nobody used more than one of them"
-        return replace(head, reason=reason)
+        return AdjustedModel(replace(head, reason=reason), ())
     base, design, left_out = _with_covariates(cases, base, design, config)
     fitted = _fit(base, design, scale, config)
-    return replace(
+    comparison = replace(
         _empty(scale, base.cases, base.n_surgeons, base.dropped),
         method=_method(fitted, base.n_surgeons),
         covariates=design.covariates,
@@ -104,6 +156,37 @@ def adjusted_comparison(
         residual_sd=fitted.fit.residual_sd,
         notes=_notes(base.cases, fitted, base.n_surgeons),
     )
+    place = {case_id: row for row, case_id in enumerate(cases.case_ids)}
+    rows = np.array([place[case_id] for case_id in base.cases.case_ids], dtype=np.int64)
+    return AdjustedModel(comparison, _contrast_fits(base.cases, rows, fitted))
+
+
+def _contrast_fits(cases: ModelCases, rows: IntArray, fitted: _Fitted) -> tuple[ContrastFit, ...]:
+    found = []
+    for reference, group in combinations(range(len(cases.groups)), 2):
+        contrast = fitted.design.contrast(group, reference)
+        effect, error = fitted.fit.of(contrast)
+        found.append(
+            ContrastFit(
+                cases.groups[group],
+                cases.groups[reference],
+                rows,
+                effect_weights(fitted.design.matrix, contrast, fitted.surgeon_codes, fitted.fit),
+                effect,
+                error,
+                _degrees(cases, fitted, group, reference),
+                float(fitted.design.row_of(reference) @ fitted.fit.coefficients),
+                fitted.fit.residual_sd,
+                len(_shared_surgeons(cases, fitted, group, reference)),
+                fitted.design.is_within,
+            )
+        )
+    return tuple(found)
+
+
+def _shared_surgeons(cases: ModelCases, fitted: _Fitted, group: int, reference: int) -> set[int]:
+    users = [set(fitted.surgeon_codes[cases.group_codes == g].tolist()) for g in (group, reference)]
+    return users[0] & users[1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,14 +6,16 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ubereport.cohort.comparison_results import NO_MODEL_FACTS, ModelFacts
 from ubereport.core.case import SCHEMA_VERSION
 from ubereport.core.covariates import MANIFEST_NAME, CovariateValue, read_covariates
 from ubereport.core.errors import CaseRecordError
+from ubereport.core.held_out import HeldOutOperation
 from ubereport.records.schema import MIGRATIONS, migrate
 
 __all__ = ["EVENT_COLUMNS", "FIXED_COLUMNS", "CaseRow", "looks_like_case", "read_case_row"]
@@ -35,13 +37,18 @@ EVENT_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class CaseRow:
-    """What one case folder gives: `identity` has `FIXED_COLUMNS`, `events` `EVENT_COLUMNS`."""
+    """What one case folder gives: `identity` has `FIXED_COLUMNS`, `events` `EVENT_COLUMNS`.
+
+    `bands` holds a metric at the strict and the lenient threshold of the bundle, smaller first.
+    """
 
     identity: dict[str, Any]
     covariates: dict[str, CovariateValue]
     values: dict[str, float | None]
     reasons: dict[str, str]
     events: list[tuple[Any, ...]]
+    bands: dict[str, tuple[float, float]] = field(default_factory=dict)
+    model: ModelFacts = NO_MODEL_FACTS
 
     @property
     def case_id(self) -> str:
@@ -73,6 +80,12 @@ def read_case_row(folder: Path) -> CaseRow:
         reasons = {
             key: str(entry["reason"]) for key, entry in metrics.items() if entry["value"] is None
         }
+        bands = {
+            key: (float(entry["band_low"]), float(entry["band_high"]))
+            for key, entry in metrics.items()
+            if entry.get("band_low") is not None and entry.get("band_high") is not None
+        }
+        model = _model_facts(json.dumps(record["provenance"]["model"], sort_keys=True))
         events = [_event_row(identity["case_id"], *item) for item in enumerate(record["events"])]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CaseRecordError(
@@ -80,7 +93,7 @@ def read_case_row(folder: Path) -> CaseRow:
         ) from None
     taken = {*values, *FIXED_COLUMNS}
     named = {f"manifest_{k}" if k in taken else k: v for k, v in covariates.items()}
-    return CaseRow(identity, named, values, reasons, events)
+    return CaseRow(identity, named, values, reasons, events, bands, model)
 
 
 def _load(folder: Path) -> dict[str, Any]:
@@ -112,6 +125,25 @@ def _identity(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "ubereport_version": str(provenance["ubereport_version"]),
         "n_flags": sum(1 for flag in record["flags"] if flag["level"] != "info"),
     }
+
+
+@lru_cache(maxsize=64)
+def _model_facts(model_json: str) -> ModelFacts:
+    """Read what a record tells of its model; parsed once for all cases of a library."""
+    model = json.loads(model_json)
+    figures = {str(name): float(value) for name, value in dict(
+        model.get("operating_characteristics", ())).items()}  # fmt: skip
+    return ModelFacts(
+        title=str(model.get("title", "")),
+        training_population=str(model.get("training_population", "")),
+        limits=str(model.get("limits", "")),
+        evaluated_on=str(model.get("evaluated_on", "")),
+        sensitivity=figures.get("sensitivity"),
+        specificity=figures.get("specificity"),
+        operations=tuple(
+            HeldOutOperation(**operation) for operation in model.get("held_out_operations", ())
+        ),
+    )
 
 
 @lru_cache(maxsize=64)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from ubereport.cohort.adjusted import ModelCases, adjusted_comparison
+from ubereport.cohort.adjusted import ModelCases, adjusted_model
 from ubereport.cohort.balance import balance_table
 from ubereport.cohort.comparison_results import Comparison, MetricComparison, PowerNote, TimeToClear
 from ubereport.cohort.design import Covariate
@@ -17,10 +18,18 @@ from ubereport.cohort.groups import (
     grouped_cases,
     with_holm,
 )
-from ubereport.cohort.reading import comparison_caveats, comparison_reading
+from ubereport.cohort.reading import comparison_caveats, comparison_reading, lead_reading
 from ubereport.cohort.scales import scale_of
+from ubereport.cohort.sources import (
+    NO_SOURCES,
+    ComparisonSources,
+    leads_of,
+    plan_barriers,
+    time_zero,
+)
 from ubereport.cohort.survival import ClearEvents, time_to_clear
 from ubereport.cohort.table import CohortTable
+from ubereport.cohort.weighting import matched_estimates, weighted_estimates
 from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import COVERAGE, KNOWN_COLUMNS, ColumnRole, require_column
 from ubereport.metrics.registry import metric_spec
@@ -48,6 +57,7 @@ def compare_cohort(
     config: CompareConfig | None = None,
     covariates: Sequence[str] | None = None,
     reference: str | None = None,
+    given: ComparisonSources = NO_SOURCES,
 ) -> Comparison:
     """Compare the cases of a library by a column of its manifest.
 
@@ -64,6 +74,8 @@ def compare_cohort(
         manifest has, calendar time, and each case's place in its surgeon's series.
     reference
         Group that the others are compared with; the largest where None.
+    given
+        The plan of the library, series of its cases, and what labelled stills say.
 
     Raises
     ------
@@ -71,19 +83,29 @@ def compare_cohort(
         If a column, metric or group does not exist or there are fewer than two groups.
     """
     config = CompareConfig() if config is None else config
-    cases = grouped_cases(table, by, config.primary, reference)
+    plan = given.plan_of(by, config, reference, covariates)
+    everyone = grouped_cases(table, by, config.primary, reference)
+    zero = time_zero(everyone, by, config, given.series_of)
+    cases = everyone
+    if zero.table is not None:
+        cases = grouped_cases(zero.table, by, config.primary, reference)
     named = _covariates(cases, by, covariates)
     primary, secondary = _metrics(cases, config)
     model_cases = ModelCases(
         cases.case_ids, cases.values(config.primary), cases.codes, cases.groups, cases.surgeons,
         named,
     )  # fmt: skip
-    adjusted = adjusted_comparison(model_cases, scale_of(metric_spec(config.primary)), config)
+    model = adjusted_model(model_cases, scale_of(metric_spec(config.primary)), config)
+    adjusted = model.comparison
     clear = _time_to_clear(cases, config)
     shown = (*named, *_surgeon_column(cases), *_shown_only(cases, named))
     balance = balance_table(shown, cases.labels, cases.groups)
     power = _power_notes(cases, primary, config)
-    return Comparison(
+    plan_found = plan(tuple(map(str, cases.column("folder"))))
+    barriers = (*plan_barriers(plan_found), *zero.barriers)
+    leads = leads_of(cases, model, balance_table(named, cases.labels, cases.groups), barriers,
+                     given.local_errors, config)  # fmt: skip
+    found = Comparison(
         by=by,
         reference=cases.groups[0],
         n_cases=len(cases.rows),
@@ -97,9 +119,18 @@ def compare_cohort(
         dropped=cases.dropped,
         unread=table.unread,
         models=table.models,
-        reading=comparison_reading(primary, adjusted, clear, balance, power, config),
+        reading=comparison_reading(primary, adjusted, clear, balance, power),
         caveats=comparison_caveats(table, by),
+        leads=leads,
+        plan=plan_found,
+        time_zero=zero.told,
+        use_effects=zero.effects,
+        other_estimates=(
+            *weighted_estimates(cases, named, config),
+            *matched_estimates(cases, config),
+        ),
     )
+    return replace(found, headline=lead_reading(found, config))
 
 
 def _covariates(cases: GroupedCases, by: str, names: Sequence[str] | None) -> tuple[Covariate, ...]:

@@ -7,11 +7,14 @@ sentences of `Comparison.reading`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
+from ubereport.core.held_out import HeldOutOperation
 from ubereport.core.metrics import Direction
 from ubereport.statistics.estimates import Estimate, TestResult
 
 __all__ = [
+    "NO_MODEL_FACTS",
     "AdjustedComparison",
     "AdjustedContrast",
     "AdjustedValue",
@@ -25,12 +28,21 @@ __all__ = [
     "Contrast",
     "DropCount",
     "GroupSummary",
+    "Lead",
     "LeftOut",
     "MetricComparison",
+    "ModelFacts",
     "ModelUse",
+    "OtherEstimate",
+    "PlanStatus",
+    "PlanUse",
     "PowerNote",
+    "ThresholdContrast",
     "TimeToClear",
+    "TippingPoint",
     "UnreadCase",
+    "UseEffect",
+    "Verdict",
 ]
 
 
@@ -56,6 +68,25 @@ class DropCount:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What a bundle says of itself, as every report must: whom it learned from, what it errs.
+
+    `operations` is what it erred on each operation it had not seen; empty where it does not say.
+    """
+
+    title: str
+    training_population: str
+    limits: str
+    evaluated_on: str
+    sensitivity: float | None
+    specificity: float | None
+    operations: tuple[HeldOutOperation, ...]
+
+
+NO_MODEL_FACTS = ModelFacts("", "", "", "", None, None, ())
+
+
+@dataclass(frozen=True, slots=True)
 class ModelUse:
     """One way of measuring found in a library: a model bundle with its analysis settings.
 
@@ -71,6 +102,7 @@ class ModelUse:
     first_date: str
     last_date: str
     is_used: bool
+    facts: ModelFacts = NO_MODEL_FACTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +216,105 @@ class AdjustedComparison:
     reason: str = ""
 
 
+class Verdict(StrEnum):
+    """What may be said of two groups; `DESCRIPTIVE` where no direction may be named."""
+
+    LOWER = "lower"
+    HIGHER = "higher"
+    EQUIVALENT = "equivalent"
+    NOT_SHOWN = "not_shown"
+    DESCRIPTIVE = "descriptive"
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdContrast:
+    """The adjusted difference at one probability threshold of the bundle."""
+
+    threshold: str
+    difference: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class TippingPoint:
+    """How much more the model must err in `group` to undo the finding, and what it was seen to err.
+
+    `factor`: areas that many times too large; `false_area_frac`: that share of clean view painted.
+    None where no such error undoes it. Of two unseen operations of the model's test, one pair of
+    ten differed by more than `seen_factor` and `seen_false_area_frac`; None where not known.
+    """
+
+    group: str
+    factor: float | None
+    false_area_frac: float | None
+    seen_factor: float | None
+    seen_false_area_frac: float | None
+    n_operations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """The estimate that leads, `group` minus `reference`, in the unit of the metric.
+
+    `barriers` say why no direction may be named. `difference` is adjusted; `with_error` is the same
+    with an interval for the model's own error beside chance. `e_value` says how strong something
+    unmeasured would have to be to explain the difference.
+    """
+
+    group: str
+    reference: str
+    verdict: Verdict
+    barriers: tuple[str, ...]
+    difference: Estimate
+    with_error: Estimate
+    at_thresholds: tuple[ThresholdContrast, ...]
+    tipping: TippingPoint | None
+    e_value: float | None
+    test: TestResult
+
+
+@dataclass(frozen=True, slots=True)
+class UseEffect:
+    """The share of time at 20 % or more before and after the first use, within cases of a group."""
+
+    group: str
+    n_cases: int
+    before_median: float
+    after_median: float
+    difference: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class OtherEstimate:
+    """The difference by another way of making groups alike, in the unit of the metric."""
+
+    group: str
+    reference: str
+    method: str
+    n_group: int
+    n_reference: int
+    difference: Estimate
+
+
+class PlanStatus(StrEnum):
+    """Whether a comparison followed a plan that was written before its cases were measured."""
+
+    NONE = "none"
+    FOLLOWED = "followed"
+    DEPARTED = "departed"
+    LATE = "late"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanUse:
+    """The plan that a comparison found, and how it stands to it; `detail` says what differs."""
+
+    status: PlanStatus
+    written_at: str = ""
+    sha256: str = ""
+    detail: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class AtRisk:
     """Events still open and observed at a time."""
@@ -197,7 +328,9 @@ class ClearCurve:
     """Kaplan–Meier curve of the time to clear in one group.
 
     `open_frac[i]` is the share of events not yet cleared from `time_s[i]` on; the first time is 0.
-    `n_onset_unseen` events have no time to clear and are left out.
+    `n_onset_unseen` events have no time to clear and are left out. Every case counts alike. Bands
+    are at 0, 5, … 300 s. `bounds_60s` and `bounds_180s` are the shares cleared if none, and if all,
+    of the events lost from view before then had cleared.
     """
 
     group: str
@@ -213,6 +346,11 @@ class ClearCurve:
     cleared_60s_share: Estimate
     cleared_180s_share: Estimate
     mean_to_horizon_s: Estimate
+    band_low_frac: tuple[float, ...] = ()
+    band_high_frac: tuple[float, ...] = ()
+    bounds_60s: tuple[float, float] | None = None
+    bounds_180s: tuple[float, float] | None = None
+    censored_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,3 +443,9 @@ class Comparison:
     models: tuple[ModelUse, ...]
     reading: tuple[str, ...]
     caveats: tuple[str, ...]
+    headline: tuple[str, ...] = ()
+    leads: tuple[Lead, ...] = ()
+    plan: PlanUse = PlanUse(PlanStatus.NONE)
+    time_zero: str = ""
+    use_effects: tuple[UseEffect, ...] = ()
+    other_estimates: tuple[OtherEstimate, ...] = ()

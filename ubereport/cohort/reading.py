@@ -6,10 +6,15 @@ from ubereport.cohort.comparison_results import (
     AdjustedComparison,
     AdjustedContrast,
     BalanceRow,
+    Comparison,
     Contrast,
+    Lead,
     MetricComparison,
+    PlanStatus,
+    PlanUse,
     PowerNote,
     TimeToClear,
+    Verdict,
 )
 from ubereport.cohort.table import CohortTable, versions_caveat
 from ubereport.cohort.wording import (
@@ -26,11 +31,21 @@ from ubereport.core.metrics import Direction, MetricSpec
 from ubereport.metrics.registry import metric_spec
 from ubereport.statistics.estimates import Estimate
 
-__all__ = ["adjusted_reading", "comparison_caveats", "comparison_reading"]
+__all__ = [
+    "NOT_RANDOMIZED",
+    "adjusted_reading",
+    "comparison_caveats",
+    "comparison_reading",
+    "lead_reading",
+    "tipping_text",
+]
 
-_CAVEATS = (
+NOT_RANDOMIZED = (
     "The cases were not randomized. A difference between groups is a difference between the cases "
-    "that got them; it does not show what caused it.",
+    "that got them; it does not show what caused it."
+)
+_CAVEATS = (
+    NOT_RANDOMIZED,
     "Confounding by indication: hemostatic agents are used because it bleeds. A technique kept for "
     "difficult bleeding looks worse than it is, and adjusting for what the manifest holds mends "
     "this only in part.",
@@ -67,13 +82,12 @@ def comparison_reading(
     clear: TimeToClear,
     balance: tuple[BalanceRow, ...],
     power: tuple[PowerNote, ...],
-    config: CompareConfig,
 ) -> tuple[str, ...]:
     """Return the result in paragraphs: what was seen, how sure, adjusted, events, power."""
     spec = metric_spec(primary.metric_key)
     paragraphs = [
         _seen(primary, spec),
-        *(_contrast(contrast, spec, config) for contrast in primary.contrasts),
+        *(_contrast(contrast, spec) for contrast in primary.contrasts),
         *adjusted_reading(adjusted, spec),
         *_clearing(clear),
         *_balance(balance),
@@ -99,11 +113,11 @@ def _test_text(p_value: float | None, reason: str) -> str:
     return reason if p_value is None else p_text(p_value)
 
 
-def _contrast(contrast: Contrast, spec: MetricSpec, config: CompareConfig) -> str:
+def _contrast(contrast: Contrast, spec: MetricSpec) -> str:
     shift = contrast.shift
     value = 0.0 if shift.value is None else shift.value
     side = "higher" if value > 0 else "lower"
-    head = f"{contrast.group} against {contrast.reference}: "
+    head = f"{contrast.group} against {contrast.reference}, nothing held equal: "
     if value == 0:
         head += f"the typical case did not differ ({interval_text(shift, spec)})"
     else:
@@ -114,29 +128,119 @@ def _contrast(contrast: Contrast, spec: MetricSpec, config: CompareConfig) -> st
     delta = contrast.cliff_delta
     if delta.value is not None:
         head += f"; Cliff's delta {delta.value:+.2f}, {contrast.magnitude}".replace("-", "−")
-    return f"{head}. {_verdict(contrast, spec, config)}"
+    test = contrast.test
+    if test.p_holm is None:
+        return f"{head}. {test.reason[0].upper()}{test.reason[1:]}; look at the points."
+    return f"{head}; {p_text(test.p_holm)}."
 
 
-def _verdict(contrast: Contrast, spec: MetricSpec, config: CompareConfig) -> str:
-    p_value = contrast.test.p_holm
-    if p_value is None:
-        return f"{contrast.test.reason[0].upper()}{contrast.test.reason[1:]}; look at the points."
-    alpha = 1 - config.confidence
-    if p_value >= alpha:
-        return (
-            f"A difference of this size can arise by chance ({p_text(p_value)}). That is no proof "
-            "that the groups are alike: see the interval and the power note."
+def lead_reading(comparison: Comparison, config: CompareConfig) -> tuple[str, ...]:
+    """Return what a comparison says, in one sentence a finding: what stands against it first."""
+    spec = metric_spec(comparison.primary.metric_key)
+    leads = comparison.leads
+    common = [
+        barrier
+        for barrier in dict.fromkeys(b for lead in leads for b in lead.barriers)
+        if all(barrier in lead.barriers for lead in leads)
+    ]
+    sentences = []
+    if common:
+        sentences.append(
+            f"No {_noun(comparison.by)} can be called better than another here: "
+            f"{'; '.join(common)}."
         )
-    if spec.direction is Direction.NEUTRAL:
-        meaning = "differed"
-    else:
-        # Not the shift: with many equal values it can be 0 where the ranks differ.
-        is_lower = (contrast.cliff_delta.value or 0.0) < 0
-        is_lower_better = spec.direction is Direction.LOWER_IS_BETTER
-        meaning = "had the clearer view" if is_lower == is_lower_better else "had the worse view"
+    sentences += [_lead(lead, spec, comparison, config, common) for lead in leads]
+    sentences += [text for lead in leads if (text := tipping_text(lead, spec))]
+    return tuple(sentences)
+
+
+def _noun(by: str) -> str:
+    return "technique" if by == "technique" else "group"
+
+
+def _lead(
+    lead: Lead, spec: MetricSpec, comparison: Comparison, config: CompareConfig, common: list[str]
+) -> str:
+    own = [barrier for barrier in lead.barriers if barrier not in common]
+    pair = f"{lead.group} and {lead.reference}"
+    if own:
+        return f"{_plan_word(comparison.plan)}{pair} are described only: {'; '.join(own)}."
+    if lead.verdict is Verdict.DESCRIPTIVE:
+        return f"{pair}: {_adjusted_text(lead, spec)}; a description, no finding."
+    estimate = lead.with_error
+    value = 0.0 if estimate.value is None else estimate.value
+    interval = f"{interval_text(estimate, spec)}, the model’s own error included"
+    word = _plan_word(comparison.plan)
+    if lead.verdict is Verdict.EQUIVALENT and config.margin is not None:
+        margin = difference_text(config.margin, spec)
+        return f"{word}{pair} are alike within the declared margin of {margin} ({interval})."
+    if lead.verdict is Verdict.NOT_SHOWN:
+        return f"{word}no difference between {pair} is shown ({interval}).{_what_hides(lead)}"
+    side = "lower" if lead.verdict is Verdict.LOWER else "higher"
+    meaning = {
+        Direction.LOWER_IS_BETTER: {"lower": "the clearer view", "higher": "the worse view"},
+        Direction.HIGHER_IS_BETTER: {"lower": "the worse view", "higher": "the clearer view"},
+        Direction.NEUTRAL: {"lower": "the lower value", "higher": "the higher value"},
+    }[spec.direction][side]
     return (
-        f"In these cases {contrast.group} {meaning}, by more than chance makes likely "
-        f"({p_text(p_value)})."
+        f"{word}cases with {lead.group} had {meaning} than cases with {lead.reference}, surgeon "
+        f"and covariates held equal: {difference_text(value, spec)} {side} ({interval}; "
+        f"{p_text(lead.test.p_holm or 0.0)})."
+    )
+
+
+def _what_hides(lead: Lead) -> str:
+    if _leaves_zero_out(lead.with_error):
+        p_value = p_text(lead.test.p_holm if lead.test.p_holm is not None else 1.0)
+        return f" Corrected for the number of comparisons, chance can explain it ({p_value})."
+    if _leaves_zero_out(lead.difference):
+        return " Chance alone would hardly explain it; what the model may err in one group could."
+    return " That is no proof that they are alike."
+
+
+def _leaves_zero_out(estimate: Estimate) -> bool:
+    low, high = estimate.low, estimate.high
+    return low is not None and high is not None and (low > 0 or high < 0)
+
+
+def _plan_word(plan: PlanUse) -> str:
+    if plan.status is PlanStatus.FOLLOWED:
+        return f"As planned on {plan.written_at[:10]}: "
+    if plan.status is PlanStatus.DEPARTED:
+        return "Exploratory, not as planned: "
+    return "Exploratory: " if plan.status is PlanStatus.NONE else ""
+
+
+def _adjusted_text(lead: Lead, spec: MetricSpec) -> str:
+    value = lead.difference.value
+    if value is None:
+        return f"no adjusted difference, {lead.difference.reason}"
+    side = "higher" if value > 0 else "lower"
+    return f"{difference_text(value, spec)} {side} ({interval_text(lead.difference, spec)})"
+
+
+def tipping_text(lead: Lead, spec: MetricSpec) -> str:
+    """Return how much more the model must err to undo a finding; empty where there is none."""
+    tipping = lead.tipping
+    if tipping is None:
+        return ""
+    needed = []
+    if tipping.factor is not None:
+        needed.append(f"measure areas {tipping.factor:.2f} times too large")
+    if tipping.false_area_frac is not None:
+        needed.append(f"paint {100 * tipping.false_area_frac:.1f} % of the clean view")
+    if not needed:
+        needed = ["err tenfold, which still would not undo it,"]
+    text = (
+        f"To undo the difference between {lead.group} and {lead.reference} the model would have to "
+        f"{' or '.join(needed)} more with {tipping.group} alone."
+    )
+    if tipping.seen_factor is None or tipping.seen_false_area_frac is None:
+        return f"{text} What it errs from operation to operation its bundle does not say."
+    return (
+        f"{text} Of its {tipping.n_operations} unseen test operations one pair in ten differed by "
+        f"a factor of {tipping.seen_factor:.2f} or more, and one in ten by "
+        f"{100 * tipping.seen_false_area_frac:.1f} percentage points of painted clean view."
     )
 
 
@@ -206,13 +310,23 @@ def _share_text(share: Estimate) -> str:
 
 
 def _balance(balance: tuple[BalanceRow, ...]) -> list[str]:
-    names = list(dict.fromkeys(column_title(row.column) for row in balance if row.is_unbalanced))
-    if not names:
-        return []
-    return [
-        f"The groups were not alike in {list_text(names)} (standardized difference of 0.25 or "
-        "more); part of the difference may come from there."
-    ]
+    total = list(dict.fromkeys(column_title(row.column) for row in balance if row.is_total))
+    texts = []
+    if total:
+        texts.append(
+            f"Total imbalance: in {list_text(total)} two groups have nothing in common. What is "
+            "said of the groups could as well be said of that."
+        )
+    names = dict.fromkeys(
+        column_title(row.column) for row in balance if row.is_unbalanced and not row.is_total
+    )
+    names_left = [name for name in names if name not in total]
+    if names_left:
+        texts.append(
+            f"The groups were not alike in {list_text(names_left)} (standardized difference of "
+            "0.25 or more); part of the difference may come from there."
+        )
+    return texts
 
 
 def _power(note: PowerNote, spec: MetricSpec) -> str:

@@ -16,10 +16,11 @@ from ubereport.statistics.distributions import normal_tail
 from ubereport.statistics.estimates import Estimate
 from ubereport.statistics.survival import KaplanMeierCurve, kaplan_meier_of_durations
 
-__all__ = ["ClearEvents", "clear_quantities", "time_to_clear"]
+__all__ = ["BAND_TIMES_S", "ClearEvents", "clear_quantities", "open_curves", "time_to_clear"]
 
-AT_RISK_TIMES_S = (0.0, 30.0, 60.0, 120.0, 180.0, 300.0)
+AT_RISK_TIMES_S = (0.0, 60.0, 120.0, 180.0, 240.0, 300.0)
 _MARKS_S = (60.0, 180.0)
+BAND_TIMES_S = np.arange(0.0, 301.0, 5.0)
 _CHUNK = 100
 _SCALES = (
     None,
@@ -81,13 +82,7 @@ def clear_quantities(
     by 60 s and by 180 s, area under the curve to the horizon. Beyond the last observation the
     curve is carried on. NaN where all weights are 0.
     """
-    order = np.argsort(duration_s, kind="stable")
-    times_s, starts = np.unique(duration_s[order], return_index=True)
-    leaving = np.add.reduceat(weights[:, order], starts, axis=1)
-    cleared = np.add.reduceat(weights[:, order] * is_cleared[order], starts, axis=1)
-    at_risk = np.cumsum(leaving[:, ::-1], axis=1)[:, ::-1]
-    hazard = np.divide(cleared, at_risk, out=np.zeros_like(cleared), where=at_risk > 0)
-    open_frac = np.cumprod(1 - hazard, axis=1)
+    times_s, open_frac = open_curves(duration_s, is_cleared, weights)
     quantities = np.empty((len(weights), 4))
     is_half = open_frac <= 0.5 + 1e-12
     quantities[:, 0] = np.where(is_half.any(axis=1), times_s[is_half.argmax(axis=1)], np.inf)
@@ -100,15 +95,30 @@ def clear_quantities(
     return quantities
 
 
+def open_curves(
+    duration_s: FloatArray, is_cleared: BoolArray, weights: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the distinct times (t,) and the share still open from each on, (b, t)."""
+    order = np.argsort(duration_s, kind="stable")
+    times_s, starts = np.unique(duration_s[order], return_index=True)
+    leaving = np.add.reduceat(weights[:, order], starts, axis=1)
+    cleared = np.add.reduceat(weights[:, order] * is_cleared[order], starts, axis=1)
+    at_risk = np.cumsum(leaving[:, ::-1], axis=1)[:, ::-1]
+    hazard = np.divide(cleared, at_risk, out=np.zeros_like(cleared), where=at_risk > 1e-12)
+    return times_s, np.cumprod(1 - np.clip(hazard, 0, 1), axis=1)
+
+
 def time_to_clear(events: ClearEvents, config: CompareConfig) -> TimeToClear:
     """Compare the time to clear of the groups.
 
-    The intervals come from a bootstrap of clusters, so that many events of one case do not pass
-    for many observations. Where `min_surgeons_for_mixed` surgeons or more used each group, whole
-    surgeons are drawn; otherwise cases are drawn inside each surgeon and group, and the intervals
-    speak of these surgeons only. They reach as many bootstrap standard errors as Student's t asks
-    for the effective number of clusters: shares on the logit scale, means on the log, differences
-    as they are; the median by percentiles of the same reach.
+    Every case with events counts alike, so that a case with forty events does not speak for forty.
+    The intervals come from a bootstrap of clusters. Where `min_surgeons_for_mixed` surgeons or more
+    used each group, whole surgeons are drawn; otherwise cases are drawn inside each surgeon and
+    group, and the intervals speak of these surgeons only. They reach as many bootstrap standard
+    errors as Student's t asks for the effective number of clusters: shares on the logit scale,
+    means on the log, differences as they are; the median by percentiles of the same reach. A
+    difference has no interval where a group has fewer than `min_cases_for_p` cases with events: one
+    that leaves zero out is a p-value by another name.
     """
     n_events = np.bincount(events.case_index, minlength=len(events.case_group))
     clusters = find_clusters(
@@ -118,23 +128,22 @@ def time_to_clear(events: ClearEvents, config: CompareConfig) -> TimeToClear:
         len(events.groups),
         config.min_surgeons_for_mixed,
     )
-    replicates = _replicates(events, config, clusters)
+    event_weights = 1.0 / n_events[events.case_index]
+    replicates, bands = _replicates(events, event_weights, config, clusters)
     curves = tuple(
-        _curve(
-            events,
-            group,
-            replicates[group],
-            clusters.reach(group, group, config.confidence),
-            config,
-        )
+        _curve(events, event_weights, group, (replicates[group], bands[group]),
+               clusters.reach(group, config.confidence), config)
         for group in range(len(events.groups))
-    )
+    )  # fmt: skip
+    n_cases = [int(((events.case_group == g) & (n_events > 0)).sum()) for g in range(len(curves))]
     differences = tuple(
         _difference(
             (curves[group], curves[reference]),
-            replicates[group, :, 1:] - replicates[reference, :, 1:],
-            clusters.reach(group, reference, config.confidence),
-            config.confidence,
+            (replicates[group, :, 1:], replicates[reference, :, 1:]),
+            (group, reference),
+            clusters,
+            min(n_cases[group], n_cases[reference]),
+            config,
         )
         for reference, group in combinations(range(len(curves)), 2)
     )
@@ -149,77 +158,142 @@ def time_to_clear(events: ClearEvents, config: CompareConfig) -> TimeToClear:
     )
 
 
-def _replicates(events: ClearEvents, config: CompareConfig, clusters: Clusters) -> FloatArray:
-    """Return the (groups, n_bootstrap, 4) quantities of resampled cohorts; NaN without events."""
+def _replicates(
+    events: ClearEvents, event_weights: FloatArray, config: CompareConfig, clusters: Clusters
+) -> tuple[FloatArray, FloatArray]:
+    """Return quantities (g, b, 4) and open shares at `BAND_TIMES_S` (g, b, t) of resampled cohorts.
+
+    NaN without events.
+    """
     weights = case_weights(
         events.case_group, events.case_surgeon, clusters, config.n_bootstrap, config.seed
     )
     replicates = np.full((len(events.groups), config.n_bootstrap, 4), np.nan)
+    bands = np.full((len(events.groups), config.n_bootstrap, len(BAND_TIMES_S)), np.nan)
     for group in range(len(events.groups)):
         rows = np.flatnonzero(events.case_group[events.case_index] == group)
         for start in range(0, config.n_bootstrap if len(rows) else 0, _CHUNK):
             chunk = slice(start, start + _CHUNK)
-            replicates[group, chunk] = clear_quantities(
-                events.duration_s[rows],
-                events.is_cleared[rows],
-                weights[chunk][:, events.case_index[rows]],
-                config.rmst_horizon_s,
-            )
-    return replicates
+            drawn = weights[chunk][:, events.case_index[rows]] * event_weights[rows]
+            own = (events.duration_s[rows], events.is_cleared[rows])
+            replicates[group, chunk] = clear_quantities(*own, drawn, config.rmst_horizon_s)
+            times_s, open_frac = open_curves(*own, drawn)
+            padded = np.column_stack([np.ones(len(drawn)), open_frac])
+            found = padded[:, np.searchsorted(times_s, BAND_TIMES_S, side="right")]
+            found[drawn.sum(axis=1) == 0] = np.nan
+            bands[group, chunk] = found
+    return replicates, bands
 
 
 def _curve(
-    events: ClearEvents, group: int, replicates: FloatArray, reach: float, config: CompareConfig
+    events: ClearEvents,
+    event_weights: FloatArray,
+    group: int,
+    replicates: tuple[FloatArray, FloatArray],
+    reach: float,
+    config: CompareConfig,
 ) -> ClearCurve:
     rows = np.flatnonzero(events.case_group[events.case_index] == group)
     is_group = events.case_group == group
-    curve = kaplan_meier_of_durations(
-        events.duration_s[rows],
-        events.is_cleared[rows],
-        int(events.n_onset_unseen[is_group].sum()),
+    duration_s, is_cleared = events.duration_s[rows], events.is_cleared[rows]
+    plain = kaplan_meier_of_durations(
+        duration_s, is_cleared, int(events.n_onset_unseen[is_group].sum())
     )
+    weights = event_weights[rows][None, :]
+    time_s, open_frac = _steps(duration_s, is_cleared, weights)
     median_s, share_60, share_180, mean_s = (
-        _estimate(value, reason, replicates[:, i], (reach, _SCALES[i]), config.confidence)
-        for i, (value, reason) in enumerate(_point_estimates(curve, config.rmst_horizon_s))
+        _estimate(value, reason, replicates[0][:, i], (reach, _SCALES[i]), config.confidence)
+        for i, (value, reason) in enumerate(
+            _point_estimates(plain, duration_s, is_cleared, weights, config.rmst_horizon_s)
+        )
     )
+    low, high = _band(time_s, open_frac, replicates[1], reach)
     return ClearCurve(
         group=events.groups[group],
         n_cases=int(is_group.sum()),
-        n_events=curve.n_events,
-        n_cleared=curve.n_events - curve.n_censored,
-        n_censored=curve.n_censored,
-        n_onset_unseen=curve.n_onset_unseen,
-        time_s=tuple(curve.time_s.tolist()),
-        open_frac=tuple(curve.survival_frac.tolist()),
-        at_risk=tuple(AtRisk(t, curve.n_at_risk_at(t)) for t in AT_RISK_TIMES_S),
+        n_events=plain.n_events,
+        n_cleared=plain.n_events - plain.n_censored,
+        n_censored=plain.n_censored,
+        n_onset_unseen=plain.n_onset_unseen,
+        time_s=tuple(time_s.tolist()),
+        open_frac=tuple(open_frac.tolist()),
+        at_risk=tuple(AtRisk(t, plain.n_at_risk_at(t)) for t in AT_RISK_TIMES_S),
         median_s=median_s,
         cleared_60s_share=share_60,
         cleared_180s_share=share_180,
         mean_to_horizon_s=mean_s,
+        band_low_frac=low,
+        band_high_frac=high,
+        bounds_60s=_bounds(duration_s, is_cleared, weights, _MARKS_S[0]),
+        bounds_180s=_bounds(duration_s, is_cleared, weights, _MARKS_S[1]),
+        censored_s=tuple(np.sort(duration_s[~is_cleared]).tolist()),
     )
 
 
-def _point_estimates(curve: KaplanMeierCurve, horizon_s: float) -> list[tuple[float | None, str]]:
+def _steps(
+    duration_s: FloatArray, is_cleared: BoolArray, weights: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the case-weighted curve: 0 and the times of clearings, and what is open from each."""
+    if not is_cleared.any():
+        return np.array([0.0]), np.array([1.0])
+    times_s, open_frac = open_curves(duration_s, is_cleared, weights)
+    at = np.searchsorted(times_s, np.unique(duration_s[is_cleared]))
+    return np.append(0.0, times_s[at]), np.append(1.0, open_frac[0, at])
+
+
+def _band(
+    time_s: FloatArray, open_frac: FloatArray, replicates: FloatArray, reach: float
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return limits around the curve at `BAND_TIMES_S`; empty without events, as for the shares."""
+    known = replicates[~np.isnan(replicates).any(axis=1)]
+    if len(known) < len(replicates) / 2 or len(open_frac) < 2:
+        return (), ()
+    scale = MetricScale(ScaleKind.LOGIT, 0.005)
+    center = scale.forward(open_frac[np.searchsorted(time_s, BAND_TIMES_S, side="right") - 1])
+    error = np.std(scale.forward(known), axis=0, ddof=1)
+    low, high = (scale.back(center + sign * reach * error) for sign in (-1, 1))
+    return tuple(low.tolist()), tuple(high.tolist())
+
+
+def _bounds(
+    duration_s: FloatArray, is_cleared: BoolArray, weights: FloatArray, mark_s: float
+) -> tuple[float, float] | None:
+    """Return the share cleared by `mark_s` if no censored event cleared in time, and if all did.
+
+    Only an event censored before the mark is in doubt. Kaplan–Meier takes it as cleared as often
+    as those still watched, which is wrong where heavy bleeding is what hides the view.
+    """
+    total = float(weights.sum())
+    if total == 0:
+        return None
+    is_in_time = is_cleared & (duration_s <= mark_s)
+    is_in_doubt = ~is_cleared & (duration_s < mark_s)
+    sure = float(weights[0, is_in_time].sum()) / total
+    return sure, sure + float(weights[0, is_in_doubt].sum()) / total
+
+
+def _point_estimates(
+    plain: KaplanMeierCurve,
+    duration_s: FloatArray,
+    is_cleared: BoolArray,
+    weights: FloatArray,
+    horizon_s: float,
+) -> list[tuple[float | None, str]]:
     """Median, shares at 60 and 180 s and restricted mean, each with why it has no value."""
-    if curve.n_events == 0:
+    if plain.n_events == 0:
         return [(None, "no event with an observed onset")] * 4
-    if curve.n_censored == curve.n_events:
+    if plain.n_censored == plain.n_events:
         return [(None, "no clearing was seen: all events are censored")] * 4
-    values = [curve.cleared_share_at(mark_s) for mark_s in _MARKS_S]
-    is_followed = curve.cleared_share_at(horizon_s) is not None
-    mean_s = _restricted_mean_s(curve, horizon_s) if is_followed else None
-    quantities = [curve.median_s, *values, mean_s]
+    found = clear_quantities(duration_s, is_cleared, weights, horizon_s)[0]
+    is_followed = [plain.cleared_share_at(t) is not None for t in (*_MARKS_S, horizon_s)]
+    values = [float(found[0]) if np.isfinite(found[0]) else None]
+    values += [float(v) if ok else None for v, ok in zip(found[1:], is_followed, strict=True)]
     unwatched = [f"no event was watched for {t:.0f} s" for t in (*_MARKS_S, horizon_s)]
     reasons = ["more than half of the events stayed open", *unwatched]
     return [
         (value, "" if value is not None else reason)
-        for value, reason in zip(quantities, reasons, strict=True)
+        for value, reason in zip(values, reasons, strict=True)
     ]
-
-
-def _restricted_mean_s(curve: KaplanMeierCurve, horizon_s: float) -> float:
-    edges_s = np.append(curve.time_s, max(horizon_s, float(curve.time_s[-1])))
-    return float(curve.survival_frac @ np.diff(np.minimum(edges_s, horizon_s)))
 
 
 def _estimate(
@@ -265,14 +339,47 @@ def _spread(
 
 
 def _difference(
-    curves: tuple[ClearCurve, ClearCurve], replicates: FloatArray, reach: float, confidence: float
+    curves: tuple[ClearCurve, ClearCurve],
+    replicates: tuple[FloatArray, FloatArray],
+    groups: tuple[int, int],
+    clusters: Clusters,
+    n_fewest: int,
+    config: CompareConfig,
 ) -> ClearDifference:
+    method = "Kaplan–Meier, interval from the cluster bootstrap"
     estimates = []
     for column, name in enumerate(_DIFFERENCES):
         first, second = (getattr(curve, name) for curve in curves)
-        is_known = first.value is not None and second.value is not None
-        value = first.value - second.value if is_known else None
-        reason = "" if is_known else (first.reason or second.reason)
-        how = (reach, MetricScale(ScaleKind.IDENTITY))
-        estimates.append(_estimate(value, reason, replicates[:, column], how, confidence))
+        if first.value is None or second.value is None:
+            reason = first.reason or second.reason
+            estimates.append(Estimate(None, None, None, method, reason, config.confidence))
+            continue
+        value = first.value - second.value
+        reach, reason = 0.0, f"fewer than {config.min_cases_for_p} cases with events in a group"
+        if n_fewest >= config.min_cases_for_p:
+            reach = _reach(replicates, column, groups, clusters, config)
+            reason = "" if reach > 0 else "the events do not differ enough for an interval"
+        low, high = (None, None) if reason else (value - reach, value + reach)
+        estimates.append(Estimate(value, low, high, method, reason, config.confidence))
     return ClearDifference(curves[0].group, curves[1].group, *estimates)
+
+
+def _reach(
+    replicates: tuple[FloatArray, FloatArray],
+    column: int,
+    groups: tuple[int, int],
+    clusters: Clusters,
+    config: CompareConfig,
+) -> float:
+    """Return how far the interval of a difference reaches; 0 where it cannot be told."""
+    x, y = (values[:, column] for values in replicates)
+    known = ~np.isnan(x) & ~np.isnan(y)
+    if known.sum() < len(x) / 2:
+        return 0.0
+    x, y = x[known], y[known]
+    if clusters.is_surgeon_drawn:
+        variances = (float(np.var(x - y, ddof=1)), 0.0)
+    else:
+        variances = (float(np.var(x, ddof=1)), float(np.var(y, ddof=1)))
+    reach = clusters.reach_of_difference(groups, variances, config.confidence)
+    return reach if reach > 1e-12 else 0.0

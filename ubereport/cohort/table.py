@@ -6,11 +6,13 @@ What cannot be read is reported beside the tables and ends nothing.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ubereport.cohort.casefile import (
@@ -20,7 +22,8 @@ from ubereport.cohort.casefile import (
     looks_like_case,
     read_case_row,
 )
-from ubereport.cohort.comparison_results import ModelUse, UnreadCase
+from ubereport.cohort.comparison_results import ModelFacts, ModelUse, UnreadCase
+from ubereport.core.arrays import FloatArray
 from ubereport.core.errors import CaseRecordError, UsageError
 
 __all__ = [
@@ -53,6 +56,9 @@ class CohortTable:
         The ways of measuring found, the most used first; it alone has `is_used`.
     unread
         Folders that look like cases and could not be read.
+    bands
+        (n, 2) a metric at the two neighboring thresholds of the bundle, smaller value first; NaN
+        where a case has none.
     """
 
     cases: pd.DataFrame
@@ -62,6 +68,7 @@ class CohortTable:
     reasons: Mapping[tuple[str, str], str]
     models: tuple[ModelUse, ...]
     unread: tuple[UnreadCase, ...]
+    bands: Mapping[str, FloatArray] = field(default_factory=dict)
 
     @property
     def n_cases(self) -> int:
@@ -136,9 +143,23 @@ def cohort_table(rows: Iterable[CaseRow], unread: Iterable[UnreadCase] = ()) -> 
     cases = cases.astype(dict.fromkeys(metric_keys, "float64"))
     cases = cases.assign(**{name: _typed(cases[name]) for name in covariates})
     reasons = {(row.case_id, key): why for row in kept for key, why in row.reasons.items()}
+    facts = {row.identity["model_sha256"]: row.model for row in kept}
     return CohortTable(
-        cases, _events(kept), metric_keys, covariates, reasons, _models(cases), tuple(unread)
+        cases,
+        _events(kept),
+        metric_keys,
+        covariates,
+        reasons,
+        _models(cases, facts),
+        tuple(unread),
+        _bands(kept),
     )
+
+
+def _bands(rows: list[CaseRow]) -> dict[str, FloatArray]:
+    keys = dict.fromkeys(key for row in rows for key in row.bands)
+    nothing = (math.nan, math.nan)
+    return {key: np.array([row.bands.get(key, nothing) for row in rows]) for key in keys}
 
 
 def _without_repeats(
@@ -170,7 +191,7 @@ def _typed(column: pd.Series[Any]) -> pd.Series[Any]:
     return column.astype("object").where(column.notna(), None)
 
 
-def _models(cases: pd.DataFrame) -> tuple[ModelUse, ...]:
+def _models(cases: pd.DataFrame, facts: Mapping[str, ModelFacts]) -> tuple[ModelUse, ...]:
     found: list[ModelUse] = []
     keys = ["model_name", "model_version", "model_sha256", "settings_sha256"]
     dated = cases.assign(_date=cases.get("date", None))
@@ -178,7 +199,9 @@ def _models(cases: pd.DataFrame) -> tuple[ModelUse, ...]:
         known = sorted(str(date) for date in rows["_date"] if isinstance(date, str))
         first, last = (known[0], known[-1]) if known else ("", "")
         name, version, sha256, settings = (str(rows[key].iloc[0]) for key in keys)
-        found.append(ModelUse(name, version, sha256, settings, len(rows), first, last, False))
+        found.append(
+            ModelUse(name, version, sha256, settings, len(rows), first, last, False, facts[sha256])
+        )
     found.sort(key=lambda use: (use.n_cases, use.last_date), reverse=True)
     return tuple(dataclasses.replace(use, is_used=rank == 0) for rank, use in enumerate(found))
 

@@ -219,6 +219,7 @@ class CompareConfig:
 
     `primary` is the one metric declared before looking. No p-value is given where a group has
     fewer than `min_cases_for_p` cases. `seed` makes the bootstrap and the permutations repeat.
+    Groups whose difference lies inside ± `margin`, in the unit of the metric, are called alike.
     """
 
     primary: str = "impaired_share_20"
@@ -232,6 +233,7 @@ class CompareConfig:
     n_bootstrap: Resamples = 1000
     n_permutations: Resamples = 5000
     seed: Seed = 20260301
+    margin: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
 
 
 @validated("audit")
@@ -240,8 +242,7 @@ class AuditConfig:
 
     `baseline_cases` first cases give the limits of a chart; 0 takes all. Fewer than
     `trial_points` make trial limits. Nobody with fewer than `min_cases_per_surgeon` is drawn.
-    A steady department sees a signal on at most `false_alarm_frac` of its pages; limits are wider
-    and runs longer than `run_points` where a page of several charts needs it. Funnel plots hold
+    A steady department sees a signal on at most `false_alarm_frac` of its pages. Funnel plots hold
     the cases of the last `funnel_days`.
     """
 

@@ -56,6 +56,7 @@ class ColumnKind(StrEnum):
     NUMBER = "number"
     FLAG = "flag"
     RATING = "rating"
+    TIMES = "times"
 
 
 class ColumnRole(StrEnum):
@@ -71,6 +72,7 @@ class ColumnRole(StrEnum):
     GROUP = "group"
     COVARIATE = "covariate"
     REACHED = "reached"
+    USE = "use"
     OUTCOME = "outcome"
     RATING = "rating"
 
@@ -94,6 +96,8 @@ KNOWN_COLUMNS: tuple[CovariateColumn, ...] = (
     CovariateColumn("date", "Date of operation", ColumnKind.DATE, ColumnRole.ORDER),
     CovariateColumn("surgeon", "Surgeon (pseudonym)", _CAT, ColumnRole.CLUSTER),
     CovariateColumn("technique", "Hemostatic technique", _CAT, ColumnRole.GROUP),
+    CovariateColumn("use_start", "Times of use", ColumnKind.TIMES, ColumnRole.USE, "s"),
+    CovariateColumn("use_end", "Ends of use", ColumnKind.TIMES, ColumnRole.USE, "s"),
     CovariateColumn("procedure", "Procedure", _CAT, _COV),
     CovariateColumn("levels", "Levels operated", _NUM, _COV, "1"),
     CovariateColumn("antithrombotics", "Antithrombotic medication", _FLAG, _COV),
@@ -234,6 +238,8 @@ def _complaint(kind: ColumnKind | None, value: object) -> str:
         return "" if isinstance(value, bool) or value in (0, 1) else "true, false or null"
     if kind is ColumnKind.RATING:
         return "" if is_number and value == round(value) else "a whole number or null"  # type: ignore[call-overload]
+    if kind is ColumnKind.TIMES:
+        return "" if is_number or isinstance(value, str) else "times on the case clock or null"
     if kind is ColumnKind.CATEGORY:
         return "" if isinstance(value, str | int) else "text or null"
     return "" if isinstance(value, str | int | float) else "text, a number, true, false or null"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -26,6 +27,7 @@ from ubereport.documents.document_parts import (
     drops_table,
     left_out_section,
     metric_text,
+    model_sections,
     names_text,
     short_title,
 )
@@ -50,6 +52,7 @@ __all__ = ["audit_document"]
 
 _MAX_ROWS_ON_PAPER = 100
 _MAX_TABLE_POINTS = 60
+_MOVING_RANGE_FACTOR = 2.66 / 3
 _ON_CHART = {"coverage_frac": "on coverage", "event_rate_per_10min": "on events"}
 
 
@@ -84,6 +87,7 @@ def audit_document(
             *agreements,
             *outcomes,
             _quality_section(audit.months),
+            *model_sections(audit.models),
             left_out_section(audit.dropped, audit.unread, audit.models),
             _case_section(audit, config, links, is_paper=is_paper),
         ),
@@ -135,7 +139,8 @@ def _lead(audit: Audit, config: AuditConfig) -> tuple[str, ...]:
 
 def _facts(audit: Audit) -> tuple[Pair, ...]:
     n_signals = sum(bool(point.signals) for chart in audit.charts for point in chart.points)
-    n_flagged = sum(case.n_flags > 0 for case in audit.cases)
+    n_flags = sorted(case.n_flags for case in audit.cases if case.is_used)
+    warnings = str(n_flags[len(n_flags) // 2]) if n_flags else "–"
     known = sorted(c.coverage_frac for c in audit.cases if c.coverage_frac is not None)
     coverage = percent(known[len(known) // 2], 0) if known else "not available"
     n_ways = len(audit.models)
@@ -143,7 +148,7 @@ def _facts(audit: Audit) -> tuple[Pair, ...]:
         Pair("Cases charted", str(audit.n_cases), f"of {len(audit.cases)} in the library"),
         Pair("Points with a signal", str(n_signals), f"on {plural(len(audit.charts), 'chart')}"),
         Pair("Median coverage", coverage, "share of recorded time that could be judged"),
-        Pair("Cases with warnings", str(n_flagged), "see each case’s own report"),
+        Pair("Warnings of a case", warnings, "median; see each case’s own report"),
         Pair("Ways of measuring", str(n_ways), "mixed: see below" if n_ways > 1 else "not mixed"),
     )
 
@@ -236,6 +241,7 @@ def _chart_figure(number: int, chart: ControlChart, config: AuditConfig) -> Figu
             point.lower,
             point.upper,
             _signal_name(point.signals[0], config) if point.signals else "",
+            float(dt.date.fromisoformat(point.date).toordinal()),
         )
         for point in chart.points
     )
@@ -253,8 +259,9 @@ def _chart_figure(number: int, chart: ControlChart, config: AuditConfig) -> Figu
 def _chart_caption(chart: ControlChart, config: AuditConfig) -> str:
     if chart.kind == "xmr":
         text = (
-            "One point a case, in order of date. Between the dashed limits (mean ± 2.66 × mean "
-            f"moving range, computed on the {chart.scale} scale) cases differ as they usually do."
+            "One point a case, by date. Between the dashed limits (mean ± "
+            f"{decimal(_MOVING_RANGE_FACTOR * chart.limit_sigmas, 2)} × mean moving range, on the "
+            f"{chart.scale} scale) cases differ as they usually do."
         )
     else:
         text = (
@@ -389,7 +396,14 @@ def _quality_section(months: Sequence[MonthQuality]) -> Section:
         "Share of recorded time that could be judged. A falling line points to the recording "
         "chain: lost signal, scope out of the body, damaged files.",
         ControlFigure(
-            tuple(ControlMark(m.month, float(m.coverage_median_frac or 0.0)) for m in known),
+            tuple(
+                ControlMark(
+                    m.month,
+                    float(m.coverage_median_frac or 0.0),
+                    at=float(dt.date.fromisoformat(f"{m.month}-15").toordinal()),
+                )
+                for m in known
+            ),
             None,
             Axis("Coverage, median of the cases", Unit.PERCENT, 0.0, 1.0),
             "month of operation",

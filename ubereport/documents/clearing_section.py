@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ubereport.cohort.comparison_results import ClearCurve, TimeToClear
+from ubereport.cohort.survival import BAND_TIMES_S
 from ubereport.documents.document_parts import (
     columns,
     estimate_text,
@@ -36,9 +39,9 @@ def clearing_section(clear: TimeToClear) -> Section:
     figure = Figure(
         "clearing",
         "Share of events not yet cleared (Kaplan–Meier)",
-        "Each step down is an event that cleared; a lower curve clears faster. The numbers below "
-        "say how many events are still open and observed. Where few are left, the curve is "
-        "uncertain. Time counts from the onset of an event, not from the use of a technique.",
+        "Each step down is an event that cleared; a lower curve clears faster. Every case counts "
+        "alike. Shaded: 95 % intervals from whole cases or surgeons drawn again. Upright ticks: "
+        "events lost from view. The numbers below say how many events are still open and observed.",
         CurveFigure(
             tuple(_survival_curve(curve) for curve in drawn),
             Axis("Time since onset of the event", Unit.SECONDS, 0.0, _LAST_TIME_S),
@@ -59,7 +62,26 @@ def clearing_section(clear: TimeToClear) -> Section:
         f"{clear.clustering} ({clear.n_bootstrap} draws). Events whose onset was not seen have no "
         "time to clear."
     )
-    return Section(heading, (text,), (figure,), (_clear_table(clear), *_clear_differences(clear)))
+    return Section(
+        heading,
+        (_censoring_text(clear), text),
+        (figure,),
+        (_clear_table(clear), *_clear_differences(clear)),
+    )
+
+
+def _censoring_text(clear: TimeToClear) -> str:
+    """Say how many events were lost from view in each group, and what that may hide."""
+    lost = [
+        f"{curve.group} {curve.n_censored} of {curve.n_events}"
+        for curve in clear.curves
+        if curve.n_events
+    ]
+    return (
+        f"Lost from view before they cleared: {'; '.join(lost)}. The curve takes these events as "
+        "clearing like those still watched; where heavy bleeding is what hides the view they clear "
+        "later, and the curve is too good. The bounds say how far that can go."
+    )
 
 
 def _survival_curve(curve: ClearCurve) -> Curve:
@@ -71,7 +93,22 @@ def _survival_curve(curve: ClearCurve) -> Curve:
     if len(pairs) < len(curve.time_s):
         times.append(_LAST_TIME_S)
         shares.append(shares[-1])
-    return Curve(curve.group, tuple(times), tuple(shares))
+    if not curve.band_low_frac:
+        return Curve(curve.group, tuple(times), tuple(shares), censored=_ticks(curve, times))
+    # The band is known at its own times: the curve is given there too.
+    x = np.unique(np.concatenate([times, BAND_TIMES_S[times[-1] >= BAND_TIMES_S]]))
+    y = np.asarray(shares)[np.searchsorted(times, x, side="right") - 1]
+    at = np.searchsorted(BAND_TIMES_S, x, side="right") - 1
+    low = np.minimum(np.asarray(curve.band_low_frac)[at], y)
+    high = np.maximum(np.asarray(curve.band_high_frac)[at], y)
+    return Curve(
+        curve.group, tuple(x.tolist()), tuple(y.tolist()), tuple(low.tolist()),
+        tuple(high.tolist()), _ticks(curve, times),
+    )  # fmt: skip
+
+
+def _ticks(curve: ClearCurve, times: list[float]) -> tuple[float, ...]:
+    return tuple(t for t in curve.censored_s if t <= times[-1])
 
 
 def _clear_table(clear: TimeToClear) -> TableBlock:
@@ -81,10 +118,11 @@ def _clear_table(clear: TimeToClear) -> TableBlock:
             str(curve.n_cases),
             str(curve.n_events),
             str(curve.n_censored),
-            str(curve.n_onset_unseen),
             _seconds_text(curve.median_s),
             share_text(curve.cleared_60s_share),
+            _bounds_text(curve.bounds_60s),
             share_text(curve.cleared_180s_share),
+            _bounds_text(curve.bounds_180s),
             _seconds_text(curve.mean_to_horizon_s),
         )
         for curve in clear.curves
@@ -94,18 +132,27 @@ def _clear_table(clear: TimeToClear) -> TableBlock:
         "#Cases",
         "#Events",
         "#Censored",
-        "#Onset unseen",
         "#Median, s",
         "#Clear by 60 s",
+        "#Bounds",
         "#Clear by 180 s",
+        "#Bounds",
         f"#Mean to {clear.horizon_s:.0f} s, s",
     )
     note = (
-        "In brackets 95 % intervals. Censored: the view was lost or the recording ended before the "
+        "In brackets 95 % intervals. Bounds: if no, and if every, censored event cleared in time. "
+        "Censored: the view was lost or the recording ended before the "
         f"view cleared. Mean to {clear.horizon_s:.0f} s: mean time open, each event counted for "
         "that long at most."
     )
     return TableBlock("Clearing in each group", columns(*heads), rows, note)
+
+
+def _bounds_text(bounds: tuple[float, float] | None) -> str:
+    if bounds is None:
+        return "–"
+    low, high = (f"{100 * share:.0f}" for share in bounds)
+    return f"{low} to {high} %"
 
 
 def _seconds_text(estimate: Estimate) -> str:

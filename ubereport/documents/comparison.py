@@ -7,6 +7,9 @@ from pathlib import Path
 
 from ubereport.cohort.compare import compare_cohort
 from ubereport.cohort.comparison_results import Comparison
+from ubereport.cohort.device import read_group_errors
+from ubereport.cohort.plan import read_plan
+from ubereport.cohort.sources import ComparisonSources
 from ubereport.cohort.table import read_cohort
 from ubereport.cohort.writing import comparison_files
 from ubereport.core.choices import PdfChoice
@@ -18,6 +21,7 @@ from ubereport.documents.document_parts import (
     check_out,
     publish_document,
 )
+from ubereport.records.store import read_series
 
 __all__ = ["CompareRequest", "run_comparison"]
 
@@ -27,6 +31,7 @@ class CompareRequest:
     """Which library to compare, by which column of its manifest, and where the result goes.
 
     `covariates` None takes those that the program knows; `reference` None takes the largest group.
+    `errors` is what ``evaluate stills --by`` wrote of labelled stills of each group.
     """
 
     library: Path
@@ -36,6 +41,7 @@ class CompareRequest:
     covariates: tuple[str, ...] | None = None
     reference: str | None = None
     pdf: PdfChoice = PdfChoice.AUTO
+    errors: Path | None = None
 
 
 def run_comparison(request: CompareRequest) -> tuple[Comparison, Written]:
@@ -51,8 +57,13 @@ def run_comparison(request: CompareRequest) -> tuple[Comparison, Written]:
     check_out(request.out, request.library)
     table = read_cohort(request.library)
     require_column(request.config.primary, table.metric_keys, "metric")
+    given = ComparisonSources(
+        plan=read_plan(request.library),
+        series_of=lambda folder: read_series(request.library / folder),
+        local_errors={} if request.errors is None else read_group_errors(request.errors),
+    )
     comparison = compare_cohort(
-        table, request.by, request.config, request.covariates, request.reference
+        table, request.by, request.config, request.covariates, request.reference, given
     )
     document = comparison_document(comparison, request.config)
     written = publish_document(

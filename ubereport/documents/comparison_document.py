@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ubereport.cohort.comparison_results import (
     AdjustedComparison,
@@ -11,10 +12,12 @@ from ubereport.cohort.comparison_results import (
     Comparison,
     Contrast,
     MetricComparison,
+    PlanStatus,
+    PlanUse,
     PowerNote,
 )
-from ubereport.cohort.reading import adjusted_reading
-from ubereport.cohort.wording import difference_text, interval_text, is_share, list_text
+from ubereport.cohort.reading import NOT_RANDOMIZED
+from ubereport.cohort.wording import is_share
 from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import column_title, known_column
 from ubereport.core.metrics import Direction
@@ -30,10 +33,17 @@ from ubereport.documents.document_parts import (
     gap_text,
     left_out_section,
     metric_text,
+    model_sections,
     names_text,
     p_cells,
     pair_text,
     short_title,
+)
+from ubereport.documents.lead_section import (
+    lead_section,
+    lead_sentences,
+    love_figure,
+    uses_section,
 )
 from ubereport.metrics.registry import metric_spec
 from ubereport.report.blocks import Pair, TableBlock
@@ -63,26 +73,28 @@ _SIDES = {
 def comparison_document(comparison: Comparison, config: CompareConfig) -> Document:
     """Lay a comparison out: the answer first, then what it rests on."""
     by = column_title(comparison.by)
-    spec = metric_spec(comparison.primary.metric_key)
+    head, rest = lead_sentences(comparison)
     return Document(
         title=f"Groups of cases compared by {by}",
         subtitle=_subtitle(comparison),
         kicker="Comparison",
         software=SOFTWARE,
-        lead=(
-            _headline(comparison.primary, config),
-            *adjusted_reading(comparison.adjusted, spec)[:1],
-        ),
+        lead=head,
         facts=_facts(comparison),
-        caveats=comparison.caveats,
+        caveats=(NOT_RANDOMIZED,),
         sections=(
-            _primary_section(comparison),
-            Section("The result in words", comparison.reading),
-            _adjusted_section(comparison.adjusted, comparison.primary),
-            clearing_section(comparison.time_to_clear),
-            *_secondary_section(comparison.secondary),
+            lead_section(comparison, rest),
             _balance_section(comparison),
+            _primary_section(comparison),
+            clearing_section(comparison.time_to_clear),
+            *uses_section(comparison.use_effects),
+            *_secondary_section(comparison.secondary),
+            _adjusted_section(comparison.adjusted, comparison.primary),
             _power_section(comparison),
+            Section(
+                "To be read with care", tuple(c for c in comparison.caveats if c != NOT_RANDOMIZED)
+            ),
+            *model_sections(comparison.models),
             left_out_section(comparison.dropped, comparison.unread, comparison.models),
             _method_section(comparison, config),
         ),
@@ -94,35 +106,6 @@ def _subtitle(comparison: Comparison) -> str:
     return (
         f"{plural(comparison.n_cases, 'case')}, {plural(comparison.n_surgeons, 'surgeon')}, "
         f"{plural(groups, 'group')}; reference: {comparison.reference}"
-    )
-
-
-def _headline(metric: MetricComparison, config: CompareConfig) -> str:
-    alpha = 1 - config.confidence
-    title = f"{metric.title[0].lower()}{metric.title[1:]}"
-    tested = [c for c in metric.contrasts if c.test.p_holm is not None]
-    if not tested:
-        return f"There are too few cases to test for a difference in {title}; look at the points."
-    found = [
-        _found_text(c, metric)
-        for c in tested
-        if c.test.p_holm is not None and c.test.p_holm < alpha
-    ]
-    if found:
-        return f"In these cases, {title} was {list_text(found)}, by more than chance makes likely."
-    return (
-        f"No difference in {title} between the groups is larger than chance makes likely. That is "
-        "no proof that they are alike."
-    )
-
-
-def _found_text(contrast: Contrast, metric: MetricComparison) -> str:
-    spec, shift = metric_spec(metric.metric_key), contrast.shift
-    side = "higher" if (contrast.cliff_delta.value or 0.0) > 0 else "lower"
-    size = "" if shift.value is None else f"{difference_text(shift.value, spec)}, "
-    return (
-        f"{side} with {contrast.group} than with {contrast.reference} "
-        f"({size}{interval_text(shift, spec)})"
     )
 
 
@@ -144,33 +127,49 @@ def _facts(comparison: Comparison) -> tuple[Pair, ...]:
 def _primary_section(comparison: Comparison) -> Section:
     metric = comparison.primary
     spec = metric_spec(metric.metric_key)
-    figure = Figure(
-        "primary",
-        f"{metric.title}, case by case",
+    caption = (
         f"Each mark is one case. {_SIDES[spec.direction]}{spec.definition[0].upper()}"
         f"{spec.definition[1:].rstrip('.')}. Where the marks of two groups overlap widely, single "
-        "cases say little about the technique.",
-        GroupFigure(
-            tuple(
-                Group(
-                    group.group,
-                    tuple(point.value for point in group.points),
-                    group.median,
-                    group.quartile_low,
-                    group.quartile_high,
-                )
-                for group in metric.groups
-            ),
-            axis_of(spec),
-        ),
-        _groups_table(metric),
+        "cases say little about the technique."
     )
+    figure = replace(_points_figure("primary", metric), caption=caption)
     return Section(
         "Primary metric",
-        (f"{metric.title}: the one primary metric, declared before looking.",),
+        (f"{metric.title}: the one primary metric. {_plan_text(comparison.plan)}",),
         (figure,),
         (_groups_table(metric), _contrasts_table(metric, "Differences between groups")),
     )
+
+
+def _points_figure(name: str, metric: MetricComparison) -> Figure:
+    groups = tuple(
+        Group(
+            group.group,
+            tuple(point.value for point in group.points),
+            group.median,
+            group.quartile_low,
+            group.quartile_high,
+        )
+        for group in metric.groups
+    )
+    return Figure(
+        name,
+        f"{metric.title}, case by case",
+        "Each mark is one case; the diamond is the median, the bar the middle half.",
+        GroupFigure(groups, axis_of(metric_spec(metric.metric_key))),
+        _groups_table(metric),
+    )
+
+
+def _plan_text(plan: PlanUse) -> str:
+    seal = f"plan of {plan.written_at}, seal {plan.sha256[:12]}"
+    return {
+        PlanStatus.NONE: "No plan was declared before the cases were measured: exploratory.",
+        PlanStatus.FOLLOWED: f"As declared ({seal}). {plan.detail}".strip(),
+        PlanStatus.DEPARTED: f"Not as declared ({seal}): {plan.detail}. Exploratory.",
+        PlanStatus.LATE: f"Declared too late ({seal}): {plan.detail}.",
+        PlanStatus.CHANGED: f"The plan cannot be relied on ({seal}): {plan.detail}.",
+    }[plan.status]
 
 
 def _groups_table(metric: MetricComparison) -> TableBlock:
@@ -339,12 +338,17 @@ def _secondary_section(metrics: Sequence[MetricComparison]) -> tuple[Section, ..
             Axis("Cliff’s delta", Unit.NUMBER, -1.0, 1.0),
         ),
     )
-    tables = tuple(_contrasts_table(metric, metric.title) for metric in metrics)
+    points = tuple(_points_figure(f"secondary-{i + 1}", m) for i, m in enumerate(metrics))
+    tables = tuple(
+        table
+        for metric in metrics
+        for table in (_groups_table(metric), _contrasts_table(metric, f"{metric.title}: contrasts"))
+    )
     text = (
         "Secondary metrics are looked at beside the primary one; their p-values are corrected "
         "together (Holm)."
     )
-    return (Section("Secondary metrics", (text,), (figure,), tables),)
+    return (Section("Secondary metrics", (text,), (figure, *points), tables),)
 
 
 def _balance_section(comparison: Comparison) -> Section:
@@ -364,7 +368,8 @@ def _balance_section(comparison: Comparison) -> Section:
     )
     if not comparison.balance:
         return Section("Balance of covariates", ("The manifest holds no covariate.",))
-    return Section("Balance of covariates", (text,), tables=(table,))
+    love = love_figure(comparison.balance)
+    return Section("Balance of covariates", (text,), () if love is None else (love,), (table,))
 
 
 def _balance_cells(row: BalanceRow) -> tuple[str, ...]:

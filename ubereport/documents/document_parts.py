@@ -18,7 +18,7 @@ from ubereport.core.errors import OutputError
 from ubereport.core.metrics import MetricSpec
 from ubereport.files.atomic import publish_folder
 from ubereport.metrics.registry import METRICS, metric_spec
-from ubereport.report.blocks import Column, TableBlock
+from ubereport.report.blocks import Column, Pair, TableBlock
 from ubereport.report.document import (
     DocumentView,
     build_document_view,
@@ -299,6 +299,33 @@ def models_table(models: Sequence[ModelUse]) -> TableBlock:
         "measured in the same way."
     )
     return TableBlock("How the cases were measured", columns(*heads), rows, note)
+
+
+def model_sections(models: Sequence[ModelUse]) -> tuple[Section, ...]:
+    """Return what measured: model, whom it learned from, what it errs; nothing where not told."""
+    used = next(model for model in models if model.is_used)
+    facts = used.facts
+    figures = [
+        f"{name} {100 * value:.0f} %"
+        for name, value in (("sensitivity", facts.sensitivity), ("specificity", facts.specificity))
+        if value is not None
+    ]
+    terms = [
+        Pair("Model", f"{used.name}, version {used.version}"),
+        Pair("Trained on", facts.training_population or "the bundle does not say"),
+        Pair("Limits", facts.limits or "the bundle does not say"),
+        Pair(
+            "Is there blood in a picture",
+            f"{', '.join(figures) or 'not stated'}; {facts.evaluated_on or 'no test is stated'}",
+        ),
+        Pair(
+            "Unseen operations",
+            f"{len(facts.operations)} with their own errors"
+            if facts.operations
+            else "the bundle does not say what it erred on each",
+        ),
+    ]
+    return (Section("What measured", terms=tuple(terms)),)
 
 
 def left_out_section(

@@ -13,6 +13,7 @@ from pathlib import Path
 from ubereport.core.case import PEAK_REACH_S, CaseRecord, KeyFrame, KeyFrameKind
 from ubereport.core.errors import CaseRecordError, OutputError
 from ubereport.core.events import HemostasisEvent
+from ubereport.core.series import AreaSeries
 from ubereport.files.atomic import check_relative_name, files_inside, publish_folder, write_file
 from ubereport.files.names import validate_case_id
 from ubereport.records.schema import case_json, parse_case_json, record_of
@@ -26,6 +27,7 @@ __all__ = [
     "read_case",
     "read_case_json",
     "read_frames",
+    "read_series",
     "write_case",
     "write_into_case",
 ]
@@ -148,6 +150,17 @@ def read_case(folder: Path) -> CaseRecord:
 def read_case_json(folder: Path) -> bytes:
     """Return the content of ``case.json``; raises CaseRecordError if it is no plain file."""
     return _read_regular(folder, "case.json", _MAX_JSON_BYTES)
+
+
+def read_series(folder: Path) -> AreaSeries:
+    """Read the series of a case folder alone.
+
+    Raises
+    ------
+    CaseRecordError
+        If it is missing or damaged.
+    """
+    return series_from_parquet(_read_regular(folder, "series.parquet", _MAX_SERIES_BYTES))
 
 
 def read_frames(folder: Path, record: CaseRecord) -> dict[str, bytes]:

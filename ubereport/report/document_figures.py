@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial, singledispatch
+from functools import singledispatch
 from itertools import pairwise
-from math import ceil, floor
 
 import numpy as np
 
+from ubereport.report.document_axes import label_text, place_axes, set_x_axis, set_y_axis
 from ubereport.report.document_types import (
     Axis,
     BarFigure,
@@ -29,15 +29,12 @@ from ubereport.report.marks import BLOOD_DARK, EVENT_FILL, EVENT_SHADE, GRID, GR
 from ubereport.report.plot import (
     INK,
     Axes,
-    FuncFormatter,
     MaxNLocator,
     MplPath,
     PathPatch,
     draw_svg,
 )
 from ubereport.report.plot import Figure as Canvas
-from ubereport.report.text import printable, shorten
-from ubereport.report.timeline import tick_step_s
 
 __all__ = ["FULL_WIDTH_MM", "HALF_WIDTH_MM", "drawing_svg"]
 
@@ -46,6 +43,7 @@ HALF_WIDTH_MM = 87.0
 _BOX = {"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"}
 _GOLDEN = 0.6180339887498949
 _MAX_MARKS = 150
+_SIGNAL_ORDER = {"outside a limit": 0, "run on one side": 1, "trend": 2, "2 of 3 near a limit": 3}
 
 
 def drawing_svg(figure_id: str, title: str, drawing: Drawing, width_mm: float) -> str:
@@ -63,65 +61,6 @@ def drawing_svg(figure_id: str, title: str, drawing: Drawing, width_mm: float) -
 @singledispatch
 def _plan(drawing: object) -> tuple[float, Callable[[Canvas], None]]:
     raise TypeError(f"{type(drawing).__name__} is no drawing of a document")
-
-
-def _label(text: str, n_characters: int = 26) -> str:
-    return shorten(printable(text), n_characters)
-
-
-def _axes(
-    canvas: Canvas, left_mm: float, bottom_mm: float, right_mm: float, top_mm: float = 7.0
-) -> Axes:
-    width_mm, height_mm = (float(inches) * 25.4 for inches in canvas.get_size_inches())
-    # A half-width figure keeps most of its width for the plot; its labels then come close.
-    scale = min(1.0, 0.55 * width_mm / (left_mm + right_mm))
-    left_mm, right_mm = scale * left_mm, scale * right_mm
-    return canvas.add_axes(
-        (
-            left_mm / width_mm,
-            bottom_mm / height_mm,
-            1 - (left_mm + right_mm) / width_mm,
-            1 - (bottom_mm + top_mm) / height_mm,
-        )
-    )
-
-
-def _tick_text(unit: Unit, value: float, _position: int = 0) -> str:
-    if unit is Unit.PERCENT:
-        return f"{100 * value:g}".replace("-", "−")
-    if unit is Unit.SECONDS:
-        sign = "−" if value < 0 else ""
-        whole = round(abs(value))
-        hours = f"{whole // 3600}:{whole // 60 % 60:02d}" if whole >= 3600 else f"{whole // 60}"
-        return f"{sign}{hours}:{whole % 60:02d}"
-    return f"{value:g}".replace("-", "−")
-
-
-def _axis_words(axis: Axis) -> str:
-    suffix = {Unit.PERCENT: " (%)", Unit.SECONDS: " (min:s)"}.get(axis.unit, "")
-    return _label(axis.label, 70) + suffix
-
-
-def _set_x(axes: Axes, axis: Axis) -> None:
-    if axis.is_log:
-        axes.set_xscale("log")
-    axes.set_xlim(axis.low, axis.high)
-    axes.xaxis.set_major_formatter(FuncFormatter(partial(_tick_text, axis.unit)))
-    if axis.unit is Unit.SECONDS and not axis.is_log:
-        low, high = axes.get_xlim()
-        step_s = tick_step_s(high - low, 8)
-        axes.set_xticks([k * step_s for k in range(ceil(low / step_s), floor(high / step_s) + 1)])
-    if axis.is_log:
-        axes.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
-    axes.set_xlabel(_axis_words(axis), labelpad=2)
-
-
-def _set_y(axes: Axes, axis: Axis) -> None:
-    axes.set_ylim(axis.low, axis.high)
-    axes.yaxis.set_major_formatter(FuncFormatter(partial(_tick_text, axis.unit)))
-    # Above the plot and level: a long name fits, and nobody has to tilt the head.
-    axes.set_title(_axis_words(axis), loc="left", fontsize=7.5, pad=5)
-    axes.grid(axis="y", color=GRID, linewidth=0.5)
 
 
 def _spread(values: Sequence[float], least: float, top: float) -> list[float]:
@@ -142,7 +81,7 @@ def _mark_x(axes: Axes, marks: Sequence[Mark]) -> None:
         axes.text(
             mark.value,
             1.0,
-            _label(mark.text),
+            label_text(mark.text),
             transform=axes.get_xaxis_transform(),
             ha="center",
             va="bottom",
@@ -156,11 +95,11 @@ def _curves(drawing: CurveFigure) -> tuple[float, Callable[[Canvas], None]]:
 
     def draw(canvas: Canvas) -> None:
         bottom_mm = 10.0 + (risk_mm + 4.0 if risk_mm else 0.0)
-        axes = _axes(canvas, 36.0 if risk_mm else 12.0, bottom_mm, 40.0, 11.0)
+        axes = place_axes(canvas, 36.0 if risk_mm else 12.0, bottom_mm, 40.0, 11.0)
         for number, curve in enumerate(drawing.curves):
             _draw_curve(axes, curve, number, drawing.is_step)
-        _set_x(axes, drawing.x)
-        _set_y(axes, drawing.y)
+        set_x_axis(axes, drawing.x)
+        set_y_axis(axes, drawing.y)
         _mark_x(axes, drawing.marks)
         _name_curves(axes, drawing.curves)
         for row, at_risk in enumerate(drawing.at_risk):
@@ -198,7 +137,7 @@ def _name_curves(axes: Axes, curves: Sequence[Curve]) -> None:
             color=style.color, linestyle=style.line, linewidth=1.5,
         )  # fmt: skip
         axes.text(
-            1.055, height, _label(curves[number].name), transform=axes.get_yaxis_transform(),
+            1.055, height, label_text(curves[number].name), transform=axes.get_yaxis_transform(),
             ha="left", va="center", fontsize=7,
         )  # fmt: skip
 
@@ -209,7 +148,7 @@ def _write_at_risk(
     offset_pt = -30.0 - 11.0 * row
     place = axes.get_xaxis_transform()
     axes.annotate(
-        _label(name), (0, 0), xytext=(-22, offset_pt), xycoords="axes fraction",
+        label_text(name), (0, 0), xytext=(-22, offset_pt), xycoords="axes fraction",
         textcoords="offset points", ha="right", va="center", fontsize=6.5, color=MUTED,
     )  # fmt: skip
     for x, count in zip(at, counts, strict=True):
@@ -222,7 +161,7 @@ def _write_at_risk(
 @_plan.register
 def _groups(drawing: GroupFigure) -> tuple[float, Callable[[Canvas], None]]:
     def draw(canvas: Canvas) -> None:
-        axes = _axes(canvas, 42.0, 9.5, 5.0, 5.0)
+        axes = place_axes(canvas, 42.0, 9.5, 5.0, 5.0)
         for row, group in enumerate(drawing.groups):
             style = GROUP_STYLES[row % len(GROUP_STYLES)]
             # An even, repeatable scatter; equal values never hide one another.
@@ -234,12 +173,12 @@ def _groups(drawing: GroupFigure) -> tuple[float, Callable[[Canvas], None]]:
             )  # fmt: skip
             _draw_center(axes, group.center, group.low, group.high, row - 0.27)
         axes.set_yticks(range(len(drawing.groups)))
-        names = [f"{_label(g.name, 24)}\n(n = {len(g.values)})" for g in drawing.groups]
+        names = [f"{label_text(g.name, 24)}\n(n = {len(g.values)})" for g in drawing.groups]
         axes.set_yticklabels(names)
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(len(drawing.groups) - 0.4, -0.6)
         axes.grid(axis="x", color=GRID, linewidth=0.5)
-        _set_x(axes, drawing.axis)
+        set_x_axis(axes, drawing.axis)
         words = f"Diamond: {drawing.center_name}. Bar: {drawing.interval_name}."
         axes.set_title(words, loc="right", fontsize=6.5, color=MUTED, pad=3)
 
@@ -257,10 +196,10 @@ def _draw_center(
 
 @_plan.register
 def _control(drawing: ControlFigure) -> tuple[float, Callable[[Canvas], None]]:
-    at = list(range(1, len(drawing.points) + 1))
+    at = _places(drawing)
 
     def draw(canvas: Canvas) -> None:
-        axes = _axes(canvas, 12.0, 10.0, 22.0)
+        axes = place_axes(canvas, 12.0, 10.0, 22.0)
         values = [point.value for point in drawing.points]
         for name in ("lower", "upper"):
             limits = [getattr(point, name) for point in drawing.points]
@@ -278,10 +217,11 @@ def _control(drawing: ControlFigure) -> tuple[float, Callable[[Canvas], None]]:
         axes.plot(at, values, color=MUTED, linewidth=0.8)
         _draw_dots(axes, at, values, 2.6, MUTED)
         _draw_signals(axes, at, drawing)
-        axes.set_xlim(0.5, max(len(at), 1) + 0.5)
-        _set_y(axes, drawing.y)
+        margin = 0.5 if len(at) < 2 else max(0.5, 0.012 * (at[-1] - at[0]))
+        axes.set_xlim(at[0] - margin if at else 0.5, at[-1] + margin if at else 1.5)
+        set_y_axis(axes, drawing.y)
         _label_order(axes, at, [point.label for point in drawing.points])
-        axes.set_xlabel(_label(drawing.order_name, 60), labelpad=2)
+        axes.set_xlabel(label_text(drawing.order_name, 60), labelpad=2)
 
     return 64.0, draw
 
@@ -301,15 +241,33 @@ def _draw_dots(
     )
 
 
-def _draw_signals(axes: Axes, at: Sequence[int], drawing: ControlFigure) -> None:
+def _places(drawing: ControlFigure) -> list[float]:
+    """Where the points stand: their own places where all have one, else their order.
+
+    Points of one place (cases of one day) are set side by side.
+    """
+    own = [point.at for point in drawing.points]
+    if any(place is None for place in own):
+        return [float(number) for number in range(1, len(own) + 1)]
+    places = [float(place or 0.0) for place in own]
+    n_same: dict[float, int] = {}
+    spread = []
+    for place in places:
+        spread.append(place + 0.25 * n_same.get(place, 0))
+        n_same[place] = n_same.get(place, 0) + 1
+    return spread
+
+
+def _draw_signals(axes: Axes, at: Sequence[float], drawing: ControlFigure) -> None:
+    # A mark means the same on every chart of a page, whatever else stands out there.
     kinds = sorted({point.signal for point in drawing.points if point.signal})
-    for k, kind in enumerate(kinds):
-        style = GROUP_STYLES[(k + 1) % len(GROUP_STYLES)]
+    for kind in kinds:
+        style = GROUP_STYLES[1 + _SIGNAL_ORDER.get(kind, len(_SIGNAL_ORDER)) % 4]
         chosen = [(x, p.value) for x, p in zip(at, drawing.points, strict=True) if p.signal == kind]
         axes.plot(
             [x for x, _ in chosen], [y for _, y in chosen], linestyle="none", marker=style.marker,
             markersize=6.5, markerfacecolor="none", markeredgecolor=style.color,
-            markeredgewidth=1.4, label=_label(kind, 40), zorder=4,
+            markeredgewidth=1.4, label=label_text(kind, 40), zorder=4,
         )  # fmt: skip
     if kinds:
         axes.legend(
@@ -325,16 +283,25 @@ def _name_right(axes: Axes, height: float, words: str) -> None:
     )  # fmt: skip
 
 
-def _label_order(axes: Axes, at: Sequence[int], labels: Sequence[str]) -> None:
-    every = max(1, -(-len(at) // 9))
-    axes.set_xticks(list(at)[::every])
-    axes.set_xticklabels([_label(label, 12) for label in labels[::every]])
+def _label_order(axes: Axes, at: Sequence[float], labels: Sequence[str]) -> None:
+    """Label the points that stand about evenly over the axis, nine at most."""
+    if not at:
+        return
+    wanted = np.linspace(at[0], at[-1], min(9, len(at)))
+    rows = sorted({int(np.argmin(np.abs(np.asarray(at) - place))) for place in wanted})
+    least = (at[-1] - at[0]) / 14
+    kept: list[int] = []
+    for row in rows:
+        if not kept or at[row] - at[kept[-1]] >= least:
+            kept.append(row)
+    axes.set_xticks([at[row] for row in kept])
+    axes.set_xticklabels([label_text(labels[row], 12) for row in kept])
 
 
 @_plan.register
 def _funnel(drawing: FunnelFigure) -> tuple[float, Callable[[Canvas], None]]:
     def draw(canvas: Canvas) -> None:
-        axes = _axes(canvas, 12.0, 9.5, 22.0)
+        axes = place_axes(canvas, 12.0, 9.5, 22.0)
         for limits, line, name in (
             (drawing.inner_high, "--", "95 %"),
             (drawing.inner_low, "--", "95 %"),
@@ -354,11 +321,11 @@ def _funnel(drawing: FunnelFigure) -> tuple[float, Callable[[Canvas], None]]:
                 markeredgecolor=BLOOD_DARK if point.is_outside else EVENT_FILL, zorder=4,
             )  # fmt: skip
             axes.annotate(
-                _label(point.name, 14), (point.x, point.y), xytext=(4, 3),
+                label_text(point.name, 14), (point.x, point.y), xytext=(4, 3),
                 textcoords="offset points", fontsize=6.5, bbox=_BOX,
             )  # fmt: skip
-        _set_x(axes, drawing.x)
-        _set_y(axes, drawing.y)
+        set_x_axis(axes, drawing.x)
+        set_y_axis(axes, drawing.y)
         if drawing.limit_x:
             axes.set_xlim(drawing.x.low, drawing.x.high or drawing.limit_x[-1])
 
@@ -370,7 +337,7 @@ def _cusum(drawing: CusumFigure) -> tuple[float, Callable[[Canvas], None]]:
     at = list(range(1, len(drawing.values) + 1))
 
     def draw(canvas: Canvas) -> None:
-        axes = _axes(canvas, 12.0, 9.5, 5.0)
+        axes = place_axes(canvas, 12.0, 9.5, 5.0)
         if drawing.envelope_low and drawing.envelope_high:
             axes.fill_between(
                 at, drawing.envelope_low, drawing.envelope_high, facecolor=EVENT_SHADE, linewidth=0
@@ -388,7 +355,7 @@ def _cusum(drawing: CusumFigure) -> tuple[float, Callable[[Canvas], None]]:
                 fontsize=7, bbox=_BOX,
             )  # fmt: skip
         axes.margins(y=0.14)  # room for the name of the turning point under the title
-        _set_y(axes, drawing.y)
+        set_y_axis(axes, drawing.y)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("case", labelpad=2)
 
@@ -398,31 +365,46 @@ def _cusum(drawing: CusumFigure) -> tuple[float, Callable[[Canvas], None]]:
 @_plan.register
 def _forest(drawing: ForestFigure) -> tuple[float, Callable[[Canvas], None]]:
     def draw(canvas: Canvas) -> None:
-        axes = _axes(canvas, 62.0, 9.5, 46.0, 2.0)
+        axes = place_axes(canvas, 62.0, 9.5, 46.0, 6.0 if any(drawing.sides) else 2.0)
         axes.axvline(drawing.reference, color=INK, linewidth=0.8)
+        _name_sides(axes, drawing)
         for row, line in enumerate(drawing.rows):
             if line.low is not None and line.high is not None:
                 axes.plot([line.low, line.high], [row, row], color=EVENT_FILL, linewidth=1.6)
             if line.value is not None:
                 axes.plot([line.value], [row], marker="s", markersize=5, color=EVENT_FILL)
             axes.text(
-                1.02, row, _label(line.text, 36), transform=axes.get_yaxis_transform(), ha="left",
-                va="center", fontsize=7,
+                1.02, row, label_text(line.text, 36), transform=axes.get_yaxis_transform(),
+                ha="left", va="center", fontsize=7,
             )  # fmt: skip
         axes.set_yticks(range(len(drawing.rows)))
-        axes.set_yticklabels([_label(line.label, 44) for line in drawing.rows])
+        axes.set_yticklabels([label_text(line.label, 44) for line in drawing.rows])
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(len(drawing.rows) - 0.4, -0.6)
         axes.spines["left"].set_visible(False)
-        _set_x(axes, drawing.axis)
+        set_x_axis(axes, drawing.axis)
 
-    return 16.0 + 7.0 * max(len(drawing.rows), 1), draw
+    row_mm = 7.0 if len(drawing.rows) <= 12 else 5.0
+    return 20.0 + row_mm * max(len(drawing.rows), 1), draw
+
+
+def _name_sides(axes: Axes, drawing: ForestFigure) -> None:
+    """Write above the plot what lies on either side of the reference."""
+    for words, shift_pt, align, arrow in zip(
+        drawing.sides, (-4, 4), ("right", "left"), ("← {}", "{} →"), strict=True
+    ):
+        if words:
+            axes.annotate(
+                arrow.format(label_text(words, 30)), (drawing.reference, 1.0),
+                xycoords=axes.get_xaxis_transform(), xytext=(shift_pt, 3),
+                textcoords="offset points", ha=align, va="bottom", fontsize=6.5, color=MUTED,
+            )  # fmt: skip
 
 
 @_plan.register
 def _bars(drawing: BarFigure) -> tuple[float, Callable[[Canvas], None]]:
     def draw(canvas: Canvas) -> None:
-        axes = _axes(canvas, 46.0, 9.5, 8.0, 2.0)
+        axes = place_axes(canvas, 46.0, 9.5, 8.0, 2.0)
         for row, bar in enumerate(drawing.bars):
             if bar.value is None:
                 axes.text(0.0, row, " not available", va="center", fontsize=7, color=MUTED)
@@ -433,11 +415,11 @@ def _bars(drawing: BarFigure) -> tuple[float, Callable[[Canvas], None]]:
             if bar.low is not None and bar.high is not None:
                 axes.plot([bar.low, bar.high], [row, row], color=INK, linewidth=1.3)
         axes.set_yticks(range(len(drawing.bars)))
-        axes.set_yticklabels([_label(bar.label, 34) for bar in drawing.bars])
+        axes.set_yticklabels([label_text(bar.label, 34) for bar in drawing.bars])
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(len(drawing.bars) - 0.4, -0.6)
         axes.grid(axis="x", color=GRID, linewidth=0.5)
-        _set_x(axes, drawing.axis)
+        set_x_axis(axes, drawing.axis)
 
     return 16.0 + 6.5 * max(len(drawing.bars), 1), draw
 
@@ -445,20 +427,20 @@ def _bars(drawing: BarFigure) -> tuple[float, Callable[[Canvas], None]]:
 @_plan.register
 def _scatter(drawing: ScatterFigure) -> tuple[float, Callable[[Canvas], None]]:
     def draw(canvas: Canvas) -> None:
-        axes = _axes(canvas, 12.0, 9.5, 36.0)
+        axes = place_axes(canvas, 12.0, 9.5, 36.0)
         for number, points in enumerate(drawing.sets):
             style = GROUP_STYLES[number % len(GROUP_STYLES)]
             axes.plot(
                 points.x, points.y, linestyle="none", marker=style.marker, markersize=3.6,
                 markerfacecolor="none", markeredgecolor=style.color, markeredgewidth=0.8,
-                label=_label(points.name, 22),
+                label=label_text(points.name, 22),
             )  # fmt: skip
         for number, line in enumerate(drawing.lines):
             pattern = ("-", "--", ":", "-.")[number % 4]
             axes.plot(line.x, line.y, color=INK, linewidth=0.8, linestyle=pattern,
-                      label=_label(line.name, 22))  # fmt: skip
-        _set_x(axes, drawing.x)
-        _set_y(axes, drawing.y)
+                      label=label_text(line.name, 22))  # fmt: skip
+        set_x_axis(axes, drawing.x)
+        set_y_axis(axes, drawing.y)
         axes.legend(
             loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=7, borderaxespad=0
         )
@@ -469,13 +451,13 @@ def _scatter(drawing: ScatterFigure) -> tuple[float, Callable[[Canvas], None]]:
 @_plan.register
 def _histogram(drawing: HistogramFigure) -> tuple[float, Callable[[Canvas], None]]:
     def draw(canvas: Canvas) -> None:
-        axes = _axes(canvas, 12.0, 9.5, 5.0, 11.0)
+        axes = place_axes(canvas, 12.0, 9.5, 5.0, 11.0)
         axes.bar(
             drawing.edges[:-1], drawing.counts, width=np.diff(drawing.edges), align="edge",
             facecolor="#9fb4c8", edgecolor=EVENT_FILL, linewidth=0.6,
         )  # fmt: skip
-        _set_x(axes, drawing.x)
-        _set_y(axes, Axis("Count", Unit.COUNT, low=0.0))
+        set_x_axis(axes, drawing.x)
+        set_y_axis(axes, Axis("Count", Unit.COUNT, low=0.0))
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
         _mark_x(axes, drawing.marks)
 

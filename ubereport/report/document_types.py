@@ -127,13 +127,17 @@ class GroupFigure:
 
 @dataclass(frozen=True, slots=True)
 class ControlMark:
-    """One point of a control chart; `signal` names why it stands out, empty where it does not."""
+    """One point of a control chart; `signal` names why it stands out, empty where it does not.
+
+    `at` places it on a real axis, such as days; None for its number in order.
+    """
 
     label: str
     value: float
     lower: float | None = None
     upper: float | None = None
     signal: str = ""
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +209,15 @@ class ForestRow:
 
 @dataclass(frozen=True, slots=True)
 class ForestFigure:
-    """Estimates below each other around a reference (0 for differences, 1 for ratios)."""
+    """Estimates below each other around a reference (0 for differences, 1 for ratios).
+
+    `sides` say what lies left and right of it.
+    """
 
     rows: tuple[ForestRow, ...]
     axis: Axis
     reference: float = 0.0
+    sides: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,20 +32,40 @@ class Clusters:
     n_units: FloatArray
     n_strata: IntArray
 
-    def reach(self, group: int, other: int, confidence: float) -> float:
-        """Return how many bootstrap standard errors an interval reaches to either side.
+    def reach(self, group: int, confidence: float) -> float:
+        """Return how many bootstrap standard errors the interval of a group reaches.
 
         Student's t with the clusters' degrees of freedom, times ``sqrt(n / degrees)``: a bootstrap
         of n units shows only that share of their variance (Hesterberg, Am Stat 2015;69:371).
-        `other` is the second group of a difference, or `group` itself.
         """
-        n, strata = float(self.n_units[group]), int(self.n_strata[group])
-        if other != group and self.is_surgeon_drawn:
-            n = min(n, float(self.n_units[other]))
-        elif other != group:
-            n, strata = n + float(self.n_units[other]), strata + int(self.n_strata[other])
-        degrees = max(n - strata, 1.0)
-        return t_reach(confidence, degrees) * math.sqrt(max(n, 2) / degrees)
+        return t_reach(confidence, self._degrees(group)) * math.sqrt(self._inflation(group))
+
+    def reach_of_difference(
+        self, groups: tuple[int, int], variances: tuple[float, float], confidence: float
+    ) -> float:
+        """Return how far the interval of a difference reaches, in its own unit.
+
+        Cases drawn inside each group: each group's bootstrap variance is corrected for its own
+        number, and Welch and Satterthwaite's degrees of freedom are used: a group of three cases
+        does not borrow those of thirty. Surgeons drawn as wholes: `variances` is (that of the
+        difference, 0), and the group with fewer surgeons sets the degrees.
+        """
+        if self.is_surgeon_drawn:
+            few = min(groups, key=self._degrees)
+            return self.reach(few, confidence) * math.sqrt(sum(variances))
+        corrected = [v * self._inflation(g) for g, v in zip(groups, variances, strict=True)]
+        total = sum(corrected)
+        if total == 0:
+            return 0.0
+        parts = [v**2 / self._degrees(g) for g, v in zip(groups, corrected, strict=True)]
+        degrees = total**2 / sum(parts)
+        return t_reach(confidence, degrees) * math.sqrt(total)
+
+    def _degrees(self, group: int) -> float:
+        return max(float(self.n_units[group]) - int(self.n_strata[group]), 1.0)
+
+    def _inflation(self, group: int) -> float:
+        return max(float(self.n_units[group]), 2.0) / self._degrees(group)
 
 
 def find_clusters(

@@ -9,7 +9,7 @@ from scipy import linalg, optimize
 
 from ubereport.core.arrays import FloatArray, IntArray
 
-__all__ = ["LinearFit", "fit_fixed", "fit_mixed", "permutation_p_value"]
+__all__ = ["LinearFit", "effect_weights", "fit_fixed", "fit_mixed", "permutation_p_value"]
 
 _CHUNK = 512
 
@@ -113,6 +113,25 @@ def _solve(ratio: float, reduced: _Reduced) -> LinearFit:
     variance = float(left * triangle[p, p] ** 2) / (reduced.n - p)
     covariance = back @ inverse @ back.T * variance
     return LinearFit(back @ in_base, covariance, variance**0.5, (ratio * variance) ** 0.5)
+
+
+def effect_weights(
+    matrix: FloatArray, contrast: FloatArray, surgeon_codes: IntArray, fit: LinearFit
+) -> FloatArray:
+    """Return (n,) w such that ``w · y`` is the contrast of a fit with the variances of `fit`.
+
+    Ordinary least squares for a fixed model; generalized for one with a random intercept, whose
+    covariance of the cases of a surgeon is constant.
+    """
+    left = matrix.T.copy()
+    if fit.surgeon_sd and fit.residual_sd > 0:
+        ratio = (fit.surgeon_sd / fit.residual_sd) ** 2
+        n_cases = np.bincount(surgeon_codes)
+        pull = ratio / (1 + ratio * n_cases)
+        sums = np.zeros((matrix.shape[1], len(n_cases)))
+        np.add.at(sums.T, surgeon_codes, matrix)
+        left = left - (sums * pull)[:, surgeon_codes]
+    return np.asarray(contrast @ np.linalg.solve(left @ matrix, left))
 
 
 def fit_fixed(y: FloatArray, matrix: FloatArray) -> LinearFit:

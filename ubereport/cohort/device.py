@@ -1,0 +1,212 @@
+"""What the model's own error may do to a contrast: a measured area is not a true one.
+
+A model finds a share f of the blood and paints a share p of what is clean, so that of a true area
+t it measures ``p + (f - p) t``. Both differ from operation to operation, and may differ from
+technique to technique (a gelatin sponge, bone wax, a wetter field). Were group j measured as a
+usual operation is, ``m' = p0 + (f0 - p0) (m - pj) / (fj - pj)`` would stand where m stands: an
+affine map of every area of that group, under which a mean moves along and a share of time above x
+becomes the share above ``(x - a) / b``, interpolated between the shares at 5, 20 and 50 %.
+
+Nobody has seen how a model errs under one technique unless stills of that technique were labelled.
+Without them a technique is allowed to differ as much as the operations did that the model was
+tested on; with them, as much as the labelled stills leave open.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ubereport.cohort.scales import LOGIT_OFFSET_FRAC, MetricScale, ScaleKind
+from ubereport.core.arrays import FloatArray, IntArray
+from ubereport.core.errors import UsageError
+from ubereport.core.held_out import HeldOutOperation
+
+__all__ = [
+    "AREA_METRICS",
+    "KNOT_KEYS",
+    "CaseAreas",
+    "ErrorDraws",
+    "GroupError",
+    "SeenError",
+    "draw_errors",
+    "read_group_errors",
+    "seen_error",
+]
+
+AREA_METRICS = ("area_mean_frac", "area_median_frac", "area_p90_frac", "closing_area_mean_frac")
+_KNOTS = {"impaired_share_5": 0.05, "impaired_share_20": 0.20, "impaired_share_50": 0.50}
+KNOT_KEYS = tuple(_KNOTS)
+_SMALLEST_FRAC = 1e-3
+_MIN_SLOPE = 0.05
+# With fewer operations (or with all of them without blood) the spread of errors is not known.
+MIN_OPERATIONS = 10
+_LOGIT = MetricScale(ScaleKind.LOGIT, LOGIT_OFFSET_FRAC)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupError:
+    """What labelled stills of one group say of the model there, with standard errors.
+
+    Parameters
+    ----------
+    painted_clean_frac, blood_found_share
+        As in `HeldOutOperation`, over the stills of the group.
+    painted_se, found_se
+        Their standard errors, recordings drawn as wholes.
+    n_stills, n_recordings
+        How many were labelled.
+    """
+
+    painted_clean_frac: float
+    painted_se: float
+    blood_found_share: float
+    found_se: float
+    n_stills: int
+    n_recordings: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeenError:
+    """How far two operations of the test lay apart; one pair of ten lay farther.
+
+    `factor` is the ratio of the shares of blood found, `false_area_frac` the difference of what was
+    painted on clean tissue.
+    """
+
+    n_operations: int
+    factor: float
+    false_area_frac: float
+
+
+def read_group_errors(path: Path) -> dict[str, GroupError]:
+    """Read what ``evaluate stills --by`` wrote: one object a group.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read or holds something else.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        return {str(name): GroupError(**error) for name, error in content["groups"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise UsageError(
+            "The file with errors by group cannot be read. Give errors_by_group.json as written by "
+            "ubereport evaluate stills --by COLUMN."
+        ) from None
+
+
+def seen_error(operations: Sequence[HeldOutOperation]) -> SeenError | None:
+    """Return how differently the model did on operations it had not seen; None with too few."""
+    pairs = _pairs(operations)
+    if len(pairs) < MIN_OPERATIONS:
+        return None
+    painted, found = pairs.T
+    upper = np.triu_indices(len(pairs), 1)
+    ratios = np.exp(np.abs(np.subtract.outer(np.log(found), np.log(found))))[upper]
+    gaps = np.abs(np.subtract.outer(painted, painted))[upper]
+    return SeenError(len(pairs), float(np.quantile(ratios, 0.9)), float(np.quantile(gaps, 0.9)))
+
+
+def _pairs(operations: Sequence[HeldOutOperation]) -> FloatArray:
+    """(n, 2) painted and found of the operations that had blood."""
+    pairs = [
+        (o.painted_clean_frac, max(o.blood_found_share, o.painted_clean_frac + _MIN_SLOPE))
+        for o in operations
+        if o.blood_found_share is not None
+    ]
+    return np.array(pairs, dtype=np.float64).reshape(-1, 2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ErrorDraws:
+    """How the areas of each group may have to be read: ``m' = shift + slope m``, (k, g) each."""
+
+    shift: FloatArray
+    slope: FloatArray
+
+
+def draw_errors(
+    groups: Sequence[str],
+    operations: Sequence[HeldOutOperation],
+    local: Mapping[str, GroupError],
+    n_draws: int,
+    seed: int,
+) -> ErrorDraws | None:
+    """Draw what the model may have erred in each group.
+
+    Groups with labelled stills draw around what those say; without `local`, each group draws one of
+    the held-out operations as a whole. None where neither is known.
+
+    Raises
+    ------
+    ValueError
+        If `local` has some of the groups and not the others.
+    """
+    rng = np.random.default_rng(seed)
+    pairs = _pairs(operations)
+    if local:
+        missing = [group for group in groups if group not in local]
+        if missing:
+            raise ValueError(f"no labelled stills of {', '.join(missing)}")
+        found_by = [local[group] for group in groups]
+        painted = np.column_stack(
+            [rng.normal(e.painted_clean_frac, e.painted_se, n_draws) for e in found_by]
+        )
+        found = np.column_stack(
+            [rng.normal(e.blood_found_share, e.found_se, n_draws) for e in found_by]
+        )
+        usual = np.mean([[e.painted_clean_frac, e.blood_found_share] for e in found_by], axis=0)
+    elif len(pairs) >= MIN_OPERATIONS:
+        drawn = pairs[rng.integers(0, len(pairs), (n_draws, len(groups)))]
+        painted, found = drawn[:, :, 0], drawn[:, :, 1]
+        usual = np.median(pairs, axis=0)
+    else:
+        return None
+    painted = np.clip(painted, 0.0, 1.0)
+    slope = (usual[1] - usual[0]) / np.maximum(found - painted, _MIN_SLOPE)
+    return ErrorDraws(np.asarray(usual[0] - slope * painted), np.asarray(slope))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CaseAreas:
+    """What is known of each case's areas: enough to say what a metric would be under an error.
+
+    `values` (n,) is the metric `key`; `shares` (n, 3) are the shares of time at 5, 20 and 50 % or
+    more, for metrics that are such a share.
+    """
+
+    key: str
+    values: FloatArray
+    shares: FloatArray | None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this metric can be read under another error of the model."""
+        return self.key in AREA_METRICS or (self.key in _KNOTS and self.shares is not None)
+
+    def under(self, shift: FloatArray, slope: FloatArray, codes: IntArray) -> FloatArray:
+        """Return (k, n) the metric if areas of group g had been ``shift[:, g] + slope[:, g] m``.
+
+        `codes` (n,) is the group of each case.
+        """
+        a, b = shift[:, codes], slope[:, codes]
+        if self.key in AREA_METRICS:
+            return np.asarray(np.clip(a + b * self.values, 0.0, 1.0))
+        if self.shares is None or self.key not in _KNOTS:
+            raise ValueError(f"{self.key} cannot be read under another error of the model")
+        at_frac = (_KNOTS[self.key] - a) / b
+        log_at = np.log(np.clip(at_frac, _SMALLEST_FRAC, None))
+        low, middle, high = _LOGIT.forward(self.shares).T
+        first, second, third = np.log(list(_KNOTS.values()))
+        is_below = log_at <= second
+        below = middle + (low - middle) * (second - log_at) / (second - first)
+        above = middle + (high - middle) * (log_at - second) / (third - second)
+        share = _LOGIT.back(np.where(is_below, below, above))
+        share = np.where(at_frac <= 0, 1.0, np.where(at_frac >= 1, 0.0, share))
+        return np.asarray(np.clip(share, 0.0, 1.0))

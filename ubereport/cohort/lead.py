@@ -1,0 +1,259 @@
+"""The estimate that leads a comparison, and whether a direction may be named at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ubereport.cohort.adjusted import AdjustedModel, ContrastFit
+from ubereport.cohort.comparison_results import (
+    BalanceRow,
+    Lead,
+    ThresholdContrast,
+    TippingPoint,
+    Verdict,
+)
+from ubereport.cohort.device import CaseAreas, ErrorDraws, SeenError
+from ubereport.cohort.scales import MetricScale
+from ubereport.core.arrays import FloatArray, IntArray
+from ubereport.core.config import CompareConfig
+from ubereport.statistics.crossings import crossing
+from ubereport.statistics.distributions import t_reach
+from ubereport.statistics.estimates import Estimate, TestResult
+
+__all__ = ["LeadInput", "e_value", "lead_of", "tipping_point"]
+
+_MAX_FACTOR, _MAX_FALSE_AREA = 10.0, 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LeadInput:
+    """What every contrast of a comparison is judged by.
+
+    Parameters
+    ----------
+    areas
+        The primary metric, and what it would be under an error of the model.
+    at_thresholds
+        (n,) the metric at the lenient and the strict threshold; None where not measured.
+    codes
+        (n,) group of each case.
+    draws, seen
+        What the model may have erred, and was seen to; None where the bundle does not say.
+    balance
+        Rows of the covariates held equal.
+    barriers
+        Why no contrast of this comparison may name a direction.
+    """
+
+    groups: tuple[str, ...]
+    areas: CaseAreas
+    at_thresholds: Mapping[str, FloatArray] | None
+    codes: IntArray
+    n_surgeons: int
+    draws: ErrorDraws | None
+    seen: SeenError | None
+    balance: Sequence[BalanceRow]
+    barriers: tuple[str, ...]
+
+
+def lead_of(
+    group: str,
+    reference: str,
+    model: AdjustedModel,
+    given: LeadInput,
+    scale: MetricScale,
+    config: CompareConfig,
+) -> Lead:
+    """Return what may be said of `group` against `reference`.
+
+    A direction is named only where nothing stands against it: the two can be told apart from the
+    surgeons and from every covariate, the adjusted p-value (Holm) is below the level, the interval
+    that holds the model's own error leaves zero out, and the sign is the same at all thresholds of
+    the bundle. With a margin, the groups are called alike where the interval lies inside it.
+    """
+    fit = next((f for f in model.fits if (f.group, f.reference) == (group, reference)), None)
+    barriers = (*given.barriers, *_barriers(group, reference, fit, model, given))
+    if fit is None:
+        nothing = Estimate(None, None, None, "none", barriers[-1], config.confidence)
+        test = TestResult("none", None, reason=barriers[-1])
+        return Lead(group, reference, Verdict.DESCRIPTIVE, barriers, nothing, nothing, (), None,
+                    None, test)  # fmt: skip
+    found = next(
+        c for c in model.comparison.contrasts if (c.group, c.reference) == (group, reference)
+    )
+    with_error = _with_error(fit, given, scale, config)
+    thresholds = _at_thresholds(fit, given, scale, config)
+    verdict = _verdict(found.test, with_error, thresholds, barriers, config)
+    return Lead(
+        group=group,
+        reference=reference,
+        verdict=verdict,
+        barriers=barriers,
+        difference=found.difference,
+        with_error=with_error,
+        at_thresholds=thresholds,
+        tipping=tipping_point(fit, given, scale, config),
+        e_value=e_value(fit.effect / fit.residual_sd) if fit.residual_sd > 0 else None,
+        test=found.test,
+    )
+
+
+def _barriers(
+    group: str, reference: str, fit: ContrastFit | None, model: AdjustedModel, given: LeadInput
+) -> list[str]:
+    apart = [
+        row.column
+        for row in given.balance
+        if {group, reference} in [set(pair) for pair in row.apart]
+    ]
+    barriers = [
+        f"{name} alone tells the two apart: no case of one is like any case of the other in it"
+        for name in dict.fromkeys(apart)
+    ]
+    if fit is None:
+        missing = model.comparison.reason or "too few complete cases in one of the two"
+        return [*barriers, missing]
+    if given.n_surgeons == 0:
+        barriers.append("no surgeon is stated, so groups cannot be told apart from surgeons")
+    elif given.n_surgeons > 1 and fit.n_shared_surgeons == 0:
+        barriers.append("no surgeon used both, so groups cannot be told apart from surgeons")
+    elif given.n_surgeons > 1 and not fit.is_within:
+        barriers.append(
+            "too few surgeons used more than one group, so groups cannot be told apart from "
+            "surgeons"
+        )
+    if given.draws is None:
+        barriers.append(
+            "the model's bundle does not say what it erred on each unseen operation, and no stills "
+            "of the groups were labelled"
+            if given.areas.is_known
+            else "this metric cannot be read under another error of the model"
+        )
+    return barriers
+
+
+def _verdict(
+    test: TestResult,
+    with_error: Estimate,
+    thresholds: Sequence[ThresholdContrast],
+    barriers: Sequence[str],
+    config: CompareConfig,
+) -> Verdict:
+    if barriers or with_error.low is None or with_error.high is None:
+        return Verdict.DESCRIPTIVE
+    low, high = with_error.low, with_error.high
+    alpha = 1 - config.confidence
+    signs = {np.sign(t.difference.value or 0.0) for t in thresholds}
+    is_shown = test.p_holm is not None and test.p_holm < alpha and len(signs) <= 1
+    if is_shown and low > 0:
+        return Verdict.HIGHER
+    if is_shown and high < 0:
+        return Verdict.LOWER
+    if config.margin is not None and -config.margin < low and high < config.margin:
+        return Verdict.EQUIVALENT
+    return Verdict.NOT_SHOWN
+
+
+def _in_unit(fit: ContrastFit, scale: MetricScale, effect: float) -> float:
+    return float(scale.back(fit.start + effect) - scale.back(fit.start))
+
+
+def _with_error(
+    fit: ContrastFit, given: LeadInput, scale: MetricScale, config: CompareConfig
+) -> Estimate:
+    """Return the difference with an interval for chance and for the model's error together.
+
+    Every draw of the errors gives other areas, another effect, and around it Student's t for
+    chance; the interval holds the middle of all draws (Monte Carlo error analysis, as in Greenland,
+    J R Stat Soc A 2005;168:267).
+    """
+    method = "adjusted, interval for chance and the model's own error"
+    if given.draws is None or not given.areas.is_known:
+        reason = "what the model erred in each group is not known"
+        return Estimate(_in_unit(fit, scale, fit.effect), None, None, method, reason,
+                        config.confidence)  # fmt: skip
+    effects = _effects(fit, given, scale, given.draws.shift, given.draws.slope)
+    rng = np.random.default_rng(config.seed)
+    spread = effects + fit.error * rng.standard_t(fit.degrees, len(effects))
+    tail = (1 - config.confidence) / 2
+    low, value, high = np.quantile(spread, [tail, 0.5, 1 - tail])
+    return Estimate(
+        _in_unit(fit, scale, float(value)),
+        _in_unit(fit, scale, float(low)),
+        _in_unit(fit, scale, float(high)),
+        method,
+        "",
+        config.confidence,
+    )
+
+
+def _effects(
+    fit: ContrastFit, given: LeadInput, scale: MetricScale, shift: FloatArray, slope: FloatArray
+) -> FloatArray:
+    """(k,) the effect if areas of each group had been ``shift + slope m``."""
+    values = given.areas.under(shift, slope, given.codes)[:, fit.rows]
+    return np.asarray(scale.forward(values) @ fit.weights)
+
+
+def _at_thresholds(
+    fit: ContrastFit, given: LeadInput, scale: MetricScale, config: CompareConfig
+) -> tuple[ThresholdContrast, ...]:
+    """Return the contrast at each threshold of the bundle, with the spread of the central one."""
+    reach = t_reach(config.confidence, fit.degrees) * fit.error
+    found = []
+    for name, values in (given.at_thresholds or {}).items():
+        own = values[fit.rows]
+        if np.isnan(own).any():
+            continue
+        effect = float(scale.forward(own) @ fit.weights)
+        low, high = (_in_unit(fit, scale, effect + sign * reach) for sign in (-1, 1))
+        estimate = Estimate(_in_unit(fit, scale, effect), low, high, "adjusted", "",
+                            config.confidence)  # fmt: skip
+        found.append(ThresholdContrast(name, estimate))
+    return tuple(found)
+
+
+def tipping_point(
+    fit: ContrastFit, given: LeadInput, scale: MetricScale, config: CompareConfig
+) -> TippingPoint | None:
+    """Return how much more the model must err under one group to undo the finding.
+
+    `factor`: how many times too large its areas would have to be in the group that measures higher
+    (as often: too small in the other). `false_area_frac`: how much clean view it would have to
+    paint there. The finding is undone where the interval for chance reaches zero. None where there
+    is no finding, or the metric cannot be read under another error; a number is None where not even
+    ten times, or half of the view, undoes it.
+    """
+    reach = t_reach(config.confidence, fit.degrees) * fit.error
+    if not given.areas.is_known or abs(fit.effect) <= reach:
+        return None
+    higher = fit.group if fit.effect > 0 else fit.reference
+    at, sign = given.groups.index(higher), float(np.sign(fit.effect))
+
+    def left(factor: float, false_area: float) -> float:
+        shift, slope = np.zeros((1, len(given.groups))), np.ones((1, len(given.groups)))
+        slope[0, at] = 1 / (factor * (1 - false_area))
+        shift[0, at] = -false_area / (1 - false_area) / factor
+        return sign * float(_effects(fit, given, scale, shift, slope)[0]) - reach
+
+    return TippingPoint(
+        higher,
+        crossing(lambda factor: left(factor, 0.0), 1.0, _MAX_FACTOR),
+        crossing(lambda false_area: left(1.0, false_area), 0.0, _MAX_FALSE_AREA),
+        None if given.seen is None else given.seen.factor,
+        None if given.seen is None else given.seen.false_area_frac,
+        0 if given.seen is None else given.seen.n_operations,
+    )
+
+
+def e_value(standardized_effect: float) -> float:
+    """Return how strongly something unmeasured must go with both group and outcome to explain it.
+
+    On the scale of risk ratios, ``RR = exp(0.91 d)`` and ``E = RR + sqrt(RR (RR - 1))``. Source:
+    VanderWeele and Ding, Ann Intern Med 2017;167:268.
+    """
+    ratio = float(np.exp(0.91 * abs(standardized_effect)))
+    return ratio + float(np.sqrt(ratio * (ratio - 1)))

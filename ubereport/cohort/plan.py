@@ -1,0 +1,228 @@
+"""A plan of a comparison, written into the library before its cases are measured.
+
+The plan holds what will be compared and by which metric, which cases had been measured when it was
+written, the time, and a seal: the SHA-256 of all of it. A seal shows that a file was changed, not
+that nobody wrote a new one; its first digits belong into the protocol or the ethics application.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ubereport.cohort.casefile import CASE_NAME, looks_like_case
+from ubereport.cohort.comparison_results import PlanStatus, PlanUse
+from ubereport.core.config import CompareConfig
+from ubereport.core.covariates import column_title
+from ubereport.core.errors import UsageError
+from ubereport.files.atomic import write_file
+from ubereport.metrics.registry import metric_spec
+
+__all__ = ["PLAN_NAME", "ComparePlan", "measured_folders", "plan_use", "read_plan", "write_plan"]
+
+PLAN_NAME = "plan.json"
+_FORMAT = "ubereport-plan/1"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparePlan:
+    """What will be compared.
+
+    Parameters
+    ----------
+    by, primary, reference
+        Column of the manifest, metric key, and the group that others are compared with (None: the
+        largest).
+    covariates
+        Columns held equal; None: those that the program knows.
+    margin
+        Of equivalence, in the unit of the metric; None for none.
+    written_at
+        UTC, ISO.
+    measured
+        Case folders of the library that held a record then.
+    replaces
+        Seal of the plan that this one takes the place of; empty for the first.
+    """
+
+    by: str
+    primary: str
+    reference: str | None
+    covariates: tuple[str, ...] | None
+    margin: float | None
+    written_at: str
+    measured: tuple[str, ...]
+    replaces: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """The seal."""
+        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def measured_folders(library: Path) -> tuple[str, ...]:
+    """Names of the case folders that hold a record."""
+    if not library.is_dir():
+        return ()
+    return tuple(
+        folder.name
+        for folder in sorted(library.iterdir())
+        if looks_like_case(folder) and (folder / CASE_NAME).is_file()
+    )
+
+
+def write_plan(
+    library: Path,
+    by: str,
+    config: CompareConfig,
+    reference: str | None,
+    covariates: Sequence[str] | None,
+    *,
+    is_amended: bool = False,
+    now: dt.datetime | None = None,
+) -> ComparePlan:
+    """Write ``plan.json`` into `library`, which may still be empty.
+
+    Raises
+    ------
+    UsageError
+        If the metric is unknown, or there is a plan already and it is not to be amended.
+    OutputError
+        If the library cannot be written.
+    """
+    try:
+        metric_spec(config.primary)
+    except KeyError:
+        raise UsageError(
+            f"{config.primary} is no metric. Name one of those in case.json, such as "
+            "impaired_share_20."
+        ) from None
+    old = _stored(library)
+    if old is not None and not is_amended:
+        raise UsageError(
+            f"The library has a plan of {old[0].written_at}. A plan is written once: follow it, or "
+            "replace it with --amend, and every comparison will say so."
+        )
+    moment = (now or dt.datetime.now(dt.UTC)).astimezone(dt.UTC).replace(microsecond=0)
+    plan = ComparePlan(
+        by,
+        config.primary,
+        reference,
+        None if covariates is None else tuple(covariates),
+        config.margin,
+        moment.isoformat().replace("+00:00", "Z"),
+        measured_folders(library),
+        "" if old is None else old[1],
+    )
+    content = {"format": _FORMAT, **asdict(plan), "sha256": plan.sha256}
+    write_file(library / PLAN_NAME, (json.dumps(content, indent=1) + "\n").encode())
+    return plan
+
+
+def _stored(library: Path) -> tuple[ComparePlan, str] | None:
+    """Return the plan of a library with the seal that stands in the file; None if there is none."""
+    path = library / PLAN_NAME
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        raise UsageError(_UNREADABLE) from None
+    try:
+        if content["format"] != _FORMAT:
+            raise ValueError(content["format"])
+        covariates = content["covariates"]
+        plan = ComparePlan(
+            str(content["by"]),
+            str(content["primary"]),
+            content["reference"],
+            None if covariates is None else tuple(map(str, covariates)),
+            None if content["margin"] is None else float(content["margin"]),
+            str(content["written_at"]),
+            tuple(map(str, content["measured"])),
+            str(content["replaces"]),
+        )
+        return plan, str(content["sha256"])
+    except (KeyError, TypeError, ValueError):
+        raise UsageError(_UNREADABLE) from None
+
+
+_UNREADABLE = (
+    f"{PLAN_NAME} of the library cannot be read. Bring it back from a backup, or remove it; "
+    "without a plan the comparison is exploratory."
+)
+
+
+def read_plan(library: Path) -> tuple[ComparePlan, str] | None:
+    """Return the plan of `library` and the seal in its file; None where there is none.
+
+    Raises
+    ------
+    UsageError
+        If there is a file that is no plan.
+    """
+    return _stored(library)
+
+
+def plan_use(
+    stored: tuple[ComparePlan, str] | None,
+    by: str,
+    config: CompareConfig,
+    reference: str | None,
+    covariates: Sequence[str] | None,
+    folders: Sequence[str],
+) -> PlanUse:
+    """Say whether a comparison of the cases in `folders` follows the stored plan."""
+    if stored is None:
+        return PlanUse(PlanStatus.NONE)
+    plan, seal = stored
+    if plan.sha256 != seal:
+        detail = "the plan was changed after it was written: its seal does not fit its content"
+        return PlanUse(PlanStatus.CHANGED, plan.written_at, seal, detail)
+    n_seen = len(set(plan.measured) & set(folders))
+    if n_seen:
+        detail = (
+            f"{n_seen} of the {len(folders)} cases compared had been measured before the plan was "
+            "written"
+        )
+        return PlanUse(PlanStatus.LATE, plan.written_at, seal, detail)
+    departures = _departures(plan, by, config, reference, covariates)
+    amended = "it replaced an earlier plan" if plan.replaces else ""
+    if departures:
+        return PlanUse(PlanStatus.DEPARTED, plan.written_at, seal, "; ".join(departures))
+    return PlanUse(PlanStatus.FOLLOWED, plan.written_at, seal, amended)
+
+
+def _departures(
+    plan: ComparePlan,
+    by: str,
+    config: CompareConfig,
+    reference: str | None,
+    covariates: Sequence[str] | None,
+) -> list[str]:
+    named = None if covariates is None else tuple(covariates)
+    pairs = [
+        ("groups", plan.by, by),
+        ("primary metric", plan.primary, config.primary),
+        ("reference", plan.reference, reference),
+        ("covariates", _names(plan.covariates), _names(named)),
+        ("margin", plan.margin, config.margin),
+    ]
+    return [
+        f"{what}: planned {_word(planned)}, used {_word(used)}"
+        for what, planned, used in pairs
+        if planned != used
+    ]
+
+
+def _names(columns: Sequence[str] | None) -> str | None:
+    return None if columns is None else ", ".join(column_title(name) for name in columns)
+
+
+def _word(value: object) -> str:
+    return "the default" if value is None else str(value)

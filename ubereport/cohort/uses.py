@@ -1,0 +1,220 @@
+"""When an agent was used: time zero of a comparison, and before against after within a case.
+
+An agent used twenty minutes into a case cannot have changed the minutes before, and a case has to
+last until its use to be counted among those that used it. Where the manifest says when each
+technique was first used (``use_start``, in seconds on the case clock; 0: from the start), every
+case is measured from there on; where it does not, a comparison of techniques stays a description.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ubereport.cohort.comparison_results import UseEffect
+from ubereport.cohort.table import CohortTable
+from ubereport.core.arrays import FloatArray
+from ubereport.core.clock_times import parse_times
+from ubereport.core.series import AreaSeries, Threshold
+from ubereport.statistics.estimates import Estimate
+from ubereport.statistics.ranks import walsh_shift
+
+__all__ = [
+    "MEASURED_FROM_USE",
+    "SeriesOf",
+    "UseTimes",
+    "from_first_use",
+    "use_effects",
+    "use_times_of",
+]
+
+SeriesOf = Callable[[str], AreaSeries]
+_SHARES = {"impaired_share_5": 0.05, "impaired_share_20": 0.20, "impaired_share_50": 0.50}
+_CLOSING = ("closing_area_mean_frac", "closing_share_5")
+MEASURED_FROM_USE = (*_SHARES, "area_mean_frac", "event_rate_per_10min", *_CLOSING, "coverage_frac")
+MIN_WINDOW_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class UseTimes:
+    """When the technique of a case was used; `problem` says why the times cannot be taken."""
+
+    start_s: tuple[float, ...]
+    problem: str = ""
+
+    @property
+    def first_s(self) -> float | None:
+        """The first use; None where it is not known."""
+        return self.start_s[0] if self.start_s and not self.problem else None
+
+
+def use_times_of(table: CohortTable) -> tuple[UseTimes, ...]:
+    """Return the use times of every case of a table, checked against its recording."""
+    starts, ends = table.column("use_start"), table.column("use_end")
+    recorded, paused = table.column("recorded_s"), table.column("pause_s")
+    found = []
+    for row in range(table.n_cases):
+        length_s = None if recorded[row] is None else recorded[row] + (paused[row] or 0.0)
+        found.append(_use_times(starts[row], ends[row], length_s))
+    return tuple(found)
+
+
+def _use_times(start: object, end: object, length_s: float | None) -> UseTimes:
+    try:
+        start_s = parse_times("" if start is None else str(start))
+        end_s = parse_times("" if end is None else str(end))
+    except ValueError as error:
+        return UseTimes((), f"a use time cannot be read ({error})")
+    if length_s is not None and any(time_s > length_s for time_s in (*start_s, *end_s)):
+        return UseTimes(start_s, "a use time lies outside the case")
+    if end_s and len(end_s) != len(start_s):
+        return UseTimes(start_s, "there are not as many use ends as use starts")
+    spans = list(zip(start_s, end_s, strict=False))
+    if any(e < s for s, e in spans) or any(
+        later[0] < earlier[1] for earlier, later in itertools.pairwise(spans)
+    ):
+        return UseTimes(start_s, "uses overlap or end before they start")
+    return UseTimes(start_s)
+
+
+def from_first_use(
+    table: CohortTable, uses: tuple[UseTimes, ...], series_of: SeriesOf
+) -> CohortTable:
+    """Return the table with every case measured from its first use on, events that begin then.
+
+    Metrics that are not measured from a use on are left out. Cases without a known first use, or
+    with less than a minute to judge after it, have no values.
+    """
+    keys = [key for key in MEASURED_FROM_USE if key in table.metric_keys]
+    cases = table.cases.drop(columns=[key for key in table.metric_keys if key not in keys])
+    bands = {key: band.copy() for key, band in table.bands.items() if key in keys}
+    reasons = dict(table.reasons)
+    columns = {key: cases[key].to_numpy(dtype=np.float64, copy=True) for key in keys}
+    is_used = table.is_used().to_numpy()
+    first_of: dict[str, float] = {}
+    for row, use in enumerate(uses):
+        case_id = str(cases["case_id"].iloc[row])
+        if use.first_s is not None:
+            first_of[case_id] = use.first_s
+        if use.first_s == 0.0 or not is_used[row]:
+            continue
+        found, reason = (None, use.problem or "no time of use")
+        if use.first_s is not None:
+            window = _Window.after(series_of(str(cases["folder"].iloc[row])), use.first_s)
+            found, reason = window.values(_spans(table, case_id)), "less than a minute after use"
+        for key in keys:
+            if key in _CLOSING or key == "coverage_frac":
+                continue
+            low, value, high = (found or {}).get(key, (np.nan,) * 3)
+            columns[key][row] = value
+            if key in bands:
+                bands[key][row] = low, high
+            if np.isnan(value):
+                reasons[case_id, key] = reason
+    events = table.events
+    first_s = events["case_id"].map(first_of).to_numpy(dtype=np.float64)
+    events = events[events["onset_s"].to_numpy(dtype=np.float64) >= first_s]
+    return replace(
+        table,
+        cases=cases.assign(**columns),
+        events=events,
+        metric_keys=tuple(keys),
+        reasons=reasons,
+        bands=bands,
+    )
+
+
+def _spans(table: CohortTable, case_id: str) -> FloatArray:
+    """(k, 3) onset, end and whether the onset was seen, of the events of a case."""
+    own = table.events[table.events["case_id"] == case_id]
+    return np.column_stack(
+        [own[name].to_numpy(dtype=np.float64) for name in ("onset_s", "end_s", "is_onset_observed")]
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Window:
+    """Valid samples of a stretch of the case clock: seconds of each, and areas (3, n)."""
+
+    start_s: FloatArray
+    weight_s: FloatArray
+    areas: FloatArray
+    from_s: float
+
+    @classmethod
+    def after(cls, series: AreaSeries, from_s: float) -> _Window:
+        return cls._between(series, from_s, np.inf)
+
+    @classmethod
+    def before(cls, series: AreaSeries, until_s: float) -> _Window:
+        return cls._between(series, 0.0, until_s)
+
+    @classmethod
+    def _between(cls, series: AreaSeries, from_s: float, until_s: float) -> _Window:
+        start_s = np.clip(series.time_s, from_s, until_s)
+        weight_s = np.clip(series.end_time_s, from_s, until_s) - start_s
+        kept = series.is_valid & (weight_s > 0)
+        areas = np.stack([series.at(t).area_frac for t in (Threshold.STRICT, Threshold.CENTRAL,
+                                                           Threshold.LENIENT)])  # fmt: skip
+        return cls(start_s[kept], weight_s[kept], areas[:, kept], from_s)
+
+    @property
+    def seconds(self) -> float:
+        return float(self.weight_s.sum())
+
+    def share(self, area_frac: float) -> tuple[float, float, float]:
+        """Share of the time with that area or more: strict, central, lenient."""
+        shares = (self.areas >= area_frac) @ self.weight_s / self.seconds
+        return float(shares[0]), float(shares[1]), float(shares[2])
+
+    def values(self, spans: FloatArray) -> dict[str, tuple[float, float, float]] | None:
+        if self.seconds < MIN_WINDOW_S:
+            return None
+        found = {key: self.share(area) for key, area in _SHARES.items()}
+        means = self.areas @ self.weight_s / self.seconds
+        found["area_mean_frac"] = (float(means[0]), float(means[1]), float(means[2]))
+        end_s = self.start_s + self.weight_s
+        inside_s = sum(
+            float(np.clip(np.minimum(end_s, end) - np.maximum(self.start_s, onset), 0, None).sum())
+            for onset, end, _ in spans
+        )
+        n_begun = sum(1 for onset, _, is_seen in spans if is_seen and onset >= self.from_s)
+        at_risk_s = self.seconds - inside_s
+        rate = n_begun * 600 / at_risk_s if at_risk_s > 0 else float("nan")
+        found["event_rate_per_10min"] = (float("nan"), rate, float("nan"))
+        return found
+
+
+def use_effects(
+    table: CohortTable,
+    uses: tuple[UseTimes, ...],
+    labels: Mapping[str, str],
+    series_of: SeriesOf,
+    confidence: float,
+) -> tuple[UseEffect, ...]:
+    """Return the share of time at 20 % or more after the first use less that before, within cases.
+
+    `labels` gives the group of each case id. Cases with less than a minute on either side take no
+    part. The view changes in the course of a case with any technique: no contrast of groups.
+    """
+    pairs: dict[str, list[tuple[float, float]]] = {}
+    for row, use in enumerate(uses):
+        case_id = str(table.cases["case_id"].iloc[row])
+        if use.first_s is None or use.first_s < MIN_WINDOW_S or case_id not in labels:
+            continue
+        series = series_of(str(table.cases["folder"].iloc[row]))
+        before, after = _Window.before(series, use.first_s), _Window.after(series, use.first_s)
+        if min(before.seconds, after.seconds) >= MIN_WINDOW_S:
+            pairs.setdefault(labels[case_id], []).append(
+                (before.share(0.2)[1], after.share(0.2)[1])
+            )
+    return tuple(_effect(group, np.array(found), confidence) for group, found in pairs.items())
+
+
+def _effect(group: str, pairs: FloatArray, confidence: float) -> UseEffect:
+    before, after = (float(median) for median in np.median(pairs, axis=0))
+    difference: Estimate = walsh_shift(pairs[:, 1] - pairs[:, 0], confidence)
+    return UseEffect(group, len(pairs), before, after, difference)

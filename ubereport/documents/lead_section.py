@@ -1,0 +1,230 @@
+"""The first page of a comparison: the estimates that lead, and how alike the groups are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ubereport.cohort.comparison_results import (
+    BalanceRow,
+    Comparison,
+    Lead,
+    OtherEstimate,
+    UseEffect,
+    Verdict,
+)
+from ubereport.cohort.wording import is_share, list_text
+from ubereport.core.covariates import column_title, known_column
+from ubereport.core.metrics import Direction, MetricSpec
+from ubereport.documents.document_parts import (
+    columns,
+    difference_axis,
+    estimate_text,
+    gap_text,
+    pair_text,
+)
+from ubereport.metrics.registry import metric_spec
+from ubereport.report.blocks import TableBlock
+from ubereport.report.document_types import (
+    Axis,
+    Figure,
+    ForestFigure,
+    ForestRow,
+    Section,
+    Unit,
+)
+from ubereport.report.text import decimal, plural
+from ubereport.statistics.estimates import Estimate
+
+__all__ = ["lead_section", "lead_sentences", "love_figure", "uses_section"]
+
+_VERDICTS = {
+    Verdict.LOWER: "lower",
+    Verdict.HIGHER: "higher",
+    Verdict.EQUIVALENT: "alike within the margin",
+    Verdict.NOT_SHOWN: "no difference shown",
+    Verdict.DESCRIPTIVE: "described only",
+}
+_LOVE_LIMIT = 0.25
+_MAX_LOVE_ROWS = 24
+
+
+def lead_sentences(comparison: Comparison) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what stands at the head of the page, and what its first section goes on with.
+
+    The head has what stands against all directions, and the contrasts with the reference.
+    """
+    n_leads = len(comparison.leads)
+    n_common = (
+        len(comparison.headline)
+        - n_leads
+        - sum(lead.tipping is not None for lead in comparison.leads)
+    )
+    n_head = n_common or len(comparison.primary.groups) - 1
+    return comparison.headline[:n_head], comparison.headline[n_head:]
+
+
+def lead_section(comparison: Comparison, rest: tuple[str, ...]) -> Section:
+    """Return the forest of the estimates that lead, with what else was tried."""
+    spec = metric_spec(comparison.primary.metric_key)
+    factor = 100.0 if is_share(spec) else 1.0
+    rows = [
+        ForestRow(
+            pair_text(lead.group, lead.reference),
+            *_scaled(lead.with_error, factor),
+            estimate_text(lead.with_error, factor, is_signed=True),
+        )
+        for lead in comparison.leads
+    ]
+    rows += [
+        ForestRow(
+            f"{other.group}, {_short(other)}",
+            *_scaled(other.difference, factor),
+            estimate_text(other.difference, factor, is_signed=True),
+        )
+        for other in comparison.other_estimates
+        if other.reference == comparison.reference
+    ]
+    figure = Figure(
+        "lead",
+        "Differences, the model’s own error included",
+        "First the adjusted differences (first-named less second-named) with intervals for chance "
+        "and for what the model may err in one group; then the same by other ways of making groups "
+        "alike, with intervals for chance alone. A bar that crosses 0 shows no difference.",
+        ForestFigure(tuple(rows), difference_axis("Difference", spec), sides=_sides(spec)),
+    )
+    tables = tuple(t for t in (_verdict_table(comparison, spec, factor),) if t.rows)
+    return Section("What may be said", rest, (figure,), tables)
+
+
+def _short(other: OtherEstimate) -> str:
+    return "matched" if "pairs" in other.method else "weighted"
+
+
+def _sides(spec: MetricSpec) -> tuple[str, str]:
+    words = ("first has the clearer view", "first has the worse view")
+    return {
+        Direction.LOWER_IS_BETTER: words,
+        Direction.HIGHER_IS_BETTER: words[::-1],
+        Direction.NEUTRAL: ("first is lower", "first is higher"),
+    }[spec.direction]
+
+
+def _scaled(estimate: Estimate, factor: float) -> tuple[float | None, float | None, float | None]:
+    value, low, high = (
+        None if number is None else factor * number
+        for number in (estimate.value, estimate.low, estimate.high)
+    )
+    return value, low, high
+
+
+def _verdict_table(comparison: Comparison, spec: MetricSpec, factor: float) -> TableBlock:
+    rows = tuple(
+        (
+            pair_text(lead.group, lead.reference),
+            _VERDICTS[lead.verdict],
+            estimate_text(lead.difference, factor, is_signed=True),
+            *(_threshold_cell(lead, name, factor) for name in ("strict", "lenient")),
+            "–" if lead.e_value is None else decimal(lead.e_value, 1),
+        )
+        for lead in comparison.leads
+    )
+    heads = ("Group − other", "Finding", "#Chance alone", "#Strict threshold",
+             "#Lenient threshold", "#E-value")  # fmt: skip
+    note = (
+        "Adjusted differences with 95 % intervals for chance, at the bundle’s own threshold and at "
+        "its neighbors. E-value: how many times likelier something unmeasured would have to be in "
+        "one group, and to go with the outcome, to explain the difference alone."
+    )
+    return TableBlock("The same without the model’s error", columns(*heads), rows, note)
+
+
+def _threshold_cell(lead: Lead, name: str, factor: float) -> str:
+    found = [t.difference for t in lead.at_thresholds if t.threshold == name]
+    return estimate_text(found[0], factor, is_signed=True) if found else "not measured"
+
+
+def love_figure(balance: Sequence[BalanceRow]) -> Figure | None:
+    """Return the standardized differences of all covariates as points; None without any."""
+    rows = sorted(
+        (row for row in balance if row.level != "False" and _size(row) is not None),
+        key=lambda row: (not row.is_total, -(row.standardized_difference or 0.0)),
+    )[:_MAX_LOVE_ROWS]
+    if not rows:
+        return None
+    total = list(dict.fromkeys(column_title(row.column) for row in rows if row.is_total))
+    caption = (
+        "Each square is the largest difference between two groups, in standard deviations. Right "
+        f"of the line ({_LOVE_LIMIT}) the groups are not alike."
+    )
+    if total:
+        caption = f"NOTHING IN COMMON: {list_text(total)}. {caption}"
+    return Figure(
+        "balance",
+        "How alike the groups are",
+        caption,
+        ForestFigure(
+            tuple(
+                ForestRow(
+                    _title(row), row.standardized_difference, None, None,
+                    "nothing in common" if row.is_total else decimal(_size(row) or 0.0, 2),
+                )
+                for row in rows
+            ),
+            Axis("Standardized difference", Unit.NUMBER, low=0.0),
+            reference=_LOVE_LIMIT,
+            sides=("alike", "not alike"),
+        ),
+    )  # fmt: skip
+
+
+def _size(row: BalanceRow) -> float | None:
+    return (
+        9.9
+        if row.is_total and row.standardized_difference is None
+        else (row.standardized_difference)
+    )
+
+
+def _title(row: BalanceRow) -> str:
+    column = known_column(row.column)
+    title = column.title if column is not None else column_title(row.column)
+    level = {"True": "yes", "False": "no"}.get(row.level, row.level)
+    title = f"{title[0].upper()}{title[1:]}"
+    return f"{title}: {level}" if level else title
+
+
+def uses_section(effects: Sequence[UseEffect]) -> tuple[Section, ...]:
+    """Return before and after the first use within cases; nothing without use times."""
+    if not effects:
+        return ()
+    spec = metric_spec("impaired_share_20")
+    rows = tuple(
+        (
+            effect.group,
+            str(effect.n_cases),
+            f"{decimal(100 * effect.before_median, 1)} %",
+            f"{decimal(100 * effect.after_median, 1)} %",
+            gap_text(effect.difference, spec),
+        )
+        for effect in effects
+    )
+    heads = (
+        "Group",
+        "#Cases",
+        "#Median before",
+        "#Median after",
+        "#After − before (95 % interval)",
+    )
+    table = TableBlock(
+        "Share of time with 20 % or more obscured, within cases",
+        columns(*heads),
+        rows,
+        "Percentage points. Cases with a minute or more on either side.",
+    )
+    n_cases = plural(sum(effect.n_cases for effect in effects), "case")
+    text = (
+        f"In {n_cases} the technique was first used after a minute or more. The view changes in "
+        "the course of a case with any technique, and an agent is used when it bleeds: these are "
+        "no contrasts of techniques."
+    )
+    return (Section("Before and after the first use", (text,), tables=(table,)),)
