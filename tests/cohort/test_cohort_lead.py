@@ -9,7 +9,7 @@ import pytest
 
 from ubereport.cohort.adjusted import ModelCases, adjusted_model
 from ubereport.cohort.compare import compare_cohort
-from ubereport.cohort.comparison_results import ModelFacts, Verdict
+from ubereport.cohort.comparison_results import ModelFacts, PlanStatus, Verdict
 from ubereport.cohort.device import (
     CaseAreas,
     GroupError,
@@ -18,6 +18,7 @@ from ubereport.cohort.device import (
     seen_error,
 )
 from ubereport.cohort.lead import e_value
+from ubereport.cohort.plan import read_plan, write_plan
 from ubereport.cohort.scales import MetricScale, ScaleKind
 from ubereport.cohort.sources import ComparisonSources
 from ubereport.cohort.table import cohort_table
@@ -231,6 +232,40 @@ def test_all_zero_and_all_equal_have_no_lead(make_row):
     found = compare_cohort(table, config=FAST, reference="a")
     assert lead_of(found).verdict is Verdict.DESCRIPTIVE
     assert "the same in all cases" in " ".join(lead_of(found).barriers)
+
+
+def test_a_plan_that_came_late_names_nobody(make_row, tmp_path):
+    table = library(make_row, effect=-1.5)
+    (tmp_path / "folder-c000").mkdir()
+    (tmp_path / "folder-c000" / "case.json").write_text("{}")
+    write_plan(tmp_path, "technique", FAST, "a", None)
+    given = ComparisonSources(plan=read_plan(tmp_path))
+    found = compare_cohort(table, config=FAST, reference="a", given=given)
+    assert found.plan.status is PlanStatus.LATE
+    assert lead_of(found).verdict is Verdict.DESCRIPTIVE
+    assert "had been measured before the plan was written" in found.headline[0]
+
+
+def test_a_plan_that_was_followed_is_told_in_the_sentence(make_row, tmp_path):
+    write_plan(tmp_path, "technique", FAST, "a", None)
+    given = ComparisonSources(plan=read_plan(tmp_path))
+    found = compare_cohort(library(make_row, effect=-1.0), config=FAST, reference="a", given=given)
+    assert found.headline[0].startswith(f"As planned on {found.plan.written_at[:10]}: ")
+
+
+def test_all_censored_names_nobody_by_its_clearing(make_row):
+    rows = [
+        make_row(f"c{i:02d}", {"time_to_clear_median_s": None, "impaired_share_20": 0.01 * i},
+                 {"technique": "ab"[i % 2], "surgeon": f"S{i % 3}"}, [(40.0 + i, None)])
+        for i in range(14)
+    ]  # fmt: skip
+    found = compare_cohort(cohort_table(rows), config=FAST)
+    text = " ".join((*found.headline, *found.reading))
+    assert "clearer view" not in text
+    assert "worse view" not in text
+    assert "all events are censored" in text
+    for curve in found.time_to_clear.curves:
+        assert curve.bounds_60s[0] == 0.0
 
 
 # The arithmetic of an error of the model.

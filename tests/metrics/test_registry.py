@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import numpy as np
@@ -191,6 +192,14 @@ def test_a_short_recording_is_its_own_closing_field(series_of):
 def test_the_longest_run_bridges_what_an_event_would(series_of, between, longest_s):
     series = series_of([(0.0, 50), (0.2, 20), between, (0.9, 30), (0.0, 5), (0.2, 10)])
     assert _values(series)["longest_run_20_s"].value == longest_s
+
+
+def test_the_longest_run_crosses_parts_without_a_pause(series_of):
+    series = series_of([(0.0, 50), (0.3, 20), (0.3, 30), (0.0, 5)])
+    series = dataclasses.replace(series, part_index=[0, 0, 1, 1])
+    assert _values(series)["longest_run_20_s"].value == 30
+    joined = dataclasses.replace(EVENTS, is_continuous=True)
+    assert _values(series, events_config=joined)["longest_run_20_s"].value == 50
 
 
 def test_a_case_without_blood_has_zeros_and_says_why_others_are_missing(series_of):

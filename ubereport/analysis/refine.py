@@ -107,7 +107,7 @@ def next_looks(
     smoothed_frac = smooth_area(series, events)
     reading = [
         (rows, _EventReader(smoothed_frac[rows], series.duration_s[rows], events))
-        for rows in series.stretches(events.max_gap_s)
+        for rows in series.stretches(events.max_gap_s, events.is_continuous)
     ]
     gaps = _Gaps.of(candidates, seen, is_waiting)
     is_flagged = gaps.is_gap & _flagged(series, _is_open(reading, len(seen)), events, sampling)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ubereport.analysis.progress import Progress
@@ -204,7 +204,7 @@ def _request(
         parts=case.parts,
         out_dir=library,
         case_id=case.case_id,
-        config=config,
+        config=_of_case(config, case),
         models=models,
         manifest_json=covariates_json(case.covariates),
         n_threads=n_threads,
@@ -212,6 +212,14 @@ def _request(
         pdf=pdf,
     )
     return WorkerRequest(request, library / PROGRESS_DIR / folder_name(case.case_id))
+
+
+def _of_case(config: AnalysisConfig, case: ManifestCase) -> AnalysisConfig:
+    """Return the settings of a case: what its row says of its recording goes before the batch."""
+    is_continuous = case.covariates.get("continuous")
+    if is_continuous is None:
+        return config
+    return replace(config, events=replace(config.events, is_continuous=bool(is_continuous)))
 
 
 def _result(row: int, outcome: Outcome[CaseDone]) -> CaseResult:

@@ -31,6 +31,13 @@ OutOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+ContinuousOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--continuous/--paused",
+        help="Parts follow each other without a pause: events cross from one into the next.",
+    ),
+]
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file with settings; options override it.")
 ]
@@ -53,6 +60,7 @@ def analyze(
     reader: Annotated[ReaderChoice | None, typer.Option(help="Which library decodes.")] = None,
     device: Annotated[Device | None, typer.Option(help="Where the network runs.")] = None,
     decode: Annotated[DecodeDevice | None, typer.Option(help="What decodes.")] = None,
+    continuous: ContinuousOption = None,
     no_frames: Annotated[bool, typer.Option("--no-frames", help="Keep no key frames.")] = False,
     pdf: PdfOption = PdfChoice.AUTO,
     config: ConfigOption = None,
@@ -68,6 +76,8 @@ def analyze(
     from ubereport.batch.parts import doubts_about_parts, resolve_parts
 
     settings = _settings(config, model, rate, sampling, reader, device, decode, no_frames)
+    if continuous is not None:
+        settings = replace(settings, events=replace(settings.events, is_continuous=continuous))
     paths = resolve_parts(parts)
     for doubt in doubts_about_parts(paths):
         warn(doubt)
@@ -95,6 +105,7 @@ def report(
     max_gap_s: Annotated[float | None, typer.Option(help="Longest loss inside an event.")] = None,
     rebleed_window_s: Annotated[float | None, typer.Option(help="Window of a re-bleed.")] = None,
     smoothing_s: Annotated[float | None, typer.Option(help="Width of the smoothing.")] = None,
+    continuous: ContinuousOption = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the new case folder; default: update it in place."),
@@ -116,6 +127,7 @@ def report(
         "max_gap_s": max_gap_s,
         "rebleed_window_s": rebleed_window_s,
         "smoothing_s": smoothing_s,
+        "is_continuous": continuous,
     }
     changes = {name: value for name, value in given.items() if value is not None}
 

@@ -151,6 +151,9 @@ def _settings_sha256(config_toml: str, thresholds: tuple[float, ...]) -> str:
     """Digest of what, beside the model, decides the numbers of a case."""
     config = tomllib.loads(config_toml)
     sections = {name: config.get(name) for name in _MEASURING_SECTIONS}
+    # Whether a recorder paused between its files is true of a case, and no way of measuring.
+    if isinstance(events := sections["events"], dict):
+        sections["events"] = {k: v for k, v in events.items() if k != "is_continuous"}
     text = json.dumps([sections, thresholds], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

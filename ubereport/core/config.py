@@ -166,7 +166,7 @@ class EventConfig:
     """Hemostasis events on the smoothed area; see the definitions in the README.
 
     `smoothing_s` is the width of the centered, time-weighted running median that steadies the
-    area before the thresholds are applied; 0 turns it off.
+    area before the thresholds are applied; 0 turns it off. Events cross parts if `is_continuous`.
     """
 
     onset_frac: Share = 0.05
@@ -178,6 +178,7 @@ class EventConfig:
     smoothing_s: Seconds = 1.5
     moderate_frac: Share = 0.20
     major_frac: Share = 0.50
+    is_continuous: bool = False
 
     def __post_init__(self) -> None:
         onset, major = self.onset_frac, self.major_frac

@@ -73,6 +73,7 @@ class ColumnRole(StrEnum):
     COVARIATE = "covariate"
     REACHED = "reached"
     USE = "use"
+    RECORDING = "recording"
     OUTCOME = "outcome"
     RATING = "rating"
 
@@ -96,6 +97,7 @@ KNOWN_COLUMNS: tuple[CovariateColumn, ...] = (
     CovariateColumn("date", "Date of operation", ColumnKind.DATE, ColumnRole.ORDER),
     CovariateColumn("surgeon", "Surgeon (pseudonym)", _CAT, ColumnRole.CLUSTER),
     CovariateColumn("technique", "Hemostatic technique", _CAT, ColumnRole.GROUP),
+    CovariateColumn("continuous", "Parts without a pause", _FLAG, ColumnRole.RECORDING),
     CovariateColumn("use_start", "Times of use", ColumnKind.TIMES, ColumnRole.USE, "s"),
     CovariateColumn("use_end", "Ends of use", ColumnKind.TIMES, ColumnRole.USE, "s"),
     CovariateColumn("procedure", "Procedure", _CAT, _COV),

@@ -163,18 +163,21 @@ class AreaSeries:
         }[threshold]
         return dataclasses.replace(self, area_frac=area_frac)
 
-    def stretches(self, max_gap_s: float) -> tuple[IntArray, ...]:
+    def stretches(self, max_gap_s: float, is_continuous: bool = False) -> tuple[IntArray, ...]:
         """Return the row numbers of the valid rows, one array for each stretch of view.
 
         The view is lost between two valid rows for the time that no valid row covers. A loss of up
-        to `max_gap_s` lies inside a stretch, a longer one ends it. The end of a part always ends
-        it: between two parts the recording may have been paused for a time that nobody measured.
+        to `max_gap_s` lies inside a stretch, a longer one ends it. The end of a part ends it too,
+        since the recording may have been paused there for a time that nobody measured, unless the
+        parts are said to follow each other without a pause (`is_continuous`).
         """
         rows = np.flatnonzero(self.is_valid)
         if len(rows) == 0:
             return ()
         lost_s = self.time_s[rows[1:]] - self.end_time_s[rows[:-1]]
         pauses = np.cumsum([r is LossReason.PAUSE for r in self.reason])[rows]
-        is_other_part = (np.diff(self.part_index[rows]) != 0) | (np.diff(pauses) > 0)
+        is_other_part = np.diff(pauses) > 0
+        if not is_continuous:
+            is_other_part |= np.diff(self.part_index[rows]) != 0
         is_cut = (lost_s > max_gap_s + _TOUCHING_S) | is_other_part
         return tuple(np.split(rows, np.flatnonzero(is_cut) + 1))

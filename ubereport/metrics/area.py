@@ -114,7 +114,8 @@ def longest_run(case: CaseInput, area_frac: float) -> Measurement:
     if not series.is_valid.any():
         return _nothing_seen(case)
     longest_s = 0.0
-    for rows in series.stretches(case.event_config.max_gap_s):
+    events = case.event_config
+    for rows in series.stretches(events.max_gap_s, events.is_continuous):
         is_above = series.area_frac[rows] >= area_frac
         run = np.cumsum(np.diff(is_above, prepend=False) != 0)
         run_s = np.bincount(run[is_above], weights=series.duration_s[rows][is_above])

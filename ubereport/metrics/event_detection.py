@@ -9,7 +9,7 @@ import numpy as np
 
 from ubereport.core.config import EventConfig
 from ubereport.core.events import CensorReason, HemostasisEvent, Severity
-from ubereport.core.series import AreaSeries
+from ubereport.core.series import AreaSeries, LossReason
 from ubereport.metrics.smoothing import ROUNDING_S, Runs, runs_of_stretch
 
 __all__ = ["detect_events", "severity_of"]
@@ -58,7 +58,7 @@ def detect_events(series: AreaSeries, config: EventConfig) -> tuple[HemostasisEv
         Thresholds and times.
     """
     events: list[HemostasisEvent] = []
-    for rows in series.stretches(config.max_gap_s):
+    for rows in series.stretches(config.max_gap_s, config.is_continuous):
         runs = runs_of_stretch(series, rows, config)
         is_lost_after = _is_view_lost_after(series, int(rows[-1]), config)
         for span in _spans(runs, config):
@@ -152,5 +152,7 @@ def _event(
 def _is_view_lost_after(series: AreaSeries, row: int, config: EventConfig) -> bool:
     """Whether the recording goes on after a stretch's last `row`, too long or in another part."""
     lost_s = float(series.end_time_s[-1] - series.end_time_s[row])
-    is_another_part = bool(np.any(series.part_index[row:] != series.part_index[row]))
+    is_another_part = any(reason is LossReason.PAUSE for reason in series.reason[row:])
+    if not config.is_continuous:
+        is_another_part |= bool(np.any(series.part_index[row:] != series.part_index[row]))
     return lost_s > config.max_gap_s + ROUNDING_S or is_another_part

@@ -58,7 +58,7 @@ def smooth_area(series: AreaSeries, config: EventConfig) -> FloatArray:
     shrinks on both sides alike, so that it stays centered and edges stay where they are.
     """
     smoothed = np.full(len(series), np.nan)
-    for rows in series.stretches(config.max_gap_s):
+    for rows in series.stretches(config.max_gap_s, config.is_continuous):
         runs = runs_of_stretch(series, rows, config)
         smoothed[rows] = np.repeat(runs.smoothed_frac, runs.n_looks)
     return smoothed

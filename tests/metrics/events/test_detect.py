@@ -273,3 +273,28 @@ def test_each_probability_threshold_has_its_own_events():
     assert [(e.onset_s, e.clear_s) for e in found[Threshold.CENTRAL]] == [(5.0, 10.0)]
     assert [(e.onset_s, e.clear_s) for e in found[Threshold.LENIENT]] == [(4.0, 12.0)]
     assert found[Threshold.STRICT] == ()
+
+
+def _two_parts(series_of, second_part_at):
+    series = series_of([(0.0, 10), (0.2, 20), (0.0, 30)])
+    return dataclasses.replace(
+        series, part_index=(series.time_s >= second_part_at).astype(np.int64)
+    )
+
+
+def test_a_recorder_that_cuts_without_a_pause_breaks_no_event(series_of):
+    series = _two_parts(series_of, 20.0)
+    first, second = detect_events(series, CONFIG)
+    assert (first.is_censored, second.is_onset_observed) == (True, False)
+    (whole,) = detect_events(series, dataclasses.replace(CONFIG, is_continuous=True))
+    assert (whole.onset_s, whole.clear_s) == (10.0, 30.0)
+    assert whole == detect_events(series_of([(0.0, 10), (0.2, 20), (0.0, 30)]), CONFIG)[0]
+
+
+def test_a_pause_that_was_stated_cuts_all_the_same(series_of):
+    pieces = [(0.0, 10), (0.2, 10), (LossReason.PAUSE, 1), (0.2, 10), (0.0, 30)]
+    first, second = detect_events(
+        series_of(pieces), dataclasses.replace(CONFIG, is_continuous=True)
+    )
+    assert (first.is_censored, str(first.censor_reason)) == (True, "view_lost")
+    assert not second.is_onset_observed
