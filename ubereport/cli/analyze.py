@@ -127,12 +127,12 @@ def report(
         "max_gap_s": max_gap_s,
         "rebleed_window_s": rebleed_window_s,
         "smoothing_s": smoothing_s,
-        "is_continuous": continuous,
     }
     changes = {name: value for name, value in given.items() if value is not None}
 
     def change(events: EventConfig) -> EventConfig:
-        return replace(events, **changes)
+        joined = events.is_continuous if continuous is None else continuous
+        return replace(events, is_continuous=joined, **changes)
 
     published = rerender_case(case_folder, change, out, pdf)
     _print_case(published, is_json=json)

@@ -58,6 +58,13 @@ def stills(
         Path | None,
         typer.Option(help="CSV with name and group: the stills to take, as held_out.csv of a run."),
     ] = None,
+    by: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with name and group: which technique each still is of. Writes "
+            "errors_by_group.json for ubereport compare --errors."
+        ),
+    ] = None,
     consensus: Annotated[
         ConsensusRule, typer.Option(help="How several annotators become one reference.")
     ] = ConsensusRule.MAJORITY,
@@ -76,7 +83,17 @@ def stills(
     segmentation = SegmentationConfig() if device is None else SegmentationConfig(device=device)
     config = StillsConfig(consensus=Consensus(consensus.value))
     request = StillsRequest(
-        images, masks, ignore, groups, tuple(model), out, config, segmentation, only=only, pdf=pdf
+        images,
+        masks,
+        ignore,
+        groups,
+        tuple(model),
+        out,
+        config,
+        segmentation,
+        only=only,
+        pdf=pdf,
+        techniques=by,
     )
     told = (_silent, None) if quiet else (_tell, _tell_groups)
     summary, written = run_stills_evaluation(request, *told)

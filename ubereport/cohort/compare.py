@@ -104,7 +104,7 @@ def compare_cohort(
     plan_found = plan(tuple(map(str, cases.column("folder"))))
     barriers = (*plan_barriers(plan_found), *zero.barriers)
     leads = leads_of(cases, model, balance_table(named, cases.labels, cases.groups), barriers,
-                     given.local_errors, config)  # fmt: skip
+                     clear, given.local_errors, config)  # fmt: skip
     found = Comparison(
         by=by,
         reference=cases.groups[0],

@@ -13,6 +13,7 @@ from ubereport.cohort.comparison_results import (
     Lead,
     PlanStatus,
     PlanUse,
+    TimeToClear,
     UseEffect,
 )
 from ubereport.cohort.device import KNOT_KEYS, CaseAreas, GroupError, draw_errors, seen_error
@@ -38,6 +39,7 @@ from ubereport.metrics.registry import metric_spec
 __all__ = ["NO_SOURCES", "ComparisonSources", "TimeZero", "leads_of", "plan_barriers", "time_zero"]
 
 _N_DRAWS = 2000
+_HIDDEN_SHARE = 0.5
 _BY_TECHNIQUE = "technique"
 IMMORTAL_TIME = (
     "when each technique was used is not known (column use_start): a technique used late cannot "
@@ -125,6 +127,7 @@ def leads_of(
     model: AdjustedModel,
     balance: Sequence[BalanceRow],
     barriers: tuple[str, ...],
+    clear: TimeToClear,
     local_errors: Mapping[str, GroupError],
     config: CompareConfig,
 ) -> tuple[Lead, ...]:
@@ -156,12 +159,30 @@ def leads_of(
         seen=seen_error(used.facts.operations),
         balance=balance,
         barriers=barriers,
+        group_barriers=_hidden_groups(clear),
     )
     scale = scale_of(metric_spec(config.primary))
     return tuple(
         lead_of(cases.groups[group], cases.groups[reference], model, given, scale, config)
         for reference in range(len(cases.groups))
         for group in range(reference + 1, len(cases.groups))
+    )
+
+
+def _hidden_groups(clear: TimeToClear) -> tuple[tuple[str, str], ...]:
+    """Name the groups of whose events half or more were lost from view before they cleared.
+
+    The metric is of the time that could be judged; where most bleeds end in a lost view, that may
+    be the better part of it.
+    """
+    return tuple(
+        (
+            curve.group,
+            f"{curve.n_censored} of {curve.n_events} events with {curve.group} were lost from view "
+            "before they cleared, so the time that could be judged may leave out the worst",
+        )
+        for curve in clear.curves
+        if curve.n_events and curve.n_censored >= _HIDDEN_SHARE * curve.n_events
     )
 
 

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["MIN_OPERATIONS", "AreaBand", "HeldOutOperation", "area_band", "band_coverage_share"]
+from ubereport.core.arrays import FloatArray
+
+__all__ = [
+    "MIN_OPERATIONS",
+    "AreaBand",
+    "HeldOutOperation",
+    "area_band",
+    "band_coverage_share",
+    "share_band",
+]
 
 MIN_OPERATIONS = 10
 """With fewer operations the tails of what a model errs are not known, and no band is told."""
@@ -80,19 +89,54 @@ def area_band(
 
     None with fewer than `MIN_OPERATIONS` operations, or where none of them has blood.
     """
+    pairs = _pairs(operations)
+    return _band([_true_area(area_frac, painted, found) for painted, found in pairs], level)
+
+
+def share_band(
+    area_frac: FloatArray,
+    weight_s: FloatArray,
+    at_frac: float,
+    operations: Sequence[HeldOutOperation],
+    level: float = 0.8,
+) -> AreaBand | None:
+    """Return a band for the share of time in which the true area is `at_frac` or more.
+
+    As `area_band`: under the errors of one held-out operation a true area of `at_frac` measures
+    ``p + (f - p) at_frac``, and the share of time at that or more is its answer.
+
+    Parameters
+    ----------
+    area_frac, weight_s
+        (n,) measured areas and the seconds that each stands for.
+    """
+    total_s = float(weight_s.sum())
+    if total_s <= 0:
+        return None
+    answers = []
+    for painted, found in _pairs(operations):
+        measured = painted + max(found - painted, _MIN_FOUND_SHARE) * at_frac
+        answers.append(float(weight_s[area_frac >= measured].sum()) / total_s)
+    return _band(answers, level)
+
+
+def _pairs(operations: Sequence[HeldOutOperation]) -> list[tuple[float, float]]:
+    """(painted, found) of each operation; none where they are too few or none has blood."""
     found = [o.blood_found_share for o in operations if o.blood_found_share is not None]
     if len(operations) < MIN_OPERATIONS or not found:
-        return None
+        return []
     usual = float(np.median(found))
-    answers = sorted(
-        _true_area(
-            area_frac,
-            o.painted_clean_frac,
-            usual if o.blood_found_share is None else o.blood_found_share,
-        )
+    return [
+        (o.painted_clean_frac, usual if o.blood_found_share is None else o.blood_found_share)
         for o in operations
-    )
+    ]
+
+
+def _band(answers: Sequence[float], level: float) -> AreaBand | None:
+    answers = sorted(answers)
     n = len(answers)
+    if n == 0:
+        return None
     # Rounded: 20 · (1 - 0.8) / 2 is 1.9999999999999996 in floating point, and means 2.
     low = int(np.floor(round((n + 1) * (1 - level) / 2, 9))) - 1
     high = n - 1 - low

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ubereport.core.case import CaseRecord, Flag, FlagLevel
 from ubereport.core.config import EventConfig, MetricConfig
+from ubereport.core.held_out import share_band
 from ubereport.core.intervals import Interval
 from ubereport.core.series import LossReason
 from ubereport.metrics.registry import METRICS
@@ -16,6 +17,7 @@ from ubereport.report.data_block import case_data_json
 from ubereport.report.marks import LOSS_WORDS
 from ubereport.report.review_view import review_headline, review_view
 from ubereport.report.text import (
+    band,
     clock,
     clock_range,
     duration,
@@ -171,7 +173,21 @@ def _headline(record: CaseRecord, metrics: CaseMetrics, review_notes: tuple[str,
     notes = [f"{part} of {duration(evaluable_s, evaluable_s)}"]
     if metrics.band(key):
         notes.append(f"{metrics.band(key)} with a stricter or laxer model")
+    notes.append(_model_error_note(record))
     return Headline(metrics.short_text(key), True, sentence, (*review_notes, *notes))
+
+
+def _model_error_note(record: CaseRecord) -> str:
+    """Say where the headline would lie with what the model erred on operations it had not seen."""
+    series = record.series
+    area_frac, weight_s = series.area_frac[series.is_valid], series.duration_s[series.is_valid]
+    found = share_band(area_frac, weight_s, 0.20, record.provenance.model.held_out_operations)
+    if found is None:
+        return "how far the model errs from operation to operation is not stated"
+    return (
+        f"{band(found.low_frac, found.high_frac)} with what the model erred on "
+        f"{100 * found.level:.0f}\xa0% of {found.n_operations} unseen operations"
+    )
 
 
 def _impairment(record: CaseRecord, metrics: CaseMetrics, level: str) -> ImpairmentRow:

@@ -19,6 +19,7 @@ from ubereport.files.resources import models_dir
 from ubereport.files.spreadsheet import csv_bytes
 from ubereport.laboratory.evaluation.config import StillsConfig
 from ubereport.laboratory.evaluation.examples import Examples, draw_overlay, pick_examples
+from ubereport.laboratory.evaluation.group_errors import errors_by_group_json, read_techniques
 from ubereport.laboratory.evaluation.load import StillSet, find_groups, load_stills, read_groups
 from ubereport.laboratory.evaluation.recording_document import RecordingResult, recording_document
 from ubereport.laboratory.evaluation.recordings import evaluate_recording, over_recordings
@@ -63,6 +64,8 @@ class StillsRequest:
 
     `only` is a CSV with the names of the stills to take, such as what `train finetune` held out.
 
+    `techniques` is a CSV with name and group: which group of a comparison each still belongs to.
+
     `models` names bundles, or their folders; `models_dir` None takes the shipped ones.
     """
 
@@ -77,6 +80,7 @@ class StillsRequest:
     models_dir: Path | None = None
     only: Path | None = None
     pdf: PdfChoice = PdfChoice.AUTO
+    techniques: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,8 @@ def run_stills_evaluation(
         The agreed keys of the first model, and ``models`` with those of every model.
     written
         ``evaluation.html``, ``.pdf``, ``.json``, ``scores.csv``, ``strata.csv``,
-        ``groups.csv``.
+        ``groups.csv``; with `techniques` also ``errors_by_group.json`` of the first model, which
+        ``ubereport compare --errors`` reads.
 
     Raises
     ------
@@ -144,6 +149,12 @@ def run_stills_evaluation(
         "strata.csv": _with_model({e.model: strata_csv(e) for e in evaluations}),
         "groups.csv": _with_model({e.model: groups_csv(e) for e in evaluations}),
     }
+    if request.techniques is not None:
+        seed = request.config.seed
+        techniques = read_techniques(request.techniques)
+        files["errors_by_group.json"] = errors_by_group_json(
+            evaluations[0].scores, techniques, seed
+        )
     return summary, publish_document(request.out, "evaluation", document, files, pdf=request.pdf)
 
 
