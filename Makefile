@@ -10,7 +10,7 @@ WORKERS ?= 2
 TEST_ENV := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types layers unit bench system clean
+.PHONY: demo test lint types layers unit bench system axe clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ubereport demo --out out/demo
@@ -36,6 +36,10 @@ bench: $(VENV)/.installed-dev
 system:
 	bash .ci/install-system
 
+# What checks the review page for people who use keyboards and screen readers; needs npm.
+axe:
+	npm install --silent --no-audit --no-fund --prefix .axe axe-core@4
+
 $(VENV)/bin/python: | system
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ubereport needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
@@ -45,12 +49,8 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
-<<<<<<< HEAD
-	$(PIP) --editable '.[dev,train,dicom,ray,openvino]'
-=======
-	$(PIP) --editable '.[dev,train,dicom,ray,openvino,torchcodec,review]'
->>>>>>> d91e044 (Review page: see each event where it happened, and say what is wrong by one key)
+	$(PIP) --editable '.[dev,train,dicom,ray,openvino,review]'
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) out dist build
+	rm -rf $(VENV) .axe out dist build

@@ -20,6 +20,8 @@ DOORS = {
     "matplotlib": ["report/plot.py"],
     "jinja2": ["report/html.py"],
     "weasyprint": ["report/weasyprint.py"],
+    "starlette": ["desk/gate.py", "desk/web.py"],
+    "uvicorn": ["desk/serve.py"],
 }
 
 
@@ -63,6 +65,24 @@ def test_files_and_functions_stay_small(path):
     source = path.read_text(encoding="utf-8")
     assert source.count("\n") <= MAX_FILE_LINES
     assert functions_over(source, MAX_FUNCTION_LINES) == []
+
+
+def test_no_conflict_of_two_versions_is_left():
+    root = PACKAGE.parent
+    kept = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=root, capture_output=True, check=True
+    ).stdout.split(b"\0")
+    marked = [
+        name.decode()
+        for name in kept
+        if name
+        and (root / name.decode()).is_file()
+        and any(
+            line.startswith((b"<" * 7 + b" ", b">" * 7 + b" "))
+            for line in (root / name.decode()).read_bytes().split(b"\n")
+        )
+    ]
+    assert marked == []
 
 
 @pytest.mark.parametrize("library", DOORS)

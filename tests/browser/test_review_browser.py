@@ -1,0 +1,174 @@
+"""The review page in a real Chromium: keys, pictures, names for screen readers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from browser.devtools import Page, chromium
+from desk.conftest import RECORDING, measured_case  # noqa: F401 -- a fixture
+
+from ubereport.records.store import read_case
+from ubereport.review.journal import read_journal
+from ubereport.review.strokes import Action
+
+pytestmark = pytest.mark.browser
+
+AXE = Path(__file__).parents[2] / ".axe" / "node_modules" / "axe-core" / "axe.min.js"
+SERIOUS = ("serious", "critical")
+
+
+@contextlib.contextmanager
+def served(*arguments: str):
+    """Run `ubereport review` as a person does; yield the address that it prints."""
+    command = [sys.executable, "-m", "ubereport", "review", *arguments, "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.kill()
+
+
+@pytest.fixture
+def case_folder(measured_case, tmp_path):  # noqa: F811 -- the fixture
+    folder = tmp_path / "library" / measured_case.name
+    shutil.copytree(measured_case, folder)
+    return folder
+
+
+@pytest.fixture
+def page(browser, tmp_path, case_folder):
+    with (
+        served(str(case_folder), "--recording", str(RECORDING)) as address,
+        chromium(browser, tmp_path / "profile") as opened,
+    ):
+        opened.size(1280, 720)
+        opened.open(address)
+        opened.wait("document.getElementById('who')?.open")
+        opened.run("document.getElementById('initials').value = 'KT'")
+        opened.run("document.querySelector('#who button').click()")
+        opened.wait("document.getElementById('picture').dataset.exact === '1'")
+        yield opened
+
+
+def _text(page: Page, element: str) -> str:
+    return page.run(f"document.getElementById('{element}').textContent")
+
+
+def _n_left(page: Page) -> int:
+    return page.run("document.querySelectorAll('#events .open').length")
+
+
+def test_every_event_is_decided_by_one_key(page, case_folder):
+    n_events = len(read_case(case_folder).events)
+    assert n_events >= 3
+    for number in range(n_events):
+        page.key("x" if number % 2 else "c")
+        page.wait(f"document.querySelectorAll('#events .open').length === {n_events - number - 1}")
+    assert "all decided" in _text(page, "progress")
+    assert page.run("!document.getElementById('done').hidden")
+    strokes = read_journal(case_folder, "C001").strokes
+    assert len(strokes) == n_events
+    assert {stroke.reviewer for stroke in strokes} == {"KT"}
+    assert page.console == []
+
+
+def test_times_move_by_keys_and_bounds_follow(page, case_folder):
+    first = page.run("document.querySelector('#events button span').textContent")
+    before = _text(page, "where")
+    page.key("ArrowRight", shift=True)
+    assert _text(page, "where") != before
+    page.key("e")
+    page.wait("document.querySelectorAll('#events .mended').length === 1")
+    page.key("u")
+    page.wait("document.querySelectorAll('#events .mended').length === 0")
+    page.key("ArrowRight", ctrl=True)
+    page.key("+")
+    page.wait("document.getElementById('said').textContent || document.querySelector('.added')")
+    actions = [stroke.action for stroke in read_journal(case_folder, "C001").strokes]
+    assert actions[:2] == [Action.SET_CLEAR, Action.UNDO]
+    assert first
+
+
+def test_a_drawn_mask_is_kept(page, case_folder):
+    page.wait("document.getElementById('overlay').width > 1")
+    page.key("d")
+    page.wait("!document.getElementById('brush').hidden")
+    box = page.run(
+        "(() => { const r = document.getElementById('overlay').getBoundingClientRect();"
+        " return [r.x + r.width / 2, r.y + r.height / 2]; })()"
+    )
+    page.mouse("mousePressed", *box)
+    for step in range(20):
+        page.mouse("mouseMoved", box[0] + 3 * step, box[1])
+    page.mouse("mouseReleased", box[0] + 60, box[1])
+    assert "Mended mask" in _text(page, "where")
+    page.key("Enter")
+    page.wait("document.getElementById('brush').hidden")
+    for _ in range(200):
+        strokes = read_journal(case_folder, "C001").strokes
+        if strokes:
+            break
+        time.sleep(0.05)
+    assert strokes[0].action is Action.MASK
+    assert (case_folder / strokes[0].mask.mask_path).is_file()
+
+
+def test_two_tabs_lose_nothing(page, case_folder):
+    address = page.run("location.origin")
+    page.call("Target.createTarget", url=f"{address}/")  # shares the cookie
+    n_events = len(read_case(case_folder).events)
+    stroke = (
+        "fetch('/api/cases/0/strokes', {method: 'POST', body: JSON.stringify("
+        "{action: 'finish', reviewer: 'MS'})}).then((answer) => answer.status)"
+    )
+    codes = page.run(f"Promise.all(Array.from({{length: 12}}, () => {stroke}))")
+    page.key("c")
+    page.wait(f"document.querySelectorAll('#events .open').length === {n_events - 1}")
+    assert codes == [200] * 12
+    assert len(read_journal(case_folder, "C001").strokes) == 13
+
+
+@pytest.mark.parametrize(("width_px", "height_px", "scale"), [(1280, 720, 1), (640, 360, 2)])
+def test_nothing_runs_out_of_the_window(page, width_px, height_px, scale):
+    """1280 × 720 as it is, and at 200 % zoom, where half the pixels are left."""
+    page.size(width_px, height_px, scale)
+    page.wait(f"innerWidth === {width_px}")
+    assert page.run("document.documentElement.scrollWidth <= innerWidth + 1")
+
+
+def test_axe_finds_nothing_serious(page):
+    if not AXE.is_file():
+        if "axe" in os.environ.get("UBEREPORT_REQUIRE", "").split(","):
+            pytest.fail("axe-core is required here (UBEREPORT_REQUIRE) and not in .axe")
+        pytest.skip("axe-core is not installed (make axe)")
+    page.call("Page.setBypassCSP", enabled=True)
+    page.run(AXE.read_text(encoding="utf-8"))
+    found = page.run(
+        "axe.run().then((r) => r.violations.map((v) => [v.impact, v.id,"
+        " v.nodes.map((n) => n.html).slice(0, 3)]))"
+    )
+    assert [violation for violation in found if violation[0] in SERIOUS] == []
+
+
+def test_the_focus_is_seen_and_every_control_has_a_name(page):
+    seen = []
+    for _ in range(12):
+        page.key("Tab")
+        seen.append(
+            page.run(
+                "(() => { const e = document.activeElement;"
+                " return [e.tagName, e.innerText || e.ariaLabel || e.id ||"
+                " e.querySelector('img')?.alt,"
+                " getComputedStyle(e).outlineStyle]; })()"
+            )
+        )
+    assert len({name for _, name, _ in seen}) >= 8
+    assert all(name for _, name, _ in seen)
+    assert all(style == "solid" for tag, _, style in seen if tag in ("BUTTON", "CANVAS", "A"))
