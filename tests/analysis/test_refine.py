@@ -121,6 +121,12 @@ def test_keyframes_narrow_a_gap_before_the_grid_fills_it():
     assert looks([0.55, 0.8, 0.8], keys=[2, 4, 8]) == [2, 4]
 
 
+def test_between_two_samples_near_one_threshold_no_keyframe_narrows_anything():
+    keys = [3, 9, 15]
+    assert looks([0.19, 0.21, 0.19, 0.30], keys=keys) == [*range(1, 6), *range(7, 12), 15]
+    assert looks([0.19, 0.21, 0.19, 0.30], keys=keys, near_frac=0.0) == [3, 9, 15]
+
+
 def test_the_stay_that_confirms_an_onset_waits_until_its_beginning_is_known():
     areas = [0.0, 0.3, 0.3, 0.3]
     assert looks(areas, events=EventConfig()) == list(range(1, 6))

@@ -12,7 +12,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from tests.perf import simulated_cores  # noqa: E402
 from tests.perf.bench import chart, recordings, rows, table  # noqa: E402
+from ubereport.core.choices import SamplingMode  # noqa: E402
+from ubereport.video.pool import DecoderPool  # noqa: E402
 
 
 @pytest.mark.slow
@@ -39,6 +42,34 @@ def test_twenty_seconds_give_a_table_and_json(tmp_path: Path) -> None:
     assert found["uniform"]["stage_s"]
     assert found["adaptive"]["truth"]["area_mae_frac"] is not None
     assert "simulated   adaptive" in done.stdout
+
+
+def test_rows_that_cannot_be_run_here_say_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = recordings.BenchRecording("none", tmp_path / "none.mp4", 1.0, None)
+    refused = rows.ours_or_why_not(tmp_path, recording, "adaptive", "hsv-red", "--device cuba")
+    assert refused.name == "adaptive --device cuba"
+    assert refused.note.startswith("skipped: ")
+    assert "cuba" in refused.note
+    monkeypatch.setenv("PATH", str(tmp_path))
+    row = rows.reference(tmp_path, recording, "ffmpeg", "hsv-red", 10.0)
+    assert row.note == "skipped: no ffmpeg program is installed"
+
+
+@pytest.mark.quiet
+@pytest.mark.slow
+def test_adaptive_sampling_does_not_lose_where_there_are_many_cores() -> None:
+    """Sixteen decoding processes and a network that sleep as long as they would work."""
+    index, warm = simulated_cores.recording(3.0), simulated_cores.recording(0.5)
+    uniform, adaptive = SamplingMode.UNIFORM, SamplingMode.ADAPTIVE
+    with DecoderPool(60.0) as pool:
+        simulated_cores.measured(warm, "quiet", uniform, 16, pool)
+        uniform_s, whole = simulated_cores.measured(index, "quiet", uniform, 16, pool)
+        adaptive_s, found = simulated_cores.measured(index, "quiet", adaptive, 16, pool)
+    assert len(found.plan) < len(whole.plan)
+    assert not any(found.measurement.reason)
+    assert adaptive_s < uniform_s
 
 
 def test_a_piece_is_repeated_without_a_seam(bleeding_recording: Path, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from ubereport.video.index import index_recording
 from ubereport.video.pool import DecoderPool
 from ubereport.video.timeline import lost_stretches, place_parts
 
-__all__ = ["OpenedCase", "open_case"]
+__all__ = ["OpenedCase", "candidates_of", "open_case"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +95,7 @@ def open_case(
         bundle=bundle,
         index=index,
         timeline=timeline,
-        candidates=_candidates(index, timeline, config),
+        candidates=candidates_of(index, timeline, config),
         lost=tuple(LostStretch(*lost) for lost in lost_stretches(index, timeline)),
         fingerprint=fingerprint(index, bundle.sha256, config),
         index_s=elapsed_s,
@@ -129,7 +129,7 @@ def _bounded(config: AnalysisConfig, n_threads: int) -> AnalysisConfig:
     )
 
 
-def _candidates(index: RecordingIndex, timeline: Timeline, config: AnalysisConfig) -> Candidates:
+def candidates_of(index: RecordingIndex, timeline: Timeline, config: AnalysisConfig) -> Candidates:
     """Return the pictures that a case may look at under the sampling of `config`."""
     sampling = config.sampling
     if sampling.mode is SamplingMode.KEYFRAMES:

@@ -110,13 +110,14 @@ def next_looks(
         for rows in series.stretches(events.max_gap_s, events.is_continuous)
     ]
     gaps = _Gaps.of(candidates, seen, is_waiting)
-    is_flagged = gaps.is_gap & _flagged(series, _is_open(reading, len(seen)), events, sampling)
+    is_flagged, is_near = _flagged(series, _is_open(reading, len(seen)), events, sampling)
+    is_flagged &= gaps.is_gap
     is_wanted = np.zeros(len(candidates), dtype=np.bool_)
     for start_s, end_s in _windows(reading, series, is_flagged):
         before_s = start_s - (events.smoothing_s / 2 + 1.5 / sampling.rate_hz)
         after_s = end_s + events.smoothing_s / 2 - 0.5 / sampling.rate_hz
         _mark(is_wanted, candidates.time_s, before_s + ROUNDING_S, after_s - ROUNDING_S)
-    is_wanted = (is_wanted & is_waiting) | gaps.narrowed(is_flagged)
+    is_wanted = (is_wanted & is_waiting) | gaps.narrowed(is_flagged, is_near)
     if n_passes >= N_PLAIN_PASSES:
         reach_s = coarse_gap_s(events, sampling) * 2.0 ** (n_passes - N_PLAIN_PASSES)
         for time_s in candidates.time_s[is_wanted].tolist():
@@ -186,34 +187,46 @@ class _Gaps:
         is_unseen_key = candidates.is_key & is_inside
         return cls(is_gap[:-1], gap_of, is_inside, is_waiting, is_unseen_key)
 
-    def narrowed(self, is_flagged: BoolArray) -> BoolArray:
-        """(n,) candidates that narrow the flagged gaps: keyframes first, they cost least."""
+    def narrowed(self, is_flagged: BoolArray, is_near: BoolArray) -> BoolArray:
+        """(n,) candidates that narrow the flagged gaps: keyframes first, they cost least.
+
+        Where both ends of a gap are near one threshold (`is_near`), what lies between is near it
+        too: a keyframe would narrow nothing, and its group be decoded twice.
+        """
         is_in_flagged = self.is_inside & np.append(is_flagged, False)[self.gap_of]
         has_key = np.zeros(len(is_flagged) + 1, dtype=np.bool_)
         has_key[self.gap_of[self.is_unseen_key]] = True
+        has_key[:-1] &= ~is_near
         is_next = np.where(has_key[self.gap_of], self.is_unseen_key, self.is_waiting)
         return np.asarray(is_in_flagged & is_next)
 
 
 def _flagged(
     series: AreaSeries, is_open: BoolArray, events: EventConfig, sampling: SamplingConfig
-) -> BoolArray:
-    """(m - 1,) whether something may lie between each sample and the next."""
+) -> tuple[BoolArray, BoolArray]:
+    """(m - 1,) whether something may lie between each sample and the next; whether both are near.
+
+    Near is meant of one and the same threshold.
+    """
     area = series.area_frac
     low, high = np.fmin(area[:-1], area[1:]), np.fmax(area[:-1], area[1:])
     restless = sampling.near_sd * restlessness(series)
     levels = {*METRIC_LEVELS, events.onset_frac, events.moderate_frac, events.major_frac}
     is_flagged = np.asarray(high - low >= sampling.change_frac)
+    is_near = np.zeros(len(low), dtype=np.bool_)
     for level in sorted(levels):
-        is_flagged |= _nears(low, high, level, np.fmax(restless, sampling.near_frac * level))
+        margin = np.fmax(restless, sampling.near_frac * level)
+        is_flagged |= _nears(low, high, level, margin)
+        is_near |= (level - margin <= low) & (high <= level + margin)
     margin = np.fmax(restless, sampling.near_frac * events.offset_frac)
     is_near_offset = _nears(low, high, events.offset_frac, margin)
     is_flagged |= is_near_offset & (is_open[:-1] | is_open[1:])
-    is_flagged &= series.is_valid[:-1] & series.is_valid[1:]
+    is_valid = series.is_valid[:-1] & series.is_valid[1:]
+    is_flagged &= is_valid
     pairs = zip(series.reason, series.reason[1:], strict=False)
     # A damaged picture says nothing of its neighbors; keyframes may be damaged at regular places.
     is_flagged |= [a is not b or a is LossReason.CORRUPT for a, b in pairs]
-    return is_flagged
+    return is_flagged, is_near & is_valid
 
 
 def _nears(low: FloatArray, high: FloatArray, level: float, margin: FloatArray) -> BoolArray:

@@ -2,9 +2,11 @@
 
     python -m tests.perf.bench [--minutes 30] [--work DIR] [--sources RECORDING...]
                                [--recordings real shots simulated] [--rows adaptive ...]
-                               [--runs 3]
+                               [--options "--decode cuda" ...] [--runs 3]
 
-Recordings are made once and kept in --work. Rows that are run again replace those of an earlier
+Recordings are made once and kept in --work. The row adaptive is run once more with each of the
+--options, which name devices, decoders and readers; one that is not there is skipped and says why.
+Rows that are run again replace those of an earlier
 run, so that a long table can be made in pieces; results.json in --work holds them all.
 """
 
@@ -16,6 +18,7 @@ from tests.perf.bench import recordings, rows, table
 from ubereport.core.config import SamplingMode, SegmentationConfig
 
 ROWS = (*rows.OURS, "again", *rows.REFERENCES, *rows.FLOORS)
+OPTIONS = ("--device cuda", "--decode cuda", "--reader decord")
 RECORDINGS = ("real", "shots", "simulated")
 DEFAULT_WORK = Path.home() / ".cache" / "ubereport-bench"
 SOURCES = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "recordings"
@@ -33,8 +36,11 @@ def main() -> None:
             continue
         if not given.unverified:
             print(rows.verify(given.work, recording, given.model), flush=True)
-        for number, wanted in itertools.product(range(given.runs), given.rows):
-            row = _row(wanted, recording, given)
+        wanted_rows = [(row, "") for row in given.rows]
+        if "adaptive" in given.rows:
+            wanted_rows += [("adaptive", options) for options in given.options]
+        for number, (wanted, options) in itertools.product(range(given.runs), wanted_rows):
+            row = _row(wanted, options, recording, given)
             print(f"{row.recording}, {row.name}: {row.wall_s:.1f} s", flush=True)
             same = [r for r in found if (r.recording, r.name) == (row.recording, row.name)]
             found = [r for r in found if r not in same]
@@ -54,6 +60,7 @@ def _options() -> argparse.Namespace:
         "--recordings", nargs="+", choices=RECORDINGS, default=["real", "simulated"]
     )
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--options", nargs="*", default=OPTIONS, help="of further adaptive rows")
     parser.add_argument("--model", default=SegmentationConfig().model)
     parser.add_argument(
         "--slice", type=float, help="time references on so many seconds, scaled and said so"
@@ -72,7 +79,11 @@ def _recording(name: str, given: argparse.Namespace) -> recordings.BenchRecordin
     return make(given.work, given.sources, given.minutes)
 
 
-def _row(wanted: str, recording: recordings.BenchRecording, given: argparse.Namespace) -> rows.Row:
+def _row(
+    wanted: str, options: str, recording: recordings.BenchRecording, given: argparse.Namespace
+) -> rows.Row:
+    if options:
+        return rows.ours_or_why_not(given.work, recording, wanted, given.model, options)
     if wanted in list(SamplingMode):
         return rows.ours(given.work, recording, wanted, given.model)
     if wanted == "again":

@@ -23,6 +23,14 @@ class Cost:
         return {name: round(value, 2) for name, value in asdict(self).items()}
 
 
+class FailedRunError(RuntimeError):
+    """A command that did not end well, with what it said last."""
+
+    def __init__(self, argv: list[str], code: int, errors: str) -> None:
+        super().__init__(f"{' '.join(argv)} ended with {code}:\n{errors[-2000:]}")
+        self.last_line = " ".join(errors.split("error:")[-1].split())[:200]
+
+
 def run(argv: list[str]) -> tuple[Cost, str]:
     """Run `python ARGV...`; return its cost and standard output, raise if it fails."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -36,7 +44,7 @@ def run(argv: list[str]) -> tuple[Cost, str]:
     wall_s = time.perf_counter() - started
     memory.stop()
     if child.returncode != 0:
-        raise RuntimeError(f"{' '.join(argv)} ended with {child.returncode}:\n{errors[-2000:]}")
+        raise FailedRunError(argv, child.returncode, errors)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Cost(wall_s, cpu_s, memory.peak_mib), told

@@ -8,6 +8,7 @@ area it found there.
 
 import argparse
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,26 @@ def opencv_loop(path: str, seconds: float, model: str) -> tuple[list[float], lis
         frame_number += 1
     capture.release()
     return times, areas
+
+
+def ffmpeg_pipe(path: str, seconds: float, model: str) -> tuple[list[float], list[float]]:
+    """Let the ffmpeg program pick and scale two frames a second; take them from a pipe."""
+    network = _Fp32(model)
+    width_px, height_px = network.size_px
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-i", path]
+    if np.isfinite(seconds):
+        command += ["-t", f"{seconds:g}"]
+    command += ["-vf", f"fps={RATE_HZ:g}:round=down,scale={width_px}:{height_px}:flags=area"]
+    command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    n_bytes = height_px * width_px * 3
+    areas: list[float] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as ffmpeg:
+        while content := ffmpeg.stdout.read(8 * n_bytes):
+            rgb = np.frombuffer(content, np.uint8).reshape(-1, height_px, width_px, 3)
+            areas.extend(network.areas(rgb))
+    if ffmpeg.returncode != 0:
+        raise RuntimeError(f"ffmpeg ended with {ffmpeg.returncode}")
+    return [number / RATE_HZ for number in range(len(areas))], areas
 
 
 def decord_batches(path: str, seconds: float, model: str) -> tuple[list[float], list[float]]:
@@ -88,7 +109,9 @@ def decode_floor(case: Path, path: str) -> tuple[int, float]:
     frames = np.unique(np.minimum(frames, part.n_frames - 1))
     rows, time_s = np.arange(len(frames)), part.time_s[frames]
     mode = SamplingMode.ADAPTIVE
-    request = DecodeRequest(part, 0, frames, rows, time_s, None, 192, 192, mode)
+    size = json.loads((case / "case.json").read_text(encoding="utf-8"))["provenance"]["model"]
+    height_px, width_px = size["input_height_px"], size["input_width_px"]
+    request = DecodeRequest(part, 0, frames, rows, time_s, None, height_px, width_px, mode)
     started = time.perf_counter()
     n = sum(len(batch) for batch in decode(request, config.decode, 16))
     return n, time.perf_counter() - started
@@ -144,7 +167,12 @@ class _Fp32:
             yield from (probability >= metadata.thresholds[1]).float().mean(dim=(1, 2)).tolist()
 
 
-LOOPS = {"opencv": opencv_loop, "decord": decord_batches, "hsv": hsv_at_5_hz}
+LOOPS = {
+    "opencv": opencv_loop,
+    "ffmpeg": ffmpeg_pipe,
+    "decord": decord_batches,
+    "hsv": hsv_at_5_hz,
+}
 
 
 def main() -> None:

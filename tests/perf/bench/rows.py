@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from tests.perf.bench.process import Cost, run
+from tests.perf.bench.process import Cost, FailedRunError, run
 from tests.perf.bench.recordings import BenchRecording, repeat
 
 HEADLINES = ("impaired_share_5", "impaired_share_20", "area_mean_frac", "event_count")
@@ -17,7 +18,7 @@ SAME_EVENT_S = 5.0
 VERIFIED_S = 10.0
 MAX_MEAN_DIFFERENCE = 0.02
 OURS = ("adaptive", "uniform", "keyframes")
-REFERENCES = ("opencv", "decord", "hsv")
+REFERENCES = ("opencv", "ffmpeg", "decord", "hsv")
 FLOORS = ("decode", "inference")
 
 
@@ -67,11 +68,24 @@ def case_folder(work: Path, recording: BenchRecording, sampling: str) -> Path:
     return Path(pointer.read_text(encoding="utf-8"))
 
 
-def ours(work: Path, recording: BenchRecording, sampling: str, model: str) -> Row:
-    """Run `ubereport analyze` in full, report included."""
-    case_id, cases = _case_id(recording, sampling), work / "cases"
+def ours_or_why_not(
+    work: Path, recording: BenchRecording, sampling: str, model: str, options: str
+) -> Row:
+    """Run `ubereport analyze` with other options; a row that says why where it refuses them."""
+    try:
+        return ours(work, recording, sampling, model, options)
+    except FailedRunError as failure:
+        return Row(recording.name, f"{sampling} {options}", note=f"skipped: {failure.last_line}")
+
+
+def ours(
+    work: Path, recording: BenchRecording, sampling: str, model: str, options: str = ""
+) -> Row:
+    """Run `ubereport analyze` in full, report included; the note says who decoded."""
+    name = f"{sampling} {options}".strip()
+    case_id, cases = _case_id(recording, name.replace(" ", "").replace("--", "-")), work / "cases"
     argv = ["-m", "ubereport", "analyze", str(recording.path), "--case-id", case_id]
-    argv += ["--out", str(cases), "--sampling", sampling, "--model", model]
+    argv += ["--out", str(cases), "--sampling", sampling, "--model", model, *options.split()]
     cost, told = run([*argv, "--force", "--quiet", "--json"])
     case = Path(json.loads(told)["case_folder"]).absolute()
     (cases / f"{case_id}.txt").write_text(str(case), encoding="utf-8")
@@ -79,8 +93,10 @@ def ours(work: Path, recording: BenchRecording, sampling: str, model: str) -> Ro
     metrics = {m["key"]: m["value"] for m in record["metrics"]}
     if metrics["recorded_s"] is None or abs(metrics["recorded_s"] - 60 * recording.minutes) > 1:
         raise RuntimeError(f"{metrics['recorded_s']} s of {recording.minutes:g} minutes were seen")
-    row = _costed(Row(recording.name, sampling), cost)
+    row = _costed(Row(recording.name, name), cost)
     row.n_pictures = _n_rows(case)
+    how = record["provenance"]
+    row.note = " ".join([how["device"], *dict.fromkeys(use["why"] for use in how["readers"])])
     row.stage_s = json.loads((case / "run.json").read_text(encoding="utf-8"))["stage_s"]
     row.headlines = {key: metrics.get(key) for key in HEADLINES}
     row.events = [(event["onset_s"], event["clear_s"]) for event in record["events"]]
@@ -102,6 +118,8 @@ def reference(
     work: Path, recording: BenchRecording, name: str, model: str, slice_s: float | None
 ) -> Row:
     """Run what a user would write; over the first `slice_s` seconds, scaled up, where given."""
+    if name == "ffmpeg" and shutil.which(name) is None:
+        return Row(recording.name, name, note="skipped: no ffmpeg program is installed")
     total_s = 60 * recording.minutes
     seconds = total_s if slice_s is None else min(slice_s, total_s)
     out = work / f"{recording.name}-{name}.npz"
@@ -145,7 +163,8 @@ def verify(work: Path, recording: BenchRecording, model: str) -> str:
     found = ours(work, short, "uniform", model)
     mean = found.headlines["area_mean_frac"] or 0.0
     told = []
-    for name in ("hsv",) if model.startswith("hsv") else ("opencv", "decord"):
+    names = ["opencv", "decord", *(["ffmpeg"] if shutil.which("ffmpeg") else [])]
+    for name in ["hsv"] if model.startswith("hsv") else names:
         headlines = reference(work, short, name, model, None).headlines
         apart = abs(mean - (headlines["area_mean_frac"] or 0.0))
         told.append(f"{name} {100 * apart:.2f}")
