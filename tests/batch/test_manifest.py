@@ -9,6 +9,8 @@ import pytest
 from ubereport.batch import manifest_schema
 from ubereport.batch.manifest import TECHNIQUES, read_manifest
 from ubereport.batch.pseudonyms import default_key_file, pseudonymized
+from ubereport.batch.run import plan_batch
+from ubereport.core.config import AnalysisConfig
 from ubereport.core.errors import ManifestError
 
 
@@ -164,6 +166,14 @@ def test_surgeons_get_the_same_pseudonyms_in_every_run(folder):
     assert key_file.parent == folder
     later = read_manifest(write(folder, "case_id,files,surgeon\nC9,a.mp4,Dr. Kay\n", "later.csv"))
     assert pseudonymized(later, key_file).cases[0].covariates["surgeon"] == "S2"
+
+
+def test_a_planned_batch_holds_no_name_of_a_surgeon(folder):
+    manifest = read_manifest(write(folder, GOOD))
+    plan = plan_batch(manifest, folder / "library", AnalysisConfig(), 1, None)
+    assert "Ito" not in repr(plan)
+    assert '"S1"' in repr(plan.jobs[0].payload)
+    assert "Dr. Ito" in default_key_file(folder / "library").read_text()
 
 
 def test_a_damaged_key_file_is_never_replaced(folder):

@@ -15,7 +15,6 @@ from tests_support import copy_bytes
 
 from ubereport.batch.engine.embedded import EmbeddedEngine
 from ubereport.batch.manifest import read_manifest
-from ubereport.batch.pseudonyms import pseudonymized
 from ubereport.batch.run import plan_batch, result_table, run_batch
 from ubereport.core.config import AnalysisConfig, RecordsConfig, SamplingConfig, SegmentationConfig
 from ubereport.documents.batch_summary import write_summary
@@ -73,8 +72,8 @@ def department(bleeding_recording, tmp_path_factory):
 def library(department, tmp_path_factory):
     """The library of an undisturbed run."""
     folder = tmp_path_factory.mktemp("libraries") / "undisturbed"
-    manifest = pseudonymized(read_manifest(department), folder.parent / "keys.json")
-    plan = plan_batch(manifest, folder, CONFIG, 1, None)
+    keys = folder.parent / "keys.json"
+    plan = plan_batch(read_manifest(department), folder, CONFIG, 1, None, keys=keys)
     write_summary(run_batch(plan, EmbeddedEngine(), lambda result: None), folder)
     return folder
 
@@ -104,8 +103,8 @@ def test_the_manifest_row_lies_with_the_case(library):
 
 def test_a_second_run_reuses_what_is_done(department, library):
     before = digests(library)
-    manifest = pseudonymized(read_manifest(department), library.parent / "keys.json")
-    plan = plan_batch(manifest, library, CONFIG, 1, None)
+    keys = library.parent / "keys.json"
+    plan = plan_batch(read_manifest(department), library, CONFIG, 1, None, keys=keys)
     result = run_batch(plan, EmbeddedEngine(), lambda r: None)
     assert [c.done.is_reused for c in result.cases if c.done] == [True, True, True]
     write_summary(result, library)
@@ -141,7 +140,8 @@ def test_a_batch_killed_at_random_ends_byte_identical(department, library, tmp_p
 
 
 def test_the_table_of_a_batch_is_safe_and_complete(library, department):
-    plan = plan_batch(read_manifest(department), library, CONFIG, 1, None)
+    keys = library.parent / "keys.json"
+    plan = plan_batch(read_manifest(department), library, CONFIG, 1, None, keys=keys)
     result = run_batch(plan, EmbeddedEngine(), lambda r: None)
     header, rows = result_table(result.cases)
     assert {len(row) for row in rows} == {len(header)}

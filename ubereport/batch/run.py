@@ -11,6 +11,7 @@ from ubereport.analysis.progress import Progress
 from ubereport.batch.case import CaseRequest, run_case
 from ubereport.batch.engine.job import Engine, Job, JobState, Outcome
 from ubereport.batch.manifest import Manifest, ManifestCase
+from ubereport.batch.pseudonyms import default_key_file, pseudonymized
 from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AnalysisConfig
 from ubereport.core.covariates import covariates_json
@@ -102,16 +103,23 @@ def plan_batch(
     models: Path | None,
     network: NetworkAddress | None = None,
     pdf: PdfChoice = PdfChoice.AUTO,
+    keys: Path | None = None,
 ) -> BatchPlan:
     """Turn a checked manifest into jobs; cores are shared out among the jobs that run at once.
+
+    Surgeons get their pseudonyms here, so that no way to a library goes around it; `keys` is the
+    key file that says who is who, None for the one beside the library.
 
     `network` is where a network that all cases share answers, from `shared_network`.
 
     Raises
     ------
     OutputError
-        If the library folder cannot be made.
+        If the library folder or a new pseudonym cannot be written.
+    ManifestError
+        If the key file exists and cannot be read.
     """
+    manifest = pseudonymized(manifest, default_key_file(library) if keys is None else keys)
     try:
         (library / PROGRESS_DIR).mkdir(parents=True, exist_ok=True)
     except OSError as error:

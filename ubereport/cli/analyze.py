@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,10 +18,10 @@ from ubereport.core.config import (
     EventConfig,
     ReaderChoice,
     SamplingMode,
-    config_from_toml,
 )
 
 if TYPE_CHECKING:
+    from ubereport.api.case import Case
     from ubereport.batch.case import PublishedCase
 
 __all__ = ["analyze", "demo", "report"]
@@ -72,27 +72,23 @@ def analyze(
 
     Example: ubereport analyze case.mp4 --out results
     """
-    from ubereport.batch.case import CaseRequest, run_case
+    from ubereport.api.case import analyze_with
+    from ubereport.api.settings import Options, settings_of
     from ubereport.batch.parts import doubts_about_parts, resolve_parts
 
-    settings = _settings(config, model, rate, sampling, reader, device, decode, no_frames)
+    options = Options(model, rate, sampling, reader, device, decode, no_frames)
+    settings = settings_of(config, options)
     if continuous is not None:
         settings = replace(settings, events=replace(settings.events, is_continuous=continuous))
     paths = resolve_parts(parts)
     for doubt in doubts_about_parts(paths):
         warn(doubt)
-    request = CaseRequest(
-        parts=paths,
-        out_dir=out,
-        case_id=case_id,
-        config=settings,
-        is_forced=force,
-        pdf=pdf,
-    )
     with case_progress(is_shown=not quiet) as hook:
-        published = run_case(request, hook)
-    _print_case(published, is_json=json)
-    settle_pdf(pdf, published.pdf_problem)
+        case = analyze_with(
+            paths, out, case_id, settings, is_forced=force, pdf=pdf, on_progress=hook
+        )
+    _print_case(case, is_json=json)
+    settle_pdf(pdf, case.pdf_problem)
 
 
 @guarded
@@ -157,31 +153,7 @@ def demo(
     settle_pdf(pdf, published.pdf_problem)
 
 
-def _settings(
-    config: Path | None,
-    model: str | None,
-    rate: float | None,
-    sampling: SamplingMode | None,
-    reader: ReaderChoice | None,
-    device: Device | None,
-    decode: DecodeDevice | None,
-    no_frames: bool,
-) -> AnalysisConfig:
-    base = config_from_toml(config, AnalysisConfig) if config is not None else AnalysisConfig()
-    return replace(
-        base,
-        sampling=_replaced(base.sampling, mode=sampling, rate_hz=rate),
-        decode=_replaced(base.decode, reader=reader, device=decode),
-        segmentation=_replaced(base.segmentation, model=model, device=device),
-        records=_replaced(base.records, is_frames_kept=False if no_frames else None),
-    )
-
-
-def _replaced(section: Any, **options: object) -> Any:  # noqa: ANN401 -- any configuration section
-    return replace(section, **{k: v for k, v in options.items() if v is not None})
-
-
-def _print_case(published: PublishedCase, is_json: bool) -> None:
+def _print_case(published: PublishedCase | Case, is_json: bool) -> None:
     record = published.record
     if is_json:
         print_json(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
-from enum import StrEnum
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,22 +13,14 @@ import typer
 from ubereport.cli.console import print_json, say
 from ubereport.cli.guard import guarded
 from ubereport.cli.printing import PdfOption, settle_pdf
-from ubereport.core.choices import DecodeDevice, PdfChoice
-from ubereport.core.config import AnalysisConfig, Device, config_from_toml
+from ubereport.core.choices import DecodeDevice, Device, EngineChoice, PdfChoice
 from ubereport.core.errors import SomeCasesFailedError, UbereportError, UsageError
 
 if TYPE_CHECKING:
-    from ubereport.batch.engine.job import Engine
+    from ubereport.batch.estimate import BatchEstimate
     from ubereport.batch.run import BatchPlan, BatchResult, CaseResult
 
 __all__ = ["batch"]
-
-
-class EngineChoice(StrEnum):
-    """Where cases run."""
-
-    EMBEDDED = "embedded"
-    RAY = "ray"
 
 
 @guarded
@@ -77,12 +68,10 @@ def batch(
 
     Example: ubereport batch cases.csv --library department --jobs 2
     """
+    from ubereport.api.batch import BatchRequest, run_request
+    from ubereport.api.settings import Options, settings_of
     from ubereport.batch.estimate import estimate_batch
     from ubereport.batch.manifest import read_manifest
-    from ubereport.batch.pseudonyms import default_key_file, pseudonymized
-    from ubereport.batch.run import plan_batch, run_batch
-    from ubereport.batch.sharing import shared_network
-    from ubereport.documents.batch_summary import write_summary
 
     read = read_manifest(manifest)
     if check:
@@ -90,50 +79,27 @@ def batch(
         return
     if library is None:
         raise UsageError("No library is named. Add --library DIR, the folder of the cases.")
-    settings = _settings(config, model, device, decode)
+    settings = settings_of(config, Options(model=model, device=device, decode=decode))
     if dry_run:
-        estimate = estimate_batch(read, library, settings, jobs)
-        if json:
-            print_json(asdict(estimate))
-        else:
-            for line in estimate.lines():
-                say(line)
+        _print_estimate(estimate_batch(read, library, settings, jobs), is_json=json)
         return
-    key_file = default_key_file(library) if keys is None else keys
-    named = pseudonymized(read, key_file)
-    is_shared = share_network if engine is EngineChoice.EMBEDDED else False
-    with shared_network(settings, jobs, is_shared) as network:
-        plan = plan_batch(named, library, settings, jobs, None, network, pdf)
-        with _table(plan, is_shown=not quiet) as on_result:
-            result = run_batch(plan, _engine(engine, jobs, address, gpus_per_case), on_result)
-    report = write_summary(result, library)
+    request = BatchRequest(
+        read,
+        library,
+        settings,
+        engine=engine,
+        jobs=jobs,
+        address=address,
+        gpus_per_case=gpus_per_case,
+        share_network=share_network,
+        pdf=pdf,
+        keys=keys,
+    )
+    ended = run_request(request, lambda plan: _table(plan, is_shown=not quiet))
+    result, report = ended.result, ended.report_html
     _print_result(result, report, is_json=json)
     _end(result, strict)
     settle_pdf(pdf, result.pdf_problem)
-
-
-def _settings(
-    path: Path | None, model: str | None, device: Device | None, decode: DecodeDevice | None
-) -> AnalysisConfig:
-    settings = config_from_toml(path, AnalysisConfig) if path is not None else AnalysisConfig()
-    section = settings.segmentation
-    section = replace(
-        section,
-        model=section.model if model is None else model,
-        device=section.device if device is None else device,
-    )
-    decoding = settings.decode if decode is None else replace(settings.decode, device=decode)
-    return replace(settings, segmentation=section, decode=decoding)
-
-
-def _engine(choice: EngineChoice, jobs: int, address: str | None, gpus: float) -> Engine:
-    if choice is EngineChoice.RAY:
-        from ubereport.batch.engine.ray import RayEngine
-
-        return RayEngine(address=address, n_workers=jobs, gpus_per_job=gpus)
-    from ubereport.batch.engine.embedded import EmbeddedEngine
-
-    return EmbeddedEngine(n_workers=jobs)
 
 
 def _print_check(n_cases: int, remarks: tuple[str, ...], is_json: bool) -> None:
@@ -143,6 +109,14 @@ def _print_check(n_cases: int, remarks: tuple[str, ...], is_json: bool) -> None:
     for remark in remarks:
         say(remark)
     say(f"The manifest is good: {n_cases} case{'s' if n_cases != 1 else ''}.")
+
+
+def _print_estimate(estimate: BatchEstimate, is_json: bool) -> None:
+    if is_json:
+        print_json(asdict(estimate))
+        return
+    for line in estimate.lines():
+        say(line)
 
 
 def _print_result(result: BatchResult, report: Path, is_json: bool) -> None:

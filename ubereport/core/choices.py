@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["DecodeDevice", "Device", "PdfChoice", "ReaderChoice", "Route", "SamplingMode"]
+__all__ = [
+    "DecodeDevice",
+    "Device",
+    "EngineChoice",
+    "PdfChoice",
+    "ReaderChoice",
+    "Route",
+    "SamplingMode",
+]
 
 
 class Route(StrEnum):
@@ -29,6 +37,13 @@ class ReaderChoice(StrEnum):
     AUTO = "auto"
     DECORD = "decord"
     PYAV = "pyav"
+
+
+class EngineChoice(StrEnum):
+    """Where the cases of a batch run."""
+
+    EMBEDDED = "embedded"
+    RAY = "ray"
 
 
 class DecodeDevice(StrEnum):

@@ -1,0 +1,183 @@
+"""Many cases: a manifest in, a library of case folders and its summary out."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from ubereport.api.settings import Options, settings_of
+from ubereport.api.tables import html_table
+from ubereport.batch.engine.job import Engine
+from ubereport.batch.manifest import Manifest, read_manifest
+from ubereport.batch.run import BatchPlan, BatchResult, CaseResult, plan_batch
+from ubereport.batch.run import run_batch as run_plan
+from ubereport.batch.sharing import shared_network
+from ubereport.core.choices import Device, EngineChoice, PdfChoice
+from ubereport.core.config import AnalysisConfig
+from ubereport.core.errors import UsageError
+from ubereport.core.validation import FROM_JSON, validated
+from ubereport.documents.batch_summary import write_summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Batch", "BatchRequest", "Watch", "run_batch", "run_request"]
+
+Watch = Callable[[BatchPlan], AbstractContextManager[Callable[[CaseResult], None]]]
+"""From the plan to what is told as cases end, for as long as the batch runs."""
+
+
+@validated(error=UsageError)
+class BatchRequest:
+    """Which cases, under which settings, run where; `keys` None lies beside the library.
+
+    `share_network` None shares one where it helps; under Ray a case reserves `gpus_per_case`.
+    """
+
+    manifest: Manifest
+    library: Path
+    settings: AnalysisConfig
+    engine: Annotated[EngineChoice, FROM_JSON] = EngineChoice.EMBEDDED
+    jobs: Annotated[int, Field(ge=1, le=256)] = 1
+    address: str | None = None
+    gpus_per_case: Annotated[float, Field(ge=0, le=64)] = 0.0
+    share_network: bool | None = None
+    pdf: PdfChoice = PdfChoice.AUTO
+    keys: Path | None = None
+
+
+class Batch:
+    """What became of every case, in the order of the manifest.
+
+    Attributes
+    ----------
+    library, report_html
+        The folder of the cases, and the summary to open in a browser.
+    result
+        One row a case: done, or failed with its reason.
+    """
+
+    def __init__(self, result: BatchResult, library: Path, report_html: Path) -> None:
+        self.result = result
+        self.library = library
+        self.report_html = report_html
+
+    @property
+    def n_done(self) -> int:
+        """Cases that are complete."""
+        return self.result.n_done
+
+    @property
+    def n_failed(self) -> int:
+        """Cases that are not."""
+        return self.result.n_failed
+
+    def __repr__(self) -> str:
+        """Return one line: how many are done and how many failed."""
+        return f"<Batch: {self.n_done} done, {self.n_failed} failed>"
+
+    def _repr_html_(self) -> str:
+        rows = [(c.row, c.case_id, "done" if c.is_done else c.reason) for c in self.result.cases]
+        return f"<p>{html.escape(repr(self))}</p>{html_table(('row', 'case', 'state'), rows)}"
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return one row a case: its state, folder and first figures, or kind and reason."""
+        import pandas as pd
+
+        rows = []
+        for case in self.result.cases:
+            done = {} if case.done is None else asdict(case.done)
+            told = {"kind": case.kind or None, "reason": case.reason or None}
+            rows.append({"row": case.row, "case_id": case.case_id, "is_done": case.is_done}
+                        | told | done)  # fmt: skip
+        return pd.DataFrame(rows)
+
+
+def run_batch(
+    manifest: str | Path,
+    library: str | Path,
+    *,
+    engine: EngineChoice | str = EngineChoice.EMBEDDED,
+    jobs: int = 1,
+    model: str | None = None,
+    device: Device | str | None = None,
+    config: AnalysisConfig | str | Path | None = None,
+    keys: str | Path | None = None,
+    on_result: Callable[[CaseResult], None] | None = None,
+) -> Batch:
+    """Analyze every case of a manifest into a library; run it again to go on.
+
+    A case that fails is listed with its reason and ends no other; surgeons get pseudonyms, and
+    who is who lies in `keys`, by default beside the library.
+
+    Parameters
+    ----------
+    manifest
+        CSV, XLSX or Parquet, one row a case.
+    library
+        Folder of case folders.
+    engine, jobs, model, device, config, keys
+        As on the command line.
+    on_result
+        Called as cases end, in any order.
+
+    Raises
+    ------
+    ManifestError
+        With every problem of the manifest, before any work.
+    UbereportError
+        As said in `ubereport.core.errors`, where no case can be run at all.
+
+    Examples
+    --------
+    >>> import ubereport
+    >>> batch = ubereport.run_batch("cases.csv", "department", jobs=2)  # doctest: +SKIP
+    >>> batch.to_pandas()  # doctest: +SKIP
+    """
+    request = BatchRequest(
+        read_manifest(Path(manifest)),
+        Path(library),
+        settings_of(config, Options(model=model, device=device)),
+        engine=engine,  # type: ignore[arg-type]  # a name stands for a choice
+        jobs=jobs,
+        keys=None if keys is None else Path(keys),
+    )
+    told = on_result or (lambda _: None)
+    return run_request(request, lambda _: nullcontext(told))
+
+
+def run_request(request: BatchRequest, watch: Watch) -> Batch:
+    """Run a batch whole: pseudonyms, a shared network where it helps, cases, summary."""
+    is_shared = request.share_network if request.engine is EngineChoice.EMBEDDED else False
+    with shared_network(request.settings, request.jobs, is_shared) as network:
+        plan = plan_batch(
+            request.manifest,
+            request.library,
+            request.settings,
+            request.jobs,
+            None,
+            network,
+            request.pdf,
+            request.keys,
+        )
+        with watch(plan) as on_result:
+            result = run_plan(plan, _engine(request), on_result)
+    return Batch(result, request.library, write_summary(result, request.library))
+
+
+def _engine(request: BatchRequest) -> Engine:
+    if request.engine is EngineChoice.RAY:
+        from ubereport.batch.engine.ray import RayEngine
+
+        return RayEngine(
+            address=request.address, n_workers=request.jobs, gpus_per_job=request.gpus_per_case
+        )
+    from ubereport.batch.engine.embedded import EmbeddedEngine
+
+    return EmbeddedEngine(n_workers=request.jobs)

@@ -1,0 +1,49 @@
+"""Settings from a file and from options that override it, as the command line names them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ubereport.core.choices import DecodeDevice, Device, ReaderChoice, SamplingMode
+from ubereport.core.config import AnalysisConfig, config_from_toml
+
+__all__ = ["Options", "settings_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a call may override; None leaves the setting as it is. Names stand for choices."""
+
+    model: str | None = None
+    rate: float | None = None
+    sampling: SamplingMode | str | None = None
+    reader: ReaderChoice | str | None = None
+    device: Device | str | None = None
+    decode: DecodeDevice | str | None = None
+    no_frames: bool = False
+
+
+def settings_of(config: AnalysisConfig | str | Path | None, options: Options) -> AnalysisConfig:
+    """Return the settings of `config` (a TOML file or the settings themselves) with `options`.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, or a value cannot be used.
+    """
+    base = AnalysisConfig() if config is None else config
+    if not isinstance(base, AnalysisConfig):
+        base = config_from_toml(Path(base), AnalysisConfig)
+    return replace(
+        base,
+        sampling=_replaced(base.sampling, mode=options.sampling, rate_hz=options.rate),
+        decode=_replaced(base.decode, reader=options.reader, device=options.decode),
+        segmentation=_replaced(base.segmentation, model=options.model, device=options.device),
+        records=_replaced(base.records, is_frames_kept=False if options.no_frames else None),
+    )
+
+
+def _replaced(section: Any, **options: object) -> Any:  # noqa: ANN401 -- any configuration section
+    return replace(section, **{k: v for k, v in options.items() if v is not None})
