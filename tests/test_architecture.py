@@ -20,8 +20,8 @@ DOORS = {
     "matplotlib": ["report/plot.py"],
     "jinja2": ["report/html.py"],
     "weasyprint": ["report/weasyprint.py"],
-    "starlette": ["desk/gate.py", "desk/web.py"],
-    "uvicorn": ["desk/serve.py"],
+    "starlette": ["review/desk/gate.py", "review/desk/web.py"],
+    "uvicorn": ["review/desk/serve.py"],
 }
 
 
