@@ -80,7 +80,7 @@ def test_within_one_process_too_only_one_holds(tmp_path):
 
 def test_a_lock_file_removed_while_we_waited_for_it_does_not_count(tmp_path, monkeypatch):
     attempts = []
-    try_lock = lock._try_lock
+    try_lock = lock.try_lock
 
     def slow(descriptor: int) -> bool:
         if not attempts:
@@ -88,7 +88,7 @@ def test_a_lock_file_removed_while_we_waited_for_it_does_not_count(tmp_path, mon
         attempts.append(descriptor)
         return try_lock(descriptor)
 
-    monkeypatch.setattr(lock, "_try_lock", slow)
+    monkeypatch.setattr(lock, "try_lock", slow)
     with hold_lock(tmp_path, "case"):
         assert len(attempts) == 2
         assert (tmp_path / ".case.lock").exists()

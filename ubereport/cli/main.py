@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Sequence
 
 import typer
@@ -67,4 +69,8 @@ app.add_typer(train.app, name="train")
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the program with `argv` (default: the process's arguments) and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        # Windows' older code pages lack signs such as ≥; a result is never lost for one.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app(args=None if argv is None else list(argv), prog_name="ubereport")

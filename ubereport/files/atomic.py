@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from ubereport.core.errors import OutputError
+from ubereport.files.system import replace
 
 __all__ = [
     "check_relative_name",
@@ -71,7 +72,7 @@ def write_file(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _check_space(path.parent, len(content))
         _write_through(staged, content)
-        staged.replace(path)
+        replace(staged, path)
         _sync(path.parent)
     except OSError as error:
         raise _output_error(error, len(content), path.parent) from error
@@ -196,7 +197,7 @@ def recover_folder(target: Path) -> None:
         if target.exists():
             shutil.rmtree(aside, ignore_errors=True)
         else:
-            aside.replace(target)
+            replace(aside, target)
     for staged in target.parent.glob(f".{glob.escape(target.name)}.new-*"):
         shutil.rmtree(staged, ignore_errors=True)
 
@@ -263,11 +264,11 @@ def _sync(path: Path) -> None:
 
 def _swap_in(staged: Path, target: Path) -> None:
     if not target.exists() or not staged.is_dir():
-        staged.replace(target)
+        replace(staged, target)
     elif not _exchange(staged, target):
         aside = _sibling(target, "old")
-        target.replace(aside)
-        staged.replace(target)
+        replace(target, aside)
+        replace(staged, target)
         shutil.rmtree(aside, ignore_errors=True)
     _sync(target.parent)
 

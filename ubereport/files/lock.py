@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import platform
@@ -11,8 +10,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ubereport.core.errors import DependencyError, OutputError
+from ubereport.core.errors import OutputError
 from ubereport.files.atomic import recover_folder
+from ubereport.files.system import open_descriptor, try_lock, unlock
 
 __all__ = ["hold_lock"]
 
@@ -41,21 +41,20 @@ def hold_lock(folder: Path, name: str) -> Iterator[None]:
         recover_folder(folder / name)
         yield
     finally:
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
+        unlock(descriptor, path)
 
 
 def _acquire(path: Path) -> int:
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+            descriptor = open_descriptor(path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise OutputError(
                 f"The output cannot be written ({error.strerror}). Give an --out that this account"
                 " may write to."
             ) from error
-        if not _try_lock(descriptor):
+        if not try_lock(descriptor):
             holder = _holder(descriptor)
             os.close(descriptor)
             raise OutputError(
@@ -67,20 +66,6 @@ def _acquire(path: Path) -> int:
             return descriptor
         # The run before removed the file between our opening and our locking it: try again.
         os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl = importlib.import_module("fcntl")
-    except ImportError:
-        raise DependencyError(
-            "This system has no file locks (fcntl). Run ubereport on Linux or macOS."
-        ) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _is_same_file(descriptor: int, path: Path) -> bool:
@@ -97,12 +82,12 @@ def _sign(descriptor: int) -> None:
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(holder).encode("ascii"), 0)
+    os.write(descriptor, json.dumps(holder).encode("ascii"))
 
 
 def _holder(descriptor: int) -> str:
     try:
-        holder = json.loads(os.pread(descriptor, 4096, 0))
+        holder = json.loads(os.read(descriptor, 4096))
         return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
     except (ValueError, KeyError, TypeError):
         return "it has not yet said who it is"

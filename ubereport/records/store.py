@@ -16,6 +16,7 @@ from ubereport.core.events import HemostasisEvent
 from ubereport.core.series import AreaSeries
 from ubereport.files.atomic import check_relative_name, files_inside, publish_folder, write_file
 from ubereport.files.names import validate_case_id
+from ubereport.files.system import open_descriptor
 from ubereport.records.schema import case_json, parse_case_json, record_of
 from ubereport.records.subtitles import subtitle_files
 from ubereport.records.tables import events_csv, series_from_parquet, series_parquet
@@ -244,7 +245,7 @@ def _read_regular(folder: Path, name: str, max_bytes: int) -> bytes:
         path = folder / name
         if not path.resolve().is_relative_to(folder.resolve()):
             raise _unreadable(name, "it lies outside the case folder")
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = open_descriptor(path, os.O_RDONLY)
         with os.fdopen(descriptor, "rb") as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode) or found.st_size > max_bytes:

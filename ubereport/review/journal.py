@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from ubereport.core.errors import OutputError, ReviewError
 from ubereport.files.lock import hold_lock
+from ubereport.files.system import open_descriptor
 from ubereport.review.strokes import Stroke, line_of_stroke, stroke_of_line
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def read_journal(folder: Path, case_id: str) -> Journal:
     """
     path = folder / JOURNAL_NAME
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = open_descriptor(path, os.O_RDONLY)
     except FileNotFoundError:
         return parse_journal(b"", case_id)
     except OSError as error:
@@ -212,8 +213,7 @@ def _locked(folder: Path) -> Iterator[None]:
 def _append(path: Path, line: bytes, n_bytes: int) -> None:
     """Write a line behind the first `n_bytes`, which are whole lines, and bring it to disk."""
     try:
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(path, flags, 0o666)
+        descriptor = open_descriptor(path, os.O_RDWR | os.O_CREAT)
         try:
             os.ftruncate(descriptor, n_bytes)
             os.lseek(descriptor, n_bytes, os.SEEK_SET)

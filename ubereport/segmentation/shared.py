@@ -24,6 +24,7 @@ from typing import Any
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
 from ubereport.core.config import SegmentationConfig
 from ubereport.core.errors import PredictionError, UbereportError
+from ubereport.files.system import IS_WINDOWS
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.pictures import ProbabilityArray
 from ubereport.segmentation.predictor import Predictor, open_predictor
@@ -46,6 +47,7 @@ class NetworkAddress:
     """Where a shared network answers, the key that it asks for, and the bundle that it runs."""
 
     path: str
+    folder: str
     key: bytes = field(repr=False)
     bundle_sha256: str
 
@@ -119,10 +121,10 @@ class SharedPredictor:
         started = time.monotonic()
         while self._pipe is None:
             try:
-                self._pipe = Client(self._address.path, "AF_UNIX", authkey=self._address.key)
+                self._pipe = Client(self._address.path, authkey=self._address.key)
             except (EOFError, OSError):
                 # While a server is started again its socket is away; its folder stays.
-                is_over = not Path(self._address.path).parent.is_dir()
+                is_over = not Path(self._address.folder).is_dir()
                 if is_over or time.monotonic() - started > RECONNECT_S:
                     raise PredictionError(_LOST) from None
                 time.sleep(_POLL_S)
@@ -159,7 +161,9 @@ class SharedNetwork:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
         if is_serving:
-            self.address = NetworkAddress(self._socket, self._key, self._bundle.sha256)
+            self.address = NetworkAddress(
+                self._socket, str(self._folder), self._key, self._bundle.sha256
+            )
             self._watcher.start()
         return self
 
@@ -183,10 +187,13 @@ class SharedNetwork:
 
     @property
     def _socket(self) -> str:
-        return str(self._folder / "socket")
+        """A socket in the own folder; on Windows a pipe of its name, known by its form."""
+        pipe = rf"\\.\pipe\{self._folder.name}"
+        return pipe if IS_WINDOWS else str(self._folder / "socket")
 
     def _start(self) -> bool:
-        Path(self._socket).unlink(missing_ok=True)
+        if not IS_WINDOWS:
+            Path(self._socket).unlink(missing_ok=True)
         context = multiprocessing.get_context("spawn")
         self._lifeline, theirs = context.Pipe()
         what = (self._bundle, self._config, self._is_forced)
@@ -247,7 +254,7 @@ def _serve(
     if predictor.device == "cpu" and not is_forced:
         lifeline.send((False, None))
         return
-    with Listener(socket, "AF_UNIX", backlog=64, authkey=key) as listener:
+    with Listener(socket, backlog=64, authkey=key) as listener:
         lifeline.send((True, None))
         threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
         turn = threading.Lock()

@@ -10,7 +10,6 @@ process ends: nobody knows what the failure left behind.
 from __future__ import annotations
 
 import importlib
-import mmap
 import os
 import queue
 import threading
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from ubereport.core.errors import DependencyError, RecordingFormatError, UbereportError
 from ubereport.video.ffmpeg_complaints import ErrorLog
 from ubereport.video.process_messages import Header, MessageReader, pack
+from ubereport.video.shared_pictures import map_ring
 
 __all__ = ["main"]
 
@@ -122,7 +122,7 @@ def _read(task: Header, arrays: Arrays, channel: _Channel, log: ErrorLog) -> Non
     _limit_memory(task["memory_mib"], has_driver_mappings=request.device is not None)
     n_slots = task["n_slots"]
     shape = (n_slots, request.height_px, request.width_px, 3)
-    ring = np.frombuffer(mmap.mmap(task["ring_fd"], int(np.prod(shape))), np.uint8).reshape(shape)
+    ring = np.frombuffer(map_ring(task["ring"], int(np.prod(shape))), np.uint8).reshape(shape)
     for sample, picture in enumerate(taken):
         channel.free_slots.acquire()
         if picture is not None:

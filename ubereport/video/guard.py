@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import selectors
+import queue
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -70,14 +71,18 @@ class GuardedChild:
             stderr=subprocess.DEVNULL,
             env=_environment(),
             pass_fds=tuple(pass_fds),
-            start_new_session=True,  # an interrupt from the keyboard is for the parent to handle
+            # An interrupt from the keyboard is for the parent to handle.
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             bufsize=0,
         )
         if self._process.stdin is None or self._process.stdout is None:
             raise OSError("no pipes to the decoding process")
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._stdout, selectors.EVENT_READ)
+        # A thread waits for the pipe, since Windows cannot wait for one with a limit of time.
+        self._pieces: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         self.give(header, arrays)
 
     @property
@@ -112,14 +117,22 @@ class GuardedChild:
                 return message
 
     def _fill(self, deadline: float) -> None:
-        left_s = deadline - time.monotonic()
-        if left_s <= 0 or not self._selector.select(left_s):
+        try:
+            piece = self._pieces.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
             self.close()
-            raise ChildFailure("stall", f"gave no sign of life for {self._stall_timeout_s:g} s")
-        piece = os.read(self._stdout.fileno(), _PIECE)
+            stall = f"gave no sign of life for {self._stall_timeout_s:g} s"
+            raise ChildFailure("stall", stall) from None
         if not piece:
+            self._pieces.put(b"")  # who asks again is told again
             raise ChildFailure("died", self._last_words())
         self._messages.feed(piece)
+
+    def _listen(self) -> None:
+        piece = b"-"
+        while piece:
+            piece = os.read(self._stdout.fileno(), _PIECE)
+            self._pieces.put(piece)
 
     def _last_words(self) -> str:
         code = self._process.wait()
@@ -134,14 +147,14 @@ class GuardedChild:
         try:
             while view:
                 view = view[self._stdin.write(view) or 0 :]
-        except BrokenPipeError:
+        except OSError:  # a broken pipe, or what Windows calls it
             return  # the next `receive` says why it is gone
 
     def close(self) -> None:
         """Kill the process if it still runs, and reap it."""
-        self._selector.close()
         self._process.kill()
         self._process.wait()
+        self._listener.join()
         self._stdin.close()
         self._stdout.close()
 

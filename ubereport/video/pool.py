@@ -34,7 +34,7 @@ class Decoder:
         self.child = GuardedChild(
             {"task": "load", "reader": entry_point},
             stall_timeout_s=stall_timeout_s,
-            pass_fds=(self.ring.fd,),
+            pass_fds=self.ring.inherited,
         )
 
     def read(self, request: ReadRequest, n_slots: int, memory_mib: int) -> None:
@@ -46,7 +46,7 @@ class Decoder:
             "reader": self.entry_point,
             "request": plain,
             "memory_mib": memory_mib,
-            "ring_fd": self.ring.fd,
+            "ring": self.ring.address,
             "n_slots": n_slots,
         }
         self.child.give(task, arrays)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
+from pathlib import Path
 
 import numpy as np
 
 from ubereport.core.arrays import RgbArray
 
-__all__ = ["PictureRing", "n_ring_slots"]
+__all__ = ["PictureRing", "map_ring", "n_ring_slots"]
 
+CAN_INHERIT = hasattr(os, "fork")
+_SHORT_LIVED = getattr(os, "O_SHORT_LIVED", 0) | getattr(os, "O_BINARY", 0)
 _MAX_BYTES = 256 * 2**20
 
 
@@ -21,13 +24,17 @@ def n_ring_slots(n_wanted: int, height_px: int, width_px: int) -> int:
 
 
 class PictureRing:
-    """Slots for uint8 pictures, shared through a file that has no name; without any at first.
+    """Slots for uint8 pictures, shared through a file; without any at first.
 
-    The memory is gone as soon as both processes are, however they end.
+    Where processes inherit open files it has no name, and the memory is gone as soon as both
+    processes are, however they end. Windows hands none on: there each shape is a short-lived file
+    in a folder of its own.
     """
 
     def __init__(self) -> None:
-        self.fd = _anonymous_file()
+        self._folder = None if CAN_INHERIT else _own_folder()
+        self._fd = _anonymous_file() if CAN_INHERIT else -1
+        self._n_files = 0
         self.n_slots = 0
         self._shape = (0, 0, 3)
         self._map: mmap.mmap | None = None
@@ -37,9 +44,28 @@ class PictureRing:
         if self._map is not None:
             self._map.close()
         size = n_slots * height_px * width_px * 3
-        os.ftruncate(self.fd, size)
-        self._map = mmap.mmap(self.fd, size)
+        if self._folder is not None:
+            self._fd = self._next_file(self._folder.name)
+        os.ftruncate(self._fd, size)
+        self._map = mmap.mmap(self._fd, size)
         self.n_slots, self._shape = n_slots, (height_px, width_px, 3)
+
+    @property
+    def inherited(self) -> tuple[int, ...]:
+        """Open files that the other process inherits."""
+        return (self._fd,) if self._folder is None else ()
+
+    @property
+    def address(self) -> int | str:
+        """Where the other process finds the pictures: an inherited file, or a path."""
+        return self._fd if self._folder is None else _path(self._folder.name, self._n_files)
+
+    def _next_file(self, folder: str) -> int:
+        if self._n_files:
+            os.close(self._fd)
+        self._n_files += 1
+        path = _path(folder, self._n_files)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _SHORT_LIVED, 0o600)
 
     def copy_to(self, sample: int, target: RgbArray) -> None:
         """Copy what the child put into the slot of its `sample`-th picture."""
@@ -54,7 +80,30 @@ class PictureRing:
         """Give the memory back."""
         if self._map is not None:
             self._map.close()
-        os.close(self.fd)
+        if self._fd >= 0:
+            os.close(self._fd)
+        if self._folder is not None:
+            self._folder.cleanup()
+
+
+def map_ring(address: int | str, n_bytes: int) -> mmap.mmap:
+    """Map what `PictureRing.address` names, in the other process."""
+    if isinstance(address, int):
+        return mmap.mmap(address, n_bytes)
+    descriptor = os.open(address, os.O_RDWR | _SHORT_LIVED)
+    try:
+        return mmap.mmap(descriptor, n_bytes)
+    finally:
+        os.close(descriptor)
+
+
+def _path(folder: str, number: int) -> str:
+    return str(Path(folder) / f"pictures-{number}")
+
+
+def _own_folder() -> tempfile.TemporaryDirectory[str]:
+    # The other process may still have the last file open when the folder goes.
+    return tempfile.TemporaryDirectory(prefix="ubereport-ring-", ignore_cleanup_errors=True)
 
 
 def _anonymous_file() -> int:

@@ -146,7 +146,7 @@ class _Slot:
 
 def _ready(slots: Sequence[_Slot]) -> list[_Slot]:
     by_pipe = {slot.pipe: slot for slot in slots if slot.work is not None}
-    return [by_pipe[pipe] for pipe in wait(list(by_pipe)) if isinstance(pipe, Connection)]
+    return [by_pipe[pipe] for pipe in wait(list(by_pipe)) if pipe in by_pipe]
 
 
 def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
