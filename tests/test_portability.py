@@ -32,8 +32,8 @@ ALLOWED = {
     ("video/child.py", "RLIMIT_DATA"): "no bound on memory where there is no module resource",
     ("video/child.py", "setrlimit"): "no bound on memory where there is no module resource",
     ("video/decode.py", "sched_getaffinity"): "asked for by hasattr: all cores are counted",
-    ("video/ring.py", "memfd_create"): "asked for by hasattr: a temporary file",
-    ("video/ring.py", "fork"): "asked for by hasattr: without it files have names",
+    ("video/shared_pictures.py", "memfd_create"): "asked for by hasattr: a temporary file",
+    ("video/shared_pictures.py", "fork"): "asked for by hasattr: without it files have names",
 }
 PARTS = re.compile(
     r"\b(fork|forkpty|geteuid|getuid|sched_getaffinity|killpg|setsid|pread|pwrite|memfd_create|"
@@ -59,7 +59,7 @@ def test_every_part_that_a_system_lacks_is_stated():
         for path in SOURCES
         for match in PARTS.finditer(code_of(path))
     }
-    assert ("video/ring.py", "fork") in found
+    assert ("video/shared_pictures.py", "fork") in found
     assert found - set(ALLOWED) == set()
 
 
