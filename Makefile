@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh Debian or Ubuntu machine with Python 3.11:
 #   make demo    analyze the example recording and say where the report is
 #   make test    everything that must pass
-# make docs      the documentation, in out/docs
+#   make docs    the documentation, in out/docs
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,11 +11,7 @@ WORKERS ?= 2
 TEST_ENV := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-<<<<<<< HEAD
-.PHONY: demo test lint types layers unit bench system axe clean
-=======
-.PHONY: docs demo test lint types layers unit bench system clean
->>>>>>> 78bf793 (Documentation: tutorials, a reference generated from code, decisions as dated records, every block tested)
+.PHONY: docs demo test lint types layers unit bench system axe clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ubereport demo --out out/demo
@@ -58,15 +54,7 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
-<<<<<<< HEAD
-	$(PIP) --editable '.[dev,train,dicom,ray,openvino,review]'
-=======
-<<<<<<< HEAD
-	$(PIP) --editable '.[dev,docs,train,dicom,ray,openvino]'
-=======
-	$(PIP) --editable '.[dev,docs,train,dicom,ray,openvino,torchcodec,review]'
->>>>>>> d91e044 (Review page: see each event where it happened, and say what is wrong by one key)
->>>>>>> 78bf793 (Documentation: tutorials, a reference generated from code, decisions as dated records, every block tested)
+	$(PIP) --editable '.[dev,docs,train,dicom,ray,openvino,review]'
 	touch $@ $(VENV)/.installed
 
 clean:
