@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from browser.devtools import Page, chromium
-from desk.conftest import RECORDING, measured_case  # noqa: F401 -- a fixture
+from review.desk.conftest import RECORDING, measured_case  # noqa: F401 -- a fixture
 
 from ubereport.records.store import read_case
 from ubereport.review.journal import read_journal

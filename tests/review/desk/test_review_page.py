@@ -6,7 +6,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from desk.conftest import RECORDING
+from review.desk.conftest import RECORDING
 
 from ubereport.core.errors import UsageError
 from ubereport.records.store import read_case
