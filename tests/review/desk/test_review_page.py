@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import shutil
+import time
 
 import cv2
 import numpy as np
@@ -107,6 +108,7 @@ def test_another_recording_is_not_shown(visit, case_folder, tmp_path):
         state = _state(client)["parts"][0]["state"]
         if state != "checking":
             break
+        time.sleep(0.1)
     assert state == "other"
     answer = client.get("/api/cases/0/picture", params={"time_s": 40.0, "exact": 1})
     assert answer.headers["x-exact"] == "0"
