@@ -311,7 +311,8 @@ def config_from_toml(source: str | Path, kind: type[T]) -> T:
 
 def config_to_toml(config: object) -> str:
     """Write a configuration as TOML; `config_from_toml` gives back an equal one."""
-    return tomli_w.dumps(json_value(config))
+    known = {k: v for k, v in json_value(config).items() if v is not None}  # TOML has no null
+    return tomli_w.dumps(known)
 
 
 def config_sha256(config: object) -> str:
