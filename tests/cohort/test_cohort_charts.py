@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from ubereport.cohort.alarms import ChartRules
 from ubereport.cohort.audit_results import Signal
 from ubereport.cohort.charts import (
     ChartCases,
@@ -252,17 +253,40 @@ def test_dispersion_of_poisson_counts_and_of_wilder_ones():
     assert found.p_value == pytest.approx(expected.pvalue)
 
 
-def test_laneys_limits_are_wider_by_sigma_z():
+def test_limits_of_skewed_rates_hold_the_variance_between_cases():
     rng = np.random.default_rng(6)
     exposure = rng.uniform(2, 8, 40)
     counts = rng.poisson(2 * exposure * rng.gamma(2, 0.5, 40)).astype(float)
     chart = u_chart(cases_of(40), counts, exposure, RATE, "x", CONFIG)
     assert chart.dispersion.is_applied
     assert "widened by" in chart.reading
+    assert chart.scale == "root"
+    kept = np.array([f"c{i:02d}" not in chart.excluded for i in range(40)])
+    roots = 2 * np.sqrt((counts + 3 / 8) / exposure)
+    assert chart.center == pytest.approx((roots[kept].mean() / 2) ** 2)
+    spread = np.abs(np.diff(roots[kept])).mean() / 1.128
+    usual = (1 / exposure[kept]).mean()
+    assert chart.dispersion.sigma_z == pytest.approx(spread / math.sqrt(usual))
     for point, n in zip(chart.points, exposure, strict=True):
-        reach = 3 * chart.dispersion.sigma_z * math.sqrt(chart.center / n)
-        assert point.upper == pytest.approx(chart.center + reach)
-        assert point.lower == pytest.approx(max(chart.center - reach, 0))
+        reach = 3 * math.sqrt(spread**2 - usual + 1 / n)
+        assert 2 * math.sqrt(point.upper) == pytest.approx(roots[kept].mean() + reach)
+        low = max(roots[kept].mean() - reach, 0)
+        assert 2 * math.sqrt(point.lower) == pytest.approx(low)
+
+
+def test_steady_rates_that_are_skewed_raise_few_alarms():
+    # Case-to-case rates are log-normal; limits that are even around the mean let one in seven such
+    # charts alarm at 3.8 sigma.
+    rng = np.random.default_rng(3)
+    n_alarms = 0
+    for _ in range(200):
+        exposure = rng.uniform(2, 4, 57)
+        rates = 8 * np.exp(rng.normal(0, 0.25, 57))
+        counts = rng.poisson(rates * exposure).astype(float)
+        rules = ChartRules(3.8, 14, None, is_near_used=False)
+        chart = u_chart(cases_of(57), counts, exposure, RATE, "x", CONFIG, rules)
+        n_alarms += any(point.signals for point in chart.points)
+    assert n_alarms / 200 < 0.04
 
 
 def test_no_events_at_all_have_no_limits():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -205,6 +205,11 @@ def _signals(values: FloatArray, fit: _Fit, rules: ChartRules) -> list[tuple[Sig
     return signals_of(values, _distances(values, fit.center, fit.sigma), rules)
 
 
+def _moving_sigma(values: FloatArray) -> float:
+    """Return the spread of cases from their mean moving range."""
+    return float(np.abs(np.diff(values)).mean() / _D2)
+
+
 def _robust_sigma(values: FloatArray) -> float:
     """Return a generous spread of cases from the median moving range.
 
@@ -238,30 +243,41 @@ def u_chart(
     """Draw events per exposure, e.g. per 10 minutes at risk; limits widen where little was seen.
 
     Limits are ``u ± k sqrt(u / exposure)``, not below 0. Where the counts vary more than Poisson
-    counts do, they are widened by Laney's sigma of the z-scores (Quality Engineering 2002;14:531).
+    counts do, the rates of cases are skewed: limits are then set on Anscombe's root
+    ``2 sqrt((count + 3/8) / exposure)``, on which Poisson counts have the variance ``1 / exposure``
+    (Biometrika 1948;35:246); the variance between cases, from moving ranges as Laney takes it
+    (Quality Engineering 2002;14:531), is added.
     """
     rates = counts / exposure
+    roots = 2 * np.sqrt((counts + 0.375) / exposure)
+    is_root = _is_overdispersed(counts, exposure, config)
 
     def fit(is_kept: BoolArray, is_robust: bool) -> _Fit | None:
         if is_kept.sum() < MIN_POINTS or counts[is_kept].sum() == 0:
             return None
         center = float(counts[is_kept].sum() / exposure[is_kept].sum())
         dispersion = dispersion_of(counts[is_kept], exposure[is_kept])
-        widen = dispersion.sigma_z if dispersion.is_applied else 1.0
-        if is_robust and dispersion.is_applied:
-            center = float(np.median(rates[is_kept]))
-            z = (rates - center) / np.sqrt(center / exposure) if center > 0 else rates
-            widen = max(1.0, _robust_sigma(z[is_kept]))
-        return _Fit(center, widen * np.sqrt(center / exposure), 0, None, dispersion)
+        if not is_root:
+            return _Fit(center, np.sqrt(center / exposure), 0, None, replace(dispersion,
+                        is_applied=False))  # fmt: skip
+        middle = float(np.median(roots[is_kept]) if is_robust else np.mean(roots[is_kept]))
+        spread = _robust_sigma(roots[is_kept]) if is_robust else _moving_sigma(roots[is_kept])
+        usual = float((1 / exposure[is_kept]).mean())
+        sigma = np.sqrt(max(spread**2 - usual, 0.0) + 1 / exposure)
+        wider = max(1.0, spread / math.sqrt(usual))
+        return _Fit(middle, sigma, 0, None, replace(dispersion, sigma_z=wider, is_applied=True))
 
-    phase = _phase_one(rates, config, rules, fit)
+    phase = _phase_one(roots if is_root else rates, config, rules, fit)
     found = phase.fit
+    center: float | None = None
     lower: list[float | None] = [None] * len(counts)
     upper: list[float | None] = [None] * len(counts)
     if found is not None:
+        center = (found.center / 2) ** 2 if is_root else found.center
         reach = rules.limit_sigmas * found.sigma
-        lower = np.maximum(found.center - reach, 0.0).tolist()
-        upper = (found.center + reach).tolist()
+        low, high = np.maximum(found.center - reach, 0.0), found.center + reach
+        lower = ((low / 2) ** 2 if is_root else low).tolist()
+        upper = ((high / 2) ** 2 if is_root else high).tolist()
     points = _points(cases, rates, lower, upper, phase.signals)
     return ControlChart(
         kind="u",
@@ -269,9 +285,9 @@ def u_chart(
         metric_key=spec.key,
         title=spec.title,
         unit=spec.unit,
-        scale="identity",
+        scale="root" if is_root else "identity",
         points=points,
-        center=None if found is None else found.center,
+        center=center,
         lower=None,
         upper=None,
         near_lower=None,
@@ -287,6 +303,14 @@ def u_chart(
     )
 
 
+def _is_overdispersed(counts: FloatArray, exposure: FloatArray, config: AuditConfig) -> bool:
+    """Whether the baseline's counts vary more than Poisson counts do."""
+    n = min(config.baseline_cases, len(counts)) if config.baseline_cases else len(counts)
+    if n < MIN_POINTS or counts[:n].sum() == 0:
+        return False
+    return dispersion_of(counts[:n], exposure[:n]).is_applied
+
+
 def dispersion_of(counts: FloatArray, exposure: FloatArray) -> Dispersion:
     """Compare the spread of counts with that of a Poisson process of constant rate.
 
@@ -296,7 +320,7 @@ def dispersion_of(counts: FloatArray, exposure: FloatArray) -> Dispersion:
     z = (counts / exposure - rate) / np.sqrt(rate / exposure)
     chi_square, degrees = float(np.sum(z**2)), len(counts) - 1
     p_value = chi_square_tail(chi_square, degrees)
-    sigma_z = float(np.abs(np.diff(z)).mean() / _D2)
+    sigma_z = _moving_sigma(z)
     return Dispersion(chi_square / degrees, p_value, sigma_z, p_value < 0.05 and sigma_z > 1)
 
 

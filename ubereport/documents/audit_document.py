@@ -131,9 +131,8 @@ def _lead(audit: Audit, config: AuditConfig) -> tuple[str, ...]:
     if any(f.points for f in audit.funnels):
         lead.append(funnel if beyond else "No surgeon lies beyond the 99.8 % limits of a funnel.")
     lead.append(
-        f"A department in which nothing changes would see a signal on about {probability} % of such "
-        "pages if its cases were spread normally; with skewed rates of events it is up to twice "
-        "as many."
+        f"A department in which nothing changes would see a signal on {probability} % of such "
+        "pages."
     )
     return (" ".join(lead),)
 
