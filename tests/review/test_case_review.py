@@ -96,3 +96,37 @@ def test_a_tampered_journal_withholds_its_numbers_and_says_where(measured, folde
     assert record.review is None
     assert "Line 2 of the review" in record.flags[0].message
     assert json.loads(case_json(record))["metrics"] == json.loads(case_json(measured))["metrics"]
+
+
+def test_a_cohort_takes_the_reviewed_numbers_of_a_case_that_was_seen_whole(
+    measured, folder, stroke_of
+):
+    from ubereport.cohort.casefile import read_case_row
+    from ubereport.cohort.table import cohort_table, review_caveat
+
+    _say(
+        folder,
+        measured,
+        stroke_of(Action.CONFIRM, event=FIRST),
+        stroke_of(Action.STRIKE, event=SECOND),
+    )
+    write_case(_reviewed(folder), folder)
+    row = read_case_row(folder)
+    assert row.is_reviewed
+    assert (row.values["event_count"], len(row.events)) == (1, 1)
+    before = read_case_row(folder, is_measured=True)
+    assert not before.is_reviewed
+    assert (before.values["event_count"], len(before.events)) == (2, 2)
+    assert review_caveat(cohort_table([row]))[0].startswith("All cases were reviewed")
+    assert review_caveat(cohort_table([before])) == ()
+
+
+def test_what_was_said_after_the_last_rendering_does_not_count_yet(measured, folder, stroke_of):
+    from ubereport.cohort.casefile import read_case_row
+
+    _say(folder, measured, *[stroke_of(Action.CONFIRM, event=e) for e in (FIRST, SECOND)])
+    write_case(_reviewed(folder), folder)
+    _say(folder, measured, stroke_of(Action.STRIKE, event=SECOND))
+    assert not read_case_row(folder).is_reviewed
+    write_case(_reviewed(folder), folder)
+    assert read_case_row(folder).values["event_count"] == 1

@@ -23,6 +23,10 @@ LibraryArgument = Annotated[Path, typer.Argument(help="Folder of case folders.")
 OutOption = Annotated[
     Path, typer.Option("--out", help="Folder that receives the report.", show_default=False)
 ]
+MeasuredOption = Annotated[
+    bool,
+    typer.Option("--measured", help="Take measured numbers also of cases that were reviewed."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
@@ -49,6 +53,7 @@ def compare(
         Path | None,
         typer.Option(help="What labelled stills say of the model in each group (evaluate stills)."),
     ] = None,
+    measured: MeasuredOption = False,
     pdf: PdfOption = PdfChoice.AUTO,
     json: JsonOption = False,
 ) -> None:
@@ -60,7 +65,7 @@ def compare(
 
     config = CompareConfig(primary=primary, margin=margin)
     covariates = tuple(covariate) if covariate else None
-    request = CompareRequest(library, out, by, config, covariates, reference, pdf, errors)
+    request = CompareRequest(library, out, by, config, covariates, reference, pdf, errors, measured)
     comparison, written = run_comparison(request)
     if not json:
         for paragraph in (*comparison.headline, *comparison.reading):
@@ -168,6 +173,7 @@ def audit(
     library: LibraryArgument,
     out: OutOption,
     metric: Annotated[str, typer.Option(help="Metric on the charts.")] = AuditConfig().metric,
+    measured: MeasuredOption = False,
     pdf: PdfOption = PdfChoice.AUTO,
     json: JsonOption = False,
 ) -> None:
@@ -177,7 +183,8 @@ def audit(
     """
     from ubereport.documents.audit import AuditRequest, run_audit
 
-    found, written = run_audit(AuditRequest(library, out, AuditConfig(metric=metric), pdf))
+    request = AuditRequest(library, out, AuditConfig(metric=metric), pdf, measured)
+    found, written = run_audit(request)
     if not json:
         for paragraph in found.reading:
             say(paragraph)

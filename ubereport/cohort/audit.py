@@ -29,7 +29,7 @@ from ubereport.cohort.design import Covariate, covariate_terms
 from ubereport.cohort.funnel import false_alarm_of_funnels, mean_funnel, share_funnel
 from ubereport.cohort.outcomes import outcome_relation, with_holm_outcomes
 from ubereport.cohort.scales import scale_of
-from ubereport.cohort.table import CohortTable, group_labels, versions_caveat
+from ubereport.cohort.table import CohortTable, group_labels, review_caveat, versions_caveat
 from ubereport.cohort.wording import plural, unread_text
 from ubereport.core.arrays import BoolArray, FloatArray
 from ubereport.core.config import AuditConfig
@@ -462,7 +462,7 @@ def _funnel_title(funnel: Funnel) -> str:
 
 
 def _caveats(table: CohortTable) -> tuple[str, ...]:
-    caveats = (*versions_caveat(table), *_CAVEATS)
+    caveats = (*review_caveat(table), *versions_caveat(table), *_CAVEATS)
     if not table.is_mixed:
         return caveats
     n_other = sum(model.n_cases for model in table.models if not model.is_used)

@@ -16,6 +16,7 @@ from ubereport.core.case import SCHEMA_VERSION
 from ubereport.core.covariates import MANIFEST_NAME, CovariateValue, read_covariates
 from ubereport.core.errors import CaseRecordError
 from ubereport.core.held_out import HeldOutOperation
+from ubereport.core.review import ReviewState
 from ubereport.records.schema import MIGRATIONS, migrate
 
 __all__ = ["EVENT_COLUMNS", "FIXED_COLUMNS", "CaseRow", "looks_like_case", "read_case_row"]
@@ -40,6 +41,7 @@ class CaseRow:
     """What one case folder gives: `identity` has `FIXED_COLUMNS`, `events` `EVENT_COLUMNS`.
 
     `bands` holds a metric at the strict and the lenient threshold of the bundle, smaller first.
+    `is_reviewed` says that values and events are those after a person's review.
     """
 
     identity: dict[str, Any]
@@ -49,6 +51,7 @@ class CaseRow:
     events: list[tuple[Any, ...]]
     bands: dict[str, tuple[float, float]] = field(default_factory=dict)
     model: ModelFacts = NO_MODEL_FACTS
+    is_reviewed: bool = False
 
     @property
     def case_id(self) -> str:
@@ -63,8 +66,10 @@ def looks_like_case(folder: Path) -> bool:
     return any((folder / name).is_file() for name in _SIGNS_OF_A_CASE)
 
 
-def read_case_row(folder: Path) -> CaseRow:
-    """Read the case in `folder`.
+def read_case_row(folder: Path, *, is_measured: bool = False) -> CaseRow:
+    """Read the case in `folder`: its reviewed numbers where one review stands, else the measured.
+
+    `is_measured` takes the measured ones everywhere.
 
     Raises
     ------
@@ -75,7 +80,9 @@ def read_case_row(folder: Path) -> CaseRow:
     covariates = read_covariates(folder)
     try:
         identity = _identity(record, folder)
-        metrics = {str(entry["key"]): entry for entry in record["metrics"]}
+        is_reviewed = not is_measured and _has_standing_review(record, folder)
+        told = record["review"] if is_reviewed else record
+        metrics = {str(entry["key"]): entry for entry in told["metrics"]}
         values = {key: entry["value"] for key, entry in metrics.items()}
         reasons = {
             key: str(entry["reason"]) for key, entry in metrics.items() if entry["value"] is None
@@ -86,14 +93,30 @@ def read_case_row(folder: Path) -> CaseRow:
             if entry.get("band_low") is not None and entry.get("band_high") is not None
         }
         model = _model_facts(json.dumps(record["provenance"]["model"], sort_keys=True))
-        events = [_event_row(identity["case_id"], *item) for item in enumerate(record["events"])]
+        events = [_event_row(identity["case_id"], *item) for item in enumerate(told["events"])]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CaseRecordError(
             f"{CASE_NAME} lacks or misuses {error}. Analyze the case again."
         ) from None
     taken = {*values, *FIXED_COLUMNS}
     named = {f"manifest_{k}" if k in taken else k: v for k, v in covariates.items()}
-    return CaseRow(identity, named, values, reasons, events, bands, model)
+    return CaseRow(identity, named, values, reasons, events, bands, model, is_reviewed)
+
+
+def _has_standing_review(record: Mapping[str, Any], folder: Path) -> bool:
+    """Whether one review stands, and the record holds all that was said.
+
+    What was said after the report was last rendered is in the journal alone; until the report is
+    rendered again the measured numbers stand.
+    """
+    review = record.get("review")
+    if review is None or review["state"] != ReviewState.COMPLETE.value:
+        return False
+    try:
+        n_lines = (folder / "review.jsonl").read_bytes().count(b"\n")
+    except OSError:
+        return False
+    return n_lines == int(review["n_lines"])
 
 
 def _load(folder: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ubereport.cohort.comparison_results import (
     TimeToClear,
     Verdict,
 )
-from ubereport.cohort.table import CohortTable, versions_caveat
+from ubereport.cohort.table import CohortTable, review_caveat, versions_caveat
 from ubereport.cohort.wording import (
     difference_text,
     interval_text,
@@ -70,6 +70,7 @@ def comparison_caveats(table: CohortTable, by: str) -> tuple[str, ...]:
         )
     if table.unread:
         extra.append(f"{unread_text(table.unread)} and are left out.")
+    extra += review_caveat(table)
     extra += versions_caveat(table)
     if by != "technique":
         extra.append(f"Groups are formed by {by}, not by technique.")

@@ -32,6 +32,7 @@ __all__ = [
     "cohort_table",
     "group_labels",
     "read_cohort",
+    "review_caveat",
     "versions_caveat",
 ]
 
@@ -59,6 +60,8 @@ class CohortTable:
     bands
         (n, 2) a metric at the two neighboring thresholds of the bundle, smaller value first; NaN
         where a case has none.
+    n_reviewed
+        How many cases come with the numbers that stand after a person's review.
     """
 
     cases: pd.DataFrame
@@ -69,6 +72,7 @@ class CohortTable:
     models: tuple[ModelUse, ...]
     unread: tuple[UnreadCase, ...]
     bands: Mapping[str, FloatArray] = field(default_factory=dict)
+    n_reviewed: int = 0
 
     @property
     def n_cases(self) -> int:
@@ -95,8 +99,10 @@ class CohortTable:
         return [None if value is None or value != value else value for value in self.cases[name]]
 
 
-def read_cohort(library: Path) -> CohortTable:
+def read_cohort(library: Path, *, is_measured: bool = False) -> CohortTable:
     """Read every case folder of `library`.
+
+    Cases that were reviewed whole come with their reviewed numbers, unless `is_measured`.
 
     Raises
     ------
@@ -113,7 +119,7 @@ def read_cohort(library: Path) -> CohortTable:
     for folder in sorted(library.iterdir()):
         if looks_like_case(folder):
             try:
-                rows.append(read_case_row(folder))
+                rows.append(read_case_row(folder, is_measured=is_measured))
             except CaseRecordError as error:
                 unread.append(UnreadCase(folder.name, str(error)))
     return cohort_table(rows, unread)
@@ -153,6 +159,7 @@ def cohort_table(rows: Iterable[CaseRow], unread: Iterable[UnreadCase] = ()) -> 
         _models(cases, facts),
         tuple(unread),
         _bands(kept),
+        sum(row.is_reviewed for row in kept),
     )
 
 
@@ -204,6 +211,19 @@ def _models(cases: pd.DataFrame, facts: Mapping[str, ModelFacts]) -> tuple[Model
         )
     found.sort(key=lambda use: (use.n_cases, use.last_date), reverse=True)
     return tuple(dataclasses.replace(use, is_used=rank == 0) for rank, use in enumerate(found))
+
+
+def review_caveat(table: CohortTable) -> tuple[str, ...]:
+    """Say how many cases stand with the numbers of a person's review; nothing where none does."""
+    if table.n_reviewed == 0:
+        return ()
+    if table.n_reviewed == table.n_cases:
+        return ("All cases were reviewed by a person; their reviewed numbers are used.",)
+    return (
+        f"{table.n_reviewed} of {table.n_cases} cases were reviewed whole by a person and stand "
+        "with their reviewed numbers, the others as measured. Where one group was reviewed more "
+        "than another, compare the measured numbers too (--measured).",
+    )
 
 
 def versions_caveat(table: CohortTable) -> tuple[str, ...]:

@@ -26,12 +26,16 @@ __all__ = ["AuditRequest", "run_audit"]
 
 @dataclass(frozen=True, slots=True)
 class AuditRequest:
-    """Which library to audit, and where the result goes."""
+    """Which library to audit, and where the result goes.
+
+    `is_measured` takes measured numbers also of cases that were reviewed.
+    """
 
     library: Path
     out: Path
     config: AuditConfig
     pdf: PdfChoice = PdfChoice.AUTO
+    is_measured: bool = False
 
 
 def run_audit(request: AuditRequest) -> tuple[Audit, Written]:
@@ -45,7 +49,9 @@ def run_audit(request: AuditRequest) -> tuple[Audit, Written]:
         If `out` cannot be written.
     """
     check_out(request.out, request.library)
-    audit = audit_cohort(read_cohort(request.library), request.config)
+    audit = audit_cohort(
+        read_cohort(request.library, is_measured=request.is_measured), request.config
+    )
     links = report_links(request.library, request.out, [case.folder for case in audit.cases])
     document = audit_document(audit, request.config, links)
     paper = audit_document(audit, request.config, None, is_paper=True)

@@ -32,6 +32,7 @@ class CompareRequest:
 
     `covariates` None takes those that the program knows; `reference` None takes the largest group.
     `errors` is what ``evaluate stills --by`` wrote of labelled stills of each group.
+    `is_measured` takes measured numbers also of cases that were reviewed.
     """
 
     library: Path
@@ -42,6 +43,7 @@ class CompareRequest:
     reference: str | None = None
     pdf: PdfChoice = PdfChoice.AUTO
     errors: Path | None = None
+    is_measured: bool = False
 
 
 def run_comparison(request: CompareRequest) -> tuple[Comparison, Written]:
@@ -55,7 +57,7 @@ def run_comparison(request: CompareRequest) -> tuple[Comparison, Written]:
         If `out` cannot be written.
     """
     check_out(request.out, request.library)
-    table = read_cohort(request.library)
+    table = read_cohort(request.library, is_measured=request.is_measured)
     require_column(request.config.primary, table.metric_keys, "metric")
     given = ComparisonSources(
         plan=read_plan(request.library),
