@@ -98,7 +98,9 @@ def test_known_columns_have_units_where_they_measure():
     names = [column.name for column in KNOWN_COLUMNS]
     assert len(set(names)) == len(names)
     for column in KNOWN_COLUMNS:
-        assert bool(column.unit) == (column.kind in (ColumnKind.NUMBER, ColumnKind.RATING))
+        assert bool(column.unit) == (
+            column.kind in (ColumnKind.NUMBER, ColumnKind.RATING, ColumnKind.TIMES)
+        )
     assert known_column("no such") is None
 
 
