@@ -48,6 +48,9 @@ class DataConfig:
         boxes. What is left is drawn from manual masks.
     n_simulated
         How many simulated stills there are to draw from.
+    n_composites
+        How many composites are made ahead where training runs on a GPU; on a processor each draw
+        makes one.
     has_zero_masks, has_ignore
         False leaves zero masks out, or counts undecided pixels as clean (for ablations).
     """
@@ -62,6 +65,7 @@ class DataConfig:
     simulated_share: Share = 0.0
     box_share: Share = 0.0
     n_simulated: Annotated[int, Field(ge=0, le=1_000_000)] = 400
+    n_composites: Annotated[int, Field(ge=1, le=1_000_000)] = 3200
     has_zero_masks: bool = True
     has_ignore: bool = True
 

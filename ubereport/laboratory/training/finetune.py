@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,8 +20,16 @@ from ubereport.laboratory.training.boxes import BoxedStill, box_cache
 from ubereport.laboratory.training.collections import collections_of
 from ubereport.laboratory.training.composite import composite_source
 from ubereport.laboratory.training.config import TrainConfig
-from ubereport.laboratory.training.loop import HeldOut, Progress, check_start, train
-from ubereport.laboratory.training.sampling import Source, manual_source
+from ubereport.laboratory.training.device_batches import DeviceBatches, Pool
+from ubereport.laboratory.training.loop import (
+    HeldOut,
+    Progress,
+    check_start,
+    train,
+    training_device,
+)
+from ubereport.laboratory.training.made_ahead import composites_ahead
+from ubereport.laboratory.training.sampling import Source, manual_picker, manual_source
 from ubereport.laboratory.training.simulated import simulated_cache
 from ubereport.laboratory.training.stills import (
     Still,
@@ -33,7 +42,14 @@ from ubereport.laboratory.training.stills import (
     never_on_instruments,
 )
 
-__all__ = ["check_given", "finetune", "held_out_stills", "mixed_sources", "split_indices"]
+__all__ = [
+    "check_given",
+    "finetune",
+    "held_out_stills",
+    "mixed_pools",
+    "mixed_sources",
+    "split_indices",
+]
 
 HELD_OUT_NAME = "held_out.csv"
 _SIMULATION_SEED = 11
@@ -138,7 +154,13 @@ def finetune(
     held_out = held_out_stills(cache, out, config.input_px, config.validation_stills)
     _list_held_out([stills[int(i)] for i in out], folder)
     trained = never_on_instruments(cache, inside)
-    sources = mixed_sources(config, trained, inside, boxed, folder.parent / "cache")
+    beside = folder.parent / "cache"
+    device = training_device(config.device)
+    sources = (
+        mixed_sources(config, trained, inside, boxed, beside)
+        if device.type == "cpu"
+        else DeviceBatches(mixed_pools(config, trained, inside, boxed, beside), config, device)
+    )
     state = train(config, sources, held_out, folder, on_progress)
     save_file(dict(state), folder / "average.safetensors")
     return state
@@ -171,26 +193,65 @@ def mixed_sources(
     if data.box_share > 0:
         extra.append((data.box_share, _whole_source(box_cache(boxed, config.input_px), config)))
     rest = 1.0 - sum(share for share, _ in extra)
-    return [*_manual_sources(rest, cache, inside, config), *extra]
+    manual = [
+        (share, manual_source(cache, index, config))
+        for share, index in _collection_shares(rest, cache, inside)
+    ]
+    return [*manual, *extra]
+
+
+def mixed_pools(
+    config: TrainConfig,
+    cache: StillCache,
+    inside: NDArray[np.int64],
+    boxed: Sequence[BoxedStill],
+    cache_folder: Path,
+) -> list[Pool]:
+    """Return what `mixed_sources` draws from, for a device: composites are made ahead.
+
+    Raises
+    ------
+    AnnotationError
+        As `mixed_sources`.
+    """
+    _check_shares(config, [cache.stills[int(i)] for i in inside], boxed)
+    data, side_px = config.data, config.data.cache_side_px
+    made: list[tuple[float, StillCache]] = []
+    if data.composite_share > 0:
+        ground = np.array([i for i in inside if _is_ground(cache.stills[int(i)])], np.int64)
+        n_processes = os.cpu_count() or 1
+        ahead = composites_ahead(cache, ground, config, cache_folder, n_processes)
+        made.append((data.composite_share, ahead))
+    if data.simulated_share > 0:
+        drawn = simulated_cache(_SIMULATION_SEED, data.n_simulated, side_px, cache_folder)
+        made.append((data.simulated_share, drawn))
+    if data.box_share > 0:
+        made.append((data.box_share, box_cache(boxed, side_px)))
+    rest = 1.0 - sum(share for share, _ in made)
+    manual = [
+        Pool(share, cache, manual_picker(cache, index, config))
+        for share, index in _collection_shares(rest, cache, inside)
+    ]
+    return [
+        *manual,
+        *(Pool(s, c, manual_picker(c, np.arange(len(c.stills)), config)) for s, c in made),
+    ]
 
 
 def _is_ground(still: Still) -> bool:
     return still.kind == "zero" and still.collection.is_ground
 
 
-def _manual_sources(
-    share: float, cache: StillCache, inside: NDArray[np.int64], config: TrainConfig
-) -> list[tuple[float, Source]]:
+def _collection_shares(
+    share: float, cache: StillCache, inside: NDArray[np.int64]
+) -> list[tuple[float, NDArray[np.int64]]]:
     """Divide the draws of manual masks among the collections."""
     members = [
         (c, np.array([i for i in inside if cache.stills[int(i)].collection == c], np.int64))
         for c in collections_of([cache.stills[int(i)] for i in inside])
     ]
     whole = sum(collection.share for collection, _ in members)
-    return [
-        (share * collection.share / whole, manual_source(cache, index, config))
-        for collection, index in members
-    ]
+    return [(share * collection.share / whole, index) for collection, index in members]
 
 
 def _whole_source(cache: StillCache, config: TrainConfig) -> Source:

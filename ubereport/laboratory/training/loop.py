@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -29,6 +29,7 @@ from ubereport.laboratory.training.checkpoint import (
     write_checkpoint,
 )
 from ubereport.laboratory.training.config import OptimizerConfig, TrainConfig
+from ubereport.laboratory.training.device_batches import DeviceBatches, TensorBatch
 from ubereport.laboratory.training.loss import segmentation_loss
 from ubereport.laboratory.training.pretrained import load_imagenet
 from ubereport.laboratory.training.sampling import Batch, Source, draw_batch
@@ -47,6 +48,7 @@ __all__ = [
     "network_spec",
     "predict",
     "train",
+    "training_device",
     "validate",
 ]
 
@@ -95,7 +97,7 @@ def learning_rate(step: int, n_steps: int, config: OptimizerConfig) -> float:
 
 def train(
     config: TrainConfig,
-    sources: Sequence[tuple[float, Source]],
+    sources: Sequence[tuple[float, Source]] | DeviceBatches,
     held_out: HeldOut | None,
     folder: Path,
     on_progress: Callable[[Progress], None] | None = None,
@@ -105,7 +107,8 @@ def train(
     Parameters
     ----------
     sources
-        Shares (their sum is 1) and what draws a crop with its label.
+        Shares (their sum is 1) and what draws a crop with its label; or batches that are made on
+        the device.
     held_out
         Looked at every `config.validate_every` steps; None looks at nothing.
     folder
@@ -117,14 +120,16 @@ def train(
     Raises
     ------
     ConfigError
-        If `folder` holds a run of another configuration, or the loss is no longer finite.
+        If `folder` holds a run of another configuration, the loss is no longer finite, or the
+        device has too little memory or is lost; the run goes on from its checkpoint, on whatever
+        device.
     BundleError
         If the checkpoint is damaged or does not fit the network.
     """
     if config.n_threads > 0:
         torch.set_num_threads(config.n_threads)
     torch.manual_seed(config.seed)
-    device = _device(config.device)
+    device = training_device(config.device)
     network, average = _start(config, folder)
     network.to(device)
     average.to(device)
@@ -135,7 +140,7 @@ def train(
     started_s, losses = time.monotonic(), []
     for step, batch in _batches(sources, config, first):
         lr = learning_rate(step, config.steps, config.optimizer)
-        losses.append(_train_step(network, optimizer, batch, lr, config, device))
+        losses.append(_tried_step(network, optimizer, batch, lr, config, device))
         _follow(average, network, step, config.optimizer.ema_decay)
         done = step + 1
         is_look = done % config.validate_every == 0 or done == config.steps
@@ -179,11 +184,16 @@ def check_start(config: TrainConfig, folder: Path) -> None:
 
 
 def _check_same(config: TrainConfig, folder: Path, state: RunState) -> None:
-    if state.config_sha256 != config_sha256(config):
+    if state.config_sha256 not in (config_sha256(config), _identity(config)):
         raise ConfigError(
             f"The folder {folder.name!r} holds a run of another configuration. Choose another "
             "name, or delete the folder to start anew."
         )
+
+
+def _identity(config: TrainConfig) -> str:
+    """Return what makes a run the same one; where it is computed does not."""
+    return config_sha256(replace(config, device="auto", n_threads=0))
 
 
 def _begin_with(network: nn.Module, probability: float) -> None:
@@ -192,7 +202,8 @@ def _begin_with(network: nn.Module, probability: float) -> None:
     nn.init.constant_(bias, math.log(probability / (1 - probability)))
 
 
-def _device(name: str) -> torch.device:
+def training_device(name: str) -> torch.device:
+    """Return the device that a configuration names; "auto" is a GPU where there is one."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(name)
@@ -282,7 +293,7 @@ def _state(
 ) -> RunState:
     return RunState(
         step,
-        config_sha256(config),
+        _identity(config),
         portable_state(network),
         portable_state(average),
         _moments(optimizer),
@@ -291,12 +302,16 @@ def _state(
 
 
 def _batches(
-    sources: Sequence[tuple[float, Source]], config: TrainConfig, first: int
-) -> Iterator[tuple[int, Batch]]:
-    """Draw batches in a thread, two ahead, so that the network never waits for pixels."""
+    sources: Sequence[tuple[float, Source]] | DeviceBatches, config: TrainConfig, first: int
+) -> Iterator[tuple[int, Batch | TensorBatch]]:
+    """Draw batches; on the processor in a thread, two ahead: the network never waits for pixels."""
+    seed = config.seed + 7919 * _rank()
+    if isinstance(sources, DeviceBatches):
+        for step in range(first, config.steps):
+            yield step, sources.draw(step, seed)
+        return
     queue: Queue[tuple[int, Batch] | BaseException] = Queue(maxsize=2)
     stop = threading.Event()
-    seed = config.seed + 7919 * _rank()
 
     def fill() -> None:
         try:
@@ -324,14 +339,45 @@ def _batches(
 
 def _to_input(rgb: RgbArray, device: torch.device) -> Tensor:
     tensor = torch.from_numpy(np.ascontiguousarray(rgb)).to(device).permute(0, 3, 1, 2)
-    scaled: Tensor = (tensor.float() - INPUT_MEAN) / INPUT_SCALE
+    return _scaled(tensor.float())
+
+
+def _scaled(planes: Tensor) -> Tensor:
+    scaled: Tensor = (planes - INPUT_MEAN) / INPUT_SCALE
     return scaled.contiguous(memory_format=torch.channels_last)
+
+
+def _on_device(batch: Batch | TensorBatch, device: torch.device) -> tuple[Tensor, Tensor]:
+    if isinstance(batch, TensorBatch):
+        return _scaled(batch.planes), batch.label
+    return _to_input(batch.rgb, device), torch.from_numpy(batch.label).to(device)
+
+
+def _tried_step(
+    network: nn.Module,
+    optimizer: torch.optim.AdamW,
+    batch: Batch | TensorBatch,
+    lr: float,
+    config: TrainConfig,
+    device: torch.device,
+) -> float:
+    try:
+        return _train_step(network, optimizer, batch, lr, config, device)
+    except torch.OutOfMemoryError:
+        why = f"has too little memory for batches of {config.batch_size} crops"
+    except torch.AcceleratorError:
+        why = "was lost"
+    raise ConfigError(
+        f"The device {device.type} {why}. Start the same command again, with a smaller batch_size "
+        'under another name, or with device = "cpu" under the same: the run goes on from its '
+        "checkpoint."
+    )
 
 
 def _train_step(
     network: nn.Module,
     optimizer: torch.optim.AdamW,
-    batch: Batch,
+    batch: Batch | TensorBatch,
     lr: float,
     config: TrainConfig,
     device: torch.device,
@@ -341,8 +387,8 @@ def _train_step(
         module.eval()
     for group in optimizer.param_groups:
         group["lr"] = lr * group["factor"]
-    label = torch.from_numpy(batch.label).to(device)
-    logit = _logit(network, _to_input(batch.rgb, device), config)
+    planes, label = _on_device(batch, device)
+    logit = _logit(network, planes, config)
     loss = segmentation_loss(logit.float(), label, config.loss)
     value = float(loss.detach())
     if not math.isfinite(value):

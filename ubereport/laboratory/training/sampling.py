@@ -13,8 +13,19 @@ from ubereport.laboratory.training.augment import augment
 from ubereport.laboratory.training.config import TrainConfig
 from ubereport.laboratory.training.stills import BLOOD, CLEAN, IGNORE, LabelArray, Still, StillCache
 
-__all__ = ["Batch", "Source", "draw_batch", "draw_weights", "manual_source"]
+__all__ = [
+    "Batch",
+    "Picker",
+    "Source",
+    "draw_batch",
+    "draw_weights",
+    "manual_picker",
+    "manual_source",
+    "shares_of_batch",
+]
 
+Picker = Callable[[np.random.Generator], tuple[int, tuple[float, float] | None]]
+"""Picks the index of a still, and a place (x, y) that its crop shows or None."""
 Source = Callable[[np.random.Generator], tuple[RgbArray, LabelArray]]
 
 
@@ -34,8 +45,8 @@ def draw_weights(stills: Sequence[Still], group_power: float) -> NDArray[np.floa
     return np.asarray(weight / weight.sum(), dtype=np.float64)
 
 
-def manual_source(cache: StillCache, index: NDArray[np.int64], config: TrainConfig) -> Source:
-    """Draw crops of the manually labelled stills `index`, blood and zero masks in set shares."""
+def manual_picker(cache: StillCache, index: NDArray[np.int64], config: TrainConfig) -> Picker:
+    """Pick among the manually labelled stills `index`, blood and zero masks in set shares."""
     data = config.data
     stills = cache.stills
     positive = np.array([i for i in index if stills[i].kind == "blood"], np.int64)
@@ -48,14 +59,25 @@ def manual_source(cache: StillCache, index: NDArray[np.int64], config: TrainConf
         False: draw_weights([stills[i] for i in zero], data.group_power) if use_zero else None,
     }
 
-    def draw(rng: np.random.Generator) -> tuple[RgbArray, LabelArray]:
+    def pick(rng: np.random.Generator) -> tuple[int, tuple[float, float] | None]:
         is_positive = not use_zero or bool(rng.random() < data.positive_share)
         is_positive = is_positive and len(positive) > 0
         chosen = int(rng.choice(positive if is_positive else zero, p=weights[is_positive]))
+        has_place = is_positive and rng.random() < 0.8
+        return chosen, _blood_place(np.asarray(cache.label[chosen]), rng) if has_place else None
+
+    return pick
+
+
+def manual_source(cache: StillCache, index: NDArray[np.int64], config: TrainConfig) -> Source:
+    """Draw crops of what `manual_picker` picks."""
+    pick = manual_picker(cache, index, config)
+
+    def draw(rng: np.random.Generator) -> tuple[RgbArray, LabelArray]:
+        chosen, center = pick(rng)
         label = np.asarray(cache.label[chosen])
-        if not data.has_ignore:
+        if not config.data.has_ignore:
             label = np.where(label == IGNORE, CLEAN, label).astype(np.uint8)
-        center = _blood_place(label, rng) if is_positive and rng.random() < 0.8 else None
         rgb = np.asarray(cache.rgb[chosen])
         return augment(rgb, label, config.side_px, rng, config.augment, center)
 
@@ -78,7 +100,15 @@ def draw_batch(
     The answer depends on `seed` and `step` alone.
     """
     rng = np.random.default_rng([seed, step])
-    shares = np.array([share for share, _ in sources])
-    picks = np.searchsorted(np.cumsum(shares), (np.arange(batch_size) + rng.random()) / batch_size)
-    items = [sources[min(int(p), len(sources) - 1)][1](rng) for p in picks]
+    picks = shares_of_batch([share for share, _ in sources], batch_size, rng)
+    items = [sources[p][1](rng) for p in picks]
     return Batch(np.stack([rgb for rgb, _ in items]), np.stack([label for _, label in items]))
+
+
+def shares_of_batch(
+    shares: Sequence[float], batch_size: int, rng: np.random.Generator
+) -> list[int]:
+    """Return which source each crop of a batch comes from, as even as shares (sum 1) allow."""
+    places = (np.arange(batch_size) + rng.random()) / batch_size
+    picks = np.searchsorted(np.cumsum(shares), places)
+    return [min(int(pick), len(shares) - 1) for pick in picks]

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ubereport.core.config import config_from_toml
@@ -47,7 +49,8 @@ def export_from_specification(
     specification
         TOML; `config` and `card` in it are files beside it, `weights` lie under `runs` and are
         averaged, and `input_px` replaces that of `config` where given. `folds` is a list of
-        `config` and `weights` of the same recipe with other groups held out.
+        `config` and `weights` of the same recipe with other groups held out; `sets` limits a fold
+        to stills of sets of which its weights have seen nothing that it holds out.
     manifest
         Labelled stills or a list of sets, as for fine-tuning. The groups that `config` holds out
         calibrate the thresholds; where there are `folds`, the groups that these hold out, each
@@ -92,7 +95,7 @@ def export_from_specification(
         config,
         state,
         _held_out(specification.parent, spec, config, state, cache, runs),
-        training_colors(cache, split_indices(stills, config)[0]),
+        training_colors(cache, _operations(stills, split_indices(stills, config)[0])),
         BundleText(
             name=name,
             version=spec["version"],
@@ -108,6 +111,11 @@ def export_from_specification(
         flip=is_flip,
         max_clean_area_frac=float(spec.get("max_clean_area_frac", 0.01)),
     )
+
+
+def _operations(stills: Sequence[Still], index: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Leave out what no fold is dealt: other kinds of views, learned from for contrast."""
+    return np.array([i for i in index if stills[int(i)].collection.is_split], np.int64)
 
 
 def _sets_of(stills: Sequence[Still], manifest: Path, licence: str) -> list[TrainingSet]:
@@ -158,9 +166,24 @@ def _held_out(
         own = config_from_toml(folder / fold["config"], TrainConfig)
         own = dataclasses.replace(own, input_px=config.input_px)
         weights = average_states([load_weights(runs / path) for path in fold["weights"]])
-        index = split_indices(cache.stills, own)[1]
+        index = _of_sets(cache, split_indices(cache.stills, own)[1], fold.get("sets"))
         parts.append(look_at_held_out(own, weights, cache, index, flip=is_flip))
     return HeldOutMaps.pooled(parts)
+
+
+def _of_sets(
+    cache: StillCache, index: NDArray[np.int64], names: Sequence[str] | None
+) -> NDArray[np.int64]:
+    """Keep the stills of the named sets: what else these weights may have seen is left out."""
+    if names is None:
+        return index
+    unknown = sorted(set(names) - {s.collection.name for s in cache.stills})
+    if unknown:
+        raise ConfigError(
+            f"A fold looks at the set {', '.join(unknown)}, which is not listed. Allowed: "
+            f"{', '.join(c.name for c in collections_of(cache.stills))}."
+        )
+    return np.array([i for i in index if cache.stills[int(i)].collection.name in names], np.int64)
 
 
 def _read(specification: Path) -> dict[str, Any]:
