@@ -76,7 +76,7 @@ def wide_operations() -> tuple[HeldOutOperation, ...]:
 
     Made up: 70 % of the blood found (SD 12 points), 0.8 % of clean view painted (log SD 1).
     """
-    path = ROOT / "models" / "ube-blood-3" / "metadata.json"
+    path = ROOT / "models" / "ube-blood-4" / "metadata.json"
     stored = json.loads(path.read_text()).get("held_out_operations", [])
     if stored:
         return tuple(HeldOutOperation(**operation) for operation in stored)

@@ -106,6 +106,19 @@ def test_a_collection_without_folds_is_never_held_out_and_moves_no_other(sets, t
     assert (len(inside), len(out)) == (28, 0)
 
 
+def test_a_collection_that_is_only_looked_at_is_held_out_whole_and_never_trained_on(
+    sets, tiny_config
+):
+    sets.write_text(SETS.replace("is_split = false", "is_trained = false"))
+    stills = read_collections(sets)
+    inside, out = split_indices(stills, tiny_config)
+    assert not any(stills[i].collection.name == "capsule" for i in inside)
+    assert sum(stills[i].collection.name == "capsule" for i in out) == 4
+    everything = dataclasses.replace(tiny_config.data, fold=-1)
+    inside, out = split_indices(stills, dataclasses.replace(tiny_config, data=everything))
+    assert (len(inside), len(out)) == (24, 0)
+
+
 def test_draws_are_divided_by_share_and_blood_is_laid_on_ground_alone(sets, tmp_path, tiny_config):
     stills = read_collections(sets)
     data = dataclasses.replace(tiny_config.data, composite_share=0.2)

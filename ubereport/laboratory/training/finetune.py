@@ -61,7 +61,7 @@ def split_indices(
     """Return the indices of the stills to train on and of those held out, by group.
 
     The groups of each collection are dealt to folds on their own, so that adding a collection
-    moves no group of another.
+    moves no group of another; a collection that is only looked at is held out whole.
 
     Raises
     ------
@@ -74,16 +74,16 @@ def split_indices(
     folds = {
         group: fold
         for collection in collections_of(stills)
-        if collection.is_split
+        if collection.is_split and collection.is_trained
         for group, fold in fold_of_groups(
             [s for s in stills if s.collection == collection], data.n_folds, data.split_seed
         ).items()
     }
-    is_out = np.array([folds.get(s.group, -1) == data.fold >= 0 for s in stills], bool)
-    inside, out = (
-        np.flatnonzero(~is_out).astype(np.int64),
-        np.flatnonzero(is_out).astype(np.int64),
-    )
+    is_trained = np.array([s.collection.is_trained for s in stills], bool)
+    is_dealt_out = np.array([folds.get(s.group, -1) == data.fold for s in stills], bool)
+    is_out = (is_dealt_out | ~is_trained) & (data.fold >= 0)
+    inside = np.flatnonzero(~is_out & is_trained).astype(np.int64)
+    out = np.flatnonzero(is_out).astype(np.int64)
     needs_zero = data.has_zero_masks and data.positive_share < 1
     check_split(
         [stills[int(i)] for i in inside], [stills[int(i)] for i in out], needs_zero=needs_zero

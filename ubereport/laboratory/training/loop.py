@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ubereport.core.arrays import RgbArray
-from ubereport.core.config import config_sha256, config_to_toml
+from ubereport.core.config import Device, config_sha256, config_to_toml
 from ubereport.core.errors import ConfigError
 from ubereport.files.atomic import recover_folder
 from ubereport.laboratory.training.checkpoint import (
@@ -193,7 +193,7 @@ def _check_same(config: TrainConfig, folder: Path, state: RunState) -> None:
 
 def _identity(config: TrainConfig) -> str:
     """Return what makes a run the same one; where it is computed does not."""
-    return config_sha256(replace(config, device="auto", n_threads=0))
+    return config_sha256(replace(config, device=Device.AUTO, n_threads=0))
 
 
 def _begin_with(network: nn.Module, probability: float) -> None:

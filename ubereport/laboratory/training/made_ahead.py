@@ -58,8 +58,8 @@ def composites_ahead(
     ground = _Ground(cache, index, draw_weights(stills, config.data.group_power))
     digest = hashlib.sha256(f"{n}|{cache.rgb.shape}|{config.data.group_power}".encode())
     for i in index:
-        digest.update(np.ascontiguousarray(cache.rgb[i]))
-        digest.update(np.ascontiguousarray(cache.label[i]))
+        digest.update(np.asarray(cache.rgb[i]).tobytes())
+        digest.update(np.asarray(cache.label[i]).tobytes())
     stem = folder / f"composites-{digest.hexdigest()[:20]}"
     rgb_path, label_path = stem.with_suffix(".rgb.npy"), stem.with_suffix(".label.npy")
     if not label_path.is_file():

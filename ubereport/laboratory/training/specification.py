@@ -122,7 +122,7 @@ def _sets_of(stills: Sequence[Still], manifest: Path, licence: str) -> list[Trai
     """Name the sets that a list states; of a lone manifest the specification says what it is."""
     if manifest.suffix.lower() != ".toml":
         return []
-    collections = collections_of(stills)
+    collections = [c for c in collections_of(stills) if c.is_trained]
     silent = [c.name for c in collections if not c.licence]
     if silent:
         raise AnnotationError(
@@ -223,6 +223,7 @@ def _card(
 ) -> str:
     is_flip = bool(spec.get("flip", False))
     words = {
+        "name": str(spec.get("name", "ube-blood")),
         "version": spec["version"],
         "input_px": input_px,
         "test_time_words": "picture and mirror image averaged" if is_flip else "one look a picture",

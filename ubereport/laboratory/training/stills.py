@@ -59,6 +59,8 @@ class Collection:
         Whether its groups are dealt to folds, one of which can be held out.
     is_ground
         Whether blood is composited onto its zero masks.
+    is_trained
+        False for a set that is only looked at: where a fold is held out, all of it is.
     """
 
     name: str = "stills"
@@ -68,6 +70,7 @@ class Collection:
     share: float = 1.0
     is_split: bool = True
     is_ground: bool = True
+    is_trained: bool = True
 
     def __post_init__(self) -> None:
         if self.use not in ("any", "academic"):
