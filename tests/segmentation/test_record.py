@@ -94,7 +94,7 @@ def test_other_architectures_are_recorded(
 def test_exact_counting_ends_where_the_late_stages_begin(tiny_network: nn.Module) -> None:
     network = folded(tiny_network)
     first_late = late_stages(network)[0]
-    assert first_late == "encoder.model.blocks.5"
+    assert first_late == "encoder.model.blocks.6"
     graph = record_network(network, 64, 64)
     seen: list[torch.Tensor] = []
     handle = network.get_submodule(first_late).register_forward_pre_hook(
@@ -154,7 +154,7 @@ def test_recording_leaves_the_network_as_it_was(tiny_network: nn.Module) -> None
     record_network(network, 64, 64)
     record_network(network, 64, 64)
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
-    assert not network.get_submodule("encoder.model.blocks.5")._forward_pre_hooks
+    assert not network.get_submodule("encoder.model.blocks.6")._forward_pre_hooks
 
 
 def test_recording_does_not_load_the_compiler_of_torch(tiny_network: nn.Module) -> None:
