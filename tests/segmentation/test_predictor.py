@@ -11,7 +11,9 @@ from torch import nn
 
 from ubereport.core.config import Device, Route, SegmentationConfig
 from ubereport.core.errors import PredictionError
-from ubereport.segmentation.bundle import Bundle
+from ubereport.files.resources import models_dir
+from ubereport.laboratory.simulation.stills import simulate_stills
+from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
 from ubereport.segmentation.devices import DeviceChoice
 from ubereport.segmentation.metadata import BundleMetadata
 from ubereport.segmentation.network_predictor import NetworkPredictor
@@ -55,6 +57,19 @@ class Answering(nn.Module):
 
     def forward(self, planes: torch.Tensor) -> object:
         return self.answer(planes)
+
+
+class Noting(RedLogit):
+    """Notes how convolutions may count while it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[tuple[bool, bool]] = set()
+
+    def forward(self, planes: torch.Tensor) -> torch.Tensor:
+        cudnn = torch.backends.cudnn
+        self.seen.add((cudnn.allow_tf32, cudnn.deterministic))
+        return super().forward(planes)
 
 
 def _predictor(network: nn.Module, metadata: BundleMetadata, batch_size: int) -> NetworkPredictor:
@@ -298,3 +313,32 @@ def test_threads_are_set_when_asked_for(make_bundle: Callable[..., Bundle]) -> N
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_fp32_is_counted_as_fp32_and_the_settings_of_others_come_back(
+    metadata: BundleMetadata, pictures: np.ndarray
+) -> None:
+    before = (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic)
+    network = Noting()
+    _predictor(network, metadata, 2).areas(pictures, FIELD)
+    assert network.seen == {(False, True)}
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic) == before
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("is_low", [False, True])
+def test_areas_on_cuda_are_those_of_the_processor(is_low: bool) -> None:
+    """The rule of every route: no area further than 0.2 percentage points from fp32."""
+    bundle = load_bundle(find_bundle("ube-blood", models_dir()))
+    size = (bundle.metadata.input_height_px, bundle.metadata.input_width_px)
+    stills = [still for still, _, _ in simulate_stills(4711, 48, *size)]
+    field = np.ones(size, dtype=bool)
+    config = SegmentationConfig(is_low_precision_allowed=is_low, route=Route.TORCH)
+    on_cuda = open_predictor(bundle, dataclasses.replace(config, device=Device.CUDA))
+    exact = dataclasses.replace(config, device=Device.CPU, is_low_precision_allowed=False)
+    on_cpu = open_predictor(bundle, exact)
+    assert on_cuda.is_accelerated
+    assert not on_cpu.is_accelerated
+    rgb = np.stack(stills).astype(np.uint8)
+    difference = np.abs(on_cuda.areas(rgb, field) - on_cpu.areas(rgb, field))
+    assert difference.max() <= 0.002

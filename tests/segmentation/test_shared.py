@@ -1,5 +1,6 @@
 """One network for several processes: the same answers, a dead server replaced, errors told."""
 
+import importlib.util
 import os
 import signal
 import time
@@ -7,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from ubereport.core.config import Device, SegmentationConfig
+from ubereport.core.config import Device, Route, SegmentationConfig
 from ubereport.core.errors import DependencyError, PredictionError
 from ubereport.files.resources import models_dir
 from ubereport.segmentation.bundle import find_bundle, load_bundle
@@ -43,8 +44,25 @@ def test_answers_are_those_of_a_network_of_ones_own(network, bundle):
     assert np.array_equal(shared.areas(rgb, field), own.areas(rgb, field))
     assert np.array_equal(shared.masks(rgb), own.masks(rgb))
     assert np.array_equal(shared.probabilities(rgb), own.probabilities(rgb))
-    for name in ("input_height_px", "input_width_px", "thresholds", "device", "precision"):
+    for name in (
+        "input_height_px",
+        "input_width_px",
+        "thresholds",
+        "device",
+        "is_accelerated",
+        "precision",
+    ):
         assert getattr(shared, name) == getattr(own, name)
+
+
+@pytest.mark.parametrize("route", list(Route))
+def test_a_processor_is_not_shared_whatever_library_counts_on_it(bundle, route, required):
+    """OpenVINO names itself in the device's title: a title decides nothing."""
+    if route is Route.OPENVINO:
+        required("openvino", importlib.util.find_spec("openvino") is not None)
+    config = SegmentationConfig(model="ube-blood", device=Device.CPU, n_threads=1, route=route)
+    with SharedNetwork(bundle, config, is_forced=False) as network:
+        assert network.address is None
 
 
 def test_a_killed_server_is_replaced_and_the_request_sent_again(network, bundle):

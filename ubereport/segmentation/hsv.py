@@ -28,6 +28,7 @@ class HsvPredictor:
         self.input_width_px = metadata.input_width_px
         self.thresholds = metadata.thresholds
         self.device = "cpu"
+        self.is_accelerated = False
         self.precision = "uint8"
 
     def areas(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:

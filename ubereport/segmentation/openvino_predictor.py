@@ -51,6 +51,7 @@ class OpenVinoPredictor:
         self.input_width_px = metadata.input_width_px
         self.thresholds = metadata.thresholds
         self.device = f"cpu (OpenVINO {self._network.version})"
+        self.is_accelerated = False
         self.precision = "fp32, late stages bf16" if is_low else "fp32"
         self._is_flip_averaged = metadata.test_time == "flip"
 

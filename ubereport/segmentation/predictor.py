@@ -39,6 +39,11 @@ class Predictor(Protocol):
         ...
 
     @property
+    def is_accelerated(self) -> bool:
+        """Whether a device of its own counts, and not the processor that cases share out."""
+        ...
+
+    @property
     def precision(self) -> str:
         """How it counts, such as ``fp32`` or ``fp32, late stages bf16``; for the record."""
         ...

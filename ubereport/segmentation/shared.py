@@ -58,6 +58,7 @@ class _Facts:
     input_width_px: int
     thresholds: tuple[float, float, float]
     device: str
+    is_accelerated: bool
     precision: str
 
 
@@ -85,6 +86,7 @@ class SharedPredictor:
         self.input_width_px = facts.input_width_px
         self.thresholds = facts.thresholds
         self.device = facts.device
+        self.is_accelerated = facts.is_accelerated
         self.precision = facts.precision
 
     def areas(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
@@ -251,7 +253,7 @@ def _serve(
     except Exception as error:  # noqa: BLE001 -- told to the process that asked for the server
         lifeline.send((False, error))
         return
-    if predictor.device == "cpu" and not is_forced:
+    if not predictor.is_accelerated and not is_forced:
         lifeline.send((False, None))
         return
     with Listener(socket, backlog=64, authkey=key) as listener:
@@ -295,6 +297,7 @@ def _answer_to(predictor: Predictor, what: str, arguments: tuple[Any, ...]) -> t
             predictor.input_width_px,
             predictor.thresholds,
             predictor.device,
+            predictor.is_accelerated,
             predictor.precision,
         )
         return True, facts
