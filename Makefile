@@ -2,6 +2,7 @@
 #   make demo    analyze the example recording and say where the report is
 #   make test    everything that must pass
 #   make docs    the documentation, in out/docs
+#   make test-portable    what depends on the processor, at three levels of instructions
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +12,7 @@ WORKERS ?= 2
 TEST_ENV := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: docs demo test lint types layers unit bench system axe clean
+.PHONY: docs demo test test-portable lint types layers unit bench system axe clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ubereport demo --out out/demo
@@ -30,6 +31,14 @@ layers: $(VENV)/.installed-dev
 
 unit: $(VENV)/.installed-dev
 	$(TEST_ENV) $(BIN)/pytest -q -n $(WORKERS) --dist worksteal --durations=15
+
+# What depends on how a processor multiplies, under three sets of instructions: AVX2, AVX-512
+# without bf16, and all that this machine has (bf16 and AMX where it has them).
+PORTABLE := tests/segmentation tests/laboratory/training tests/analysis/test_adaptive_recordings.py tests/batch/test_equality.py
+test-portable: $(VENV)/.installed-dev
+	$(TEST_ENV) ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/pytest -q -n $(WORKERS) $(PORTABLE)
+	$(TEST_ENV) ATEN_CPU_CAPABILITY=avx512 ONEDNN_MAX_CPU_ISA=AVX512_CORE $(BIN)/pytest -q -n $(WORKERS) $(PORTABLE)
+	$(TEST_ENV) $(BIN)/pytest -q -n $(WORKERS) $(PORTABLE)
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.perf.bench

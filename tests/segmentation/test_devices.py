@@ -5,7 +5,7 @@ import torch
 
 from ubereport.core.config import Device
 from ubereport.core.errors import DependencyError
-from ubereport.segmentation.devices import choose_device
+from ubereport.segmentation.devices import choose_device, cpu_gains_from_bf16
 
 
 @pytest.fixture
@@ -14,6 +14,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "amx_bf16": False})
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     return monkeypatch
 
 
@@ -60,3 +61,14 @@ def test_apple_gpus_run_in_full_precision(machine: pytest.MonkeyPatch) -> None:
     machine.setattr(torch.backends.mps, "is_available", lambda: True)
     choice = choose_device(Device.AUTO, True)
     assert (choice.title, choice.precision) == ("mps", "fp32")
+
+
+@pytest.mark.parametrize(
+    ("limit", "is_gain"), [("AVX2", False), ("avx512_core", False), ("", True)]
+)
+def test_a_processor_held_to_older_instructions_counts_in_fp32(
+    machine: pytest.MonkeyPatch, limit: str, is_gain: bool
+) -> None:
+    machine.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    machine.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert cpu_gains_from_bf16() is is_gain

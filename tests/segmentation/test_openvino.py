@@ -8,13 +8,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from tests_support import fp32_roundings
 from torch import nn
 
 from ubereport.core.config import Device, Route, SegmentationConfig
 from ubereport.core.errors import DependencyError, PredictionError
 from ubereport.segmentation import network_predictor, openvino
 from ubereport.segmentation.bundle import Bundle
-from ubereport.segmentation.devices import DeviceChoice
+from ubereport.segmentation.devices import DeviceChoice, cpu_gains_from_bf16
 from ubereport.segmentation.fusion import fuse_batch_norms
 from ubereport.segmentation.graph import NetworkGraph
 from ubereport.segmentation.measure import measure_routes
@@ -28,6 +29,11 @@ CPU = DeviceChoice(torch.device("cpu"), "cpu", None)
 CUDA = DeviceChoice(torch.device("cuda"), "cuda (Test GPU)", torch.bfloat16)
 FIELD = np.ones((64, 64), dtype=bool)
 FIELD[:9, 20:] = False
+
+
+needs_bf16 = pytest.mark.skipif(
+    not cpu_gains_from_bf16(), reason="this processor, or what it is held to, has no bf16"
+)
 
 
 @pytest.fixture
@@ -63,23 +69,39 @@ def test_areas_are_those_of_torch(
     expected = torch_predictor.areas(pictures, FIELD)
     assert np.ptp(expected) > 0.05, "equal areas of a flat answer would show nothing"
     exact = OpenVinoPredictor(graph, metadata, is_low=False, n_threads=1)
-    low = OpenVinoPredictor(graph, metadata, is_low=True, n_threads=1)
-    np.testing.assert_allclose(exact.areas(pictures, FIELD), expected, atol=0.0005)
-    np.testing.assert_allclose(
-        low.areas(pictures, FIELD).mean(axis=0), expected.mean(axis=0), atol=0.002
-    )
     maps = torch_predictor.probabilities(pictures)
-    np.testing.assert_allclose(exact.probabilities(pictures), maps, atol=1e-4)
-    assert low.probabilities(pictures).dtype == np.float32
+    # A probability moves by at most a quarter of its logit; so near a threshold, it may cross it.
+    logits = np.log(np.clip(maps, 1e-7, 1 - 1e-7) / np.clip(1 - maps, 1e-7, 1))
+    near = fp32_roundings(sure_network) * float(logits.std()) / 4
+    is_near = np.min([abs(maps - t) for t in metadata.thresholds], axis=0) <= near
+    n_undecided = np.count_nonzero(is_near & FIELD, axis=(1, 2))
+    moved = abs(exact.areas(pictures, FIELD) - expected) * np.count_nonzero(FIELD)
+    assert (moved <= n_undecided[:, None] + 1e-6).all()
+    assert n_undecided.sum() <= 0.01 * FIELD.sum() * len(pictures), "nothing would be shown"
+    np.testing.assert_allclose(exact.probabilities(pictures), maps, atol=near)
     np.testing.assert_array_equal(
         exact.masks(pictures), exact.probabilities(pictures) >= metadata.thresholds[1]
     )
     assert exact.device.startswith("cpu (OpenVINO 20")
-    assert (exact.precision, low.precision) == ("fp32", "fp32, late stages bf16")
+    assert exact.precision == "fp32"
+
+
+@needs_bf16
+@pytest.mark.usefixtures("openvino_here")
+def test_areas_in_bf16_are_near_those_of_torch(
+    sure_network: nn.Module, graph: NetworkGraph, metadata: BundleMetadata, pictures: np.ndarray
+) -> None:
+    expected = NetworkPredictor(sure_network, metadata, CPU, 4).areas(pictures, FIELD)
+    low = OpenVinoPredictor(graph, metadata, is_low=True, n_threads=1)
+    np.testing.assert_allclose(
+        low.areas(pictures, FIELD).mean(axis=0), expected.mean(axis=0), atol=0.002
+    )
+    assert low.probabilities(pictures).dtype == np.float32
+    assert low.precision == "fp32, late stages bf16"
 
 
 @pytest.mark.usefixtures("openvino_here")
-@pytest.mark.parametrize("is_low", [False, True])
+@pytest.mark.parametrize("is_low", [False, pytest.param(True, marks=needs_bf16)])
 def test_areas_depend_neither_on_threads_nor_on_company(
     graph: NetworkGraph, metadata: BundleMetadata, pictures: np.ndarray, is_low: bool
 ) -> None:

@@ -291,6 +291,7 @@ def test_low_precision_gives_the_same_areas_as_fp32(
 def test_low_precision_is_used_where_the_device_gains(
     make_bundle: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
     bundle = make_bundle()
     found = {
