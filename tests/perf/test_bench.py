@@ -23,7 +23,7 @@ def test_twenty_seconds_give_a_table_and_json(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "tests.perf.bench", "--minutes", str(1 / 3), "--unverified"]
     argv += ["--work", str(tmp_path), "--recordings", "simulated", "--model", "hsv-red"]
     done = subprocess.run(
-        [*argv, "--rows", "uniform", "adaptive", "hsv", "decode"],
+        [*argv, "--options", "--rows", "uniform", "adaptive", "hsv", "decode"],
         cwd=ROOT,
         capture_output=True,
         text=True,
