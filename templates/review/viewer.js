@@ -61,7 +61,7 @@ export class Viewer {
   }
 
   async showMask(signal) {
-    if (this.drawn === "off" || this.isKeyFrame) return;
+    if (this.drawn === "off") return;
     const timeS = this.shownS;
     const told = await wire.mask(this.number, timeS, signal);
     if (Math.abs(told.time_s - this.shownS) > 0.05) return;

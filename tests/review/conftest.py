@@ -10,9 +10,9 @@ from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.intervals import Interval
 from ubereport.core.series import AreaSeries, LossReason
 from ubereport.metrics.event_detection import detect_events
+from ubereport.records.tables import series_sha256
 from ubereport.review.journal import Journal
 from ubereport.review.reviewed_case import ReviewedCase, reviewed_by
-from ubereport.review.reviewed_series import series_sha256
 from ubereport.review.strokes import Action, Stroke
 
 EVENTS = EventConfig()

@@ -18,6 +18,7 @@ from ubereport.core.errors import CaseRecordError
 from ubereport.core.held_out import HeldOutOperation
 from ubereport.core.review import ReviewState
 from ubereport.records.schema import MIGRATIONS, migrate
+from ubereport.records.store import count_review_lines
 
 __all__ = ["EVENT_COLUMNS", "FIXED_COLUMNS", "CaseRow", "looks_like_case", "read_case_row"]
 
@@ -113,10 +114,9 @@ def _has_standing_review(record: Mapping[str, Any], folder: Path) -> bool:
     if review is None or review["state"] != ReviewState.COMPLETE.value:
         return False
     try:
-        n_lines = (folder / "review.jsonl").read_bytes().count(b"\n")
+        return count_review_lines(folder) == int(review["n_lines"])
     except OSError:
         return False
-    return n_lines == int(review["n_lines"])
 
 
 def _load(folder: Path) -> dict[str, Any]:

@@ -22,7 +22,9 @@ from ubereport.records.subtitles import subtitle_files
 from ubereport.records.tables import events_csv, series_from_parquet, series_parquet
 
 __all__ = [
+    "REVIEW_NAME",
     "case_files",
+    "count_review_lines",
     "is_case_folder",
     "match_key_frames",
     "read_case",
@@ -33,6 +35,7 @@ __all__ = [
     "write_into_case",
 ]
 
+REVIEW_NAME = "review.jsonl"
 _MAX_JSON_BYTES = 256 * 2**20
 _MAX_SERIES_BYTES = 2 * 2**30
 _MAX_FRAME_BYTES = 64 * 2**20
@@ -181,6 +184,20 @@ def read_frames(folder: Path, record: CaseRecord) -> dict[str, bytes]:
 def is_case_folder(folder: Path) -> bool:
     """Whether `folder` holds a case record."""
     return (folder / "case.json").is_file() and (folder / "series.parquet").is_file()
+
+
+def count_review_lines(folder: Path) -> int:
+    """Return how many lines the review of a case has; 0 where nobody reviewed it.
+
+    Raises
+    ------
+    OSError
+        If the file is there and cannot be read.
+    """
+    try:
+        return (folder / REVIEW_NAME).read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return 0
 
 
 def match_key_frames(

@@ -11,6 +11,7 @@ from ubereport.core.arrays import BoolArray
 from ubereport.core.intervals import Interval
 from ubereport.core.series import AreaSeries
 from ubereport.review.reviewed_case import ReviewedCase
+from ubereport.statistics.agreement import weighted_kappa
 
 __all__ = ["ReviewerAgreement", "agreement_of", "standing_review"]
 
@@ -104,7 +105,6 @@ def _is_inside(series: AreaSeries, events: Sequence[Interval]) -> BoolArray:
 def _kappa(first: BoolArray, second: BoolArray) -> float | None:
     if len(first) == 0:
         return None
-    observed = float(np.mean(first == second))
-    share_first, share_second = float(np.mean(first)), float(np.mean(second))
-    expected = share_first * share_second + (1 - share_first) * (1 - share_second)
-    return None if expected >= 1 else (observed - expected) / (1 - expected)
+    # Of two categories every weighting of disagreement gives Cohen's kappa.
+    table = np.bincount(2 * first.astype(np.int64) + second, minlength=4).reshape(2, 2)
+    return weighted_kappa(table.astype(np.float64)).value

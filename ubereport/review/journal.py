@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from ubereport.core.errors import OutputError, ReviewError
 from ubereport.files.lock import hold_lock
 from ubereport.files.system import open_descriptor
+from ubereport.records.store import REVIEW_NAME
 from ubereport.review.strokes import Stroke, line_of_stroke, stroke_of_line
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ __all__ = [
     "review_files",
 ]
 
-JOURNAL_NAME = "review.jsonl"
+JOURNAL_NAME = REVIEW_NAME
 MAX_LINE_BYTES = 16_384
 _MAX_BYTES = 64 * 2**20
 _LOCK_WAIT_S = 15.0

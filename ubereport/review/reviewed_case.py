@@ -29,13 +29,25 @@ from ubereport.review.spans import EventSpan, StaleStroke, Verdict, measured_spa
 from ubereport.review.strokes import Action, Stroke
 
 __all__ = [
+    "Replay",
     "ReviewedCase",
     "headline_effect_s",
     "open_spans_by_effect",
+    "replayed",
     "reviewed_by",
 ]
 
 _HEADLINE_FRAC = 0.2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replay:
+    """Series and spans after one reviewer's standing strokes; fields as in `ReviewedCase`."""
+
+    series: AreaSeries
+    spans: tuple[EventSpan, ...]
+    stale: tuple[StaleStroke, ...]
+    is_finished: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +114,19 @@ def reviewed_by(
     speak of the same time. One that no longer fits (the case was measured anew, by another model)
     changes nothing and is listed as stale.
     """
+    replay = replayed(reviewer, journal, series, events)
+    found = _as_measured(_events(replay, event_config), events)
+    by_threshold = dict.fromkeys(Threshold, found)
+    values = compute_metrics(replay.series, by_threshold, event_config, metric_config)
+    return ReviewedCase(
+        reviewer, replay.series, found, values, replay.spans, replay.stale, replay.is_finished
+    )
+
+
+def replayed(
+    reviewer: str, journal: Journal, series: AreaSeries, events: Sequence[HemostasisEvent]
+) -> Replay:
+    """Replay one reviewer's standing strokes, without measuring what came of them."""
     spans = measured_spans(events)
     reviewed = series
     stale: list[StaleStroke] = []
@@ -116,11 +141,8 @@ def reviewed_by(
         spans = after
         is_finished = is_finished or stroke.action is Action.FINISH
     reviewed = _with_bounds(reviewed, spans)
-    found, spans = _events(reviewed, spans, event_config)
-    found = _as_measured(found, events)
-    by_threshold = dict.fromkeys(Threshold, found)
-    values = compute_metrics(reviewed, by_threshold, event_config, metric_config)
-    return ReviewedCase(reviewer, reviewed, found, values, spans, tuple(stale), is_finished)
+    spans = tuple(_struck_where_lost(reviewed, span) for span in spans)
+    return Replay(reviewed, spans, tuple(stale), is_finished)
 
 
 def open_spans_by_effect(case: ReviewedCase) -> tuple[EventSpan, ...]:
@@ -131,18 +153,15 @@ def open_spans_by_effect(case: ReviewedCase) -> tuple[EventSpan, ...]:
 
 def headline_effect_s(series: AreaSeries, span: EventSpan) -> float:
     """Return the seconds with at least 20 % of the view obscured that lie inside an event."""
-    return float(np.sum(_inside_s(series, span.interval)[_is_impaired(series)]))
+    is_impaired = series.is_valid & (series.area_frac >= _HEADLINE_FRAC)
+    return float(np.sum(_inside_s(series, span.interval)[is_impaired]))
 
 
 def _weight(series: AreaSeries, span: EventSpan) -> float:
     """Headline seconds first; among events without any, the one that adds most area."""
     inside_s = _inside_s(series, span.interval)
     area_time = float(np.sum(inside_s * np.nan_to_num(series.area_frac)))  # lost rows weigh 0
-    return float(np.sum(inside_s[_is_impaired(series)])) + 1e-3 * area_time
-
-
-def _is_impaired(series: AreaSeries) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    return series.is_valid & (series.area_frac >= _HEADLINE_FRAC)
+    return headline_effect_s(series, span) + 1e-3 * area_time
 
 
 def _inside_s(series: AreaSeries, interval: Interval) -> FloatArray:
@@ -195,22 +214,24 @@ def _with_bounds(series: AreaSeries, spans: Sequence[EventSpan]) -> AreaSeries:
     return cut_rows(series, times_s) if times_s else series
 
 
-def _events(
-    series: AreaSeries, spans: Sequence[EventSpan], config: EventConfig
-) -> tuple[tuple[HemostasisEvent, ...], tuple[EventSpan, ...]]:
-    """Measure the standing spans; one whose whole time was called lost is struck with it."""
-    smoothed = smooth_area(series, config)
+def _struck_where_lost(series: AreaSeries, span: EventSpan) -> EventSpan:
+    """Strike an event whose whole time was called lost."""
+    is_seen = not span.is_standing or len(_rows_inside(series, span)) > 0
+    return span if is_seen else replace(span, verdict=Verdict.STRUCK)
+
+
+def _rows_inside(series: AreaSeries, span: EventSpan) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    return np.flatnonzero(_inside_s(series, span.interval) > ROUNDING_S)
+
+
+def _events(replay: Replay, config: EventConfig) -> tuple[HemostasisEvent, ...]:
+    """Measure the standing spans."""
+    smoothed = smooth_area(replay.series, config)
     events: list[HemostasisEvent] = []
-    kept: list[EventSpan] = []
-    for span in spans:
-        rows = np.flatnonzero(_inside_s(series, span.interval) > ROUNDING_S)
-        if span.is_standing and len(rows) == 0:
-            kept.append(replace(span, verdict=Verdict.STRUCK))
-            continue
-        kept.append(span)
+    for span in replay.spans:
         if span.is_standing:
-            events.append(_event(series, smoothed, rows, span, events, config))
-    return tuple(events), tuple(kept)
+            events.append(_event(replay.series, smoothed, span, events, config))
+    return tuple(events)
 
 
 def _as_measured(
@@ -238,11 +259,11 @@ def _as_measured(
 def _event(
     series: AreaSeries,
     smoothed: FloatArray,
-    rows: np.ndarray[tuple[int], np.dtype[np.intp]],
     span: EventSpan,
     before: Sequence[HemostasisEvent],
     config: EventConfig,
 ) -> HemostasisEvent:
+    rows = _rows_inside(series, span)
     duration_s = _inside_s(series, span.interval)[rows]
     area_frac = series.area_frac[rows]
     peak = rows[int(np.lexsort((-area_frac, -smoothed[rows]))[0])]

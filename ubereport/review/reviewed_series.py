@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -17,21 +16,10 @@ __all__ = [
     "lost_marked",
     "row_at",
     "sample_marked",
-    "series_sha256",
 ]
 
 _SAME_S = 1e-6
 _AREAS = ("area_frac", "area_frac_lenient", "area_frac_strict")
-
-
-def series_sha256(series: AreaSeries) -> str:
-    """Return the digest of a series' numbers, which does not depend on how they are stored."""
-    digest = hashlib.sha256()
-    for name in ("time_s", "duration_s", "part_index", *_AREAS, "is_valid"):
-        column = np.ascontiguousarray(getattr(series, name))
-        digest.update(column.astype(column.dtype.newbyteorder("<")).tobytes())
-    digest.update("\n".join(reason.value for reason in series.reason).encode())
-    return digest.hexdigest()
 
 
 def cut_rows(series: AreaSeries, times_s: Sequence[float]) -> AreaSeries:
@@ -39,20 +27,19 @@ def cut_rows(series: AreaSeries, times_s: Sequence[float]) -> AreaSeries:
 
     Cutting changes no number: each piece keeps the area and the reason of its row.
     """
-    start_s, end_s = series.time_s.tolist(), series.end_time_s.tolist()
-    rows: list[int] = []
-    starts: list[float] = []
-    ends: list[float] = []
-    at = np.unique(np.asarray(times_s, dtype=np.float64)).tolist()
-    for row in range(len(series)):
-        inside = [t for t in at if start_s[row] + _SAME_S < t < end_s[row] - _SAME_S]
-        for left_s, right_s in zip([start_s[row], *inside], [*inside, end_s[row]], strict=True):
-            rows.append(row)
-            starts.append(left_s)
-            ends.append(right_s)
+    at = np.unique(np.asarray(times_s, dtype=np.float64))
+    row = np.searchsorted(series.time_s, at, side="right") - 1
+    at, row = at[row >= 0], row[row >= 0]
+    is_inside = (at > series.time_s[row] + _SAME_S) & (at < series.end_time_s[row] - _SAME_S)
+    if not is_inside.any():
+        return series
+    starts = np.sort(np.concatenate([series.time_s, at[is_inside]]))
+    rows = np.searchsorted(series.time_s, starts, side="right") - 1
+    is_cut = np.append(rows[1:] == rows[:-1], False)
+    ends = np.where(is_cut, np.append(starts[1:], np.nan), series.end_time_s[rows])
     return AreaSeries(
-        time_s=np.array(starts),
-        duration_s=np.array(ends) - np.array(starts),
+        time_s=starts,
+        duration_s=ends - starts,
         part_index=series.part_index[rows],
         area_frac=series.area_frac[rows],
         area_frac_lenient=series.area_frac_lenient[rows],

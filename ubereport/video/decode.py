@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import repeat
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from ubereport.core.arrays import FloatArray, IntArray, frozen_array
 from ubereport.core.case import ReaderUse
 from ubereport.core.choices import DecodeDevice, SamplingMode
+from ubereport.core.closing import ClosedOnExit
 from ubereport.core.config import DecodeConfig
 from ubereport.core.frames import FrameBatch, PixelBox
 from ubereport.core.recording import PartIndex
@@ -135,7 +135,7 @@ class _Tally:
             self.on_reader(name, why)
 
 
-class Decoding(Iterator[FrameBatch]):
+class Decoding(ClosedOnExit, Iterator[FrameBatch]):
     """Batches of one part as they are decoded; close it, or use it in a ``with`` statement.
 
     Every sample asked for comes once and in order; those that no reader could give have
@@ -182,17 +182,6 @@ class Decoding(Iterator[FrameBatch]):
     def close(self) -> None:
         """End the decoding processes that are at work."""
         self._batches.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,11 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from numpy.typing import NDArray
 
+from ubereport.core.closing import ClosedOnExit
 from ubereport.video.process_messages import Header, MessageReader, pack
 
 __all__ = ["ChildFailure", "GuardedChild"]
@@ -38,7 +38,7 @@ class ChildFailure(Exception):  # noqa: N818 -- an outcome that the caller mends
         self.kind = kind
 
 
-class GuardedChild:
+class GuardedChild(ClosedOnExit):
     """A Python process that runs tasks of `ubereport.video.child` in turn; a context manager.
 
     Leaving the context kills and reaps the process whatever happened. The process ends by itself
@@ -157,17 +157,6 @@ class GuardedChild:
         self._listener.join()
         self._stdin.close()
         self._stdout.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _environment() -> dict[str, str]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ubereport.core.arrays import RgbArray
 from ubereport.core.errors import RecordingFormatError
 from ubereport.video import source
-from ubereport.video.picture_scaling import fit_picture, scale
+from ubereport.video.picture_scaling import Framing, fit_picture, scale
 from ubereport.video.pyav import (
     FieldPicker,
     OpenStream,
@@ -29,7 +29,6 @@ from ubereport.video.pyav import (
     speak_on_stderr,
     to_rgb,
 )
-from ubereport.video.reader import ReadRequest
 
 __all__ = ["MomentPart", "serve_moments"]
 
@@ -48,7 +47,7 @@ class MomentPart:
     path
         The file.
     color_matrix, color_range, rotation_deg, source_size_px, crop
-        As in `ReadRequest`; `source_size_px` is (width, height) of an upright picture.
+        As in `video.reader.ReadRequest`; `source_size_px` is (width, height) of an upright picture.
     max_pixels
         Larger pictures are refused.
     """
@@ -66,30 +65,12 @@ class MomentPart:
         left, top, right, bottom = self.crop
         shrink = min(1.0, width_px / (right - left))
         height_px = max(2, round((bottom - top) * shrink))
-        return fit_picture(rgb, self._request(height_px, max(2, round((right - left) * shrink))))
-
-    def _request(self, height_px: int, width_px: int) -> ReadRequest:
-        none = np.zeros(0, dtype=np.int64)
-        return ReadRequest(
-            path=self.path,
-            stream_index=-1,
-            is_counted=False,
-            has_resets=False,
-            color_matrix=self.color_matrix,
-            color_range=self.color_range,
-            rotation_deg=self.rotation_deg,
-            source_width_px=self.source_size_px[0],
-            source_height_px=self.source_size_px[1],
-            crop=self.crop,
-            width_px=width_px,
-            height_px=height_px,
-            n_threads=1,
-            max_pixels=self.max_pixels,
-            time_base=(1, 1),
-            pts=none,
-            is_key=none.astype(np.bool_),
-            wanted=none,
+        width_px = max(2, round((right - left) * shrink))
+        source_width_px, source_height_px = self.source_size_px
+        framing = Framing(
+            self.rotation_deg, source_width_px, source_height_px, self.crop, width_px, height_px
         )
+        return fit_picture(rgb, framing)
 
 
 class _Superseded(Exception):  # noqa: N818 -- a change of mind, not an error

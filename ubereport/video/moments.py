@@ -6,12 +6,12 @@ import itertools
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from ubereport.core.arrays import RgbArray
+from ubereport.core.closing import ClosedOnExit
 from ubereport.core.config import DecodeConfig
 from ubereport.core.errors import DecodeError
 from ubereport.video.guard import ChildFailure, GuardedChild
@@ -38,7 +38,7 @@ class Moment:
     seen: RgbArray | None
 
 
-class MomentReader:
+class MomentReader(ClosedOnExit):
     """Pictures of one case by part and time, from a process of its own; a context manager.
 
     The newest ask wins: whoever asks while another ask is being worked on makes that one raise
@@ -151,14 +151,3 @@ class MomentReader:
         if self._child is not None:
             self._child.close()
             self._child = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 from ubereport.core.arrays import RgbArray
 from ubereport.video.reader import ReadRequest
 
-__all__ = ["fit_picture", "scale"]
+__all__ = ["Framing", "fit_picture", "scale"]
 
 
-def fit_picture(rgb: RgbArray, request: ReadRequest) -> RgbArray:
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How a decoded picture is turned, cropped and scaled; fields as in `ReadRequest`."""
+
+    rotation_deg: int
+    source_width_px: int
+    source_height_px: int
+    crop: tuple[int, int, int, int]
+    width_px: int
+    height_px: int
+
+
+def fit_picture(rgb: RgbArray, request: ReadRequest | Framing) -> RgbArray:
     """Turn, crop and scale one picture.
 
     Parameters

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from ubereport.core.closing import ClosedOnExit
 from ubereport.video.devices import CaseDevices
 from ubereport.video.guard import ChildFailure, GuardedChild
 from ubereport.video.reader import ReadRequest
@@ -57,7 +57,7 @@ class Decoder:
         self.ring.close()
 
 
-class DecoderPool:
+class DecoderPool(ClosedOnExit):
     """Starts decoding processes and keeps those that are idle; a context manager.
 
     A process takes a third of a second to start. One that failed, or whose reader could hand
@@ -108,17 +108,6 @@ class DecoderPool:
         """End all idle processes."""
         while self._idle:
             self._idle.pop().close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _devices_offered() -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ubereport.core.arrays import BoolArray, IntArray, RgbArray
+from ubereport.core.case import PartSummary
 from ubereport.core.choices import DecodeDevice, ReaderChoice, SamplingMode
 from ubereport.core.frames import PixelBox
 from ubereport.core.recording import PartIndex, VideoFormat
@@ -24,7 +25,6 @@ __all__ = [
     "ReadRequest",
     "choose_reader",
     "color_rule",
-    "color_rule_of",
     "device_reader",
     "is_decord_usable",
     "read_request",
@@ -154,7 +154,7 @@ class PictureReader(Protocol):
         """
 
 
-def upright_size(video: VideoFormat) -> tuple[int, int]:
+def upright_size(video: VideoFormat | PartSummary) -> tuple[int, int]:
     """Return (width, height) in pixels of the picture as displayed.
 
     The rotation is applied, the sample aspect ratio is not: pixels stay as stored.
@@ -164,24 +164,17 @@ def upright_size(video: VideoFormat) -> tuple[int, int]:
     return video.width_px, video.height_px
 
 
-def color_rule(video: VideoFormat) -> tuple[str, str]:
+def color_rule(video: VideoFormat | PartSummary) -> tuple[str, str]:
     """Return (matrix, range) by which pictures become RGB, the one rule of all readers.
 
     What the stream says is taken. Where it says nothing: BT.709 from 1280 × 720 on, BT.601
     below; limited range unless flagged full.
     """
-    return color_rule_of(video.width_px, video.height_px, video.color_matrix, video.color_range)
-
-
-def color_rule_of(
-    width_px: int, height_px: int, color_matrix: str, color_range: str
-) -> tuple[str, str]:
-    """Return `color_rule` for pictures of a size whose stream says `color_matrix` and range."""
-    is_hd = height_px >= _HD_HEIGHT_PX or width_px >= _HD_WIDTH_PX
-    matrix = color_matrix
+    is_hd = video.height_px >= _HD_HEIGHT_PX or video.width_px >= _HD_WIDTH_PX
+    matrix = video.color_matrix
     if matrix not in ("bt601", "bt709", "bt2020", "rgb"):
         matrix = "bt709" if is_hd else "bt601"
-    return matrix, "full" if color_range == "full" else "limited"
+    return matrix, "full" if video.color_range == "full" else "limited"
 
 
 def read_request(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 from pathlib import Path
 from typing import IO
 
@@ -80,12 +81,19 @@ def _refuse_still(head: bytes, label: str) -> None:
             )
 
 
-def sha256_of(path: str | Path) -> str:
-    """Hex digest of a file, read in blocks."""
+def sha256_of(path: str | Path, *, is_unhurried: bool = False) -> str:
+    """Hex digest of a file, read in blocks.
+
+    `is_unhurried` rests as long as each block took, where somebody waits for other things.
+    """
     digest = hashlib.sha256()
     with open(path, "rb") as file:  # noqa: PTH123 -- the path may hold undecodable bytes
+        started_s = time.monotonic()
         while block := file.read(_BLOCK):
             digest.update(block)
+            if is_unhurried:
+                time.sleep(time.monotonic() - started_s)
+                started_s = time.monotonic()
     return digest.hexdigest()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from ubereport.core.config import AnalysisConfig, config_from_toml
 from ubereport.core.errors import ReviewError, UsageError
 from ubereport.core.intervals import Interval
 from ubereport.records.store import read_case
-from ubereport.review.agreement import ReviewerAgreement, agreement_of, standing_review
+from ubereport.records.tables import series_sha256
 from ubereport.review.desk.recordings import (
     FoundPart,
     PartState,
@@ -21,8 +21,8 @@ from ubereport.review.desk.recordings import (
     find_parts,
 )
 from ubereport.review.journal import Journal, append_stroke, read_journal
-from ubereport.review.reviewed_case import ReviewedCase, reviewed_by
-from ubereport.review.reviewed_series import row_at, series_sha256
+from ubereport.review.reviewed_case import ReviewedCase, replayed, reviewed_by
+from ubereport.review.reviewed_series import row_at
 from ubereport.review.spans import EventSpan, stroke_spans
 from ubereport.review.strokes import Action, MendedMask, Stroke, check_reviewer
 
@@ -30,7 +30,7 @@ __all__ = ["CaseDesk", "Saying"]
 
 _ADDED_S = 10.0
 """A missed event lasts this long until its clearing is set."""
-_BATCH_STATES = (PartState.CHECKING, PartState.SAME)
+_SHOWN_STATES = (PartState.CHECKING, PartState.SAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class CaseDesk:
 
     def is_shown(self, part_index: int) -> bool:
         """Whether pictures of a part may be shown from its file."""
-        return self.parts[part_index].state in _BATCH_STATES
+        return self.parts[part_index].state in _SHOWN_STATES
 
     def journal(self) -> Journal:
         """Read the journal as it stands now; see `read_journal` for what it raises."""
@@ -111,21 +111,6 @@ class CaseDesk:
             self.record.events,
             self.config.events,
             self.config.metrics,
-        )
-
-    def standing(self, journal: Journal) -> ReviewedCase | None:
-        """Return the review whose numbers stand for the case, if one does."""
-        reviews = [self.reviewed(journal, reviewer) for reviewer in journal.reviewers]
-        return standing_review(reviews, self.record.series)
-
-    def agreements(self, journal: Journal) -> tuple[ReviewerAgreement, ...]:
-        """Compare every two reviewers who have finished."""
-        reviews = [self.reviewed(journal, reviewer) for reviewer in journal.reviewers]
-        done = [review for review in reviews if review.is_complete]
-        return tuple(
-            agreement_of(first, second, self.record.series)
-            for number, first in enumerate(done)
-            for second in done[number + 1 :]
         )
 
     def say(self, saying: Saying) -> Journal:
@@ -148,41 +133,34 @@ class CaseDesk:
     def _stroke(self, saying: Saying, journal: Journal) -> Stroke:
         check_reviewer(saying.reviewer)
         self._check_times(saying)
-        event = None if saying.event is None else Interval(*saying.event)
+        record = self.record
+        spans = replayed(saying.reviewer, journal, record.series, record.events).spans
+        draft = self._draft(saying, journal, spans)
+        made = tuple(
+            span.interval
+            for span in stroke_spans(spans, draft)
+            if span.is_standing and span not in spans
+        )
+        return replace(draft, after=made)
+
+    def _draft(self, saying: Saying, journal: Journal, spans: Sequence[EventSpan]) -> Stroke:
         stretch = None if saying.stretch is None else Interval(*saying.stretch)
         time_s = saying.time_s
-        review = self.reviewed(journal, saying.reviewer)
         if saying.action is Action.ADD and time_s is not None:
-            stretch, time_s = self._missed(time_s, review.spans), None
-        draft = self._written(saying, event, stretch, time_s, self._undone(saying, journal), ())
-        after = stroke_spans(review.spans, draft)
-        made = tuple(
-            span.interval for span in after if span.is_standing and span not in review.spans
-        )
-        return self._written(saying, event, stretch, time_s, draft.undoes, made)
-
-    def _written(
-        self,
-        saying: Saying,
-        event: Interval | None,
-        stretch: Interval | None,
-        time_s: float | None,
-        undoes: int | None,
-        after: tuple[Interval, ...],
-    ) -> Stroke:
+            stretch, time_s = self._missed(time_s, spans), None
+        undoes = self._undone(saying, journal)
         try:
             return Stroke(
                 action=saying.action,
                 reviewer=saying.reviewer,
                 at=self._clock().isoformat(timespec="seconds").replace("+00:00", "Z"),
                 series_sha256=self._series_sha256,
-                event=event,
+                event=None if saying.event is None else Interval(*saying.event),
                 stretch=stretch,
                 time_s=time_s,
                 area_frac=saying.area_frac,
                 mask=saying.mask,
                 undoes=undoes,
-                after=after,
             )
         except ValueError as error:
             raise UsageError(f"The stroke cannot be kept: {error}. Make it again.") from None

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from ubereport.analysis.view.outline import Ellipse, Outline
@@ -19,8 +18,8 @@ from ubereport.core.frames import PixelBox
 from ubereport.review.desk.case_desk import CaseDesk
 from ubereport.review.desk.recordings import FoundPart
 from ubereport.video.moment_child import MomentPart
-from ubereport.video.moments import Moment, MomentReader
-from ubereport.video.reader import color_rule_of
+from ubereport.video.moments import MomentReader
+from ubereport.video.reader import color_rule, upright_size
 
 if TYPE_CHECKING:
     from ubereport.segmentation.predictor import Predictor
@@ -51,8 +50,7 @@ class CasePictures:
     def __init__(self, desk: CaseDesk, models: Path) -> None:
         self._desk = desk
         self._models = models
-        self._reader: MomentReader | None = None
-        self._strip_reader: MomentReader | None = None
+        self._readers: dict[str, MomentReader] = {}
         self._predictor: Predictor | None = None
         self._opening = threading.Lock()
 
@@ -68,28 +66,29 @@ class CasePictures:
         UsageError
             If neither a recording nor a key frame is at hand.
         """
-        part_index = self._part_at(time_s)
-        if part_index is None or not self._desk.is_shown(part_index):
+        part_index = self._shown_part_at(time_s)
+        if part_index is None:
             return self._key_frame(time_s)
-        moment = self._moment(part_index, time_s, is_exact=is_exact, width_px=width_px)
-        return ShownPicture(moment.jpeg, self._on_case_clock(part_index, moment), is_exact)
+        start_s = self._start_s(part_index)
+        moment = self._opened_reader("jumps").moment(
+            part_index, max(0.0, time_s - start_s), is_exact=is_exact, width_px=width_px
+        )
+        return ShownPicture(moment.jpeg, start_s + moment.time_s, is_exact)
 
     def small_picture(self, time_s: float, width_px: int) -> ShownPicture:
         """Return a small picture near a moment, for a strip; gives way to nobody."""
-        part_index = self._part_at(time_s)
-        if part_index is None or not self._desk.is_shown(part_index):
+        part_index = self._shown_part_at(time_s)
+        if part_index is None:
             return self._key_frame(time_s)
-        if self._strip_reader is None:
-            self._strip_reader = self._opened_reader()
-        start_s = self._desk.record.parts[part_index].start_s
-        moment = self._strip_reader.moment(
+        start_s = self._start_s(part_index)
+        moment = self._opened_reader("strip").moment(
             part_index,
             max(0.0, time_s - start_s),
             is_exact=False,
             width_px=width_px,
             is_patient=True,
         )
-        return ShownPicture(moment.jpeg, self._on_case_clock(part_index, moment), is_exact=False)
+        return ShownPicture(moment.jpeg, start_s + moment.time_s, is_exact=False)
 
     def mask(self, time_s: float) -> tuple[BoolArray, BoolArray, float]:
         """Return (mask, field of view, time) of the picture that stands at a moment.
@@ -103,68 +102,51 @@ class CasePictures:
         ModelError
             If the bundle that measured the case is not installed.
         """
-        predictor = self._opened_predictor()
-        seen, part_index, shown_s = self._seen(time_s, predictor)
-        field = field_mask(self._desk.record.parts[part_index], seen.shape[:2])
-        mask = np.asarray(predictor.masks(seen[None])[0] & field, dtype=np.bool_)
+        seen, field, shown_s = self.still(time_s)
+        mask = np.asarray(self._opened_predictor().masks(seen[None])[0] & field, dtype=np.bool_)
         return mask, field, shown_s
 
-    def still(self, time_s: float) -> tuple[bytes, float]:
-        """Return the exact picture as the model sees it, as PNG, and its time; to learn from."""
-        seen, _, shown_s = self._seen(time_s, self._opened_predictor())
-        is_done, encoded = cv2.imencode(".png", cv2.cvtColor(seen, cv2.COLOR_RGB2BGR))
-        if not is_done:
-            raise ValueError("OpenCV cannot encode the picture as PNG")
-        return bytes(encoded), shown_s
-
-    def _seen(self, time_s: float, predictor: Predictor) -> tuple[RgbArray, int, float]:
-        """Return the picture at a moment as the model sees it, its part, and its time."""
-        part_index = self._part_at(time_s)
-        if part_index is None or not self._desk.is_shown(part_index):
+    def still(self, time_s: float) -> tuple[RgbArray, BoolArray, float]:
+        """Return (picture, field of view, time) of a moment, as the model sees it; see `mask`."""
+        predictor = self._opened_predictor()
+        part_index = self._shown_part_at(time_s)
+        if part_index is None:
             raise UsageError(
                 "A mask needs the picture itself, and the recording of this part is not at hand."
                 " Start the review with --recording."
             )
-        seen_px = (predictor.input_height_px, predictor.input_width_px)
-        moment = self._moment(part_index, time_s, is_exact=True, width_px=64, seen_px=seen_px)
+        start_s = self._start_s(part_index)
+        moment = self._opened_reader("jumps").moment(
+            part_index,
+            max(0.0, time_s - start_s),
+            is_exact=True,
+            width_px=64,
+            seen_px=(predictor.input_height_px, predictor.input_width_px),
+            is_patient=True,
+        )
         if moment.seen is None:
             raise ValueError("the picture was asked for as the model sees it")
-        return moment.seen, part_index, self._on_case_clock(part_index, moment)
+        field = field_mask(self._desk.record.parts[part_index], moment.seen.shape[:2])
+        return moment.seen, field, start_s + moment.time_s
 
     def close(self) -> None:
         """End the decoding processes."""
-        for reader in (self._reader, self._strip_reader):
-            if reader is not None:
-                reader.close()
+        for reader in self._readers.values():
+            reader.close()
 
-    def _moment(
-        self,
-        part_index: int,
-        time_s: float,
-        *,
-        is_exact: bool,
-        width_px: int,
-        seen_px: tuple[int, int] | None = None,
-    ) -> Moment:
+    def _opened_reader(self, purpose: str) -> MomentReader:
+        """Return the reader for jumps or for strips, so that neither waits for the other."""
         with self._opening:
-            if self._reader is None:
-                self._reader = self._opened_reader()
-        start_s = self._desk.record.parts[part_index].start_s
-        return self._reader.moment(
-            part_index,
-            max(0.0, time_s - start_s),
-            is_exact=is_exact,
-            width_px=width_px,
-            seen_px=seen_px,
-            is_patient=seen_px is not None,
-        )
-
-    def _opened_reader(self) -> MomentReader:
-        parts = [
-            _moment_part(summary, found, self._desk.config.decode.max_width_px)
-            for summary, found in zip(self._desk.record.parts, self._desk.parts, strict=True)
-        ]
-        return MomentReader(parts, self._desk.config.decode)
+            if purpose not in self._readers:
+                decode = self._desk.config.decode
+                parts = [
+                    _moment_part(summary, found, decode.max_width_px)
+                    for summary, found in zip(
+                        self._desk.record.parts, self._desk.parts, strict=True
+                    )
+                ]
+                self._readers[purpose] = MomentReader(parts, decode)
+            return self._readers[purpose]
 
     def _opened_predictor(self) -> Predictor:
         from ubereport.segmentation.bundle import find_bundle, load_bundle
@@ -183,14 +165,15 @@ class CasePictures:
                 self._predictor = open_predictor(bundle, SegmentationConfig())
             return self._predictor
 
-    def _part_at(self, time_s: float) -> int | None:
+    def _shown_part_at(self, time_s: float) -> int | None:
+        """Return the part that a moment lies in, if its pictures may be shown."""
         for index, part in enumerate(self._desk.record.parts):
             if part.start_s - 1e-6 <= time_s < part.start_s + part.duration_s:
-                return index
+                return index if self._desk.is_shown(index) else None
         return None
 
-    def _on_case_clock(self, part_index: int, moment: Moment) -> float:
-        return self._desk.record.parts[part_index].start_s + moment.time_s
+    def _start_s(self, part_index: int) -> float:
+        return self._desk.record.parts[part_index].start_s
 
     def _key_frame(self, time_s: float) -> ShownPicture:
         frames = self._desk.record.key_frames
@@ -211,8 +194,7 @@ def field_mask(part: PartSummary, seen_px: tuple[int, ...]) -> BoolArray:
     a circle that the picture cuts, the one as wide as the longer side.
     """
     field = part.field_of_view
-    upright = (part.width_px, part.height_px)
-    width_px, height_px = upright if part.rotation_deg % 180 == 0 else upright[::-1]
+    width_px, height_px = upright_size(part)
     crop = PixelBox(field.left_px, field.top_px, field.right_px, field.bottom_px)
     ellipse = None
     if field.shape == "circle":
@@ -229,17 +211,14 @@ def field_mask(part: PartSummary, seen_px: tuple[int, ...]) -> BoolArray:
 
 
 def _moment_part(part: PartSummary, found: FoundPart, max_side_px: int) -> MomentPart:
-    matrix, color_range = color_rule_of(
-        part.width_px, part.height_px, part.color_matrix, part.color_range
-    )
-    upright = (part.width_px, part.height_px)
+    matrix, color_range = color_rule(part)
     field = part.field_of_view
     return MomentPart(
         path="" if found.path is None else str(found.path),
         color_matrix=matrix,
         color_range=color_range,
         rotation_deg=part.rotation_deg,
-        source_size_px=upright if part.rotation_deg % 180 == 0 else upright[::-1],
+        source_size_px=upright_size(part),
         crop=(field.left_px, field.top_px, field.right_px, field.bottom_px),
         max_pixels=max_side_px * max_side_px,
     )

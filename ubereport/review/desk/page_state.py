@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ubereport.core.events import HemostasisEvent
 from ubereport.core.series import AreaSeries
 from ubereport.metrics.registry import metric_spec
 from ubereport.report.marks import LOSS_WORDS
@@ -50,7 +51,7 @@ def review_state(desk: CaseDesk, journal: Journal, reviewer: str) -> dict[str, A
     return {
         "reviewer": reviewer,
         "n_lines": len(journal.strokes),
-        "events": [_event(desk, review, span) for span in review.spans],
+        "events": _events(desk, review),
         "order": [[span.onset_s, span.end_s] for span in waiting],
         "n_events": sum(span.is_measured for span in review.spans),
         "n_open": review.n_open,
@@ -89,9 +90,12 @@ def series_columns(series: AreaSeries) -> dict[str, list[Any]]:
     }
 
 
-def _event(desk: CaseDesk, review: ReviewedCase, span: EventSpan) -> dict[str, Any]:
-    measured = {event.onset_s: event for event in (*review.events, *desk.record.events)}
-    event = measured.get(span.onset_s)
+def _events(desk: CaseDesk, review: ReviewedCase) -> list[dict[str, Any]]:
+    by_onset = {event.onset_s: event for event in (*review.events, *desk.record.events)}
+    return [_event(desk, span, by_onset.get(span.onset_s)) for span in review.spans]
+
+
+def _event(desk: CaseDesk, span: EventSpan, event: HemostasisEvent | None) -> dict[str, Any]:
     return {
         "onset_s": span.onset_s,
         "end_s": span.end_s,

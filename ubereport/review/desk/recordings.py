@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -37,9 +35,6 @@ _SUFFIXES = frozenset(
         ".dcm",
     ]
 )
-
-
-_BLOCK_BYTES = 4 * 2**20
 
 
 class PartState(StrEnum):
@@ -113,7 +108,8 @@ def check_in_background(
             if candidate.path is None:
                 continue
             try:
-                is_same = _unhurried_sha256(candidate.path) == parts[candidate.part_index].sha256
+                found_sha256 = sha256_of(candidate.path, is_unhurried=True)
+                is_same = found_sha256 == parts[candidate.part_index].sha256
             except OSError:
                 is_same = False
             state = PartState.SAME if is_same else PartState.OTHER
@@ -122,15 +118,3 @@ def check_in_background(
     thread = threading.Thread(target=check, name="checking recordings", daemon=True)
     thread.start()
     return thread
-
-
-def _unhurried_sha256(path: Path) -> str:
-    """Digest a file, resting as long as each block took: pictures are waited for, this is not."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        started_s = time.monotonic()
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-            time.sleep(time.monotonic() - started_s)
-            started_s = time.monotonic()
-    return digest.hexdigest()

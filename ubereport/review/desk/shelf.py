@@ -10,7 +10,7 @@ from typing import Any
 
 from ubereport.core.errors import CaseRecordError, UsageError
 from ubereport.records.listing import list_cases
-from ubereport.records.store import is_case_folder
+from ubereport.records.store import count_review_lines, is_case_folder
 from ubereport.review.desk.case_desk import CaseDesk
 from ubereport.review.desk.case_pictures import CasePictures
 from ubereport.review.desk.recordings import recording_files
@@ -104,9 +104,7 @@ def _case_folders(folder: Path) -> tuple[Path, ...]:
 
 def _row(number: int, folder: Path, listed: dict[str, Any]) -> dict[str, Any]:
     try:
-        n_strokes = (folder / "review.jsonl").read_bytes().count(b"\n")
-    except FileNotFoundError:
-        n_strokes = 0
+        n_strokes = count_review_lines(folder)
     except OSError as error:
         raise CaseRecordError("The review of a case cannot be read.") from error
     return {"number": number, "n_strokes": n_strokes, **listed}

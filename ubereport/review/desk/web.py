@@ -24,12 +24,12 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from ubereport.core.arrays import BoolArray
+from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.core.errors import ReviewError, UbereportError, UsageError
 from ubereport.files.atomic import write_file
 from ubereport.files.resources import templates_dir
 from ubereport.review.desk.case_desk import CaseDesk, Saying
-from ubereport.review.desk.case_pictures import CasePictures, ShownPicture, field_mask
+from ubereport.review.desk.case_pictures import CasePictures, ShownPicture
 from ubereport.review.desk.gate import Gate
 from ubereport.review.desk.page_state import case_facts, review_state
 from ubereport.review.desk.shelf import Shelf
@@ -290,16 +290,13 @@ def _kept_mask(
 ) -> tuple[MendedMask, float, float]:
     """Keep a drawn mask and the picture under it in the case folder; return it, area and time."""
     desk.check_measured(time_s)
-    still, shown_s = pictures.still(time_s)
-    shape = cv2.imdecode(np.frombuffer(still, np.uint8), cv2.IMREAD_GRAYSCALE)
-    if shape is None:
-        raise ValueError("the still just encoded cannot be read")
-    size = (shape.shape[1], shape.shape[0])
-    part_index = max(i for i, p in enumerate(desk.record.parts) if p.start_s <= shown_s + 1e-6)
-    field = field_mask(desk.record.parts[part_index], shape.shape)
-    scaled = cv2.resize(drawn.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-    mask = scaled & field
-    content = _png(mask)
+    seen, field, shown_s = pictures.still(time_s)
+    height_px, width_px = field.shape
+    scaled = cv2.resize(
+        drawn.astype(np.uint8), (width_px, height_px), interpolation=cv2.INTER_NEAREST
+    )
+    mask = (scaled > 0) & field
+    content, still = _png(_gray(mask)), _png(cv2.cvtColor(seen, cv2.COLOR_RGB2BGR))
     stem = f"{round(shown_s * 1000):010d}-{secrets.token_hex(4)}"
     kept = MendedMask(
         mask_path=f"review/{stem}-mask.png",
@@ -312,12 +309,16 @@ def _kept_mask(
     return kept, float(mask.sum() / field.sum()), shown_s
 
 
-def _png(mask: BoolArray) -> bytes:
-    is_done, encoded = cv2.imencode(".png", mask.astype(np.uint8) * 255)
+def _gray(mask: BoolArray) -> RgbArray:
+    return np.asarray(mask, dtype=np.uint8) * 255
+
+
+def _png(picture: cv2.typing.MatLike) -> bytes:
+    is_done, encoded = cv2.imencode(".png", picture)
     if not is_done:
-        raise ValueError("OpenCV cannot encode the mask as PNG")
+        raise ValueError("OpenCV cannot encode the picture as PNG")
     return bytes(encoded)
 
 
 def _png_text(mask: BoolArray) -> str:
-    return base64.b64encode(_png(mask)).decode("ascii")
+    return base64.b64encode(_png(_gray(mask))).decode("ascii")
