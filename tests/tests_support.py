@@ -1,5 +1,6 @@
 """Small things that tests of several rooms use."""
 
+import os
 from pathlib import Path
 
 from ubereport.report.pdf import PrintedReport
@@ -16,6 +17,38 @@ def copy_bytes(source: Path, target: Path, share: float = 1.0) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(content[: round(len(content) * share)])
     return target
+
+
+def decoding_children() -> set[int]:
+    """Return the decoding processes of this one that still run.
+
+    Threads and processes end while they are counted, and are then none.
+    """
+    seen = set()
+    for task in Path(f"/proc/{os.getpid()}/task").iterdir():
+        for child in _text(task / "children").split():
+            if "ubereport.video.child" in _text(Path(f"/proc/{child}/cmdline")):
+                seen.add(int(child))
+    return seen
+
+
+def unreaped_children() -> set[int]:
+    """Return the processes of this one that have ended and that nothing has waited for."""
+    tasks = Path(f"/proc/{os.getpid()}/task")
+    children = {child for task in tasks.iterdir() for child in _text(task / "children").split()}
+    return {
+        int(child)
+        for child in children
+        if _text(Path(f"/proc/{child}/stat")).rpartition(")")[2].startswith(" Z")
+    }
+
+
+def _text(path: Path) -> str:
+    """Return what stands in a file of /proc; nothing if what it tells of has ended."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def plain_reports(monkeypatch):

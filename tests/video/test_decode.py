@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import reader_recordings as made
+from tests_support import decoding_children, unreaped_children
 
 from ubereport.core.config import DecodeConfig, ReaderChoice, SamplingMode
 from ubereport.core.frames import FrameBatch, PixelBox
@@ -45,18 +46,11 @@ def _n_children() -> int:
     return len(_children() - _EARLIER)
 
 
-def _children() -> set[str]:
-    tasks = Path(f"/proc/{os.getpid()}/task")
-    return {
-        child
-        for task in tasks.iterdir()
-        for child in (task / "children").read_text().split()
-        if "ubereport.video.child" in Path(f"/proc/{child}/cmdline").read_text()
-        or Path(f"/proc/{child}/cmdline").read_text() == ""
-    }
+def _children() -> set[int]:
+    return decoding_children() | unreaped_children()
 
 
-_EARLIER: set[str] = set()
+_EARLIER: set[int] = set()
 
 
 @pytest.fixture(autouse=True)
@@ -246,11 +240,7 @@ def test_ring_bounds_what_is_decoded_ahead(coded_part: PartIndex) -> None:
     config = DecodeConfig(ring_batches=2, reader=ReaderChoice.PYAV, n_threads=1)
     with decode(_request(coded_part), config, 4) as decoding:
         next(decoding)
-        (child,) = (
-            pid
-            for pid in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-            if b"ubereport.video.child" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        )
+        (child,) = decoding_children()
         time.sleep(1.0)
         first = Path(f"/proc/{child}/stat").read_text().split()[13]
         time.sleep(0.5)

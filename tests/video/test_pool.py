@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests_support import decoding_children
 
 from ubereport.core.config import DecodeConfig, ReaderChoice
 from ubereport.core.frames import FrameBatch, PixelBox
@@ -29,17 +30,7 @@ def fakes_importable(monkeypatch: pytest.MonkeyPatch) -> None:
 def pool() -> Iterator[DecoderPool]:
     with DecoderPool(20.0) as decoders:
         yield decoders
-    assert _decoders() == set()
-
-
-def _decoders() -> set[int]:
-    tasks = Path(f"/proc/{os.getpid()}/task")
-    return {
-        int(pid)
-        for task in tasks.iterdir()
-        for pid in (task / "children").read_text().split()
-        if "ubereport.video.child" in Path(f"/proc/{pid}/cmdline").read_text()
-    }
+    assert decoding_children() == set()
 
 
 def _request(
@@ -72,7 +63,7 @@ def test_one_process_serves_requests_of_other_sizes_and_crops(
     for crop, size in ((None, (8, 10)), (box, (32, 24)), (None, (64, 80)), (box, (4, 4))):
         request = _request(coded_part, crop, size)
         kept = _all(decode(request, ONE, coded_part.n_frames, pool=pool))
-        seen |= _decoders()
+        seen |= decoding_children()
         alone = _all(decode(request, ONE, coded_part.n_frames))
         np.testing.assert_array_equal(kept.rgb, alone.rgb)
         assert kept.is_decoded.all()
@@ -85,7 +76,7 @@ def test_a_failed_process_is_not_kept_and_the_pool_goes_on(
 ) -> None:
     _, failures = _one_batch(coded_part, pool, _request(coded_part), "raises_at_20")
     assert len(failures) == 1
-    assert _decoders() == set()  # the reader that went on is not one that is kept
+    assert decoding_children() == set()  # the reader that went on is not one that is kept
     batch, failures = _one_batch(coded_part, pool, _request(coded_part))
     assert failures == ()
     assert batch.is_decoded.all()
@@ -95,13 +86,13 @@ def test_a_process_that_died_while_idle_is_replaced(
     coded_part: PartIndex, pool: DecoderPool
 ) -> None:
     _one_batch(coded_part, pool, _request(coded_part))
-    (first,) = _decoders()
+    (first,) = decoding_children()
     os.kill(first, signal.SIGKILL)
     os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
     batch, failures = _one_batch(coded_part, pool, _request(coded_part))
     assert failures == ()
     assert batch.is_decoded.all()
-    (second,) = _decoders()
+    (second,) = decoding_children()
     assert second != first
 
 
@@ -110,7 +101,7 @@ def test_a_consumer_that_stops_early_leaves_no_process_at_work(
 ) -> None:
     with decode(_request(coded_part), ONE, 4, pool=pool) as decoding:
         next(decoding)
-    assert _decoders() == set()
+    assert decoding_children() == set()
 
 
 def test_two_decodings_at_once_do_not_share_a_process(
@@ -121,13 +112,13 @@ def test_two_decodings_at_once_do_not_share_a_process(
     for decoding in decodings:
         decoding.start()
     deadline = time.monotonic() + 10  # a process that has just begun has no command line yet
-    while len(_decoders()) < 2 and time.monotonic() < deadline:
+    while len(decoding_children()) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
     for decoding, request in zip(decodings, requests, strict=True):
         taken = np.concatenate([batch.rgb for batch in decoding])
         alone = _all(decode(request, ONE, coded_part.n_frames))
         np.testing.assert_array_equal(taken, alone.rgb)
-    assert len(_decoders()) == 2
+    assert len(decoding_children()) == 2
 
 
 def test_memory_is_bounded_anew_for_each_request(coded_part: PartIndex, pool: DecoderPool) -> None:
@@ -138,4 +129,4 @@ def test_memory_is_bounded_anew_for_each_request(coded_part: PartIndex, pool: De
         decoding = decode(_request(coded_part), config, coded_part.n_frames, None, readers, pool)
         _all(decoding)
         assert decoding.outcome.failures == ()
-    assert len(_decoders()) == 1
+    assert len(decoding_children()) == 1
