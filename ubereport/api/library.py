@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -145,8 +146,6 @@ def compare(
     OutputError
         If `out` cannot be written.
     """
-    from dataclasses import replace
-
     settings = CompareConfig() if config is None else config
     if primary is not None:
         settings = replace(settings, primary=primary)
@@ -171,8 +170,6 @@ def audit(
     OutputError
         If `out` cannot be written.
     """
-    from dataclasses import replace
-
     settings = AuditConfig() if config is None else config
     if metric is not None:
         settings = replace(settings, metric=metric)

@@ -24,11 +24,12 @@ import numpy as np
 from ubereport.cohort.scales import LOGIT_OFFSET_FRAC, MetricScale, ScaleKind
 from ubereport.core.arrays import FloatArray, IntArray
 from ubereport.core.errors import UsageError
-from ubereport.core.held_out import HeldOutOperation
+from ubereport.core.held_out import MIN_OPERATIONS, HeldOutOperation
 
 __all__ = [
     "AREA_METRICS",
     "KNOT_KEYS",
+    "SHARE_LEVELS",
     "CaseAreas",
     "ErrorDraws",
     "GroupError",
@@ -39,12 +40,10 @@ __all__ = [
 ]
 
 AREA_METRICS = ("area_mean_frac", "area_median_frac", "area_p90_frac", "closing_area_mean_frac")
-_KNOTS = {"impaired_share_5": 0.05, "impaired_share_20": 0.20, "impaired_share_50": 0.50}
-KNOT_KEYS = tuple(_KNOTS)
+SHARE_LEVELS = {"impaired_share_5": 0.05, "impaired_share_20": 0.20, "impaired_share_50": 0.50}
+KNOT_KEYS = tuple(SHARE_LEVELS)
 _SMALLEST_FRAC = 1e-3
 _MIN_SLOPE = 0.05
-# With fewer operations (or with all of them without blood) the spread of errors is not known.
-MIN_OPERATIONS = 10
 _LOGIT = MetricScale(ScaleKind.LOGIT, LOGIT_OFFSET_FRAC)
 
 
@@ -188,7 +187,7 @@ class CaseAreas:
     @property
     def is_known(self) -> bool:
         """Whether this metric can be read under another error of the model."""
-        return self.key in AREA_METRICS or (self.key in _KNOTS and self.shares is not None)
+        return self.key in AREA_METRICS or (self.key in SHARE_LEVELS and self.shares is not None)
 
     def under(self, shift: FloatArray, slope: FloatArray, codes: IntArray) -> FloatArray:
         """Return (k, n) the metric if areas of group g had been ``shift[:, g] + slope[:, g] m``.
@@ -198,12 +197,12 @@ class CaseAreas:
         a, b = shift[:, codes], slope[:, codes]
         if self.key in AREA_METRICS:
             return np.asarray(np.clip(a + b * self.values, 0.0, 1.0))
-        if self.shares is None or self.key not in _KNOTS:
+        if self.shares is None or self.key not in SHARE_LEVELS:
             raise ValueError(f"{self.key} cannot be read under another error of the model")
-        at_frac = (_KNOTS[self.key] - a) / b
+        at_frac = (SHARE_LEVELS[self.key] - a) / b
         log_at = np.log(np.clip(at_frac, _SMALLEST_FRAC, None))
         low, middle, high = _LOGIT.forward(self.shares).T
-        first, second, third = np.log(list(_KNOTS.values()))
+        first, second, third = np.log(list(SHARE_LEVELS.values()))
         is_below = log_at <= second
         below = middle + (low - middle) * (second - log_at) / (second - first)
         above = middle + (high - middle) * (log_at - second) / (third - second)

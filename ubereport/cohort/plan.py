@@ -102,7 +102,7 @@ def write_plan(
             f"{config.primary} is no metric. Name one of those in case.json, such as "
             "impaired_share_20."
         ) from None
-    old = _stored(library)
+    old = read_plan(library)
     if old is not None and not is_amended:
         raise UsageError(
             f"The library has a plan of {old[0].written_at}. A plan is written once: follow it, or "
@@ -124,8 +124,14 @@ def write_plan(
     return plan
 
 
-def _stored(library: Path) -> tuple[ComparePlan, str] | None:
-    """Return the plan of a library with the seal that stands in the file; None if there is none."""
+def read_plan(library: Path) -> tuple[ComparePlan, str] | None:
+    """Return the plan of `library` and the seal in its file; None where there is none.
+
+    Raises
+    ------
+    UsageError
+        If there is a file that is no plan.
+    """
     path = library / PLAN_NAME
     try:
         content = json.loads(path.read_bytes())
@@ -156,17 +162,6 @@ _UNREADABLE = (
     f"{PLAN_NAME} of the library cannot be read. Bring it back from a backup, or remove it; "
     "without a plan the comparison is exploratory."
 )
-
-
-def read_plan(library: Path) -> tuple[ComparePlan, str] | None:
-    """Return the plan of `library` and the seal in its file; None where there is none.
-
-    Raises
-    ------
-    UsageError
-        If there is a file that is no plan.
-    """
-    return _stored(library)
 
 
 def plan_use(

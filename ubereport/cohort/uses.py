@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ubereport.cohort.comparison_results import UseEffect
+from ubereport.cohort.device import SHARE_LEVELS
 from ubereport.cohort.table import CohortTable
 from ubereport.core.arrays import FloatArray
 from ubereport.core.clock_times import parse_times
@@ -32,9 +33,14 @@ __all__ = [
 ]
 
 SeriesOf = Callable[[str], AreaSeries]
-_SHARES = {"impaired_share_5": 0.05, "impaired_share_20": 0.20, "impaired_share_50": 0.50}
 _CLOSING = ("closing_area_mean_frac", "closing_share_5")
-MEASURED_FROM_USE = (*_SHARES, "area_mean_frac", "event_rate_per_10min", *_CLOSING, "coverage_frac")
+MEASURED_FROM_USE = (
+    *SHARE_LEVELS,
+    "area_mean_frac",
+    "event_rate_per_10min",
+    *_CLOSING,
+    "coverage_frac",
+)
 MIN_WINDOW_S = 60.0
 
 
@@ -173,7 +179,7 @@ class _Window:
     def values(self, spans: FloatArray) -> dict[str, tuple[float, float, float]] | None:
         if self.seconds < MIN_WINDOW_S:
             return None
-        found = {key: self.share(area) for key, area in _SHARES.items()}
+        found = {key: self.share(area) for key, area in SHARE_LEVELS.items()}
         means = self.areas @ self.weight_s / self.seconds
         found["area_mean_frac"] = (float(means[0]), float(means[1]), float(means[2]))
         end_s = self.start_s + self.weight_s
