@@ -28,7 +28,9 @@ from ubereport.laboratory.training.config import TrainConfig
 
 def classes_of(module) -> list[type]:
     return [
-        each for name in module.__all__ if dataclasses.is_dataclass(each := getattr(module, name))
+        each
+        for each in vars(module).values()
+        if dataclasses.is_dataclass(each) and getattr(each, "__module__", None) == module.__name__
     ]
 
 

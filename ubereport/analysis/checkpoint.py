@@ -23,8 +23,6 @@ from ubereport.analysis.measurement import Measurement
 from ubereport.core.series import LossReason
 from ubereport.files.atomic import write_file
 
-__all__ = ["Checkpoint", "Chunk", "ChunkPlace"]
-
 REASONS = tuple(LossReason)
 
 

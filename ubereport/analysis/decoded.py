@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 from ubereport.core.case import ReaderUse
 
-__all__ = ["DecodeReport"]
-
 TOUCHING_S = 1.0
 
 

@@ -13,8 +13,6 @@ from ubereport.core.case import PEAK_REACH_S, KeyFrame, KeyFrameKind
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.series import AreaSeries
 
-__all__ = ["Moment", "encode_jpeg", "key_moments", "overlay"]
-
 JPEG_QUALITY = 88
 OUTLINE_RGB = (255, 255, 255)
 OUTLINE_EDGE_RGB = (0, 0, 0)

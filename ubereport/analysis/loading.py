@@ -7,8 +7,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from ubereport.segmentation.predictor import Predictor
 
-__all__ = ["PredictorLoading"]
-
 
 class PredictorLoading:
     """The promise of a predictor; its libraries take four seconds of one core.

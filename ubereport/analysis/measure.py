@@ -26,8 +26,6 @@ from ubereport.video.candidates import Candidates
 from ubereport.video.decode import DecodeOutcome, DecodeRequest, Decoding, decode
 from ubereport.video.pool import DecoderPool
 
-__all__ = ["Looks", "Measurer", "PassProgress"]
-
 BATCHES_PER_CHUNK = 16
 # Judged while the network looks at the one before, or still loads; more would only take memory.
 BATCHES_AHEAD = 3

@@ -13,8 +13,6 @@ from ubereport.core.frames import SamplingPlan
 from ubereport.core.intervals import Interval
 from ubereport.core.series import AreaSeries, LossReason
 
-__all__ = ["LostStretch", "Measurement", "assemble_series"]
-
 
 @dataclass(frozen=True, slots=True)
 class LostStretch:

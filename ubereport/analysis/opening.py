@@ -29,8 +29,6 @@ from ubereport.video.index import index_recording
 from ubereport.video.pool import DecoderPool
 from ubereport.video.timeline import lost_stretches, place_parts
 
-__all__ = ["OpenedCase", "candidates_of", "open_case"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OpenedCase:

@@ -22,8 +22,6 @@ from ubereport.core.case import CaseRecord, Provenance
 from ubereport.core.config import config_sha256, config_to_toml
 from ubereport.segmentation.predictor import Predictor
 
-__all__ = ["AnalyzedCase", "analyze_case"]
-
 LIBRARIES = (
     "av",
     "decord",

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Progress", "ProgressHook", "Stage", "silent"]
-
 
 class Stage(StrEnum):
     """What is being done to a case."""

@@ -21,8 +21,6 @@ from ubereport.metrics.flags import quality_flags
 from ubereport.metrics.registry import compute_metrics
 from ubereport.records.store import match_key_frames
 
-__all__ = ["Derived", "derive", "rederive"]
-
 
 @dataclass(frozen=True, slots=True)
 class Derived:

@@ -45,8 +45,6 @@ from ubereport.core.series import AreaSeries, LossReason
 from ubereport.metrics.smoothing import ROUNDING_S, smooth_area
 from ubereport.video.candidates import Candidates
 
-__all__ = ["METRIC_LEVELS", "coarse_gap_s", "next_looks", "restlessness"]
-
 METRIC_LEVELS = (0.05, 0.20, 0.50)
 """Area fractions at which the shares of `ubereport.metrics` are counted."""
 

@@ -21,8 +21,6 @@ from ubereport.core.recording import RecordingIndex
 from ubereport.video.candidates import Candidates
 from ubereport.video.segments import groups_of
 
-__all__ = ["MeasuredCase", "measure_case"]
-
 # Nobody knows how much the passes after the first will want; this much of the bar is kept for it.
 FIRST_PASS_SHARE = 0.6
 

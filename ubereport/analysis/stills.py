@@ -24,8 +24,6 @@ from ubereport.core.series import AreaSeries
 from ubereport.segmentation.predictor import Predictor
 from ubereport.video.decode import decode_stills
 
-__all__ = ["keep_key_frames"]
-
 
 def keep_key_frames(
     opened: OpenedCase,

@@ -13,8 +13,6 @@ from ubereport.core.frames import FieldOfView, SamplingPlan
 from ubereport.core.intervals import Interval
 from ubereport.core.recording import PartIndex, PlacedPart, RecordingIndex, Timeline
 
-__all__ = ["part_summaries", "recording_flags"]
-
 MIN_FIELD_CONFIDENCE = 0.5
 MIN_MISSING_S = 1.0
 

@@ -24,15 +24,6 @@ from ubereport.video.plan import probe_frames
 from ubereport.video.pool import DecoderPool
 from ubereport.video.reader import upright_size
 
-__all__ = [
-    "CaseViews",
-    "FieldStretch",
-    "distribution_flag",
-    "fit_views",
-    "probe_part",
-    "stretches_of_part",
-]
-
 PROBE_WIDTH_PX = 480
 PROBE_SPACING_S = 30.0
 MAX_PROBES = 240

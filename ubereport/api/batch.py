@@ -27,8 +27,6 @@ from ubereport.documents.batch_summary import write_summary
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Batch", "BatchRequest", "Watch", "run_batch", "run_request"]
-
 Watch = Callable[[BatchPlan], AbstractContextManager[Callable[[CaseResult], None]]]
 """From the plan to what is told as cases end, for as long as the batch runs."""
 

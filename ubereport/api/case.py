@@ -17,8 +17,6 @@ from ubereport.core.config import AnalysisConfig
 from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.records import store
 
-__all__ = ["Case", "analyze", "analyze_with", "read_case"]
-
 
 class Case:
     """An analyzed case: its numbers, and where its report lies.

@@ -21,8 +21,6 @@ from ubereport.documents.document_parts import Written
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Library", "Report", "audit", "compare", "read_library"]
-
 
 class Library:
     """The cases of a folder.

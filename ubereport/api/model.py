@@ -16,8 +16,6 @@ from ubereport.files.resources import models_dir
 from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
 from ubereport.segmentation.predictor import Predictor, open_predictor
 
-__all__ = ["Model", "load_model"]
-
 
 class Model:
     """A bundle and the predictor made of it; see `limits` before its answers.

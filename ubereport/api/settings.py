@@ -9,8 +9,6 @@ from typing import Any
 from ubereport.core.choices import DecodeDevice, Device, ReaderChoice, SamplingMode
 from ubereport.core.config import AnalysisConfig, config_from_toml
 
-__all__ = ["Options", "settings_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class Options:

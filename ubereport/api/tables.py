@@ -14,8 +14,6 @@ from ubereport.core.series import AreaSeries
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Events", "Metrics", "Series", "html_table"]
-
 
 class Series:
     """The area over time of a case: one row a look, or a stretch that was lost and why.

@@ -32,8 +32,6 @@ from ubereport.video.pool import DecoderPool
 if TYPE_CHECKING:
     from ubereport.report.pdf import PrintedReport
 
-__all__ = ["CaseRequest", "PublishedCase", "rerender_case", "run_case"]
-
 
 @dataclass(frozen=True, slots=True)
 class CaseRequest:

@@ -10,8 +10,6 @@ from ubereport.core.clock_times import parse_times
 from ubereport.core.covariates import ColumnKind, CovariateColumn, CovariateValue
 from ubereport.core.errors import ManifestError
 
-__all__ = ["Cell", "parse_cell"]
-
 Cell = str | int | float | bool | dt.date | None
 
 _MISSING = frozenset({"", "na", "n/a", "nan", "none", "null", "-", "–", "?", "unknown"})

@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import re
 
-__all__ = ["AmbiguousDateError", "parse_date"]
-
 _YEAR_FIRST = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ].*)?")
 _YEAR_LAST = re.compile(r"(\d{1,2})([-/.])(\d{1,2})[-/.](\d{4})")
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})")

@@ -14,8 +14,6 @@ from ubereport.core.errors import RecordingError
 from ubereport.files.names import folder_name
 from ubereport.video.index import index_recording
 
-__all__ = ["BatchEstimate", "estimate_batch"]
-
 ASSUMED_REAL_TIME_FACTOR = 10.0
 
 

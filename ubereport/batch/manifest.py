@@ -27,8 +27,6 @@ from ubereport.core.covariates import KNOWN_COLUMNS, CovariateValue, known_colum
 from ubereport.core.errors import ManifestError, UbereportError
 from ubereport.files.names import folder_name
 
-__all__ = ["TECHNIQUES", "Manifest", "ManifestCase", "read_manifest"]
-
 TECHNIQUES = (
     "RF coagulation",
     "bone wax",

@@ -8,8 +8,6 @@ from typing import Any
 from ubereport.batch.manifest import NEEDED, TECHNIQUES
 from ubereport.core.covariates import KNOWN_COLUMNS, ColumnKind, CovariateColumn
 
-__all__ = ["SCHEMA_NAME", "manifest_schema_json"]
-
 SCHEMA_NAME = "manifest.schema.json"
 _TYPES = {
     ColumnKind.DATE: "date",

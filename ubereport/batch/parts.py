@@ -11,8 +11,6 @@ from pathlib import Path
 
 from ubereport.core.errors import UsageError
 
-__all__ = ["RECORDING_SUFFIXES", "doubts_about_parts", "resolve_parts"]
-
 RECORDING_SUFFIXES = frozenset(
     {
         ".mp4",

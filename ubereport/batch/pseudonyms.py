@@ -10,8 +10,6 @@ from ubereport.batch.manifest import Manifest, ManifestCase
 from ubereport.core.errors import ManifestError
 from ubereport.files.atomic import write_file
 
-__all__ = ["default_key_file", "pseudonymized"]
-
 COLUMN = "surgeon"
 
 

@@ -19,8 +19,6 @@ from ubereport.core.errors import OutputError
 from ubereport.files.names import folder_name
 from ubereport.segmentation.shared import NetworkAddress
 
-__all__ = ["BatchPlan", "BatchResult", "CaseDone", "CaseResult", "plan_batch", "run_batch"]
-
 PROGRESS_DIR = ".progress"
 
 

@@ -11,8 +11,6 @@ from ubereport.files.resources import models_dir
 from ubereport.segmentation.bundle import find_bundle, load_bundle
 from ubereport.segmentation.shared import NetworkAddress, SharedNetwork
 
-__all__ = ["shared_network"]
-
 
 @contextmanager
 def shared_network(

@@ -14,8 +14,6 @@ from ubereport.batch.cells import Cell
 from ubereport.core.errors import DependencyError, ManifestError
 from ubereport.records.tables import read_parquet_rows
 
-__all__ = ["Sheet", "read_sheet"]
-
 MAX_ROWS = 100_000
 
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from ubereport.api.case import Case
     from ubereport.batch.case import PublishedCase
 
-__all__ = ["analyze", "demo", "report"]
-
 OutOption = Annotated[
     Path, typer.Option("--out", help="Folder that receives the case folder.", show_default=False)
 ]

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ubereport.batch.estimate import BatchEstimate
     from ubereport.batch.run import BatchPlan, BatchResult, CaseResult
 
-__all__ = ["batch"]
-
 
 @guarded
 def batch(

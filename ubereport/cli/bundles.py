@@ -11,8 +11,6 @@ from ubereport.cli.console import print_json, say
 from ubereport.cli.guard import guarded
 from ubereport.core.errors import BundleError
 
-__all__ = ["app"]
-
 app = typer.Typer(help="List and verify model bundles.", no_args_is_help=True)
 FolderOption = Annotated[
     Path | None, typer.Option("--models", help="Folder of bundles; default: the shipped ones.")

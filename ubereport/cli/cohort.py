@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from ubereport.cohort.comparison_results import Lead
     from ubereport.documents.document_parts import Written
 
-__all__ = ["audit", "compare", "plan"]
-
 LibraryArgument = Annotated[Path, typer.Argument(help="Folder of case folders.")]
 OutOption = Annotated[
     Path, typer.Option("--out", help="Folder that receives the report.", show_default=False)

@@ -12,8 +12,6 @@ import typer
 
 from ubereport.analysis.progress import Progress, ProgressHook, silent
 
-__all__ = ["case_progress", "print_json", "say", "warn"]
-
 
 def say(text: str) -> None:
     """Print a line of the result."""

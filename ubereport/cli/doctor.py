@@ -10,8 +10,6 @@ from ubereport.cli.console import print_json, say
 from ubereport.cli.guard import guarded
 from ubereport.core.errors import DependencyError
 
-__all__ = ["doctor"]
-
 
 @guarded
 def doctor(

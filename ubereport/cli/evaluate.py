@@ -17,8 +17,6 @@ from ubereport.core.config import Device, SegmentationConfig
 if TYPE_CHECKING:
     from ubereport.documents.document_parts import Written
 
-__all__ = ["app"]
-
 app = typer.Typer(help="Score models and cases against ground truth.", no_args_is_help=True)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]

@@ -14,8 +14,6 @@ import typer
 
 from ubereport.core.errors import UbereportError
 
-__all__ = ["EXIT_BUG", "EXIT_INTERRUPTED", "guarded"]
-
 EXIT_BUG = 1
 EXIT_INTERRUPTED = 130
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})

@@ -17,8 +17,6 @@ from ubereport.files.resources import models_dir, templates_dir
 from ubereport.report.pdf import HOW_TO_PRINT, try_printers
 from ubereport.segmentation.bundle import BundleEntry, list_bundles, verify_bundle
 
-__all__ = ["Finding", "examine"]
-
 NEEDED = (
     ("torch", "torch"),
     ("PyAV", "av"),

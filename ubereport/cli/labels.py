@@ -11,8 +11,6 @@ import typer
 from ubereport.cli.guard import guarded
 from ubereport.cli.training_progress import Count, show_result
 
-__all__ = ["convert", "import_", "propose"]
-
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 

@@ -11,8 +11,6 @@ import typer
 from ubereport.cli.console import print_json, say
 from ubereport.cli.guard import guarded
 
-__all__ = ["app"]
-
 app = typer.Typer(help="List, show and export the cases of a library.", no_args_is_help=True)
 LibraryArgument = Annotated[Path, typer.Argument(help="Folder of case folders.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

@@ -14,8 +14,6 @@ from rich.table import Table
 from ubereport.batch.run import PROGRESS_DIR, BatchPlan, CaseResult
 from ubereport.files.names import folder_name
 
-__all__ = ["live_table"]
-
 REFRESH_S = 0.5
 MAX_ROWS = 20
 

@@ -23,8 +23,6 @@ from ubereport.cli import (
 )
 from ubereport.core.disclaimer import DISCLAIMER
 
-__all__ = ["app", "main"]
-
 app = typer.Typer(
     name="ubereport",
     help="Report how much of the endoscopic view was obscured by blood.",

@@ -11,8 +11,6 @@ from ubereport.cli.console import say, warn
 from ubereport.core.choices import PdfChoice
 from ubereport.core.errors import DependencyError
 
-__all__ = ["PdfOption", "path_or_none", "say_pdf", "settle_pdf"]
-
 PdfOption = Annotated[
     PdfChoice,
     typer.Option(

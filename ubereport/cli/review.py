@@ -13,8 +13,6 @@ from ubereport.cli.console import say
 from ubereport.cli.guard import guarded
 from ubereport.core.errors import DependencyError
 
-__all__ = ["review"]
-
 
 @guarded
 def review(

@@ -11,8 +11,6 @@ from ubereport.laboratory.simulation.stills import simulate_stills
 from ubereport.segmentation.bundle import find_bundle, load_bundle
 from ubereport.segmentation.measure import RouteSpeed, measure_routes
 
-__all__ = ["measure_shipped", "recommended", "taken_by_auto"]
-
 N_STILLS = 12
 SEED = 50
 

@@ -10,8 +10,6 @@ import typer
 from ubereport.cli.console import print_json, say
 from ubereport.cli.guard import guarded
 
-__all__ = ["simulate"]
-
 
 @guarded
 def simulate(

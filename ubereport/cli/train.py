@@ -12,8 +12,6 @@ from ubereport.cli import labels
 from ubereport.cli.guard import guarded
 from ubereport.cli.training_progress import Count, Steps, show_result
 
-__all__ = ["app"]
-
 app = typer.Typer(help="Train a model on a department's own recordings.", no_args_is_help=True)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 ConfigArgument = Annotated[Path, typer.Argument(help="TOML file with the training settings.")]

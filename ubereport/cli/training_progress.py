@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from ubereport.laboratory.training.loop import Progress
     from ubereport.laboratory.training.scoring import Summary
 
-__all__ = ["Count", "Steps", "show_result"]
-
 
 class Count:
     """A line every few seconds of how many things were looked at, how fast, and the time left.

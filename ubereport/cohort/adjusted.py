@@ -30,8 +30,6 @@ from ubereport.statistics.linear_models import (
 )
 from ubereport.statistics.ranks import holm
 
-__all__ = ["AdjustedModel", "ContrastFit", "ModelCases", "adjusted_comparison", "adjusted_model"]
-
 _MIXED = "linear mixed model, random intercept per surgeon (REML), contrasts inside surgeons"
 _FIXED = "linear model with surgeons as fixed effects, permutations inside surgeons"
 _PLAIN = "linear model, permutations over all cases"

@@ -14,8 +14,6 @@ from ubereport.statistics.agreement import KAPPA_METHOD, weighted_kappa
 from ubereport.statistics.correlation import spearman
 from ubereport.statistics.estimates import Estimate
 
-__all__ = ["BAND_EDGES", "rating_agreement"]
-
 # Own, unvalidated visibility bands over the share of impaired time: 0 below 5 %, 1 below 20 %,
 # 2 below 50 %, 3 from 50 % on. No clinical grade.
 BAND_EDGES = (0.05, 0.20, 0.50)

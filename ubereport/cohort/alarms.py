@@ -19,8 +19,6 @@ import numpy as np
 
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray
 
-__all__ = ["USUAL_RULES", "ChartRules", "false_alarm_of_chart", "rules_for_page"]
-
 _N_SIMULATED = 4000
 _SEED = 20260301
 _MIN_POINTS = 3

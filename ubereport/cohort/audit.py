@@ -37,8 +37,6 @@ from ubereport.core.covariates import KNOWN_COLUMNS, ColumnRole, require_column
 from ubereport.core.metrics import Direction, MetricSpec
 from ubereport.metrics.registry import metric_spec
 
-__all__ = ["audit_cohort"]
-
 ALL_PROCEDURES = "all procedures"
 _CASE_VALUES = ("impaired_share_20", "area_mean_frac", "closing_area_mean_frac", "event_count")
 _OUTCOME_METRICS = ("closing_area_mean_frac",)

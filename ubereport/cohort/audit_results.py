@@ -8,25 +8,6 @@ from enum import StrEnum
 from ubereport.cohort.comparison_results import DropCount, ModelUse, UnreadCase
 from ubereport.statistics.estimates import Estimate, TestResult
 
-__all__ = [
-    "Agreement",
-    "Audit",
-    "AuditCase",
-    "ControlChart",
-    "ControlPoint",
-    "Dispersion",
-    "FalseAlarm",
-    "Funnel",
-    "FunnelLimit",
-    "FunnelPoint",
-    "FunnelZone",
-    "LearningCurve",
-    "MonthQuality",
-    "OutcomeRelation",
-    "RatingCell",
-    "Signal",
-]
-
 
 class Signal(StrEnum):
     """Why a point of a control chart stands out."""

@@ -12,8 +12,6 @@ from ubereport.cohort.comparison_results import BalanceCell, BalanceRow
 from ubereport.cohort.design import Covariate, is_number_column
 from ubereport.core.arrays import FloatArray
 
-__all__ = ["UNBALANCED_FROM", "balance_table"]
-
 # Austin, Stat Med 2009;28:3083: differences of 0.1 are negligible; departments are small, so the
 # mark is set where a difference begins to matter in groups of some dozen cases.
 UNBALANCED_FROM = 0.25

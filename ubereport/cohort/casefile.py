@@ -20,8 +20,6 @@ from ubereport.core.review import ReviewState
 from ubereport.records.schema import MIGRATIONS, migrate
 from ubereport.records.store import count_review_lines
 
-__all__ = ["EVENT_COLUMNS", "FIXED_COLUMNS", "CaseRow", "looks_like_case", "read_case_row"]
-
 CASE_NAME = "case.json"
 _SIGNS_OF_A_CASE = (CASE_NAME, MANIFEST_NAME, "series.parquet", "events.csv")
 # The sections of an analysis configuration that change the numbers of a case.

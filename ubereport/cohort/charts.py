@@ -18,9 +18,6 @@ from ubereport.core.config import AuditConfig
 from ubereport.core.metrics import MetricSpec
 from ubereport.statistics.distributions import chi_square_tail
 
-__all__ = ["ChartCases", "XmrLimits", "dispersion_of", "signals_of", "u_chart", "xmr_chart",
-           "xmr_limits"]  # fmt: skip
-
 # Wheeler: 3 / d2 and D4 for moving ranges of two.
 XMR_FACTOR = 2.66
 RANGE_SCREEN_FACTOR = 3.267

@@ -35,8 +35,6 @@ from ubereport.core.covariates import COVERAGE, KNOWN_COLUMNS, ColumnRole, requi
 from ubereport.metrics.registry import metric_spec
 from ubereport.statistics.power import detectable_delta, detectable_shift
 
-__all__ = ["compare_cohort"]
-
 # Procedure and levels first, then time, then what is true of the patient: the order in which
 # covariates are taken while the cases last.
 _N_BEFORE_TIME = 2

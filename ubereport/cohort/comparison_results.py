@@ -13,38 +13,6 @@ from ubereport.core.held_out import HeldOutOperation
 from ubereport.core.metrics import Direction
 from ubereport.statistics.estimates import Estimate, TestResult
 
-__all__ = [
-    "NO_MODEL_FACTS",
-    "AdjustedComparison",
-    "AdjustedContrast",
-    "AdjustedValue",
-    "AtRisk",
-    "BalanceCell",
-    "BalanceRow",
-    "CasePoint",
-    "ClearCurve",
-    "ClearDifference",
-    "Comparison",
-    "Contrast",
-    "DropCount",
-    "GroupSummary",
-    "Lead",
-    "LeftOut",
-    "MetricComparison",
-    "ModelFacts",
-    "ModelUse",
-    "OtherEstimate",
-    "PlanStatus",
-    "PlanUse",
-    "PowerNote",
-    "ThresholdContrast",
-    "TimeToClear",
-    "TippingPoint",
-    "UnreadCase",
-    "UseEffect",
-    "Verdict",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class UnreadCase:

@@ -15,17 +15,6 @@ from ubereport.core.config import AuditConfig
 from ubereport.core.metrics import MetricSpec
 from ubereport.statistics.ranks import holm
 
-__all__ = [
-    "Cusum",
-    "cusum_of",
-    "drawn_in",
-    "learning_curve",
-    "mean_neighbor_correlation",
-    "neighbor_correlation",
-    "peak_p_value",
-    "with_holm_curves",
-]
-
 _MIN_FOR_CORRELATION = 8
 _MAD_TO_SD = 1.4826
 

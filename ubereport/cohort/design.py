@@ -11,8 +11,6 @@ import numpy as np
 from ubereport.cohort.comparison_results import LeftOut
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray
 
-__all__ = ["Covariate", "Design", "build_design", "covariate_terms", "is_number_column"]
-
 _MAX_LEVELS = 8
 
 

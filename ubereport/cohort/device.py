@@ -26,19 +26,6 @@ from ubereport.core.arrays import FloatArray, IntArray
 from ubereport.core.errors import UsageError
 from ubereport.core.held_out import MIN_OPERATIONS, HeldOutOperation
 
-__all__ = [
-    "AREA_METRICS",
-    "KNOT_KEYS",
-    "SHARE_LEVELS",
-    "CaseAreas",
-    "ErrorDraws",
-    "GroupError",
-    "SeenError",
-    "draw_errors",
-    "read_group_errors",
-    "seen_error",
-]
-
 AREA_METRICS = ("area_mean_frac", "area_median_frac", "area_p90_frac", "closing_area_mean_frac")
 SHARE_LEVELS = {"impaired_share_5": 0.05, "impaired_share_20": 0.20, "impaired_share_50": 0.50}
 KNOT_KEYS = tuple(SHARE_LEVELS)

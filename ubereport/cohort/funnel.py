@@ -20,13 +20,6 @@ from ubereport.statistics.distributions import (
     t_quantile,
 )
 
-__all__ = [
-    "false_alarm_of_funnels",
-    "mean_funnel",
-    "share_funnel",
-    "winsorized_phi",
-]
-
 # Below this many surgeons trimming a tenth trims nobody: one true outlier would widen its own
 # limits, so overdispersion is stated and not applied.
 MIN_POINTS_FOR_PHI = 10

@@ -34,14 +34,6 @@ from ubereport.statistics.ranks import (
     mann_whitney,
 )
 
-__all__ = [
-    "GroupedCases",
-    "compare_metric",
-    "derived_covariates",
-    "grouped_cases",
-    "with_holm",
-]
-
 _MAX_GROUPS = 12
 
 

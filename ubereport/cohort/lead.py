@@ -23,8 +23,6 @@ from ubereport.statistics.crossings import crossing
 from ubereport.statistics.distributions import t_reach
 from ubereport.statistics.estimates import Estimate, TestResult
 
-__all__ = ["LeadInput", "e_value", "lead_of", "tipping_point"]
-
 _MAX_FACTOR, _MAX_FALSE_AREA = 10.0, 0.5
 
 

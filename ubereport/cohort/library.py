@@ -15,8 +15,6 @@ from ubereport.records.fhir import diagnostic_report
 from ubereport.records.listing import list_cases
 from ubereport.records.store import read_case
 
-__all__ = ["export_cases", "find_case"]
-
 
 def find_case(library: Path, case_id: str) -> tuple[Path, CaseRecord]:
     """Return the folder and record of a case by its id or folder name.

@@ -16,8 +16,6 @@ from ubereport.statistics.correlation import spearman, spearman_p_value
 from ubereport.statistics.estimates import Estimate, TestResult
 from ubereport.statistics.ranks import cliff_delta, holm, mann_whitney
 
-__all__ = ["outcome_relation", "with_holm_outcomes"]
-
 _MIN_CASES = 5
 
 

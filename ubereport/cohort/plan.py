@@ -22,8 +22,6 @@ from ubereport.core.errors import UsageError
 from ubereport.files.atomic import write_file
 from ubereport.metrics.registry import metric_spec
 
-__all__ = ["PLAN_NAME", "ComparePlan", "measured_folders", "plan_use", "read_plan", "write_plan"]
-
 PLAN_NAME = "plan.json"
 _FORMAT = "ubereport-plan/1"
 

@@ -31,15 +31,6 @@ from ubereport.core.metrics import Direction, MetricSpec
 from ubereport.metrics.registry import metric_spec
 from ubereport.statistics.estimates import Estimate
 
-__all__ = [
-    "NOT_RANDOMIZED",
-    "adjusted_reading",
-    "comparison_caveats",
-    "comparison_reading",
-    "lead_reading",
-    "tipping_text",
-]
-
 NOT_RANDOMIZED = (
     "The cases were not randomized. A difference between groups is a difference between the cases "
     "that got them; it does not show what caused it."

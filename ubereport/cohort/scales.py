@@ -23,8 +23,6 @@ from numpy.typing import ArrayLike
 from ubereport.core.arrays import FloatArray
 from ubereport.core.metrics import MetricSpec
 
-__all__ = ["MetricScale", "ScaleKind", "scale_of"]
-
 LOGIT_OFFSET_FRAC = 0.005
 _LOG_OFFSETS = {"s": 1.0, "1": 0.5}
 _LOG_OFFSET_OTHER = 0.1

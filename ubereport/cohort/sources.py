@@ -36,8 +36,6 @@ from ubereport.core.config import CompareConfig
 from ubereport.core.errors import UsageError
 from ubereport.metrics.registry import metric_spec
 
-__all__ = ["NO_SOURCES", "ComparisonSources", "TimeZero", "leads_of", "plan_barriers", "time_zero"]
-
 _N_DRAWS = 2000
 _HIDDEN_SHARE = 0.5
 _BY_TECHNIQUE = "technique"

@@ -16,8 +16,6 @@ from ubereport.statistics.distributions import normal_tail
 from ubereport.statistics.estimates import Estimate
 from ubereport.statistics.survival import KaplanMeierCurve, kaplan_meier_of_durations
 
-__all__ = ["BAND_TIMES_S", "ClearEvents", "clear_quantities", "open_curves", "time_to_clear"]
-
 AT_RISK_TIMES_S = (0.0, 60.0, 120.0, 180.0, 240.0, 300.0)
 _MARKS_S = (60.0, 180.0)
 BAND_TIMES_S = np.arange(0.0, 301.0, 5.0)

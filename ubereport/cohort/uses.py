@@ -23,15 +23,6 @@ from ubereport.core.series import AreaSeries, Threshold
 from ubereport.statistics.estimates import Estimate
 from ubereport.statistics.ranks import walsh_shift
 
-__all__ = [
-    "MEASURED_FROM_USE",
-    "SeriesOf",
-    "UseTimes",
-    "from_first_use",
-    "use_effects",
-    "use_times_of",
-]
-
 SeriesOf = Callable[[str], AreaSeries]
 _CLOSING = ("closing_area_mean_frac", "closing_share_5")
 MEASURED_FROM_USE = (

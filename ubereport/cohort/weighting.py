@@ -16,13 +16,6 @@ from ubereport.statistics.distributions import t_reach
 from ubereport.statistics.estimates import Estimate
 from ubereport.statistics.ranks import walsh_shift
 
-__all__ = [
-    "logistic_probabilities",
-    "matched_estimates",
-    "overlap_difference",
-    "weighted_estimates",
-]
-
 OVERLAP = "overlap weights on surgeon and covariates"
 MATCHED = "pairs of equal procedure and near duration"
 _MAX_STEPS = 50

@@ -8,17 +8,6 @@ from ubereport.cohort.comparison_results import UnreadCase
 from ubereport.core.metrics import MetricSpec
 from ubereport.statistics.estimates import Estimate
 
-__all__ = [
-    "difference_text",
-    "interval_text",
-    "is_share",
-    "list_text",
-    "p_text",
-    "plural",
-    "unread_text",
-    "value_text",
-]
-
 
 def is_share(spec: MetricSpec) -> bool:
     """Whether the metric is a fraction of a whole, shown in percent."""

@@ -20,13 +20,6 @@ from ubereport.files.spreadsheet import csv_bytes
 from ubereport.records.codec import to_json_value
 from ubereport.statistics.estimates import Estimate
 
-__all__ = [
-    "audit_files",
-    "comparison_files",
-    "table_files",
-    "workbook_bytes",
-]
-
 RESULT_SCHEMA = "1.0"
 _EPOCH = dt.datetime(2000, 1, 1)
 _MODIFIED = re.compile(rb"(<dcterms:modified[^>]*>)[^<]*(</dcterms:modified>)")

@@ -14,22 +14,6 @@ from ubereport.core.metrics import MetricValue
 from ubereport.core.review import CaseReview
 from ubereport.core.series import AreaSeries
 
-__all__ = [
-    "LEFT_OUT_WHEN_EMPTY",
-    "PEAK_REACH_S",
-    "SCHEMA_VERSION",
-    "CaseRecord",
-    "FieldSummary",
-    "Flag",
-    "FlagLevel",
-    "KeyFrame",
-    "KeyFrameKind",
-    "ModelSummary",
-    "PartSummary",
-    "Provenance",
-    "ReaderUse",
-]
-
 SCHEMA_VERSION = "1.0"
 # A peak is one of the smoothed area; its key frame shows it within this many seconds.
 PEAK_REACH_S = 1.0

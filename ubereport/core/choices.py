@@ -4,16 +4,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = [
-    "DecodeDevice",
-    "Device",
-    "EngineChoice",
-    "PdfChoice",
-    "ReaderChoice",
-    "Route",
-    "SamplingMode",
-]
-
 
 class Route(StrEnum):
     """Which library runs the network on a processor."""

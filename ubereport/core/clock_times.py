@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["parse_times"]
-
 
 def parse_times(text: str) -> tuple[float, ...]:
     """Read times on the case clock: seconds, m:ss or h:mm:ss, several with semicolons.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["DISCLAIMER"]
-
 DISCLAIMER = (
     "For research and departmental quality review. Not a medical device, not for diagnosis, "
     "not for judging one person."

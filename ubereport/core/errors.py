@@ -27,25 +27,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-__all__ = [
-    "AnnotationError",
-    "BundleError",
-    "CaseRecordError",
-    "ConfigError",
-    "DecodeError",
-    "DependencyError",
-    "ManifestError",
-    "ModelError",
-    "OutputError",
-    "PredictionError",
-    "RecordingError",
-    "RecordingFormatError",
-    "ReviewError",
-    "SomeCasesFailedError",
-    "UbereportError",
-    "UsageError",
-]
-
 
 class UbereportError(Exception):
     """Root of all errors raised on purpose; `exit_code` is what the command line returns."""

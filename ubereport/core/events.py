@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["CensorReason", "HemostasisEvent", "Severity"]
-
 
 class CensorReason(StrEnum):
     """Why the end of an event was not seen; `NONE` where it was."""

@@ -9,8 +9,6 @@ import numpy as np
 
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray, RgbArray, frozen_array
 
-__all__ = ["FieldOfView", "FieldShape", "FrameBatch", "PixelBox", "SamplingPlan"]
-
 
 class FieldShape(StrEnum):
     """Outline of the field of view inside the picture."""

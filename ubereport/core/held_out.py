@@ -9,15 +9,6 @@ import numpy as np
 
 from ubereport.core.arrays import FloatArray
 
-__all__ = [
-    "MIN_OPERATIONS",
-    "AreaBand",
-    "HeldOutOperation",
-    "area_band",
-    "band_coverage_share",
-    "share_band",
-]
-
 MIN_OPERATIONS = 10
 """With fewer operations the tails of what a model errs are not known, and no band is told."""
 

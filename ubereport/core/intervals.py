@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-__all__ = ["Interval", "IntervalSet"]
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class Interval:

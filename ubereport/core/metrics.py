@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Direction", "MetricSpec", "MetricValue"]
-
 
 class Direction(StrEnum):
     """Which way is better for the view, where that can be said."""

@@ -11,8 +11,6 @@ import numpy as np
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray, frozen_array
 from ubereport.core.intervals import Interval
 
-__all__ = ["PartIndex", "PlacedPart", "RecordingIndex", "Timeline", "VideoFormat"]
-
 
 @dataclass(frozen=True, slots=True)
 class VideoFormat:

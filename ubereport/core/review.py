@@ -8,8 +8,6 @@ from enum import StrEnum
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import MetricValue
 
-__all__ = ["CaseReview", "ReviewState"]
-
 
 class ReviewState(StrEnum):
     """How far a case is reviewed.

@@ -10,8 +10,6 @@ import numpy as np
 
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray, frozen_array
 
-__all__ = ["AreaSeries", "LossReason", "Threshold"]
-
 _TOUCHING_S = 1e-6
 """Rows closer than this follow on from each other: rounding of container clocks, no gap."""
 

@@ -31,20 +31,6 @@ from pydantic.fields import FieldInfo
 
 from ubereport.core.errors import ConfigError, UbereportError
 
-__all__ = [
-    "FROM_JSON",
-    "RULES",
-    "Fault",
-    "Seed",
-    "adapter_of",
-    "check_setting",
-    "fault_of",
-    "json_schema",
-    "json_value",
-    "read_json_value",
-    "validated",
-]
-
 T = TypeVar("T")
 
 FROM_JSON = Strict(False)

@@ -21,8 +21,6 @@ from ubereport.documents.document_parts import (
     report_links,
 )
 
-__all__ = ["AuditRequest", "run_audit"]
-
 
 @dataclass(frozen=True, slots=True)
 class AuditRequest:

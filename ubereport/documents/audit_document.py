@@ -48,8 +48,6 @@ from ubereport.report.document_types import (
 )
 from ubereport.report.text import decimal, percent, plural
 
-__all__ = ["audit_document"]
-
 _MAX_ROWS_ON_PAPER = 100
 _MAX_TABLE_POINTS = 60
 _MOVING_RANGE_FACTOR = 2.66 / 3

@@ -14,8 +14,6 @@ from ubereport.report.blocks import Column, TableBlock
 from ubereport.report.document import render_document_html
 from ubereport.report.document_types import Document, Section
 
-__all__ = ["write_summary"]
-
 FAILED_HEAD = (Column("Row", is_number=True), Column("Case"), Column("Reason", is_wide=True))
 DONE_HEAD = (
     Column("Case", is_wide=True),

@@ -25,8 +25,6 @@ from ubereport.report.document_types import (
 )
 from ubereport.statistics.estimates import Estimate
 
-__all__ = ["clearing_section"]
-
 _LAST_TIME_S = 300.0
 
 

@@ -23,8 +23,6 @@ from ubereport.documents.document_parts import (
 )
 from ubereport.records.store import read_series
 
-__all__ = ["CompareRequest", "run_comparison"]
-
 
 @dataclass(frozen=True, slots=True)
 class CompareRequest:

@@ -61,8 +61,6 @@ from ubereport.report.document_types import (
 from ubereport.report.text import decimal, plural
 from ubereport.statistics.estimates import Estimate
 
-__all__ = ["comparison_document"]
-
 _SIDES = {
     Direction.LOWER_IS_BETTER: "Left is a clearer view. ",
     Direction.HIGHER_IS_BETTER: "Right is a clearer view. ",

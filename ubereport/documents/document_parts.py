@@ -29,30 +29,6 @@ from ubereport.report.document_types import Axis, Document, Section, Unit
 from ubereport.report.text import decimal, plural
 from ubereport.statistics.estimates import Estimate, TestResult
 
-__all__ = [
-    "DASH",
-    "SOFTWARE",
-    "Written",
-    "axis_of",
-    "check_out",
-    "columns",
-    "difference_axis",
-    "difference_unit",
-    "drops_table",
-    "estimate_text",
-    "gap_text",
-    "left_out_section",
-    "metric_text",
-    "models_table",
-    "names_text",
-    "p_cells",
-    "pair_text",
-    "publish_document",
-    "report_links",
-    "share_text",
-    "short_title",
-]
-
 DASH = "–"
 SOFTWARE = f"ubereport {__version__}"
 _MAX_NAMES = 12

@@ -35,8 +35,6 @@ from ubereport.report.document_types import (
 from ubereport.report.text import decimal, plural
 from ubereport.statistics.estimates import Estimate
 
-__all__ = ["lead_section", "lead_sentences", "love_figure", "uses_section"]
-
 _VERDICTS = {
     Verdict.LOWER: "lower",
     Verdict.HIGHER: "higher",

@@ -28,8 +28,6 @@ from ubereport.report.document_types import (
 )
 from ubereport.report.text import plural
 
-__all__ = ["agreement_section", "outcome_section"]
-
 
 def agreement_section(agreements: Sequence[Agreement]) -> Section:
     """Return the surgeon-rated view against the measured one."""

@@ -17,16 +17,6 @@ from pathlib import Path, PurePosixPath
 from ubereport.core.errors import OutputError
 from ubereport.files.system import replace
 
-__all__ = [
-    "check_relative_name",
-    "files_inside",
-    "publish_folder",
-    "publish_staged",
-    "recover_folder",
-    "staged_for",
-    "write_file",
-]
-
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 _RENAME_EXCHANGE = 2

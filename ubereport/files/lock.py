@@ -14,8 +14,6 @@ from ubereport.core.errors import OutputError
 from ubereport.files.atomic import recover_folder
 from ubereport.files.system import open_descriptor, try_lock, unlock
 
-__all__ = ["hold_lock"]
-
 
 @contextmanager
 def hold_lock(folder: Path, name: str) -> Iterator[None]:

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 
 from ubereport.core.errors import UsageError
 
-__all__ = ["default_case_id", "folder_name", "validate_case_id"]
-
 MAX_CASE_ID_CHARACTERS = 120
 _SLUG_CHARACTERS = 40
 _HASH_DIGITS = 12

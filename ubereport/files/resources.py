@@ -6,8 +6,6 @@ from pathlib import Path
 
 from ubereport.core.errors import DependencyError
 
-__all__ = ["models_dir", "templates_dir"]
-
 
 def templates_dir() -> Path:
     """Return the folder of report templates, styles and fonts."""

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from ubereport.core.errors import DependencyError
 
-__all__ = ["IS_WINDOWS", "open_descriptor", "replace", "try_lock", "unlock"]
-
 IS_WINDOWS = os.name == "nt"
 # No link is followed, no pipe waited for, and Windows translates no line ends.
 _PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)

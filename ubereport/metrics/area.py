@@ -14,23 +14,6 @@ from ubereport.metrics.case_input import (
 )
 from ubereport.statistics.quantiles import weighted_quantile
 
-__all__ = [
-    "area_mean",
-    "area_quantile",
-    "area_time_min",
-    "area_time_per_hour",
-    "closing_area_mean",
-    "closing_share",
-    "closing_weights_s",
-    "coverage",
-    "evaluable",
-    "impaired_s",
-    "impaired_share",
-    "longest_run",
-    "lost",
-    "recorded",
-]
-
 
 def recorded(case: CaseInput) -> Measurement:
     """Seconds recorded, pauses between parts left out."""

@@ -10,8 +10,6 @@ from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import MetricSpec
 from ubereport.core.series import AreaSeries
 
-__all__ = ["NOTHING_RECORDED", "NO_EVALUABLE_TIME", "CaseInput", "Measurement", "Metric"]
-
 NOTHING_RECORDED = "nothing was recorded"
 NO_EVALUABLE_TIME = "no evaluable time"
 

@@ -15,18 +15,6 @@ from ubereport.metrics.case_input import (
 )
 from ubereport.statistics.survival import kaplan_meier
 
-__all__ = [
-    "at_risk",
-    "cleared_share",
-    "count",
-    "event_share",
-    "peak_largest",
-    "peak_median",
-    "rate_per_10min",
-    "severity_count",
-    "time_to_clear_quantile",
-]
-
 _NO_TIME_S = 1e-6
 
 

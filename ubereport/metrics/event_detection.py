@@ -12,8 +12,6 @@ from ubereport.core.events import CensorReason, HemostasisEvent, Severity
 from ubereport.core.series import AreaSeries, LossReason
 from ubereport.metrics.smoothing import ROUNDING_S, Runs, runs_of_stretch
 
-__all__ = ["detect_events", "severity_of"]
-
 _MIN_LOOKS = 2
 
 

@@ -14,8 +14,6 @@ from ubereport.core.metrics import MetricValue
 from ubereport.core.series import AreaSeries
 from ubereport.statistics.quantiles import weighted_quantile
 
-__all__ = ["quality_flags"]
-
 _LOW_COVERAGE_FRAC = (0.5, 0.8)
 _BAND_WIDTH_FRAC = 0.05
 _BAND_EVENTS = 3

@@ -12,8 +12,6 @@ from ubereport.core.series import AreaSeries, LossReason, Threshold
 from ubereport.metrics import area, episodes
 from ubereport.metrics.case_input import CaseInput, Measurement, Metric
 
-__all__ = ["METRICS", "compute_metrics", "metric_spec"]
-
 _LOWER = Direction.LOWER_IS_BETTER
 _HIGHER = Direction.HIGHER_IS_BETTER
 _NEUTRAL = Direction.NEUTRAL

@@ -10,8 +10,6 @@ from ubereport.core.arrays import FloatArray, IntArray
 from ubereport.core.config import EventConfig
 from ubereport.core.series import AreaSeries
 
-__all__ = ["Runs", "runs_of_stretch", "smooth_area"]
-
 ROUNDING_S = 1e-6
 """Times closer than this are equal: sample times come from container clocks and are rounded."""
 

@@ -11,8 +11,6 @@ from ubereport.core.arrays import BoolArray
 from ubereport.core.config import MetricConfig
 from ubereport.core.series import AreaSeries
 
-__all__ = ["StripBlock", "strip_blocks"]
-
 _IMPAIRED_FRAC = 0.20
 
 

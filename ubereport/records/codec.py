@@ -10,8 +10,6 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ubereport.core.case import LEFT_OUT_WHEN_EMPTY
 
-__all__ = ["from_json_value", "to_json_value"]
-
 T = TypeVar("T")
 
 

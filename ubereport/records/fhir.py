@@ -9,8 +9,6 @@ from ubereport.core.case import CaseRecord
 from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.core.metrics import MetricValue
 
-__all__ = ["diagnostic_report"]
-
 UCUM = "http://unitsofmeasure.org"
 ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 METRICS = "urn:ubereport:metric"

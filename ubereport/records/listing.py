@@ -16,8 +16,6 @@ from ubereport.core.errors import CaseRecordError, UsageError
 from ubereport.records.schema import read_tree
 from ubereport.records.store import is_case_folder, read_case_json
 
-__all__ = ["ListedCase", "list_cases"]
-
 
 @dataclass(frozen=True, slots=True)
 class ListedCase:

@@ -30,17 +30,6 @@ from ubereport.files.names import validate_case_id
 from ubereport.records.codec import from_json_value, to_json_value
 from ubereport.records.tables import series_sha256
 
-__all__ = [
-    "MIGRATIONS",
-    "Migration",
-    "case_json",
-    "case_schema",
-    "migrate",
-    "parse_case_json",
-    "read_tree",
-    "record_of",
-]
-
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 
 MIGRATIONS: Mapping[str, Migration] = {}

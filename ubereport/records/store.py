@@ -21,20 +21,6 @@ from ubereport.records.schema import case_json, parse_case_json, record_of
 from ubereport.records.subtitles import subtitle_files
 from ubereport.records.tables import events_csv, series_from_parquet, series_parquet
 
-__all__ = [
-    "REVIEW_NAME",
-    "case_files",
-    "count_review_lines",
-    "is_case_folder",
-    "match_key_frames",
-    "read_case",
-    "read_case_json",
-    "read_frames",
-    "read_series",
-    "write_case",
-    "write_into_case",
-]
-
 REVIEW_NAME = "review.jsonl"
 _MAX_JSON_BYTES = 256 * 2**20
 _MAX_SERIES_BYTES = 2 * 2**30

@@ -10,8 +10,6 @@ from ubereport.core.events import CensorReason, HemostasisEvent
 from ubereport.core.intervals import Interval
 from ubereport.core.series import AreaSeries, LossReason
 
-__all__ = ["Cue", "area_cues", "event_cues", "srt_bytes", "subtitle_files"]
-
 _CELL_S = 1.0
 _ROUNDING_S = 1e-6
 _UNSEEN = {

@@ -19,15 +19,6 @@ from ubereport.core.events import HemostasisEvent
 from ubereport.core.series import AreaSeries, LossReason
 from ubereport.files.spreadsheet import csv_bytes
 
-__all__ = [
-    "EVENT_COLUMNS",
-    "events_csv",
-    "read_parquet_rows",
-    "series_from_parquet",
-    "series_parquet",
-    "series_sha256",
-]
-
 EVENT_COLUMNS = (
     "onset_s",
     "peak_s",

@@ -27,8 +27,6 @@ from ubereport.report.plot import INK, Axes, Figure, FixedLocator, NullLocator, 
 from ubereport.report.timeline import TimeColumns, equal_edges, lost_runs, tick_step_s, time_columns
 from ubereport.statistics.survival import KaplanMeierCurve
 
-__all__ = ["N_COLUMNS", "PartSpan", "clearing_svg", "loss_swatch", "strip_svg", "timeline_svg"]
-
 N_COLUMNS = 720
 _WIDTH_MM = 178.0
 _HEIGHT_MM = 62.0

@@ -8,8 +8,6 @@ from ubereport.core.case import CaseRecord
 from ubereport.core.metrics import MetricSpec, MetricValue
 from ubereport.report.text import band, clock, clock_range, decimal, percent, unavailable
 
-__all__ = ["DASH", "CaseMetrics", "format_band", "format_metric", "is_share"]
-
 _UNIT_WORDS = {"/(10.min)": "per 10\xa0min", "1/(10.min)": "per 10\xa0min", "%.min": "%·min"}
 DASH = "–"
 _AREA_TIME_UNITS = {"area_time_frac_min": "%·min", "area_time_frac_min_per_h": "%·min/h"}

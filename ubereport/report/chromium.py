@@ -15,8 +15,6 @@ from pathlib import Path
 
 from ubereport.core.errors import DependencyError
 
-__all__ = ["NO_BROWSER", "find_chromium", "print_with_chromium"]
-
 NO_BROWSER = "there is no Chromium, Chrome or Edge"
 WATCHDOG_S = 120.0
 _NAMES = (

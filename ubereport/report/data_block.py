@@ -10,8 +10,6 @@ from ubereport.core.case import CaseRecord
 from ubereport.core.config import EventConfig
 from ubereport.core.events import HemostasisEvent
 
-__all__ = ["DATA_SCHEMA", "case_data_json", "event_id"]
-
 DATA_SCHEMA = "ubereport-case-report/1"
 
 

@@ -14,15 +14,6 @@ from ubereport.report.pdf import PrintedReport, print_page
 from ubereport.report.text import printable, shorten
 from ubereport.report.wording import DISCLAIMER
 
-__all__ = [
-    "DocumentView",
-    "FigureView",
-    "SectionView",
-    "build_document_view",
-    "render_document_html",
-    "render_document_pdf",
-]
-
 _TEMPLATE = "document.html"
 
 

@@ -12,8 +12,6 @@ from ubereport.report.plot import Figure as Canvas
 from ubereport.report.text import printable, shorten
 from ubereport.report.timeline import tick_step_s
 
-__all__ = ["label_text", "place_axes", "set_x_axis", "set_y_axis"]
-
 
 def label_text(text: str, n_characters: int = 26) -> str:
     """Return a label that can be drawn, shortened."""

@@ -36,8 +36,6 @@ from ubereport.report.plot import (
 )
 from ubereport.report.plot import Figure as Canvas
 
-__all__ = ["FULL_WIDTH_MM", "HALF_WIDTH_MM", "drawing_svg"]
-
 FULL_WIDTH_MM = 178.0
 HALF_WIDTH_MM = 87.0
 _BOX = {"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"}

@@ -20,8 +20,6 @@ from ubereport.report.document_types import (
 )
 from ubereport.report.text import clock, decimal, number_word, percent
 
-__all__ = ["MAX_ROWS", "numbers_table", "value_text"]
-
 MAX_ROWS = 60
 _DASH = "–"
 

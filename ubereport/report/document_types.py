@@ -11,34 +11,6 @@ from enum import StrEnum
 
 from ubereport.report.blocks import Image, Pair, TableBlock
 
-__all__ = [
-    "AtRiskRow",
-    "Axis",
-    "Bar",
-    "BarFigure",
-    "ControlFigure",
-    "ControlMark",
-    "Curve",
-    "CurveFigure",
-    "CusumFigure",
-    "Document",
-    "Drawing",
-    "Figure",
-    "ForestFigure",
-    "ForestRow",
-    "FunnelFigure",
-    "FunnelMark",
-    "Group",
-    "GroupFigure",
-    "HistogramFigure",
-    "ImageStrip",
-    "Mark",
-    "PointSet",
-    "ScatterFigure",
-    "Section",
-    "Unit",
-]
-
 
 class Unit(StrEnum):
     """How the numbers of an axis are printed."""

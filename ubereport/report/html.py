@@ -16,8 +16,6 @@ from ubereport.report.blocks import PageHead
 from ubereport.report.text import printable
 from ubereport.report.views import CaseView
 
-__all__ = ["Medium", "Paper", "render_html", "render_page"]
-
 _SCREEN_CSS = (
     "css/fonts.css",
     "css/base.css",

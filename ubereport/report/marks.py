@@ -7,23 +7,6 @@ from dataclasses import dataclass
 from ubereport.core.events import CensorReason, Severity
 from ubereport.core.series import LossReason
 
-__all__ = [
-    "BLOOD_DARK",
-    "BLOOD_LIGHT",
-    "BLOOD_MIDDLE",
-    "CENSOR_WORDS",
-    "EVENT_FILL",
-    "EVENT_SHADE",
-    "GRID",
-    "GROUP_STYLES",
-    "LOSS_MARKS",
-    "LOSS_WORDS",
-    "MUTED",
-    "SEVERITY_WORDS",
-    "GroupStyle",
-    "LossMark",
-]
-
 BLOOD_DARK = "#7f1517"
 BLOOD_MIDDLE = "#c4554d"
 BLOOD_LIGHT = "#edbfb4"

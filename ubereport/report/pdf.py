@@ -12,16 +12,6 @@ from ubereport.report.html import Medium, Paper, render_page
 from ubereport.report.views import CaseView
 from ubereport.report.weasyprint import NO_PANGO, can_load, print_with_weasyprint
 
-__all__ = [
-    "HOW_TO_PRINT",
-    "PrintedReport",
-    "PrinterTrial",
-    "missing_printer",
-    "print_page",
-    "render_pdf",
-    "try_printers",
-]
-
 HOW_TO_PRINT = (
     "install Pango (Debian, Ubuntu: apt-get install libpango-1.0-0 libpangoft2-1.0-0 "
     "libharfbuzz-subset0; Fedora: dnf install pango; macOS: brew install pango; Windows: install "

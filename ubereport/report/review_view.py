@@ -14,8 +14,6 @@ from ubereport.report.case_text import CaseMetrics
 from ubereport.report.text import clock, decimal, percent, plural, printable
 from ubereport.report.views import ReviewView
 
-__all__ = ["review_headline", "review_view"]
-
 _COMPARED = (
     "impaired_share_20",
     "impaired_share_5",

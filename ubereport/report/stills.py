@@ -7,8 +7,6 @@ from pathlib import Path, PurePosixPath
 
 from ubereport.report.blocks import Image
 
-__all__ = ["MAX_STILL_BYTES", "load_still"]
-
 MAX_STILL_BYTES = 4 * 2**20
 _JPEG_START = b"\xff\xd8\xff"
 

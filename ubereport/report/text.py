@@ -5,23 +5,6 @@ from __future__ import annotations
 import math
 import unicodedata
 
-__all__ = [
-    "NOT_AVAILABLE",
-    "band",
-    "clock",
-    "clock_range",
-    "decimal",
-    "duration",
-    "file_size",
-    "minutes",
-    "number_word",
-    "percent",
-    "plural",
-    "printable",
-    "shorten",
-    "unavailable",
-]
-
 NOT_AVAILABLE = "not available"
 _NBSP = "\u00a0"
 _COARSE_S = 300.0

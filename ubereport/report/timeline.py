@@ -10,16 +10,6 @@ from ubereport.core.arrays import BoolArray, FloatArray, IntArray, frozen_array
 from ubereport.core.intervals import Interval
 from ubereport.core.series import AreaSeries, LossReason
 
-__all__ = [
-    "TimeColumns",
-    "closing_interval",
-    "equal_edges",
-    "lost_runs",
-    "round_edges",
-    "tick_step_s",
-    "time_columns",
-]
-
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000, 86400)
 
 

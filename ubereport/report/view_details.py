@@ -27,15 +27,6 @@ from ubereport.report.text import (
 from ubereport.report.views import EventCard, EventsView, ModelView, ProvenanceView, StillPair
 from ubereport.report.wording import OPERATING_WORDS, band_of_peak, seconds
 
-__all__ = [
-    "events_view",
-    "metric_table",
-    "model_view",
-    "provenance_view",
-    "recording_notes",
-    "recording_table",
-]
-
 _MOMENTS = {
     KeyFrameKind.ONSET: "Onset",
     KeyFrameKind.PEAK: "Peak",

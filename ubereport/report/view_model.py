@@ -48,8 +48,6 @@ from ubereport.report.views import (
 )
 from ubereport.report.wording import DISCLAIMER, FIXED_CAVEATS, methods
 
-__all__ = ["build_view_model"]
-
 _MAX_FRONT_FLAGS = 3
 _MAX_FRONT_CHARACTERS = 130
 _MAX_TABLE_COLUMNS = 24

@@ -11,8 +11,6 @@ from ubereport.report.text import clock, clock_range, percent, plural
 from ubereport.report.views import SurvivalView
 from ubereport.statistics.survival import KaplanMeierCurve, kaplan_meier
 
-__all__ = ["strip_figure", "survival_view"]
-
 _MISSING = "not available"
 _MAX_CURVE_ROWS = 24
 

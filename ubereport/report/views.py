@@ -11,22 +11,6 @@ from dataclasses import dataclass
 
 from ubereport.report.blocks import FigureBlock, Image, PageHead, Pair, TableBlock
 
-__all__ = [
-    "CaseView",
-    "CoverageView",
-    "EventCard",
-    "EventsView",
-    "FlagView",
-    "Headline",
-    "ImpairmentRow",
-    "LossRow",
-    "ModelView",
-    "ProvenanceView",
-    "ReviewView",
-    "StillPair",
-    "SurvivalView",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Headline:

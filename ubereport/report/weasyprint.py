@@ -12,8 +12,6 @@ from typing import Any, TextIO
 
 from ubereport.core.errors import DependencyError
 
-__all__ = ["NO_PANGO", "can_load", "data_only_fetcher", "print_with_weasyprint"]
-
 NO_PANGO = "WeasyPrint's system libraries (Pango, HarfBuzz) are missing"
 
 

@@ -13,8 +13,6 @@ from ubereport.core.series import AreaSeries
 from ubereport.review.reviewed_case import ReviewedCase
 from ubereport.statistics.agreement import weighted_kappa
 
-__all__ = ["ReviewerAgreement", "agreement_of", "standing_review"]
-
 _MIN_IOU = 0.5
 _BIN_S = 1.0
 

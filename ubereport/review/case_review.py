@@ -16,8 +16,6 @@ from ubereport.review.journal import Journal, read_journal
 from ubereport.review.reviewed_case import ReviewedCase, reviewed_by
 from ubereport.review.spans import Verdict
 
-__all__ = ["reviewed_record", "summarized_review"]
-
 _DAMAGED = "review_damaged"
 
 

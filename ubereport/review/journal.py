@@ -26,15 +26,6 @@ from ubereport.review.strokes import Stroke, line_of_stroke, stroke_of_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = [
-    "JOURNAL_NAME",
-    "Journal",
-    "append_stroke",
-    "parse_journal",
-    "read_journal",
-    "review_files",
-]
-
 JOURNAL_NAME = REVIEW_NAME
 MAX_LINE_BYTES = 16_384
 _MAX_BYTES = 64 * 2**20

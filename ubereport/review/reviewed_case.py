@@ -28,15 +28,6 @@ from ubereport.review.reviewed_series import (
 from ubereport.review.spans import EventSpan, StaleStroke, Verdict, measured_spans, stroke_spans
 from ubereport.review.strokes import Action, Stroke
 
-__all__ = [
-    "Replay",
-    "ReviewedCase",
-    "headline_effect_s",
-    "open_spans_by_effect",
-    "replayed",
-    "reviewed_by",
-]
-
 _HEADLINE_FRAC = 0.2
 
 

@@ -10,14 +10,6 @@ from ubereport.core.arrays import BoolArray
 from ubereport.core.intervals import Interval
 from ubereport.core.series import AreaSeries, LossReason
 
-__all__ = [
-    "area_marked",
-    "cut_rows",
-    "lost_marked",
-    "row_at",
-    "sample_marked",
-]
-
 _SAME_S = 1e-6
 _AREAS = ("area_frac", "area_frac_lenient", "area_frac_strict")
 

@@ -11,8 +11,6 @@ from ubereport.core.events import CensorReason, HemostasisEvent
 from ubereport.core.intervals import Interval
 from ubereport.review.strokes import Action, Stroke
 
-__all__ = ["EventSpan", "StaleStroke", "Verdict", "find_span", "measured_spans", "stroke_spans"]
-
 SAME_S = 1e-6
 """Times closer than this are one moment."""
 MIN_IOU = 0.5

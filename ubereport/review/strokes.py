@@ -12,8 +12,6 @@ from typing import Any
 from ubereport.core.errors import UsageError
 from ubereport.core.intervals import Interval
 
-__all__ = ["Action", "MendedMask", "Stroke", "check_reviewer", "line_of_stroke", "stroke_of_line"]
-
 _REVIEWER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,11}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MASK_PATH = re.compile(r"review/[a-z0-9_-]{1,60}\.png")

@@ -25,20 +25,6 @@ from ubereport.segmentation.metadata import (
     version_key,
 )
 
-__all__ = [
-    "CARD_NAME",
-    "METADATA_NAME",
-    "WEIGHTS_NAME",
-    "Bundle",
-    "BundleEntry",
-    "TensorSpec",
-    "find_bundle",
-    "list_bundles",
-    "load_bundle",
-    "read_tensor_specs",
-    "verify_bundle",
-]
-
 METADATA_NAME = "metadata.json"
 WEIGHTS_NAME = "weights.safetensors"
 CARD_NAME = "README.md"

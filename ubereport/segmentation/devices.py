@@ -12,8 +12,6 @@ from ubereport.core.errors import DependencyError
 
 _WITHOUT_BF16 = frozenset({"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI"})
 
-__all__ = ["DeviceChoice", "choose_device", "cpu_gains_from_bf16"]
-
 
 @dataclass(frozen=True, slots=True)
 class DeviceChoice:

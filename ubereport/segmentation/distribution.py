@@ -15,8 +15,6 @@ import numpy as np
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
 from ubereport.core.errors import BundleError
 
-__all__ = ["FEATURES", "ColorReference", "color_reference", "distance", "features"]
-
 FEATURES = (
     "brightness_mean",
     "brightness_std",

@@ -23,8 +23,6 @@ from ubereport.segmentation.bundle import (
 from ubereport.segmentation.metadata import BundleMetadata, metadata_to_json
 from ubereport.segmentation.network import build_network, load_state, portable_state
 
-__all__ = ["write_bundle"]
-
 
 def write_bundle(
     folder: Path,

@@ -9,8 +9,6 @@ from timm.layers.norm_act import BatchNormAct2d
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-__all__ = ["fuse_batch_norms"]
-
 _PROBE_PX = 64
 _TOLERANCE = 1e-3
 

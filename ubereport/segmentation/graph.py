@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GraphStep", "NetworkGraph"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GraphStep:

@@ -10,8 +10,6 @@ from ubereport.core.errors import BundleError
 from ubereport.segmentation.metadata import BundleMetadata, HsvSpec
 from ubereport.segmentation.pictures import ProbabilityArray, area_fractions, check_pictures
 
-__all__ = ["HsvPredictor", "red_levels"]
-
 
 class HsvPredictor:
     """`Predictor` of a bundle of kind "hsv"; runs on the CPU without torch.

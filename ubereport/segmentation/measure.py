@@ -13,8 +13,6 @@ from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.openvino import is_openvino_present
 from ubereport.segmentation.predictor import Predictor, open_predictor
 
-__all__ = ["MAX_AREA_DEVIATION_FRAC", "RouteSpeed", "measure_routes"]
-
 MAX_AREA_DEVIATION_FRAC = 0.002
 """A route is usable if no picture's area differs by more from fp32 in torch."""
 

@@ -18,20 +18,6 @@ from ubereport.core.errors import BundleError
 from ubereport.core.held_out import HeldOutOperation
 from ubereport.segmentation.distribution import ColorReference
 
-__all__ = [
-    "ARCHITECTURES",
-    "BUNDLE_SCHEMA",
-    "KINDS",
-    "TEST_TIME_CHOICES",
-    "BundleMetadata",
-    "HsvSpec",
-    "NetworkSpec",
-    "TrainingSet",
-    "metadata_from_json",
-    "metadata_to_json",
-    "version_key",
-]
-
 BUNDLE_SCHEMA = "ubereport-bundle/1"
 ARCHITECTURES = ("unetplusplus", "unet")
 KINDS = ("network", "hsv")

@@ -24,8 +24,6 @@ from ubereport.segmentation.precision import with_low_precision_tail
 from ubereport.segmentation.record import UnrecordableError, record_network
 from ubereport.segmentation.uploads import PictureUploads
 
-__all__ = ["NetworkPredictor", "choose_route", "open_network_predictor"]
-
 Answer = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 

@@ -18,8 +18,6 @@ from ubereport.core.arrays import RgbArray
 from ubereport.core.errors import DependencyError
 from ubereport.segmentation.graph import GraphStep, NetworkGraph
 
-__all__ = ["CompiledNetwork", "is_openvino_present", "require_openvino"]
-
 _ABSENT = (
     "segmentation.route = openvino was asked for, but OpenVINO is not installed. Install it with "
     "pip install 'ubereport[openvino]', or use route = auto or torch."

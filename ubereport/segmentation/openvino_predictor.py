@@ -12,8 +12,6 @@ from ubereport.segmentation.metadata import BundleMetadata
 from ubereport.segmentation.openvino import CompiledNetwork
 from ubereport.segmentation.pictures import ProbabilityArray, check_field_mask, check_pictures
 
-__all__ = ["OpenVinoPredictor"]
-
 _AT_ONCE = 8
 """Pictures a call: measured fastest, as their values stay in the processor's cache."""
 

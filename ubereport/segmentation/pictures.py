@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
 
-__all__ = ["ProbabilityArray", "area_fractions", "check_field_mask", "check_pictures"]
-
 ProbabilityArray = NDArray[np.float32]
 
 

@@ -15,12 +15,6 @@ import copy
 import torch
 from torch import nn
 
-__all__ = [
-    "LowPrecisionDecoder",
-    "late_stages",
-    "with_low_precision_tail",
-]
-
 _N_STAGES = 7
 _FIRST_LATE_STAGE = 6
 

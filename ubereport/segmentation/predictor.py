@@ -9,8 +9,6 @@ from ubereport.core.config import SegmentationConfig
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.pictures import ProbabilityArray
 
-__all__ = ["Predictor", "open_predictor"]
-
 
 class Predictor(Protocol):
     """A model that is ready to look at pictures of one size.

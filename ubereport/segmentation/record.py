@@ -15,8 +15,6 @@ from ubereport.core.errors import BundleError
 from ubereport.segmentation.graph import GraphStep, NetworkGraph
 from ubereport.segmentation.precision import late_stages
 
-__all__ = ["UnrecordableError", "record_network"]
-
 _aten = torch.ops.aten
 _HARD_TANH = (-1.0, 1.0)  # the bounds that torch leaves out of the arguments
 _IDENTITIES = (_aten.detach, _aten.alias, _aten.dropout, _aten.clone, _aten.native_dropout)

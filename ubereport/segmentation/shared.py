@@ -29,8 +29,6 @@ from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.pictures import ProbabilityArray
 from ubereport.segmentation.predictor import Predictor, open_predictor
 
-__all__ = ["NetworkAddress", "SharedNetwork", "SharedPredictor"]
-
 N_TRIES = 3
 MAX_RESTARTS = 5
 RECONNECT_S = 120.0

@@ -9,8 +9,6 @@ import torch
 
 from ubereport.core.arrays import RgbArray
 
-__all__ = ["PictureUploads"]
-
 _N_BUFFERS = 2
 
 

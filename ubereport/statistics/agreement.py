@@ -9,8 +9,6 @@ import numpy as np
 from ubereport.core.arrays import FloatArray
 from ubereport.statistics.estimates import Estimate
 
-__all__ = ["KAPPA_METHOD", "limits_of_agreement", "weighted_kappa"]
-
 KAPPA_METHOD = "weighted kappa, quadratic weights, large-sample interval (Fleiss, Cohen, Everitt)"
 
 

@@ -10,8 +10,6 @@ import numpy as np
 from ubereport.core.arrays import FloatArray, IntArray
 from ubereport.statistics.distributions import t_reach
 
-__all__ = ["Clusters", "case_weights", "find_clusters"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clusters:

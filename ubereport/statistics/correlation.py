@@ -9,8 +9,6 @@ import numpy as np
 from ubereport.core.arrays import FloatArray
 from ubereport.statistics.estimates import Estimate
 
-__all__ = ["rank_correlation", "spearman", "spearman_p_value"]
-
 _MIN_CASES = 10
 _METHOD = "Spearman correlation, interval by Bonett and Wright"
 

@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 from scipy import optimize
 
-__all__ = ["crossing"]
-
 
 def crossing(function: Callable[[float], float], low: float, high: float) -> float | None:
     """Return where a falling function crosses zero; `low` where it is not above zero there.

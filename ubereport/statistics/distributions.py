@@ -9,18 +9,6 @@ from scipy import stats
 if TYPE_CHECKING:
     from scipy.stats.distributions import rv_frozen
 
-__all__ = [
-    "chi_square_tail",
-    "exact_limit",
-    "hypergeometric",
-    "normal_quantile",
-    "normal_reach",
-    "normal_tail",
-    "t_quantile",
-    "t_reach",
-    "t_tail",
-]
-
 
 def normal_quantile(probability: float) -> float:
     """Return the standard normal value below which `probability` lies."""

@@ -11,12 +11,6 @@ from ubereport.core.arrays import FloatArray, IntArray
 from ubereport.statistics.correlation import rank_correlation
 from ubereport.statistics.estimates import Estimate
 
-__all__ = [
-    "Resampler",
-    "share_with_wilson",
-    "wilson_interval",
-]
-
 _MIN_GROUPS = 3
 
 

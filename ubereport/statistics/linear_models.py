@@ -9,8 +9,6 @@ from scipy import linalg, optimize
 
 from ubereport.core.arrays import FloatArray, IntArray
 
-__all__ = ["LinearFit", "effect_weights", "fit_fixed", "fit_mixed", "permutation_p_value"]
-
 _CHUNK = 512
 
 

@@ -10,8 +10,6 @@ from scipy import optimize
 from ubereport.core.arrays import FloatArray
 from ubereport.statistics.distributions import normal_quantile
 
-__all__ = ["detectable_delta", "detectable_shift"]
-
 
 def detectable_delta(n_group: int, n_reference: int, power: float, alpha: float) -> float | None:
     """Return the smallest Cliff's delta that a Mann–Whitney test shows with `power`.

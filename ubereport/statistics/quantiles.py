@@ -6,8 +6,6 @@ import numpy as np
 
 from ubereport.core.arrays import FloatArray
 
-__all__ = ["weighted_quantile"]
-
 
 def weighted_quantile(values: FloatArray, weights: FloatArray, share: float) -> float:
     """Return the value below which `share` of the weight lies.

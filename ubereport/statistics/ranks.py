@@ -13,16 +13,6 @@ from ubereport.core.arrays import FloatArray
 from ubereport.statistics.distributions import normal_reach, t_reach
 from ubereport.statistics.estimates import Estimate, TestResult
 
-__all__ = [
-    "cliff_delta",
-    "cliff_magnitude",
-    "hodges_lehmann",
-    "holm",
-    "kruskal_wallis",
-    "mann_whitney",
-    "walsh_shift",
-]
-
 # Exact null distributions up to this group size, where nothing is tied (the rule of R's
 # wilcox.test); beyond it the normal approximation with continuity correction.
 _MAX_EXACT_N = 49

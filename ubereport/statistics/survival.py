@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike
 from ubereport.core.arrays import FloatArray, IntArray, frozen_array
 from ubereport.core.events import HemostasisEvent
 
-__all__ = ["KaplanMeierCurve", "kaplan_meier", "kaplan_meier_of_durations"]
-
 _Z_95 = 1.959963984540054
 _ROUNDING = 1e-9
 

@@ -13,13 +13,6 @@ from ubereport.core.recording import PartIndex, RecordingIndex, Timeline
 from ubereport.video.plan import Run, full_rate_frames, keyframes_of_run, runs_of_part
 from ubereport.video.segments import groups_of
 
-__all__ = [
-    "Candidates",
-    "adaptive_candidates",
-    "keyframe_candidates",
-    "uniform_candidates",
-]
-
 _ROUNDING_S = 1e-9
 
 

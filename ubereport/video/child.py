@@ -26,8 +26,6 @@ from ubereport.video.ffmpeg_complaints import ErrorLog
 from ubereport.video.process_messages import Header, MessageReader, pack
 from ubereport.video.shared_pictures import map_ring
 
-__all__ = ["main"]
-
 _BEAT_S = 0.5
 _PIECE = 1 << 16
 Arrays = Mapping[str, NDArray[Any]]

@@ -11,8 +11,6 @@ from ubereport.core.arrays import BoolArray, FloatArray, IntArray
 from ubereport.core.intervals import Interval
 from ubereport.video.packets import NO_PTS, ClockUnwrapper, PacketTable, has_resets
 
-__all__ = ["PartClock", "build_clock", "gap_threshold_s"]
-
 _MIN_GAP_S = 2.0
 _MIN_GAP_PERIODS = 10.0
 _MAX_HOLD_S = 60.0

@@ -32,8 +32,6 @@ from ubereport.video.reader import (
 from ubereport.video.segments import Shares, share_pictures
 from ubereport.video.shared_pictures import n_ring_slots
 
-__all__ = ["DecodeOutcome", "DecodeRequest", "Decoding", "decode", "decode_stills", "try_device"]
-
 _MAX_DECODERS = 16
 _MAX_SESSIONS = 7  # each has a context on the device; an H100 has seven decoders
 _N_TRIED = 4  # pictures for each core, of the first groups

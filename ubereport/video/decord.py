@@ -19,8 +19,6 @@ from ubereport.core.errors import DecodeError, DependencyError
 from ubereport.video.picture_scaling import fit_picture
 from ubereport.video.reader import Picture, ReadRequest
 
-__all__ = ["read_pictures"]
-
 # decord raises once it substituted more than this share of all pictures: none may be.
 _SUBSTITUTED_FRAC = 1e-9
 

@@ -15,8 +15,6 @@ from ubereport.video.index import index_part
 from ubereport.video.pyav import devices_offered
 from ubereport.video.writer import VideoWriter
 
-__all__ = ["DeviceCheck", "check_devices"]
-
 _N_PICTURES = 10
 _WIDTH_PX, _HEIGHT_PX = 640, 480
 _STALL_TIMEOUT_S = 20.0

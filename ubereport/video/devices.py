@@ -21,16 +21,6 @@ from ubereport.core.recording import PartIndex
 from ubereport.video.packets import is_counted
 from ubereport.video.segments import groups_of
 
-__all__ = [
-    "DAMAGE_SEEN",
-    "CaseDevices",
-    "DeviceChoice",
-    "Trial",
-    "devices_here",
-    "n_decoded",
-    "why_no_device",
-]
-
 DAMAGE_SEEN = "it met damage, which a graphics device hides"
 _MAX_CARDS = 4
 _MIN_GAIN = 1.25

@@ -9,8 +9,6 @@ from typing import IO, Any, cast
 
 from ubereport.core.errors import DependencyError, RecordingFormatError
 
-__all__ = ["extract_video"]
-
 # DICOM PS3.5 A.4.5–A.4.9 and A.4.11: encapsulated MPEG-2, MPEG-4 AVC/H.264 and HEVC/H.265.
 _VIDEO_SYNTAXES = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109)) | {
     f"1.2.840.10008.1.2.4.{number}.1" for number in range(100, 107)

@@ -11,8 +11,6 @@ import struct
 from collections.abc import Iterator
 from typing import IO
 
-__all__ = ["encryption_schemes"]
-
 _SIZE_AND_KIND = struct.Struct(">I4s")
 _LARGE_SIZE = struct.Struct(">Q")
 _COUNTED_HEADER = 8  # version and flags, then how many entries follow

@@ -17,8 +17,6 @@ from ubereport.video.pool import Decoder, DecoderPool
 from ubereport.video.reader import ReadRequest, device_reader
 from ubereport.video.shared_pictures import PictureRing
 
-__all__ = ["MAX_FAILURES", "ReaderOrder", "Sample", "SampleStream"]
-
 MAX_FAILURES = 8
 _TITLES = {"pyav": "PyAV"}
 

@@ -11,8 +11,6 @@ import os
 import re
 import tempfile
 
-__all__ = ["ErrorLog"]
-
 # Said about sound streams too: a lost reference right after a jump is looked at elsewhere.
 _HARMLESS = (
     b"co located POCs unavailable",

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from ubereport.core.closing import ClosedOnExit
 from ubereport.video.process_messages import Header, MessageReader, pack
 
-__all__ = ["ChildFailure", "GuardedChild"]
-
 _PIECE = 1 << 16
 
 

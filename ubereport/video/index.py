@@ -18,8 +18,6 @@ from ubereport.video.guard import ChildFailure, GuardedChild
 from ubereport.video.packets import NO_PTS, PacketTable, StreamFacts, is_counted
 from ubereport.video.source import check_source
 
-__all__ = ["index_part", "index_recording"]
-
 
 def index_part(path: Path, config: DecodeConfig, part_index: int = 0) -> PartIndex:
     """Read every packet of one file's video stream, and its hash.

@@ -30,8 +30,6 @@ from ubereport.video.pyav import (
     to_rgb,
 )
 
-__all__ = ["MomentPart", "serve_moments"]
-
 _JPEG_QUALITY = 85
 _PLAYED_ON_S = 2.5
 _MAX_PACKETS = 4000

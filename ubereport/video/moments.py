@@ -17,8 +17,6 @@ from ubereport.core.errors import DecodeError
 from ubereport.video.guard import ChildFailure, GuardedChild
 from ubereport.video.moment_child import MomentPart
 
-__all__ = ["Moment", "MomentReader", "SupersededError"]
-
 _TRIES = 2
 
 

@@ -10,8 +10,6 @@ from ubereport.video.pyav import OpenStream, Packet, VideoStream
 from ubereport.video.reader import ReadRequest
 from ubereport.video.source import open_source
 
-__all__ = ["PacketWalk", "WalkedPacket"]
-
 _NEAR_S = 10.0
 # A seek may land behind the keyframe, since containers look for decoding times: try further back.
 _STEPS_BACK_S = (0.0, 1.0, 5.0, 20.0)

@@ -9,8 +9,6 @@ import numpy as np
 
 from ubereport.core.arrays import BoolArray, IntArray
 
-__all__ = ["NO_PTS", "ClockUnwrapper", "PacketTable", "StreamFacts", "is_counted"]
-
 NO_PTS: Final = -(2**63)
 _RESET_S = 1.0
 # FFmpeg's names of containers that carry elementary streams, which have no clock of their own.

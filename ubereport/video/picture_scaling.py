@@ -10,8 +10,6 @@ import numpy as np
 from ubereport.core.arrays import RgbArray
 from ubereport.video.reader import ReadRequest
 
-__all__ = ["Framing", "fit_picture", "scale"]
-
 
 @dataclass(frozen=True, slots=True)
 class Framing:

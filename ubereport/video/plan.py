@@ -11,15 +11,6 @@ from ubereport.core.arrays import FloatArray, IntArray
 from ubereport.core.frames import SamplingPlan
 from ubereport.core.recording import PartIndex, PlacedPart, RecordingIndex, Timeline
 
-__all__ = [
-    "Run",
-    "full_rate_frames",
-    "keyframes_of_run",
-    "plan_uniform",
-    "probe_frames",
-    "runs_of_part",
-]
-
 _ROUNDING_S = 1e-9  # a grid point this little before a picture still means that picture
 
 

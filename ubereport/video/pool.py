@@ -11,8 +11,6 @@ from ubereport.video.guard import ChildFailure, GuardedChild
 from ubereport.video.reader import ReadRequest
 from ubereport.video.shared_pictures import PictureRing
 
-__all__ = ["Decoder", "DecoderPool"]
-
 # Readers whose libraries leave nothing behind that the next recording could meet.
 _KEPT_READERS = frozenset({"pyav"})
 

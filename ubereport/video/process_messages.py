@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Header", "MessageReader", "pack"]
-
 Header = dict[str, Any]
 _SIZES = struct.Struct("<II")
 

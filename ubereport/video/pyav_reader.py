@@ -24,8 +24,6 @@ from ubereport.video.pyav import FieldPicker, VideoFrame, speak_on_stderr, to_rg
 from ubereport.video.reader import Picture, ReadRequest
 from ubereport.video.segments import groups_of
 
-__all__ = ["read_on_device", "read_pictures"]
-
 # H.264 and HEVC never hold three zeros in a row but between units; a lost sector is full of them.
 _HOLE = bytes(32)
 

@@ -18,20 +18,6 @@ from ubereport.core.frames import PixelBox
 from ubereport.core.recording import PartIndex, VideoFormat
 from ubereport.video.packets import is_counted
 
-__all__ = [
-    "READERS",
-    "Picture",
-    "PictureReader",
-    "ReadRequest",
-    "choose_reader",
-    "color_rule",
-    "device_reader",
-    "is_decord_usable",
-    "read_request",
-    "upright_size",
-    "why_not_decord",
-]
-
 READERS = {
     "pyav": "ubereport.video.pyav_reader:read_pictures",
     "decord": "ubereport.video.decord:read_pictures",

@@ -13,8 +13,6 @@ from ubereport.video.encryption import encryption_schemes
 from ubereport.video.packets import NO_PTS, PacketTable, StreamFacts
 from ubereport.video.pyav import OpenStream, Source, VideoFrame
 
-__all__ = ["scan"]
-
 # ISO/IEC 23091-2 code points by the names used in `VideoFormat`.
 _MATRIX_NAMES = {0: "rgb", 1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020", 10: "bt2020"}
 _RANGE_NAMES = {1: "limited", 2: "full"}

@@ -8,8 +8,6 @@ import numpy as np
 
 from ubereport.core.arrays import BoolArray, IntArray
 
-__all__ = ["Shares", "groups_of", "share_pictures"]
-
 # Frame threads are drained at the end of every group, and a process with some is not kept: they
 # pay from about so many pictures on (two seconds of decoding at 1080p).
 _LONG_GROUP = 300

@@ -11,8 +11,6 @@ import numpy as np
 
 from ubereport.core.arrays import RgbArray
 
-__all__ = ["PictureRing", "map_ring", "n_ring_slots"]
-
 CAN_INHERIT = hasattr(os, "fork")
 _SHORT_LIVED = getattr(os, "O_SHORT_LIVED", 0) | getattr(os, "O_BINARY", 0)
 _MAX_BYTES = 256 * 2**20

@@ -11,8 +11,6 @@ from typing import IO
 
 from ubereport.core.errors import RecordingFormatError, UsageError
 
-__all__ = ["check_source", "is_dicom", "open_source", "sha256_of"]
-
 _BLOCK = 1 << 20
 _STILLS = {
     b"\x89PNG": "PNG",

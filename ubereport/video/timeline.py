@@ -10,8 +10,6 @@ from ubereport.core.intervals import Interval
 from ubereport.core.recording import PlacedPart, RecordingIndex, Timeline
 from ubereport.core.series import LossReason
 
-__all__ = ["LostStretch", "lost_stretches", "place_parts"]
-
 LostStretch = tuple[Interval, int, LossReason]
 
 

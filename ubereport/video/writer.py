@@ -15,8 +15,6 @@ from ubereport.core.arrays import RgbArray
 from ubereport.core.errors import OutputError
 from ubereport.video.pyav import Encoder, EncoderSpec, FfmpegError
 
-__all__ = ["ColorTag", "VideoWriter"]
-
 
 @dataclass(frozen=True, slots=True)
 class ColorTag:

@@ -15,12 +15,6 @@ from ubereport.core.config import ViewConfig
 from ubereport.core.frames import FieldOfView
 from ubereport.core.intervals import Interval
 
-__all__ = [
-    "ViewStretch",
-    "detect_view_changes",
-    "fit_view_stretches",
-]
-
 # A change must be seen in this many usable pictures before and after it.
 _WINDOW = 4
 # Outlines that overlap less than this are two views; fits of one view overlap by 0.97 and more.

@@ -14,8 +14,6 @@ from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
 from ubereport.core.config import ViewConfig
 from ubereport.core.frames import FieldOfView
 
-__all__ = ["OutlineFit", "fit_field_of_view", "fit_outline"]
-
 # Log-likelihood ratio of a pixel lying inside rather than outside the outline. A content pixel is
 # bright in enough pictures with probability 0.9, a surround pixel (text, noise) with 0.02.
 _BRIGHT_WEIGHT = float(np.log(0.9 / 0.02))

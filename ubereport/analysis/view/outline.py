@@ -10,8 +10,6 @@ import numpy as np
 from ubereport.core.arrays import BoolArray, FloatArray
 from ubereport.core.frames import FieldShape, PixelBox
 
-__all__ = ["Ellipse", "Outline", "ellipses_through", "fit_ellipse"]
-
 
 @dataclass(frozen=True, slots=True)
 class Ellipse:

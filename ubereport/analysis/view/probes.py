@@ -10,8 +10,6 @@ import numpy as np
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
 from ubereport.core.config import ViewConfig
 
-__all__ = ["SupportMap", "bright_maps", "support_map", "usable_probes"]
-
 # Longest side of the map: a circle's outline is found to a third of its pixel, 0.2 % of the
 # diameter, and a fit takes some tens of milliseconds.
 _MAP_SIDE_PX = 288

@@ -10,8 +10,6 @@ import numpy as np
 from ubereport.analysis.view.outline import Ellipse, Outline
 from ubereport.core.arrays import BoolArray, FloatArray
 
-__all__ = ["refined_outline", "without_vague_sides"]
-
 _REACH_PX = 7
 _STEP_PX = 0.5
 _REFERENCE_PX = 4.0

@@ -14,8 +14,6 @@ from ubereport.core.arrays import BoolArray, FloatArray, RgbArray, frozen_array
 from ubereport.core.config import ValidityConfig
 from ubereport.core.frames import FieldOfView, FrameBatch
 
-__all__ = ["LastPicture", "SampleScores", "score_samples"]
-
 # All scores are taken at this size whatever the model's, so that thresholds mean the same.
 _SCORE_PX = 256
 _HALF_PX = 128

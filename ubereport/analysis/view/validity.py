@@ -15,13 +15,6 @@ from ubereport.core.config import ValidityConfig
 from ubereport.core.frames import FieldOfView, FrameBatch
 from ubereport.core.series import LossReason
 
-__all__ = [
-    "Look",
-    "ViewMemory",
-    "look_at",
-    "settle_frozen",
-]
-
 # Color bars: cyan, green and blue are three of seven.
 _BAR_FOREIGN_FRAC = 0.25
 # Lettering on black has steps of this many levels a pixel over a hundredth of the field.

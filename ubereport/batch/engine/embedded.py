@@ -23,8 +23,6 @@ from ubereport.batch.engine.job import (
     failure_of,
 )
 
-__all__ = ["EmbeddedEngine"]
-
 T = TypeVar("T")
 R = TypeVar("R")
 STOP_S = 5.0

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
-__all__ = ["Engine", "Failure", "Job", "JobState", "Outcome", "OutcomeHook", "failure_of"]
-
 T = TypeVar("T")
 R = TypeVar("R")
 

@@ -18,8 +18,6 @@ from ubereport.batch.engine.job import (
 )
 from ubereport.core.errors import DependencyError
 
-__all__ = ["RayEngine"]
-
 T = TypeVar("T")
 R = TypeVar("R")
 LOOK_EVERY_S = 20.0

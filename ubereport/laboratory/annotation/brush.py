@@ -17,8 +17,6 @@ from ubereport.core.arrays import BoolArray
 from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.annotation.run_lengths import check_size
 
-__all__ = ["brush_to_mask", "mask_to_brush"]
-
 _WIDTHS = (3, 4, 8, 16)
 _WORD_BITS = 8
 _N_CHANNELS = 4

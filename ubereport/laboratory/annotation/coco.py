@@ -38,8 +38,6 @@ from ubereport.laboratory.annotation.types import (
     still_name,
 )
 
-__all__ = ["read_coco", "write_coco"]
-
 _CATEGORY_IDS = {Role.BLOOD: 1, Role.IGNORE: 2}
 
 

@@ -10,8 +10,6 @@ from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.annotation.types import Annotation
 from ubereport.laboratory.evaluation.agreement import majority
 
-__all__ = ["CONSENSUS", "consensus_of"]
-
 CONSENSUS = "consensus"
 
 

@@ -31,8 +31,6 @@ from ubereport.laboratory.annotation.types import (
     still_name,
 )
 
-__all__ = ["read_cvat", "write_cvat"]
-
 _SEEN = "seen"
 _SHAPES = ("polygon", "box", "mask")
 _PASSED_OVER = ("tag", "attribute")

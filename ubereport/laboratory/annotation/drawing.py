@@ -13,8 +13,6 @@ from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.annotation.run_lengths import check_size
 from ubereport.laboratory.annotation.types import UNKNOWN_ANNOTATOR, Annotation, Role, still_name
 
-__all__ = ["Shape", "Sheet", "annotate", "extras_of", "name_of_path", "paste"]
-
 Shape = tuple[Role, BoolArray]
 
 

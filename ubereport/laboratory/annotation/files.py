@@ -18,21 +18,6 @@ from ubereport.core.arrays import BoolArray
 from ubereport.core.errors import AnnotationError, OutputError
 from ubereport.laboratory.annotation.run_lengths import check_size
 
-__all__ = [
-    "list_of",
-    "number_of",
-    "png_bytes",
-    "png_mask",
-    "read_bytes",
-    "read_json",
-    "read_png_mask",
-    "table_of",
-    "text_of",
-    "to_json",
-    "unzipped",
-    "zipped",
-]
-
 MAX_BYTES = 2**29
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 

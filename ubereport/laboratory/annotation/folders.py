@@ -23,14 +23,6 @@ from ubereport.laboratory.annotation.types import (
     check_no_repeats,
 )
 
-__all__ = [
-    "ANNOTATORS_DIR",
-    "MANIFEST_NAME",
-    "read_manifest_folder",
-    "without_annotators",
-    "write_manifest_folder",
-]
-
 MANIFEST_NAME = "MANIFEST.csv"
 ANNOTATORS_DIR = "annotators"
 _KINDS = {

@@ -18,8 +18,6 @@ from ubereport.laboratory.annotation.png import read_png, write_png
 from ubereport.laboratory.annotation.stills import StillIndex
 from ubereport.laboratory.annotation.types import DEFAULT_LABELS, Annotation, LabelNames
 
-__all__ = ["Format", "detect_format", "read_annotations", "write_annotations"]
-
 _PACKED_HOW = "Written by `ubereport train convert`; say here who drew the masks and how."
 _PACKED_LICENCE = "Not stated; say here under which licence the masks may be used."
 

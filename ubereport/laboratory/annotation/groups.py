@@ -13,8 +13,6 @@ from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.annotation.stills import Joined
 from ubereport.laboratory.annotation.types import Annotation
 
-__all__ = ["STILLS_LIST", "Grouped", "with_groups"]
-
 STILLS_LIST = "stills.csv"
 _FRAME = re.compile(r"(.+)_\d{6,}")
 

@@ -42,8 +42,6 @@ from ubereport.laboratory.annotation.types import (
     check_no_repeats,
 )
 
-__all__ = ["read_label_studio", "write_label_studio"]
-
 _UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-(?=.)")
 _KINDS = {"brushlabels": "brush", "polygonlabels": "polygon", "rectanglelabels": "rectangle"}
 

@@ -46,8 +46,6 @@ from ubereport.laboratory.annotation.types import (
     check_no_repeats,
 )
 
-__all__ = ["read_labelme", "write_labelme"]
-
 _CIRCLE_POINTS = 180
 
 

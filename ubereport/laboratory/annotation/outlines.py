@@ -14,8 +14,6 @@ from ubereport.core.arrays import BoolArray
 from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.annotation.run_lengths import check_size
 
-__all__ = ["MAX_VERTICES", "fill_polygon", "polygons_of"]
-
 MAX_VERTICES = 100_000
 _MAX_CROSSINGS = 2**23
 

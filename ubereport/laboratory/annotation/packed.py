@@ -27,8 +27,6 @@ from ubereport.laboratory.annotation.files import (
 from ubereport.laboratory.annotation.run_lengths import RunLengths
 from ubereport.laboratory.annotation.types import Annotation, check_no_repeats, still_name
 
-__all__ = ["PACKED_SCHEMA", "Packed", "read_packed", "write_packed"]
-
 PACKED_SCHEMA = "ubereport-annotations/1"
 
 

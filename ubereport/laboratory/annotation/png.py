@@ -24,8 +24,6 @@ from ubereport.laboratory.annotation.types import (
     still_name,
 )
 
-__all__ = ["read_png", "write_png"]
-
 _COLUMNS = ("mask", "still", "annotator", "sha256", "group")
 _LIST_NAME = "stills.csv"
 

@@ -14,16 +14,6 @@ import numpy as np
 from ubereport.core.arrays import BoolArray, IntArray, frozen_array
 from ubereport.core.errors import AnnotationError
 
-__all__ = [
-    "MAX_SIDE_PX",
-    "RunLengths",
-    "check_size",
-    "counts_from_string",
-    "counts_of",
-    "counts_to_string",
-    "runs_to_flat",
-]
-
 MAX_SIDE_PX = 16384
 _MAX_PIXELS = 2**26
 _MAX_GROUPS = 7

@@ -13,8 +13,6 @@ from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.annotation.run_lengths import check_size
 from ubereport.laboratory.annotation.types import Annotation
 
-__all__ = ["Joined", "StillIndex", "index_stills", "join_stills", "still_folders", "still_size"]
-
 _MASK_FOLDERS = ("masks", "ignore")
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 

@@ -12,18 +12,6 @@ from ubereport.core.arrays import BoolArray
 from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.annotation.run_lengths import RunLengths
 
-__all__ = [
-    "DEFAULT_LABELS",
-    "UNKNOWN_ANNOTATOR",
-    "Annotation",
-    "AnnotationKind",
-    "LabelNames",
-    "Role",
-    "check_no_repeats",
-    "label_names",
-    "still_name",
-]
-
 UNKNOWN_ANNOTATOR = "unknown"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")

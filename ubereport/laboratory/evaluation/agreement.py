@@ -10,14 +10,6 @@ import numpy as np
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray
 from ubereport.laboratory.evaluation.overlap import dice
 
-__all__ = [
-    "StapleResult",
-    "fleiss_kappa",
-    "majority",
-    "pairwise_dice",
-    "staple",
-]
-
 _MAX_ROUNDS = 200
 _TOLERANCE = 1e-8
 

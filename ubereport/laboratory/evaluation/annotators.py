@@ -17,8 +17,6 @@ from ubereport.laboratory.evaluation.overlap import dice
 from ubereport.laboratory.evaluation.results import AnnotatorAgreement, AnnotatorPair, StillScore
 from ubereport.statistics.group_bootstrap import Resampler
 
-__all__ = ["annotator_agreement"]
-
 
 @dataclass(frozen=True, slots=True)
 class _PairOnStill:

@@ -9,8 +9,6 @@ from pydantic import Field
 
 from ubereport.core.validation import FROM_JSON, Seed, check_setting, validated
 
-__all__ = ["Consensus", "StillsConfig"]
-
 Inside = Annotated[float, Field(gt=0, lt=1)]
 ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
 

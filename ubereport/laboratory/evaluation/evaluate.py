@@ -48,13 +48,6 @@ from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
 from ubereport.segmentation.predictor import Predictor, open_predictor
 from ubereport.statistics.estimates import Estimate
 
-__all__ = [
-    "RecordingRequest",
-    "StillsRequest",
-    "run_recording_evaluation",
-    "run_stills_evaluation",
-]
-
 N_EXAMPLES = 4
 
 

@@ -11,8 +11,6 @@ import numpy as np
 from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.laboratory.evaluation.results import StillScore
 
-__all__ = ["Examples", "draw_overlay", "pick_examples"]
-
 # Okabe and Ito's palette: told apart by color-blind readers; missed also stands darker in gray.
 _AGREED = (0, 158, 115)
 _MISSED = (213, 94, 0)

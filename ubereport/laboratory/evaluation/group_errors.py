@@ -13,8 +13,6 @@ from ubereport.core.arrays import FloatArray
 from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.evaluation.results import StillScore
 
-__all__ = ["errors_by_group_json", "read_techniques"]
-
 _N_BOOTSTRAP = 1000
 _MIN_RECORDINGS = 3
 

@@ -15,17 +15,6 @@ import numpy as np
 from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.core.errors import AnnotationError
 
-__all__ = [
-    "GroupRule",
-    "LoadedStill",
-    "ReferenceStill",
-    "StillSet",
-    "find_groups",
-    "load_stills",
-    "read_groups",
-    "read_still",
-]
-
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 _MANIFEST = "MANIFEST.csv"
 _TRAILING_NUMBER = re.compile(r"(?:[ _\-.]+[a-z]?)?\d+$", re.IGNORECASE)

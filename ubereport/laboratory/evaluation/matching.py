@@ -9,8 +9,6 @@ import numpy as np
 from ubereport.core.arrays import FloatArray, IntArray
 from ubereport.core.intervals import Interval
 
-__all__ = ["IntervalPair", "assign", "match_intervals"]
-
 IntervalPair = tuple[int, int, float]
 
 

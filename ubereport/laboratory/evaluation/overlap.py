@@ -9,8 +9,6 @@ import numpy as np
 
 from ubereport.core.arrays import BoolArray, FloatArray
 
-__all__ = ["SurfaceAgreement", "dice", "iou", "surface_agreement"]
-
 
 @dataclass(frozen=True, slots=True)
 class SurfaceAgreement:

@@ -27,8 +27,6 @@ from ubereport.report.document_types import (
 from ubereport.report.text import clock, decimal, percent, plural
 from ubereport.statistics.estimates import Estimate
 
-__all__ = ["RecordingResult", "recording_document"]
-
 _MAX_DRAWN = 1500
 _CAVEATS = (
     "The numbers hold for recordings like these. A simulated recording is easier to judge than a "

@@ -23,8 +23,6 @@ from ubereport.statistics.agreement import limits_of_agreement
 from ubereport.statistics.estimates import Estimate
 from ubereport.statistics.group_bootstrap import Resampler
 
-__all__ = ["MIN_IOUS", "RECORDING_KEYS", "evaluate_recording", "over_recordings"]
-
 MIN_IOUS = (0.1, 0.25, 0.5)
 RECORDING_KEYS = (
     "area_mae_frac",

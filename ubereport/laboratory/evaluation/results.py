@@ -7,21 +7,6 @@ from dataclasses import dataclass
 from ubereport.core.series import LossReason
 from ubereport.statistics.estimates import Estimate
 
-__all__ = [
-    "AnnotatorAgreement",
-    "AnnotatorPair",
-    "Confusion",
-    "EventMatch",
-    "EventScore",
-    "Figure",
-    "GroupScore",
-    "ReasonScore",
-    "RecordingEvaluation",
-    "StillScore",
-    "StillsEvaluation",
-    "Stratum",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class StillScore:

@@ -19,14 +19,6 @@ from ubereport.laboratory.evaluation.summary import summarize
 from ubereport.segmentation.pictures import ProbabilityArray
 from ubereport.segmentation.predictor import Predictor
 
-__all__ = [
-    "evaluate_stills",
-    "predict_stills",
-    "reference_of",
-    "score_still",
-    "with_presence_rule",
-]
-
 _PRESENCE_FRAC = 0.001
 
 

@@ -53,8 +53,6 @@ from ubereport.report.document_types import (
 from ubereport.report.text import decimal, percent, plural
 from ubereport.statistics.estimates import Estimate
 
-__all__ = ["stills_document"]
-
 _STRIP_WIDTH_PX = 480
 _N_BINS = 10
 _PERCENT_ENDS = ("_frac", "_share")

@@ -36,16 +36,6 @@ from ubereport.report.document_types import (
 from ubereport.report.text import decimal, percent, plural
 from ubereport.statistics.estimates import Estimate
 
-__all__ = [
-    "ModelResult",
-    "Overlays",
-    "agreement_sections",
-    "dice_text",
-    "groups_section",
-    "method_section",
-    "overlay_sections",
-]
-
 _STRIP_WIDTH_PX = 480
 _MAX_GROUPS = 30
 _MODELS_A_TABLE = 2

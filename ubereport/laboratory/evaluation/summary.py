@@ -25,8 +25,6 @@ from ubereport.statistics.group_bootstrap import (
     share_with_wilson,
 )
 
-__all__ = ["paired_difference", "summarize"]
-
 Statistic = Callable[[FloatArray], float]
 _CONSENSUS_RULES = {
     Consensus.MAJORITY: "Several annotators: the reference is what most of them drew; pixels on "

@@ -14,8 +14,6 @@ from ubereport.core.errors import AnnotationError
 from ubereport.core.intervals import Interval
 from ubereport.core.series import LossReason
 
-__all__ = ["RecordingTruth", "TrueEvent", "TrueStretch", "read_truth"]
-
 _REASONS = ", ".join(reason.value for reason in LossReason if reason is not LossReason.NONE)
 
 

@@ -17,16 +17,6 @@ from ubereport.laboratory.evaluation.results import (
 )
 from ubereport.statistics.estimates import Estimate
 
-__all__ = [
-    "groups_csv",
-    "recording_json",
-    "recording_summary",
-    "scores_csv",
-    "stills_json",
-    "stills_summary",
-    "strata_csv",
-]
-
 _SUMMARY_KEYS = (
     "dice_median",
     "dice_mean",

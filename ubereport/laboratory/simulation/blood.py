@@ -21,8 +21,6 @@ from ubereport.laboratory.simulation.noise import Float32Array, clouds, smoothst
 from ubereport.laboratory.simulation.scenario import Bleed, BleedKind
 from ubereport.laboratory.simulation.site import SITE_REACH, PaintedSite
 
-__all__ = ["BLOOD_OPACITY", "BLOOD_OPTICAL_DEPTH", "Cloud", "Film", "tint_by_blood"]
-
 BLOOD_OPACITY = 0.5
 BLOOD_OPTICAL_DEPTH = -math.log(1 - BLOOD_OPACITY)
 

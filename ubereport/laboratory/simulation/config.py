@@ -11,8 +11,6 @@ from pydantic import Field
 from ubereport.core.series import LossReason
 from ubereport.core.validation import FROM_JSON, check_setting, validated
 
-__all__ = ["SIMULATED_LOSSES", "FieldOutline", "SimulationConfig"]
-
 SIMULATED_LOSSES = (
     LossReason.OUT_OF_BODY,
     LossReason.BLACK,

@@ -10,8 +10,6 @@ from pathlib import Path
 import ubereport
 from ubereport.laboratory.simulation.recording import simulate
 
-__all__ = ["demo_recording"]
-
 EXAMPLE = Path("examples") / "simulated_case" / "recording.mp4"
 DEMO_SEED = 7
 DEMO_MINUTES = 1.0

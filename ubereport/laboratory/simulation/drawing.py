@@ -14,8 +14,6 @@ from ubereport.laboratory.simulation.motion import Pose
 from ubereport.laboratory.simulation.noise import Float32Array
 from ubereport.laboratory.simulation.outline import Outline
 
-__all__ = ["COARSE_PX", "Drawing", "Kept", "channel_tripled", "lay_over"]
-
 COARSE_PX = 72
 _N_KEPT = 4
 

@@ -10,8 +10,6 @@ import numpy as np
 from ubereport.laboratory.simulation.drawing import COARSE_PX, Drawing, lay_over
 from ubereport.laboratory.simulation.noise import Float32Array, clouds
 
-__all__ = ["Floating", "Turbidity"]
-
 _N_BUBBLES = 5
 _N_TIP_BUBBLES = 9
 _N_DEBRIS = 7

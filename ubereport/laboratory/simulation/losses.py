@@ -8,8 +8,6 @@ import numpy as np
 from ubereport.laboratory.simulation.noise import Float32Array, clouds, fibers, smoothstep
 from ubereport.laboratory.simulation.scenario import Loss
 
-__all__ = ["paint_out_of_body", "paint_slate", "white_out_level"]
-
 
 def paint_out_of_body(loss: Loss, size_px: int) -> np.ndarray:
     """Paint the room, a drape or gauze, larger than the view so that the camera can move.

@@ -9,8 +9,6 @@ import numpy as np
 from ubereport.laboratory.simulation.scenario import Visit
 from ubereport.laboratory.simulation.site import SITE_REACH
 
-__all__ = ["CameraPath", "Pose"]
-
 _DWELL_S = 9.0
 _MARGIN = 0.03
 

@@ -8,8 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CameraNoise", "Float32Array", "cells", "clouds", "fibers", "smoothstep"]
-
 # Pictures are float32; single steps may come out as float64 before they are stored.
 Float32Array = NDArray[np.floating[Any]]
 

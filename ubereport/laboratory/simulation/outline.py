@@ -10,8 +10,6 @@ from ubereport.core.arrays import BoolArray
 from ubereport.core.frames import PixelBox
 from ubereport.laboratory.simulation.config import FieldOutline, SimulationConfig
 
-__all__ = ["Outline", "lay_out"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outline:

@@ -21,8 +21,6 @@ from ubereport.laboratory.simulation.scenario import (
 )
 from ubereport.laboratory.simulation.site import Site
 
-__all__ = ["plan_scenario"]
-
 _MAX_MINUTES = 24 * 60.0
 _CLOSING_S = 12.0
 _FIRST_BLEED_S = 32.0

@@ -22,8 +22,6 @@ from ubereport.laboratory.simulation.scenario import Scenario
 from ubereport.laboratory.simulation.truth import LostStretch, Truth, truth_times, write_truth
 from ubereport.video.writer import VideoWriter
 
-__all__ = ["SimulatedRecording", "simulate", "simulate_scenario"]
-
 _CRF_CODECS = ("libx264", "libx265", "libsvtav1", "libvpx-vp9")
 _PRESET_CODECS = ("libx264", "libx265")
 

@@ -21,8 +21,6 @@ from ubereport.laboratory.simulation.scenario import Loss, Scenario
 from ubereport.laboratory.simulation.scene import Scene
 from ubereport.laboratory.simulation.site import SITE_REACH
 
-__all__ = ["RenderedFrame", "Renderer", "render"]
-
 _BLACK_LEVEL = 3
 
 

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-__all__ = ["FRAGMENTED", "repeat_recording"]
-
 FRAGMENTED = "frag_keyframe+empty_moov+default_base_moof"
 """Muxer flags that make a recording repeatable; it must not have B-frames."""
 

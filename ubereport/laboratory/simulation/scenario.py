@@ -13,8 +13,6 @@ from ubereport.core.series import LossReason
 from ubereport.laboratory.simulation.config import SimulationConfig
 from ubereport.laboratory.simulation.site import Site
 
-__all__ = ["Bleed", "BleedKind", "Loss", "Scenario", "Tool", "ToolKind", "Visit"]
-
 
 class BleedKind(StrEnum):
     """How blood comes into the view."""

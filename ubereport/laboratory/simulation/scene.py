@@ -17,8 +17,6 @@ from ubereport.laboratory.simulation.scenario import Bleed, Scenario, Tool, Tool
 from ubereport.laboratory.simulation.site import PaintedSite, paint_site
 from ubereport.laboratory.simulation.tools import ToolPainter, tip_in_view
 
-__all__ = ["Scene"]
-
 _CLOT_FADES_S = 60.0
 _OPAQUE = 128
 _CALM_DEBRIS, _WORKING_DEBRIS = 2, 6

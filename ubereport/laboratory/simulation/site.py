@@ -16,8 +16,6 @@ import numpy as np
 from ubereport.laboratory.simulation.noise import Float32Array, clouds, smoothstep
 from ubereport.laboratory.simulation.tissue import Material, Tissue, blend, paint_tissue
 
-__all__ = ["SITE_REACH", "PaintedSite", "Site", "paint_site"]
-
 SITE_REACH = 1.7
 
 

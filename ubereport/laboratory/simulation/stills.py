@@ -21,8 +21,6 @@ from ubereport.laboratory.simulation.scenario import (
 )
 from ubereport.laboratory.simulation.site import Site
 
-__all__ = ["simulate_stills"]
-
 _STILLS_A_SITE = 4
 _BLOODY_SHARE = 0.6
 _VISIT_S = 200.0

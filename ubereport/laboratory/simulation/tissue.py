@@ -16,8 +16,6 @@ import numpy as np
 
 from ubereport.laboratory.simulation.noise import Float32Array, cells, clouds, fibers, smoothstep
 
-__all__ = ["Material", "Tissue", "blend", "paint_tissue"]
-
 
 class Tissue(StrEnum):
     """What a surface is made of."""

@@ -12,8 +12,6 @@ from ubereport.laboratory.simulation.drawing import Drawing, channel_tripled, la
 from ubereport.laboratory.simulation.motion import Pose
 from ubereport.laboratory.simulation.scenario import Tool, ToolKind
 
-__all__ = ["ToolPainter", "tip_in_view"]
-
 _LENGTH = 2.6
 _HALF_HEIGHT = 0.15
 _TRAVEL_S = 1.2

@@ -18,8 +18,6 @@ from ubereport.core.intervals import Interval
 from ubereport.core.series import AreaSeries, LossReason
 from ubereport.metrics.event_detection import detect_events
 
-__all__ = ["TRUTH_RATE_HZ", "LostStretch", "Truth", "truth_times", "write_truth"]
-
 TRUTH_RATE_HZ = 10
 
 

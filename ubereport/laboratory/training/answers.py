@@ -18,22 +18,6 @@ from ubereport.laboratory.annotation.files import read_bytes, read_json, read_pn
 from ubereport.laboratory.annotation.outlines import fill_polygon
 from ubereport.laboratory.annotation.types import Annotation
 
-__all__ = [
-    "ANSWERS_SCHEMA",
-    "PROPOSAL_NAME",
-    "PROPOSAL_SCHEMA",
-    "Answer",
-    "Answered",
-    "Brush",
-    "Edit",
-    "ProposedStill",
-    "SettledAnswers",
-    "is_answers",
-    "read_answers",
-    "read_proposal",
-    "settle_answers",
-]
-
 ANSWERS_SCHEMA = "ubereport-answers/1"
 PROPOSAL_SCHEMA = "ubereport-proposal/2"
 PROPOSAL_NAME = "proposal.json"

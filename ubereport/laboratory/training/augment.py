@@ -24,8 +24,6 @@ from ubereport.laboratory.training.augmentation import (
 from ubereport.laboratory.training.config import AugmentConfig
 from ubereport.laboratory.training.stills import CLEAN, LabelArray
 
-__all__ = ["augment", "crop", "degrade", "recolor", "shade", "tint", "warp"]
-
 
 def augment(
     rgb: RgbArray,

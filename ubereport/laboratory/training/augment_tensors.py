@@ -16,8 +16,6 @@ from torch import Tensor
 
 from ubereport.laboratory.training.augmentation import Recoloring
 
-__all__ = ["augment_batch"]
-
 _BLUR_PX = 11
 
 

@@ -9,16 +9,6 @@ from numpy.typing import NDArray
 
 from ubereport.laboratory.training.config import AugmentConfig
 
-__all__ = [
-    "Degradation",
-    "Recoloring",
-    "Shade",
-    "Surround",
-    "Tint",
-    "draw_matrix",
-    "draw_recoloring",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Surround:

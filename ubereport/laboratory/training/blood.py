@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from ubereport.core.arrays import RgbArray
 
-__all__ = ["SHAPES", "Field", "Optics", "fractal_noise", "illumination", "random_optics", "render"]
-
 Field = NDArray[np.float32]
 
 

@@ -23,8 +23,6 @@ from ubereport.laboratory.training.stills import (
     read_rgb,
 )
 
-__all__ = ["BoxedStill", "box_cache", "box_label", "boxes_for_training", "read_boxed_stills"]
-
 _MARGIN = 6
 _MIN_CONTRAST = 12
 _MIN_REDNESS, _MAX_CLEAN_REDNESS = 158, 146

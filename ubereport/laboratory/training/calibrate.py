@@ -13,15 +13,6 @@ from ubereport.core.held_out import HeldOutOperation
 from ubereport.laboratory.training.scoring import StillScore, Summary, score_still, summarize
 from ubereport.laboratory.training.stills import BLOOD, IGNORE, LabelArray
 
-__all__ = [
-    "Calibration",
-    "Reliability",
-    "calibrate",
-    "errors_by_operation",
-    "group_draws",
-    "reliability",
-]
-
 _GRID = (*(round(0.05 * i, 2) for i in range(2, 19)), 0.93, 0.95, 0.97, 0.98)
 _NEIGHBOR_LOGIT = 1.0
 _MIN_BIN_PIXELS = 100

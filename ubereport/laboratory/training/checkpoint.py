@@ -16,8 +16,6 @@ from torch import Tensor
 from ubereport.core.errors import BundleError
 from ubereport.files.atomic import publish_folder
 
-__all__ = ["RunState", "load_weights", "read_checkpoint", "write_checkpoint"]
-
 _PARTS = ("network", "average", "moments")
 
 

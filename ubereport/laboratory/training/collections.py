@@ -16,8 +16,6 @@ from typing import Any
 from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.training.stills import Collection, Still, read_manifest
 
-__all__ = ["capsule_stills", "collections_of", "read_collections"]
-
 _N_BLEEDING = 1309
 _OWN_KEYS = {"path", "layout", "instruments"}
 _LAYOUTS = ("manifest", "capsule")

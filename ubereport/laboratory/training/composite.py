@@ -21,14 +21,6 @@ from ubereport.laboratory.training.config import TrainConfig
 from ubereport.laboratory.training.sampling import Source, draw_weights
 from ubereport.laboratory.training.stills import BLOOD, CLEAN, IGNORE, LabelArray, StillCache
 
-__all__ = [
-    "add_blood",
-    "add_red_decoys",
-    "composite_source",
-    "possibly_bloody",
-    "tool_mask",
-]
-
 _HIDDEN_THICKNESS = 0.45
 _VISIBLE_THICKNESS = 0.12
 

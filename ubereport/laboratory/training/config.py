@@ -10,16 +10,6 @@ from pydantic import Field
 from ubereport.core.choices import Device
 from ubereport.core.validation import FROM_JSON, Seed, check_setting, validated
 
-__all__ = [
-    "AugmentConfig",
-    "DataConfig",
-    "FramesConfig",
-    "HsvConfig",
-    "LossConfig",
-    "OptimizerConfig",
-    "TrainConfig",
-]
-
 Share = Annotated[float, Field(ge=0, le=1)]
 ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
 Steps = Annotated[int, Field(ge=0, le=10_000_000)]

@@ -17,8 +17,6 @@ from ubereport.laboratory.training.config import TrainConfig
 from ubereport.laboratory.training.sampling import Picker, shares_of_batch
 from ubereport.laboratory.training.stills import StillCache
 
-__all__ = ["DeviceBatches", "Pool", "TensorBatch"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:

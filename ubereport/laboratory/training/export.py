@@ -24,16 +24,6 @@ from ubereport.segmentation.export import write_bundle
 from ubereport.segmentation.metadata import BundleMetadata, TrainingSet
 from ubereport.segmentation.network import build_network, load_state
 
-__all__ = [
-    "BundleText",
-    "HeldOutMaps",
-    "average_states",
-    "export_bundle",
-    "held_out_maps",
-    "look_at_held_out",
-    "training_colors",
-]
-
 _N_COLOR_STILLS = 12
 _MIN_COLOR_GROUPS = 5
 

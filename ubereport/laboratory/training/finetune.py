@@ -42,15 +42,6 @@ from ubereport.laboratory.training.stills import (
     never_on_instruments,
 )
 
-__all__ = [
-    "check_given",
-    "finetune",
-    "held_out_stills",
-    "mixed_pools",
-    "mixed_sources",
-    "split_indices",
-]
-
 HELD_OUT_NAME = "held_out.csv"
 _SIMULATION_SEED = 11
 

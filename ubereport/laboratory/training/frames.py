@@ -31,8 +31,6 @@ from ubereport.video.index import index_recording
 from ubereport.video.plan import plan_uniform
 from ubereport.video.timeline import place_parts
 
-__all__ = ["ExtractedStills", "ExtractionConfig", "extract_stills", "is_new_view"]
-
 _THUMBNAIL_PX = 16
 _BATCH = 16
 _WORK = "work.npz"

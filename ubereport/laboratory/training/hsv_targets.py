@@ -22,8 +22,6 @@ from ubereport.laboratory.training.loop import Progress, train
 from ubereport.laboratory.training.sampling import Source
 from ubereport.laboratory.training.stills import BLOOD, CLEAN, LabelArray, read_rgb
 
-__all__ = ["hsv_label", "hsv_source", "list_stills", "pretrain"]
-
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 

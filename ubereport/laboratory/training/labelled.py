@@ -42,8 +42,6 @@ from ubereport.laboratory.annotation.types import (
 from ubereport.laboratory.evaluation.load import read_groups
 from ubereport.laboratory.training.answers import is_answers, settle_answers
 
-__all__ = ["Imported", "LabelSources", "convert_labels", "import_labels"]
-
 _TO_DRAW = "to-draw"
 _SUFFIXES = {
     Format.COCO: ".json",

@@ -40,18 +40,6 @@ from ubereport.segmentation.metadata import NetworkSpec
 from ubereport.segmentation.network import build_network, load_state, portable_state
 from ubereport.segmentation.precision import LowPrecisionDecoder
 
-__all__ = [
-    "HeldOut",
-    "Progress",
-    "check_start",
-    "learning_rate",
-    "network_spec",
-    "predict",
-    "train",
-    "training_device",
-    "validate",
-]
-
 INPUT_MEAN, INPUT_SCALE = 127.0, 128.0
 _PRESENCE_FRAC = 0.001
 

@@ -9,8 +9,6 @@ from torch import Tensor
 from ubereport.laboratory.training.config import LossConfig
 from ubereport.laboratory.training.stills import BLOOD, IGNORE
 
-__all__ = ["segmentation_loss"]
-
 _SMOOTHING_PX = 32.0
 
 

@@ -17,8 +17,6 @@ from ubereport.laboratory.training.config import TrainConfig
 from ubereport.laboratory.training.sampling import draw_weights
 from ubereport.laboratory.training.stills import BLOOD, LabelArray, Still, StillCache
 
-__all__ = ["composites_ahead"]
-
 _SEED = 77
 _DECOY_SHARE, _BLOOD_SHARE = 0.35, 0.8
 

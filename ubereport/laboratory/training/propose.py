@@ -20,8 +20,6 @@ from ubereport.files.resources import templates_dir
 from ubereport.laboratory.training.answers import ANSWERS_SCHEMA, PROPOSAL_NAME, PROPOSAL_SCHEMA
 from ubereport.laboratory.training.stills import read_rgb
 
-__all__ = ["Candidate", "Proposal", "Proposer", "choose_stills", "propose", "uncertainty"]
-
 Predict = Callable[[RgbArray], NDArray[np.float32]]
 _SHOWN_PX = 720
 

@@ -13,17 +13,6 @@ from ubereport.laboratory.training.augment import augment
 from ubereport.laboratory.training.config import TrainConfig
 from ubereport.laboratory.training.stills import BLOOD, CLEAN, IGNORE, LabelArray, Still, StillCache
 
-__all__ = [
-    "Batch",
-    "Picker",
-    "Source",
-    "draw_batch",
-    "draw_weights",
-    "manual_picker",
-    "manual_source",
-    "shares_of_batch",
-]
-
 Picker = Callable[[np.random.Generator], tuple[int, tuple[float, float] | None]]
 """Picks the index of a still, and a place (x, y) that its crop shows or None."""
 Source = Callable[[np.random.Generator], tuple[RgbArray, LabelArray]]

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from ubereport.laboratory.training.stills import BLOOD, IGNORE, LabelArray
 
-__all__ = ["StillScore", "Summary", "score_still", "summarize"]
-
 
 @dataclass(frozen=True, slots=True)
 class StillScore:

@@ -9,8 +9,6 @@ import numpy as np
 from ubereport.laboratory.simulation.stills import simulate_stills
 from ubereport.laboratory.training.stills import BLOOD, CLEAN, Still, StillCache
 
-__all__ = ["simulated_cache"]
-
 
 def simulated_cache(seed: int, n: int, side_px: int, folder: Path) -> StillCache:
     """Simulate `n` stills of `side_px`, or map them from `folder` where they were drawn before.

@@ -32,8 +32,6 @@ from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.metadata import TrainingSet
 from ubereport.segmentation.network import build_network, load_state
 
-__all__ = ["export_from_specification"]
-
 NEEDED = ("version", "config", "weights", "title", "licence", "training_population", "limits",
           "intended_use", "evaluated_on", "training_data", "card")  # fmt: skip
 _SHARE_ALIKE = "CC BY-NC-SA 4.0"

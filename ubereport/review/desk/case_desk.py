@@ -26,8 +26,6 @@ from ubereport.review.reviewed_series import row_at
 from ubereport.review.spans import EventSpan, stroke_spans
 from ubereport.review.strokes import Action, MendedMask, Stroke, check_reviewer
 
-__all__ = ["CaseDesk", "Saying"]
-
 _ADDED_S = 10.0
 """A missed event lasts this long until its clearing is set."""
 _SHOWN_STATES = (PartState.CHECKING, PartState.SAME)

@@ -24,8 +24,6 @@ from ubereport.video.reader import color_rule, upright_size
 if TYPE_CHECKING:
     from ubereport.segmentation.predictor import Predictor
 
-__all__ = ["CasePictures", "ShownPicture", "field_mask"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShownPicture:

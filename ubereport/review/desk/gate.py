@@ -19,8 +19,6 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-__all__ = ["COOKIE", "SECURITY_HEADERS", "Gate"]
-
 COOKIE = "ubereport_review"
 MAX_BODY_BYTES = 2 * 2**20
 _MAX_REQUESTS = 600

@@ -16,8 +16,6 @@ from ubereport.review.journal import Journal
 from ubereport.review.reviewed_case import ReviewedCase, headline_effect_s, open_spans_by_effect
 from ubereport.review.spans import EventSpan, Verdict
 
-__all__ = ["case_facts", "review_state", "series_columns"]
-
 _SECONDS_PER_EVENT = 6.0
 _SHOWN_METRICS = (
     "impaired_share_20",

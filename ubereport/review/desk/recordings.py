@@ -12,8 +12,6 @@ from ubereport.core.case import PartSummary
 from ubereport.core.errors import UsageError
 from ubereport.video.source import sha256_of
 
-__all__ = ["FoundPart", "PartState", "check_in_background", "find_parts", "recording_files"]
-
 _SUFFIXES = frozenset(
     [
         ".mp4",

@@ -16,8 +16,6 @@ from ubereport.review.desk.gate import Gate
 from ubereport.review.desk.shelf import Shelf
 from ubereport.review.desk.web import review_app
 
-__all__ = ["serve_review"]
-
 _IDLE_S = 3600.0
 _LOOK_S = 5.0
 _HOST = "127.0.0.1"

@@ -15,8 +15,6 @@ from ubereport.review.desk.case_desk import CaseDesk
 from ubereport.review.desk.case_pictures import CasePictures
 from ubereport.review.desk.recordings import recording_files
 
-__all__ = ["Shelf"]
-
 
 class Shelf:
     """Cases by number; each is opened when it is first asked for.

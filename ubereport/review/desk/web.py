@@ -36,8 +36,6 @@ from ubereport.review.desk.shelf import Shelf
 from ubereport.review.strokes import Action, MendedMask
 from ubereport.video.moments import SupersededError
 
-__all__ = ["review_app"]
-
 _WIDTHS_PX = (160, 1920)
 _MASK_SIDE_PX = 2048
 _NUMBER = re.compile(r"-?\d{1,9}(\.\d{1,12})?([eE][-+]?\d{1,3})?")
