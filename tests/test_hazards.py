@@ -15,7 +15,7 @@ ROWS = {
 
 
 def test_no_row_is_missing():
-    assert {*range(1, 10), 11, *range(13, 20), 21, 22, 25, 26, 28, 29, 34, 35, 36} <= set(ROWS)
+    assert {*range(1, 10), *range(11, 20), 21, 22, 25, 26, 28, 29, *range(31, 38)} <= set(ROWS)
 
 
 @pytest.mark.parametrize("row", ROWS)

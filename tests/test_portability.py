@@ -235,3 +235,31 @@ def test_a_system_without_locks_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr(system.importlib, "import_module", absent)
     with (tmp_path / "lock").open("w") as file, pytest.raises(system.DependencyError):
         system.try_lock(file.fileno())
+
+
+MAKEFILE = PACKAGE.parent / "Makefile"
+
+
+@pytest.mark.slow
+def test_three_levels_of_instructions_are_held_to():
+    """`make test-portable` has three levels; the first two hold torch and the choice of bf16."""
+    makefile = MAKEFILE.read_text(encoding="utf-8")
+    paths = re.search(r"^PORTABLE := (.+)$", makefile, re.MULTILINE)[1].split()
+    assert len(paths) > 3
+    assert all((MAKEFILE.parent / path).exists() for path in paths)
+    steps = re.search(r"^test-portable:.*\n((?:\t.+\n)+)", makefile, re.MULTILINE)[1].splitlines()
+    levels = [dict(re.findall(r"(\w+_(?:CAPABILITY|ISA))=(\w+)", step)) for step in steps]
+    assert [level.get("ATEN_CPU_CAPABILITY") for level in levels] == ["avx2", "avx512", None]
+    assert [level.get("ONEDNN_MAX_CPU_ISA") for level in levels] == ["AVX2", "AVX512_CORE", None]
+    code = (
+        "import torch; from ubereport.segmentation.devices import cpu_gains_from_bf16; "
+        "print(torch.backends.cpu.get_cpu_capability(), cpu_gains_from_bf16())"
+    )
+    for level in levels[:2]:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, **level}, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        capability, gains_from_bf16 = done.stdout.split()
+        assert gains_from_bf16 == "False"
+        assert level["ATEN_CPU_CAPABILITY"] == "avx512" or capability != "AVX512"
