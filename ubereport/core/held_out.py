@@ -13,6 +13,7 @@ MIN_OPERATIONS = 10
 """With fewer operations the tails of what a model errs are not known, and no band is told."""
 
 _MIN_FOUND_SHARE = 0.05
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +73,17 @@ def area_band(
 ) -> AreaBand | None:
     """Return a band for the true mean area of an operation whose measured mean is `area_frac`.
 
-    A model finds a share f of the blood and paints a share p of what is clean, so it measures
-    ``f · true + p · (1 - true)``. Every held-out operation is one pair (p, f) that happened; solved
-    for the true area, each says what the measured one would mean there. The band holds the middle
-    `level` of these answers, with ranks as in conformal prediction: ``ceil((n + 1) · q)``.
-    Operations without blood tell p and borrow the median f.
+    What a model errs grows with the area, so errors are differences of ``arcsin(sqrt(area))``, the
+    scale on which shares vary alike everywhere. The band is the measured area moved by the errors
+    of the held-out operations, the outermost left out at the ranks of conformal prediction: if a
+    case erred as one of them does, drawn by chance, its true area would lie inside with a
+    probability of `level` or more, however few the operations are and whatever their errors look
+    like (Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005).
 
     None with fewer than `MIN_OPERATIONS` operations, or where none of them has blood.
     """
-    pairs = _pairs(operations)
-    return _band([_true_area(area_frac, painted, found) for painted, found in pairs], level)
+    errors = _errors(operations)
+    return _band([_moved(area_frac, error) for error in errors], level)
 
 
 def share_band(
@@ -93,8 +95,8 @@ def share_band(
 ) -> AreaBand | None:
     """Return a band for the share of time in which the true area is `at_frac` or more.
 
-    As `area_band`: under the errors of one held-out operation a true area of `at_frac` measures
-    ``p + (f - p) at_frac``, and the share of time at that or more is its answer.
+    As `area_band`: under the error of one held-out operation a true area of `at_frac` measures
+    another one, and the share of time at that or more is its answer.
 
     Parameters
     ----------
@@ -105,22 +107,26 @@ def share_band(
     if total_s <= 0:
         return None
     answers = []
-    for painted, found in _pairs(operations):
-        measured = painted + max(found - painted, _MIN_FOUND_SHARE) * at_frac
+    for error in _errors(operations):
+        # Where hardly any blood is found, what is measured says hardly anything: not below a floor.
+        measured = max(_moved(at_frac, -error), _MIN_FOUND_SHARE * at_frac)
         answers.append(float(weight_s[area_frac >= measured].sum()) / total_s)
     return _band(answers, level)
 
 
-def _pairs(operations: Sequence[HeldOutOperation]) -> list[tuple[float, float]]:
-    """(painted, found) of each operation; none where they are too few or none has blood."""
-    found = [o.blood_found_share for o in operations if o.blood_found_share is not None]
-    if len(operations) < MIN_OPERATIONS or not found:
+def _errors(operations: Sequence[HeldOutOperation]) -> list[float]:
+    """Return true less measured area of each operation, on the scale of `_on_scale`."""
+    if len(operations) < MIN_OPERATIONS or not any(o.n_with_blood for o in operations):
         return []
-    usual = float(np.median(found))
-    return [
-        (o.painted_clean_frac, usual if o.blood_found_share is None else o.blood_found_share)
-        for o in operations
-    ]
+    return [_on_scale(o.true_area_frac) - _on_scale(o.measured_area_frac) for o in operations]
+
+
+def _on_scale(area_frac: float) -> float:
+    return float(np.arcsin(np.sqrt(area_frac)))
+
+
+def _moved(area_frac: float, error: float) -> float:
+    return float(np.sin(np.clip(_on_scale(area_frac) + error, 0.0, np.pi / 2)) ** 2)
 
 
 def _band(answers: Sequence[float], level: float) -> AreaBand | None:
@@ -134,12 +140,6 @@ def _band(answers: Sequence[float], level: float) -> AreaBand | None:
     return AreaBand(answers[low] if low >= 0 else 0.0, answers[high] if high < n else 1.0, level, n)
 
 
-def _true_area(measured: float, painted: float, found: float) -> float:
-    # Where hardly any blood is found, what is measured says hardly anything: not below a floor.
-    slope = max(found - painted, _MIN_FOUND_SHARE)
-    return float(min(1.0, max(0.0, (measured - painted) / slope)))
-
-
 def band_coverage_share(operations: Sequence[HeldOutOperation], level: float = 0.8) -> float | None:
     """Return the share of operations whose true area lies in the band that the others give.
 
@@ -150,5 +150,8 @@ def band_coverage_share(operations: Sequence[HeldOutOperation], level: float = 0
         others = [*operations[:i], *operations[i + 1 :]]
         band = area_band(operation.measured_area_frac, others, level)
         if band is not None:
-            inside.append(band.low_frac <= operation.true_area_frac <= band.high_frac)
+            is_in = (
+                band.low_frac - _ROUNDING <= operation.true_area_frac <= band.high_frac + _ROUNDING
+            )
+            inside.append(is_in)
     return float(np.mean(inside)) if inside else None

@@ -242,7 +242,8 @@ def _operations_table(operations: Sequence[HeldOutOperation]) -> str:
         lines += [
             "",
             f"The 80 % band for a measured area, taken from the other operations, held the true "
-            f"mean area of {covered:.0%} of these {len(operations)}.",
+            f"mean area of {covered:.0%} of these {len(operations)}. It holds at least 80 % of "
+            "operations like these; for another kind nothing is promised.",
         ]
     return "\n".join(lines)
 
