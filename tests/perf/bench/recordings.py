@@ -65,9 +65,11 @@ def _looped(
     return BenchRecording(name, path, minutes, None)
 
 
-def simulated_recording(work: Path, minutes: float) -> BenchRecording:
+def simulated_recording(
+    work: Path, minutes: float, piece_s: float = SIMULATED_PIECE_S
+) -> BenchRecording:
     """Make (or find) the simulated recording and its truth: few bleeds, long quiet stretches."""
-    piece_s = min(SIMULATED_PIECE_S, minutes * 60)
+    piece_s = min(piece_s, minutes * 60)
     folder = work / f"simulated-{minutes:g}min"
     path = folder / "bench.mp4"
     if not path.exists():
