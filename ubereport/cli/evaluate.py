@@ -66,6 +66,9 @@ def stills(
     consensus: Annotated[
         ConsensusRule, typer.Option(help="How several annotators become one reference.")
     ] = ConsensusRule.MAJORITY,
+    examples: Annotated[
+        int, typer.Option(min=0, max=100, help="Stills drawn: so many best, middle, worst ones.")
+    ] = 4,
     device: Annotated[Device | None, typer.Option(help="Where the network runs.")] = None,
     pdf: PdfOption = PdfChoice.AUTO,
     quiet: QuietOption = False,
@@ -92,6 +95,7 @@ def stills(
         only=only,
         pdf=pdf,
         techniques=by,
+        n_examples=examples,
     )
     told = (_silent, None) if quiet else (_tell, _tell_groups)
     summary, written = run_stills_evaluation(request, *told)

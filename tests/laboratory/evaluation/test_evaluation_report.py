@@ -112,6 +112,12 @@ def test_files_are_complete(stills):
     assert {p.name for p in request.out.iterdir()} == names
     stored = json.loads(written.json.read_text())
     assert stored["dice_median"] == summary["dice_median"]
+    # Thresholds of colors are always sure: rows of blood among rows called, by group.
+    (tenth,) = (i for i, told in enumerate(stored["reliability"]["told"]) if told)
+    jane, jill, joan = stored["reliability"]["groups"]
+    assert jane["seen"][tenth] == pytest.approx((64 + 64) / (64 + 64), abs=0.01)
+    assert jill["seen"][tenth] == pytest.approx((0 + 64) / (32 + 128), abs=0.02)
+    assert joan["seen"][tenth] == pytest.approx(1.0)
     with (request.out / "scores.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["name"] for row in rows] == sorted(STILLS)
@@ -124,7 +130,7 @@ def test_report_shows_the_tables_and_pictures_of_the_paper(stills):
     for words in ("Distribution of overlap", "By area of blood and by agreement",
                   "Presence of blood", "Wilson", "Agreement of the annotators", "Fleiss",
                   "Best, hsv-red", "Worst, hsv-red", "False alarms, hsv-red",
-                  "limits of agreement"):  # fmt: skip
+                  "limits of agreement", "Are the probabilities honest?"):  # fmt: skip
         assert words in page
     # Four pictures with blood are shown as best, middle and worst; one false alarm.
     assert len(re.findall(r'<img src="data:image/jpeg', page)) == 4 + 4 + 4 + 1
@@ -147,14 +153,17 @@ def test_several_models_stand_side_by_side(tmp_path):
     for file in (models_dir() / "hsv-red").iterdir():
         if file.name != "metadata.json":
             (copied / file.name).write_bytes(file.read_bytes())
-    request = request_of(tmp_path / "s", models=("hsv-red", str(copied)))
+    request = request_of(tmp_path / "s", models=("hsv-red", str(copied)), n_examples=1)
     summary, written = run_stills_evaluation(request, silent)
     assert len(summary["models"]) == 2
     stored = json.loads(written.json.read_text())
     # The twin is the same model: no difference on any still.
     (gap,) = stored["dice_median_differences"]
     assert gap["value"] == 0.0
-    assert "Models side by side" in written.html.read_text()
+    page = written.html.read_text()
+    assert "Models side by side" in page
+    # One best, middle and worst still and one false alarm of each model.
+    assert page.count('<img src="data:image/jpeg') == 2 * 4
 
 
 def test_the_same_model_twice_is_refused(tmp_path):

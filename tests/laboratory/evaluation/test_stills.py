@@ -266,14 +266,14 @@ def test_an_even_split_is_undecided(box):
 def test_two_models_are_compared_still_by_still(evaluated):
     difference = paired_difference(evaluated, evaluated, CONFIG)
     assert (difference.value, difference.low, difference.high) == (0.0, 0.0, 0.0)
-    other = summarize(evaluated.scores[:3], "m", "", None, CONFIG)
+    other = summarize(evaluated.scores[:3], "m", "", evaluated.reliability, None, CONFIG)
     with pytest.raises(ValueError, match="same stills"):
         paired_difference(evaluated, other, CONFIG)
 
 
-def test_no_still_is_refused():
+def test_no_still_is_refused(evaluated):
     with pytest.raises(AnnotationError, match="no still"):
-        summarize([], "m", "", None, CONFIG)
+        summarize([], "m", "", evaluated.reliability, None, CONFIG)
 
 
 def test_json_is_complete_and_repeats(evaluated):

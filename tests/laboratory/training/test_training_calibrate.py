@@ -6,7 +6,6 @@ from ubereport.laboratory.training.calibrate import (
     calibrate,
     errors_by_operation,
     group_draws,
-    reliability,
 )
 from ubereport.laboratory.training.scoring import StillScore, score_still, summarize
 from ubereport.laboratory.training.stills import BLOOD, CLEAN, IGNORE
@@ -150,25 +149,10 @@ def test_a_still_that_nobody_decided_says_nothing():
     assert errors_by_operation(np.ones((1, 4, 4), np.float32), labels, ("a",), 0.5) == ()
 
 
-def test_reliability_of_honest_probabilities_is_near_zero_and_of_eager_ones_is_their_excess():
-    rng = np.random.default_rng(0)
-    truth = rng.random((4, 100, 100))
-    labels = (rng.random(truth.shape) < truth).astype(np.uint8)
-    groups = ("a", "a", "b", "b")
-    honest = reliability(truth.astype(np.float32), labels, groups)
-    assert honest.error < 0.02
-    assert np.allclose(honest.told, honest.seen, atol=0.05)
-    eager = reliability(np.sqrt(truth).astype(np.float32), labels, groups)
-    # the mean of sqrt(u) - u over 0..1 is 2/3 - 1/2
-    assert eager.error == pytest.approx(1 / 6, abs=0.01)
-    assert eager.told[0] is not None
-
-
-def test_operations_count_alike_in_reliability_and_empty_bins_stay_empty():
-    maps = np.full((11, 10, 10), 0.95, np.float32)
-    labels = np.full((11, 10, 10), BLOOD, np.uint8)
+def test_the_calibration_error_of_a_bundle_counts_operations_alike_and_no_undecided_pixel():
+    maps = np.full((12, 10, 10), 0.95, np.float32)
+    labels = np.full((12, 10, 10), BLOOD, np.uint8)
     labels[10] = CLEAN  # one still of an operation of its own, against ten of the other
-    found = reliability(maps, labels, ("many",) * 10 + ("one",))
-    assert found.seen[9] == pytest.approx(0.5)
-    assert found.seen[0] is None
-    assert found.error == pytest.approx((0.05 + 0.95) / 2, abs=1e-6)
+    labels[11] = IGNORE
+    figures = dict(calibrate(maps, labels, ("many",) * 10 + ("one", "one")).figures)
+    assert figures["calibration_error"] == pytest.approx((0.05 + 0.95) / 2, abs=1e-4)

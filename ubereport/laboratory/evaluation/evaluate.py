@@ -48,8 +48,6 @@ from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
 from ubereport.segmentation.predictor import Predictor, open_predictor
 from ubereport.statistics.estimates import Estimate
 
-N_EXAMPLES = 4
-
 
 @dataclass(frozen=True, slots=True)
 class StillsRequest:
@@ -58,6 +56,8 @@ class StillsRequest:
     `only` is a CSV with the names of the stills to take, such as what `train finetune` held out.
 
     `techniques` is a CSV with name and group: which group of a comparison each still belongs to.
+
+    `n_examples` stills of each kind (best, middle, worst, false alarms) are drawn.
 
     `models` names bundles, or their folders; `models_dir` None takes the shipped ones.
     """
@@ -74,6 +74,7 @@ class StillsRequest:
     only: Path | None = None
     pdf: PdfChoice = PdfChoice.AUTO
     techniques: Path | None = None
+    n_examples: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def run_stills_evaluation(
         calibrated = dict(bundle.metadata.operating_characteristics)
         config = with_presence_rule(request.config, predictor.thresholds[1], calibrated)
         evaluation = evaluate_stills(stills, predictor, name, config, partial(on_still, name))
-        overlays = _overlays(stills, predictor, evaluation, request.config)
+        overlays = _overlays(stills, predictor, evaluation, request)
         results.append(ModelResult(bundle.summary(), evaluation, overlays))
     evaluations = [result.evaluation for result in results]
     differences = tuple(
@@ -168,10 +169,11 @@ def _bundle_name(bundle: Bundle) -> str:
 
 
 def _overlays(
-    stills: StillSet, predictor: Predictor, evaluation: StillsEvaluation, config: StillsConfig
+    stills: StillSet, predictor: Predictor, evaluation: StillsEvaluation, request: StillsRequest
 ) -> Overlays:
     """Predict the stills worth looking at once more, and draw them."""
-    examples = pick_examples(evaluation.scores, N_EXAMPLES)
+    config = request.config
+    examples = pick_examples(evaluation.scores, request.n_examples)
     names = {name for kind in _kinds(examples) for name in kind}
     chosen = [still for still in stills.stills if still.name in names]
     pictures = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ubereport.core.series import LossReason
+from ubereport.laboratory.evaluation.reliability import Reliability
 from ubereport.statistics.estimates import Estimate
 
 
@@ -160,6 +161,7 @@ class StillsEvaluation:
     area_limits_frac: tuple[float, float] | None
     strata: tuple[Stratum, ...]
     groups: tuple[GroupScore, ...]
+    reliability: Reliability
     agreement: AnnotatorAgreement | None
     rules: tuple[str, ...]
     scores: tuple[StillScore, ...]

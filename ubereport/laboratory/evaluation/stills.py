@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import cv2
 import numpy as np
 
-from ubereport.core.arrays import BoolArray, RgbArray
+from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
 from ubereport.laboratory.evaluation.agreement import majority, pairwise_dice, staple
 from ubereport.laboratory.evaluation.annotators import annotator_agreement
 from ubereport.laboratory.evaluation.config import Consensus, StillsConfig
 from ubereport.laboratory.evaluation.load import LoadedStill, ReferenceStill, StillSet, read_still
 from ubereport.laboratory.evaluation.overlap import dice, iou, surface_agreement
+from ubereport.laboratory.evaluation.reliability import bin_sums, reliability
 from ubereport.laboratory.evaluation.results import StillScore, StillsEvaluation
 from ubereport.laboratory.evaluation.summary import summarize
 from ubereport.segmentation.pictures import ProbabilityArray
@@ -73,12 +74,15 @@ def evaluate_stills(
     scores: list[StillScore] = []
     central = predictor.thresholds[1]
     config = with_presence_rule(config, central, {})
+    sums: dict[str, FloatArray] = {}
     for still, loaded, probability in predict_stills(stills.stills, predictor, config.batch_size):
         scores.append(score_still(still, loaded, probability, central, config))
+        own = bin_sums(probability, *reference_of(loaded, config.consensus))
+        sums[still.group] = sums.get(still.group, 0.0) + own
         if on_still is not None:
             on_still(len(scores), len(stills.stills))
     agreement = annotator_agreement(stills, scores, config) if len(stills.annotators) > 1 else None
-    return summarize(scores, model, stills.grouping, agreement, config)
+    return summarize(scores, model, stills.grouping, reliability(sums), agreement, config)
 
 
 def predict_stills(

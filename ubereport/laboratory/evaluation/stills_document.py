@@ -32,6 +32,7 @@ from ubereport.laboratory.evaluation.stills_sections import (
     groups_section,
     method_section,
     overlay_sections,
+    reliability_section,
 )
 from ubereport.report.blocks import Pair, TableBlock
 from ubereport.report.document_types import (
@@ -96,6 +97,7 @@ def stills_document(
             _strata_section(results, config),
             _presence_section(results),
             _area_section(results),
+            reliability_section(results),
             *agreement_sections(results),
             groups_section(results),
             *overlay_sections(results),

@@ -17,6 +17,7 @@ from ubereport.documents.document_parts import (
     estimate_text,
 )
 from ubereport.laboratory.evaluation.examples import Examples
+from ubereport.laboratory.evaluation.reliability import N_BINS, Reliability
 from ubereport.laboratory.evaluation.results import (
     AnnotatorAgreement,
     StillsEvaluation,
@@ -24,6 +25,7 @@ from ubereport.laboratory.evaluation.results import (
 from ubereport.report.blocks import Image, Pair, TableBlock
 from ubereport.report.document_types import (
     Axis,
+    Curve,
     Figure,
     Group,
     GroupFigure,
@@ -204,6 +206,67 @@ def _jpeg_uri(rgb: RgbArray) -> str:
     height, width = rgb.shape[:2]
     small = to_model_size(rgb[None], *display_size(width, height, _STRIP_WIDTH_PX))[0]
     return "data:image/jpeg;base64," + base64.b64encode(encode_jpeg(small)).decode("ascii")
+
+
+def reliability_section(results: Sequence[ModelResult]) -> Section:
+    """Return what share of pixels is blood where a probability is told, group by group."""
+    text = (
+        "The masks and areas use one threshold and need no honest probability; the bands around "
+        "a report’s numbers move it."
+    )
+    figures = tuple(
+        Figure(
+            f"reliability-{i}",
+            f"Probability told against blood seen, {result.evaluation.model}",
+            "Each mark is one group of stills in one tenth of the probability; on the diagonal the "
+            "model means what it says, below it calls too eagerly.",
+            reliability_drawing(result.evaluation.reliability),
+        )
+        for i, result in enumerate(results, start=1)
+    )
+    tables = tuple(_reliability_table(result.evaluation) for result in results)
+    return Section("Are the probabilities honest?", (text,), figures, tables)
+
+
+def reliability_drawing(found: Reliability) -> ScatterFigure:
+    """Draw every group's tenths, their means over groups, and the diagonal."""
+    each = [pair for group in found.groups for pair in _told_and_seen(group.told, group.seen)]
+    mean = _told_and_seen(found.told, found.seen)
+    return ScatterFigure(
+        (PointSet("groups", tuple(told for told, _ in each), tuple(seen for _, seen in each)),),
+        Axis("Probability told", Unit.NUMBER, 0.0, 1.0),
+        Axis("Share of pixels with blood", Unit.NUMBER, 0.0, 1.0),
+        (
+            Curve("mean of groups", tuple(t for t, _ in mean), tuple(s for _, s in mean)),
+            Curve("honest", (0.0, 1.0), (0.0, 1.0)),
+        ),
+    )
+
+
+def _told_and_seen(
+    told: Sequence[float | None], seen: Sequence[float | None]
+) -> list[tuple[float, float]]:
+    pairs = zip(told, seen, strict=True)
+    return [(t, s) for t, s in pairs if t is not None and s is not None]
+
+
+def _reliability_table(evaluation: StillsEvaluation) -> TableBlock:
+    found = evaluation.reliability
+    rows = tuple(
+        (
+            f"{decimal(i / N_BINS, 1)} to {decimal((i + 1) / N_BINS, 1)}",
+            str(sum(group.seen[i] is not None for group in found.groups)),
+            DASH if told is None else decimal(told, 2),
+            DASH if seen is None else decimal(seen, 2),
+        )
+        for i, (told, seen) in enumerate(zip(found.told, found.seen, strict=True))
+    )
+    note = (
+        "Means over groups with 100 pixels or more in a tenth. Over all pixels the probability is "
+        f"off by {decimal(100 * found.error, 1)} points (expected calibration error, groups alike)."
+    )
+    heads = columns("Probability", "#Groups", "#Told", "#Seen")
+    return TableBlock(f"Tenths of the probability, {evaluation.model}", heads, rows, note)
 
 
 def groups_section(results: Sequence[ModelResult]) -> Section:

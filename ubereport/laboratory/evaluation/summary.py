@@ -9,6 +9,7 @@ import numpy as np
 from ubereport.core.arrays import BoolArray, FloatArray
 from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.evaluation.config import Consensus, StillsConfig
+from ubereport.laboratory.evaluation.reliability import Reliability
 from ubereport.laboratory.evaluation.results import (
     AnnotatorAgreement,
     Confusion,
@@ -38,6 +39,7 @@ def summarize(
     scores: Sequence[StillScore],
     model: str,
     grouping: str,
+    reliability: Reliability,
     agreement: AnnotatorAgreement | None,
     config: StillsConfig,
 ) -> StillsEvaluation:
@@ -70,6 +72,7 @@ def summarize(
             _group(str(name), [scores[i] for i in rows])
             for name, rows in zip(resampler.names, resampler.rows, strict=True)
         ),
+        reliability=reliability,
         agreement=agreement,
         rules=_rules(grouping, config),
         scores=tuple(scores),

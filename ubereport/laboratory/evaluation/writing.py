@@ -53,6 +53,7 @@ def stills_json(evaluation: StillsEvaluation) -> bytes:
         "area_limits_frac": evaluation.area_limits_frac,
         "strata": [asdict(stratum) for stratum in evaluation.strata],
         "groups": [asdict(group) for group in evaluation.groups],
+        "reliability": asdict(evaluation.reliability),
         "agreement": None if evaluation.agreement is None else asdict(evaluation.agreement),
         "rules": evaluation.rules,
         "stills": [asdict(score) for score in evaluation.scores],

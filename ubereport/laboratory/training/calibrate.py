@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ubereport.core.arrays import FloatArray
 from ubereport.core.errors import AnnotationError
 from ubereport.core.held_out import HeldOutOperation
+from ubereport.laboratory.evaluation.reliability import bin_sums, reliability
 from ubereport.laboratory.training.scoring import StillScore, Summary, score_still, summarize
 from ubereport.laboratory.training.stills import BLOOD, IGNORE, LabelArray
 
 _GRID = (*(round(0.05 * i, 2) for i in range(2, 19)), 0.93, 0.95, 0.97, 0.98)
 _NEIGHBOR_LOGIT = 1.0
-_MIN_BIN_PIXELS = 100
 _FIGURES = (
     "dice_median",
     "dice_mean",
@@ -91,7 +92,7 @@ def calibrate(
         summarize(chosen, presence, scores[probability]),
         (
             *_figures(chosen, scores[probability], groups, (presence, probability)),
-            ("calibration_error", float(f"{reliability(maps, labels, groups).error:.4g}")),
+            ("calibration_error", _calibration_error(maps, labels, groups)),
         ),
     )
 
@@ -138,47 +139,15 @@ def _operation(group: str, counts: NDArray[np.float64]) -> HeldOutOperation:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Reliability:
-    """What share of pixels is blood where a probability is told: ten bins, and the mean gap.
-
-    `told` and `seen` are means over operations of the bin's probability and of its share of blood;
-    None in a bin that no operation fills. `error` is the expected calibration error.
-    """
-
-    told: tuple[float | None, ...]
-    seen: tuple[float | None, ...]
-    error: float
-
-
-def reliability(
+def _calibration_error(
     maps: NDArray[np.float32], labels: NDArray[np.uint8], groups: Sequence[str]
-) -> Reliability:
-    """Compare probabilities with labels, every operation counting alike.
-
-    A bin counts for an operation where at least 100 of its pixels are in it.
-    """
-    names, members = np.unique(np.asarray(groups), return_inverse=True)
-    sums = np.zeros((len(names), 10, 3))
-    for probability, label, group in zip(maps, labels, members, strict=True):
-        decided = label != IGNORE
-        told, seen = probability[decided].astype(float), (label == BLOOD)[decided].astype(float)
-        index = np.minimum((told * 10).astype(int), 9)
-        for k, weight in enumerate((np.ones_like(told), told, seen)):
-            sums[group, :, k] += np.bincount(index, weight, 10)
-    n = sums[..., 0]
-    is_filled = n >= _MIN_BIN_PIXELS
-    means = sums[..., 1:] / np.maximum(n, 1)[..., None]
-    gap = np.abs(means[..., 0] - means[..., 1])
-    error = float((n * gap * is_filled).sum(1) @ (1 / np.maximum(n.sum(1), 1)) / len(names))
-    columns = [
-        tuple(
-            float(means[is_filled[:, b], b, k].mean()) if is_filled[:, b].any() else None
-            for b in range(10)
-        )
-        for k in (0, 1)
-    ]
-    return Reliability(columns[0], columns[1], error)
+) -> float:
+    """Return the mean over groups of how far probabilities are off, undecided pixels left out."""
+    sums: dict[str, FloatArray] = {}
+    for probability, label, group in zip(maps, labels, groups, strict=True):
+        own = bin_sums(probability, label == BLOOD, label != IGNORE)
+        sums[group] = sums.get(group, 0.0) + own
+    return float(f"{reliability(sums).error:.4g}")
 
 
 def _scores(
