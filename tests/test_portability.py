@@ -27,7 +27,7 @@ ALLOWED = {
     ("report/chromium.py", "killpg"): "not on Windows, where children end with the browser",
     ("report/chromium.py", "SIGKILL"): "not on Windows, where children end with the browser",
     ("cli/installation.py", "sysconf"): "asked for by hasattr: memory is then not told",
-    ("laboratory/training/made_ahead.py", "fork"): "asked for: without it one process makes all",
+    ("laboratory/training/made_stills.py", "fork"): "asked for: without it one process makes all",
     ("video/child.py", "/proc"): "no bound on memory where there is no /proc",
     ("video/child.py", "RLIMIT_AS"): "no bound on memory where there is no module resource",
     ("video/child.py", "RLIMIT_DATA"): "no bound on memory where there is no module resource",

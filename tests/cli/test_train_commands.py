@@ -218,7 +218,7 @@ def test_what_a_configuration_asks_for_must_be_given(labelled, capsys):
     (labelled / "tiny.toml").write_text(TINY + "box_share = 0.1\n")
     assert "no stills with boxes are given" in refused(capsys, *finetune(labelled))
     words = refused(capsys, *finetune(labelled, "--boxes", labelled / "stills"))
-    assert "boxes cannot be read" in words
+    assert "boxes_multi.json cannot be read" in words
     (labelled / "tiny.toml").write_text(TINY)
     words = refused(capsys, *finetune(labelled, "--boxes", labelled / "stills"))
     assert "would not be used" in words

@@ -93,7 +93,7 @@ def finetune(
     Example: ubereport train finetune finetune.toml --manifest labelled/MANIFEST.csv
     """
     from ubereport.core.config import config_from_toml
-    from ubereport.laboratory.training.boxes import boxes_for_training
+    from ubereport.laboratory.training.capsule import boxed_stills
     from ubereport.laboratory.training.collections import read_collections
     from ubereport.laboratory.training.config import TrainConfig
     from ubereport.laboratory.training.finetune import check_given
@@ -102,7 +102,7 @@ def finetune(
     settings = config_from_toml(config, TrainConfig)
     check_given(settings, boxes)
     folder, steps = runs / settings.name, Steps()
-    boxed = () if boxes is None else boxes_for_training(boxes)
+    boxed = () if boxes is None else boxed_stills(boxes)
     run_finetuning(settings, read_collections(manifest), folder, steps, boxed)
     found = None if steps.last is None else dataclasses.asdict(steps.last)
     show_result(_trained(folder, found), json)

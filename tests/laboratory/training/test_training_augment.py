@@ -1,12 +1,47 @@
+import dataclasses
+
 import numpy as np
 import pytest
+import torch
 
-from ubereport.laboratory.training.augment import augment, crop, degrade, recolor, shade, tint
-from ubereport.laboratory.training.augmentation import draw_recoloring
+from ubereport.laboratory.training.augment import augment_batch
+from ubereport.laboratory.training.augmentation import (
+    Recoloring,
+    Tint,
+    draw_matrix,
+    draw_recoloring,
+)
 from ubereport.laboratory.training.config import AugmentConfig
 from ubereport.laboratory.training.stills import BLOOD, CLEAN, IGNORE
 
 CONFIG = AugmentConfig(surround_share=0.0)
+PLAIN = Recoloring(Tint((1.0, 1.0, 1.0), 1.0, 1.0, 0, 1.0), None, None, None)
+AS_IT_IS = np.eye(2, 3)
+
+
+def made(rgb, label, side_px, matrix, recoloring):
+    """Return a batch of one still, as OpenCV lays it out."""
+    still = torch.from_numpy(rgb)[None], torch.from_numpy(label)[None]
+    planes, masks = augment_batch(*still, side_px, [matrix], [recoloring])
+    return planes[0].permute(1, 2, 0).numpy(), masks[0].numpy()
+
+
+def crop(rgb, label, side_px, rng, config, center=None):
+    return made(rgb, label, side_px, draw_matrix(len(rgb), side_px, rng, config, center), PLAIN)
+
+
+def augment(rgb, label, side_px, rng, config):
+    matrix = draw_matrix(len(rgb), side_px, rng, config, None)
+    return made(rgb, label, side_px, matrix, draw_recoloring(rng, config))
+
+
+def recolor(rgb, label, recoloring):
+    return made(rgb, label, len(rgb), AS_IT_IS, recoloring)
+
+
+def recolored(rgb, **change):
+    blank = np.zeros(rgb.shape[:2], np.uint8)
+    return recolor(rgb, blank, dataclasses.replace(PLAIN, **change))[0]
 
 
 def labelled_picture():
@@ -74,7 +109,7 @@ def test_a_surround_is_black_and_clean():
 @pytest.mark.parametrize("seed", range(6))
 def test_light_falls_off_to_a_fifth_at_most_and_keeps_the_hue(seed):
     rgb = np.full((64, 64, 3), (200, 100, 50), np.uint8)
-    shaded = shade(rgb, drawn(seed, AugmentConfig(shade_share=1.0)).shade)
+    shaded = recolored(rgb, shade=drawn(seed, AugmentConfig(shade_share=1.0)).shade)
     share = shaded[..., 0] / 200
     # A fifth of the light is 0.2 ** (1 / 2.2) = 0.481 of the level.
     assert 0.47 < share.min() < 0.9
@@ -98,14 +133,15 @@ def test_as_many_stills_are_shaded_as_asked_for():
 def test_no_change_of_color_is_asked_for_and_none_is_made():
     rgb, _ = labelled_picture()
     still = AugmentConfig(max_gain=0.0, max_exposure=0.0, max_saturation=0.0, max_hue_deg=0.0)
-    changed = tint(rgb, drawn(0, still).tint)
+    changed = recolored(rgb, tint=drawn(0, still).tint)
     assert np.abs(changed.astype(int) - rgb).max() <= 4  # rounding of HSV in 8 bits
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_degradation_keeps_size_and_roughly_the_colors(seed):
     rgb, _ = labelled_picture()
-    worse = degrade(rgb, drawn(seed, AugmentConfig(degrade_share=1.0)).degradation)
+    degradation = drawn(seed, AugmentConfig(degrade_share=1.0)).degradation
+    worse = recolored(rgb, degradation=degradation)
     assert worse.shape == rgb.shape
-    assert worse.dtype == np.uint8
+    assert np.array_equal(worse, worse.round())
     assert np.abs(worse.astype(float).mean((0, 1)) - rgb.mean((0, 1))).max() < 6

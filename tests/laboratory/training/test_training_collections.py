@@ -9,12 +9,12 @@ import pytest
 
 from tests.laboratory.training.conftest import write_set
 from ubereport.core.errors import AnnotationError
+from ubereport.laboratory.training.capsule import capsule_stills
 from ubereport.laboratory.training.collections import (
-    capsule_stills,
     collections_of,
     read_collections,
 )
-from ubereport.laboratory.training.finetune import mixed_sources, split_indices
+from ubereport.laboratory.training.finetune import mixed_pools, split_indices
 from ubereport.laboratory.training.stills import (
     BLOOD,
     CLEAN,
@@ -124,11 +124,11 @@ def test_draws_are_divided_by_share_and_blood_is_laid_on_ground_alone(sets, tmp_
     data = dataclasses.replace(tiny_config.data, composite_share=0.2)
     config = dataclasses.replace(tiny_config, data=data)
     cache = cache_stills(stills, 64, tmp_path / "cache")
-    sources = mixed_sources(config, cache, np.arange(28), (), tmp_path / "cache")
-    assert [share for share, _ in sources] == pytest.approx([0.6, 0.2, 0.2])
+    pools = mixed_pools(config, cache, np.arange(28), (), tmp_path / "cache")
+    assert [pool.share for pool in pools] == pytest.approx([0.6, 0.2, 0.2])
     capsule_only = np.arange(24, 28)
     with pytest.raises(AnnotationError, match="zero masks to composite"):
-        mixed_sources(config, cache, capsule_only, (), tmp_path / "cache")
+        mixed_pools(config, cache, capsule_only, (), tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_draws_are_divided_by_share_and_blood_is_laid_on_ground_alone(sets, tmp_
         (lambda t: t.replace("3.0", '"much"'), "cannot be used"),
         (lambda t: t.replace("[[collections]]", "[[sets]]"), "lists no"),
         (lambda t: t + "]", "cannot be read"),
-        (lambda t: t.replace('"capsule"\nlay', '"set"\nlay'), "clusters of near duplicates"),
+        (lambda t: t.replace('"capsule"\nlay', '"set"\nlay'), "clusters.json cannot be read"),
         (lambda t: t + '[[collections]]\nname = "more"\npath = "set/MANIFEST.csv"\n', "group 'op"),
     ],
 )  # fmt: skip

@@ -2,14 +2,13 @@ import numpy as np
 import pytest
 
 from ubereport.laboratory.training.blood import SHAPES, Optics, fractal_noise, illumination, render
+from ubereport.laboratory.training.capsule import possibly_bloody
 from ubereport.laboratory.training.composite import (
     add_blood,
     add_red_decoys,
-    composite_source,
-    possibly_bloody,
     tool_mask,
 )
-from ubereport.laboratory.training.stills import BLOOD, CLEAN, IGNORE, cache_stills, read_manifest
+from ubereport.laboratory.training.stills import BLOOD, CLEAN, IGNORE
 
 SIDE = 96
 DULL = Optics((0.3, 3.0, 3.0), (0.3, 0.02, 0.02), 1.0, 0.0, 50.0)
@@ -135,17 +134,3 @@ def test_whatever_may_be_blood_is_ignored_on_an_unlabelled_frame(color):
 def test_fat_and_metal_are_not_possibly_bloody():
     for color in ((220, 200, 120), (160, 160, 165), (0, 0, 0)):
         assert not possibly_bloody(np.full((16, 16, 3), color, np.uint8)).any()
-
-
-def test_composites_are_drawn_from_the_given_stills_alone(manifest, tmp_path, tiny_config):
-    stills = read_manifest(manifest)
-    cache = cache_stills(stills, 64, tmp_path / "cache")
-    zero = np.array([i for i, s in enumerate(stills) if s.kind == "zero"])
-    draw = composite_source(cache, zero, tiny_config)
-    rgb, label = draw(np.random.default_rng(0))
-    again, _ = draw(np.random.default_rng(0))
-    assert rgb.shape == (32, 32, 3)
-    assert label.shape == (32, 32)
-    assert np.array_equal(rgb, again)
-    shares = [(draw(np.random.default_rng(s))[1] == BLOOD).any() for s in range(20)]
-    assert 5 < sum(shares) < 20

@@ -7,7 +7,7 @@ import torch
 
 from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.training.config import HsvConfig
-from ubereport.laboratory.training.hsv_targets import hsv_label, hsv_source, list_stills, pretrain
+from ubereport.laboratory.training.hsv_targets import hsv_label, hsv_pool, list_stills, pretrain
 from ubereport.laboratory.training.stills import BLOOD, CLEAN
 
 
@@ -53,10 +53,10 @@ def test_stills_are_found_below_a_folder_and_an_empty_one_is_refused(tmp_path):
 
 def test_pretraining_streams_stills_and_writes_weights(manifest, tmp_path, tiny_config):
     paths = list_stills(manifest.parent / "images")
-    draw = hsv_source(paths, tiny_config)
-    rgb, label = draw(np.random.default_rng(0))
-    assert rgb.shape == (32, 32, 3)
-    assert label.shape == (32, 32)
+    pool = hsv_pool(paths, tiny_config)
+    rgb, label = pool.read(pool.pick(np.random.default_rng(0))[0])
+    assert rgb.shape == (64, 64, 3)
+    assert label.shape == (64, 64)
     config = dataclasses.replace(tiny_config, steps=1)
     rows = []
     state = pretrain(config, paths, tmp_path / "run", rows.append)

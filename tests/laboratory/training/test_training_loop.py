@@ -8,9 +8,10 @@ import torch
 
 from ubereport.core.config import config_from_toml, config_to_toml
 from ubereport.core.errors import AnnotationError, BundleError, ConfigError
+from ubereport.laboratory.training.batches import Batch
 from ubereport.laboratory.training.checkpoint import load_weights, read_checkpoint
 from ubereport.laboratory.training.config import OptimizerConfig, TrainConfig
-from ubereport.laboratory.training.finetune import finetune, mixed_sources, split_indices
+from ubereport.laboratory.training.finetune import finetune, mixed_pools, split_indices
 from ubereport.laboratory.training.loop import learning_rate, network_spec, predict, train
 from ubereport.laboratory.training.stills import cache_stills, read_manifest
 from ubereport.segmentation.network import build_network
@@ -20,16 +21,26 @@ def equal(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
-def red_source(side_px):
-    def draw(rng):
-        label = np.zeros((side_px, side_px), np.uint8)
-        x = int(rng.integers(0, side_px // 2))
-        label[:, x : x + side_px // 2] = 1
-        rgb = np.full((side_px, side_px, 3), (180, 170, 160), np.uint8)
-        rgb[label == 1] = (140, 10, 10)
-        return rgb, label
+def red_still(side_px, x):
+    label = np.zeros((side_px, side_px), np.uint8)
+    label[:, x : x + side_px // 2] = 1
+    rgb = np.full((side_px, side_px, 3), (180, 170, 160), np.uint8)
+    rgb[label == 1] = (140, 10, 10)
+    return rgb, label
 
-    return draw
+
+class RedBatches:
+    """Half of each crop is red, somewhere."""
+
+    def __init__(self, side_px, batch_size=2):
+        self.side_px, self.batch_size = side_px, batch_size
+
+    def draw(self, step, seed):
+        rng = np.random.default_rng([seed, step])
+        places = rng.integers(0, self.side_px // 2, self.batch_size)
+        rgb, label = zip(*(red_still(self.side_px, int(x)) for x in places), strict=True)
+        planes = torch.from_numpy(np.stack(rgb)).permute(0, 3, 1, 2).float()
+        return Batch(planes, torch.from_numpy(np.stack(label)))
 
 
 class KilledError(Exception):
@@ -46,13 +57,13 @@ def kill_at(step):
 
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path, tiny_config):
     config = dataclasses.replace(tiny_config, steps=4, validate_every=2)
-    sources = [(1.0, red_source(32))]
-    whole = train(config, sources, None, tmp_path / "whole")
+    batches = RedBatches(32)
+    whole = train(config, batches, None, tmp_path / "whole")
     with pytest.raises(KilledError):
         # progress at step 2 comes before the checkpoint of step 2: the run resumes from step 1
-        train(config, sources, None, tmp_path / "killed", kill_at(2))
+        train(config, batches, None, tmp_path / "killed", kill_at(2))
     assert read_checkpoint(tmp_path / "killed" / "checkpoint").step == 1
-    resumed = train(config, sources, None, tmp_path / "killed")
+    resumed = train(config, batches, None, tmp_path / "killed")
     assert equal(whole, resumed)
     state = read_checkpoint(tmp_path / "killed" / "checkpoint")
     assert equal(state.network, read_checkpoint(tmp_path / "whole" / "checkpoint").network)
@@ -61,35 +72,35 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, tiny_config):
 
 def test_another_seed_gives_another_network(tmp_path, tiny_config):
     config = dataclasses.replace(tiny_config, steps=1)
-    sources = [(1.0, red_source(32))]
-    first = train(config, sources, None, tmp_path / "a")
-    other = train(dataclasses.replace(config, seed=2), sources, None, tmp_path / "b")
+    batches = RedBatches(32)
+    first = train(config, batches, None, tmp_path / "a")
+    other = train(dataclasses.replace(config, seed=2), batches, None, tmp_path / "b")
     assert not equal(first, other)
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path, tiny_config):
-    sources = [(1.0, red_source(32))]
-    first = train(tiny_config, sources, None, tmp_path / "run")
+    batches = RedBatches(32)
+    first = train(tiny_config, batches, None, tmp_path / "run")
     seen = []
-    again = train(tiny_config, sources, None, tmp_path / "run", seen.append)
+    again = train(tiny_config, batches, None, tmp_path / "run", seen.append)
     assert equal(first, again)
     assert seen == []
 
 
 def test_a_folder_of_another_configuration_is_refused(tmp_path, tiny_config):
-    sources = [(1.0, red_source(32))]
-    train(dataclasses.replace(tiny_config, steps=1), sources, None, tmp_path / "run")
+    batches = RedBatches(32)
+    train(dataclasses.replace(tiny_config, steps=1), batches, None, tmp_path / "run")
     with pytest.raises(ConfigError, match="another configuration"):
-        train(tiny_config, sources, None, tmp_path / "run")
+        train(tiny_config, batches, None, tmp_path / "run")
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path, tiny_config):
-    sources = [(1.0, red_source(32))]
+    batches = RedBatches(32)
     config = dataclasses.replace(tiny_config, steps=1)
-    train(config, sources, None, tmp_path / "run")
+    train(config, batches, None, tmp_path / "run")
     (tmp_path / "run" / "checkpoint" / "moments.safetensors").write_bytes(b"torn")
     with pytest.raises(BundleError, match="damaged"):
-        train(config, sources, None, tmp_path / "run")
+        train(config, batches, None, tmp_path / "run")
 
 
 @pytest.mark.slow
@@ -106,11 +117,11 @@ def test_the_loop_learns_red_from_gray(tmp_path, tiny_config):
         optimizer=OptimizerConfig(lr=5e-3, warmup_steps=2, ema_decay=0.5, n_frozen_stages=0),
     )
     rows = []
-    state = train(config, [(1.0, red_source(64))], None, tmp_path / "run", rows.append)
+    state = train(config, RedBatches(64, 4), None, tmp_path / "run", rows.append)
     assert rows[-1].loss < 0.5 * rows[0].loss
     network = build_network(network_spec(config))
     network.load_state_dict(dict(state), strict=False)
-    rgb, label = red_source(64)(np.random.default_rng(99))
+    rgb, label = red_still(64, 20)
     called = predict(network, rgb[None], torch.device("cpu"))[0] > 0.5
     assert (called == (label == 1)).mean() > 0.9
 
@@ -123,10 +134,10 @@ def test_a_network_begins_with_the_probability_asked_for(tmp_path, tiny_config, 
         steps=1,
         optimizer=OptimizerConfig(lr=1e-9, warmup_steps=0, n_frozen_stages=0),
     )
-    state = train(config, [(1.0, red_source(32))], None, tmp_path / "run")
+    state = train(config, RedBatches(32), None, tmp_path / "run")
     network = build_network(network_spec(config))
     network.load_state_dict(dict(state), strict=False)
-    rgb, _ = red_source(32)(np.random.default_rng(1))
+    rgb, _ = red_still(32, 9)
     assert low < predict(network, rgb[None], torch.device("cpu")).mean() < high
 
 
@@ -136,15 +147,16 @@ def test_an_infinite_loss_stops_the_run(tmp_path, tiny_config, monkeypatch):
         lambda logit, label, config: logit.sum() * float("nan"),
     )
     with pytest.raises(ConfigError, match="The loss is nan"):
-        train(tiny_config, [(1.0, red_source(32))], None, tmp_path / "run")
+        train(tiny_config, RedBatches(32), None, tmp_path / "run")
 
 
 def test_an_error_while_drawing_reaches_the_caller(tmp_path, tiny_config):
-    def broken(rng):
-        raise AnnotationError("a still went missing")
+    class Broken:
+        def draw(self, step, seed):
+            raise AnnotationError("a still went missing")
 
     with pytest.raises(AnnotationError, match="a still went missing"):
-        train(tiny_config, [(1.0, broken)], None, tmp_path / "run")
+        train(tiny_config, Broken(), None, tmp_path / "run")
 
 
 def test_frozen_stages_keep_their_weights_and_statistics(tmp_path, tiny_config):
@@ -152,7 +164,7 @@ def test_frozen_stages_keep_their_weights_and_statistics(tmp_path, tiny_config):
     config = dataclasses.replace(tiny_config, optimizer=optimizer, steps=2, side_px=64)
     torch.manual_seed(config.seed)
     before = build_network(network_spec(config)).state_dict()
-    train(config, [(1.0, red_source(64))], None, tmp_path / "run")
+    train(config, RedBatches(64), None, tmp_path / "run")
     after = read_checkpoint(tmp_path / "run" / "checkpoint").network
     for key, value in after.items():
         stem = ("encoder.model.conv_stem", "encoder.model.bn1", "encoder.model.blocks.0.")
@@ -182,17 +194,17 @@ def test_fine_tuning_holds_a_fold_out_and_writes_the_average(manifest, tmp_path,
 
 def test_shares_mix_composites_and_simulated_stills_in(manifest, tmp_path, tiny_config):
     data = dataclasses.replace(
-        tiny_config.data, composite_share=0.3, simulated_share=0.2, n_simulated=2
+        tiny_config.data, composite_share=0.3, simulated_share=0.2, n_simulated=2, n_composites=4
     )
     config = dataclasses.replace(tiny_config, data=data, input_px=64)
     stills = read_manifest(manifest)
     cache = cache_stills(stills, 64, tmp_path / "cache")
-    sources = mixed_sources(config, cache, np.arange(24), (), tmp_path / "cache")
-    assert [share for share, _ in sources] == pytest.approx([0.5, 0.3, 0.2])
-    for _, draw in sources:
-        rgb, label = draw(np.random.default_rng(1))
-        assert rgb.shape == (32, 32, 3)
-        assert label.shape == (32, 32)
+    pools = mixed_pools(config, cache, np.arange(24), (), tmp_path / "cache")
+    assert [pool.share for pool in pools] == pytest.approx([0.5, 0.3, 0.2])
+    for pool in pools:
+        rgb, label = pool.read(pool.pick(np.random.default_rng(1))[0])
+        assert rgb.shape == (64, 64, 3)
+        assert label.shape == (64, 64)
 
 
 def test_a_share_without_stills_to_draw_from_is_refused(manifest, tmp_path, tiny_config):
@@ -200,21 +212,19 @@ def test_a_share_without_stills_to_draw_from_is_refused(manifest, tmp_path, tiny
     cache = cache_stills(stills, 64, tmp_path / "cache")
     data = dataclasses.replace(tiny_config.data, box_share=0.1)
     with pytest.raises(AnnotationError, match=r"data\.box_share is above 0"):
-        mixed_sources(
-            dataclasses.replace(tiny_config, data=data), cache, np.arange(24), (), tmp_path
-        )
+        mixed_pools(dataclasses.replace(tiny_config, data=data), cache, np.arange(24), (), tmp_path)
 
 
 def test_a_run_starts_from_the_weights_of_another(tmp_path, tiny_config):
-    sources = [(1.0, red_source(32))]
+    batches = RedBatches(32)
     config = dataclasses.replace(tiny_config, steps=1)
-    first = train(config, sources, None, tmp_path / "first")
+    first = train(config, batches, None, tmp_path / "first")
     from safetensors.torch import save_file
 
     save_file(first, tmp_path / "first.safetensors")
     frozen = OptimizerConfig(lr=1e-9, weight_decay=0.0, n_frozen_stages=0, ema_decay=0.0)
     second = dataclasses.replace(config, initial="first.safetensors", optimizer=frozen)
-    state = train(second, sources, None, tmp_path / "second")
+    state = train(second, batches, None, tmp_path / "second")
     weight = "segmentation_head.0.weight"
     assert torch.allclose(state[weight], first[weight], atol=1e-6)
 
@@ -225,7 +235,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path, tiny_config):
     save_file({"a": torch.zeros(2)}, tmp_path / "other.safetensors")
     config = dataclasses.replace(tiny_config, initial="other.safetensors")
     with pytest.raises(BundleError, match="another architecture"):
-        train(config, [(1.0, red_source(32))], None, tmp_path / "run")
+        train(config, RedBatches(32), None, tmp_path / "run")
 
 
 @pytest.mark.parametrize("head", [b"\x80\x02", b"PK\x03\x04"])

@@ -2,9 +2,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
+from ubereport.laboratory.training.batches import Batches, pool_of
 from ubereport.laboratory.training.config import DataConfig
-from ubereport.laboratory.training.sampling import draw_batch, draw_weights, manual_source
+from ubereport.laboratory.training.sampling import draw_weights, shares_of_batch
 from ubereport.laboratory.training.stills import BLOOD, IGNORE, Still, cache_stills, read_manifest
 
 
@@ -21,36 +23,21 @@ def test_weights_balance_groups_as_asked():
     assert root[:9].sum() == pytest.approx(3 / 4)
 
 
-def constant(value):
-    return lambda rng: (
-        np.full((4, 4, 3), value, np.uint8),
-        np.full((4, 4), rng.integers(100), np.uint8),
-    )
-
-
-def test_a_batch_depends_on_seed_and_step_alone():
-    sources = [(0.5, constant(1)), (0.5, constant(2))]
-    first = draw_batch(sources, 7, 3, 6)
-    again = draw_batch(sources, 7, 3, 6)
-    other = draw_batch(sources, 8, 3, 6)
-    assert np.array_equal(first.label, again.label)
-    assert not np.array_equal(first.label, other.label)
-
-
 def test_shares_are_kept_within_every_batch():
-    sources = [(0.5, constant(1)), (0.3, constant(2)), (0.2, constant(3))]
-    batches = [draw_batch(sources, step, 0, 10).rgb[:, 0, 0, 0] for step in range(20)]
+    rng = np.random.default_rng(0)
+    batches = [shares_of_batch([0.5, 0.3, 0.2], 10, rng) for _ in range(20)]
     for kinds in batches:
-        assert abs(np.count_nonzero(kinds == 1) - 5) <= 1
-    counts = np.bincount(np.concatenate(batches), minlength=4)[1:]
+        assert abs(kinds.count(0) - 5) <= 1
+    counts = np.bincount(np.concatenate(batches), minlength=3)
     assert counts / 200 == pytest.approx([0.5, 0.3, 0.2], abs=0.03)
 
 
 def labels(config, manifest, tmp_path, n=24):
     stills = read_manifest(manifest)
     cache = cache_stills(stills, 64, tmp_path / "cache")
-    draw = manual_source(cache, np.arange(len(stills)), config)
-    return [draw(np.random.default_rng(i))[1] for i in range(n)]
+    pool = pool_of(1.0, cache, np.arange(len(stills)), config, torch.device("cpu"))
+    batches = Batches([pool], dataclasses.replace(config, batch_size=n))
+    return batches.draw(0, 0).label.numpy()
 
 
 def test_stills_with_blood_come_in_the_share_asked_for(manifest, tmp_path, tiny_config):

@@ -1,153 +1,222 @@
-"""Turn, scale, tint and degrade a still with its label, as cameras and recorders do (OpenCV).
+"""Turn, scale, tint and degrade a batch of stills with their labels, as cameras and recorders do.
 
-`augment_tensors` does the same to a whole batch on any device; `augmentation` draws what is done.
+`augmentation` draws what is done. On the processor pictures are compressed too; a graphics device
+leaves that out, since no tensor operation does it.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
-from ubereport.core.arrays import BoolArray, RgbArray
-from ubereport.laboratory.training.augmentation import (
-    Degradation,
-    Recoloring,
-    Shade,
-    Surround,
-    Tint,
-    draw_matrix,
-    draw_recoloring,
-)
-from ubereport.laboratory.training.config import AugmentConfig
-from ubereport.laboratory.training.stills import CLEAN, LabelArray
+from ubereport.laboratory.training.augmentation import Recoloring
+
+_BLUR_PX = 11
 
 
-def augment(
-    rgb: RgbArray,
-    label: LabelArray,
+def augment_batch(
+    rgb: Tensor,
+    label: Tensor,
     side_px: int,
-    rng: np.random.Generator,
-    config: AugmentConfig,
-    center: tuple[float, float] | None = None,
-) -> tuple[RgbArray, LabelArray]:
-    """Return a (side_px, side_px) crop as another camera would show it: `crop`, then `recolor`."""
-    picture, mask = crop(rgb, label, side_px, rng, config, center)
-    return recolor(picture, mask, draw_recoloring(rng, config))
+    matrices: Sequence[NDArray[np.float64]],
+    recolorings: Sequence[Recoloring],
+) -> tuple[Tensor, Tensor]:
+    """Crop, turn, stretch, mirror, surround, tint, shade, resample, blur, add noise and compress.
 
+    Parameters
+    ----------
+    rgb, label
+        (n, S, S, 3) and (n, S, S) uint8 on one device.
+    matrices
+        n matrices (2, 3) from crop to still pixels, of `augmentation.draw_matrix`.
+    recolorings
+        n, of `augmentation.draw_recoloring`.
 
-def crop(
-    rgb: RgbArray,
-    label: LabelArray,
-    side_px: int,
-    rng: np.random.Generator,
-    config: AugmentConfig,
-    center: tuple[float, float] | None = None,
-) -> tuple[RgbArray, LabelArray]:
-    """Return a turned, scaled, mirrored crop of (side_px, side_px); see `draw_matrix`."""
-    return warp(rgb, label, side_px, draw_matrix(rgb.shape[0], side_px, rng, config, center))
-
-
-def warp(
-    rgb: RgbArray, label: LabelArray, side_px: int, matrix: NDArray[np.float64]
-) -> tuple[RgbArray, LabelArray]:
-    """Return the crop that `matrix` (2, 3) takes from a still.
-
-    What lies outside the still is black and clean, as outside a field of view.
+    Returns
+    -------
+    (n, 3, side_px, side_px) float32 whole levels of 0..255, and (n, side_px, side_px) uint8.
     """
-    size = (side_px, side_px)
-    picture = cv2.warpAffine(rgb, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    mask = cv2.warpAffine(
-        label, matrix, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, borderValue=CLEAN
-    )
-    return _as_levels(picture), _as_levels(mask)
+    grid = _sampling_grid(matrices, rgb.shape[1], side_px, rgb.device)
+    planes = rgb.permute(0, 3, 1, 2).float()
+    planes = F.grid_sample(planes, grid, mode="bilinear", align_corners=False)
+    mask = F.grid_sample(label[:, None].float(), grid, mode="nearest", align_corners=False)[:, 0]
+    planes, mask = _surround(planes, mask, recolorings)
+    planes = _tint(planes, recolorings)
+    planes = _shade(planes, recolorings)
+    planes = _resample(planes, recolorings)
+    planes = _blur(planes, recolorings)
+    planes = _add_noise(planes, recolorings).clamp(0, 255).round()
+    if planes.device.type == "cpu":
+        planes = _compress(planes, recolorings)
+    return planes, mask.to(torch.uint8)
 
 
-def recolor(
-    rgb: RgbArray, label: LabelArray, recoloring: Recoloring
-) -> tuple[RgbArray, LabelArray]:
-    """Show a crop through another optic, light, camera and recorder."""
-    picture, mask = rgb.copy(), label.copy()
-    if recoloring.surround is not None:
-        outside = _outside(rgb.shape[0], recoloring.surround)
-        picture[outside] = recoloring.surround.level
-        mask[outside] = CLEAN
-    picture = tint(picture, recoloring.tint)
-    if recoloring.shade is not None:
-        picture = shade(picture, recoloring.shade)
-    if recoloring.degradation is not None:
-        picture = degrade(picture, recoloring.degradation)
-    return picture, mask
+def _sampling_grid(
+    matrices: Sequence[NDArray[np.float64]], still_px: int, side_px: int, device: torch.device
+) -> Tensor:
+    """Turn pixel matrices into those of `affine_grid`.
 
-
-def _as_levels(array: Any) -> NDArray[np.uint8]:  # noqa: ANN401 -- OpenCV's wide types
-    return np.asarray(array, dtype=np.uint8)
-
-
-def _outside(side_px: int, surround: Surround) -> BoolArray:
-    y, x = np.mgrid[:side_px, :side_px]
-    center_x, center_y = (share * side_px for share in surround.center)
-    radius_px = surround.radius * side_px
-    return np.asarray((x - center_x) ** 2 + (y - center_y) ** 2 > radius_px**2)
-
-
-def tint(rgb: RgbArray, change: Tint) -> RgbArray:
-    """Change white balance, exposure, contrast, saturation and hue of a picture."""
-    curve = np.linspace(0, 1, 256)[:, None] ** change.gamma
-    levels = curve * np.asarray(change.gain) * change.exposure
-    table = np.clip(levels * 255, 0, 255).astype(np.uint8).reshape(1, 256, 3)
-    mapped = cv2.LUT(np.ascontiguousarray(rgb), table)
-    hsv = cv2.cvtColor(mapped, cv2.COLOR_RGB2HSV)
-    identity = np.arange(256)
-    lut = np.stack(
-        [
-            (identity + change.hue_steps) % 180,
-            np.clip(identity * change.saturation, 0, 255),
-            identity,
-        ],
-        axis=-1,
-    ).astype(np.uint8)
-    hsv = cv2.LUT(hsv, lut.reshape(1, 256, 3))
-    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.uint8)
-
-
-def shade(rgb: RgbArray, change: Shade) -> RgbArray:
-    """Let the light fall off from some place to a fifth to two thirds, as scopes light a cavity.
-
-    Tissue far from the light is dark red and easily taken for blood.
+    OpenCV's pixel i of the crop is at i; `affine_grid` puts its center at (2 i + 1) / side - 1.
     """
-    side_y, side_x = rgb.shape[:2]
-    y, x = np.mgrid[:side_y, :side_x].astype(np.float32)
-    center_x, center_y = change.center
-    distance = np.hypot(
-        (y / side_y - center_y) * change.stretch, (x / side_x - center_x) / change.stretch
+    stack = torch.from_numpy(np.stack(matrices))
+    linear = stack[:, :, :2] * side_px / still_px
+    middle = stack[:, :, :2] @ torch.full((2, 1), (side_px - 1) / 2, dtype=stack.dtype)
+    offset = 2 * (middle + stack[:, :, 2:] + 0.5) / still_px - 1
+    theta = torch.cat([linear, offset], 2).float().to(device)
+    size = [len(matrices), 1, side_px, side_px]
+    return F.affine_grid(theta, size, align_corners=False)
+
+
+def _column(values: Sequence[float], like: Tensor) -> Tensor:
+    """Return (n, 1, 1, 1) of one number a still."""
+    return torch.tensor(values, dtype=torch.float32).to(like.device)[:, None, None, None]
+
+
+def _chosen(values: Sequence[object | None], like: Tensor) -> tuple[list[int], Tensor]:
+    index = [i for i, value in enumerate(values) if value is not None]
+    return index, torch.tensor(index, device=like.device)
+
+
+def _places(side_px: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    along = torch.arange(side_px, device=device, dtype=torch.float32) / side_px
+    return along[None, :], along[:, None]
+
+
+def _surround(
+    planes: Tensor, mask: Tensor, recolorings: Sequence[Recoloring]
+) -> tuple[Tensor, Tensor]:
+    rounds = [r.surround for r in recolorings]
+    index, at = _chosen(rounds, planes)
+    if not index:
+        return planes, mask
+    x, y = _places(planes.shape[-1], planes.device)
+    kept = [r for r in rounds if r is not None]
+    center_x = _column([r.center[0] for r in kept], planes)[:, 0]
+    center_y = _column([r.center[1] for r in kept], planes)[:, 0]
+    radius = _column([r.radius for r in kept], planes)[:, 0]
+    outside = (x - center_x) ** 2 + (y - center_y) ** 2 > radius**2
+    level = _column([float(r.level) for r in kept], planes)
+    planes, mask = planes.clone(), mask.clone()
+    planes[at] = torch.where(outside[:, None], level, planes[at])
+    mask[at] = torch.where(outside, torch.zeros_like(mask[at]), mask[at])
+    return planes, mask
+
+
+def _tint(planes: Tensor, recolorings: Sequence[Recoloring]) -> Tensor:
+    tints = [r.tint for r in recolorings]
+    gain = torch.tensor([t.gain for t in tints], dtype=torch.float32).to(planes.device)
+    curve = (planes / 255).clamp(0, 1) ** _column([t.gamma for t in tints], planes)
+    lit = curve * gain[:, :, None, None] * _column([t.exposure for t in tints], planes)
+    lit = lit.clamp(0, 1)
+    turned = _turn_hue(lit, _column([t.hue_steps / 30 for t in tints], planes))
+    return _saturate(turned, _column([t.saturation for t in tints], planes)) * 255
+
+
+def _turn_hue(planes: Tensor, sixths: Tensor) -> Tensor:
+    """Turn the hue by a share of a sixth of the circle; value and chroma stay (HSV hexagon)."""
+    value = planes.amax(1, keepdim=True)
+    chroma = value - planes.amin(1, keepdim=True)
+    safe = chroma.clamp(min=1e-6)
+    red, green, blue = (planes[:, i : i + 1] for i in range(3))
+    sector = torch.where(
+        value == red,
+        ((green - blue) / safe) % 6,
+        torch.where(value == green, (blue - red) / safe + 2, (red - green) / safe + 4),
     )
-    t = np.clip((distance - change.bright) / (change.dark - change.bright), 0, 1)
-    light = 1 - (1 - change.rest) * t * t * (3 - 2 * t)
-    # Levels are about the 2.2th root of light.
-    return np.asarray(rgb * light[..., np.newaxis] ** (1 / 2.2), dtype=np.uint8)
+    hue = (sector + sixths) % 6
+    shift = torch.tensor([5.0, 3.0, 1.0], device=planes.device)[None, :, None, None]
+    k = (shift + hue) % 6
+    return value - chroma * torch.minimum(k, 4 - k).clamp(0, 1)
 
 
-def degrade(rgb: RgbArray, change: Degradation) -> RgbArray:
-    """Resample, blur, add noise and compress a picture as a camera and a recorder do."""
-    side_y, side_x = rgb.shape[:2]
-    picture: Any = rgb
-    if change.resampling is not None:
-        small_size = (int(side_x * change.resampling), int(side_y * change.resampling))
-        small = cv2.resize(picture, small_size, interpolation=cv2.INTER_AREA)
-        picture = cv2.resize(small, (side_x, side_y), interpolation=cv2.INTER_LINEAR)
-    if change.blur_px is not None:
-        picture = cv2.GaussianBlur(picture, (0, 0), change.blur_px)
-    if change.noise is not None:
-        rng = np.random.default_rng(change.seed)
-        together, alone = change.noise
-        noise = rng.normal(0, together, (side_y, side_x, 1))
-        noise = noise + rng.normal(0, alone, (side_y, side_x, 3))
-        picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
-    if change.jpeg_quality is not None:
-        settings = [cv2.IMWRITE_JPEG_QUALITY, change.jpeg_quality]
-        _, code = cv2.imencode(".jpg", picture, settings)
-        picture = cv2.imdecode(code, cv2.IMREAD_COLOR)
-    return np.asarray(picture, np.uint8)
+def _saturate(planes: Tensor, factor: Tensor) -> Tensor:
+    """Scale HSV's saturation, at most to 1: what each channel lacks of the value is scaled."""
+    value = planes.amax(1, keepdim=True)
+    lack = value - planes
+    most = lack.amax(1, keepdim=True)
+    allowed = torch.where(most > 0, value / most.clamp(min=1e-6), torch.ones_like(most))
+    return value - lack * torch.minimum(factor.expand_as(most), allowed)
+
+
+def _shade(planes: Tensor, recolorings: Sequence[Recoloring]) -> Tensor:
+    shades = [r.shade for r in recolorings]
+    index, at = _chosen(shades, planes)
+    if not index:
+        return planes
+    x, y = _places(planes.shape[-1], planes.device)
+    kept = [s for s in shades if s is not None]
+    center_x = _column([s.center[0] for s in kept], planes)[:, 0]
+    center_y = _column([s.center[1] for s in kept], planes)[:, 0]
+    stretch = _column([s.stretch for s in kept], planes)[:, 0]
+    bright = _column([s.bright for s in kept], planes)[:, 0]
+    dark = _column([s.dark for s in kept], planes)[:, 0]
+    rest = _column([s.rest for s in kept], planes)[:, 0]
+    distance = torch.hypot((y - center_y) * stretch, (x - center_x) / stretch)
+    t = ((distance - bright) / (dark - bright)).clamp(0, 1)
+    light = 1 - (1 - rest) * t * t * (3 - 2 * t)
+    planes = planes.clone()
+    planes[at] = planes[at] * light[:, None] ** (1 / 2.2)
+    return planes
+
+
+def _resample(planes: Tensor, recolorings: Sequence[Recoloring]) -> Tensor:
+    factors = [None if r.degradation is None else r.degradation.resampling for r in recolorings]
+    side_px = planes.shape[-1]
+    result = planes.clone()
+    for i, factor in enumerate(factors):
+        if factor is not None:
+            small = F.interpolate(planes[i : i + 1], size=int(side_px * factor), mode="area")
+            result[i : i + 1] = F.interpolate(small, size=side_px, mode="bilinear")
+    return result
+
+
+def _blur(planes: Tensor, recolorings: Sequence[Recoloring]) -> Tensor:
+    """Blur each still by its own Gaussian: one grouped convolution along each axis."""
+    widths = [None if r.degradation is None else r.degradation.blur_px for r in recolorings]
+    index, at = _chosen(widths, planes)
+    if not index:
+        return planes
+    sigma = torch.tensor([w for w in widths if w is not None], device=planes.device)
+    offset = torch.arange(_BLUR_PX, device=planes.device) - _BLUR_PX // 2
+    weight = torch.exp(-(offset**2) / (2 * sigma[:, None] ** 2))
+    weight = (weight / weight.sum(1, keepdim=True)).repeat_interleave(3, 0)
+    n, half = len(index), _BLUR_PX // 2
+    flat = planes[at].reshape(1, 3 * n, *planes.shape[-2:])
+    flat = F.pad(flat, (half, half, half, half), mode="reflect")
+    flat = F.conv2d(flat, weight[:, None, None, :], groups=3 * n)
+    flat = F.conv2d(flat, weight[:, None, :, None], groups=3 * n)
+    planes = planes.clone()
+    planes[at] = flat.reshape(n, 3, *planes.shape[-2:])
+    return planes
+
+
+def _add_noise(planes: Tensor, recolorings: Sequence[Recoloring]) -> Tensor:
+    given = [None if r.degradation is None else r.degradation.noise for r in recolorings]
+    if not any(given):
+        return planes
+    seed = next(r.degradation.seed for r in recolorings if r.degradation is not None)
+    generator = torch.Generator(planes.device).manual_seed(seed)
+    together = _column([0.0 if noise is None else noise[0] for noise in given], planes)
+    alone = _column([0.0 if noise is None else noise[1] for noise in given], planes)
+    shape = (len(planes), 1, *planes.shape[-2:])
+    gray = torch.randn(shape, generator=generator, device=planes.device)
+    color = torch.randn(planes.shape, generator=generator, device=planes.device)
+    return planes + gray * together + color * alone
+
+
+def _compress(planes: Tensor, recolorings: Sequence[Recoloring]) -> Tensor:
+    planes = planes.clone()
+    for i, recoloring in enumerate(recolorings):
+        quality = recoloring.degradation and recoloring.degradation.jpeg_quality
+        if quality:
+            bgr = planes[i].flip(0).permute(1, 2, 0).to(torch.uint8).numpy()
+            _, code = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+            bgr = np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR))
+            planes[i] = torch.from_numpy(bgr).permute(2, 0, 1).flip(0)
+    return planes

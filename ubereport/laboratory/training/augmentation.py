@@ -1,4 +1,4 @@
-"""What is done to a crop, drawn apart from doing it: OpenCV and tensors then do the same."""
+"""What is done to a crop, drawn from a seed apart from doing it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Tint:
 
 @dataclass(frozen=True, slots=True)
 class Shade:
-    """Light that falls off around a place; see `augment.shade`."""
+    """Light that falls off around a place: tissue far from it is dark red, like blood."""
 
     center: tuple[float, float]
     stretch: float

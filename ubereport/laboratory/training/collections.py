@@ -7,16 +7,15 @@ was trained on it must say so too.
 from __future__ import annotations
 
 import dataclasses
-import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ubereport.core.errors import AnnotationError
+from ubereport.laboratory.training.capsule import capsule_stills
 from ubereport.laboratory.training.stills import Collection, Still, read_manifest
 
-_N_BLEEDING = 1309
 _OWN_KEYS = {"path", "layout", "instruments"}
 _LAYOUTS = ("manifest", "capsule")
 
@@ -101,49 +100,3 @@ def _check_apart(sets: Sequence[tuple[Still, ...]]) -> None:
                         f"Two sets of stills hold the {what} {key!r}. Rename one, so that a split "
                         "keeps together what belongs together."
                     )
-
-
-def capsule_stills(folder: Path) -> tuple[Still, ...]:
-    """Read WCEBleedGen with its masks, grouped by near duplicates, without its test.
-
-    The clusters of the stills in ``masks/`` are the test and are left out; ``masks_full/`` holds
-    the masks of the bleeding ones.
-
-    Raises
-    ------
-    AnnotationError
-        If the clusters cannot be read, or nothing is left.
-    """
-    try:
-        clusters = json.loads((folder / "near_duplicate_clusters.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise AnnotationError(
-            f"The clusters of near duplicates cannot be read ({type(error).__name__}). Check the "
-            "folder."
-        ) from None
-    cluster_of = {int(number): key for key, members in clusters.items() for number in members}
-    test = {path.stem for path in (folder / "masks").glob("*.png")}
-    held = {cluster_of.get(_number(name)) for name in test} - {None}
-    stills = []
-    for path in sorted((folder / "images").glob("*.*"), key=lambda p: _number(p.stem)):
-        number = _number(path.stem)
-        cluster = cluster_of.get(number)
-        if path.stem in test or cluster in held:
-            continue
-        is_blood = number <= _N_BLEEDING
-        mask = folder / "masks_full" / f"{path.stem}.png" if is_blood else None
-        if mask is not None and not mask.is_file():
-            continue
-        kind = "blood" if is_blood else "zero"
-        group = f"capsule_{cluster if cluster is not None else path.stem}"
-        stills.append(Still(f"capsule_{path.stem}", path, mask, None, group, kind))
-    if not stills:
-        raise AnnotationError(
-            f"{folder.name} holds no capsule still that may be trained on. Check the folder."
-        )
-    return tuple(stills)
-
-
-def _number(name: str) -> int:
-    digits = "".join(c for c in name if c.isdigit())
-    return int(digits) if digits else -1

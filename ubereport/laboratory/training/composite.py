@@ -7,8 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ubereport.core.arrays import BoolArray, RgbArray
-from ubereport.laboratory.training.augment import crop, recolor
-from ubereport.laboratory.training.augmentation import draw_recoloring
 from ubereport.laboratory.training.blood import (
     SHAPES,
     Field,
@@ -17,25 +15,10 @@ from ubereport.laboratory.training.blood import (
     random_optics,
     render,
 )
-from ubereport.laboratory.training.config import TrainConfig
-from ubereport.laboratory.training.sampling import Source, draw_weights
-from ubereport.laboratory.training.stills import BLOOD, CLEAN, IGNORE, LabelArray, StillCache
+from ubereport.laboratory.training.stills import BLOOD, IGNORE, LabelArray
 
 _HIDDEN_THICKNESS = 0.45
 _VISIBLE_THICKNESS = 0.12
-
-
-def possibly_bloody(rgb: RgbArray) -> BoolArray:
-    """Return where an unlabelled frame might show blood: a broad rule, red or dark, grown.
-
-    Teaching real blood as background is what ruins a model, so the rule errs wide.
-    """
-    hsv = cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV).astype(np.int16)
-    hue, saturation, value = hsv[..., 0], hsv[..., 1], hsv[..., 2]
-    red = ((hue <= 12) | (hue >= 160)) & (saturation >= 70)
-    dark = (value < 60) & (value > 12)
-    grown = cv2.dilate((red | dark).astype(np.uint8), np.ones((5, 5), np.uint8))
-    return np.asarray(grown > 0)
 
 
 def tool_mask(rgb: RgbArray) -> BoolArray:
@@ -178,28 +161,3 @@ def _vessel_loop(rgb: RgbArray, rng: np.random.Generator) -> RgbArray:
     light = tuple(min(255, c + 90) for c in color)
     cv2.polylines(picture, [points - 1], False, light, max(1, width // 4), cv2.LINE_AA)
     return picture
-
-
-def composite_source(cache: StillCache, index: NDArray[np.int64], config: TrainConfig) -> Source:
-    """Draw crops of the stills `index` with blood, decoys or both composited onto them.
-
-    Stills with masks keep what their masks say. On unlabelled stills possibly bloody pixels are
-    ignored and the others are clean. Blood is laid on before white balance, exposure, resampling,
-    noise and compression, so that nothing but the blood tells where it is.
-    """
-    stills = [cache.stills[int(i)] for i in index]
-    weights = draw_weights(stills, config.data.group_power)
-
-    def draw(rng: np.random.Generator) -> tuple[RgbArray, LabelArray]:
-        chosen = int(rng.choice(len(index), p=weights))
-        rgb, label = np.asarray(cache.rgb[index[chosen]]), np.asarray(cache.label[index[chosen]])
-        picture, mask = crop(rgb, label, config.side_px, rng, config.augment)
-        if stills[chosen].kind == "unlabelled":
-            mask = np.where(possibly_bloody(picture), IGNORE, CLEAN).astype(np.uint8)
-        if rng.random() < 0.35:
-            picture, mask = add_red_decoys(picture, mask, rng)
-        if rng.random() < 0.8:
-            picture, mask = add_blood(picture, mask, rng)
-        return recolor(picture, mask, draw_recoloring(rng, config.augment))
-
-    return draw

@@ -39,8 +39,7 @@ class DataConfig:
     n_simulated
         How many simulated stills there are to draw from.
     n_composites
-        How many composites are made ahead where training runs on a GPU; on a processor each draw
-        makes one.
+        How many composites are made before the first step; draws take them from there.
     has_zero_masks, has_ignore
         False leaves zero masks out, or counts undecided pixels as clean (for ablations).
     """

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ubereport.core.errors import AnnotationError, UsageError
 from ubereport.files.atomic import write_file
-from ubereport.laboratory.training.boxes import BoxedStill, box_cache
+from ubereport.laboratory.training.batches import Batches, Pool, pool_of
+from ubereport.laboratory.training.capsule import BoxedStill, box_cache
 from ubereport.laboratory.training.collections import collections_of
-from ubereport.laboratory.training.composite import composite_source
 from ubereport.laboratory.training.config import TrainConfig
-from ubereport.laboratory.training.device_batches import DeviceBatches, Pool
 from ubereport.laboratory.training.loop import (
     HeldOut,
     Progress,
@@ -28,9 +27,7 @@ from ubereport.laboratory.training.loop import (
     train,
     training_device,
 )
-from ubereport.laboratory.training.made_ahead import composites_ahead
-from ubereport.laboratory.training.sampling import Source, manual_picker, manual_source
-from ubereport.laboratory.training.simulated import simulated_cache
+from ubereport.laboratory.training.made_stills import composites, simulated_stills
 from ubereport.laboratory.training.stills import (
     Still,
     StillCache,
@@ -146,49 +143,10 @@ def finetune(
     _list_held_out([stills[int(i)] for i in out], folder)
     trained = never_on_instruments(cache, inside)
     beside = folder.parent / "cache"
-    device = training_device(config.device)
-    sources = (
-        mixed_sources(config, trained, inside, boxed, beside)
-        if device.type == "cpu"
-        else DeviceBatches(mixed_pools(config, trained, inside, boxed, beside), config, device)
-    )
-    state = train(config, sources, held_out, folder, on_progress)
+    pools = mixed_pools(config, trained, inside, boxed, beside)
+    state = train(config, Batches(pools, config), held_out, folder, on_progress)
     save_file(dict(state), folder / "average.safetensors")
     return state
-
-
-def mixed_sources(
-    config: TrainConfig,
-    cache: StillCache,
-    inside: NDArray[np.int64],
-    boxed: Sequence[BoxedStill],
-    cache_folder: Path,
-) -> list[tuple[float, Source]]:
-    """Return the shares of `config.data` and what draws them; manual masks take the rest.
-
-    Raises
-    ------
-    AnnotationError
-        If a share is asked for without stills to draw it from.
-    """
-    _check_shares(config, [cache.stills[int(i)] for i in inside], boxed)
-    data = config.data
-    extra: list[tuple[float, Source]] = []
-    if data.composite_share > 0:
-        ground = [i for i in inside if _is_ground(cache.stills[int(i)])]
-        source = composite_source(cache, np.array(ground, np.int64), config)
-        extra.append((data.composite_share, source))
-    if data.simulated_share > 0:
-        drawn = simulated_cache(_SIMULATION_SEED, data.n_simulated, config.input_px, cache_folder)
-        extra.append((data.simulated_share, _whole_source(drawn, config)))
-    if data.box_share > 0:
-        extra.append((data.box_share, _whole_source(box_cache(boxed, config.input_px), config)))
-    rest = 1.0 - sum(share for share, _ in extra)
-    manual = [
-        (share, manual_source(cache, index, config))
-        for share, index in _collection_shares(rest, cache, inside)
-    ]
-    return [*manual, *extra]
 
 
 def mixed_pools(
@@ -198,34 +156,29 @@ def mixed_pools(
     boxed: Sequence[BoxedStill],
     cache_folder: Path,
 ) -> list[Pool]:
-    """Return what `mixed_sources` draws from, for a device: composites are made ahead.
+    """Return the stills of each share of `config.data`; manual masks take the rest.
 
     Raises
     ------
     AnnotationError
-        As `mixed_sources`.
+        If a share is asked for without stills to draw it from.
     """
     _check_shares(config, [cache.stills[int(i)] for i in inside], boxed)
-    data, side_px = config.data, config.data.cache_side_px
+    data, side_px, device = config.data, config.data.cache_side_px, training_device(config.device)
     made: list[tuple[float, StillCache]] = []
     if data.composite_share > 0:
         ground = np.array([i for i in inside if _is_ground(cache.stills[int(i)])], np.int64)
-        n_processes = os.cpu_count() or 1
-        ahead = composites_ahead(cache, ground, config, cache_folder, n_processes)
-        made.append((data.composite_share, ahead))
+        bloodied = composites(cache, ground, config, cache_folder, torch.get_num_threads())
+        made.append((data.composite_share, bloodied))
     if data.simulated_share > 0:
-        drawn = simulated_cache(_SIMULATION_SEED, data.n_simulated, side_px, cache_folder)
-        made.append((data.simulated_share, drawn))
+        simulated = simulated_stills(_SIMULATION_SEED, data.n_simulated, side_px, cache_folder)
+        made.append((data.simulated_share, simulated))
     if data.box_share > 0:
         made.append((data.box_share, box_cache(boxed, side_px)))
-    rest = 1.0 - sum(share for share, _ in made)
-    manual = [
-        Pool(share, cache, manual_picker(cache, index, config))
-        for share, index in _collection_shares(rest, cache, inside)
-    ]
+    manual = _collection_shares(1.0 - sum(share for share, _ in made), cache, inside)
     return [
-        *manual,
-        *(Pool(s, c, manual_picker(c, np.arange(len(c.stills)), config)) for s, c in made),
+        *(pool_of(share, cache, index, config, device) for share, index in manual),
+        *(pool_of(s, c, np.arange(len(c.stills)), config, device) for s, c in made),
     ]
 
 
@@ -243,10 +196,6 @@ def _collection_shares(
     ]
     whole = sum(collection.share for collection, _ in members)
     return [(share * collection.share / whole, index) for collection, index in members]
-
-
-def _whole_source(cache: StillCache, config: TrainConfig) -> Source:
-    return manual_source(cache, np.arange(len(cache.stills), dtype=np.int64), config)
 
 
 def check_given(config: TrainConfig, boxes: Path | None) -> None:

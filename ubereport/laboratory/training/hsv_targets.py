@@ -10,17 +10,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ubereport.core.arrays import RgbArray
 from ubereport.core.errors import AnnotationError
-from ubereport.laboratory.training.augment import augment
+from ubereport.laboratory.training.batches import Batches, Pool
 from ubereport.laboratory.training.config import HsvConfig, TrainConfig
-from ubereport.laboratory.training.loop import Progress, train
-from ubereport.laboratory.training.sampling import Source
-from ubereport.laboratory.training.stills import BLOOD, CLEAN, LabelArray, read_rgb
+from ubereport.laboratory.training.loop import Progress, train, training_device
+from ubereport.laboratory.training.stills import BLOOD, CLEAN, LabelArray, read_rgb, squared
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
@@ -59,26 +58,19 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def hsv_source(paths: Sequence[Path], config: TrainConfig) -> Source:
-    """Draw crops of stills that are read when they are drawn: nothing is kept in memory.
+def hsv_pool(paths: Sequence[Path], config: TrainConfig) -> Pool:
+    """Return a pool of stills that are read when they are drawn: nothing is kept in memory.
 
     The label is made from the still itself, before it is turned, tinted and degraded.
     """
+    device = training_device(config.device)
 
-    def draw(rng: np.random.Generator) -> tuple[RgbArray, LabelArray]:
-        rgb = _square(read_rgb(paths[int(rng.integers(len(paths)))]), config.data.cache_side_px)
+    def read(number: int) -> tuple[Tensor, Tensor]:
+        rgb = squared(read_rgb(paths[number]), config.data.cache_side_px)
         label = hsv_label(rgb, config.hsv)
-        return augment(rgb, label, config.side_px, rng, config.augment)
+        return torch.from_numpy(rgb).to(device), torch.from_numpy(label).to(device)
 
-    return draw
-
-
-def _square(rgb: RgbArray, side_px: int) -> RgbArray:
-    method = cv2.INTER_AREA if rgb.shape[0] > side_px else cv2.INTER_LINEAR
-    resized: NDArray[np.uint8] = np.asarray(
-        cv2.resize(rgb, (side_px, side_px), interpolation=method), np.uint8
-    )
-    return resized
+    return Pool(1.0, read, lambda rng: (int(rng.integers(len(paths))), None))
 
 
 def pretrain(
@@ -103,6 +95,6 @@ def pretrain(
     ConfigError
         If `folder` holds another run, or the loss is no longer finite.
     """
-    state = train(config, [(1.0, hsv_source(paths, config))], None, folder, on_progress)
+    state = train(config, Batches([hsv_pool(paths, config)], config), None, folder, on_progress)
     save_file(dict(state), folder / "average.safetensors")
     return state

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from queue import Queue
 from typing import Any
 
 import numpy as np
@@ -22,6 +20,7 @@ from ubereport.core.arrays import RgbArray
 from ubereport.core.config import Device, config_sha256, config_to_toml
 from ubereport.core.errors import ConfigError
 from ubereport.files.atomic import recover_folder
+from ubereport.laboratory.training.batches import Batch, Batches
 from ubereport.laboratory.training.checkpoint import (
     RunState,
     load_weights,
@@ -29,10 +28,8 @@ from ubereport.laboratory.training.checkpoint import (
     write_checkpoint,
 )
 from ubereport.laboratory.training.config import OptimizerConfig, TrainConfig
-from ubereport.laboratory.training.device_batches import DeviceBatches, TensorBatch
 from ubereport.laboratory.training.loss import segmentation_loss
 from ubereport.laboratory.training.pretrained import load_imagenet
-from ubereport.laboratory.training.sampling import Batch, Source, draw_batch
 from ubereport.laboratory.training.scoring import Summary, score_still, summarize
 from ubereport.laboratory.training.stills import LabelArray
 from ubereport.segmentation.devices import cpu_gains_from_bf16
@@ -85,7 +82,7 @@ def learning_rate(step: int, n_steps: int, config: OptimizerConfig) -> float:
 
 def train(
     config: TrainConfig,
-    sources: Sequence[tuple[float, Source]] | DeviceBatches,
+    batches: Batches,
     held_out: HeldOut | None,
     folder: Path,
     on_progress: Callable[[Progress], None] | None = None,
@@ -94,9 +91,8 @@ def train(
 
     Parameters
     ----------
-    sources
-        Shares (their sum is 1) and what draws a crop with its label; or batches that are made on
-        the device.
+    batches
+        Draws the batch of a step.
     held_out
         Looked at every `config.validate_every` steps; None looks at nothing.
     folder
@@ -126,7 +122,9 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.toml").write_text(config_to_toml(config), encoding="utf-8")
     started_s, losses = time.monotonic(), []
-    for step, batch in _batches(sources, config, first):
+    seed = config.seed + 7919 * _rank()
+    for step in range(first, config.steps):
+        batch = batches.draw(step, seed)
         lr = learning_rate(step, config.steps, config.optimizer)
         losses.append(_tried_step(network, optimizer, batch, lr, config, device))
         _follow(average, network, step, config.optimizer.ema_decay)
@@ -289,42 +287,6 @@ def _state(
     )
 
 
-def _batches(
-    sources: Sequence[tuple[float, Source]] | DeviceBatches, config: TrainConfig, first: int
-) -> Iterator[tuple[int, Batch | TensorBatch]]:
-    """Draw batches; on the processor in a thread, two ahead: the network never waits for pixels."""
-    seed = config.seed + 7919 * _rank()
-    if isinstance(sources, DeviceBatches):
-        for step in range(first, config.steps):
-            yield step, sources.draw(step, seed)
-        return
-    queue: Queue[tuple[int, Batch] | BaseException] = Queue(maxsize=2)
-    stop = threading.Event()
-
-    def fill() -> None:
-        try:
-            for step in range(first, config.steps):
-                if stop.is_set():
-                    return
-                queue.put((step, draw_batch(sources, step, seed, config.batch_size)))
-        except BaseException as error:  # noqa: BLE001 -- raised again in the loop
-            queue.put(error)
-
-    thread = threading.Thread(target=fill, daemon=True)
-    thread.start()
-    try:
-        for _ in range(first, config.steps):
-            item = queue.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        while not queue.empty():
-            queue.get_nowait()
-        thread.join(timeout=10)
-
-
 def _to_input(rgb: RgbArray, device: torch.device) -> Tensor:
     tensor = torch.from_numpy(np.ascontiguousarray(rgb)).to(device).permute(0, 3, 1, 2)
     return _scaled(tensor.float())
@@ -335,16 +297,10 @@ def _scaled(planes: Tensor) -> Tensor:
     return scaled.contiguous(memory_format=torch.channels_last)
 
 
-def _on_device(batch: Batch | TensorBatch, device: torch.device) -> tuple[Tensor, Tensor]:
-    if isinstance(batch, TensorBatch):
-        return _scaled(batch.planes), batch.label
-    return _to_input(batch.rgb, device), torch.from_numpy(batch.label).to(device)
-
-
 def _tried_step(
     network: nn.Module,
     optimizer: torch.optim.AdamW,
-    batch: Batch | TensorBatch,
+    batch: Batch,
     lr: float,
     config: TrainConfig,
     device: torch.device,
@@ -365,7 +321,7 @@ def _tried_step(
 def _train_step(
     network: nn.Module,
     optimizer: torch.optim.AdamW,
-    batch: Batch | TensorBatch,
+    batch: Batch,
     lr: float,
     config: TrainConfig,
     device: torch.device,
@@ -375,9 +331,8 @@ def _train_step(
         module.eval()
     for group in optimizer.param_groups:
         group["lr"] = lr * group["factor"]
-    planes, label = _on_device(batch, device)
-    logit = _logit(network, planes, config)
-    loss = segmentation_loss(logit.float(), label, config.loss)
+    logit = _logit(network, _scaled(batch.planes.to(device)), config)
+    loss = segmentation_loss(logit.float(), batch.label.to(device), config.loss)
     value = float(loss.detach())
     if not math.isfinite(value):
         raise ConfigError(

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ubereport.core.arrays import RgbArray
-from ubereport.laboratory.training.augment import augment
 from ubereport.laboratory.training.config import TrainConfig
-from ubereport.laboratory.training.stills import BLOOD, CLEAN, IGNORE, LabelArray, Still, StillCache
+from ubereport.laboratory.training.stills import BLOOD, LabelArray, Still, StillCache
 
 Picker = Callable[[np.random.Generator], tuple[int, tuple[float, float] | None]]
 """Picks the index of a still, and a place (x, y) that its crop shows or None."""
-Source = Callable[[np.random.Generator], tuple[RgbArray, LabelArray]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Batch:
-    """`rgb` (n, S, S, 3) uint8 and `label` (n, S, S) uint8 of CLEAN, BLOOD, IGNORE."""
-
-    rgb: RgbArray
-    label: LabelArray
 
 
 def draw_weights(stills: Sequence[Still], group_power: float) -> NDArray[np.float64]:
@@ -58,40 +46,12 @@ def manual_picker(cache: StillCache, index: NDArray[np.int64], config: TrainConf
     return pick
 
 
-def manual_source(cache: StillCache, index: NDArray[np.int64], config: TrainConfig) -> Source:
-    """Draw crops of what `manual_picker` picks."""
-    pick = manual_picker(cache, index, config)
-
-    def draw(rng: np.random.Generator) -> tuple[RgbArray, LabelArray]:
-        chosen, center = pick(rng)
-        label = np.asarray(cache.label[chosen])
-        if not config.data.has_ignore:
-            label = np.where(label == IGNORE, CLEAN, label).astype(np.uint8)
-        rgb = np.asarray(cache.rgb[chosen])
-        return augment(rgb, label, config.side_px, rng, config.augment, center)
-
-    return draw
-
-
 def _blood_place(label: LabelArray, rng: np.random.Generator) -> tuple[float, float] | None:
     places = np.flatnonzero(label == BLOOD)
     if len(places) == 0:
         return None
     y, x = divmod(int(rng.choice(places)), label.shape[1])
     return float(x), float(y)
-
-
-def draw_batch(
-    sources: Sequence[tuple[float, Source]], step: int, seed: int, batch_size: int
-) -> Batch:
-    """Draw the batch of a step; `sources` are shares (their sum is 1) and what to draw from.
-
-    The answer depends on `seed` and `step` alone.
-    """
-    rng = np.random.default_rng([seed, step])
-    picks = shares_of_batch([share for share, _ in sources], batch_size, rng)
-    items = [sources[p][1](rng) for p in picks]
-    return Batch(np.stack([rgb for rgb, _ in items]), np.stack([label for _, label in items]))
 
 
 def shares_of_batch(

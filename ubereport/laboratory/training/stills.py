@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,25 +16,6 @@ from numpy.typing import NDArray
 from ubereport.core.arrays import RgbArray
 from ubereport.core.errors import AnnotationError
 from ubereport.files.atomic import staged_for
-
-__all__ = [
-    "BLOOD",
-    "CLEAN",
-    "IGNORE",
-    "Collection",
-    "LabelArray",
-    "Still",
-    "StillCache",
-    "cache_stills",
-    "check_recordings",
-    "check_split",
-    "check_twins",
-    "fold_of_groups",
-    "never_on_instruments",
-    "read_label",
-    "read_manifest",
-    "read_rgb",
-]
 
 CLEAN, BLOOD, IGNORE = 0, 1, 255
 LabelArray = NDArray[np.uint8]
@@ -365,13 +346,23 @@ def cache_stills(stills: Sequence[Still], side_px: int, folder: Path) -> StillCa
             if path is not None:
                 digest.update(f"{still.name}|{still.kind}|{_stamp(path)}".encode())
     stem = folder / digest.hexdigest()[:20]
+    return StillCache(tuple(stills), *mapped(stem, lambda: _decoded(stills, side_px)))
+
+
+def mapped(
+    stem: Path, make: Callable[[], tuple[RgbArray, LabelArray]]
+) -> tuple[RgbArray, LabelArray]:
+    """Map (n, S, S, 3) pictures and (n, S, S) labels from files at `stem`; make them if absent."""
     rgb_path, label_path = stem.with_suffix(".rgb.npy"), stem.with_suffix(".label.npy")
     if not label_path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        _decode_all(stills, side_px, rgb_path, label_path)
-    return StillCache(
-        tuple(stills), np.load(rgb_path, mmap_mode="r"), np.load(label_path, mmap_mode="r")
-    )
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        rgb, label = make()
+        np.save(rgb_path, rgb)
+        # Both are there once the labels have their name.
+        with staged_for(label_path) as staged, staged.open("wb") as stream:
+            np.save(stream, label)
+    # Copied on write, though nobody writes: tensors cannot share memory that is read-only.
+    return np.load(rgb_path, mmap_mode="c"), np.load(label_path, mmap_mode="c")
 
 
 def never_on_instruments(cache: StillCache, index: NDArray[np.int64]) -> StillCache:
@@ -408,17 +399,18 @@ def _stamp(path: Path) -> str:
     return f"{path}|{status.st_size}|{status.st_mtime_ns}"
 
 
-def _decode_all(stills: Sequence[Still], side_px: int, rgb_path: Path, label_path: Path) -> None:
+def _decoded(stills: Sequence[Still], side_px: int) -> tuple[RgbArray, LabelArray]:
     rgb = np.empty((len(stills), side_px, side_px, 3), np.uint8)
     label = np.empty((len(stills), side_px, side_px), np.uint8)
     for i, still in enumerate(stills):
         picture = read_rgb(still.image_path)
         mask = read_label(still, *picture.shape[:2])
-        size = (side_px, side_px)
-        method = cv2.INTER_AREA if picture.shape[0] >= side_px else cv2.INTER_LINEAR
-        rgb[i] = cv2.resize(picture, size, interpolation=method)
-        label[i] = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
-    np.save(rgb_path, rgb)
-    # Both are there once the labels have their name.
-    with staged_for(label_path) as staged, staged.open("wb") as stream:
-        np.save(stream, label)
+        rgb[i] = squared(picture, side_px)
+        label[i] = cv2.resize(mask, (side_px, side_px), interpolation=cv2.INTER_NEAREST)
+    return rgb, label
+
+
+def squared(rgb: RgbArray, side_px: int) -> RgbArray:
+    """Stretch a picture to a square."""
+    how = cv2.INTER_AREA if rgb.shape[0] >= side_px else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(rgb, (side_px, side_px), interpolation=how), np.uint8)

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from ubereport.core.errors import AnnotationError
-from ubereport.laboratory.training.boxes import BoxedStill, box_cache, box_label, read_boxed_stills
-from ubereport.laboratory.training.simulated import simulated_cache
+from ubereport.laboratory.training import capsule
+from ubereport.laboratory.training.capsule import BoxedStill, box_cache, box_label, boxed_stills
+from ubereport.laboratory.training.made_stills import simulated_stills
 from ubereport.laboratory.training.stills import BLOOD, CLEAN, IGNORE
 
 PALE, RED = (210, 190, 150), (150, 15, 15)
@@ -50,7 +51,8 @@ def test_a_box_reaching_out_of_the_still_is_cut():
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(capsule, "_N_BLEEDING", 4)
     (tmp_path / "images").mkdir()
     for i in range(1, 7):
         cv2.imwrite(str(tmp_path / "images" / f"img{i}.jpg"), pale_with_red()[..., ::-1])
@@ -62,7 +64,9 @@ def folder(tmp_path):
 
 
 def test_near_duplicates_of_test_stills_are_left_out(folder):
-    stills = read_boxed_stills(folder, n_bleeding=4, kept_out=["img1"])
+    (folder / "masks").mkdir()
+    (folder / "masks" / "img1.png").write_bytes(b"")
+    stills = boxed_stills(folder)
     # 2 is a near duplicate of 1; 4 bleeds but has no box; 5 and 6 are clean.
     assert [s.name for s in stills] == ["img3", "img5", "img6"]
     assert stills[0].boxes
@@ -71,7 +75,7 @@ def test_near_duplicates_of_test_stills_are_left_out(folder):
 
 
 def test_boxed_stills_are_decoded_with_their_labels(folder):
-    cache = box_cache(read_boxed_stills(folder, n_bleeding=4), 32)
+    cache = box_cache(boxed_stills(folder), 32)
     assert cache.rgb.shape == (5, 32, 32, 3)
     assert [s.kind for s in cache.stills] == ["blood"] * 3 + ["zero"] * 2
     assert (cache.label[0] == BLOOD).any()
@@ -80,13 +84,13 @@ def test_boxed_stills_are_decoded_with_their_labels(folder):
 def test_boxes_that_cannot_be_read_are_refused(folder):
     (folder / "boxes_multi.json").write_text("{}")
     with pytest.raises(AnnotationError, match="boxes cannot be read"):
-        read_boxed_stills(folder)
+        boxed_stills(folder)
 
 
 def test_simulated_stills_are_drawn_once_and_kept(tmp_path):
-    first = simulated_cache(1, 2, 64, tmp_path)
+    first = simulated_stills(1, 2, 64, tmp_path)
     times = {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
-    again = simulated_cache(1, 2, 64, tmp_path)
+    again = simulated_stills(1, 2, 64, tmp_path)
     assert np.array_equal(first.rgb, again.rgb)
     assert {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == times
     assert set(np.unique(first.label)) <= {CLEAN, BLOOD}

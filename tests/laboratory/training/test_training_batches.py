@@ -7,15 +7,13 @@ import pytest
 import torch
 
 from ubereport.core.errors import AnnotationError, ConfigError
-from ubereport.laboratory.training import loop, made_ahead
+from ubereport.laboratory.training import loop, made_stills
+from ubereport.laboratory.training.batches import Batches
 from ubereport.laboratory.training.checkpoint import read_checkpoint
-from ubereport.laboratory.training.device_batches import DeviceBatches
 from ubereport.laboratory.training.finetune import mixed_pools
 from ubereport.laboratory.training.loop import train
-from ubereport.laboratory.training.made_ahead import composites_ahead
+from ubereport.laboratory.training.made_stills import composites
 from ubereport.laboratory.training.stills import BLOOD, CLEAN, IGNORE, cache_stills, read_manifest
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -33,9 +31,7 @@ def cache(manifest, tmp_path):
 
 @pytest.fixture
 def batches(config, cache, tmp_path):
-    return DeviceBatches(
-        mixed_pools(config, cache, np.arange(24), (), tmp_path / "cache"), config, CPU
-    )
+    return Batches(mixed_pools(config, cache, np.arange(24), (), tmp_path / "cache"), config)
 
 
 def test_a_batch_follows_from_seed_and_step_alone(batches):
@@ -62,7 +58,6 @@ def test_labels_keep_their_values_and_pictures_their_levels(batches):
 def test_shares_are_those_of_the_configuration(config, cache, tmp_path):
     pools = mixed_pools(config, cache, np.arange(24), (), tmp_path / "cache")
     assert [pool.share for pool in pools] == pytest.approx([0.5, 0.25, 0.25])
-    assert [len(pool.cache.stills) for pool in pools] == [24, 6, 2]
 
 
 def test_training_from_a_device_goes_on_bit_for_bit(config, batches, tmp_path):
@@ -111,10 +106,10 @@ def test_a_device_that_fails_is_told_and_the_run_goes_on_elsewhere(
 
 def test_composites_do_not_depend_on_how_many_processes_make_them(config, cache, tmp_path):
     zero = np.array([i for i, s in enumerate(cache.stills) if s.kind == "zero"])
-    one = composites_ahead(cache, zero, config, tmp_path / "one", 1)
-    three = composites_ahead(cache, zero, config, tmp_path / "three", 3)
-    assert np.array_equal(one.rgb, three.rgb)
-    assert np.array_equal(one.label, three.label)
+    one = composites(cache, zero, config, tmp_path / "one", 1)
+    two = composites(cache, zero, config, tmp_path / "two", 2)
+    assert np.array_equal(one.rgb, two.rgb)
+    assert np.array_equal(one.label, two.label)
     assert {s.kind for s in one.stills} <= {"blood", "zero"}
     assert any((label == BLOOD).any() for label in one.label)
     assert len({picture.tobytes() for picture in one.rgb}) == 6
@@ -122,20 +117,20 @@ def test_composites_do_not_depend_on_how_many_processes_make_them(config, cache,
 
 def test_composites_are_made_once(config, cache, tmp_path, monkeypatch):
     zero = np.array([i for i, s in enumerate(cache.stills) if s.kind == "zero"])
-    first = composites_ahead(cache, zero, config, tmp_path / "one", 1)
-    monkeypatch.setattr(made_ahead, "_make", None)
-    again = composites_ahead(cache, zero, config, tmp_path / "one", 1)
+    first = composites(cache, zero, config, tmp_path / "one", 1)
+    monkeypatch.setattr(made_stills, "_all_of", None)
+    again = composites(cache, zero, config, tmp_path / "one", 1)
     assert np.array_equal(first.rgb, again.rgb)
 
 
 def test_composites_of_a_process_that_ends_early_are_not_used(config, cache, tmp_path, monkeypatch):
     zero = np.array([i for i, s in enumerate(cache.stills) if s.kind == "zero"])
 
-    def broken(ground, k):
+    def broken(made, k):
         raise MemoryError
 
-    monkeypatch.setattr(made_ahead, "_composite", broken)
+    monkeypatch.setattr(made_stills._Composites, "__getitem__", broken)
     with pytest.raises(AnnotationError, match="ended early"):
-        composites_ahead(cache, zero, config, tmp_path / "one", 2)
+        composites(cache, zero, config, tmp_path / "one", 2)
     monkeypatch.undo()
-    assert len(composites_ahead(cache, zero, config, tmp_path / "one", 2).stills) == 6
+    assert len(composites(cache, zero, config, tmp_path / "one", 2).stills) == 6

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from laboratory.training.opencv_augment import recolor, warp
 
-from ubereport.laboratory.training.augment import recolor, warp
-from ubereport.laboratory.training.augment_tensors import augment_batch
+from ubereport.laboratory.training.augment import augment_batch
 from ubereport.laboratory.training.augmentation import (
     Degradation,
     Recoloring,
@@ -127,6 +127,15 @@ def test_noise_has_the_asked_strength_and_leaves_other_stills_alone():
     gray = noise.mean(axis=-1)
     assert gray.std() == pytest.approx(np.sqrt(6**2 + 3**2 / 3), rel=0.05)
     assert np.array_equal(noisy[1], plain[1])
+
+
+def test_compression_leaves_what_a_recorder_leaves():
+    how = dataclasses.replace(PLAIN, degradation=Degradation(None, None, None, 40, 1))
+    (rgb, _), (planes, _) = both([IDENTITY] * 2, [how, PLAIN])
+    _, (plain, _) = both([IDENTITY] * 2, [PLAIN] * 2)
+    close(rgb, planes, 2.5, 9)
+    assert np.abs(planes[0] - plain[0]).mean() > 0.5
+    assert np.array_equal(planes[1], plain[1])
 
 
 def test_everything_together_is_that_of_opencv_but_for_noise_and_compression():
