@@ -216,11 +216,10 @@ def whole_case(findings: Findings, given: argparse.Namespace) -> None:
 
 def training_speed(findings: Findings, given: argparse.Namespace) -> None:
     """Train a few steps at 320 px as `finetune` does; crops a second after a warm-up."""
+    from ubereport.laboratory.training.batches import Batches, pool_of
     from ubereport.laboratory.training.config import DataConfig, TrainConfig
-    from ubereport.laboratory.training.device_batches import DeviceBatches, Pool
     from ubereport.laboratory.training.loop import train, training_device
-    from ubereport.laboratory.training.sampling import manual_picker, manual_source
-    from ubereport.laboratory.training.simulated import simulated_cache
+    from ubereport.laboratory.training.made_stills import simulated_stills
 
     side_px = 96 if given.rehearsal else 320
     n_steps, batch_size = (20, 4) if given.rehearsal else (120, 32)
@@ -234,19 +233,14 @@ def training_speed(findings: Findings, given: argparse.Namespace) -> None:
         checkpoint_every=n_steps,
         data=DataConfig(cache_side_px=side_px + 32),
     )
-    cache = simulated_cache(5, 24 if given.rehearsal else 64, side_px + 32, given.work / "stills")
+    cache = simulated_stills(5, 24 if given.rehearsal else 64, side_px + 32, given.work / "stills")
     index = np.arange(len(cache.stills), dtype=np.int64)
     device = training_device(config.device)
-    pools = [Pool(1.0, cache, manual_picker(cache, index, config))]
-    sources = (
-        [(1.0, manual_source(cache, index, config))]
-        if device.type == "cpu"
-        else DeviceBatches(pools, config, device)
-    )
+    batches = Batches([pool_of(1.0, cache, index, config, device)], config)
     seen: list[tuple[int, float]] = []
     folder = given.work / "training"
     shutil.rmtree(folder, ignore_errors=True)
-    train(config, sources, None, folder, lambda p: seen.append((p.step, p.elapsed_s)))
+    train(config, batches, None, folder, lambda p: seen.append((p.step, p.elapsed_s)))
     (first, first_s), (last, last_s) = seen[len(seen) // 3], seen[-1]
     findings.note("crops/s", batch_size * (last - first) / (last_s - first_s))
     findings.note("batch", batch_size)
