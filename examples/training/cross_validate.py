@@ -13,12 +13,12 @@ import cv2
 
 from ubereport.core.config import config_from_toml
 from ubereport.laboratory.training.calibrate import calibrate
-from ubereport.laboratory.training.checkpoint import load_weights, read_checkpoint
 from ubereport.laboratory.training.config import TrainConfig
 from ubereport.laboratory.training.export import HeldOutMaps, look_at_held_out
 from ubereport.laboratory.training.finetune import split_indices
 from ubereport.laboratory.training.scoring import score_still, summarize
 from ubereport.laboratory.training.stills import StillCache, cache_stills, read_manifest
+from ubereport.laboratory.training.weights import load_weights, read_checkpoint
 
 HERE = Path(__file__).parent
 FOLDS = ("fold0", "fold1", "fold2", "fold3", "fold4")

@@ -17,7 +17,7 @@ from ubereport.core.config import EventConfig, SamplingConfig
 from ubereport.core.recording import PartIndex, RecordingIndex, VideoFormat
 from ubereport.core.series import AreaSeries, LossReason
 from ubereport.laboratory.simulation.config import SimulationConfig
-from ubereport.laboratory.simulation.plan import plan_scenario
+from ubereport.laboratory.simulation.scenario import plan_scenario
 from ubereport.metrics.event_detection import detect_events
 from ubereport.video.candidates import Candidates, adaptive_candidates, uniform_candidates
 from ubereport.video.timeline import place_parts

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ubereport.core.errors import AnnotationError
-from ubereport.laboratory.annotation.outlines import MAX_VERTICES, fill_polygon, polygons_of
+from ubereport.laboratory.annotation.shapes import MAX_VERTICES, fill_polygon, polygons_of
 
 MASKS = st.tuples(st.integers(1, 14), st.integers(1, 14)).flatmap(
     lambda size: arrays(np.bool_, size, fill=st.booleans())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ubereport.core.errors import AnnotationError
-from ubereport.laboratory.annotation.brush import brush_to_mask, mask_to_brush
+from ubereport.laboratory.annotation.label_studio import brush_to_mask, mask_to_brush
 from ubereport.laboratory.annotation.run_lengths import MAX_SIDE_PX, RunLengths, counts_to_string
 
 MASKS = st.tuples(st.integers(1, 12), st.integers(1, 12)).flatmap(

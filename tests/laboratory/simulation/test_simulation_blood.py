@@ -12,12 +12,11 @@ from ubereport.laboratory.simulation.blood import (
     Film,
     tint_by_blood,
 )
-from ubereport.laboratory.simulation.motion import Pose
+from ubereport.laboratory.simulation.camera import Pose
 from ubereport.laboratory.simulation.noise import CameraNoise, cells, clouds, fibers, smoothstep
 from ubereport.laboratory.simulation.render import Renderer
 from ubereport.laboratory.simulation.scenario import BleedKind, Scenario
-from ubereport.laboratory.simulation.site import SITE_REACH, Site, paint_site
-from ubereport.laboratory.simulation.tissue import Tissue, paint_tissue
+from ubereport.laboratory.simulation.site import SITE_REACH, Site, Tissue, paint_site, paint_tissue
 
 
 def _flat(level: int) -> np.ndarray:

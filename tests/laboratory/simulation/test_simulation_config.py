@@ -7,8 +7,8 @@ import pytest
 
 from ubereport.core.errors import ConfigError, UsageError
 from ubereport.core.series import LossReason
+from ubereport.laboratory.simulation.camera import lay_out
 from ubereport.laboratory.simulation.config import FieldOutline, SimulationConfig
-from ubereport.laboratory.simulation.outline import lay_out
 
 
 def test_defaults_are_accepted_and_modest_in_size():

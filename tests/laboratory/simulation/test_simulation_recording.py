@@ -19,12 +19,12 @@ from ubereport.laboratory.simulation.recording import (
     SimulatedRecording,
     simulate,
     simulate_scenario,
+    truth_times,
 )
 from ubereport.laboratory.simulation.render import Renderer
-from ubereport.laboratory.simulation.repeat import repeat_recording
 from ubereport.laboratory.simulation.scenario import BleedKind, Loss
-from ubereport.laboratory.simulation.truth import truth_times
 from ubereport.video.index import index_part
+from ubereport.video.pyav import repeat_packets
 
 TINY = SimulationConfig(width_px=96, height_px=64, rate_hz=10, noise_level=1.0)
 
@@ -220,22 +220,17 @@ def test_a_loop_is_encoded_once_and_shown_many_times(tmp_path):
     assert not np.array_equal(pictures[3], pictures[23])
 
 
-def test_only_fragmented_recordings_can_be_repeated(make_scenario, tmp_path):
-    recording = simulate_scenario(make_scenario(duration_s=1.0, config_rate_hz=5), tmp_path)
-    with pytest.raises(ValueError, match="no fragmented MP4"):
-        repeat_recording(recording.parts[0], 2, Fraction(1))
-    text = tmp_path / "text.mp4"
-    text.write_bytes(b"no recording at all, not even a little")
-    with pytest.raises(ValueError, match="no MP4 file"):
-        repeat_recording(text, 2, Fraction(1))
-
-
 def test_a_loop_must_be_whole_ticks_of_the_clock(make_scenario, tmp_path):
-    recording = simulate_scenario(
-        make_scenario(duration_s=1.0, config_rate_hz=10), tmp_path, n_times=2
-    )
+    recording = simulate_scenario(make_scenario(duration_s=1.0, config_rate_hz=10), tmp_path)
     with pytest.raises(ValueError, match="whole number"):
-        repeat_recording(recording.parts[0], 2, Fraction(1, 999983))
+        repeat_packets(recording.parts[0], tmp_path / "long.mp4", 2, Fraction(1, 999983))
+
+
+def test_the_same_loop_gives_the_same_bytes(make_scenario, tmp_path):
+    recording = simulate_scenario(make_scenario(duration_s=1.0, config_rate_hz=10), tmp_path)
+    for name in ("one.mp4", "other.mp4"):
+        repeat_packets(recording.parts[0], tmp_path / name, 3, Fraction(1))
+    assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "other.mp4").read_bytes()
 
 
 @pytest.mark.parametrize("time_s", [-0.1, 20.0])

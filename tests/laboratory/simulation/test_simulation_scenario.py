@@ -10,10 +10,16 @@ from hypothesis import strategies as st
 from ubereport.core.errors import UsageError
 from ubereport.core.intervals import Interval
 from ubereport.core.series import LossReason
+from ubereport.laboratory.simulation.camera import CameraPath
 from ubereport.laboratory.simulation.config import SIMULATED_LOSSES, SimulationConfig
-from ubereport.laboratory.simulation.motion import CameraPath
-from ubereport.laboratory.simulation.plan import plan_scenario
-from ubereport.laboratory.simulation.scenario import Loss, Scenario, Tool, ToolKind, Visit
+from ubereport.laboratory.simulation.scenario import (
+    Loss,
+    Scenario,
+    Tool,
+    ToolKind,
+    Visit,
+    plan_scenario,
+)
 from ubereport.laboratory.simulation.site import SITE_REACH, Site
 
 SMALL = SimulationConfig(width_px=160, height_px=120)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ubereport.core.arrays import BoolArray, RgbArray
-from ubereport.laboratory.training.augmentation import (
+from ubereport.laboratory.training.augment import (
     Degradation,
     Recoloring,
     Shade,

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from ubereport.laboratory.training.augment import augment_batch
-from ubereport.laboratory.training.augmentation import (
+from ubereport.laboratory.training.augment import (
     Recoloring,
     Tint,
+    augment_batch,
     draw_matrix,
     draw_recoloring,
 )

@@ -8,13 +8,13 @@ import pytest
 import torch
 from laboratory.training.opencv_augment import recolor, warp
 
-from ubereport.laboratory.training.augment import augment_batch
-from ubereport.laboratory.training.augmentation import (
+from ubereport.laboratory.training.augment import (
     Degradation,
     Recoloring,
     Shade,
     Surround,
     Tint,
+    augment_batch,
     draw_matrix,
     draw_recoloring,
 )

@@ -1,11 +1,15 @@
 import numpy as np
 import pytest
 
-from ubereport.laboratory.training.blood import SHAPES, Optics, fractal_noise, illumination, render
 from ubereport.laboratory.training.capsule import possibly_bloody
 from ubereport.laboratory.training.composite import (
+    SHAPES,
+    Optics,
     add_blood,
     add_red_decoys,
+    fractal_noise,
+    illumination,
+    render,
     tool_mask,
 )
 from ubereport.laboratory.training.stills import BLOOD, CLEAN, IGNORE

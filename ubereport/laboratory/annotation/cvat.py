@@ -17,10 +17,16 @@ import numpy as np
 from ubereport.core.arrays import BoolArray
 from ubereport.core.errors import AnnotationError
 from ubereport.files.atomic import write_file
-from ubereport.laboratory.annotation.drawing import Shape, Sheet, annotate, paste
 from ubereport.laboratory.annotation.files import read_bytes
-from ubereport.laboratory.annotation.outlines import fill_polygon, polygons_of
 from ubereport.laboratory.annotation.run_lengths import check_size, counts_of, runs_to_flat
+from ubereport.laboratory.annotation.shapes import (
+    Shape,
+    Sheet,
+    annotate,
+    fill_polygon,
+    paste,
+    polygons_of,
+)
 from ubereport.laboratory.annotation.types import (
     DEFAULT_LABELS,
     UNKNOWN_ANNOTATOR,

@@ -17,14 +17,6 @@ import numpy as np
 from ubereport.core.arrays import BoolArray
 from ubereport.core.errors import AnnotationError
 from ubereport.files.atomic import write_file
-from ubereport.laboratory.annotation.drawing import (
-    Shape,
-    Sheet,
-    annotate,
-    extras_of,
-    name_of_path,
-    paste,
-)
 from ubereport.laboratory.annotation.files import (
     list_of,
     number_of,
@@ -36,7 +28,16 @@ from ubereport.laboratory.annotation.files import (
     text_of,
     to_json,
 )
-from ubereport.laboratory.annotation.outlines import fill_polygon, polygons_of
+from ubereport.laboratory.annotation.shapes import (
+    Shape,
+    Sheet,
+    annotate,
+    extras_of,
+    fill_polygon,
+    name_of_path,
+    paste,
+    polygons_of,
+)
 from ubereport.laboratory.annotation.types import (
     DEFAULT_LABELS,
     UNKNOWN_ANNOTATOR,

@@ -16,7 +16,7 @@ import math
 import cv2
 import numpy as np
 
-from ubereport.laboratory.simulation.motion import Pose
+from ubereport.laboratory.simulation.camera import Pose
 from ubereport.laboratory.simulation.noise import Float32Array, clouds, smoothstep
 from ubereport.laboratory.simulation.scenario import Bleed, BleedKind
 from ubereport.laboratory.simulation.site import SITE_REACH, PaintedSite

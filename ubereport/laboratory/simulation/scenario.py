@@ -1,11 +1,14 @@
-"""What happens in a simulated recording, and when: a closed description, no pictures."""
+"""What happens in a simulated recording, and when: a closed description, and its invention."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+
+import numpy as np
 
 from ubereport.core.errors import UsageError
 from ubereport.core.intervals import Interval, IntervalSet
@@ -215,3 +218,202 @@ def _ease(t: float) -> float:
     """Smooth step from 0 at 0 to 1 at 1."""
     t = min(max(t, 0.0), 1.0)
     return t * t * (3 - 2 * t)
+
+
+_MAX_MINUTES = 24 * 60.0
+_CLOSING_S = 12.0
+_FIRST_BLEED_S = 32.0
+_SITES = (Site.APPROACH, Site.LAMINA, Site.DRILLING, Site.CANAL)
+_RED_SITES = (Site.MUSCLE, Site.INFLAMED)
+_LOSS_LENGTHS_S = {
+    LossReason.OUT_OF_BODY: (4.0, 15.0),
+    LossReason.BLACK: (3.0, 8.0),
+    LossReason.BLURRED: (3.0, 8.0),
+    LossReason.WHITE_OUT: (3.0, 6.0),
+    LossReason.FROZEN: (4.0, 9.0),
+    LossReason.NO_SIGNAL: (4.0, 9.0),
+}
+_KINDS = {
+    "small": (BleedKind.OOZE, BleedKind.RIVULET, BleedKind.PLUME),
+    "middle": (BleedKind.OOZE, BleedKind.RIVULET, BleedKind.POOL, BleedKind.PLUME),
+    "large": (BleedKind.POOL, BleedKind.RED_OUT, BleedKind.RED_OUT),
+}
+_PEAKS = {"small": (0.07, 0.20), "middle": (0.20, 0.45), "large": (0.5, 0.97)}
+
+
+def plan_scenario(seed: int, minutes: float, config: SimulationConfig) -> Scenario:
+    """Invent a scenario; the same arguments give the same one.
+
+    Raises
+    ------
+    UsageError
+        If `seed` is negative, or `minutes` is not in 0.02 to 1440.
+    """
+    if seed < 0:
+        raise UsageError(f"seed = {seed} cannot be used; allowed: whole numbers from 0. Change it.")
+    if not 0.02 <= minutes <= _MAX_MINUTES:
+        raise UsageError(
+            f"minutes = {minutes} cannot be used; allowed: 0.02 to {_MAX_MINUTES:g}. Change it."
+        )
+    return _Planner(seed, minutes * 60, config).scenario()
+
+
+class _Planner:
+    def __init__(self, seed: int, duration_s: float, config: SimulationConfig) -> None:
+        self.rng = np.random.default_rng([seed, 3])
+        self.seed = seed
+        self.duration_s = duration_s
+        self.config = config
+        self.at_s = 0.0
+        self.site_starts: list[tuple[float, Site]] = []
+        self.bleeds: list[Bleed] = []
+        self.losses: list[Loss] = []
+        self.tools: list[Tool] = []
+        self.reasons: list[LossReason] = []
+
+    def scenario(self) -> Scenario:
+        self._go_to(_SITES[int(self.rng.integers(len(_SITES)))])
+        if LossReason.OUT_OF_BODY in self.config.losses and self.duration_s > 60:
+            self._lose(LossReason.OUT_OF_BODY)
+        last_s = self.duration_s - min(_CLOSING_S, 0.2 * self.duration_s)
+        if self.config.is_bleeding_at_end:
+            last_s = self.duration_s - 20
+        while self.at_s < last_s:
+            self._calm()
+            if self._has_room_until(last_s):
+                self._bleed(last_s)
+        if self.config.is_bleeding_at_end:
+            self._bleed_to_the_end()
+        return Scenario(
+            self.seed,
+            self.duration_s,
+            self.config,
+            self._visits(),
+            tuple(self.bleeds),
+            tuple(self.losses),
+            tuple(self.tools),
+        )
+
+    def _uniform(self, low: float, high: float) -> float:
+        return float(self.rng.uniform(low, high))
+
+    def _go_to(self, site: Site) -> None:
+        self.site_starts.append((self.at_s, site))
+
+    def _visits(self) -> tuple[Visit, ...]:
+        starts = [start for start in self.site_starts if start[0] < self.duration_s]
+        ends_s = [start for start, _ in starts[1:]] + [self.duration_s]
+        seeds = self.rng.integers(0, 2**31, len(starts))
+        return tuple(
+            Visit(start_s, end_s, site, int(seed))
+            for (start_s, site), end_s, seed in zip(starts, ends_s, seeds, strict=True)
+        )
+
+    def _calm(self) -> None:
+        """Let time pass without blood: sites change, red tissue and instruments show up."""
+        spacing_s = 600 / max(self.config.bleeds_per_10min, 1.0)
+        left_s = max(3.0, self._uniform(0.2, 0.6) * spacing_s)
+        if self.config.losses and self._may(0.7):
+            self._wait(self._uniform(1.5, 3.0))
+            self._lose(self._next_reason())
+            left_s -= 5
+        if self._may(0.45):
+            self._go_to(_SITES[int(self.rng.integers(len(_SITES)))])
+        if self._may(0.35):
+            self._go_to(_RED_SITES[int(self.rng.integers(len(_RED_SITES)))])
+            self._work(4.0, 8.0)
+            self._go_to(_SITES[int(self.rng.integers(len(_SITES)))])
+        if self._may(0.5):
+            self._work(4.0, 9.0)
+        if not self.bleeds:
+            left_s = min(left_s, self.duration_s - self.at_s - _FIRST_BLEED_S)
+        self._wait(max(2.0, left_s))
+
+    def _may(self, chance: float) -> bool:
+        """Draw a chance; never so late that no time is left for a first bleed."""
+        is_drawn = self.rng.random() < chance
+        return is_drawn and (bool(self.bleeds) or self.at_s + 12 < self.duration_s - _FIRST_BLEED_S)
+
+    def _wait(self, seconds: float) -> None:
+        self.at_s += seconds
+
+    def _work(self, shortest_s: float, longest_s: float) -> None:
+        """Use an instrument where it does not bleed: glow and debris that must not count."""
+        length_s = self._uniform(shortest_s, longest_s)
+        kind = ToolKind.RF_PROBE if self.rng.random() < 0.6 else ToolKind.SHAVER
+        self._use(kind, self.at_s + 0.5, self.at_s + length_s, 0.0, 0.0)
+        self.at_s += length_s
+
+    def _use(self, kind: ToolKind, start_s: float, end_s: float, x: float, y: float) -> None:
+        active = (Interval(start_s + 1.5, max(start_s + 1.6, end_s - 1.3)),)
+        x, y = x + self._uniform(-0.1, 0.1), y + self._uniform(-0.1, 0.1)
+        self.tools.append(Tool(kind, start_s, end_s, active, x, y, self._uniform(0, 6.28)))
+
+    def _next_reason(self) -> LossReason:
+        if not self.reasons:
+            order = self.rng.permutation(len(self.config.losses))
+            self.reasons = [self.config.losses[int(i)] for i in order]
+        return self.reasons.pop()
+
+    def _lose(self, reason: LossReason) -> None:
+        length_s = round(self._uniform(*_LOSS_LENGTHS_S[reason]), 1)
+        start_s = round(self.at_s, 1)
+        end_s = min(start_s + length_s, round(self.duration_s, 1) - 2.0)
+        if end_s - start_s >= 1.0:
+            self.losses.append(Loss(start_s, end_s, reason, int(self.rng.integers(1, 1000))))
+            self.at_s = end_s + 0.5
+
+    def _has_room_until(self, last_s: float) -> bool:
+        return self.config.bleeds_per_10min > 0 and self.at_s + 10 < last_s
+
+    def _bleed(self, last_s: float) -> None:
+        bleed = self._new_bleed(min(last_s - self.at_s, 70.0))
+        self.bleeds.append(bleed)
+        self._stop(bleed)
+        if LossReason.OUT_OF_BODY in self.config.losses and self.rng.random() < 0.12:
+            self.at_s = bleed.start_s + bleed.rise_s + 0.5 * bleed.plateau_s
+            self._lose(LossReason.OUT_OF_BODY)
+        self.at_s = max(self.at_s, bleed.washed_s + 2)
+        if self.rng.random() < self.config.rebleed_share:
+            self._rebleed(bleed, last_s)
+
+    def _rebleed(self, bleed: Bleed, last_s: float) -> None:
+        start_s = bleed.washed_s + self._uniform(8, 35)
+        peak_frac = float(np.clip(bleed.peak_frac * self._uniform(0.5, 1.2), 0.08, 0.95))
+        again = dataclasses.replace(bleed, start_s=start_s, peak_frac=peak_frac)
+        if again.washed_s + 2 < last_s:
+            self.bleeds.append(again)
+            self._stop(again)
+            self.at_s = again.washed_s + 2
+
+    def _bleed_to_the_end(self) -> None:
+        self.at_s = max(self.at_s, self.duration_s - 20)
+        bleed = dataclasses.replace(self._new_bleed(60.0), plateau_s=60.0)
+        self.bleeds.append(bleed)
+
+    def _new_bleed(self, room_s: float) -> Bleed:
+        band = ("small", "middle", "large")[int(self.rng.choice(3, p=[0.4, 0.38, 0.22]))]
+        kinds = _KINDS[band]
+        length_s = min(room_s - 1, self._uniform(14, 60))
+        rise, wash = self._uniform(0.12, 0.35), self._uniform(0.12, 0.3)
+        return Bleed(
+            kind=kinds[int(self.rng.integers(len(kinds)))],
+            start_s=self.at_s,
+            rise_s=rise * length_s,
+            plateau_s=(1 - rise - wash) * length_s,
+            wash_s=wash * length_s,
+            peak_frac=self._uniform(*_PEAKS[band]),
+            source_x=self._uniform(-0.45, 0.45),
+            source_y=self._uniform(-0.45, 0.45),
+            flow_rad=self._uniform(0, 6.28),
+            clot_frac=self._uniform(0.0, 0.014),
+            seed=int(self.rng.integers(0, 2**31)),
+        )
+
+    def _stop(self, bleed: Bleed) -> None:
+        """Coagulate it, mostly."""
+        if self.rng.random() < 0.8:
+            start_s = bleed.start_s + bleed.rise_s + 0.4 * bleed.plateau_s
+            end_s = min(bleed.washed_s + 1.5, self.duration_s)
+            if end_s - start_s > 3.5:
+                self._use(ToolKind.RF_PROBE, start_s, end_s, bleed.source_x, bleed.source_y)

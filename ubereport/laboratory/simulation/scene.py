@@ -9,13 +9,18 @@ import cv2
 import numpy as np
 
 from ubereport.laboratory.simulation.blood import Cloud, Film, tint_by_blood
-from ubereport.laboratory.simulation.drawing import COARSE_PX, Drawing, Kept, channel_tripled
-from ubereport.laboratory.simulation.irrigation import Floating, Turbidity
-from ubereport.laboratory.simulation.motion import CameraPath, Pose
+from ubereport.laboratory.simulation.camera import (
+    COARSE_PX,
+    CameraPath,
+    Drawing,
+    Kept,
+    Pose,
+    channel_tripled,
+)
+from ubereport.laboratory.simulation.foreground import Floating, ToolPainter, Turbidity, tip_in_view
 from ubereport.laboratory.simulation.noise import Float32Array
 from ubereport.laboratory.simulation.scenario import Bleed, Scenario, Tool, ToolKind
 from ubereport.laboratory.simulation.site import PaintedSite, paint_site
-from ubereport.laboratory.simulation.tools import ToolPainter, tip_in_view
 
 _CLOT_FADES_S = 60.0
 _OPAQUE = 128

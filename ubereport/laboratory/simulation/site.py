@@ -1,7 +1,10 @@
-"""Operating sites: tissues laid out in relief and lit from the endoscope, painted once.
+"""Operating sites: tissues with color, relief and gloss, laid out and lit from the endoscope.
 
 A site is a square canvas of ``2 × SITE_REACH`` field radii a side, so that the camera can move
-over it; what moves (blood, instruments, irrigation) is added later.
+over it; what moves (blood, instruments, irrigation) is added later. Colors are display-referred RGB
+in 0..1, as a recorder stores them, set by eye against published pictures of irrigated biportal
+endoscopy. Red muscle and inflamed tissue are kept paler, more orange and textured than blood, as
+they are in life: they are the red that must not count.
 """
 
 from __future__ import annotations
@@ -13,8 +16,190 @@ from enum import StrEnum
 import cv2
 import numpy as np
 
-from ubereport.laboratory.simulation.noise import Float32Array, clouds, smoothstep
-from ubereport.laboratory.simulation.tissue import Material, Tissue, blend, paint_tissue
+from ubereport.laboratory.simulation.noise import Float32Array, cells, clouds, fibers, smoothstep
+
+
+class Tissue(StrEnum):
+    """What a surface is made of."""
+
+    BONE = "bone"
+    DRILLED_BONE = "drilled_bone"
+    LIGAMENT = "ligament"
+    DURA = "dura"
+    FAT = "fat"
+    MUSCLE = "muscle"
+    INFLAMED = "inflamed"
+    CHAR = "char"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """A painted surface.
+
+    Parameters
+    ----------
+    albedo
+        (n, n, 3) float32, color in 0..1 before light.
+    relief
+        (n, n) float32, height in field radii.
+    gloss
+        (n, n) float32, strength of wet reflections in 0..1.
+    """
+
+    albedo: Float32Array
+    relief: Float32Array
+    gloss: Float32Array
+
+
+def paint_tissue(tissue: Tissue, rng: np.random.Generator, size_px: int) -> Material:
+    """Paint one tissue over a square of `size_px` pixels."""
+    return _PAINTERS[tissue](rng, size_px)
+
+
+def blend(below: Material, above: Material, cover: Float32Array) -> Material:
+    """Lay `above` over `below` where `cover` (n, n) in 0..1 says so, its step softly rounded."""
+    wide = cover[..., None]
+    rounded = cv2.GaussianBlur(cover, (0, 0), 0.012 * len(cover))
+    return Material(
+        below.albedo + wide * (above.albedo - below.albedo),
+        below.relief + rounded * (above.relief - below.relief),
+        below.gloss + cover * (above.gloss - below.gloss),
+    )
+
+
+def _mixed(low: tuple[float, ...], high: tuple[float, ...], share: Float32Array) -> Float32Array:
+    a, b = np.array(low, np.float32), np.array(high, np.float32)
+    return np.asarray(a + np.clip(share, 0, 1)[..., None] * (b - a), np.float32)
+
+
+def _bone(rng: np.random.Generator, n: int) -> Material:
+    broad = clouds(rng, n, n, 3, 4)
+    fine = clouds(rng, n, n, 30, 3)
+    albedo = _mixed((0.84, 0.68, 0.55), (0.97, 0.91, 0.80), 0.62 + 0.22 * broad + 0.06 * fine)
+    pits = smoothstep(1.9, 2.8, clouds(rng, n, n, 26, 2))
+    albedo *= 1 - 0.25 * pits[..., None] * np.array([0.7, 1.0, 1.1], np.float32)
+    relief = 0.05 * broad + 0.006 * fine - 0.012 * pits
+    return Material(albedo, relief, np.full((n, n), 0.35, np.float32))
+
+
+def _drilled_bone(rng: np.random.Generator, n: int) -> Material:
+    to_seed, to_border = cells(rng, n, 30)
+    holes = smoothstep(0.12, 0.30, to_border) * smoothstep(0.75, 0.35, to_seed)
+    broad = clouds(rng, n, n, 4, 3)
+    holes = holes * smoothstep(-0.4, 0.9, broad)
+    grooves = fibers(rng, n, 34, float(rng.uniform(0, np.pi)), 5)
+    albedo = _mixed((0.88, 0.72, 0.58), (0.98, 0.93, 0.84), 0.6 + 0.2 * grooves + 0.15 * broad)
+    albedo += holes[..., None] * 0.55 * (np.array([0.66, 0.36, 0.28], np.float32) - albedo)
+    relief = 0.02 * broad + 0.006 * grooves - 0.02 * holes
+    return Material(albedo, relief, np.full((n, n), 0.45, np.float32))
+
+
+def _ligament(rng: np.random.Generator, n: int) -> Material:
+    angle_rad = float(rng.uniform(-0.5, 0.5) + np.pi / 2)
+    coarse = fibers(rng, n, 22, angle_rad, 10)
+    fine = fibers(rng, n, 70, angle_rad, 16)
+    broad = clouds(rng, n, n, 3, 3)
+    albedo = _mixed((0.74, 0.58, 0.36), (0.96, 0.89, 0.68), 0.55 + 0.15 * coarse + 0.12 * broad)
+    albedo *= (1 + 0.04 * fine)[..., None]
+    relief = 0.03 * broad + 0.012 * coarse + 0.004 * fine
+    return Material(albedo, relief, (0.4 + 0.1 * coarse).astype(np.float32))
+
+
+def _dura(rng: np.random.Generator, n: int) -> Material:
+    broad = clouds(rng, n, n, 2, 3)
+    albedo = _mixed((0.80, 0.81, 0.86), (0.99, 0.97, 0.96), 0.6 + 0.2 * broad)
+    vessels = _vessels(rng, n, 7)
+    albedo += vessels[..., None] * 0.5 * (np.array([0.72, 0.26, 0.28], np.float32) - albedo)
+    relief = 0.05 * broad + 0.003 * clouds(rng, n, n, 24, 2) + 0.004 * vessels
+    return Material(albedo, relief, np.full((n, n), 1.0, np.float32))
+
+
+def _fat(rng: np.random.Generator, n: int) -> Material:
+    to_seed, to_border = cells(rng, n, 13)
+    _, fine_border = cells(rng, n, 34)
+    dome = np.sqrt(np.clip(1 - to_seed * to_seed, 0, 1))
+    seam = smoothstep(0.0, 0.35, to_border + 0.08 * clouds(rng, n, n, 10, 3))
+    fine_seam = smoothstep(0.0, 0.25, fine_border)
+    broad = clouds(rng, n, n, 4, 4)
+    share = 0.35 + 0.3 * dome + 0.1 * seam + 0.16 * broad
+    albedo = _mixed((0.88, 0.66, 0.34), (1.0, 0.91, 0.64), share)
+    albedo *= (0.95 + 0.03 * seam + 0.02 * fine_seam)[..., None]
+    relief = 0.065 * dome * seam + 0.006 * fine_seam + 0.04 * broad
+    return Material(albedo, relief, (0.55 + 0.3 * dome).astype(np.float32))
+
+
+def _muscle(rng: np.random.Generator, n: int) -> Material:
+    angle_rad = float(rng.uniform(0, np.pi))
+    bundles = fibers(rng, n, 14, angle_rad, 9)
+    strands = fibers(rng, n, 55, angle_rad, 18)
+    broad = clouds(rng, n, n, 3, 3)
+    albedo = _mixed((0.50, 0.19, 0.16), (0.84, 0.47, 0.40), 0.5 + 0.2 * bundles + 0.12 * strands)
+    albedo += (
+        smoothstep(1.0, 2.2, strands + 0.5 * broad)[..., None]
+        * 0.35
+        * (np.array([0.92, 0.78, 0.70], np.float32) - albedo)
+    )
+    relief = 0.03 * bundles + 0.010 * strands + 0.04 * broad
+    return Material(albedo, relief, np.full((n, n), 0.35, np.float32))
+
+
+def _inflamed(rng: np.random.Generator, n: int) -> Material:
+    broad = clouds(rng, n, n, 4, 4)
+    grain = clouds(rng, n, n, 40, 3)
+    albedo = _mixed((0.64, 0.27, 0.24), (0.90, 0.56, 0.49), 0.5 + 0.2 * broad + 0.10 * grain)
+    albedo += (
+        _vessels(rng, n, 12)[..., None] * 0.5 * (np.array([0.58, 0.14, 0.15], np.float32) - albedo)
+    )
+    relief = 0.05 * broad + 0.010 * grain
+    return Material(albedo, relief, np.full((n, n), 0.6, np.float32))
+
+
+def _char(rng: np.random.Generator, n: int) -> Material:
+    grain = clouds(rng, n, n, 30, 4)
+    albedo = _mixed((0.20, 0.13, 0.10), (0.66, 0.50, 0.36), 0.35 + 0.25 * grain)
+    return Material(albedo, 0.012 * grain, np.full((n, n), 0.1, np.float32))
+
+
+def _vessels(rng: np.random.Generator, n: int, n_trunks: int) -> Float32Array:
+    """Branching fine vessels as an opacity map: random walks that fork and taper."""
+    canvas = np.zeros((n, n), np.uint8)
+    stack = [
+        (rng.random(2) * n, float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(0.6, 1.0)))
+        for _ in range(n_trunks)
+    ]
+    step_px = n * 0.012
+    while stack:
+        at, heading_rad, width = stack.pop()
+        for _ in range(int(30 * width) + 6):
+            heading_rad += float(rng.normal(0, 0.22))
+            nxt = at + step_px * np.array([np.cos(heading_rad), np.sin(heading_rad)])
+            _line(canvas, at, nxt, width, n)
+            at = nxt
+            if width > 0.35 and rng.random() < 0.09:
+                stack.append((at, heading_rad + float(rng.choice([-0.7, 0.7])), width * 0.6))
+        width *= 0.9
+    softened = cv2.GaussianBlur(canvas, (0, 0), max(0.4, n * 0.0007))
+    return np.asarray(softened, np.float32) / np.float32(255)
+
+
+def _line(canvas: np.ndarray, start: np.ndarray, end: np.ndarray, width: float, n: int) -> None:
+    thickness = max(1, round(width * n * 0.005))
+    level = int(np.clip(255 * width * max(0.55, n * 0.005 * width), 90, 255))
+    points = [(int(p[0] * 16), int(p[1] * 16)) for p in (start, end)]
+    cv2.line(canvas, points[0], points[1], level, thickness, cv2.LINE_AA, 4)
+
+
+_PAINTERS: dict[Tissue, Callable[[np.random.Generator, int], Material]] = {
+    Tissue.BONE: _bone,
+    Tissue.DRILLED_BONE: _drilled_bone,
+    Tissue.LIGAMENT: _ligament,
+    Tissue.DURA: _dura,
+    Tissue.FAT: _fat,
+    Tissue.MUSCLE: _muscle,
+    Tissue.INFLAMED: _inflamed,
+    Tissue.CHAR: _char,
+}
+
 
 SITE_REACH = 1.7
 
@@ -88,7 +273,7 @@ def _cover(distance: Float32Array, softness: float = 0.03) -> Float32Array:
     return smoothstep(-softness, softness, distance)
 
 
-def _approach(g: _Ground) -> Material:
+def _lay_approach(g: _Ground) -> Material:
     ground = g.raised(Tissue.MUSCLE, -0.15)
     fat = _cover(g.wander(0.5, 4) + 0.35 * g.y + 0.05, 0.08)
     ground = blend(ground, g.raised(Tissue.FAT, 0.1), fat)
@@ -96,7 +281,7 @@ def _approach(g: _Ground) -> Material:
     return blend(ground, g.raised(Tissue.BONE, -0.12), bone)
 
 
-def _lamina(g: _Ground) -> Material:
+def _lay_lamina(g: _Ground) -> Material:
     angle_rad = float(g.rng.uniform(-0.3, 0.3))
     ground = g.raised(Tissue.LIGAMENT, -0.22)
     arc = g.y * 0.9 + g.x * np.float32(np.sin(angle_rad)) + 0.45 * g.x**2 - 0.12 + g.wander(0.05)
@@ -108,7 +293,7 @@ def _lamina(g: _Ground) -> Material:
     return blend(ground, g.raised(Tissue.FAT, 0.12), fat)
 
 
-def _drilling(g: _Ground) -> Material:
+def _lay_drilling(g: _Ground) -> Material:
     ground = g.raised(Tissue.BONE, 0.18)
     trough = np.hypot(g.x * 0.9 + 0.05, g.y * 1.25 - 0.05) - 0.72 + g.wander(0.06)
     ground = blend(ground, g.raised(Tissue.DRILLED_BONE, -0.02), _cover(-trough))
@@ -118,7 +303,7 @@ def _drilling(g: _Ground) -> Material:
     return blend(ground, g.raised(Tissue.MUSCLE, 0.25), rim)
 
 
-def _canal(g: _Ground) -> Material:
+def _lay_canal(g: _Ground) -> Material:
     tilt_rad = float(g.rng.uniform(-0.35, 0.35))
     across = g.x * np.float32(np.cos(tilt_rad)) + g.y * np.float32(np.sin(tilt_rad))
     along = -g.x * np.float32(np.sin(tilt_rad)) + g.y * np.float32(np.cos(tilt_rad))
@@ -134,7 +319,7 @@ def _canal(g: _Ground) -> Material:
     return blend(ground, g.raised(Tissue.BONE, 0.15), right)
 
 
-def _muscle(g: _Ground) -> Material:
+def _lay_muscle(g: _Ground) -> Material:
     ground = g.raised(Tissue.MUSCLE, 0.0)
     cleft = _cover(0.05 - np.abs(g.side(float(g.rng.uniform(0, 3)), 0.1, 0.18)), 0.1)
     ground = blend(ground, g.raised(Tissue.MUSCLE, -0.35), cleft)
@@ -142,7 +327,7 @@ def _muscle(g: _Ground) -> Material:
     return blend(ground, g.raised(Tissue.FAT, 0.08), fat)
 
 
-def _inflamed(g: _Ground) -> Material:
+def _lay_inflamed(g: _Ground) -> Material:
     ground = g.raised(Tissue.LIGAMENT, -0.15)
     patch = _cover(1.0 - np.hypot(g.x + 0.1, g.y * 1.1) + g.wander(0.2, 5), 0.10)
     ground = blend(ground, g.raised(Tissue.INFLAMED, 0.0), patch)
@@ -153,12 +338,12 @@ def _inflamed(g: _Ground) -> Material:
 
 
 _LAYOUTS: dict[Site, Callable[[_Ground], Material]] = {
-    Site.APPROACH: _approach,
-    Site.LAMINA: _lamina,
-    Site.DRILLING: _drilling,
-    Site.CANAL: _canal,
-    Site.MUSCLE: _muscle,
-    Site.INFLAMED: _inflamed,
+    Site.APPROACH: _lay_approach,
+    Site.LAMINA: _lay_lamina,
+    Site.DRILLING: _lay_drilling,
+    Site.CANAL: _lay_canal,
+    Site.MUSCLE: _lay_muscle,
+    Site.INFLAMED: _lay_inflamed,
 }
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from ubereport.core.arrays import BoolArray
 from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.annotation.files import read_bytes, read_json, read_png_mask, table_of
-from ubereport.laboratory.annotation.outlines import fill_polygon
+from ubereport.laboratory.annotation.shapes import fill_polygon
 from ubereport.laboratory.annotation.types import Annotation
 
 ANSWERS_SCHEMA = "ubereport-answers/1"

@@ -21,17 +21,17 @@ from ubereport.core.config import Device, config_sha256, config_to_toml
 from ubereport.core.errors import ConfigError
 from ubereport.files.atomic import recover_folder
 from ubereport.laboratory.training.batches import Batch, Batches
-from ubereport.laboratory.training.checkpoint import (
+from ubereport.laboratory.training.config import OptimizerConfig, TrainConfig
+from ubereport.laboratory.training.loss import segmentation_loss
+from ubereport.laboratory.training.scoring import Summary, score_still, summarize
+from ubereport.laboratory.training.stills import LabelArray
+from ubereport.laboratory.training.weights import (
     RunState,
+    load_imagenet,
     load_weights,
     read_checkpoint,
     write_checkpoint,
 )
-from ubereport.laboratory.training.config import OptimizerConfig, TrainConfig
-from ubereport.laboratory.training.loss import segmentation_loss
-from ubereport.laboratory.training.pretrained import load_imagenet
-from ubereport.laboratory.training.scoring import Summary, score_still, summarize
-from ubereport.laboratory.training.stills import LabelArray
 from ubereport.segmentation.devices import cpu_gains_from_bf16
 from ubereport.segmentation.metadata import NetworkSpec
 from ubereport.segmentation.network import build_network, load_state, portable_state

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from ubereport.core.config import config_from_toml
 from ubereport.core.errors import AnnotationError, ConfigError, OutputError
-from ubereport.laboratory.training.checkpoint import load_weights
 from ubereport.laboratory.training.collections import collections_of, read_collections
 from ubereport.laboratory.training.config import TrainConfig
 from ubereport.laboratory.training.export import (
@@ -28,6 +27,7 @@ from ubereport.laboratory.training.export import (
 from ubereport.laboratory.training.finetune import split_indices
 from ubereport.laboratory.training.loop import network_spec
 from ubereport.laboratory.training.stills import Collection, Still, StillCache, cache_stills
+from ubereport.laboratory.training.weights import load_weights
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.metadata import TrainingSet
 from ubereport.segmentation.network import build_network, load_state

