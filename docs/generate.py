@@ -1,22 +1,27 @@
-"""Write the reference from code: every command, setting and metric. `make docs` runs it.
+"""Write the reference and the published schemas from code. `make docs` runs it.
 
-python docs/generate.py            write docs/reference
-python docs/generate.py --check    exit 1 if a page there is not what the code says
+python docs/generate.py            write docs/reference and the schemas in ubereport
+python docs/generate.py --check    exit 1 if a page or schema is not what the code says
 """
 
 import dataclasses
 import inspect
+import json
 import sys
 from pathlib import Path
 
 import typer
 
+import ubereport
+from ubereport.batch.manifest_schema import SCHEMA_NAME, manifest_schema_json
 from ubereport.cli.main import app
 from ubereport.core import config
 from ubereport.core.validation import json_schema
 from ubereport.metrics.registry import METRICS
+from ubereport.records.schema import case_schema
 
 REFERENCE = Path(__file__).parent / "reference"
+PACKAGE = Path(ubereport.__file__).parent
 MADE = "<!-- Written by docs/generate.py; change the code and run `make docs`. -->\n\n"
 
 
@@ -140,21 +145,31 @@ def metrics() -> str:
     return text.rstrip() + "\n"
 
 
-PAGES = {"commands.md": commands, "settings.md": settings, "metrics.md": metrics}
+def case_schema_json() -> str:
+    return json.dumps(case_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+PAGES = {
+    REFERENCE / "commands.md": commands,
+    REFERENCE / "settings.md": settings,
+    REFERENCE / "metrics.md": metrics,
+    PACKAGE / "records" / "case.schema.json": case_schema_json,
+    PACKAGE / "batch" / SCHEMA_NAME: manifest_schema_json,
+}
 
 
 def main(arguments: list[str]) -> int:
     stale = [
-        name
-        for name, write in PAGES.items()
-        if not (REFERENCE / name).is_file()
-        or (REFERENCE / name).read_text(encoding="utf-8") != write()
+        page
+        for page, write in PAGES.items()
+        if not page.is_file() or page.read_text(encoding="utf-8") != write()
     ]
     if "--check" in arguments:
-        print(f"not fresh: {', '.join(stale)}; run `make docs`" if stale else "fresh")
+        names = ", ".join(page.name for page in stale)
+        print(f"not fresh: {names}; run `make docs`" if stale else "fresh")
         return int(bool(stale))
-    for name in stale:
-        (REFERENCE / name).write_text(PAGES[name](), encoding="utf-8")
+    for page in stale:
+        page.write_text(PAGES[page](), encoding="utf-8")
     return 0
 
 

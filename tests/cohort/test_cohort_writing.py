@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 
@@ -44,6 +45,14 @@ def test_comparison_files_say_what_the_comparison_says(table):
     assert float(contrasts[0]["p_value"]) == comparison.primary.contrasts[0].test.p_value
     points = rows_of(files["points.csv"])
     assert len(points) == 36 * (1 + len(comparison.secondary))
+
+
+def test_one_group_told_apart_from_two_others_is_written_as_pairs(table):
+    comparison = compare_cohort(table, config=FAST)
+    pairs = (("a", "b"), ("a", "c"))
+    row = dataclasses.replace(comparison.balance[0], apart=pairs)
+    files = comparison_files(dataclasses.replace(comparison, balance=(row,)))
+    assert json.loads(files["comparison.json"])["balance"][0]["apart"] == [list(p) for p in pairs]
 
 
 def test_no_cell_is_a_formula(table):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ubereport.cohort.comparison_results import DropCount, ModelUse, UnreadCase
+from ubereport.core.validation import Named
 from ubereport.statistics.estimates import Estimate, TestResult
 
 
@@ -245,7 +246,7 @@ class AuditCase:
     technique: str
     surgeon: str
     coverage_frac: float | None
-    values: tuple[tuple[str, float | None], ...]
+    values: Named[float | None]
     n_flags: int
     signals: tuple[Signal, ...]
     is_used: bool

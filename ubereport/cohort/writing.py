@@ -16,8 +16,8 @@ import pandas as pd
 from ubereport.cohort.audit_results import Audit
 from ubereport.cohort.comparison_results import Comparison, MetricComparison
 from ubereport.cohort.table import CohortTable
+from ubereport.core.validation import json_value
 from ubereport.files.spreadsheet import csv_bytes
-from ubereport.records.codec import to_json_value
 from ubereport.statistics.estimates import Estimate
 
 RESULT_SCHEMA = "1.0"
@@ -121,7 +121,7 @@ def _without_clock(book: openpyxl.Workbook) -> bytes:
 
 def _json(kind: str, result: Comparison | Audit) -> bytes:
     content = {"kind": kind, "schema_version": RESULT_SCHEMA}
-    content |= to_json_value(result, type(result))
+    content |= json_value(result)
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     return (text + "\n").encode()
 

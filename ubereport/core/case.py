@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
 
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.held_out import HeldOutOperation
@@ -13,12 +14,14 @@ from ubereport.core.intervals import Interval
 from ubereport.core.metrics import MetricValue
 from ubereport.core.review import CaseReview
 from ubereport.core.series import AreaSeries
+from ubereport.core.validation import LEFT_OUT_WHEN_EMPTY, Frac, Key, Named, Sha256, Tally
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION: Final = "1.0"
 # A peak is one of the smoothed area; its key frame shows it within this many seconds.
 PEAK_REACH_S = 1.0
-# Metadata of fields that came after records were first written: where empty, not in the JSON.
-LEFT_OUT_WHEN_EMPTY: Mapping[str, bool] = MappingProxyType({"is_left_out_when_empty": True})
+
+_Size = Annotated[int, Field(ge=1)]
+_Seconds = Annotated[float, Field(ge=0)]
 
 
 class FlagLevel(StrEnum):
@@ -33,7 +36,7 @@ class FlagLevel(StrEnum):
 class Flag:
     """Something about the recording or the analysis that a reader must know."""
 
-    key: str
+    key: Key
     level: FlagLevel
     message: str
 
@@ -42,12 +45,12 @@ class Flag:
 class FieldSummary:
     """The field of view of one part, as fitted: shape, crop in source pixels, confidence 0..1."""
 
-    shape: str
-    left_px: int
-    top_px: int
-    right_px: int
-    bottom_px: int
-    confidence: float
+    shape: Annotated[str, Field(pattern="^(circle|rectangle|full)$")]
+    left_px: Tally
+    top_px: Tally
+    right_px: Tally
+    bottom_px: Tally
+    confidence: Frac
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +62,28 @@ class PartSummary:
     could give, `n_corrupt` those given but damaged.
     """
 
-    sha256: str
-    size_bytes: int
+    sha256: Sha256
+    size_bytes: Tally
     container: str
     codec: str
     pixel_format: str
-    width_px: int
-    height_px: int
-    rotation_deg: int
+    width_px: _Size
+    height_px: _Size
+    rotation_deg: Annotated[int, Field(ge=0, le=270, multiple_of=90)]
     is_interlaced: bool
     color_matrix: str
     color_range: str
     average_rate_hz: float | None
     start_s: float
-    duration_s: float
-    found_duration_s: float
-    declared_duration_s: float | None
-    found_n_frames: int
-    declared_n_frames: int | None
+    duration_s: _Seconds
+    found_duration_s: _Seconds
+    declared_duration_s: _Seconds | None
+    found_n_frames: Tally
+    declared_n_frames: Tally | None
     gaps: tuple[Interval, ...]
-    n_samples: int
-    n_undecoded: int
-    n_corrupt: int
+    n_samples: Tally
+    n_undecoded: Tally
+    n_corrupt: Tally
     field_of_view: FieldSummary
 
 
@@ -96,10 +99,10 @@ class KeyFrameKind(StrEnum):
 class KeyFrame:
     """A still kept with the case: raw and overlaid, paths relative to the case folder."""
 
-    event_index: int
+    event_index: Tally
     kind: KeyFrameKind
     time_s: float
-    area_frac: float
+    area_frac: Frac
     raw_path: str
     overlay_path: str
 
@@ -117,26 +120,24 @@ class ModelSummary:
     name: str
     version: str
     title: str
-    sha256: str
+    sha256: Sha256
     architecture: str
-    input_height_px: int
-    input_width_px: int
+    input_height_px: _Size
+    input_width_px: _Size
     thresholds: tuple[float, float, float]
     training_population: str
     limits: str
-    operating_characteristics: tuple[tuple[str, float], ...]
+    operating_characteristics: Named[float]
     evaluated_on: str
-    licence: str = field(default="", metadata=LEFT_OUT_WHEN_EMPTY)
-    held_out_operations: tuple[HeldOutOperation, ...] = field(
-        default=(), metadata=LEFT_OUT_WHEN_EMPTY
-    )
+    licence: Annotated[str, LEFT_OUT_WHEN_EMPTY] = ""
+    held_out_operations: Annotated[tuple[HeldOutOperation, ...], LEFT_OUT_WHEN_EMPTY] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderUse:
     """Which reader decoded which stretch of a part, and why it was chosen."""
 
-    part_index: int
+    part_index: Tally
     reader: str
     start_s: float
     end_s: float
@@ -152,10 +153,10 @@ class Provenance:
     """
 
     ubereport_version: str
-    library_versions: tuple[tuple[str, str], ...]
+    library_versions: Named[str]
     model: ModelSummary
     config_toml: str
-    config_sha256: str
+    config_sha256: Sha256
     device: str
     precision: str
     sampling: str
@@ -180,7 +181,7 @@ class CaseRecord:
     flags: tuple[Flag, ...]
     key_frames: tuple[KeyFrame, ...]
     provenance: Provenance
-    schema_version: str = SCHEMA_VERSION
+    schema_version: Literal["1.0"] = SCHEMA_VERSION
     review: CaseReview | None = None
 
     def metric(self, key: str) -> MetricValue:

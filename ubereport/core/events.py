@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, computed_field
+
+from ubereport.core.validation import Frac
 
 
 class CensorReason(StrEnum):
@@ -54,12 +59,12 @@ class HemostasisEvent:
     onset_s: float
     is_onset_observed: bool
     peak_s: float
-    peak_area_frac: float
+    peak_area_frac: Frac
     end_s: float
     clear_s: float | None
     censor_reason: CensorReason
-    mean_area_frac: float
-    area_time_frac_s: float
+    mean_area_frac: Frac
+    area_time_frac_s: Annotated[float, Field(ge=0)]
     is_rebleed: bool
     severity: Severity
 
@@ -73,6 +78,7 @@ class HemostasisEvent:
         if self.clear_s is not None and self.clear_s != self.end_s:
             raise ValueError("a cleared event ends at its clearing")
 
+    @computed_field  # type: ignore[prop-decorator]  # derived, and written for other readers
     @property
     def is_censored(self) -> bool:
         """Whether the clearing was not seen."""
@@ -83,6 +89,7 @@ class HemostasisEvent:
         """Onset to clearing, or to the last moment observed."""
         return self.end_s - self.onset_s
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def time_to_clear_s(self) -> float | None:
         """Onset to clearing; None if either of them was not seen."""

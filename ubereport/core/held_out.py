@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from ubereport.core.arrays import FloatArray
+from ubereport.core.validation import Frac, Tally, validated
 
 MIN_OPERATIONS = 10
 """With fewer operations the tails of what a model errs are not known, and no band is told."""
@@ -16,7 +19,7 @@ _MIN_FOUND_SHARE = 0.05
 _ROUNDING = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
+@validated("held_out_operations", error=ValueError, is_open=True)
 class HeldOutOperation:
     """How a model did on the stills of one operation that it had not been trained on.
 
@@ -34,27 +37,26 @@ class HeldOutOperation:
         Of the pixels with blood, the share that was called blood; None where there were none.
     area_bias_frac
         `measured_area_frac` less `true_area_frac`.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
     """
 
     operation: str
-    n_stills: int
-    n_with_blood: int
-    true_area_frac: float
-    measured_area_frac: float
-    painted_clean_frac: float
-    blood_found_share: float | None
-    area_bias_frac: float
+    n_stills: Annotated[int, Field(ge=1)]
+    n_with_blood: Tally
+    true_area_frac: Frac
+    measured_area_frac: Frac
+    painted_clean_frac: Frac
+    blood_found_share: Frac | None
+    area_bias_frac: Annotated[float, Field(ge=-1, le=1)]
 
     def __post_init__(self) -> None:
-        shares = (self.true_area_frac, self.measured_area_frac, self.painted_clean_frac)
-        found = () if self.blood_found_share is None else (self.blood_found_share,)
-        if not all(0 <= share <= 1 for share in (*shares, *found)):
-            raise ValueError(f"shares of operation {self.operation!r} are not all within 0 to 1")
-        if not -1 <= self.area_bias_frac <= 1:
-            raise ValueError(f"area_bias_frac is {self.area_bias_frac}; allowed: -1 to 1")
-        if not 0 <= self.n_with_blood <= self.n_stills or self.n_stills < 1:
+        if self.n_with_blood > self.n_stills:
             raise ValueError(
-                f"{self.n_with_blood} of {self.n_stills} stills with blood; need 0 to n, n above 0"
+                f"{self.n_with_blood} of {self.n_stills} stills with blood; need 0 to n"
             )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ubereport.core.validation import Frac, Key, Tally
+
 
 class Direction(StrEnum):
     """Which way is better for the view, where that can be said."""
@@ -48,12 +50,12 @@ class MetricValue:
         band is computed.
     """
 
-    key: str
+    key: Key
     unit: str
     value: float | None
     reason: str
-    n: int
-    coverage_frac: float | None
+    n: Tally
+    coverage_frac: Frac | None
     band_low: float | None = None
     band_high: float | None = None
 

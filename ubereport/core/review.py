@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import MetricValue
+from ubereport.core.validation import Frac, Sha256, Tally
 
 
 class ReviewState(StrEnum):
@@ -45,19 +49,19 @@ class CaseReview:
     """
 
     state: ReviewState
-    reviewers: tuple[str, ...]
+    reviewers: Annotated[tuple[str, ...], Field(min_length=1)]
     standing: str
-    n_events: int
-    n_open: int
-    n_confirmed: int
-    n_struck: int
-    n_mended: int
-    n_added: int
-    n_stale: int
-    n_lines: int
-    journal_sha256: str
-    event_f1: float | None
-    kappa: float | None
+    n_events: Tally
+    n_open: Tally
+    n_confirmed: Tally
+    n_struck: Tally
+    n_mended: Tally
+    n_added: Tally
+    n_stale: Tally
+    n_lines: Tally
+    journal_sha256: Sha256
+    event_f1: Frac | None
+    kappa: Annotated[float, Field(ge=-1, le=1)] | None
     events: tuple[HemostasisEvent, ...]
     metrics: tuple[MetricValue, ...]
 

@@ -25,11 +25,18 @@ from typing import (
     get_type_hints,
 )
 
-import pydantic.dataclasses
-from pydantic import ConfigDict, Field, Strict, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic.fields import FieldInfo
+from pydantic_core import ArgsKwargs, CoreSchema, core_schema
 
-from ubereport.core.errors import ConfigError, UbereportError
+from ubereport.core.errors import ConfigError
 
 T = TypeVar("T")
 
@@ -37,10 +44,49 @@ FROM_JSON = Strict(False)
 """Marks a tuple or a choice: a list or a name stands for it, in a file and in Python."""
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 """Of random numbers; any is as good as another."""
+Frac = Annotated[float, Field(ge=0, le=1)]
+"""A share or a fraction, never percent."""
+Tally = Annotated[int, Field(ge=0)]
+"""How many there are of something that was counted."""
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Key = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+"""What a metric or a flag is called in files."""
+LEFT_OUT_WHEN_EMPTY = Field(exclude_if=lambda value: not value)
+"""Marks a field that came after files were first written: where empty, it is not in the JSON."""
 
-RULES = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
-"""No unknown keys, no number from text or from a truth value, no infinity; checks are built when
-first used, since a decoding process or `--help` makes no settings."""
+
+class _Object:
+    """Writes (name, value) pairs as a JSON object that keeps their order, and reads them back."""
+
+    def __get_pydantic_core_schema__(
+        self,
+        source: Any,  # noqa: ANN401 -- an annotation
+        handler: GetCoreSchemaHandler,
+    ) -> CoreSchema:
+        (pair, _) = get_args(source)
+        table = handler.generate_schema(dict[str, get_args(pair)[1]])  # type: ignore[misc]
+        return core_schema.json_or_python_schema(
+            core_schema.no_info_after_validator_function(lambda d: tuple(d.items()), table),
+            core_schema.no_info_after_validator_function(_named_once, handler(source)),
+            serialization=core_schema.wrap_serializer_function_ser_schema(
+                lambda pairs, write: write(dict(pairs)), schema=table, return_schema=table
+            ),
+        )
+
+
+def _named_once(pairs: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        raise ValueError(f"names occur twice: {names}")
+    return pairs
+
+
+Named = Annotated[tuple[tuple[str, T], ...], _Object()]
+"""Values under names that differ: frozen pairs in Python, an object in JSON."""
+
+RULES = ConfigDict(strict=True, allow_inf_nan=False)
+"""No number from text or from a truth value, no infinity. Checks are built when first used, since
+a decoding process or `--help` makes no settings."""
 
 
 def check_setting(condition: bool, key: str, given: object, allowed: str) -> None:
@@ -69,7 +115,11 @@ class Fault:
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def validated(
-    section: str = "", *, error: type[UbereportError] = ConfigError, remedy: str = "Change {key}."
+    section: str = "",
+    *,
+    error: type[Exception] = ConfigError,
+    remedy: str = "Change {key}.",
+    is_open: bool = False,
 ) -> Callable[[type[T]], type[T]]:
     """Make a class a frozen dataclass that checks types and bounds whenever one is made.
 
@@ -79,6 +129,8 @@ def validated(
         How its keys begin in a sentence: "decode" for ``decode.max_width_px``.
     error
         What is raised; `remedy` ends the sentence.
+    is_open
+        Whether keys that it does not know are left aside, as in files that later versions write.
 
     Examples
     --------
@@ -92,17 +144,23 @@ def validated(
     ubereport.core.errors.ConfigError: tea.steep_s = 0 cannot be used; allowed: ...
     """
 
-    def checked(made: Any, given: Any, build: Any) -> Any:  # noqa: ANN401 -- pydantic's signature
-        try:
-            return build(given)
-        except ValidationError as found:
-            fault = fault_of(found, made, section)
-            raise error(f"{fault} {remedy.format(key=fault.key)}") from None
+    def refuse(found: ValidationError, kind: type[Any]) -> Exception:
+        fault = fault_of(found, kind, section)
+        return error(f"{fault} {remedy.format(key=fault.key)}")
 
     def decorate(kind: type[T]) -> type[T]:
-        wrapped: Any = classmethod(checked)
-        kind._checked = model_validator(mode="wrap")(wrapped)  # type: ignore[attr-defined]  # pydantic looks for it in the class
-        made: Any = pydantic.dataclasses.dataclass(kind, frozen=True, slots=True, config=RULES)
+        made: Any = dataclass(frozen=True, slots=True)(kind)
+
+        def __init__(self: Any, *args: Any, **values: Any) -> None:  # noqa: ANN401, N807
+            check = adapter_of(made).validator.validate_python
+            try:
+                check(ArgsKwargs(args, values), self_instance=self)
+            except ValidationError as found:
+                raise refuse(found, made) from None
+
+        made.__init__ = functools.wraps(made.__init__)(__init__)
+        made.__refusal__ = refuse
+        made.__pydantic_config__ = RULES | ConfigDict(extra="ignore" if is_open else "forbid")
         result: type[T] = made
         return result
 
@@ -115,19 +173,39 @@ def read_json_value(value: object, kind: type[T]) -> T:
     JSON's rules hold: a list stands for a tuple and a name for a choice, and nothing else is
     converted. What cannot be used raises the kind's own error.
     """
-    read: T = adapter_of(kind).validate_json(json.dumps(value, default=str))
+    try:
+        read: T = adapter_of(kind).validate_json(json.dumps(value, default=str))
+    except ValidationError as found:
+        raise kind.__refusal__(found, kind) from None  # type: ignore[attr-defined]
     return read
 
 
-def json_value(value: Any) -> dict[str, Any]:  # noqa: ANN401 -- any checked type
-    """Return the tree of JSON values that `read_json_value` makes an equal value from."""
-    tree: dict[str, Any] = adapter_of(type(value)).dump_python(value, mode="json")
+def json_value(value: Any) -> dict[str, Any]:  # noqa: ANN401 -- any frozen dataclass
+    """Return the tree of JSON values that `read_json_value` makes an equal value from.
+
+    It is read once before it is returned, so that nothing is written that cannot be read and
+    numbers are of the kind that is declared: numpy's become plain ones, 1 seconds 1.0 seconds.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite, or a value is not what its annotation says.
+    """
+    adapter = adapter_of(type(value))
+    written = adapter.dump_python(value, warnings=False)
+    text = json.dumps(written, default=lambda number: number.item(), allow_nan=False)
+    try:
+        tree: dict[str, Any] = adapter.dump_python(adapter.validate_json(text), mode="json")
+    except ValidationError as found:
+        raise ValueError(
+            f"what is to be written is wrong: {fault_of(found, type(value))}"
+        ) from None
     return tree
 
 
 def json_schema(kind: type[Any]) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a checked type: types, bounds, defaults, choices."""
-    schema = adapter_of(kind).json_schema()
+    schema = adapter_of(kind).json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
 
 
@@ -194,6 +272,8 @@ def _at(
     if is_dataclass(kind):
         return _at(get_type_hints(kind, include_extras=True)[str(step)], (), rest)
     items = get_args(kind)
+    if get_origin(kind) is tuple and isinstance(step, str):  # a name of `Named`
+        return _at(get_args(items[0])[1], (), rest)
     if get_origin(kind) is tuple and isinstance(step, int):
         return _at(items[0] if items[-1] is ... else items[step], (), rest)
     return _at(items[-1], (), rest) if items else (kind, bounds)
@@ -221,6 +301,8 @@ def _allowed(kind: Any, bounds: tuple[object, ...]) -> str:  # noqa: ANN401 -- a
         return ", ".join(str(each) for each in get_args(kind))
     if get_origin(kind) is tuple:
         items = get_args(kind)
+        if any(isinstance(bound, _Object) for bound in bounds):
+            return f"names with {_allowed(*_plain(get_args(items[0])[1], ()))} each"
         how_many = f" of {len(items)}" if items[-1] is not ... else ""
         return f"a list{how_many}{_length(bounds)}, each {_allowed(*_plain(items[0], ()))}"
     if is_dataclass(kind):
@@ -229,7 +311,7 @@ def _allowed(kind: Any, bounds: tuple[object, ...]) -> str:  # noqa: ANN401 -- a
         return ", ".join(kind)
     if kind in (int, float):
         number, limits = "a whole number" if kind is int else "a number", _range(_limits(bounds))
-        return f"{number}, {limits}" if limits else number
+        return f"{number}, {limits}" if limits else number.replace("a number", "a finite number")
     return {bool: "true or false", str: "text"}.get(kind, "") + _length(bounds)
 
 

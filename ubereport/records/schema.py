@@ -1,15 +1,13 @@
-"""case.json: the published JSON Schema, and the record as JSON and back."""
+"""case.json: its JSON Schema, and the record as JSON and back."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from functools import cache
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
+from pydantic import Field
 
 from ubereport.core.case import (
     SCHEMA_VERSION,
@@ -25,9 +23,17 @@ from ubereport.core.intervals import Interval
 from ubereport.core.metrics import MetricValue
 from ubereport.core.review import CaseReview
 from ubereport.core.series import AreaSeries
+from ubereport.core.validation import (
+    LEFT_OUT_WHEN_EMPTY,
+    Sha256,
+    Tally,
+    json_schema,
+    json_value,
+    read_json_value,
+    validated,
+)
 from ubereport.files.atomic import check_relative_name
 from ubereport.files.names import validate_case_id
-from ubereport.records.codec import from_json_value, to_json_value
 from ubereport.records.tables import series_sha256
 
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
@@ -36,12 +42,50 @@ MIGRATIONS: Mapping[str, Migration] = {}
 """From a schema version to the function that makes the next version of it."""
 
 
-@cache
+@dataclass(frozen=True, slots=True)
+class RecordingContent:
+    """The recording: its parts, and the pauses between them on the case clock."""
+
+    parts: Annotated[tuple[PartSummary, ...], Field(min_length=1)]
+    pauses: tuple[Interval, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesContent:
+    """Where the series lies; the digest is of the content of its columns, not of the file."""
+
+    file: Literal["series.parquet"]
+    n_rows: Tally
+    sha256: Sha256
+
+
+@validated(error=CaseRecordError, remedy="Analyze the recording again.", is_open=True)
+class CaseContent:
+    """case.json of a case folder: everything of a record but the rows of its series.
+
+    For research and departmental quality review; not a medical device, not for diagnosis, not for
+    judging one person.
+    """
+
+    schema_version: Literal["1.0"]
+    case_id: Annotated[str, Field(min_length=1)]
+    recording: RecordingContent
+    series: SeriesContent
+    metrics: tuple[MetricValue, ...]
+    events: tuple[HemostasisEvent, ...]
+    flags: tuple[Flag, ...]
+    key_frames: tuple[KeyFrame, ...]
+    provenance: Provenance
+    review: Annotated[CaseReview | None, LEFT_OUT_WHEN_EMPTY] = None
+
+
 def case_schema() -> dict[str, Any]:
-    """Return the JSON Schema of case.json, as published beside this file."""
-    text = Path(__file__).with_name("case.schema.json").read_text(encoding="utf-8")
-    schema: dict[str, Any] = json.loads(text)
-    return schema
+    """Return the JSON Schema of case.json; ``case.schema.json`` publishes it."""
+    return {
+        "$id": f"urn:ubereport:case:{SCHEMA_VERSION}",
+        **json_schema(CaseContent),
+        "title": "ubereport case record",
+    }
 
 
 def case_json(record: CaseRecord) -> bytes:
@@ -53,50 +97,33 @@ def case_json(record: CaseRecord) -> bytes:
     Raises
     ------
     ValueError
-        If the record has a number that is not finite, or does not agree with the schema.
+        If the record has a number that is not finite, or could not be read again.
     """
-    content = {
-        "schema_version": record.schema_version,
-        "case_id": record.case_id,
-        "recording": {
-            "parts": to_json_value(record.parts, tuple[PartSummary, ...]),
-            "pauses": to_json_value(record.pauses, tuple[Interval, ...]),
-        },
-        "series": {
-            "file": "series.parquet",
-            "n_rows": len(record.series),
-            "sha256": series_sha256(record.series),
-        },
-        "metrics": to_json_value(record.metrics, tuple[MetricValue, ...]),
-        "events": [_event_json(event) for event in record.events],
-        "flags": to_json_value(record.flags, tuple[Flag, ...]),
-        "key_frames": to_json_value(record.key_frames, tuple[KeyFrame, ...]),
-        "provenance": to_json_value(record.provenance, Provenance),
-    }
-    if record.review is not None:
-        review = to_json_value(record.review, CaseReview)
-        content["review"] = review | {"events": [_event_json(e) for e in record.review.events]}
-    if (fault := _fault(content)) is not None:
-        raise ValueError(f"the record does not agree with its schema: {fault}")
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    content = CaseContent(
+        schema_version=record.schema_version,
+        case_id=record.case_id,
+        recording=RecordingContent(record.parts, record.pauses),
+        series=SeriesContent("series.parquet", len(record.series), series_sha256(record.series)),
+        metrics=record.metrics,
+        events=record.events,
+        flags=record.flags,
+        key_frames=record.key_frames,
+        provenance=record.provenance,
+        review=record.review,
+    )
+    text = json.dumps(json_value(content), indent=2, ensure_ascii=False)
     return f"{text}\n".encode()
 
 
-def parse_case_json(content: bytes) -> dict[str, Any]:
-    """Return case.json as a checked tree of the current schema version, older ones migrated.
+def parse_case_json(content: bytes) -> CaseContent:
+    """Return the checked content of case.json, older schema versions migrated.
 
     Raises
     ------
     CaseRecordError
-        If it is no JSON, was made by a newer version, or does not agree with the schema.
+        If it is no JSON, was made by a newer version, or a value cannot be used.
     """
-    current = read_tree(content)
-    if (fault := _fault(current)) is not None:
-        raise CaseRecordError(
-            f"case.json does not agree with schema {SCHEMA_VERSION}: {fault}. Analyze the recording"
-            " again."
-        )
-    return current
+    return read_json_value(read_tree(content), CaseContent)
 
 
 def read_tree(content: bytes) -> dict[str, Any]:
@@ -148,59 +175,45 @@ def migrate(
     return raw
 
 
-def record_of(tree: dict[str, Any], series: AreaSeries) -> CaseRecord:
-    """Return the record that `case_json` wrote as `tree`, with its `series`.
+def record_of(content: CaseContent, series: AreaSeries) -> CaseRecord:
+    """Return the record that `case_json` wrote as `content`, with its `series`.
 
     Raises
     ------
     CaseRecordError
-        If the series is not the one that the record was made with, or values contradict each
-        other.
+        If the series is not the one that the record was made with, or a name cannot be used.
     """
-    if tree["series"]["sha256"] != series_sha256(series):
+    if content.series.sha256 != series_sha256(series):
         raise CaseRecordError(
             "series.parquet is not the series that case.json was made with. Bring both files back"
             " from one backup or analyze the recording again."
         )
     try:
-        for frame in tree["key_frames"]:
-            check_relative_name(frame["raw_path"])
-            check_relative_name(frame["overlay_path"])
-        return CaseRecord(
-            case_id=validate_case_id(tree["case_id"]),
-            parts=from_json_value(tree["recording"]["parts"], tuple[PartSummary, ...]),
-            pauses=from_json_value(tree["recording"]["pauses"], tuple[Interval, ...]),
-            series=series,
-            events=from_json_value(tree["events"], tuple[HemostasisEvent, ...]),
-            metrics=from_json_value(tree["metrics"], tuple[MetricValue, ...]),
-            flags=from_json_value(tree["flags"], tuple[Flag, ...]),
-            key_frames=from_json_value(tree["key_frames"], tuple[KeyFrame, ...]),
-            provenance=from_json_value(tree["provenance"], Provenance),
-            schema_version=tree["schema_version"],
-            review=from_json_value(tree["review"], CaseReview) if "review" in tree else None,
-        )
-    except (ValueError, TypeError, KeyError, OverflowError, UsageError) as error:
+        validate_case_id(content.case_id)
+        for frame in content.key_frames:
+            check_relative_name(frame.raw_path)
+            check_relative_name(frame.overlay_path)
+    except (ValueError, UsageError) as error:
         raise CaseRecordError(
-            f"case.json contradicts itself ({error}). Analyze the recording again."
+            f"case.json holds a name that cannot be used ({error}). Analyze the recording again."
         ) from error
+    return CaseRecord(
+        case_id=content.case_id,
+        parts=content.recording.parts,
+        pauses=content.recording.pauses,
+        series=series,
+        events=content.events,
+        metrics=content.metrics,
+        flags=content.flags,
+        key_frames=content.key_frames,
+        provenance=content.provenance,
+        schema_version=content.schema_version,
+        review=content.review,
+    )
 
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no number")
-
-
-def _event_json(event: HemostasisEvent) -> dict[str, Any]:
-    fields: dict[str, Any] = to_json_value(event, HemostasisEvent)
-    return fields | {
-        "is_censored": event.is_censored,
-        "time_to_clear_s": event.time_to_clear_s,
-    }
-
-
-def _fault(content: dict[str, Any]) -> str | None:
-    """Return where and how `content` disagrees with the schema; None if it agrees."""
-    error = best_match(Draft202012Validator(case_schema()).iter_errors(content))
-    return None if error is None else f"{error.json_path}: {error.message[:200]}"
 
 
 def _ordered(version: str) -> tuple[int, int]:

@@ -5,48 +5,52 @@ No torch here: the command line lists and verifies bundles without loading it.
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
 import re
-import types
-from dataclasses import dataclass, field
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Final, Literal
 
-from ubereport.core.case import LEFT_OUT_WHEN_EMPTY
+from pydantic import Field
+
 from ubereport.core.errors import BundleError
 from ubereport.core.held_out import HeldOutOperation
+from ubereport.core.validation import (
+    FROM_JSON,
+    LEFT_OUT_WHEN_EMPTY,
+    Named,
+    Sha256,
+    Tally,
+    json_value,
+    read_json_value,
+    validated,
+)
 from ubereport.segmentation.distribution import ColorReference
 
-BUNDLE_SCHEMA = "ubereport-bundle/1"
-ARCHITECTURES = ("unetplusplus", "unet")
-KINDS = ("network", "hsv")
-TEST_TIME_CHOICES = ("none", "flip")
+BUNDLE_SCHEMA: Final = "ubereport-bundle/1"
 
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9.]+)*")
+_REMEDY = "Export the bundle again or mend its metadata.json."
 _VERSION = re.compile(r"\d{1,6}(\.\d{1,6}){0,2}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_ENCODER = re.compile(r"[A-Za-z0-9_.\-]{1,80}")
-
-T = TypeVar("T")
+_Sentence = Annotated[str, Field(pattern=r"\S")]
+_Side = Annotated[int, Field(ge=32, le=2048, multiple_of=32)]
+_Three = tuple[float, float, float]
+_Scale = Annotated[float, Field(gt=0)]
+_Probability = Annotated[float, Field(gt=0, lt=1)]
+_Level = Annotated[int, Field(ge=0, le=255)]
+_Channels = Annotated[int, Field(ge=1, le=2048)]
 
 
 def _check(is_good: bool, key: str, given: object, allowed: str) -> None:
     if not is_good:
-        raise BundleError(
-            f"The bundle's {key} is {given!r}; allowed: {allowed}. "
-            "Export the bundle again or mend its metadata.json."
-        )
+        raise BundleError(f"{key} = {given!r} cannot be used; allowed: {allowed}. {_REMEDY}")
 
 
-@dataclass(frozen=True, slots=True)
+@validated("network", error=BundleError, remedy=_REMEDY)
 class NetworkSpec:
     """Everything that `network.build_network` needs to build an untrained network.
 
     Parameters
     ----------
     architecture
-        One of `ARCHITECTURES`.
+        "unetplusplus" or "unet".
     encoder
         Name of the encoder in segmentation-models-pytorch; ``tu-`` names one of timm.
     decoder_channels
@@ -57,41 +61,16 @@ class NetworkSpec:
         How the decoder doubles its maps: "nearest" or "bilinear".
     """
 
-    architecture: str = "unetplusplus"
-    encoder: str = "tu-tf_efficientnet_lite0"
-    decoder_channels: tuple[int, ...] = (256, 128, 64, 32, 16)
-    classes: int = 1
-    interpolation: str = "nearest"
-
-    def __post_init__(self) -> None:
-        _check(
-            self.architecture in ARCHITECTURES,
-            "network.architecture",
-            self.architecture,
-            ", ".join(ARCHITECTURES),
-        )
-        _check(
-            _ENCODER.fullmatch(self.encoder) is not None,
-            "network.encoder",
-            self.encoder,
-            "the name of an encoder of segmentation-models-pytorch",
-        )
-        _check(
-            len(self.decoder_channels) == 5 and all(1 <= c <= 2048 for c in self.decoder_channels),
-            "network.decoder_channels",
-            self.decoder_channels,
-            "five counts of 1 to 2048",
-        )
-        _check(self.classes == 1, "network.classes", self.classes, "1, the logit of blood")
-        _check(
-            self.interpolation in ("nearest", "bilinear"),
-            "network.interpolation",
-            self.interpolation,
-            "nearest, bilinear",
-        )
+    architecture: Literal["unetplusplus", "unet"] = "unetplusplus"
+    encoder: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,80}$")] = "tu-tf_efficientnet_lite0"
+    decoder_channels: Annotated[
+        tuple[_Channels, ...], Field(min_length=5, max_length=5), FROM_JSON
+    ] = (256, 128, 64, 32, 16)
+    classes: Literal[1] = 1
+    interpolation: Literal["nearest", "bilinear"] = "nearest"
 
 
-@dataclass(frozen=True, slots=True)
+@validated("hsv", error=BundleError, remedy=_REMEDY)
 class HsvSpec:
     """Red in OpenCV's HSV (H 0..179, S and V 0..255): the paper's first stage, ranges ours.
 
@@ -99,45 +78,33 @@ class HsvSpec:
     the three floors are for the lenient, central and strict threshold.
     """
 
-    hue_low_max: int = 10
-    hue_high_min: int = 170
-    saturation_floors: tuple[int, ...] = (45, 60, 75)
-    value_floors: tuple[int, ...] = (30, 40, 50)
+    hue_low_max: Annotated[int, Field(ge=0, le=178)] = 10
+    hue_high_min: Annotated[int, Field(ge=1, le=179)] = 170
+    saturation_floors: tuple[_Level, _Level, _Level] = (45, 60, 75)
+    value_floors: tuple[_Level, _Level, _Level] = (30, 40, 50)
 
     def __post_init__(self) -> None:
-        _check(
-            0 <= self.hue_low_max < self.hue_high_min <= 179,
-            "hsv hues",
-            (self.hue_low_max, self.hue_high_min),
-            "0 <= hue_low_max < hue_high_min <= 179",
-        )
+        hues = (self.hue_low_max, self.hue_high_min)
+        _check(hues[0] < hues[1], "hsv hues", hues, "hue_low_max below hue_high_min")
         for key in ("saturation_floors", "value_floors"):
             floors = getattr(self, key)
-            _check(
-                len(floors) == 3 and 0 <= floors[0] <= floors[1] <= floors[2] <= 255,
-                f"hsv.{key}",
-                floors,
-                "three rising levels of 0 to 255 (lenient, central, strict)",
-            )
+            is_rising = floors[0] <= floors[1] <= floors[2]
+            _check(is_rising, f"hsv.{key}", floors, "rising (lenient, central, strict)")
 
 
-@dataclass(frozen=True, slots=True)
+@validated("training_data", error=BundleError, remedy=_REMEDY)
 class TrainingSet:
     """One set that the weights were trained on: what it is, under which licence, how much."""
 
-    name: str
-    licence: str
-    n_stills: int
+    name: _Sentence
+    licence: _Sentence
+    n_stills: Tally
     n_positive: int | None = None
     n_groups: int | None = None
     role: str = ""
 
-    def __post_init__(self) -> None:
-        _check(bool(self.name and self.licence), "training_data", self.name, "name and licence")
-        _check(self.n_stills >= 0, "training_data.n_stills", self.n_stills, "0 or more")
 
-
-@dataclass(frozen=True, slots=True)
+@validated(error=BundleError, remedy=_REMEDY)
 class BundleMetadata:
     """What a bundle says about itself.
 
@@ -171,96 +138,48 @@ class BundleMetadata:
         If a value is out of range, or network, hsv and weights do not fit the kind.
     """
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9.]+)*$")]
     version: str
-    title: str
-    kind: str
-    input_height_px: int
-    input_width_px: int
-    thresholds: tuple[float, float, float]
-    training_population: str
-    limits: str
-    intended_use: str
-    evaluated_on: str
+    title: _Sentence
+    kind: Literal["network", "hsv"]
+    input_height_px: _Side
+    input_width_px: _Side
+    thresholds: tuple[_Probability, _Probability, _Probability]
+    training_population: _Sentence
+    limits: _Sentence
+    intended_use: _Sentence
+    evaluated_on: _Sentence
     network: NetworkSpec | None = None
     hsv: HsvSpec | None = None
-    input_mean: tuple[float, float, float] = (127.0, 127.0, 127.0)
-    input_scale: tuple[float, float, float] = (128.0, 128.0, 128.0)
-    test_time: str = "none"
-    operating_characteristics: tuple[tuple[str, float], ...] = ()
-    licence: str = field(default="", metadata=LEFT_OUT_WHEN_EMPTY)
+    input_mean: _Three = (127.0, 127.0, 127.0)
+    input_scale: tuple[_Scale, _Scale, _Scale] = (128.0, 128.0, 128.0)
+    test_time: Literal["none", "flip"] = "none"
+    operating_characteristics: Named[float] = ()
+    licence: Annotated[str, LEFT_OUT_WHEN_EMPTY] = ""
     training_data: tuple[TrainingSet, ...] = ()
-    held_out_operations: tuple[HeldOutOperation, ...] = field(
-        default=(), metadata=LEFT_OUT_WHEN_EMPTY
-    )
+    held_out_operations: Annotated[tuple[HeldOutOperation, ...], LEFT_OUT_WHEN_EMPTY] = ()
     color_reference: ColorReference | None = None
-    weights_sha256: str | None = None
-    schema: str = BUNDLE_SCHEMA
+    weights_sha256: Sha256 | None = None
+    schema: Literal["ubereport-bundle/1"] = BUNDLE_SCHEMA
 
     def __post_init__(self) -> None:
-        _check(self.schema == BUNDLE_SCHEMA, "schema", self.schema, BUNDLE_SCHEMA)
-        _check(
-            _NAME.fullmatch(self.name) is not None,
-            "name",
-            self.name,
-            "lower-case words joined by hyphens",
-        )
         version_key(self.version)
-        _check(self.kind in KINDS, "kind", self.kind, ", ".join(KINDS))
-        for key in ("title", "training_population", "limits", "intended_use", "evaluated_on"):
-            _check(bool(getattr(self, key).strip()), key, getattr(self, key), "a sentence")
-        self._check_input()
-        self._check_thresholds()
-        self._check_kind()
-
-    def _check_input(self) -> None:
-        for key in ("input_height_px", "input_width_px"):
-            size = getattr(self, key)
-            _check(32 <= size <= 2048 and size % 32 == 0, key, size, "a multiple of 32, 32 to 2048")
-        for key in ("input_mean", "input_scale"):
-            values = getattr(self, key)
-            _check(
-                len(values) == 3 and all(math.isfinite(v) for v in values),
-                key,
-                values,
-                "three finite numbers",
-            )
-        _check(all(v > 0 for v in self.input_scale), "input_scale", self.input_scale, "positive")
+        low, central, high = self.thresholds
         _check(
-            self.test_time in TEST_TIME_CHOICES,
-            "test_time",
-            self.test_time,
-            ", ".join(TEST_TIME_CHOICES),
-        )
-
-    def _check_thresholds(self) -> None:
-        _check(
-            len(self.thresholds) == 3
-            and 0 < self.thresholds[0] < self.thresholds[1] < self.thresholds[2] < 1,
+            low < central < high,
             "thresholds",
             self.thresholds,
-            "three rising probabilities above 0 and below 1 (lenient, central, strict)",
+            "rising (lenient, central, strict)",
         )
-        names = [name for name, _ in self.operating_characteristics]
-        _check(
-            len(set(names)) == len(names)
-            and all(math.isfinite(v) for _, v in self.operating_characteristics),
-            "operating_characteristics",
-            self.operating_characteristics,
-            "finite values under different names",
-        )
-
-    def _check_kind(self) -> None:
         is_network = self.kind == "network"
         _check(
-            (self.network is not None) == is_network and (self.hsv is not None) != is_network,
+            (self.network is not None, self.hsv is not None) == (is_network, not is_network),
             "network and hsv",
             (self.network, self.hsv),
             f"only the description that kind {self.kind!r} needs",
         )
         _check(
-            (self.weights_sha256 is not None) == is_network
-            and (self.weights_sha256 is None or bool(_SHA256.fullmatch(self.weights_sha256))),
+            (self.weights_sha256 is not None) == is_network,
             "weights_sha256",
             self.weights_sha256,
             "64 hex digits for a network, null for hsv",
@@ -282,13 +201,9 @@ def version_key(version: str) -> tuple[int, int, int]:
 
 def metadata_to_json(metadata: BundleMetadata) -> str:
     """Return the text of metadata.json: stable key order, two spaces, a final newline."""
-    table = dataclasses.asdict(metadata)
-    for later in dataclasses.fields(metadata):
-        if later.metadata == LEFT_OUT_WHEN_EMPTY and not getattr(metadata, later.name):
-            del table[later.name]
-    table["operating_characteristics"] = dict(metadata.operating_characteristics)
+    table = json_value(metadata)
     ordered = {"schema": table.pop("schema")} | table
-    return json.dumps(ordered, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(ordered, indent=2, ensure_ascii=False) + "\n"
 
 
 def metadata_from_json(text: str) -> BundleMetadata:
@@ -304,60 +219,8 @@ def metadata_from_json(text: str) -> BundleMetadata:
         table = json.loads(text, parse_constant=_refuse_constant)
     except (json.JSONDecodeError, RecursionError) as error:
         raise BundleError(f"metadata.json is no valid JSON ({error}). Export it again.") from None
-    if isinstance(table, dict) and isinstance(table.get("operating_characteristics"), dict):
-        table["operating_characteristics"] = [
-            list(item) for item in table["operating_characteristics"].items()
-        ]
-    return _from_object(table, BundleMetadata, "")
+    return read_json_value(table, BundleMetadata)
 
 
 def _refuse_constant(name: str) -> float:
     raise BundleError(f"metadata.json holds {name}; only finite numbers are allowed.")
-
-
-def _from_object(table: Any, kind: type[T], prefix: str) -> T:  # noqa: ANN401 -- JSON
-    _check(isinstance(table, dict), prefix or "metadata", table, "a JSON object")
-    hints = get_type_hints(kind)
-    unknown = sorted(set(table) - set(hints))
-    _check(not unknown, "unknown keys", [prefix + key for key in unknown], ", ".join(hints))
-    needed = {
-        f.name
-        for f in dataclasses.fields(kind)  # type: ignore[arg-type]
-        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    }
-    missing = sorted(needed - set(table))
-    _check(not missing, "missing keys", [prefix + key for key in missing], "none may be missing")
-    values = {key: _convert(item, hints[key], prefix + key) for key, item in table.items()}
-    try:
-        return kind(**values)
-    except ValueError as error:
-        raise BundleError(
-            f"The bundle's {prefix.rstrip('.') or 'metadata'} cannot be used: {error}. "
-            "Export the bundle again or mend its metadata.json."
-        ) from None
-
-
-def _convert(value: Any, kind: Any, key: str) -> Any:  # noqa: ANN401 -- JSON
-    origin = get_origin(kind)
-    if origin in (Union, types.UnionType):
-        inner = next(a for a in get_args(kind) if a is not type(None))
-        return None if value is None else _convert(value, inner, key)
-    if origin is tuple:
-        return _convert_tuple(value, get_args(kind), key)
-    if dataclasses.is_dataclass(kind):
-        return _from_object(value, kind, f"{key}.")  # type: ignore[arg-type]
-    if kind is float and type(value) is int:
-        return float(value)
-    _check(type(value) is kind, key, value, f"a {kind.__name__}")
-    return value
-
-
-def _convert_tuple(value: Any, kinds: tuple[Any, ...], key: str) -> tuple[Any, ...]:  # noqa: ANN401
-    _check(isinstance(value, list), key, value, "a list")
-    if kinds[-1] is Ellipsis:
-        return tuple(_convert(item, kinds[0], f"{key}[{i}]") for i, item in enumerate(value))
-    _check(len(value) == len(kinds), key, value, f"a list of {len(kinds)}")
-    return tuple(
-        _convert(item, k, f"{key}[{i}]")
-        for i, (item, k) in enumerate(zip(value, kinds, strict=True))
-    )
