@@ -245,6 +245,11 @@ def test_bounds_hold_the_truth_where_heavy_bleeding_hides_itself():
     assert low <= truth <= high
     assert low == pytest.approx(np.mean((seen <= 60) & ~is_lost))
     assert high == pytest.approx(low + is_lost.mean())
+    # With chance: 1.96 standard errors of a share of 4,000 on either side.
+    for bound, limit, sign in ((low, found.limits_60s[0], -1), (high, found.limits_60s[1], 1)):
+        error = np.sqrt(bound * (1 - bound) / n)
+        assert sign * (limit - bound) == pytest.approx(1.96 * error, rel=0.25)
+    assert found.watched_s == pytest.approx(seen.sum())
 
 
 def test_without_censoring_bounds_and_curve_agree():

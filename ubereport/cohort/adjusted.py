@@ -29,10 +29,15 @@ from ubereport.statistics.linear_models import (
     permutation_p_value,
 )
 from ubereport.statistics.ranks import holm
+from ubereport.statistics.robust import PulledIn, pull_in
 
-_MIXED = "linear mixed model, random intercept per surgeon (REML), contrasts inside surgeons"
-_FIXED = "linear model with surgeons as fixed effects, permutations inside surgeons"
-_PLAIN = "linear model, permutations over all cases"
+# Every model is fitted to cases whose far-off ones were pulled in: see `statistics.robust`.
+_ROBUST = "cases far off count for less (Huber)"
+_MIXED = (
+    "linear mixed model, random intercept per surgeon (REML), contrasts inside surgeons; " + _ROBUST
+)
+_FIXED = "linear model with surgeons as fixed effects, permutations inside surgeons; " + _ROBUST
+_PLAIN = "linear model, permutations over all cases; " + _ROBUST
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +70,7 @@ class ModelCases:
 class _Fitted:
     design: Design
     fit: LinearFit
+    pulled: PulledIn
     surgeon_codes: IntArray
     is_mixed: bool
 
@@ -82,7 +88,7 @@ class ContrastFit:
     start
         Typical value of the reference on the scale.
     residual_sd
-        Spread of the cases that the model leaves.
+        Spread that the model leaves, of the cases as they are.
     n_shared_surgeons
         Surgeons who used both groups.
     is_within
@@ -156,25 +162,31 @@ def adjusted_model(cases: ModelCases, scale: MetricScale, config: CompareConfig)
     )
     place = {case_id: row for row, case_id in enumerate(cases.case_ids)}
     rows = np.array([place[case_id] for case_id in base.cases.case_ids], dtype=np.int64)
-    return AdjustedModel(comparison, _contrast_fits(base.cases, rows, fitted))
+    return AdjustedModel(comparison, _contrast_fits(base.cases, rows, fitted, scale))
 
 
-def _contrast_fits(cases: ModelCases, rows: IntArray, fitted: _Fitted) -> tuple[ContrastFit, ...]:
+def _contrast_fits(
+    cases: ModelCases, rows: IntArray, fitted: _Fitted, scale: MetricScale
+) -> tuple[ContrastFit, ...]:
+    residuals = scale.forward(cases.values) - fitted.pulled.fitted
+    degrees = max(len(residuals) - np.linalg.matrix_rank(fitted.pulled.matrix), 1)
+    residual_sd = float(np.sqrt(residuals @ residuals / degrees))
     found = []
     for reference, group in combinations(range(len(cases.groups)), 2):
         contrast = fitted.design.contrast(group, reference)
         effect, error = fitted.fit.of(contrast)
+        weights = effect_weights(fitted.design.matrix, contrast, fitted.surgeon_codes, fitted.fit)
         found.append(
             ContrastFit(
                 cases.groups[group],
                 cases.groups[reference],
                 rows,
-                effect_weights(fitted.design.matrix, contrast, fitted.surgeon_codes, fitted.fit),
+                fitted.pulled.carried(weights),
                 effect,
                 error,
                 _degrees(cases, fitted, group, reference),
                 float(fitted.design.row_of(reference) @ fitted.fit.coefficients),
-                fitted.fit.residual_sd,
+                residual_sd,
                 len(_shared_surgeons(cases, fitted, group, reference)),
                 fitted.design.is_within,
             )
@@ -309,9 +321,20 @@ def _design(complete: _Complete, config: CompareConfig) -> Design | None:
 
 def _fit(complete: _Complete, design: Design, scale: MetricScale, config: CompareConfig) -> _Fitted:
     y, codes = scale.forward(complete.cases.values), complete.surgeon_codes
-    if _is_mixed(complete, config):
-        return _Fitted(design, fit_mixed(y, design.matrix, codes), codes, is_mixed=True)
-    return _Fitted(design, fit_fixed(y, design.matrix), codes, is_mixed=False)
+    is_mixed = _is_mixed(complete, config)
+    everything = design.matrix
+    if is_mixed:
+        # What is far off is so for its surgeon: surgeons who differ are no extremes.
+        surgeons = np.equal.outer(codes, np.unique(codes)).astype(np.float64)
+        everything = np.column_stack([design.matrix, surgeons])
+    pulled = pull_in(y, everything)
+    fit = (
+        fit_mixed(pulled.values, design.matrix, codes)
+        if is_mixed
+        else fit_fixed(pulled.values, design.matrix)
+    )
+    fit = replace(fit, covariance=fit.covariance * pulled.variance_factor)
+    return _Fitted(design, fit, pulled, codes, is_mixed)
 
 
 def _contrasts(
@@ -395,10 +418,11 @@ def _test(
             return TestResult("Wald t test", None, reason="no p-value: no spread is left")
         p_value = 2 * t_tail(abs(effect / error), degrees)
         return TestResult(f"Wald t test, {degrees:.0f} degrees of freedom", p_value, effect / error)
+    without = fitted.design.merged(*pair)
     p_value = permutation_p_value(
-        scale.forward(cases.values),
+        pull_in(scale.forward(cases.values), without).values,
         fitted.design.matrix,
-        fitted.design.merged(*pair),
+        without,
         fitted.surgeon_codes,
         config.n_permutations,
         config.seed,

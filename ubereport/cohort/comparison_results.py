@@ -298,7 +298,8 @@ class ClearCurve:
     `open_frac[i]` is the share of events not yet cleared from `time_s[i]` on; the first time is 0.
     `n_onset_unseen` events have no time to clear and are left out. Every case counts alike. Bands
     are at 0, 5, … 300 s. `bounds_60s` and `bounds_180s` are the shares cleared if none, and if all,
-    of the events lost from view before then had cleared.
+    of the events lost from view before then had cleared; `limits_60s` and `limits_180s` hold chance
+    too. `watched_s` is how long events were seen open, all together.
     """
 
     group: str
@@ -318,6 +319,9 @@ class ClearCurve:
     band_high_frac: tuple[float, ...] = ()
     bounds_60s: tuple[float, float] | None = None
     bounds_180s: tuple[float, float] | None = None
+    limits_60s: tuple[float, float] | None = None
+    limits_180s: tuple[float, float] | None = None
+    watched_s: float = 0.0
     censored_s: tuple[float, ...] = ()
 
 

@@ -7,9 +7,12 @@ usual operation is, ``m' = p0 + (f0 - p0) (m - pj) / (fj - pj)`` would stand whe
 affine map of every area of that group, under which a mean moves along and a share of time above x
 becomes the share above ``(x - a) / b``, interpolated between the shares at 5, 20 and 50 %.
 
-Nobody has seen how a model errs under one technique unless stills of that technique were labelled.
-Without them a technique is allowed to differ as much as the operations did that the model was
-tested on; with them, as much as the labelled stills leave open.
+Only what differs between the groups matters: an error that all share is the same map for all, and
+errors that differ from case to case are among what cases differ by, so that chance already holds
+them. Nobody has seen how a model errs under one technique unless stills of that technique were
+labelled. Without them a technique is allowed to differ as a whole as much as one operation differs
+from the next, without the chance that comes from the few stills of each; with them, as much as the
+labelled stills leave open.
 """
 
 from __future__ import annotations
@@ -25,12 +28,14 @@ from ubereport.cohort.scales import LOGIT_OFFSET_FRAC, MetricScale, ScaleKind
 from ubereport.core.arrays import FloatArray, IntArray
 from ubereport.core.errors import UsageError
 from ubereport.core.held_out import MIN_OPERATIONS, HeldOutOperation
+from ubereport.statistics.random_effects import UnitSpread, unit_spread
 
 AREA_METRICS = ("area_mean_frac", "area_median_frac", "area_p90_frac", "closing_area_mean_frac")
 SHARE_LEVELS = {"impaired_share_5": 0.05, "impaired_share_20": 0.20, "impaired_share_50": 0.50}
 KNOT_KEYS = tuple(SHARE_LEVELS)
 _SMALLEST_FRAC = 1e-3
 _MIN_SLOPE = 0.05
+_N_SEEN = 20_000
 _LOGIT = MetricScale(ScaleKind.LOGIT, LOGIT_OFFSET_FRAC)
 
 
@@ -89,24 +94,40 @@ def read_group_errors(path: Path) -> dict[str, GroupError]:
 
 def seen_error(operations: Sequence[HeldOutOperation]) -> SeenError | None:
     """Return how differently the model did on operations it had not seen; None with too few."""
-    pairs = _pairs(operations)
-    if len(pairs) < MIN_OPERATIONS:
+    drawn = _drawn_errors(operations, 2, _N_SEEN, np.random.default_rng(0))
+    if drawn is None:
         return None
-    painted, found = pairs.T
-    upper = np.triu_indices(len(pairs), 1)
-    ratios = np.exp(np.abs(np.subtract.outer(np.log(found), np.log(found))))[upper]
-    gaps = np.abs(np.subtract.outer(painted, painted))[upper]
-    return SeenError(len(pairs), float(np.quantile(ratios, 0.9)), float(np.quantile(gaps, 0.9)))
+    painted, found, _ = drawn
+    ratios = np.exp(np.abs(np.diff(np.log(found - painted), axis=1)))
+    gaps = np.abs(np.diff(painted, axis=1))
+    n = sum(o.blood_found_share is not None for o in operations)
+    return SeenError(n, float(np.quantile(ratios, 0.9)), float(np.quantile(gaps, 0.9)))
 
 
-def _pairs(operations: Sequence[HeldOutOperation]) -> FloatArray:
-    """(n, 2) painted and found of the operations that had blood."""
-    pairs = [
-        (o.painted_clean_frac, max(o.blood_found_share, o.painted_clean_frac + _MIN_SLOPE))
-        for o in operations
-        if o.blood_found_share is not None
-    ]
-    return np.array(pairs, dtype=np.float64).reshape(-1, 2)
+def _drawn_errors(
+    operations: Sequence[HeldOutOperation], n_units: int, n_draws: int, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray, tuple[float, float]] | None:
+    """Return (k, u) painted and found of units that differ as operations do, and the usual pair.
+
+    How far operations lie apart is itself known from k of them only: Student's t, one divisor a
+    draw.
+    """
+    with_blood = [o for o in operations if o.blood_found_share is not None]
+    if len(with_blood) < MIN_OPERATIONS:
+        return None
+    painted = unit_spread([o.painted_clean_frac for o in operations],
+                          [o.n_stills for o in operations])  # fmt: skip
+    found = unit_spread([float(o.blood_found_share or 0.0) for o in with_blood],
+                        [max(o.n_with_blood, 1) for o in with_blood])  # fmt: skip
+
+    def units(spread: UnitSpread) -> FloatArray:
+        degrees = spread.n_units - 1
+        divisor = np.sqrt(rng.chisquare(degrees, (n_draws, 1)) / degrees)
+        return spread.draw(rng.standard_normal((n_draws, n_units)) / divisor)
+
+    painted_frac, found_share = units(painted), units(found)
+    found_share = np.maximum(found_share, painted_frac + _MIN_SLOPE)
+    return painted_frac, found_share, (painted.usual, found.usual)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,8 +147,8 @@ def draw_errors(
 ) -> ErrorDraws | None:
     """Draw what the model may have erred in each group.
 
-    Groups with labelled stills draw around what those say; without `local`, each group draws one of
-    the held-out operations as a whole. None where neither is known.
+    Groups with labelled stills draw around what those say; without `local`, each group errs as an
+    operation that nobody saw. None where neither is known.
 
     Raises
     ------
@@ -135,7 +156,6 @@ def draw_errors(
         If `local` has some of the groups and not the others.
     """
     rng = np.random.default_rng(seed)
-    pairs = _pairs(operations)
     if local:
         missing = [group for group in groups if group not in local]
         if missing:
@@ -147,13 +167,15 @@ def draw_errors(
         found = np.column_stack(
             [rng.normal(e.blood_found_share, e.found_se, n_draws) for e in found_by]
         )
-        usual = np.mean([[e.painted_clean_frac, e.blood_found_share] for e in found_by], axis=0)
-    elif len(pairs) >= MIN_OPERATIONS:
-        drawn = pairs[rng.integers(0, len(pairs), (n_draws, len(groups)))]
-        painted, found = drawn[:, :, 0], drawn[:, :, 1]
-        usual = np.median(pairs, axis=0)
+        usual = (
+            float(np.mean([e.painted_clean_frac for e in found_by])),
+            float(np.mean([e.blood_found_share for e in found_by])),
+        )
     else:
-        return None
+        drawn = _drawn_errors(operations, len(groups), n_draws, rng)
+        if drawn is None:
+            return None
+        painted, found, usual = drawn
     painted = np.clip(painted, 0.0, 1.0)
     slope = (usual[1] - usual[0]) / np.maximum(found - painted, _MIN_SLOPE)
     return ErrorDraws(np.asarray(usual[0] - slope * painted), np.asarray(slope))

@@ -44,8 +44,8 @@ class LeadInput:
         Rows of the covariates held equal.
     barriers
         Why no contrast of this comparison may name a direction.
-    group_barriers
-        (group, why) for what stands against every contrast of one group.
+    hidden
+        (groups, why) for bleeding lost from view: stands against contrasts of all these groups.
     """
 
     groups: tuple[str, ...]
@@ -57,7 +57,7 @@ class LeadInput:
     seen: SeenError | None
     balance: Sequence[BalanceRow]
     barriers: tuple[str, ...]
-    group_barriers: tuple[tuple[str, str], ...] = ()
+    hidden: tuple[tuple[frozenset[str], str], ...] = ()
 
 
 def lead_of(
@@ -114,7 +114,7 @@ def _barriers(
         f"{name} alone tells the two apart: no case of one is like any case of the other in it"
         for name in dict.fromkeys(apart)
     ]
-    barriers += [why for name, why in given.group_barriers if name in (group, reference)]
+    barriers += [why for groups, why in given.hidden if groups <= {group, reference}]
     if fit is None:
         missing = model.comparison.reason or "too few complete cases in one of the two"
         return [*barriers, missing]

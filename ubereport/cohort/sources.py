@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 
 import numpy as np
 
@@ -38,6 +39,7 @@ from ubereport.metrics.registry import metric_spec
 
 _N_DRAWS = 2000
 _HIDDEN_SHARE = 0.5
+_HIDDEN_DIFFERENCE, _HIDDEN_RATIO = 0.05, 1.5
 _BY_TECHNIQUE = "technique"
 IMMORTAL_TIME = (
     "when each technique was used is not known (column use_start): a technique used late cannot "
@@ -157,7 +159,7 @@ def leads_of(
         seen=seen_error(used.facts.operations),
         balance=balance,
         barriers=barriers,
-        group_barriers=_hidden_groups(clear),
+        hidden=hidden_bleeding(clear),
     )
     scale = scale_of(metric_spec(config.primary))
     return tuple(
@@ -167,21 +169,36 @@ def leads_of(
     )
 
 
-def _hidden_groups(clear: TimeToClear) -> tuple[tuple[str, str], ...]:
-    """Name the groups of whose events half or more were lost from view before they cleared.
+def hidden_bleeding(clear: TimeToClear) -> tuple[tuple[frozenset[str], str], ...]:
+    """Say where lost bleeding stands against a direction: the groups it concerns, and why.
 
-    The metric is of the time that could be judged; where most bleeds end in a lost view, that may
-    be the better part of it.
+    The metric is of the time that could be judged. Where most bleeds of a group end in a lost view,
+    that may be the better part of it; where bleeding is lost more readily in one group than in the
+    other, the difference may be in what was lost. A group that clears faster loses fewer events
+    though each open minute is lost as readily: both must differ.
     """
-    return tuple(
+    curves = [curve for curve in clear.curves if curve.n_events]
+    half = [
         (
-            curve.group,
+            frozenset({curve.group}),
             f"{curve.n_censored} of {curve.n_events} events with {curve.group} were lost from view "
             "before they cleared, so the time that could be judged may leave out the worst",
         )
-        for curve in clear.curves
-        if curve.n_events and curve.n_censored >= _HIDDEN_SHARE * curve.n_events
-    )
+        for curve in curves
+        if curve.n_censored >= _HIDDEN_SHARE * curve.n_events
+    ]
+    unlike = [
+        (
+            frozenset({a.group, b.group}),
+            f"bleeding was lost from view more often with {a.group} ({a.n_censored} of "
+            f"{a.n_events} events) than with {b.group} ({b.n_censored} of {b.n_events}), so the "
+            "difference may be in what could not be judged",
+        )
+        for a, b in permutations(curves, 2)
+        if a.n_censored / a.n_events - b.n_censored / b.n_events >= _HIDDEN_DIFFERENCE
+        and a.n_censored * b.watched_s >= _HIDDEN_RATIO * b.n_censored * a.watched_s
+    ]
+    return (*half, *unlike)
 
 
 def _areas(cases: GroupedCases, key: str) -> CaseAreas:

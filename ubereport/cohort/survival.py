@@ -127,12 +127,14 @@ def time_to_clear(events: ClearEvents, config: CompareConfig) -> TimeToClear:
         config.min_surgeons_for_mixed,
     )
     event_weights = 1.0 / n_events[events.case_index]
-    replicates, bands = _replicates(events, event_weights, config, clusters)
+    drawn = _replicates(events, event_weights, config, clusters)
+    replicates = drawn.quantities
     curves = tuple(
-        _curve(events, event_weights, group, (replicates[group], bands[group]),
-               clusters.reach(group, config.confidence), config)
+        _curve(
+            events, event_weights, group, drawn, clusters.reach(group, config.confidence), config
+        )
         for group in range(len(events.groups))
-    )  # fmt: skip
+    )
     n_cases = [int(((events.case_group == g) & (n_events > 0)).sum()) for g in range(len(curves))]
     differences = tuple(
         _difference(
@@ -156,18 +158,28 @@ def time_to_clear(events: ClearEvents, config: CompareConfig) -> TimeToClear:
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Replicates:
+    """Of resampled cohorts, NaN where one has no events of a group.
+
+    `quantities` (g, b, 4), open shares at `BAND_TIMES_S` (g, b, t), and bounds of the share cleared
+    by each mark (g, m, b, 2).
+    """
+
+    quantities: FloatArray
+    bands: FloatArray
+    bounds: FloatArray
+
+
 def _replicates(
     events: ClearEvents, event_weights: FloatArray, config: CompareConfig, clusters: Clusters
-) -> tuple[FloatArray, FloatArray]:
-    """Return quantities (g, b, 4) and open shares at `BAND_TIMES_S` (g, b, t) of resampled cohorts.
-
-    NaN without events.
-    """
+) -> _Replicates:
     weights = case_weights(
         events.case_group, events.case_surgeon, clusters, config.n_bootstrap, config.seed
     )
     replicates = np.full((len(events.groups), config.n_bootstrap, 4), np.nan)
     bands = np.full((len(events.groups), config.n_bootstrap, len(BAND_TIMES_S)), np.nan)
+    bounds = np.full((len(events.groups), len(_MARKS_S), config.n_bootstrap, 2), np.nan)
     for group in range(len(events.groups)):
         rows = np.flatnonzero(events.case_group[events.case_index] == group)
         for start in range(0, config.n_bootstrap if len(rows) else 0, _CHUNK):
@@ -180,14 +192,16 @@ def _replicates(
             found = padded[:, np.searchsorted(times_s, BAND_TIMES_S, side="right")]
             found[drawn.sum(axis=1) == 0] = np.nan
             bands[group, chunk] = found
-    return replicates, bands
+            for mark, mark_s in enumerate(_MARKS_S):
+                bounds[group, mark, chunk] = _bounds(*own, drawn, mark_s)
+    return _Replicates(replicates, bands, bounds)
 
 
 def _curve(
     events: ClearEvents,
     event_weights: FloatArray,
     group: int,
-    replicates: tuple[FloatArray, FloatArray],
+    drawn: _Replicates,
     reach: float,
     config: CompareConfig,
 ) -> ClearCurve:
@@ -200,12 +214,16 @@ def _curve(
     weights = event_weights[rows][None, :]
     time_s, open_frac = _steps(duration_s, is_cleared, weights)
     median_s, share_60, share_180, mean_s = (
-        _estimate(value, reason, replicates[0][:, i], (reach, _SCALES[i]), config.confidence)
+        _estimate(
+            value, reason, drawn.quantities[group, :, i], (reach, _SCALES[i]), config.confidence
+        )
         for i, (value, reason) in enumerate(
             _point_estimates(plain, duration_s, is_cleared, weights, config.rmst_horizon_s)
         )
     )
-    low, high = _band(time_s, open_frac, replicates[1], reach)
+    low, high = _band(time_s, open_frac, drawn.bands[group], reach)
+    drawn_bounds = drawn.bounds[group]
+    bounds = [_bounds_of(duration_s, is_cleared, weights, mark_s) for mark_s in _MARKS_S]
     return ClearCurve(
         group=events.groups[group],
         n_cases=int(is_group.sum()),
@@ -222,8 +240,11 @@ def _curve(
         mean_to_horizon_s=mean_s,
         band_low_frac=low,
         band_high_frac=high,
-        bounds_60s=_bounds(duration_s, is_cleared, weights, _MARKS_S[0]),
-        bounds_180s=_bounds(duration_s, is_cleared, weights, _MARKS_S[1]),
+        bounds_60s=bounds[0],
+        bounds_180s=bounds[1],
+        limits_60s=_limits(bounds[0], drawn_bounds[0], reach),
+        limits_180s=_limits(bounds[1], drawn_bounds[1], reach),
+        watched_s=float(duration_s.sum()),
         censored_s=tuple(np.sort(duration_s[~is_cleared]).tolist()),
     )
 
@@ -255,19 +276,42 @@ def _band(
 
 def _bounds(
     duration_s: FloatArray, is_cleared: BoolArray, weights: FloatArray, mark_s: float
-) -> tuple[float, float] | None:
-    """Return the share cleared by `mark_s` if no censored event cleared in time, and if all did.
+) -> FloatArray:
+    """Return (b, 2) the share cleared by `mark_s` if no censored event cleared in time, and if all.
 
     Only an event censored before the mark is in doubt. Kaplan–Meier takes it as cleared as often
-    as those still watched, which is wrong where heavy bleeding is what hides the view.
+    as those still watched, which is wrong where heavy bleeding is what hides the view. NaN where
+    all weights (b, n) are 0.
     """
-    total = float(weights.sum())
-    if total == 0:
+    sure = weights @ (is_cleared & (duration_s <= mark_s))
+    in_doubt = weights @ (~is_cleared & (duration_s < mark_s))
+    total = weights.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.column_stack([sure, sure + in_doubt]) / total[:, None])
+
+
+def _bounds_of(
+    duration_s: FloatArray, is_cleared: BoolArray, weights: FloatArray, mark_s: float
+) -> tuple[float, float] | None:
+    low, high = _bounds(duration_s, is_cleared, weights, mark_s)[0]
+    return None if np.isnan(low) else (float(low), float(high))
+
+
+def _limits(
+    bounds: tuple[float, float] | None, replicates: FloatArray, reach: float
+) -> tuple[float, float] | None:
+    """Widen bounds by chance, each by its own standard error on the logit scale.
+
+    The interval for the range that the data leave open: Imbens and Manski, Econometrica
+    2004;72:1845. None where too many resampled cohorts have no event of the group.
+    """
+    known = replicates[~np.isnan(replicates).any(axis=1)]
+    if bounds is None or len(known) < len(replicates) / 2:
         return None
-    is_in_time = is_cleared & (duration_s <= mark_s)
-    is_in_doubt = ~is_cleared & (duration_s < mark_s)
-    sure = float(weights[0, is_in_time].sum()) / total
-    return sure, sure + float(weights[0, is_in_doubt].sum()) / total
+    scale = MetricScale(ScaleKind.LOGIT, 0.005)
+    errors = np.std(scale.forward(known), axis=0, ddof=1)
+    low, high = scale.back(scale.forward(bounds) + np.array([-reach, reach]) * errors)
+    return float(low), float(high)
 
 
 def _point_estimates(

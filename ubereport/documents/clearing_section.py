@@ -118,9 +118,9 @@ def _clear_table(clear: TimeToClear) -> TableBlock:
             str(curve.n_censored),
             _seconds_text(curve.median_s),
             share_text(curve.cleared_60s_share),
-            _bounds_text(curve.bounds_60s),
+            _bounds_text(curve.limits_60s),
             share_text(curve.cleared_180s_share),
-            _bounds_text(curve.bounds_180s),
+            _bounds_text(curve.limits_180s),
             _seconds_text(curve.mean_to_horizon_s),
         )
         for curve in clear.curves
@@ -138,7 +138,8 @@ def _clear_table(clear: TimeToClear) -> TableBlock:
         f"#Mean to {clear.horizon_s:.0f} s, s",
     )
     note = (
-        "In brackets 95 % intervals. Bounds: if no, and if every, censored event cleared in time. "
+        "In brackets 95 % intervals. Bounds: if no, and if every, censored event cleared in time, "
+        "with chance. "
         "Censored: the view was lost or the recording ended before the "
         f"view cleared. Mean to {clear.horizon_s:.0f} s: mean time open, each event counted for "
         "that long at most."
