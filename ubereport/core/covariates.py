@@ -18,14 +18,17 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, FiniteFloat, ValidationError
 
 from ubereport.core.errors import CaseRecordError, UsageError
+from ubereport.core.validation import adapter_of
 
 __all__ = [
     "CALENDAR_TIME",
@@ -134,6 +137,19 @@ _DERIVED_TITLES = {
     COVERAGE: "coverage",
 }
 
+_Number = int | FiniteFloat
+# What a value may be in JSON, by the kind of its column; None: a column of one's own.
+_ACCEPTED: Mapping[ColumnKind | None, tuple[Any, str]] = MappingProxyType(
+    {
+        ColumnKind.DATE: (dt.date, "an ISO date (YYYY-MM-DD)"),
+        ColumnKind.NUMBER: (_Number, "a finite number"),
+        ColumnKind.FLAG: (bool | Literal[0, 1], "true or false"),
+        ColumnKind.RATING: (int | Annotated[FiniteFloat, Field(multiple_of=1)], "a whole number"),
+        ColumnKind.TIMES: (str | _Number, "times on the case clock"),
+        ColumnKind.CATEGORY: (str | int | bool, "text"),
+        None: (str | bool | _Number, "text, a finite number, true or false"),
+    }
+)
 _FORBIDDEN = frozenset({"files", "file", "path", "patient", "patient_id", "name"})
 
 
@@ -218,40 +234,12 @@ def _checked(key: str, value: Any) -> CovariateValue:  # noqa: ANN401 -- cells o
     if value is None or (isinstance(value, str) and value == ""):
         return None
     column = known_column(key)
-    allowed = _complaint(column.kind if column else None, value)
-    if allowed:
-        raise CaseRecordError(f"{key} = {value!r} cannot be used; it takes {allowed}.")
-    if column is not None and column.kind is ColumnKind.FLAG:
-        return bool(value)
-    result: CovariateValue = value
-    return result
-
-
-def _complaint(kind: ColumnKind | None, value: object) -> str:
-    """Return what would be allowed where `value` is not; empty where it is."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and not math.isfinite(value):  # type: ignore[arg-type]
-        return "a finite number or null"
-    if kind is ColumnKind.DATE:
-        return "" if _is_iso_date(value) else "an ISO date (YYYY-MM-DD) or null"
-    if kind is ColumnKind.NUMBER:
-        return "" if is_number else "a number or null"
-    if kind is ColumnKind.FLAG:
-        return "" if isinstance(value, bool) or value in (0, 1) else "true, false or null"
-    if kind is ColumnKind.RATING:
-        return "" if is_number and value == round(value) else "a whole number or null"  # type: ignore[call-overload]
-    if kind is ColumnKind.TIMES:
-        return "" if is_number or isinstance(value, str) else "times on the case clock or null"
-    if kind is ColumnKind.CATEGORY:
-        return "" if isinstance(value, str | int) else "text or null"
-    return "" if isinstance(value, str | int | float) else "text, a number, true, false or null"
-
-
-def _is_iso_date(value: object) -> bool:
-    if not isinstance(value, str) or len(value) != len("YYYY-MM-DD"):
-        return False
+    accepted, allowed = _ACCEPTED[column.kind if column else None]
     try:
-        dt.date.fromisoformat(value)
-    except ValueError:
-        return False
-    return True
+        adapter_of(accepted).validate_json(json.dumps(value), strict=True)
+    except ValidationError:
+        raise CaseRecordError(
+            f"{key} = {value!r} cannot be used; it takes {allowed} or null."
+        ) from None
+    result: CovariateValue = value
+    return bool(value) if column is not None and column.kind is ColumnKind.FLAG else result
