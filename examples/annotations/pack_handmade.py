@@ -10,8 +10,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from ubereport.laboratory.annotation.coco import write_coco
 from ubereport.laboratory.annotation.folders import read_manifest_folder
-from ubereport.laboratory.annotation.packed import Packed, write_packed
 
 TITLE = "Visible blood in 1,014 endoscopic stills, drawn by hand"
 HOW = (
@@ -30,7 +30,8 @@ LICENCE = (
 def main() -> None:
     annotations = read_manifest_folder(Path(sys.argv[1]))
     out = Path(__file__).with_name("handmade.json.gz")
-    write_packed(Packed(TITLE, HOW, LICENCE, annotations), out)
+    ordered = sorted(annotations, key=lambda a: (a.still, a.annotator))
+    write_coco(ordered, out, {"description": TITLE, "how": HOW, "licence": LICENCE})
     print(f"{len(annotations)} annotations, {out.stat().st_size / 1e6:.2f} MB")
 
 

@@ -102,7 +102,7 @@ def test_import_convert_and_import_again(drawn, capsys):
     assert code == 0
     assert (told["n_blood"], told["n_zero"], told["n_groups"]) == (6, 6, 3)
     assert told["annotators"] == ["s1"]
-    for kind, name in (("cvat", "m.xml"), ("labelme", "m"), ("packed", "m.json.gz")):
+    for kind, name in (("cvat", "m.xml"), ("labelme", "m"), ("coco", "m.json.gz")):
         code, out, _ = run(
             capsys, "train", "convert", drawn / "one", "--to", kind, "--out", drawn / name, "--json"
         )
@@ -111,7 +111,7 @@ def test_import_convert_and_import_again(drawn, capsys):
             capsys, "train", "import", drawn / name, *stills, "--out", drawn / f"again-{kind}"
         )
         assert (code, json.loads(out)["n_blood"]) == (0, 6)
-    masks = [drawn / folder / "masks" / "A_000000.png" for folder in ("one", "again-packed")]
+    masks = [drawn / folder / "masks" / "A_000000.png" for folder in ("one", "again-coco")]
     assert masks[0].read_bytes() == masks[1].read_bytes()
 
 

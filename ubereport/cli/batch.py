@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ubereport.cli.console import print_json, say
+from ubereport.cli.console import JsonOption, QuietOption, print_json, say
 from ubereport.cli.guard import guarded
 from ubereport.cli.printing import PdfOption, settle_pdf
 from ubereport.core.choices import DecodeDevice, Device, EngineChoice, PdfChoice
@@ -59,8 +59,8 @@ def batch(
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail where a case has a warning, too.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Analyze every case of a manifest; run it again to go on.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ubereport.cli.console import print_json, say
+from ubereport.cli.console import JsonOption, print_json, say
 from ubereport.cli.guard import guarded
 from ubereport.core.errors import BundleError
 
@@ -15,7 +15,6 @@ app = typer.Typer(help="List and verify model bundles.", no_args_is_help=True)
 FolderOption = Annotated[
     Path | None, typer.Option("--models", help="Folder of bundles; default: the shipped ones.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
 def _folder(models: Path | None) -> Path:

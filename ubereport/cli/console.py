@@ -6,11 +6,14 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from ubereport.analysis.progress import Progress, ProgressHook, silent
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
 
 def say(text: str) -> None:
@@ -26,6 +29,24 @@ def warn(text: str) -> None:
 def print_json(result: dict[str, Any]) -> None:
     """Print the one JSON object of a command that was asked for JSON."""
     typer.echo(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def show_result(result: dict[str, Any], is_json: bool) -> None:
+    """Print a result as one JSON object or one line a value; empty ones are left out of lines."""
+    if is_json:
+        print_json(result)
+        return
+    for key, value in result.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{name} {_short(n)}" for name, n in value.items())
+        elif isinstance(value, list):
+            value = ", ".join(map(str, value))
+        if value not in ("", None):
+            say(f"{key}: {value}")
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @contextmanager
@@ -95,10 +116,11 @@ def _rates(progress: Progress) -> str:
     if progress.real_time_factor is not None:
         parts.append(f"{progress.real_time_factor:.1f} × real time")
     if progress.remaining_s is not None:
-        parts.append(f"{_clock(progress.remaining_s)} left")
+        parts.append(f"{clock(progress.remaining_s)} left")
     return ": " + ", ".join(parts) if parts else ""
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Return a length of time as hours, minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
 
-import typer
-
-from ubereport.cli.console import print_json, say
+from ubereport.cli.console import JsonOption, print_json, say
 from ubereport.cli.guard import guarded
 from ubereport.core.errors import DependencyError
 
 
 @guarded
 def doctor(
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Check this machine: libraries, system parts, models, fonts, devices, memory, disk."""
     from ubereport.cli.installation import examine
@@ -23,16 +21,7 @@ def doctor(
         print_json(
             {
                 "is_ready": not any(f.is_needed and not f.is_good for f in findings),
-                "findings": [
-                    {
-                        "what": f.what,
-                        "is_good": f.is_good,
-                        "is_needed": f.is_needed,
-                        "found": f.found,
-                        "mend": f.mend,
-                    }
-                    for f in findings
-                ],
+                "findings": [asdict(f) for f in findings],
             }
         )
     else:

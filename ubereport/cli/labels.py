@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ubereport.cli.console import JsonOption, show_result
 from ubereport.cli.guard import guarded
-from ubereport.cli.training_progress import Count, show_result
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-
-
-class ToolFormat(StrEnum):
-    """Formats of tools that people draw with, as the command line names them."""
-
-    PNG = "png"
-    COCO = "coco"
-    LABELME = "labelme"
-    CVAT = "cvat"
-    LABEL_STUDIO = "label-studio"
-    PACKED = "packed"
-
-
-class SourceFormat(StrEnum):
-    """What can be imported; auto finds the format of each source."""
-
-    AUTO = "auto"
-    PNG = "png"
-    COCO = "coco"
-    LABELME = "labelme"
-    CVAT = "cvat"
-    LABEL_STUDIO = "label-studio"
-    PACKED = "packed"
-    FOLDER = "folder"
+from ubereport.cli.training_progress import Count
+from ubereport.core.choices import LabelFormat
 
 
 @guarded
@@ -75,7 +50,7 @@ def import_(
     ],
     stills: Annotated[Path, typer.Option(help="Folder of the stills; may hold folders.")],
     out: Annotated[Path, typer.Option("--out", help="Labelled folder to be made.")],
-    format: Annotated[SourceFormat, typer.Option(help="Format.")] = SourceFormat.AUTO,  # noqa: A002
+    format: Annotated[LabelFormat, typer.Option(help="Format.")] = LabelFormat.AUTO,  # noqa: A002
     proposal: Annotated[
         Path | None, typer.Option(help="Folder of `train propose` that answers belong to.")
     ] = None,
@@ -95,7 +70,7 @@ def import_(
         str, typer.Option(help="The tool's labels for blood and for undecided regions.")
     ] = "blood,bleeding;ignore,undecided",
     rejected_to: Annotated[
-        ToolFormat | None, typer.Option(help="Write rejected candidates for drawing by hand.")
+        LabelFormat | None, typer.Option(help="Write rejected candidates for drawing by hand.")
     ] = None,
     skip_missing: Annotated[
         bool, typer.Option(help="Pass over annotations whose still is not there.")
@@ -106,14 +81,13 @@ def import_(
 
     Example: ubereport train import answers.json --proposal to-label --stills stills --out labelled
     """
-    from ubereport.laboratory.annotation.formats import Format
     from ubereport.laboratory.annotation.types import label_names
     from ubereport.laboratory.training.labelled import LabelSources, import_labels
 
     given = LabelSources(
         sources=tuple(sources),
         stills=stills,
-        kind=None if format is SourceFormat.AUTO else Format(format.value),
+        kind=None if format is LabelFormat.AUTO else format,
         annotator=annotator,
         only=tuple(only or ()),
         without=tuple(without or ()),
@@ -121,7 +95,7 @@ def import_(
         proposal=proposal,
         labels=label_names(labels),
         is_missing_allowed=skip_missing,
-        rejected_as=None if rejected_to is None else Format(rejected_to.value),
+        rejected_as=rejected_to,
     )
     made = import_labels(given, out)
     result = {
@@ -143,7 +117,7 @@ def import_(
 @guarded
 def convert(
     source: Annotated[Path, typer.Argument(help="Labelled folder, or annotations of any tool.")],
-    to: Annotated[ToolFormat, typer.Option(help="Format to write.")],
+    to: Annotated[LabelFormat, typer.Option(help="Format to write.")],
     out: Annotated[Path, typer.Option("--out", help="File or folder to be made.")],
     polygons: Annotated[
         bool, typer.Option(help="Polygons that can be dragged: labelme, cvat, label-studio.")
@@ -154,8 +128,7 @@ def convert(
 
     Example: ubereport train convert labelled --to cvat --out masks.xml
     """
-    from ubereport.laboratory.annotation.formats import Format
     from ubereport.laboratory.training.labelled import convert_labels
 
-    n = convert_labels(source, Format(to.value), out, is_polygon=polygons)
+    n = convert_labels(source, to, out, is_polygon=polygons)
     show_result({"out": str(out), "n_annotations": n}, json)

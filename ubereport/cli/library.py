@@ -8,12 +8,11 @@ from typing import Annotated
 
 import typer
 
-from ubereport.cli.console import print_json, say
+from ubereport.cli.console import JsonOption, print_json, say
 from ubereport.cli.guard import guarded
 
 app = typer.Typer(help="List, show and export the cases of a library.", no_args_is_help=True)
 LibraryArgument = Annotated[Path, typer.Argument(help="Folder of case folders.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
 class ExportFormat(StrEnum):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ubereport.cli.console import print_json, say
+from ubereport.cli.console import JsonOption, print_json, say
 from ubereport.cli.guard import guarded
 
 
@@ -16,7 +16,7 @@ def simulate(
     out: Annotated[Path, typer.Option(help="Folder that receives the recording and its truth.")],
     seed: Annotated[int, typer.Option(help="The same seed gives the same recording.")] = 1,
     minutes: Annotated[float, typer.Option(help="Length in minutes.")] = 3.0,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Simulate an irrigated endoscopy: recording.mp4 and truth/{area,events,validity}.csv.
 

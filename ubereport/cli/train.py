@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from ubereport.cli import labels
+from ubereport.cli.console import JsonOption, show_result
 from ubereport.cli.guard import guarded
-from ubereport.cli.training_progress import Count, Steps, show_result
+from ubereport.cli.training_progress import Count, Steps
 
 app = typer.Typer(help="Train a model on a department's own recordings.", no_args_is_help=True)
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 ConfigArgument = Annotated[Path, typer.Argument(help="TOML file with the training settings.")]
 RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of runs; the run goes on there.")]
 

@@ -1,13 +1,13 @@
-"""Progress of training commands on stderr, and their results on stdout."""
+"""Progress of training commands on stderr."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from ubereport.cli.console import print_json, say
+from ubereport.cli.console import clock
 
 if TYPE_CHECKING:
     from ubereport.laboratory.training.loop import Progress
@@ -38,7 +38,7 @@ class Count:
             return
         self._next_s = elapsed_s + self.every_s
         rate = (done - self._first) / elapsed_s if elapsed_s > 0 else 0.0
-        pace = f", {_pace(rate)}, {_clock((total - done) / rate)} left" if rate > 0 else ""
+        pace = f", {_pace(rate)}, {clock((total - done) / rate)} left" if rate > 0 else ""
         typer.echo(f"{done} of {total} {self._what}{'' if done == total else pace}", err=True)
 
 
@@ -58,7 +58,7 @@ class Steps:
             typer.echo(f"going on after step {first}", err=True)
         self._is_first = False
         rate = (step - first) / elapsed_s if elapsed_s > 0 else 0.0
-        left = f", {_clock((progress.n_steps - step) / rate)} left" if rate > 0 else ""
+        left = f", {clock((progress.n_steps - step) / rate)} left" if rate > 0 else ""
         typer.echo(
             f"step {step} of {progress.n_steps}: loss {progress.loss:.4f}, {rate:.2f} steps/s"
             f"{left if step < progress.n_steps else ''}{self._found(progress.validation)}",
@@ -79,32 +79,9 @@ class Steps:
         return "; " + ", ".join(parts)
 
 
-def show_result(result: dict[str, Any], is_json: bool) -> None:
-    """Print a result as one JSON object or one line a value; empty ones are left out of lines."""
-    if is_json:
-        print_json(result)
-        return
-    for key, value in result.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{name} {_short(n)}" for name, n in value.items())
-        elif isinstance(value, list):
-            value = ", ".join(map(str, value))
-        if value not in ("", None):
-            say(f"{key}: {value}")
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def _pace(rate: float) -> str:
     return f"{rate:.1f} a second" if rate >= 1 else f"{1 / rate:.1f} s each"
 
 
 def _text(value: float | None, n_decimals: int = 2) -> str:
     return "–" if value is None else f"{value:.{n_decimals}f}"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

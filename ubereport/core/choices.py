@@ -63,3 +63,15 @@ class PdfChoice(StrEnum):
     ALWAYS = "always"
     AUTO = "auto"
     NEVER = "never"
+
+
+class LabelFormat(StrEnum):
+    """Formats of annotated stills; `FOLDER` is what training reads, `AUTO` finds the format."""
+
+    AUTO = "auto"
+    PNG = "png"
+    COCO = "coco"
+    LABELME = "labelme"
+    CVAT = "cvat"
+    LABEL_STUDIO = "label-studio"
+    FOLDER = "folder"

@@ -16,9 +16,9 @@ from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.annotation import files
 from ubereport.laboratory.annotation.coco import read_coco, write_coco
 from ubereport.laboratory.annotation.cvat import read_cvat, write_cvat
+from ubereport.laboratory.annotation.formats import read_annotations
 from ubereport.laboratory.annotation.label_studio import read_label_studio, write_label_studio
 from ubereport.laboratory.annotation.labelme import read_labelme, write_labelme
-from ubereport.laboratory.annotation.packed import Packed, read_packed, write_packed
 from ubereport.laboratory.annotation.png import read_png, write_png
 from ubereport.laboratory.annotation.run_lengths import RunLengths
 from ubereport.laboratory.annotation.types import Annotation, still_name
@@ -28,7 +28,6 @@ READERS: dict[str, Callable[[Path], object]] = {
     "labelme": read_labelme,
     "cvat": read_cvat,
     "label studio": read_label_studio,
-    "packed": read_packed,
 }
 HOSTILE = [
     "../a.jpg", "a/../../b.jpg", "/etc/passwd", "\\\\host\\a.jpg", "C:\\a.jpg", "..\\a.jpg", "",
@@ -89,15 +88,12 @@ def test_no_reader_takes_a_name_that_climbs(name: str, drawn: Annotation, tmp_pa
     write_cvat([drawn], tmp_path / "cvat.xml")
     text = (tmp_path / "cvat.xml").read_text()
     (tmp_path / "cvat.xml").write_text(text.replace('name="a.png"', f'name="{name}"'))
-    write_packed(Packed("A", "B", "C", (drawn,)), tmp_path / "packed.json")
-    _edit(tmp_path / "packed.json", lambda t: t["annotations"][0].update(still=name))
     write_png([drawn], tmp_path / "png")
     listed = (tmp_path / "png" / "stills.csv").read_text()
     (tmp_path / "png" / "stills.csv").write_text(listed.replace(",a.png,", f",{name},"))
     for read, file in (
         (read_coco, "coco.json"),
         (read_cvat, "cvat.xml"),
-        (read_packed, "packed.json"),
         (read_png, "png"),
     ):
         with pytest.raises(AnnotationError, match="points outside its folder"):
@@ -287,41 +283,27 @@ def test_shapes_of_one_still_have_one_size(drawn: Annotation, tmp_path: Path) ->
         read_label_studio(_edit(tmp_path / "a.json", edit))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("edit", "words"),
-    [
-        (lambda t: t.update(schema="x"), "schema"),
-        (lambda t: t.update(licence=" "), "licence"),
-        (lambda t: t.pop("how"), "how"),
-        (lambda t: t["annotations"][0].update(kind="zero"), "listed as 'zero'"),
-        (lambda t: t["annotations"][0].update(height_px=9), "add up"),
-        (lambda t: t["annotations"][0].update(blood="~"), "Run-length text"),
-        (lambda t: t["annotations"][0].update(sha256="x"), "64 hex digits"),
-        (lambda t: t["annotations"].append(t["annotations"][0]), "twice"),
-    ],
-)
-def test_packed_files_that_lie_are_refused(
-    edit: Callable[[object], None], words: str, drawn: Annotation, tmp_path: Path
-) -> None:
-    write_packed(Packed("A", "B", "C", (drawn,)), tmp_path / "a.json")
-    with pytest.raises(AnnotationError, match=words):
-        read_packed(_edit(tmp_path / "a.json", edit))
+def test_a_file_of_our_former_packed_format_says_who_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"schema": "ubereport-annotations/1", "annotations": []}')
+    with pytest.raises(AnnotationError, match=r"Convert it to coco with ubereport 0\.1\.0"):
+        read_annotations(path)
 
 
 def test_damaged_and_exploding_gzip_files_are_refused(
     tmp_path: Path, drawn: Annotation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.json.gz"
-    write_packed(Packed("A", "B", "C", (drawn,)), path)
+    write_coco([drawn], path)
     whole = path.read_bytes()
     for damaged in (b"no gzip", whole[:-9], whole[:20] + b"\0\0\0\0" + whole[24:]):
         path.write_bytes(damaged)
         with pytest.raises(AnnotationError):
-            read_packed(path)
+            read_coco(path)
     monkeypatch.setattr(files, "MAX_BYTES", 10_000)
     path.write_bytes(gzip.compress(b" " * 10_001))
     with pytest.raises(AnnotationError, match="holds more than"):
-        read_packed(path)
+        read_coco(path)
 
 
 def _png(levels: np.ndarray) -> bytes:

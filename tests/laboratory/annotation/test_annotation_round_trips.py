@@ -17,20 +17,11 @@ from ubereport.laboratory.annotation.coco import read_coco, write_coco
 from ubereport.laboratory.annotation.cvat import read_cvat, write_cvat
 from ubereport.laboratory.annotation.label_studio import read_label_studio, write_label_studio
 from ubereport.laboratory.annotation.labelme import read_labelme, write_labelme
-from ubereport.laboratory.annotation.packed import Packed, read_packed, write_packed
 from ubereport.laboratory.annotation.png import read_png, write_png
 from ubereport.laboratory.annotation.types import Annotation, AnnotationKind
 
 Write = Callable[[Sequence[Annotation], Path], None]
 Read = Callable[[Path], tuple[Annotation, ...]]
-
-
-def _pack(annotations: Sequence[Annotation], path: Path) -> None:
-    write_packed(Packed("A", "B", "C", tuple(annotations)), path)
-
-
-def _unpack(path: Path) -> tuple[Annotation, ...]:
-    return read_packed(path).annotations
 
 
 FORMATS: dict[str, tuple[str, Write, Read]] = {
@@ -46,8 +37,7 @@ FORMATS: dict[str, tuple[str, Write, Read]] = {
         functools.partial(write_label_studio, is_polygon=True),
         read_label_studio,
     ),
-    "packed": ("set.json", _pack, _unpack),
-    "packed, zipped": ("set.json.gz", _pack, _unpack),
+    "coco, zipped": ("set.json.gz", write_coco, read_coco),
 }
 
 NAMES = st.text(string.ascii_letters + string.digits + "_- äé漢&'", min_size=1, max_size=9).filter(

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -10,12 +12,12 @@ import numpy as np
 import pytest
 
 from ubereport.core.errors import AnnotationError
+from ubereport.laboratory.annotation.coco import read_coco
 from ubereport.laboratory.annotation.folders import (
     read_manifest_folder,
     without_annotators,
     write_manifest_folder,
 )
-from ubereport.laboratory.annotation.packed import read_packed
 from ubereport.laboratory.annotation.stills import (
     index_stills,
     join_stills,
@@ -26,7 +28,7 @@ from ubereport.laboratory.annotation.types import Annotation, AnnotationKind
 from ubereport.laboratory.training.stills import BLOOD, IGNORE, read_label, read_manifest
 
 ROOT = Path(__file__).resolve().parents[3]
-PACKED = ROOT / "examples" / "annotations" / "handmade.json.gz"
+HANDMADE = ROOT / "examples" / "annotations" / "handmade.json.gz"
 SHARED = ROOT.parent / "shared" / "data"
 
 
@@ -188,13 +190,14 @@ def test_a_broken_manifest_folder_is_refused(tmp_path: Path, broken: str) -> Non
 
 
 def test_the_committed_masks_are_whole_and_say_who_drew_them() -> None:
-    packed = read_packed(PACKED)
-    assert "None of the annotators is a clinician" in packed.how
-    assert "MIT" in packed.licence
-    stills = {a.still for a in packed.annotations}
-    assert len(packed.annotations) == 1062
+    info = json.loads(gzip.decompress(HANDMADE.read_bytes()))["info"]
+    assert "None of the annotators is a clinician" in info["how"]
+    assert "MIT" in info["licence"]
+    annotations = read_coco(HANDMADE)
+    stills = {a.still for a in annotations}
+    assert len(annotations) == 1062
     assert len(stills) == 1014
-    first = without_annotators(packed.annotations, ["b"])
+    first = without_annotators(annotations, ["b"])
     kinds = [a.kind for a in first]
     assert kinds.count(AnnotationKind.BLOOD) == 391
     assert kinds.count(AnnotationKind.ZERO) == 623
@@ -202,7 +205,7 @@ def test_the_committed_masks_are_whole_and_say_who_drew_them() -> None:
     undecided = [a.ignore_runs.area_px for a in first if a.kind is AnnotationKind.ZERO]
     assert undecided.count(0) == 367
     assert len({a.group for a in first}) == 48
-    assert all(a.sha256 for a in packed.annotations)
+    assert all(a.sha256 for a in annotations)
 
 
 @pytest.mark.shared_data
@@ -210,7 +213,7 @@ def test_the_committed_masks_are_those_that_were_drawn() -> None:
     folder = SHARED / "labelled" / "handmade"
     if not folder.is_dir():
         pytest.skip("the hand-drawn masks are not beside this checkout")
-    by_key = {(a.still, a.annotator): a for a in read_packed(PACKED).annotations}
+    by_key = {(a.still, a.annotator): a for a in read_coco(HANDMADE)}
     with (folder / "MANIFEST.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     for row in rows[::40]:

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
+from ubereport.core.choices import LabelFormat
 from ubereport.core.errors import AnnotationError, OutputError, UsageError
 from ubereport.laboratory.annotation.consensus import consensus_of
 from ubereport.laboratory.annotation.formats import (
-    Format,
     detect_format,
     read_annotations,
     write_annotations,
@@ -59,12 +59,12 @@ EVERY = [
     drawn(NAMES[2], blood=(0, 24)),
     drawn(NAMES[3], blood=None, ignore=(0, 3)),
 ]
-WRITTEN = [kind for kind in Format if kind is not Format.FOLDER]
+WRITTEN = [kind for kind in LabelFormat if kind not in (LabelFormat.AUTO, LabelFormat.FOLDER)]
 
 
 @pytest.mark.parametrize("kind", WRITTEN)
 def test_every_format_is_found_and_becomes_what_training_reads(stills, tmp_path, kind):
-    suffix = {"cvat": ".xml", "packed": ".json.gz", "png": "", "labelme": ""}.get(kind, ".json")
+    suffix = {"cvat": ".xml", "png": "", "labelme": ""}.get(kind, ".json")
     source = tmp_path / f"drawn{suffix}"
     write_annotations(EVERY, kind, source)
     assert detect_format(source) is kind
@@ -88,7 +88,7 @@ def test_every_format_is_found_and_becomes_what_training_reads(stills, tmp_path,
 
 def test_two_annotators_become_their_consensus_and_both_are_kept(stills, tmp_path):
     both = [drawn(NAMES[0], "a", blood=(4, 12)), drawn(NAMES[0], "b", blood=(6, 14))]
-    write_annotations(both, Format.COCO, tmp_path / "both.json")
+    write_annotations(both, LabelFormat.COCO, tmp_path / "both.json")
     made = import_labels(LabelSources((tmp_path / "both.json",), stills), tmp_path / "labelled")
     assert made.annotators == ("a", "b")
     (still,) = read_manifest(made.manifest)
@@ -115,7 +115,7 @@ def test_what_anyone_left_undecided_is_undecided():
 
 
 def test_groups_come_from_a_list_folders_or_names(stills, tmp_path):
-    write_annotations([drawn(NAMES[0]), drawn(NAMES[2])], Format.COCO, tmp_path / "d.json")
+    write_annotations([drawn(NAMES[0]), drawn(NAMES[2])], LabelFormat.COCO, tmp_path / "d.json")
     source = (tmp_path / "d.json",)
 
     def groups(**given):
@@ -141,7 +141,7 @@ def test_a_still_whose_recording_is_not_known_is_refused(tmp_path):
     folder = tmp_path / "stills"
     folder.mkdir()
     cv2.imwrite(str(folder / "img7.png"), np.zeros((HEIGHT, WIDTH, 3), np.uint8))
-    write_annotations([drawn("img7.png")], Format.COCO, tmp_path / "d.json")
+    write_annotations([drawn("img7.png")], LabelFormat.COCO, tmp_path / "d.json")
     with pytest.raises(AnnotationError, match="Give --groups"):
         import_labels(LabelSources((tmp_path / "d.json",), folder), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -149,7 +149,7 @@ def test_a_still_whose_recording_is_not_known_is_refused(tmp_path):
 
 
 def test_missing_stills_are_refused_or_counted(stills, tmp_path):
-    write_annotations([*EVERY, drawn("gone.png")], Format.COCO, tmp_path / "d.json")
+    write_annotations([*EVERY, drawn("gone.png")], LabelFormat.COCO, tmp_path / "d.json")
     given = LabelSources((tmp_path / "d.json",), stills)
     with pytest.raises(AnnotationError, match=r"1 annotated stills .* such as gone\.png"):
         import_labels(given, tmp_path / "out")
@@ -161,7 +161,7 @@ def test_missing_stills_are_refused_or_counted(stills, tmp_path):
 
 def test_one_annotator_twice_on_a_still_and_nobody_at_all(stills, tmp_path):
     for name in ("d.json", "e.json"):
-        write_annotations([drawn(NAMES[0])], Format.COCO, tmp_path / name)
+        write_annotations([drawn(NAMES[0])], LabelFormat.COCO, tmp_path / name)
     twice = LabelSources((tmp_path / "d.json", tmp_path / "e.json"), stills)
     with pytest.raises(AnnotationError, match="annotated twice by a"):
         import_labels(twice, tmp_path / "out")
@@ -187,7 +187,7 @@ def test_rejected_candidates_can_be_drawn_and_come_back(stills, tmp_path):
     path.write_text(json.dumps({"schema": "ubereport-answers/1", "key": "k", "answers": answers}))
     with pytest.raises(UsageError, match="--proposal"):
         import_labels(LabelSources((path,), stills), tmp_path / "out")
-    given = LabelSources((path,), stills, proposal=folder, rejected_as=Format.CVAT)
+    given = LabelSources((path,), stills, proposal=folder, rejected_as=LabelFormat.CVAT)
     made = import_labels(given, tmp_path / "out")
     assert (made.n_blood, made.rejected) == (1, (NAMES[1][:-4],))
     # Drawn, the rejected one joins the others.
@@ -206,7 +206,7 @@ def test_unknown_formats_and_labels_are_refused(tmp_path):
     with pytest.raises(AnnotationError, match="of no known format"):
         detect_format(tmp_path / "empty")
     with pytest.raises(UsageError, match="cannot be written as polygons"):
-        write_annotations(EVERY, Format.COCO, tmp_path / "c.json", is_polygon=True)
+        write_annotations(EVERY, LabelFormat.COCO, tmp_path / "c.json", is_polygon=True)
     assert label_names("Blut, Koagel;unklar").blood == ("Blut", "Koagel")
     for bad in ("", ";ignore", "a;A"):
         with pytest.raises(AnnotationError, match="cannot be used"):

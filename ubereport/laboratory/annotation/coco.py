@@ -1,4 +1,7 @@
-"""COCO: one JSON file; polygons, compressed and uncompressed run lengths.
+"""COCO: one JSON file, gzipped or not; polygons, compressed and uncompressed run lengths.
+
+Without any picture, a thousand annotations are half a megabyte: what is committed and shared.
+Stills are named by file name and sha256, so that they stay where their licence lets them.
 
 What COCO has no place for stands in keys of its own, which other tools pass over: an image's
 ``ubereport`` (sha256, group, and every annotator who looked, so that a zero mask is not taken
@@ -24,6 +27,7 @@ from ubereport.laboratory.annotation.files import (
     table_of,
     text_of,
     to_json,
+    zipped,
 )
 from ubereport.laboratory.annotation.run_lengths import RunLengths
 from ubereport.laboratory.annotation.shapes import Shape, Sheet, annotate, extras_of, fill_polygon
@@ -37,6 +41,7 @@ from ubereport.laboratory.annotation.types import (
     still_name,
 )
 
+_FORMER_SCHEMA = "ubereport-annotations/1"
 _CATEGORY_IDS = {Role.BLOOD: 1, Role.IGNORE: 2}
 
 
@@ -50,6 +55,10 @@ def read_coco(path: Path, labels: LabelNames = DEFAULT_LABELS) -> tuple[Annotati
         listed, a mask does not fit its image, or a name is a path out of the folder.
     """
     table = table_of(read_json(read_bytes(path), path.name), path.name)
+    if table.get("schema") == _FORMER_SCHEMA:
+        raise AnnotationError(
+            f"{path.name} is of our former packed format. Convert it to coco with ubereport 0.1.0."
+        )
     roles = _roles(table, labels)
     images = {
         number_of(table_of(i, "An image"), "id", "An image"): i for i in _list(table, "images")
@@ -79,8 +88,17 @@ def read_coco(path: Path, labels: LabelNames = DEFAULT_LABELS) -> tuple[Annotati
     return check_no_repeats(tuple(made))
 
 
-def write_coco(annotations: Sequence[Annotation], path: Path) -> None:
+def write_coco(
+    annotations: Sequence[Annotation], path: Path, info: Mapping[str, str] | None = None
+) -> None:
     """Write a COCO file with compressed run lengths; `read_coco` gives the same annotations.
+
+    A name that ends in .gz is gzipped. The same annotations give the same bytes.
+
+    Parameters
+    ----------
+    info
+        What the file says of itself, such as who drew the masks, how, and under which licence.
 
     Raises
     ------
@@ -104,7 +122,8 @@ def write_coco(annotations: Sequence[Annotation], path: Path) -> None:
                 entries.append({"id": len(entries) + 1, "image_id": image["id"], **entry})
     categories = [{"id": i, "name": role.value} for role, i in _CATEGORY_IDS.items()]
     table = {"images": list(images.values()), "annotations": entries, "categories": categories}
-    write_file(path, to_json(table))
+    content = to_json(table if info is None else {"info": dict(info), **table})
+    write_file(path, zipped(content) if path.suffix == ".gz" else content)
 
 
 def _image(annotation: Annotation, image_id: int) -> dict[str, Any]:

@@ -23,12 +23,12 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return a file's bytes.
+    """Return a file's bytes; what its name says is gzipped is unpacked.
 
     Raises
     ------
     AnnotationError
-        If it is missing, no file, or larger than `MAX_BYTES`.
+        If it is missing, no file, damaged, or larger than `MAX_BYTES`.
     """
     if not path.is_file():
         raise AnnotationError(f"There is no annotation file {path.name!r}. Check the path.")
@@ -36,7 +36,8 @@ def read_bytes(path: Path) -> bytes:
         raise AnnotationError(
             f"{path.name} has more than {MAX_BYTES} bytes and is not read. Split it."
         )
-    return path.read_bytes()
+    content = path.read_bytes()
+    return _unzipped(content, path.name) if path.suffix == ".gz" else content
 
 
 def read_json(content: bytes, name: str) -> Any:  # noqa: ANN401 -- JSON
@@ -97,8 +98,7 @@ def zipped(content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def unzipped(content: bytes, name: str) -> bytes:
-    """Return what was gzipped; raises AnnotationError if damaged or larger than `MAX_BYTES`."""
+def _unzipped(content: bytes, name: str) -> bytes:
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
             plain = stream.read(MAX_BYTES + 1)

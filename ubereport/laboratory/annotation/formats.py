@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 
+from ubereport.core.choices import LabelFormat
 from ubereport.core.errors import AnnotationError, UsageError
 from ubereport.laboratory.annotation.coco import read_coco, write_coco
 from ubereport.laboratory.annotation.cvat import read_cvat, write_cvat
@@ -13,28 +13,12 @@ from ubereport.laboratory.annotation.files import read_bytes, read_json
 from ubereport.laboratory.annotation.folders import MANIFEST_NAME, read_manifest_folder
 from ubereport.laboratory.annotation.label_studio import read_label_studio, write_label_studio
 from ubereport.laboratory.annotation.labelme import read_labelme, write_labelme
-from ubereport.laboratory.annotation.packed import PACKED_SCHEMA, Packed, read_packed, write_packed
 from ubereport.laboratory.annotation.png import read_png, write_png
 from ubereport.laboratory.annotation.stills import StillIndex
 from ubereport.laboratory.annotation.types import DEFAULT_LABELS, Annotation, LabelNames
 
-_PACKED_HOW = "Written by `ubereport train convert`; say here who drew the masks and how."
-_PACKED_LICENCE = "Not stated; say here under which licence the masks may be used."
 
-
-class Format(StrEnum):
-    """Formats of annotations; `FOLDER` is what training reads."""
-
-    PNG = "png"
-    COCO = "coco"
-    LABELME = "labelme"
-    CVAT = "cvat"
-    LABEL_STUDIO = "label-studio"
-    PACKED = "packed"
-    FOLDER = "folder"
-
-
-def detect_format(path: Path) -> Format:
+def detect_format(path: Path) -> LabelFormat:
     """Return the format of a file or folder by what it holds.
 
     Raises
@@ -46,7 +30,7 @@ def detect_format(path: Path) -> Format:
         raise AnnotationError(f"There is nothing at {path.name!r}. Check the path.")
     found = _of_folder(path) if path.is_dir() else _of_file(path)
     if found is None:
-        known = ", ".join(Format)
+        known = ", ".join(f for f in LabelFormat if f is not LabelFormat.AUTO)
         raise AnnotationError(
             f"{path.name} is of no known format ({known}). Unpack archives first, or say which "
             "it is with --format."
@@ -54,39 +38,35 @@ def detect_format(path: Path) -> Format:
     return found
 
 
-def _of_folder(path: Path) -> Format | None:
+def _of_folder(path: Path) -> LabelFormat | None:
     if (path / MANIFEST_NAME).is_file():
-        return Format.FOLDER
+        return LabelFormat.FOLDER
     if (path / "masks").is_dir():
-        return Format.PNG
+        return LabelFormat.PNG
     if any(path.glob("*.json")) or any(path.glob("*/*.json")):
-        return Format.LABELME
+        return LabelFormat.LABELME
     return None
 
 
-def _of_file(path: Path) -> Format | None:
+def _of_file(path: Path) -> LabelFormat | None:
     content = read_bytes(path)
-    if path.suffix == ".gz":
-        return Format.PACKED
     if content.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"<":
-        return Format.CVAT
-    if path.suffix.lower() != ".json":
+        return LabelFormat.CVAT
+    if not path.name.lower().endswith((".json", ".json.gz")):
         return None
     table = read_json(content, path.name)
     if isinstance(table, list):
-        return Format.LABEL_STUDIO
+        return LabelFormat.LABEL_STUDIO
     if not isinstance(table, dict):
         return None
-    if table.get("schema") == PACKED_SCHEMA:
-        return Format.PACKED
-    if "images" in table:
-        return Format.COCO
-    return Format.LABELME if "shapes" in table else None
+    if "images" in table or "schema" in table:
+        return LabelFormat.COCO
+    return LabelFormat.LABELME if "shapes" in table else None
 
 
 def read_annotations(
     path: Path,
-    kind: Format | None = None,
+    kind: LabelFormat | None = None,
     labels: LabelNames = DEFAULT_LABELS,
     stills: StillIndex | None = None,
 ) -> tuple[Annotation, ...]:
@@ -105,20 +85,22 @@ def read_annotations(
         As the reader of the format.
     """
     chosen = detect_format(path) if kind is None else kind
-    if chosen is Format.LABEL_STUDIO:
+    if chosen is LabelFormat.LABEL_STUDIO:
         return read_label_studio(path, stills, labels)
-    if chosen is Format.PACKED:
-        return read_packed(path).annotations
-    if chosen is Format.PNG:
+    if chosen is LabelFormat.PNG:
         return read_png(path)
-    if chosen is Format.FOLDER:
+    if chosen is LabelFormat.FOLDER:
         return read_manifest_folder(path)
-    readers = {Format.COCO: read_coco, Format.LABELME: read_labelme, Format.CVAT: read_cvat}
+    readers = {
+        LabelFormat.COCO: read_coco,
+        LabelFormat.LABELME: read_labelme,
+        LabelFormat.CVAT: read_cvat,
+    }
     return readers[chosen](path, labels)
 
 
 def write_annotations(
-    annotations: Sequence[Annotation], kind: Format, path: Path, *, is_polygon: bool = False
+    annotations: Sequence[Annotation], kind: LabelFormat, path: Path, *, is_polygon: bool = False
 ) -> None:
     """Write annotations in a format; see `write_manifest_folder` for the one that training reads.
 
@@ -139,22 +121,19 @@ def write_annotations(
         If a file cannot be written.
     """
     drawn = {
-        Format.LABELME: write_labelme,
-        Format.CVAT: write_cvat,
-        Format.LABEL_STUDIO: write_label_studio,
+        LabelFormat.LABELME: write_labelme,
+        LabelFormat.CVAT: write_cvat,
+        LabelFormat.LABEL_STUDIO: write_label_studio,
     }
     if kind in drawn:
         drawn[kind](annotations, path, is_polygon=is_polygon)
         return
-    if is_polygon or kind is Format.FOLDER:
+    if is_polygon or kind in (LabelFormat.FOLDER, LabelFormat.AUTO):
         raise UsageError(
             f"{kind.value} cannot be written {'as polygons' if is_polygon else 'here'}; allowed: "
-            f"{', '.join(drawn)}{'' if is_polygon else ', png, coco, packed'}. Choose another."
+            f"{', '.join(drawn)}{'' if is_polygon else ', png, coco'}. Choose another."
         )
-    if kind is Format.PACKED:
-        title = f"{len(annotations)} annotations of visible blood"
-        write_packed(Packed(title, _PACKED_HOW, _PACKED_LICENCE, tuple(annotations)), path)
-    elif kind is Format.PNG:
+    if kind is LabelFormat.PNG:
         write_png(annotations, path)
     else:
         write_coco(annotations, path)

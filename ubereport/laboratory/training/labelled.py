@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ubereport.core.choices import LabelFormat
 from ubereport.core.errors import AnnotationError, OutputError, UsageError
 from ubereport.files.atomic import staged_for
 from ubereport.laboratory.annotation.consensus import consensus_of
@@ -21,7 +22,7 @@ from ubereport.laboratory.annotation.folders import (
     without_annotators,
     write_manifest_folder,
 )
-from ubereport.laboratory.annotation.formats import Format, read_annotations, write_annotations
+from ubereport.laboratory.annotation.formats import read_annotations, write_annotations
 from ubereport.laboratory.annotation.groups import with_groups
 from ubereport.laboratory.annotation.png import write_png
 from ubereport.laboratory.annotation.stills import (
@@ -44,10 +45,9 @@ from ubereport.laboratory.training.answers import is_answers, settle_answers
 
 _TO_DRAW = "to-draw"
 _SUFFIXES = {
-    Format.COCO: ".json",
-    Format.CVAT: ".xml",
-    Format.LABEL_STUDIO: ".json",
-    Format.PACKED: ".json.gz",
+    LabelFormat.COCO: ".json",
+    LabelFormat.CVAT: ".xml",
+    LabelFormat.LABEL_STUDIO: ".json",
 }
 
 
@@ -82,7 +82,7 @@ class LabelSources:
 
     sources: tuple[Path, ...]
     stills: Path
-    kind: Format | None = None
+    kind: LabelFormat | None = None
     annotator: str = UNKNOWN_ANNOTATOR
     only: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
@@ -90,7 +90,7 @@ class LabelSources:
     proposal: Path | None = None
     labels: LabelNames = DEFAULT_LABELS
     is_missing_allowed: bool = False
-    rejected_as: Format | None = None
+    rejected_as: LabelFormat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,17 +218,17 @@ def _one_each(pairs: Sequence[tuple[Annotation, Path]]) -> Joined:
 
 
 def _write_rejected(
-    rejected: Sequence[Annotation], kind: Format | None, folder: Path
+    rejected: Sequence[Annotation], kind: LabelFormat | None, folder: Path
 ) -> Path | None:
     if kind is None or not rejected:
         return None
     name = Path(f"{_TO_DRAW}{_SUFFIXES.get(kind, '')}")
-    has_polygons = kind in (Format.LABELME, Format.CVAT, Format.LABEL_STUDIO)
+    has_polygons = kind in (LabelFormat.LABELME, LabelFormat.CVAT, LabelFormat.LABEL_STUDIO)
     write_annotations(rejected, kind, folder / name, is_polygon=has_polygons)
     return name
 
 
-def convert_labels(source: Path, kind: Format, out: Path, *, is_polygon: bool = False) -> int:
+def convert_labels(source: Path, kind: LabelFormat, out: Path, *, is_polygon: bool = False) -> int:
     """Write annotations, as of a labelled folder, in a tool's format; return how many.
 
     Raises
