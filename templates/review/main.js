@@ -27,7 +27,7 @@ async function reviewer() {
   return initials;
 }
 
-async function openCase(number) {
+async function openCase(number, atS = null) {
   page.number = number;
   page.who = await reviewer();
   [page.facts, page.review] = await Promise.all([wire.facts(number), wire.review(number, page.who)]);
@@ -38,7 +38,10 @@ async function openCase(number) {
   document.title = `${page.facts.case_id} · review · ubereport`;
   viewer.open(number);
   showReview();
-  chooseNextOpen() || moveTo(0);
+  if (atS === null) { chooseNextOpen() || moveTo(0); return; }
+  const event = page.review.events.find((one) => one.onset_s <= atS && atS < one.end_s);
+  if (event) choose(event);
+  moveTo(atS);
 }
 
 function showReview() {
@@ -231,9 +234,9 @@ $("render").addEventListener("click", async () => {
 
 async function route() {
   try {
-    const rows = await wire.library(), chosen = /^#case-(\d+)$/.exec(location.hash);
+    const rows = await wire.library(), chosen = /^#case-(\d+)$/.exec(location.hash), at = /^#at-(\d+(?:\.\d+)?)$/.exec(location.hash);
     $("back").hidden = rows.length < 2;
-    if (rows.length === 1 || chosen) await openCase(chosen ? Number(chosen[1]) : 0);
+    if (rows.length === 1 || chosen) await openCase(chosen ? Number(chosen[1]) : 0, at ? Number(at[1]) : null);
     else { $("case").hidden = true; $("library").hidden = false; $("title").textContent = "Cases"; $("progress").textContent = ""; $("headline").replaceChildren(); $("subtitle").textContent = ""; showLibrary(rows); }
   } catch (error) { tell(error.message); $("subtitle").textContent = error.message; }
 }

@@ -12,7 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-KEY_CODES = {" ": 32, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowRight": 39, "Tab": 9}
+KEY_CODES = {
+    " ": 32,
+    "Enter": 13,
+    "Escape": 27,
+    "PageDown": 34,
+    "ArrowLeft": 37,
+    "ArrowRight": 39,
+    "Tab": 9,
+}
 
 
 class Page:

@@ -5,12 +5,16 @@ import re
 import threading
 
 import cv2
+import numpy as np
 import pytest
+from browser.devtools import chromium
 from browser.headless import complaints, run_browser
 from report import sample_record
 
 from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.report.html import render_html
+from ubereport.report.marks import LOSS_WORDS
+from ubereport.report.text import clock
 from ubereport.report.view_model import build_view_model
 
 pytestmark = pytest.mark.browser
@@ -93,3 +97,59 @@ def test_opening_the_report_asks_no_server(browser, report, tmp_path):
     assert re.search(rb"Case UBE-2026-017", done.stdout)
     # Browsers ask every server for an icon by themselves.
     assert [path for path in asked if path != "/favicon.ico"] == ["/report.html"]
+
+
+@pytest.fixture
+def opened(browser, report, tmp_path):
+    with chromium(browser, tmp_path / "profile") as page:
+        page.size(1280, 900)
+        page.open(report.as_uri())
+        page.wait("document.querySelector('.time-said')")
+        yield page
+
+
+def test_the_timeline_tells_what_lies_under_the_pointer(opened, report):
+    record = sample_record.case_record()
+    box = opened.run("document.querySelector('.time-reader').getBoundingClientRect().toJSON()")
+    end_s = float(record.series.end_time_s[-1])
+    event = record.events[2]
+    at_s = (event.onset_s + event.end_s) / 2
+    opened.mouse("mouseMoved", box["x"] + box["width"] * at_s / end_s, box["y"] + 40)
+    said = opened.run("document.querySelector('.time-said').textContent")
+    assert said.startswith(clock(at_s)[:5])
+    assert "of the view obscured · event 3" in said
+    lost = np.flatnonzero(record.series.duration_s * ~record.series.is_valid > end_s / 300)[0]
+    at_s = float(record.series.time_s[lost] + record.series.duration_s[lost] / 2)
+    opened.mouse("mouseMoved", box["x"] + box["width"] * at_s / end_s, box["y"] + 40)
+    said = opened.run("document.querySelector('.time-said').textContent")
+    assert said == (
+        f"{clock(record.series.time_s[lost] - 0.5)} · "
+        f"lost: {LOSS_WORDS[record.series.reason[lost]]}"
+    )
+    assert opened.console == []
+
+
+def test_the_timeline_is_read_by_keys_and_leads_to_pictures(opened):
+    record = sample_record.case_record()
+    opened.run("document.querySelector('.time-reader').focus()")
+    value = "document.querySelector('.time-reader').getAttribute('aria-valuetext')"
+    assert opened.run(value).startswith("0:00:00 · ")
+    opened.key("ArrowRight")
+    assert opened.run(value).startswith(clock(record.series.time_s[1] - 0.5))
+    for number in (1, 2):
+        opened.key("PageDown")
+        assert opened.run(value).endswith(f"event {number}")
+    opened.key("Enter")
+    assert opened.run("location.hash") == "#event-2-stills"
+    assert opened.run("document.getElementById('event-2-stills').getBoundingClientRect().top < 900")
+    assert opened.console == []
+
+
+def test_an_event_row_leads_to_its_pictures(opened):
+    row = "document.getElementById('event-4')"
+    opened.run(f"{row}.scrollIntoView({{block: 'center'}})")
+    box = opened.run(f"{row}.lastElementChild.getBoundingClientRect().toJSON()")
+    at = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    opened.mouse("mousePressed", *at)
+    opened.mouse("mouseReleased", *at)
+    opened.wait("location.hash === '#event-4-stills'", 5.0)

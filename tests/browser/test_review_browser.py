@@ -15,6 +15,7 @@ from browser.devtools import Page, chromium
 from review.desk.conftest import RECORDING, measured_case  # noqa: F401 -- a fixture
 
 from ubereport.records.store import read_case
+from ubereport.report.text import clock
 from ubereport.review.journal import read_journal
 from ubereport.review.strokes import Action
 
@@ -63,6 +64,33 @@ def _text(page: Page, element: str) -> str:
 
 def _n_left(page: Page) -> int:
     return page.run("document.querySelectorAll('#events .open').length")
+
+
+def test_it_opens_at_the_moment_that_a_report_names(browser, tmp_path, case_folder):
+    event = read_case(case_folder).events[-1]
+    moment = f"{event.peak_s:.1f}"
+    command = (str(case_folder), "--recording", str(RECORDING), "--at", moment)
+    with served(*command) as address, chromium(browser, tmp_path / "profile") as opened:
+        assert address.endswith(f"#at-{moment.removesuffix('.0')}")
+        opened.open(address)
+        opened.wait("document.getElementById('who')?.open")
+        opened.run("document.getElementById('initials').value = 'KT'")
+        opened.run("document.querySelector('#who button').click()")
+        opened.wait("document.querySelector('#events [aria-current=true]')")
+        chosen = opened.run("document.querySelector('#events [aria-current=true]').textContent")
+        assert clock(int(event.onset_s)) in f"0:0{chosen}"
+        assert clock(int(event.peak_s)) in "0:0" + _text(opened, "where")
+
+
+def test_no_time_on_the_clock_is_one_sentence(case_folder):
+    done = subprocess.run(
+        [sys.executable, "-m", "ubereport", "review", str(case_folder), "--at", "noon"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "--at noon is no time on the case clock" in done.stderr
 
 
 def test_every_event_is_decided_by_one_key(page, case_folder):

@@ -1,5 +1,7 @@
 """The HTML page: self-contained, escaped, accessible, the same every time."""
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -14,6 +16,7 @@ from jinja2 import UndefinedError
 from report import sample_record
 
 from ubereport.core.case import CaseRecord, Flag, FlagLevel
+from ubereport.files.resources import templates_dir
 from ubereport.report.html import Medium, Paper, render_html, render_page
 from ubereport.report.text import printable
 from ubereport.report.wording import DISCLAIMER
@@ -123,7 +126,9 @@ def test_every_element_is_closed_and_every_id_unique(usual_page):
 def test_the_page_needs_nothing_but_itself(usual_page, usual_html):
     policy = next(m["content"] for m in usual_page.of("meta") if "http-equiv" in m)
     assert policy.startswith("default-src 'none'")
-    assert "script-src" not in policy
+    script = re.search(r"<script>(.*?)</script>", usual_html, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in policy
     for tag, attributes in usual_page.elements:
         for name in ("src", "href", "xlink:href", "data", "action", "poster", "srcset"):
             target = attributes.get(name)
@@ -137,8 +142,17 @@ def test_the_page_needs_nothing_but_itself(usual_page, usual_html):
     }
 
 
-def test_the_only_script_is_data(usual_page):
-    assert usual_page.of("script") == [{"type": "application/json", "id": "case-data"}]
+DATA = [
+    {"type": "application/json", "id": "case-data"},
+    {"type": "application/json", "id": "timeline-words"},
+]
+
+
+def test_the_only_script_is_ours(usual_page, usual_html):
+    assert usual_page.of("script") == [*DATA, {}]
+    ours = (templates_dir() / "timeline_reader.js").read_text(encoding="utf-8")
+    assert usual_html.count(f"<script>{ours}</script>") == 1
+    assert not re.search(r"fetch|XMLHttpRequest|import|eval|innerHTML|https?:", ours)
 
 
 def test_references_within_the_page_resolve(usual_page):
@@ -150,7 +164,7 @@ def test_references_within_the_page_resolve(usual_page):
 def test_hostile_strings_stay_text(hostile_html):
     page = Page(hostile_html)
     assert page.open == []
-    assert page.of("script") == [{"type": "application/json", "id": "case-data"}]
+    assert page.of("script") == [*DATA, {}]
     assert len(page.of("style")) == 1
     assert all(attributes.get("src", "data:").startswith("data:") for attributes in page.of("img"))
     for tag, attributes in page.elements:

@@ -11,7 +11,8 @@ import typer
 
 from ubereport.cli.console import say
 from ubereport.cli.guard import guarded
-from ubereport.core.errors import DependencyError
+from ubereport.core.clock_times import parse_times
+from ubereport.core.errors import DependencyError, UsageError
 
 
 @guarded
@@ -25,13 +26,17 @@ def review(
     ] = None,
     models: Annotated[Path | None, typer.Option(help="Folder of model bundles.")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Open at this time on the case clock, as in reports."),
+    ] = None,
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the address and open nothing.")
     ] = False,
 ) -> None:
     """Walk through a case in a browser page on this machine; confirm, strike or mend events.
 
-    Example: ubereport review results/case-3f9a2c --recording case.mp4
+    Example: ubereport review results/case-3f9a2c --recording case.mp4 --at 0:12:34
     """
     if importlib.util.find_spec("starlette") is None or importlib.util.find_spec("uvicorn") is None:
         raise DependencyError(
@@ -45,7 +50,10 @@ def review(
 
     shelf = Shelf(folder, recording or [], models or models_dir())
 
-    def opened(address: str) -> None:
+    place = "" if at is None else f"#at-{_seconds(at):g}"
+
+    def opened(bare_address: str) -> None:
+        address = bare_address + place
         say(address)
         if not no_browser and not webbrowser.open(address):
             say("No browser could be opened. Open the address above in one on this machine.")
@@ -54,3 +62,13 @@ def review(
         rerender_case(case_folder, lambda events: events, None)
 
     serve_review(shelf, port, opened, rendered)
+
+
+def _seconds(at: str) -> float:
+    try:
+        (seconds,) = parse_times(at)
+    except ValueError as error:
+        raise UsageError(
+            f"--at {at} is no time on the case clock. Give one as a report does, such as 0:12:34."
+        ) from error
+    return seconds

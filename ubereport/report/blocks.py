@@ -18,7 +18,8 @@ class Column:
 class TableBlock:
     """A table with one caption; every row has one string per column.
 
-    `row_links` gives rows, on screens, a link from their head to a file beside the page; "" none.
+    `row_links` gives rows, on screens, a link from their head to a file beside the page or a place
+    in it; "" none.
 
     Raises
     ------
@@ -37,7 +38,7 @@ class TableBlock:
         if self.row_links and len(self.row_links) != len(self.rows):
             raise ValueError(f"{len(self.row_links)} links for {len(self.rows)} rows")
         for link in self.row_links:
-            if ":" in link or link.startswith(("/", "\\", "#")):
+            if ":" in link or link.startswith(("/", "\\")):
                 raise ValueError(f"{link!r} is no relative link; give a path from the page")
         for row in self.rows:
             if len(row) != len(self.columns):

@@ -32,6 +32,8 @@ _WIDTH_MM = 178.0
 _HEIGHT_MM = 62.0
 _LEFT = 13.0 / _WIDTH_MM
 _RIGHT = 1 - 9.0 / _WIDTH_MM
+TIMELINE_MARGINS = (_LEFT, 1 - _RIGHT)
+"""Shares of the timeline's width that lie left and right of its first and last moment."""
 _SHORT_S = 60
 _WHITE_BOX = {"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"}
 _MAX_LABELED_BLOCKS = 30

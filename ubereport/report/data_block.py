@@ -9,6 +9,8 @@ from ubereport.core.arrays import FloatArray
 from ubereport.core.case import CaseRecord
 from ubereport.core.config import EventConfig
 from ubereport.core.events import HemostasisEvent
+from ubereport.report.case_figures import TIMELINE_MARGINS
+from ubereport.report.marks import LOSS_WORDS
 
 DATA_SCHEMA = "ubereport-case-report/1"
 
@@ -16,6 +18,11 @@ DATA_SCHEMA = "ubereport-case-report/1"
 def event_id(index: int) -> str:
     """Return the id of the event with 0-based `index`, in HTML and in the data block alike."""
     return f"event-{index + 1}"
+
+
+def stills_id(index: int) -> str:
+    """Return the id of the pictures of the event with 0-based `index`."""
+    return f"{event_id(index)}-stills"
 
 
 def case_data_json(record: CaseRecord, config: EventConfig) -> str:
@@ -56,6 +63,27 @@ def case_data_json(record: CaseRecord, config: EventConfig) -> str:
         ],
     }
     return json.dumps(document, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+
+
+def timeline_words_json() -> str:
+    """Serialize what the script of the page says about a moment, and where its first and last lie.
+
+    Names in braces are filled in by the script.
+    """
+    left_frac, right_frac = TIMELINE_MARGINS
+    words = {
+        "left_frac": left_frac,
+        "right_frac": right_frac,
+        "name": "Moment on the case clock",
+        "hint": (
+            "Point at the timeline, or focus it and press ← → (page keys: events; Enter: pictures)."
+        ),
+        "obscured": "{area} of the view obscured",
+        "lost": "lost: {reason}",
+        "event": "event {number}",
+        "reasons": {str(reason): words for reason, words in LOSS_WORDS.items()},
+    }
+    return json.dumps(words, ensure_ascii=True, separators=(",", ":"))
 
 
 def _rounded(values: FloatArray) -> list[float | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from enum import StrEnum
 from functools import partial
@@ -51,7 +52,9 @@ class Paper(StrEnum):
 
 
 def render_html(view: CaseView, paper: Paper = Paper.A4) -> str:
-    """Render a case report as one HTML page that needs no network, no script and no other file.
+    """Render a case report as one HTML page that needs no network and no other file.
+
+    Its one script tells what the timeline shows at a moment; without scripts the page is whole.
 
     Parameters
     ----------
@@ -60,7 +63,8 @@ def render_html(view: CaseView, paper: Paper = Paper.A4) -> str:
     paper
         Page size for printing from the browser.
     """
-    return render_page("case.html", view.page, Medium.SCREEN, paper, view=view)
+    script = (templates_dir() / "timeline_reader.js").read_text(encoding="utf-8")
+    return render_page("case.html", view.page, Medium.SCREEN, paper, script, view=view)
 
 
 def render_page(
@@ -68,6 +72,7 @@ def render_page(
     page: PageHead,
     medium: Medium,
     paper: Paper,
+    script: str = "",
     **context: Any,  # noqa: ANN401 -- whatever the template lays out
 ) -> str:
     """Render one of the templates that extend ``base.html``.
@@ -98,6 +103,8 @@ def render_page(
         "medium": "screen" if medium is Medium.SCREEN else "paper",
         "is_for_browser": medium is not Medium.PAPER,
         "paper": str(paper),
+        "script": Markup(script),  # noqa: S704 -- a script of our own
+        "script_sha256": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
     suffix = "ttf" if medium is Medium.PAPER else "woff2"
     sheets = {

@@ -77,7 +77,7 @@ def print_page(
         (Medium.PAPER, print_with_weasyprint),
         (Medium.BROWSER_PAPER, print_with_chromium),
     ):
-        html = render_page(template, page, medium, paper, **context)
+        html = render_page(template, page, medium, paper, script="", **context)
         try:
             pdf, printer = print_html(html)
         except DependencyError as error:

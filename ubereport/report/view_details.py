@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 from ubereport.core.case import CaseRecord, KeyFrame, KeyFrameKind, ModelSummary, PartSummary
@@ -11,7 +11,7 @@ from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import Direction, MetricSpec
 from ubereport.report.blocks import Column, Pair, TableBlock
 from ubereport.report.case_text import CaseMetrics
-from ubereport.report.data_block import event_id
+from ubereport.report.data_block import event_id, stills_id
 from ubereport.report.marks import CENSOR_WORDS
 from ubereport.report.stills import load_still
 from ubereport.report.text import (
@@ -41,10 +41,11 @@ _DIRECTIONS = {
 
 def events_view(record: CaseRecord, frames_dir: Path | None, config: EventConfig) -> EventsView:
     """Lay out all events as a table, and those with key frames as cards."""
-    cards = _cards(record, frames_dir)
+    pictured = {} if frames_dir is None else _pictured(record)
+    cards = _cards(record, pictured, frames_dir)
     return EventsView(
         statement=_events_statement(record, config),
-        table=_events_table(record, config) if record.events else None,
+        table=_events_table(record, config, pictured.keys()) if record.events else None,
         row_ids=tuple(event_id(k) for k in range(len(record.events))),
         row_seconds=tuple(f"{event.onset_s:.3f}" for event in record.events),
         cards=cards,
@@ -67,7 +68,8 @@ def _events_statement(record: CaseRecord, config: EventConfig) -> str:
     )
 
 
-def _events_table(record: CaseRecord, config: EventConfig) -> TableBlock:
+def _events_table(record: CaseRecord, config: EventConfig, pictured: Set[int]) -> TableBlock:
+    n_events = len(record.events)
     return TableBlock(
         "Hemostasis events",
         (
@@ -81,6 +83,7 @@ def _events_table(record: CaseRecord, config: EventConfig) -> TableBlock:
             Column("Remarks", is_wide=True),
         ),
         tuple(_event_row(k, event, config) for k, event in enumerate(record.events, start=1)),
+        row_links=tuple(f"#{stills_id(k)}" if k in pictured else "" for k in range(n_events)),
     )
 
 
@@ -114,30 +117,44 @@ def _remarks(event: HemostasisEvent) -> str:
     return "; ".join(remarks)
 
 
-def _cards(record: CaseRecord, frames_dir: Path | None) -> tuple[EventCard, ...]:
+def _pictured(record: CaseRecord) -> dict[int, list[KeyFrame]]:
+    """Return the key frames of each event that has any, by its 0-based index, in order."""
     per_event: dict[int, list[KeyFrame]] = {}
     for frame in record.key_frames:
         if 0 <= frame.event_index < len(record.events):
             per_event.setdefault(frame.event_index, []).append(frame)
+    return dict(sorted(per_event.items()))
+
+
+def _cards(
+    record: CaseRecord, pictured: Mapping[int, list[KeyFrame]], frames_dir: Path | None
+) -> tuple[EventCard, ...]:
     if frames_dir is None:
         return ()
-    return tuple(
-        _card(index, record.events[index], frames, frames_dir)
-        for index, frames in sorted(per_event.items())
-    )
+    return tuple(_card(record, k, frames, frames_dir) for k, frames in pictured.items())
 
 
-def _card(
-    index: int, event: HemostasisEvent, frames: list[KeyFrame], frames_dir: Path
-) -> EventCard:
+def _card(record: CaseRecord, index: int, frames: list[KeyFrame], frames_dir: Path) -> EventCard:
+    event = record.events[index]
     line = f"onset {clock(event.onset_s)} · time to clear {_time_to_clear(event)}"
-    remarks = _remarks(event)
+    notes = [note for note in (_remarks(event), _place(record, event.onset_s)) if note]
     return EventCard(
-        event_id=f"{event_id(index)}-stills",
+        event_id=stills_id(index),
         number=str(index + 1),
-        line=f"{line} · {remarks}" if remarks else line,
+        line=" · ".join([line, *notes]),
+        at_s=f"{event.onset_s:.3f}",
         stills=tuple(_still_pair(index, frame, frames_dir) for frame in frames),
     )
+
+
+def _place(record: CaseRecord, at_s: float) -> str:
+    """Say in which part of several a moment lies, on that part's own clock."""
+    if len(record.parts) < 2:
+        return ""
+    for number, part in enumerate(record.parts, start=1):
+        if part.start_s <= at_s < part.start_s + part.duration_s:
+            return f"part {number} at {clock(at_s - part.start_s)}"
+    return ""
 
 
 def _still_pair(index: int, frame: KeyFrame, frames_dir: Path) -> StillPair:
@@ -160,7 +177,10 @@ def _cards_note(record: CaseRecord, cards: tuple[EventCard, ...]) -> str:
     if not cards:
         return "Key frames are not available: no stills were kept with this case."
     n_without = len(record.events) - len(cards)
-    note = "Left: as recorded. Right: what the model marked as blood."
+    note = (
+        "Left: as recorded. Right: what the model marked as blood. To see an event in its "
+        "recording: ubereport review CASE_FOLDER --recording FILES --at TIME."
+    )
     if n_without:
         note += f" {plural(n_without, 'event')} without stills: see the table."
     return note

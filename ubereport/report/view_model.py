@@ -13,7 +13,7 @@ from ubereport.metrics.registry import METRICS
 from ubereport.report.blocks import Column, FigureBlock, PageHead, Pair, TableBlock
 from ubereport.report.case_figures import PartSpan, loss_swatch, timeline_svg
 from ubereport.report.case_text import DASH, CaseMetrics
-from ubereport.report.data_block import case_data_json
+from ubereport.report.data_block import case_data_json, timeline_words_json
 from ubereport.report.marks import LOSS_WORDS
 from ubereport.report.review_view import review_headline, review_view
 from ubereport.report.text import (
@@ -87,6 +87,7 @@ def build_view_model(
         facts=_facts(record, metrics, metric_config),
         timeline=_timeline(record, metric_config),
         timeline_note="" if len(record.series) else "not available: nothing was sampled",
+        timeline_words=timeline_words_json() if len(record.series) else "",
         coverage=_coverage(record),
         caveats=_caveats(record),
         front_flags=_front_flags(flags),

@@ -83,6 +83,7 @@ class EventCard:
     event_id: str
     number: str
     line: str
+    at_s: str
     stills: tuple[StillPair, ...]
 
 
@@ -148,6 +149,7 @@ class CaseView:
     facts: tuple[Pair, ...]
     timeline: FigureBlock | None
     timeline_note: str
+    timeline_words: str
     coverage: CoverageView
     caveats: tuple[str, ...]
     front_flags: tuple[FlagView, ...]
