@@ -227,6 +227,35 @@ def test_rendering_again_unchanged_changes_no_number(published, tmp_path):
     assert digests(same.folder) == digests(published.folder)
 
 
+def test_rendering_in_place_keeps_a_case_that_the_next_run_uses(
+    published, bleeding_recording, plain_reports, tmp_path
+):
+    folder = tmp_path / published.folder.name
+    shutil.copytree(published.folder, folder, copy_function=shutil.copyfile)
+    rerender_case(folder, lambda events: events, None)
+    again = run_case(request(bleeding_recording, tmp_path), silent)
+    assert again.is_reused
+    facts, before = (
+        json.loads((each / "run.json").read_text()) for each in (folder, published.folder)
+    )
+    assert facts["fingerprint"] == before["fingerprint"]
+    assert set(facts["stage_s"]) == set(before["stage_s"])
+    rerender_case(folder, lambda events: replace(events, onset_frac=0.2), None)
+    assert "fingerprint" not in json.loads((folder / "run.json").read_text()), (
+        "other thresholds look elsewhere, so this is no longer what a run with them gives"
+    )
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{"])
+def test_a_case_whose_run_facts_are_damaged_is_measured_again(
+    published, bleeding_recording, plain_reports, tmp_path, damage
+):
+    folder = tmp_path / published.folder.name
+    shutil.copytree(published.folder, folder, copy_function=shutil.copyfile)
+    (folder / "run.json").write_text(damage)
+    assert not run_case(request(bleeding_recording, tmp_path), silent).is_reused
+
+
 def test_a_folder_without_a_case_is_told(tmp_path):
     with pytest.raises(CaseRecordError):
         rerender_case(tmp_path, lambda events: events, None)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ubereport.analysis.checkpoint import Checkpoint
 from ubereport.analysis.opening import OpenedCase, open_case
@@ -147,6 +147,8 @@ def rerender_case(
     """Render a stored case again, under event thresholds that `change` may have moved.
 
     The recording is not needed. With `out_dir` the case is written there and the stored one stays.
+    Under the thresholds that it was measured with it stays the case that its run made, so that
+    `run_case` goes on using it; others decide where pictures are looked at.
 
     Raises
     ------
@@ -168,10 +170,9 @@ def rerender_case(
     folder = case_folder if out_dir is None else out_dir / folder_name(record.case_id)
     with hold_lock(folder.parent, folder.name):
         rendered = _render(record, files, pdf)
-        run = {
-            "stage_s": {str(Stage.REPORT): round(rendered.elapsed_s, 3)},
-            "pdf": rendered.printed.run_facts,
-        }
+        before = _run_facts(case_folder) if events == settings.events else {}
+        stages = {**before.get("stage_s", {}), str(Stage.REPORT): round(rendered.elapsed_s, 3)}
+        run = {**before, "stage_s": stages, "pdf": rendered.printed.run_facts}
         write_case(record, folder, {**files, **rendered.files}, run)
     return PublishedCase(folder, record, is_reused=False, pdf_problem=rendered.printed.problem)
 
@@ -212,8 +213,9 @@ def _print_late(folder: Path, record: CaseRecord, choice: PdfChoice) -> str:
     if problem:
         return problem
     printed = _render(record, read_frames(folder, record), choice).printed
-    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    run_json = f"{json.dumps({**run, 'pdf': printed.run_facts}, indent=2)}\n".encode("ascii")
+    run_json = f"{json.dumps({**_run_facts(folder), 'pdf': printed.run_facts}, indent=2)}\n".encode(
+        "ascii"
+    )
     pdf = {} if printed.pdf is None else {"report.pdf": printed.pdf}
     write_into_case(folder, {**pdf, "run.json": run_json})
     return printed.problem
@@ -249,10 +251,18 @@ def _finished(folder: Path, opened: OpenedCase) -> CaseRecord | None:
         return None
     try:
         record = read_case(folder)
-        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (CaseRecordError, OSError, ValueError):
+    except CaseRecordError:
         return None
-    return record if run.get("fingerprint") == opened.fingerprint else None
+    return record if _run_facts(folder).get("fingerprint") == opened.fingerprint else None
+
+
+def _run_facts(folder: Path) -> dict[str, Any]:
+    """Return what ``run.json`` of a case says; empty where there is none or it is damaged."""
+    try:
+        found = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _render(record: CaseRecord, files: Mapping[str, bytes], choice: PdfChoice) -> _Rendered:
