@@ -1,11 +1,13 @@
 """Train from committed files: python train.py CONFIG.toml SETS.toml LABELLED_DIR RUNS_DIR.
 
-SETS says which sets of stills under LABELLED_DIR are learned from, and their licences.
+SETS says which sets of stills under LABELLED_DIR are learned from, and their licences. --fold,
+--seed, --px and --steps replace what CONFIG says, and each such run has a folder of its own.
 With RANK, WORLD_SIZE and INIT_FILE set, several processes share the work and average gradients.
 """
 
+import argparse
+import dataclasses
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -25,9 +27,32 @@ def show(progress: Progress) -> None:
     print(time.strftime("%H:%M:%S"), words, seconds, progress.validation or "", flush=True)
 
 
+def run_config(
+    path: Path, fold: int | None, seed: int | None, px: int | None, steps: int | None = None
+) -> TrainConfig:
+    """Read CONFIG for one fold, seed and input size; its name says which, None leaves as it is."""
+    config = config_from_toml(path, TrainConfig)
+    data = config.data if fold is None else dataclasses.replace(config.data, fold=fold)
+    marks = [f"{m}{v}" for m, v in (("px", px), ("fold", fold), ("seed", seed)) if v is not None]
+    return dataclasses.replace(
+        config,
+        name="-".join([config.name, *marks]),
+        data=data,
+        seed=config.seed if seed is None else seed,
+        steps=config.steps if steps is None else steps,
+        side_px=config.side_px if px is None else px,
+        input_px=config.input_px if px is None else px,
+    )
+
+
 def main() -> None:
-    config_path, sets, labelled, runs = (Path(a) for a in sys.argv[1:5])
-    config = config_from_toml(config_path, TrainConfig)
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("config", "sets", "labelled", "runs"):
+        parser.add_argument(name, type=Path)
+    for name in ("--fold", "--seed", "--px", "--steps"):
+        parser.add_argument(name, type=int)
+    given = parser.parse_args()
+    config = run_config(given.config, given.fold, given.seed, given.px, given.steps)
     cv2.setNumThreads(1)
     rank = int(os.environ.get("RANK", "0"))
     if "WORLD_SIZE" in os.environ:
@@ -37,8 +62,8 @@ def main() -> None:
             rank=rank,
             world_size=int(os.environ["WORLD_SIZE"]),
         )
-    stills = read_collections(sets, labelled)
-    finetune(config, stills, runs / config.name, show if rank == 0 else None)
+    stills = read_collections(given.sets, given.labelled)
+    finetune(config, stills, given.runs / config.name, show if rank == 0 else None)
 
 
 if __name__ == "__main__":

@@ -119,6 +119,20 @@ def test_a_collection_that_is_only_looked_at_is_held_out_whole_and_never_trained
     assert (len(inside), len(out)) == (24, 0)
 
 
+def test_a_doubtful_label_is_never_trained_on_and_looked_at_where_it_is_held_out(sets, tiny_config):
+    inside, out = split_indices(read_collections(sets), tiny_config)
+    names = [still.name for still in read_collections(sets)]
+    doubted = {names[inside[0]], names[out[0]]}
+    rows = "".join(f"{name},edges\n" for name in sorted(doubted))
+    (sets.parent / "doubtful.csv").write_text(f"name,why\n{rows}")
+    sets.write_text(SETS.replace("share = 3.0", 'share = 3.0\ndoubtful = "doubtful.csv"'))
+    stills = read_collections(sets, sets.parent)
+    assert {still.name for still in stills if still.is_doubtful} == doubted
+    kept, held_out = split_indices(stills, tiny_config)
+    assert set(kept) == set(inside[1:])
+    assert list(held_out) == list(out)
+
+
 def test_draws_are_divided_by_share_and_blood_is_laid_on_ground_alone(sets, tmp_path, tiny_config):
     stills = read_collections(sets)
     data = dataclasses.replace(tiny_config.data, composite_share=0.2)
@@ -143,6 +157,8 @@ def test_draws_are_divided_by_share_and_blood_is_laid_on_ground_alone(sets, tmp_
         (lambda t: t.replace("3.0", '"much"'), "cannot be used"),
         (lambda t: t.replace("[[collections]]", "[[sets]]"), "lists no"),
         (lambda t: t + "]", "cannot be read"),
+        (lambda t: t + 'doubtful = "no.csv"\n', "doubtful labels of 'capsule' cannot be read"),
+        (lambda t: t + 'doubtful = "set/MANIFEST.csv"\n', "which 'capsule' does not hold"),
         (lambda t: t.replace('"capsule"\nlay', '"set"\nlay'), "clusters.json cannot be read"),
         (lambda t: t + '[[collections]]\nname = "more"\npath = "set/MANIFEST.csv"\n', "group 'op"),
     ],

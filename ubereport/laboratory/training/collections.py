@@ -6,6 +6,7 @@ was trained on it must say so too.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import tomllib
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.training.capsule import capsule_stills
 from ubereport.laboratory.training.stills import Collection, Still, read_manifest
 
-_OWN_KEYS = {"path", "layout", "instruments"}
+_OWN_KEYS = {"path", "layout", "instruments", "doubtful"}
 _LAYOUTS = ("manifest", "capsule")
 
 
@@ -26,13 +27,16 @@ def read_collections(path: Path, root: Path | None = None) -> tuple[Still, ...]:
     Each ``[[collections]]`` has ``name``, ``path`` (of a manifest, or of a folder laid out as
     WCEBleedGen is where ``layout = "capsule"``; relative to `root`, or to the file), ``licence``,
     ``use`` ("any" or "academic") and may have the other fields of `Collection` and
-    ``instruments``, a folder of masks of instruments (255) that share the names of the pictures.
+    ``instruments``, a folder of masks of instruments (255) that share the names of the pictures,
+    and ``doubtful``, a CSV beside the TOML file that lists stills (``name``, ``why``) whose label
+    is not to be learned from; where they are held out they are looked at as all others are.
 
     Raises
     ------
     AnnotationError
         If the file cannot be read, an entry lacks its name or path or has a key that is not known,
-        two sets share a name, a group or a still, or a set cannot be used.
+        two sets share a name, a group or a still, or a set cannot be used, or a doubtful still is
+        not in its set.
     """
     if path.suffix.lower() != ".toml":
         return read_manifest(path)
@@ -46,7 +50,7 @@ def read_collections(path: Path, root: Path | None = None) -> tuple[Still, ...]:
     entries = table.get("collections", [])
     if not entries:
         raise AnnotationError(f"{path.name} lists no [[collections]]. Add one or more.")
-    sets = [_stills_of(entry, root or path.parent) for entry in entries]
+    sets = [_without_doubt(_stills_of(e, root or path.parent), e, path.parent) for e in entries]
     _check_apart(sets)
     return tuple(still for stills in sets for still in stills)
 
@@ -82,6 +86,29 @@ def _stills_of(entry: dict[str, Any], folder: Path) -> tuple[Still, ...]:
         )
         for still in stills
     )
+
+
+def _without_doubt(
+    stills: tuple[Still, ...], entry: dict[str, Any], folder: Path
+) -> tuple[Still, ...]:
+    """Mark the stills that the list of doubtful labels names."""
+    if "doubtful" not in entry:
+        return stills
+    try:
+        with (folder / entry["doubtful"]).open(newline="", encoding="utf-8") as stream:
+            named = {row["name"] for row in csv.DictReader(stream)}
+    except (OSError, UnicodeDecodeError, KeyError) as error:
+        raise AnnotationError(
+            f"The list of doubtful labels of {entry['name']!r} cannot be read "
+            f"({type(error).__name__}). Name a CSV file with the columns name and why."
+        ) from None
+    strangers = sorted(named - {still.name for still in stills})
+    if strangers:
+        raise AnnotationError(
+            f"The list of doubtful labels names {', '.join(strangers[:3])}, which "
+            f"{entry['name']!r} does not hold. Mend the list."
+        )
+    return tuple(dataclasses.replace(s, is_doubtful=s.name in named) for s in stills)
 
 
 def _instruments(still: Still, folder: Path | None) -> Path | None:

@@ -49,7 +49,8 @@ def split_indices(
     """Return the indices of the stills to train on and of those held out, by group.
 
     The groups of each collection are dealt to folds on their own, so that adding a collection
-    moves no group of another; a collection that is only looked at is held out whole.
+    moves no group of another; a collection that is only looked at is held out whole. Stills whose
+    label is doubted are not trained on, and held out as all others, so that figures stay honest.
 
     Raises
     ------
@@ -70,7 +71,8 @@ def split_indices(
     is_trained = np.array([s.collection.is_trained for s in stills], bool)
     is_dealt_out = np.array([folds.get(s.group, -1) == data.fold for s in stills], bool)
     is_out = (is_dealt_out | ~is_trained) & (data.fold >= 0)
-    inside = np.flatnonzero(~is_out & is_trained).astype(np.int64)
+    is_doubtful = np.array([s.is_doubtful for s in stills], bool)
+    inside = np.flatnonzero(~is_out & is_trained & ~is_doubtful).astype(np.int64)
     out = np.flatnonzero(is_out).astype(np.int64)
     needs_zero = data.has_zero_masks and data.positive_share < 1
     check_split(

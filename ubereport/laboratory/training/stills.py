@@ -83,6 +83,8 @@ class Still:
         The set it belongs to.
     instrument_path
         Mask of instruments (255), where there is one: what is trained as never blood.
+    is_doubtful
+        Whether the label is doubted: such a still is never trained on.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Still:
     kind: str
     collection: Collection = Collection()
     instrument_path: Path | None = None
+    is_doubtful: bool = False
 
 
 def read_manifest(path: Path) -> tuple[Still, ...]:
