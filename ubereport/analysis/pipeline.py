@@ -119,13 +119,13 @@ def _provenance(opened: OpenedCase, predictor: Predictor, measured: MeasuredCase
 
 
 def _versions() -> tuple[tuple[str, str], ...]:
-    found = []
+    versions = []
     for name in LIBRARIES:
         try:
-            found.append((name, metadata.version(name)))
+            versions.append((name, metadata.version(name)))
         except metadata.PackageNotFoundError:
-            found.append((name, "absent"))
-    return tuple(found)
+            versions.append((name, "absent"))
+    return tuple(versions)
 
 
 class _Watch:

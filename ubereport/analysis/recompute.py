@@ -34,9 +34,9 @@ class Derived:
 def derive(series: AreaSeries, events: EventConfig, metrics: MetricConfig) -> Derived:
     """Derive events, metrics with their bands, and flags from a series."""
     by_threshold = {t: detect_events(series.at(t), events) for t in Threshold}
-    found = by_threshold[Threshold.CENTRAL]
+    central = by_threshold[Threshold.CENTRAL]
     values = compute_metrics(series, by_threshold, events, metrics)
-    return Derived(found, values, quality_flags(series, found, values, events, metrics))
+    return Derived(central, values, quality_flags(series, central, values, events, metrics))
 
 
 def rederive(record: CaseRecord, events: EventConfig) -> CaseRecord:

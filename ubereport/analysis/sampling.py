@@ -58,9 +58,9 @@ def measure_case(
         still_frac = config.validity.frozen_moved_frac
         looks = seen.looks(candidates, groups, wanted, len(reports), still_frac)
         told.start(len(looks.rows), 1.0 if is_one_pass else FIRST_PASS_SHARE)
-        found, decoded = measurer.measure(looks, stretches, told)
+        measured, decoded = measurer.measure(looks, stretches, told)
         reports.append(decoded)
-        seen = seen.merged(looks, found)
+        seen = seen.merged(looks, measured)
         chosen, measurement = seen.settled(candidates, config.validity)
         series = assemble_series(candidates.plan(chosen, ""), measurement, ())
         wanted = next_looks(
@@ -110,14 +110,14 @@ class _Seen:
         rows = np.union1d(wanted, neighbors).astype(np.int64)
         return Looks(pass_index, rows, np.isin(rows, wanted))
 
-    def merged(self, looks: Looks, found: Measurement) -> _Seen:
+    def merged(self, looks: Looks, measured: Measurement) -> _Seen:
         """Return all that was seen once `found` of `looks` is added."""
         new, known = np.flatnonzero(looks.is_new), np.flatnonzero(~looks.is_new)
         at = np.searchsorted(self.rows, looks.rows[known])
-        compared = self.measurement.compared_with_nearer(at, found.rows(known))
+        compared = self.measurement.compared_with_nearer(at, measured.rows(known))
         rows = np.concatenate([self.rows, looks.rows[new]])
         order = np.argsort(rows, kind="stable")
-        joined = Measurement.concatenate([compared, found.rows(new)]).rows(order)
+        joined = Measurement.concatenate([compared, measured.rows(new)]).rows(order)
         return _Seen(rows[order], joined)
 
     def settled(

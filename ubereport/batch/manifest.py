@@ -89,8 +89,8 @@ def read_manifest(path: Path) -> Manifest:
         raise _refusal(path, problems)
     cases: list[ManifestCase] = []
     for row, cells in sheet.rows():
-        case, found = _read_row(row, cells, path.parent)
-        problems += found
+        case, row_problems = _read_row(row, cells, path.parent)
+        problems += row_problems
         if case is not None:
             cases.append(case)
     problems += _twin_problems(cases)

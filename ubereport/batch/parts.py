@@ -132,26 +132,26 @@ def _expand(text: str, which: str) -> list[Path]:
 
 
 def _recordings_in(folder: Path, which: str) -> list[Path]:
-    found = [
+    recordings = [
         p
         for p in folder.iterdir()
         if p.is_file() and p.suffix.lower() in RECORDING_SUFFIXES and not p.name.startswith(".")
     ]
-    if not found:
+    if not recordings:
         raise UsageError(
             f"{which} is a folder without recordings. "
             f"Files count as recordings with one of these endings: "
             f"{' '.join(sorted(RECORDING_SUFFIXES))}. Name the folder that holds them."
         )
-    return sorted(found, key=natural_key)
+    return sorted(recordings, key=natural_key)
 
 
 def _expand_glob(text: str, which: str) -> list[Path]:
-    found = [Path(p) for p in glob.glob(text)] if glob.has_magic(text) else []  # noqa: PTH207 -- absolute patterns
-    found = [p for p in found if p.is_file()]
-    if not found:
+    files = [Path(p) for p in glob.glob(text)] if glob.has_magic(text) else []  # noqa: PTH207 -- absolute patterns
+    files = [p for p in files if p.is_file()]
+    if not files:
         raise UsageError(
             f"{which} names no existing file or folder. Check the spelling and the folder you "
             "are in; put a glob in quotes."
         )
-    return sorted(found, key=natural_key)
+    return sorted(files, key=natural_key)

@@ -69,7 +69,7 @@ def verify_models(models: FolderOption = None, json: JsonOption = False) -> None
     if json:
         print_json({"is_sound": is_sound, "problems": problems})
     else:
-        for name, found in problems.items():
-            say(f"{name}: {'sound' if not found else ' '.join(found)}")
+        for name, reasons in problems.items():
+            say(f"{name}: {'sound' if not reasons else ' '.join(reasons)}")
     if not is_sound:
         raise BundleError("A bundle is altered or incomplete. Install it again before using it.")

@@ -104,8 +104,8 @@ def finetune(
     folder, steps = runs / settings.name, Steps()
     boxed = () if boxes is None else boxed_stills(boxes)
     run_finetuning(settings, read_collections(manifest), folder, steps, boxed)
-    found = None if steps.last is None else dataclasses.asdict(steps.last)
-    show_result(_trained(folder, found), json)
+    held_out = None if steps.last is None else dataclasses.asdict(steps.last)
+    show_result(_trained(folder, held_out), json)
 
 
 @app.command("export")

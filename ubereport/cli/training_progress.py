@@ -65,16 +65,16 @@ class Steps:
             err=True,
         )
 
-    def _found(self, found: Summary | None) -> str:
-        if found is None:
+    def _found(self, summary: Summary | None) -> str:
+        if summary is None:
             return ""
-        self.last = found
+        self.last = summary
         parts = [
-            f"held out ({found.n_positive} with blood, {found.n_negative} without)",
-            f"Dice median {_text(found.dice_median)}",
-            f"sensitivity {_text(found.sensitivity)}",
-            f"specificity {_text(found.specificity)}",
-            f"painted on clean {_text(found.negative_area_mean_frac, 4)}",
+            f"held out ({summary.n_positive} with blood, {summary.n_negative} without)",
+            f"Dice median {_text(summary.dice_median)}",
+            f"sensitivity {_text(summary.sensitivity)}",
+            f"specificity {_text(summary.specificity)}",
+            f"painted on clean {_text(summary.negative_area_mean_frac, 4)}",
         ]
         return "; " + ", ".join(parts)
 

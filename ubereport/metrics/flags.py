@@ -52,9 +52,9 @@ def quality_flags(
     """
     values = {value.key: value for value in metrics}
     facts = _Facts(series, events, values, event_config, metric_config)
-    found = [flag for check in _CHECKS for flag in check(facts)]
+    flags = [flag for check in _CHECKS for flag in check(facts)]
     order = [FlagLevel.WARNING, FlagLevel.CAUTION, FlagLevel.INFO]
-    return tuple(sorted(found, key=lambda flag: order.index(flag.level)))
+    return tuple(sorted(flags, key=lambda flag: order.index(flag.level)))
 
 
 def _low_coverage(facts: _Facts) -> Iterator[Flag]:

@@ -193,8 +193,8 @@ def match_key_frames(
 
     For events found anew in a stored series: a picture stays where its moment is still one.
     """
-    found = [(frame, _event_shown(frame, events)) for frame in key_frames]
-    matched = [replace(frame, event_index=at) for frame, at in found if at is not None]
+    shown = [(frame, _event_shown(frame, events)) for frame in key_frames]
+    matched = [replace(frame, event_index=at) for frame, at in shown if at is not None]
     return tuple(sorted(matched, key=lambda frame: (frame.event_index, frame.time_s)))
 
 
@@ -250,8 +250,8 @@ def _read_regular(folder: Path, name: str, max_bytes: int) -> bytes:
             raise _unreadable(name, "it lies outside the case folder")
         descriptor = open_descriptor(path, os.O_RDONLY)
         with os.fdopen(descriptor, "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode) or found.st_size > max_bytes:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_size > max_bytes:
                 raise _unreadable(name, f"it is no plain file of at most {max_bytes} bytes")
             return file.read()
     except FileNotFoundError:

@@ -113,8 +113,8 @@ class Resampler:
 
         def of_drawn(drawn: list[FloatArray]) -> float:
             both = np.concatenate(drawn)
-            found = rank_correlation(both[:, 0], both[:, 1])
-            return np.nan if found is None else found
+            correlation = rank_correlation(both[:, 0], both[:, 1])
+            return np.nan if correlation is None else correlation
 
         return self._with_interval(value, parts, of_drawn, method)
 
@@ -132,10 +132,10 @@ class Resampler:
         if n_known < _MIN_GROUPS:
             reason = f"{n_known} group(s); an interval needs {_MIN_GROUPS}"
             return Estimate(value, None, None, method, reason, self._confidence)
-        found = []
+        resampled = []
         for draw in self._draws:
             drawn = [parts[i] for i in draw if len(parts[i])]
-            found.append(of_drawn(drawn) if drawn else np.nan)
+            resampled.append(of_drawn(drawn) if drawn else np.nan)
         tail = (1 - self._confidence) / 2
-        low, high = np.nanquantile(found, [tail, 1 - tail])
+        low, high = np.nanquantile(resampled, [tail, 1 - tail])
         return Estimate(value, float(low), float(high), method, "", self._confidence)

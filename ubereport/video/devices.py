@@ -104,8 +104,8 @@ def why_no_device(part: PartIndex) -> str | None:
         (part.missing_tail_s > 0 or bool(part.gaps), "an incomplete recording"),
         (any("damaged places" in note for note in part.notes), "a damaged recording"),
     )
-    found = next((what for is_found, what in obstacles if is_found), None)
-    return None if found is None else f"graphics devices are not trusted with {found}"
+    obstacle = next((what for is_found, what in obstacles if is_found), None)
+    return None if obstacle is None else f"graphics devices are not trusted with {obstacle}"
 
 
 def n_decoded(is_key: BoolArray, wanted: IntArray) -> int:

@@ -39,14 +39,14 @@ def encryption_schemes(source: str | IO[bytes]) -> dict[int, str]:
 
 def _schemes(file: IO[bytes]) -> dict[int, str]:
     whole = (0, file.seek(0, os.SEEK_END))
-    found: dict[int, str] = {}
+    scheme_of: dict[int, str] = {}
     for track in _at(file, whole, b"moov", b"trak"):
         header = next(_at(file, track, b"tkhd"), None)
         entries = _at(file, track, b"mdia", b"minf", b"stbl", b"stsd")
         scheme = next((s for entry in entries for s in _schemes_of(file, entry)), None)
         if header is not None and scheme is not None:
-            found[_track_id(file, header)] = scheme
-    return found
+            scheme_of[_track_id(file, header)] = scheme
+    return scheme_of
 
 
 def _schemes_of(file: IO[bytes], descriptions: Span) -> Iterator[str]:
@@ -73,8 +73,8 @@ def _track_id(file: IO[bytes], header: Span) -> int:
 
 def _at(file: IO[bytes], span: Span, kind: bytes, *deeper: bytes) -> Iterator[Span]:
     """Yield the content of every box that lies under the given kinds, one inside the other."""
-    for found, content in _boxes(file, span):
-        if found == kind:
+    for box_kind, content in _boxes(file, span):
+        if box_kind == kind:
             yield from _at(file, content, *deeper) if deeper else (content,)
 
 

@@ -40,5 +40,5 @@ class ErrorLog:
     def refused_size(self) -> tuple[int, int]:
         """Return (width, height) of pictures that FFmpeg refused as too large; (0, 0) if none."""
         self._file.seek(0)
-        found = re.search(rb"Picture size (\d+)x(\d+)", self._file.read(1 << 16))
-        return (int(found[1]), int(found[2])) if found else (0, 0)
+        size = re.search(rb"Picture size (\d+)x(\d+)", self._file.read(1 << 16))
+        return (int(size[1]), int(size[2])) if size else (0, 0)

@@ -223,17 +223,17 @@ def _acceleration(device: str) -> HWAccel:
 
 
 def _pick(container: InputContainer, stream_index: int | None) -> VideoStream:
-    found = [s for s in container.streams.video if _is_moving(s)]
+    candidates = [s for s in container.streams.video if _is_moving(s)]
     if stream_index is not None:
-        found = [s for s in found if s.index == stream_index]
-    if not found:
+        candidates = [s for s in candidates if s.index == stream_index]
+    if not candidates:
         kinds = sorted({s.type for s in container.streams})
         held = " and ".join(kinds) if kinds else "nothing"
         raise RecordingFormatError(
             f"holds no video stream that can be decoded, only {held}. "
             "Give the file with the pictures."
         )
-    return max(found, key=lambda s: (s.codec_context.width * s.codec_context.height, -s.index))
+    return max(candidates, key=lambda s: (s.codec_context.width * s.codec_context.height, -s.index))
 
 
 def _is_moving(stream: VideoStream) -> bool:

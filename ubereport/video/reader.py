@@ -236,8 +236,8 @@ def why_not_decord(part: PartIndex) -> str | None:
         (part.has_open_gops, "open groups of pictures"),
         (any("video streams" in note for note in part.notes), "several video streams"),
     )
-    found = next((what for is_found, what in obstacles if is_found), None)
-    return None if found is None else f"decord is not exact on {found}"
+    obstacle = next((what for is_found, what in obstacles if is_found), None)
+    return None if obstacle is None else f"decord is not exact on {obstacle}"
 
 
 def is_decord_usable(part: PartIndex) -> bool:

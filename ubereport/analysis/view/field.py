@@ -172,8 +172,8 @@ def _best_block_box(sums: FloatArray) -> tuple[int, int, int, int]:
         if gain[row, right] > best:
             best = float(gain[row, right])
             left = int(np.argmin(run[row, : right + 1]))
-            found = (columns[left], rows[top], columns[right], rows[top + row + 1])
-            box = (int(found[0]), int(found[1]), int(found[2]), int(found[3]))
+            bounds = (columns[left], rows[top], columns[right], rows[top + row + 1])
+            box = (int(bounds[0]), int(bounds[1]), int(bounds[2]), int(bounds[3]))
     return box
 
 
@@ -213,33 +213,33 @@ def _best_ellipse(
         return None
     height, width = support.is_bright.shape
     draws = np.random.default_rng(20_260_310).integers(0, len(edge), (_N_DRAWS, n_points))
-    found = ellipses_through(edge[draws], is_circle)
+    ellipses = ellipses_through(edge[draws], is_circle)
     diagonal = float(np.hypot(height, width))
-    radius_x, radius_y = found[:, 2], found[:, 3]
+    radius_x, radius_y = ellipses[:, 2], ellipses[:, 3]
     sane = (
         (np.minimum(radius_x, radius_y) > 0.12 * min(height, width))
         & (np.maximum(radius_x, radius_y) < diagonal)
         & (radius_x < 2.5 * radius_y)
         & (radius_y < 2.5 * radius_x)
-        & (np.abs(found[:, 0] - width / 2) < width / 2)
-        & (np.abs(found[:, 1] - height / 2) < height / 2)
+        & (np.abs(ellipses[:, 0] - width / 2) < width / 2)
+        & (np.abs(ellipses[:, 1] - height / 2) < height / 2)
     )
-    found = found[sane]
-    if len(found) == 0:
+    ellipses = ellipses[sane]
+    if len(ellipses) == 0:
         return None
-    order = np.argsort(_coarse_gains(found, weight))[::-1][:4]
-    refined = [_refined(Ellipse(*(float(v) for v in found[i])), edge, is_circle) for i in order]
+    order = np.argsort(_coarse_gains(ellipses, weight))[::-1][:4]
+    refined = [_refined(Ellipse(*(float(v) for v in ellipses[i])), edge, is_circle) for i in order]
     unit = [_unit_ellipse(e, width, height) for e in refined]
     return max(unit, key=lambda e: _gain(weight, Outline(0.0, 0.0, 1.0, 1.0, e)))
 
 
-def _coarse_gains(found: FloatArray, weight: FloatArray) -> FloatArray:
+def _coarse_gains(ellipses: FloatArray, weight: FloatArray) -> FloatArray:
     """Return the total weight inside each of (m, 4) ellipses, on every sixth pixel."""
     step = 6
     y, x = np.mgrid[0 : weight.shape[0] : step, 0 : weight.shape[1] : step].astype(np.float32)
     x, y = x.ravel()[None] + np.float32(0.5), y.ravel()[None] + np.float32(0.5)
     coarse = weight[::step, ::step].ravel().astype(np.float32)
-    cx, cy, rx, ry = (column.astype(np.float32)[:, None] for column in found.T)
+    cx, cy, rx, ry = (column.astype(np.float32)[:, None] for column in ellipses.T)
     inside = ((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1
     return np.asarray(inside.astype(np.float32) @ coarse, dtype=np.float64)
 

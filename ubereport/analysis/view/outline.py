@@ -145,8 +145,8 @@ def fit_ellipse(x: FloatArray, y: FloatArray, is_circle: bool) -> Ellipse | None
         solved = np.append(1.0, solved)
     else:
         solved = np.linalg.lstsq(np.column_stack([y**2, x, y, one]), -(x**2), rcond=None)[0]
-    found = _radii(np.asarray(solved, dtype=np.float64)[None])
-    return Ellipse(*(float(v) for v in found[0])) if len(found) else None
+    radii = _radii(np.asarray(solved, dtype=np.float64)[None])
+    return Ellipse(*(float(v) for v in radii[0])) if len(radii) else None
 
 
 def _radii(coefficients: FloatArray) -> FloatArray:

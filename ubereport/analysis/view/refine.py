@@ -137,8 +137,10 @@ def _edge_offsets_px(points: FloatArray, normal: FloatArray, level: FloatArray) 
     inside = np.median(profile[:, offset <= -_REFERENCE_PX], axis=1)
     outside = np.median(profile[:, offset >= _REFERENCE_PX], axis=1)
     below = profile < ((inside + outside) / 2)[:, None]
-    found = np.where(inside - outside >= _MIN_STEP_LEVELS, offset[np.argmax(below, axis=1)], np.nan)
-    return np.asarray(found - _STEP_PX / 2, dtype=np.float64)
+    step_px = np.where(
+        inside - outside >= _MIN_STEP_LEVELS, offset[np.argmax(below, axis=1)], np.nan
+    )
+    return np.asarray(step_px - _STEP_PX / 2, dtype=np.float64)
 
 
 def _median_or_nan(offset_px: FloatArray) -> float:

@@ -144,11 +144,11 @@ def settle_frozen(
             since_s = np.nan
         before_s = time_s[row]
     has_stood = time_s - still_since_s >= config.frozen_min_s - _ROUNDING_S
-    found = tuple(
+    reasons = tuple(
         LossReason.FROZEN if stood and name in _MAY_BE_FROZEN else name
         for stood, name in zip(has_stood, reason, strict=True)
     )
-    return _backdate_frozen(found, still_since_s)
+    return _backdate_frozen(reasons, still_since_s)
 
 
 def _decide_reasons(scores: SampleScores, config: ValidityConfig) -> tuple[LossReason, ...]:

@@ -28,14 +28,14 @@ def detect_format(path: Path) -> LabelFormat:
     """
     if not path.exists():
         raise AnnotationError(f"There is nothing at {path.name!r}. Check the path.")
-    found = _of_folder(path) if path.is_dir() else _of_file(path)
-    if found is None:
+    kind = _of_folder(path) if path.is_dir() else _of_file(path)
+    if kind is None:
         known = ", ".join(f for f in LabelFormat if f is not LabelFormat.AUTO)
         raise AnnotationError(
             f"{path.name} is of no known format ({known}). Unpack archives first, or say which "
             "it is with --format."
         )
-    return found
+    return kind
 
 
 def _of_folder(path: Path) -> LabelFormat | None:

@@ -35,12 +35,12 @@ def with_groups(joined: Joined, root: Path, given: Mapping[str, str] | None) -> 
     lists: dict[Path, Mapping[str, str]] = {}
     pairs, ways, unknown = [], Counter[str](), []
     for annotation, path in joined.pairs:
-        found = _find(annotation, path, root, given, lists)
-        if found is None:
+        group = _find(annotation, path, root, given, lists)
+        if group is None:
             unknown.append(annotation.still)
             continue
-        ways[found[1]] += 1
-        pairs.append((replace(annotation, group=found[0]), path))
+        ways[group[1]] += 1
+        pairs.append((replace(annotation, group=group[0]), path))
     if unknown:
         raise AnnotationError(
             f"The recordings of {len(unknown)} stills are not known, such as that of {unknown[0]}. "

@@ -129,12 +129,12 @@ def _operation(group: str, counts: NDArray[np.float64]) -> HeldOutOperation:
         "painted_clean_frac": float(n_painted.sum()) / max(1.0, n_clean),
         "area_bias_frac": measured - true,
     }
-    found = float(n_found.sum() / n_blood.sum()) if n_blood.any() else None
+    blood_share = float(n_found.sum() / n_blood.sum()) if n_blood.any() else None
     return HeldOutOperation(
         operation=group,
         n_stills=len(counts),
         n_with_blood=int((n_blood > 0).sum()),
-        blood_found_share=None if found is None else float(f"{found:.4g}"),
+        blood_found_share=None if blood_share is None else float(f"{blood_share:.4g}"),
         **{key: float(f"{value:.4g}") for key, value in figures.items()},
     )
 
@@ -157,11 +157,11 @@ def _scores(
 
 
 def _best_threshold(scores: dict[float, list[StillScore]], max_area_frac: float) -> float:
-    found = {t: summarize(s, 0.0) for t, s in scores.items()}
-    area = {t: f.negative_area_mean_frac for t, f in found.items()}
-    dice = {t: f.dice_mean for t, f in found.items()}
+    summaries = {t: summarize(s, 0.0) for t, s in scores.items()}
+    area = {t: f.negative_area_mean_frac for t, f in summaries.items()}
+    dice = {t: f.dice_mean for t, f in summaries.items()}
     # A network whose answers never get high would else be given a threshold that finds nothing.
-    finding = [t for t in found if dice[t]] or list(found)
+    finding = [t for t in summaries if dice[t]] or list(summaries)
     allowed = [t for t in finding if (area[t] or 0.0) <= max_area_frac]
     if not allowed:
         return min(finding, key=lambda t: (area[t] or 0.0, -t))

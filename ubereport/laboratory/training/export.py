@@ -188,14 +188,14 @@ def export_bundle(
     """
     network = build_network(network_spec(config))
     load_state(network, state)
-    found = calibrate(
+    calibration = calibrate(
         held_out.maps,
         held_out.labels,
         held_out.groups,
         max_clean_area_frac=max_clean_area_frac,
     )
     operations = errors_by_operation(
-        held_out.maps, held_out.labels, held_out.groups, found.thresholds[1]
+        held_out.maps, held_out.labels, held_out.groups, calibration.thresholds[1]
     )
     metadata = BundleMetadata(
         name=text.name,
@@ -204,7 +204,7 @@ def export_bundle(
         kind="network",
         input_height_px=config.input_px,
         input_width_px=config.input_px,
-        thresholds=found.thresholds,
+        thresholds=calibration.thresholds,
         training_population=text.training_population,
         limits=text.limits,
         intended_use=text.intended_use,
@@ -213,14 +213,14 @@ def export_bundle(
         input_mean=(INPUT_MEAN,) * 3,
         input_scale=(INPUT_SCALE,) * 3,
         test_time="flip" if flip else "none",
-        operating_characteristics=found.figures,
+        operating_characteristics=calibration.figures,
         licence=text.licence,
         training_data=tuple(training_data),
         held_out_operations=operations,
         color_reference=colors,
         weights_sha256="0" * 64,
     )
-    filled = card.replace("{figures}", _table(found)).replace(
+    filled = card.replace("{figures}", _table(calibration)).replace(
         "{operations}", _operations_table(operations)
     )
     return write_bundle(folder, network, metadata, filled)
@@ -232,10 +232,10 @@ def _operations_table(operations: Sequence[HeldOutOperation]) -> str:
         "|---|---|---|---|---|",
     ]
     for o in operations:
-        found = "–" if o.blood_found_share is None else f"{o.blood_found_share:.0%}"
+        blood_share = "–" if o.blood_found_share is None else f"{o.blood_found_share:.0%}"
         lines.append(
             f"| {o.operation} | {o.n_stills} ({o.n_with_blood}) | {o.painted_clean_frac:.2%} | "
-            f"{found} | {o.true_area_frac:.2%}, {o.measured_area_frac:.2%} |"
+            f"{blood_share} | {o.true_area_frac:.2%}, {o.measured_area_frac:.2%} |"
         )
     covered = band_coverage_share(operations)
     if covered is not None:
@@ -248,14 +248,14 @@ def _operations_table(operations: Sequence[HeldOutOperation]) -> str:
     return "\n".join(lines)
 
 
-def _table(found: Calibration) -> str:
-    values = dict(found.figures)
+def _table(calibration: Calibration) -> str:
+    values = dict(calibration.figures)
     lines = ["| figure | value | 95 % interval |", "|---|---|---|"]
-    for key, value in found.figures:
+    for key, value in calibration.figures:
         if key.endswith(("_low", "_high")):
             continue
         low, high = values.get(f"{key}_low"), values.get(f"{key}_high")
         interval = "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
         lines.append(f"| {key} | {value:.4g} | {interval} |")
-    thresholds = ", ".join(f"{t:.3f}" for t in found.thresholds)
+    thresholds = ", ".join(f"{t:.3f}" for t in calibration.thresholds)
     return "\n".join([*lines, "", f"Thresholds (lenient, central, strict): {thresholds}."])

@@ -205,23 +205,25 @@ class _Work:
         """Return the work in `path` if it is of the same recording and settings, else none."""
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                found = dict(arrays)
-            counts = json.loads(str(found["counts"]))
+                content = dict(arrays)
+            counts = json.loads(str(content["counts"]))
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             return cls()
         if counts["key"] != key:
             return cls()
-        memory = {k.removeprefix("memory_"): v for k, v in found.items() if k.startswith("memory_")}
+        memory = {
+            k.removeprefix("memory_"): v for k, v in content.items() if k.startswith("memory_")
+        }
         return cls(
             counts["next_row"],
             counts["n_same"],
             [(name, time_s) for name, time_s in counts["rows"]],
             _Judged(
                 [LossReason(name) for name in counts["reason"]],
-                found["moved_frac"].tolist(),
-                found["moved_from_s"].tolist(),
+                content["moved_frac"].tolist(),
+                content["moved_from_s"].tolist(),
             ),
-            found.get("last"),
+            content.get("last"),
             ViewMemory.from_arrays(memory),
         )
 

@@ -44,8 +44,8 @@ def list_stills(folder: Path) -> tuple[Path, ...]:
     AnnotationError
         If there is none.
     """
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
-    paths = tuple(sorted(path for path in found if not _is_hidden(path.relative_to(folder))))
+    pictures = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    paths = tuple(sorted(path for path in pictures if not _is_hidden(path.relative_to(folder))))
     if not paths:
         raise AnnotationError(
             f"The folder {folder.name!r} holds no pictures ({', '.join(_SUFFIXES)}). Extract "
