@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ubereport.analysis.recompute import derive
+from ubereport.analysis.derived_numbers import derive
 from ubereport.batch.case import rerender_case
 from ubereport.core.covariates import CovariateValue, covariates_json
 from ubereport.core.config import AnalysisConfig, config_sha256, config_to_toml

@@ -22,8 +22,8 @@ from ubereport.laboratory.training.export import (
 )
 from ubereport.laboratory.training.finetune import finetune, split_indices
 from ubereport.laboratory.training.hsv_targets import pretrain
+from ubereport.laboratory.training.labelled_stills import cache_stills, read_manifest
 from ubereport.laboratory.training.loop import Progress
-from ubereport.laboratory.training.stills import cache_stills, read_manifest
 from ubereport.segmentation.metadata import TrainingSet
 
 HERE = Path(__file__).parent

@@ -15,7 +15,7 @@ from typing import Any
 from final_figures import final_figures, opened, scored
 
 from ubereport.laboratory.evaluation.load import load_stills
-from ubereport.laboratory.training.stills import read_manifest
+from ubereport.laboratory.training.labelled_stills import read_manifest
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.predictor import Predictor
 

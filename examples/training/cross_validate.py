@@ -17,8 +17,8 @@ from ubereport.laboratory.training.calibrate import Calibration, calibrate
 from ubereport.laboratory.training.collections import read_collections
 from ubereport.laboratory.training.export import HeldOutMaps, average_states, look_at_held_out
 from ubereport.laboratory.training.finetune import split_indices
+from ubereport.laboratory.training.labelled_stills import StillCache, cache_stills
 from ubereport.laboratory.training.scoring import score_still, summarize
-from ubereport.laboratory.training.stills import StillCache, cache_stills
 from ubereport.laboratory.training.weights import load_weights
 
 

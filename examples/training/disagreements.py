@@ -18,7 +18,7 @@ import numpy as np
 from ubereport.core.config import SegmentationConfig
 from ubereport.files.resources import models_dir
 from ubereport.laboratory.evaluation.load import read_groups
-from ubereport.laboratory.training.stills import (
+from ubereport.laboratory.training.labelled_stills import (
     BLOOD,
     IGNORE,
     Still,

@@ -12,7 +12,7 @@ import pytest
 from conftest import BLEED_END_S, BLEED_START_S, HEIGHT_PX, RATE_HZ, WIDTH_PX, scene
 
 from ubereport.analysis.checkpoint import Checkpoint
-from ubereport.analysis.opening import open_case
+from ubereport.analysis.opened_case import open_case
 from ubereport.analysis.pipeline import analyze_case
 from ubereport.analysis.progress import silent
 from ubereport.core.case import CaseRecord

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ubereport.analysis.checkpoint import Checkpoint, Chunk, ChunkPlace
-from ubereport.analysis.decoded import DecodeReport
+from ubereport.analysis.decode_report import DecodeReport
 from ubereport.analysis.measurement import Measurement
 from ubereport.core.case import ReaderUse
 from ubereport.core.errors import OutputError

@@ -121,7 +121,7 @@ def test_an_interrupted_adaptive_run_goes_on_and_gives_the_same_bytes(
     published, bleeding_recording, tmp_path, plain_reports, monkeypatch, n_steps
 ):
     """Interrupted in the first pass, between passes and in a later one."""
-    monkeypatch.setattr("ubereport.analysis.measure.BATCHES_PER_CHUNK", 1)
+    monkeypatch.setattr("ubereport.analysis.measurer.BATCHES_PER_CHUNK", 1)
     seen = []
 
     def interrupt(progress):
@@ -141,7 +141,7 @@ def test_an_interrupted_adaptive_run_goes_on_and_gives_the_same_bytes(
 def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(
     uniform, bleeding_recording, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("ubereport.analysis.measure.BATCHES_PER_CHUNK", 2)
+    monkeypatch.setattr("ubereport.analysis.measurer.BATCHES_PER_CHUNK", 2)
     seen = []
 
     def interrupt(progress):

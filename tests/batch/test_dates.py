@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ubereport.batch.dates import AmbiguousDateError, parse_date
+from ubereport.batch.manifest_cells import AmbiguousDateError, parse_date
 
 
 @pytest.mark.parametrize(

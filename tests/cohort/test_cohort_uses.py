@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ubereport.batch.cells import parse_cell
+from ubereport.batch.manifest_cells import parse_cell
 from ubereport.cohort.compare import compare_cohort
 from ubereport.cohort.comparison_results import Verdict
 from ubereport.cohort.sources import ComparisonSources

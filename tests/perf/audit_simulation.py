@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ubereport.analysis.recompute import derive
+from ubereport.analysis.derived_numbers import derive
 from ubereport.cohort.audit import audit_cohort
 from ubereport.cohort.audit_results import Audit, FunnelZone
 from ubereport.cohort.casefile import CaseRow

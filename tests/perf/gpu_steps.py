@@ -261,7 +261,7 @@ def _opened(device: Device, *, is_low: bool, batch_size: int = 16):
 
 def _stills(folder: Path | None, n: int, height_px: int, width_px: int) -> np.ndarray:
     if folder is None:
-        from ubereport.laboratory.simulation.stills import simulate_stills
+        from ubereport.laboratory.simulation.simulated_stills import simulate_stills
 
         return np.stack([rgb for rgb, _, _ in simulate_stills(4711, n, height_px, width_px)])
     import cv2

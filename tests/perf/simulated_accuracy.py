@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from ubereport.analysis.checkpoint import Checkpoint
-from ubereport.analysis.opening import open_case
+from ubereport.analysis.opened_case import open_case
 from ubereport.analysis.pipeline import analyze_case
 from ubereport.analysis.progress import silent
 from ubereport.core.config import AnalysisConfig

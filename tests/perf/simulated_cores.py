@@ -19,8 +19,8 @@ import numpy as np
 
 from tests.perf import sleeping_reader
 from ubereport.analysis.checkpoint import Checkpoint
-from ubereport.analysis.measure import Measurer
-from ubereport.analysis.opening import candidates_of
+from ubereport.analysis.measurer import Measurer
+from ubereport.analysis.opened_case import candidates_of
 from ubereport.analysis.progress import silent
 from ubereport.analysis.sampling import MeasuredCase, measure_case
 from ubereport.analysis.views import FieldStretch

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from ubereport.video.process_shares import groups_of
 from ubereport.video.reader import Picture, ReadRequest
-from ubereport.video.segments import groups_of
 
 # Measured on 1080p30 H.264 at 10 Mb/s, see the README.
 KEYFRAME_S, PICTURE_S, SCALING_S = 0.021, 0.0055, 0.0063

@@ -12,7 +12,7 @@ from torch import nn
 from ubereport.core.config import Device, Route, SegmentationConfig
 from ubereport.core.errors import PredictionError
 from ubereport.files.resources import models_dir
-from ubereport.laboratory.simulation.stills import simulate_stills
+from ubereport.laboratory.simulation.simulated_stills import simulate_stills
 from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
 from ubereport.segmentation.devices import DeviceChoice
 from ubereport.segmentation.metadata import BundleMetadata

@@ -18,7 +18,7 @@ from ubereport.video.candidates import (
     uniform_candidates,
 )
 from ubereport.video.plan import plan_uniform
-from ubereport.video.segments import share_pictures
+from ubereport.video.process_shares import share_pictures
 from ubereport.video.timeline import place_parts
 
 

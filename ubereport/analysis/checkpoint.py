@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ubereport.analysis.decoded import DecodeReport
+from ubereport.analysis.decode_report import DecodeReport
 from ubereport.analysis.measurement import Measurement
 from ubereport.core.series import LossReason
 from ubereport.files.atomic import write_file

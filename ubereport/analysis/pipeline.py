@@ -9,13 +9,13 @@ from importlib import metadata
 
 from ubereport import __version__
 from ubereport.analysis.checkpoint import Checkpoint
-from ubereport.analysis.measure import Measurer
+from ubereport.analysis.derived_numbers import derive
+from ubereport.analysis.kept_pictures import keep_key_frames
 from ubereport.analysis.measurement import assemble_series
-from ubereport.analysis.opening import OpenedCase
+from ubereport.analysis.measurer import Measurer
+from ubereport.analysis.opened_case import OpenedCase
 from ubereport.analysis.progress import ProgressHook
-from ubereport.analysis.recompute import derive
 from ubereport.analysis.sampling import MeasuredCase, measure_case
-from ubereport.analysis.stills import keep_key_frames
 from ubereport.analysis.summaries import part_summaries, recording_flags
 from ubereport.analysis.views import distribution_flag, fit_views
 from ubereport.core.case import CaseRecord, Provenance

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ubereport.analysis.decoded import DecodeReport
-from ubereport.analysis.measure import Looks, Measurer, PassProgress
+from ubereport.analysis.decode_report import DecodeReport
 from ubereport.analysis.measurement import Measurement, assemble_series
+from ubereport.analysis.measurer import Looks, Measurer, PassProgress
 from ubereport.analysis.progress import ProgressHook
 from ubereport.analysis.refine import next_looks
 from ubereport.analysis.view.validity import settle_frozen
@@ -19,7 +19,7 @@ from ubereport.core.config import AnalysisConfig, SamplingMode, ValidityConfig
 from ubereport.core.frames import SamplingPlan
 from ubereport.core.recording import RecordingIndex
 from ubereport.video.candidates import Candidates
-from ubereport.video.segments import groups_of
+from ubereport.video.process_shares import groups_of
 
 # Nobody knows how much the passes after the first will want; this much of the bar is kept for it.
 FIRST_PASS_SHARE = 0.6

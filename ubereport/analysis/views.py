@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from ubereport.analysis.key_frames import display_size, to_model_size
-from ubereport.analysis.opening import OpenedCase
+from ubereport.analysis.opened_case import OpenedCase
 from ubereport.analysis.progress import Progress, ProgressHook, Stage
 from ubereport.analysis.view.change import fit_view_stretches
 from ubereport.core.arrays import FloatArray, RgbArray

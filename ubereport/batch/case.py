@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ubereport.analysis.checkpoint import Checkpoint
-from ubereport.analysis.opening import OpenedCase, open_case
+from ubereport.analysis.derived_numbers import rederive
+from ubereport.analysis.opened_case import OpenedCase, open_case
 from ubereport.analysis.pipeline import AnalyzedCase, analyze_case
 from ubereport.analysis.progress import Progress, ProgressHook, Stage
-from ubereport.analysis.recompute import rederive
 from ubereport.core.case import CaseRecord
 from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AnalysisConfig, EventConfig, config_from_toml

@@ -20,9 +20,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ubereport.batch.cells import Cell, parse_cell
+from ubereport.batch.manifest_cells import Cell, parse_cell
+from ubereport.batch.manifest_sheets import Sheet, read_sheet
 from ubereport.batch.parts import resolve_parts
-from ubereport.batch.sheets import Sheet, read_sheet
 from ubereport.core.covariates import KNOWN_COLUMNS, CovariateValue, known_column
 from ubereport.core.errors import ManifestError, UbereportError
 from ubereport.files.names import folder_name

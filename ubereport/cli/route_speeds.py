@@ -7,7 +7,7 @@ import numpy as np
 from ubereport.core.config import Route, SegmentationConfig
 from ubereport.core.errors import DependencyError
 from ubereport.files.resources import models_dir
-from ubereport.laboratory.simulation.stills import simulate_stills
+from ubereport.laboratory.simulation.simulated_stills import simulate_stills
 from ubereport.segmentation.bundle import find_bundle, load_bundle
 from ubereport.segmentation.measure import RouteSpeed, measure_routes
 

@@ -11,7 +11,7 @@ from ubereport.core.arrays import BoolArray, FloatArray, IntArray, frozen_array
 from ubereport.core.frames import SamplingPlan
 from ubereport.core.recording import PartIndex, RecordingIndex, Timeline
 from ubereport.video.plan import Run, full_rate_frames, keyframes_of_run, runs_of_part
-from ubereport.video.segments import groups_of
+from ubereport.video.process_shares import groups_of
 
 _ROUNDING_S = 1e-9
 

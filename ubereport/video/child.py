@@ -1,4 +1,4 @@
-"""What runs in the decoding process; started by `ubereport.video.guard`, never imported.
+"""What runs in the decoding process; started by `ubereport.video.guarded_child`, never imported.
 
 Messages on standard input are tasks, ``{"task": "load" | "scan" | "read" | "moments", …}``, which
 are run one after the other, and ``{"free": n}``, which frees slots of the shared ring of pictures;

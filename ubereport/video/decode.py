@@ -22,6 +22,7 @@ from ubereport.core.recording import PartIndex
 from ubereport.video.devices import DAMAGE_SEEN, CaseDevices, DeviceChoice, Trial
 from ubereport.video.fallback import ReaderOrder, Sample, SampleStream
 from ubereport.video.pool import DecoderPool
+from ubereport.video.process_shares import Shares, share_pictures
 from ubereport.video.reader import (
     READERS,
     ReadRequest,
@@ -29,7 +30,6 @@ from ubereport.video.reader import (
     is_decord_usable,
     read_request,
 )
-from ubereport.video.segments import Shares, share_pictures
 from ubereport.video.shared_pictures import n_ring_slots
 
 _MAX_DECODERS = 16

@@ -19,7 +19,7 @@ from ubereport.core.arrays import BoolArray, IntArray, RgbArray
 from ubereport.core.choices import DecodeDevice
 from ubereport.core.recording import PartIndex
 from ubereport.video.packets import is_counted
-from ubereport.video.segments import groups_of
+from ubereport.video.process_shares import groups_of
 
 DAMAGE_SEEN = "it met damage, which a graphics device hides"
 _MAX_CARDS = 4

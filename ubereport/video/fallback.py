@@ -12,7 +12,7 @@ import numpy as np
 from ubereport.core.arrays import FloatArray, RgbArray
 from ubereport.core.config import DecodeConfig
 from ubereport.video.devices import DeviceChoice
-from ubereport.video.guard import ChildFailure
+from ubereport.video.guarded_child import ChildFailure
 from ubereport.video.pool import Decoder, DecoderPool
 from ubereport.video.reader import ReadRequest, device_reader
 from ubereport.video.shared_pictures import PictureRing

@@ -14,7 +14,7 @@ from ubereport.core.config import DecodeConfig
 from ubereport.core.errors import DecodeError, DependencyError, RecordingFormatError, UsageError
 from ubereport.core.recording import PartIndex, RecordingIndex, VideoFormat
 from ubereport.video.clock import PartClock, build_clock
-from ubereport.video.guard import ChildFailure, GuardedChild
+from ubereport.video.guarded_child import ChildFailure, GuardedChild
 from ubereport.video.packets import NO_PTS, PacketTable, StreamFacts, is_counted
 from ubereport.video.source import check_source
 

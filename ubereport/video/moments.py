@@ -14,7 +14,7 @@ from ubereport.core.arrays import RgbArray
 from ubereport.core.closing import ClosedOnExit
 from ubereport.core.config import DecodeConfig
 from ubereport.core.errors import DecodeError
-from ubereport.video.guard import ChildFailure, GuardedChild
+from ubereport.video.guarded_child import ChildFailure, GuardedChild
 from ubereport.video.moment_child import MomentPart
 
 _TRIES = 2

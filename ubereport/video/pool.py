@@ -7,7 +7,7 @@ from typing import Any
 
 from ubereport.core.closing import ClosedOnExit
 from ubereport.video.devices import CaseDevices
-from ubereport.video.guard import ChildFailure, GuardedChild
+from ubereport.video.guarded_child import ChildFailure, GuardedChild
 from ubereport.video.reader import ReadRequest
 from ubereport.video.shared_pictures import PictureRing
 

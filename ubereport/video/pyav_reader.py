@@ -20,9 +20,9 @@ from ubereport.core.errors import DecodeError
 from ubereport.video.packet_stream import PacketWalk, WalkedPacket
 from ubereport.video.packets import NO_PTS
 from ubereport.video.picture_scaling import fit_picture
+from ubereport.video.process_shares import groups_of
 from ubereport.video.pyav import FieldPicker, VideoFrame, speak_on_stderr, to_rgb
 from ubereport.video.reader import Picture, ReadRequest
-from ubereport.video.segments import groups_of
 
 # H.264 and HEVC never hold three zeros in a row but between units; a lost sector is full of them.
 _HOLE = bytes(32)

@@ -18,14 +18,14 @@ from ubereport.laboratory.annotation.folders import (
     without_annotators,
     write_manifest_folder,
 )
-from ubereport.laboratory.annotation.stills import (
+from ubereport.laboratory.annotation.still_index import (
     index_stills,
     join_stills,
     still_folders,
     still_size,
 )
 from ubereport.laboratory.annotation.types import Annotation, AnnotationKind
-from ubereport.laboratory.training.stills import BLOOD, IGNORE, read_label, read_manifest
+from ubereport.laboratory.training.labelled_stills import BLOOD, IGNORE, read_label, read_manifest
 
 ROOT = Path(__file__).resolve().parents[3]
 HANDMADE = ROOT / "examples" / "annotations" / "handmade.json.gz"

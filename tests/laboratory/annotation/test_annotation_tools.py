@@ -16,7 +16,7 @@ from ubereport.laboratory.annotation.cvat import read_cvat
 from ubereport.laboratory.annotation.label_studio import read_label_studio
 from ubereport.laboratory.annotation.labelme import read_labelme
 from ubereport.laboratory.annotation.png import read_png
-from ubereport.laboratory.annotation.stills import index_stills
+from ubereport.laboratory.annotation.still_index import index_stills
 from ubereport.laboratory.annotation.types import Annotation, AnnotationKind, LabelNames
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ubereport.analysis.recompute import derive
+from ubereport.analysis.derived_numbers import derive
 from ubereport.core.case import (
     CaseRecord,
     FieldSummary,

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ubereport.laboratory.simulation.stills import simulate_stills
+from ubereport.laboratory.simulation.simulated_stills import simulate_stills
 
 LABELLED = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "labelled" / "handmade"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ubereport.core.errors import UsageError
-from ubereport.laboratory.simulation.stills import simulate_stills
+from ubereport.laboratory.simulation.simulated_stills import simulate_stills
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from ubereport.laboratory.training.augment import (
     Surround,
     Tint,
 )
-from ubereport.laboratory.training.stills import CLEAN, LabelArray
+from ubereport.laboratory.training.labelled_stills import CLEAN, LabelArray
 
 
 def warp(

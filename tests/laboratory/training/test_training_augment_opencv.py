@@ -19,7 +19,7 @@ from ubereport.laboratory.training.augment import (
     draw_recoloring,
 )
 from ubereport.laboratory.training.config import AugmentConfig
-from ubereport.laboratory.training.stills import BLOOD, CLEAN, IGNORE
+from ubereport.laboratory.training.labelled_stills import BLOOD, CLEAN, IGNORE
 
 STILL, SIDE = 96, 64
 UNCHANGED = Tint((1.0, 1.0, 1.0), 1.0, 1.0, 0, 1.0)

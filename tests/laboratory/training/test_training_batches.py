@@ -10,9 +10,15 @@ from ubereport.core.errors import AnnotationError, ConfigError
 from ubereport.laboratory.training import loop, made_stills
 from ubereport.laboratory.training.batches import Batches
 from ubereport.laboratory.training.finetune import mixed_pools
+from ubereport.laboratory.training.labelled_stills import (
+    BLOOD,
+    CLEAN,
+    IGNORE,
+    cache_stills,
+    read_manifest,
+)
 from ubereport.laboratory.training.loop import train
 from ubereport.laboratory.training.made_stills import composites
-from ubereport.laboratory.training.stills import BLOOD, CLEAN, IGNORE, cache_stills, read_manifest
 from ubereport.laboratory.training.weights import read_checkpoint
 
 

@@ -7,8 +7,8 @@ from ubereport.laboratory.training.calibrate import (
     errors_by_operation,
     group_draws,
 )
+from ubereport.laboratory.training.labelled_stills import BLOOD, CLEAN, IGNORE
 from ubereport.laboratory.training.scoring import StillScore, score_still, summarize
-from ubereport.laboratory.training.stills import BLOOD, CLEAN, IGNORE
 
 
 def test_a_still_is_scored_over_its_decided_pixels():

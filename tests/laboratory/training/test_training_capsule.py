@@ -7,8 +7,8 @@ import pytest
 from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.training import capsule
 from ubereport.laboratory.training.capsule import BoxedStill, box_cache, box_label, boxed_stills
+from ubereport.laboratory.training.labelled_stills import BLOOD, CLEAN, IGNORE
 from ubereport.laboratory.training.made_stills import simulated_stills
-from ubereport.laboratory.training.stills import BLOOD, CLEAN, IGNORE
 
 PALE, RED = (210, 190, 150), (150, 15, 15)
 

@@ -15,7 +15,7 @@ from ubereport.laboratory.training.collections import (
     read_collections,
 )
 from ubereport.laboratory.training.finetune import mixed_pools, split_indices
-from ubereport.laboratory.training.stills import (
+from ubereport.laboratory.training.labelled_stills import (
     BLOOD,
     CLEAN,
     IGNORE,

@@ -12,7 +12,7 @@ from ubereport.laboratory.training.composite import (
     render,
     tool_mask,
 )
-from ubereport.laboratory.training.stills import BLOOD, CLEAN, IGNORE
+from ubereport.laboratory.training.labelled_stills import BLOOD, CLEAN, IGNORE
 
 SIDE = 96
 DULL = Optics((0.3, 3.0, 3.0), (0.3, 0.02, 0.02), 1.0, 0.0, 50.0)

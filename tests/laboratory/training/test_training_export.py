@@ -14,8 +14,8 @@ from ubereport.laboratory.training.export import (
     look_at_held_out,
     training_colors,
 )
+from ubereport.laboratory.training.labelled_stills import cache_stills, read_manifest
 from ubereport.laboratory.training.loop import network_spec
-from ubereport.laboratory.training.stills import cache_stills, read_manifest
 from ubereport.segmentation.bundle import load_bundle
 from ubereport.segmentation.metadata import TrainingSet
 from ubereport.segmentation.network import build_network, load_state, portable_state

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ubereport.files.resources import models_dir
-from ubereport.laboratory.training.stills import read_manifest, read_rgb
+from ubereport.laboratory.training.labelled_stills import read_manifest, read_rgb
 from ubereport.segmentation.bundle import find_bundle, load_bundle
 from ubereport.segmentation.distribution import distance
 

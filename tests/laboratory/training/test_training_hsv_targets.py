@@ -8,7 +8,7 @@ import torch
 from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.training.config import HsvConfig
 from ubereport.laboratory.training.hsv_targets import hsv_label, hsv_pool, list_stills, pretrain
-from ubereport.laboratory.training.stills import BLOOD, CLEAN
+from ubereport.laboratory.training.labelled_stills import BLOOD, CLEAN
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from ubereport.laboratory.annotation.formats import (
 )
 from ubereport.laboratory.annotation.types import Annotation, label_names
 from ubereport.laboratory.training.labelled import LabelSources, convert_labels, import_labels
-from ubereport.laboratory.training.stills import read_label, read_manifest
+from ubereport.laboratory.training.labelled_stills import read_label, read_manifest
 
 HEIGHT, WIDTH = 24, 32
 

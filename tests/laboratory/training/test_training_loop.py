@@ -11,8 +11,8 @@ from ubereport.core.errors import AnnotationError, BundleError, ConfigError
 from ubereport.laboratory.training.batches import Batch
 from ubereport.laboratory.training.config import OptimizerConfig, TrainConfig
 from ubereport.laboratory.training.finetune import finetune, mixed_pools, split_indices
+from ubereport.laboratory.training.labelled_stills import cache_stills, read_manifest
 from ubereport.laboratory.training.loop import learning_rate, network_spec, predict, train
-from ubereport.laboratory.training.stills import cache_stills, read_manifest
 from ubereport.laboratory.training.weights import load_weights, read_checkpoint
 from ubereport.segmentation.network import build_network
 

@@ -4,8 +4,8 @@ import torch
 
 from ubereport.core.errors import ConfigError
 from ubereport.laboratory.training.config import LossConfig
+from ubereport.laboratory.training.labelled_stills import BLOOD, CLEAN, IGNORE
 from ubereport.laboratory.training.loss import segmentation_loss
-from ubereport.laboratory.training.stills import BLOOD, CLEAN, IGNORE
 
 
 def batch():

@@ -6,7 +6,13 @@ import torch
 
 from ubereport.laboratory.training.batches import Batches, draw_weights, pool_of, shares_of_batch
 from ubereport.laboratory.training.config import DataConfig
-from ubereport.laboratory.training.stills import BLOOD, IGNORE, Still, cache_stills, read_manifest
+from ubereport.laboratory.training.labelled_stills import (
+    BLOOD,
+    IGNORE,
+    Still,
+    cache_stills,
+    read_manifest,
+)
 
 
 def still(group):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ubereport.core.errors import AnnotationError
-from ubereport.laboratory.training.stills import (
+from ubereport.laboratory.training.labelled_stills import (
     BLOOD,
     CLEAN,
     IGNORE,

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from ubereport.analysis.view.outline import Ellipse, Outline, ellipses_through, fit_ellipse
+from ubereport.analysis.view.outline_refinement import refined_outline, without_vague_sides
 from ubereport.analysis.view.probes import SupportMap, support_map
-from ubereport.analysis.view.refine import refined_outline, without_vague_sides
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
 from ubereport.core.config import ViewConfig
 from ubereport.core.frames import FieldOfView

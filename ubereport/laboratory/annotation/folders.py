@@ -15,7 +15,7 @@ from ubereport.core.errors import AnnotationError
 from ubereport.files.atomic import write_file
 from ubereport.laboratory.annotation.files import png_bytes, read_bytes, read_png_mask
 from ubereport.laboratory.annotation.png import read_png
-from ubereport.laboratory.annotation.stills import Joined, still_size
+from ubereport.laboratory.annotation.still_index import Joined, still_size
 from ubereport.laboratory.annotation.types import (
     UNKNOWN_ANNOTATOR,
     Annotation,

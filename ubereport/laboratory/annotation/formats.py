@@ -14,7 +14,7 @@ from ubereport.laboratory.annotation.folders import MANIFEST_NAME, read_manifest
 from ubereport.laboratory.annotation.label_studio import read_label_studio, write_label_studio
 from ubereport.laboratory.annotation.labelme import read_labelme, write_labelme
 from ubereport.laboratory.annotation.png import read_png, write_png
-from ubereport.laboratory.annotation.stills import StillIndex
+from ubereport.laboratory.annotation.still_index import StillIndex
 from ubereport.laboratory.annotation.types import DEFAULT_LABELS, Annotation, LabelNames
 
 

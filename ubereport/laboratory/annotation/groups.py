@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ubereport.core.errors import AnnotationError
-from ubereport.laboratory.annotation.stills import Joined
+from ubereport.laboratory.annotation.still_index import Joined
 from ubereport.laboratory.annotation.types import Annotation
 
 STILLS_LIST = "stills.csv"

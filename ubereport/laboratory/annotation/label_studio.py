@@ -40,7 +40,7 @@ from ubereport.laboratory.annotation.shapes import (
     name_of_path,
     polygons_of,
 )
-from ubereport.laboratory.annotation.stills import StillIndex, still_size
+from ubereport.laboratory.annotation.still_index import StillIndex, still_size
 from ubereport.laboratory.annotation.types import (
     DEFAULT_LABELS,
     UNKNOWN_ANNOTATOR,

@@ -12,7 +12,14 @@ from torch import Tensor
 
 from ubereport.laboratory.training.augment import augment_batch, draw_matrix, draw_recoloring
 from ubereport.laboratory.training.config import TrainConfig
-from ubereport.laboratory.training.stills import BLOOD, CLEAN, IGNORE, LabelArray, Still, StillCache
+from ubereport.laboratory.training.labelled_stills import (
+    BLOOD,
+    CLEAN,
+    IGNORE,
+    LabelArray,
+    Still,
+    StillCache,
+)
 
 Picker = Callable[[np.random.Generator], tuple[int, tuple[float, float] | None]]
 """Picks the index of a still, and a place (x, y) that its crop shows or None."""

@@ -12,8 +12,8 @@ from ubereport.core.arrays import FloatArray
 from ubereport.core.errors import AnnotationError
 from ubereport.core.held_out import HeldOutOperation
 from ubereport.laboratory.evaluation.reliability import bin_sums, reliability
+from ubereport.laboratory.training.labelled_stills import BLOOD, IGNORE, LabelArray
 from ubereport.laboratory.training.scoring import StillScore, Summary, score_still, summarize
-from ubereport.laboratory.training.stills import BLOOD, IGNORE, LabelArray
 
 _GRID = (*(round(0.05 * i, 2) for i in range(2, 19)), 0.93, 0.95, 0.97, 0.98)
 _NEIGHBOR_LOGIT = 1.0

@@ -13,7 +13,7 @@ import numpy as np
 
 from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.core.errors import AnnotationError
-from ubereport.laboratory.training.stills import (
+from ubereport.laboratory.training.labelled_stills import (
     BLOOD,
     CLEAN,
     IGNORE,

@@ -15,7 +15,7 @@ from typing import Any
 
 from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.training.capsule import capsule_stills
-from ubereport.laboratory.training.stills import Collection, Still, read_manifest
+from ubereport.laboratory.training.labelled_stills import Collection, Still, read_manifest
 
 _OWN_KEYS = {"path", "layout", "instruments", "doubtful"}
 _LAYOUTS = ("manifest", "capsule")

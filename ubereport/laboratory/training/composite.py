@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ubereport.core.arrays import BoolArray, RgbArray
-from ubereport.laboratory.training.stills import BLOOD, IGNORE, LabelArray
+from ubereport.laboratory.training.labelled_stills import BLOOD, IGNORE, LabelArray
 
 Field = NDArray[np.float32]
 

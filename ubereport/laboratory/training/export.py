@@ -16,8 +16,8 @@ from ubereport.core.errors import BundleError
 from ubereport.core.held_out import HeldOutOperation, band_coverage_share
 from ubereport.laboratory.training.calibrate import Calibration, calibrate, errors_by_operation
 from ubereport.laboratory.training.config import TrainConfig
+from ubereport.laboratory.training.labelled_stills import StillCache
 from ubereport.laboratory.training.loop import INPUT_MEAN, INPUT_SCALE, network_spec, predict
-from ubereport.laboratory.training.stills import StillCache
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.distribution import ColorReference, color_reference
 from ubereport.segmentation.export import write_bundle

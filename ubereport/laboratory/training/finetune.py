@@ -20,15 +20,7 @@ from ubereport.laboratory.training.batches import Batches, Pool, pool_of
 from ubereport.laboratory.training.capsule import BoxedStill, box_cache
 from ubereport.laboratory.training.collections import collections_of
 from ubereport.laboratory.training.config import TrainConfig
-from ubereport.laboratory.training.loop import (
-    HeldOut,
-    Progress,
-    check_start,
-    train,
-    training_device,
-)
-from ubereport.laboratory.training.made_stills import composites, simulated_stills
-from ubereport.laboratory.training.stills import (
+from ubereport.laboratory.training.labelled_stills import (
     Still,
     StillCache,
     cache_stills,
@@ -38,6 +30,14 @@ from ubereport.laboratory.training.stills import (
     fold_of_groups,
     never_on_instruments,
 )
+from ubereport.laboratory.training.loop import (
+    HeldOut,
+    Progress,
+    check_start,
+    train,
+    training_device,
+)
+from ubereport.laboratory.training.made_stills import composites, simulated_stills
 
 HELD_OUT_NAME = "held_out.csv"
 _SIMULATION_SEED = 11

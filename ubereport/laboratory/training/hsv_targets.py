@@ -18,8 +18,14 @@ from ubereport.core.arrays import RgbArray
 from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.training.batches import Batches, Pool
 from ubereport.laboratory.training.config import HsvConfig, TrainConfig
+from ubereport.laboratory.training.labelled_stills import (
+    BLOOD,
+    CLEAN,
+    LabelArray,
+    read_rgb,
+    squared,
+)
 from ubereport.laboratory.training.loop import Progress, train, training_device
-from ubereport.laboratory.training.stills import BLOOD, CLEAN, LabelArray, read_rgb, squared
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 

@@ -25,7 +25,7 @@ from ubereport.laboratory.annotation.folders import (
 from ubereport.laboratory.annotation.formats import read_annotations, write_annotations
 from ubereport.laboratory.annotation.groups import with_groups
 from ubereport.laboratory.annotation.png import write_png
-from ubereport.laboratory.annotation.stills import (
+from ubereport.laboratory.annotation.still_index import (
     Joined,
     StillIndex,
     index_stills,

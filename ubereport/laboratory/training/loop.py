@@ -22,9 +22,9 @@ from ubereport.core.errors import ConfigError
 from ubereport.files.atomic import recover_folder
 from ubereport.laboratory.training.batches import Batch, Batches
 from ubereport.laboratory.training.config import OptimizerConfig, TrainConfig
+from ubereport.laboratory.training.labelled_stills import LabelArray
 from ubereport.laboratory.training.loss import segmentation_loss
 from ubereport.laboratory.training.scoring import Summary, score_still, summarize
-from ubereport.laboratory.training.stills import LabelArray
 from ubereport.laboratory.training.weights import (
     RunState,
     load_imagenet,

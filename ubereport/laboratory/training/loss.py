@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ubereport.laboratory.training.config import LossConfig
-from ubereport.laboratory.training.stills import BLOOD, IGNORE
+from ubereport.laboratory.training.labelled_stills import BLOOD, IGNORE
 
 _SMOOTHING_PX = 32.0
 

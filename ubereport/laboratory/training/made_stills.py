@@ -13,11 +13,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from ubereport.core.arrays import RgbArray
 from ubereport.core.errors import AnnotationError
-from ubereport.laboratory.simulation.stills import simulate_stills
+from ubereport.laboratory.simulation.simulated_stills import simulate_stills
 from ubereport.laboratory.training.batches import draw_weights
 from ubereport.laboratory.training.composite import add_blood, add_red_decoys
 from ubereport.laboratory.training.config import TrainConfig
-from ubereport.laboratory.training.stills import (
+from ubereport.laboratory.training.labelled_stills import (
     BLOOD,
     CLEAN,
     LabelArray,

@@ -18,7 +18,7 @@ from ubereport.core.errors import AnnotationError, OutputError
 from ubereport.files.atomic import publish_staged
 from ubereport.files.resources import templates_dir
 from ubereport.laboratory.training.answers import ANSWERS_SCHEMA, PROPOSAL_NAME, PROPOSAL_SCHEMA
-from ubereport.laboratory.training.stills import read_rgb
+from ubereport.laboratory.training.labelled_stills import read_rgb
 
 Predict = Callable[[RgbArray], NDArray[np.float32]]
 _SHOWN_PX = 720

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ubereport.laboratory.training.stills import BLOOD, IGNORE, LabelArray
+from ubereport.laboratory.training.labelled_stills import BLOOD, IGNORE, LabelArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,13 @@ from ubereport.laboratory.training.export import (
     training_colors,
 )
 from ubereport.laboratory.training.finetune import split_indices
+from ubereport.laboratory.training.labelled_stills import (
+    Collection,
+    Still,
+    StillCache,
+    cache_stills,
+)
 from ubereport.laboratory.training.loop import network_spec
-from ubereport.laboratory.training.stills import Collection, Still, StillCache, cache_stills
 from ubereport.laboratory.training.weights import load_weights
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.metadata import TrainingSet

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ubereport.analysis.checkpoint import Checkpoint, Chunk, ChunkPlace
-from ubereport.analysis.decoded import DecodeReport
+from ubereport.analysis.decode_report import DecodeReport
 from ubereport.analysis.measurement import Measurement
 from ubereport.analysis.progress import Progress, ProgressHook, Stage
 from ubereport.analysis.view.validity import Look, ViewMemory, look_at

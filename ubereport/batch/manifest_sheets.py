@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
 
-from ubereport.batch.cells import Cell
+from ubereport.batch.manifest_cells import Cell
 from ubereport.core.errors import DependencyError, ManifestError
 from ubereport.records.tables import read_parquet_rows
 

@@ -15,7 +15,7 @@ from ubereport.analysis.key_frames import (
     overlay,
     to_model_size,
 )
-from ubereport.analysis.opening import OpenedCase
+from ubereport.analysis.opened_case import OpenedCase
 from ubereport.analysis.progress import Progress, ProgressHook, Stage
 from ubereport.analysis.views import FieldStretch
 from ubereport.core.case import KeyFrame
