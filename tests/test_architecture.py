@@ -17,6 +17,8 @@ DOORS = {
     "pydicom": ["video/dicom.py"],
     "openvino": ["segmentation/openvino.py"],
     "ray": ["batch/engine/ray.py"],
+    "babel": ["language/catalogs.py", "language/translator.py"],
+    "fontTools": ["report/fonts.py"],
     "matplotlib": ["report/plot.py"],
     "jinja2": ["report/html.py"],
     "weasyprint": ["report/weasyprint.py"],

@@ -134,7 +134,8 @@ def _loss_flags(number: int, summary: PartSummary, part: PartIndex) -> Iterator[
         )
     if summary.gaps:
         gap_s = sum(gap.duration_s for gap in summary.gaps)
-        many = f"{len(summary.gaps)} gap{'s' if len(summary.gaps) > 1 else ''}"
+        n_gaps = len(summary.gaps)
+        many = "1 gap" if n_gaps == 1 else f"{n_gaps} gaps"
         yield Flag(
             "gaps", FlagLevel.CAUTION, f"Part {number} has {many} of {gap_s:.1f} s in total."
         )

@@ -33,15 +33,26 @@ class Case:
         Whether an earlier run with the same recording, bundle and settings had made it.
     pdf_problem
         One sentence where nothing could be printed, else empty.
+    pdf_remark
+        One sentence where the PDF shows boxes for characters, else empty.
     """
 
     def __init__(
-        self, folder: Path, record: CaseRecord, *, is_reused: bool = False, pdf_problem: str = ""
+        self,
+        folder: Path,
+        record: CaseRecord,
+        *,
+        is_reused: bool = False,
+        pdf_problem: str = "",
+        pdf_remark: str = "",
+        stem: str = "report",
     ) -> None:
         self.folder = folder
         self.record = record
         self.is_reused = is_reused
         self.pdf_problem = pdf_problem
+        self.pdf_remark = pdf_remark
+        self._stem = stem
         self.series = Series(record.series)
         self.events = Events(record.events)
         self.metrics = Metrics(record.metrics)
@@ -59,12 +70,12 @@ class Case:
     @property
     def report_html(self) -> Path:
         """The report to open in a browser."""
-        return self.folder / "report.html"
+        return self.folder / f"{self._stem}.html"
 
     @property
     def report_pdf(self) -> Path | None:
         """The report to print; None where there is none."""
-        path = self.folder / "report.pdf"
+        path = self.folder / f"{self._stem}.pdf"
         return path if path.is_file() else None
 
     def __repr__(self) -> str:
@@ -165,6 +176,8 @@ def case_of(published: PublishedCase) -> Case:
         published.record,
         is_reused=published.is_reused,
         pdf_problem=published.pdf_problem,
+        pdf_remark=published.pdf_remark,
+        stem=published.stem,
     )
 
 

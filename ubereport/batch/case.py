@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import importlib
-import json
-import tempfile
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ubereport.analysis.checkpoint import Checkpoint
 from ubereport.analysis.derived_numbers import rederive
 from ubereport.analysis.opened_case import OpenedCase, open_case
 from ubereport.analysis.pipeline import AnalyzedCase, analyze_case
 from ubereport.analysis.progress import Progress, ProgressHook, Stage
+from ubereport.batch.reports import (
+    REPORT_STEM,
+    RenderedReport,
+    case_language,
+    other_languages,
+    render_late,
+    render_report,
+    report_stem,
+    run_facts,
+    spoken_tag,
+)
 from ubereport.core.case import CaseRecord
 from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AnalysisConfig, EventConfig, config_from_toml
@@ -29,9 +36,6 @@ from ubereport.review.journal import review_files
 from ubereport.segmentation.shared import NetworkAddress
 from ubereport.video.pool import DecoderPool
 
-if TYPE_CHECKING:
-    from ubereport.report.pdf import PrintedReport
-
 
 @dataclass(frozen=True, slots=True)
 class CaseRequest:
@@ -42,7 +46,7 @@ class CaseRequest:
     `n_threads` bounds the cores that the case may use; 0 takes all. `network` is where a network
     that several cases share answers; None loads one for this case. `pdf` is no setting of the
     measurement: it decides on ``report.pdf`` and changes no byte of another file but
-    ``run.json``.
+    ``run.json``. Neither is `language`, a tag such as ``de``: it is that of the reports alone.
     """
 
     parts: tuple[Path, ...]
@@ -55,42 +59,34 @@ class CaseRequest:
     n_threads: int = 0
     network: NetworkAddress | None = None
     pdf: PdfChoice = PdfChoice.AUTO
+    language: str = field(default_factory=spoken_tag)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PublishedCase:
     """A case folder that is complete; `is_reused` where an earlier run had already made it.
 
-    `pdf_problem` is one sentence where nothing could be printed, else empty.
+    `pdf_problem` is one sentence where nothing could be printed, else empty; `pdf_remark` one
+    where the PDF shows boxes. `stem` names the report in the language that was asked for.
     """
 
     folder: Path
     record: CaseRecord
     is_reused: bool
     pdf_problem: str = ""
+    pdf_remark: str = ""
+    stem: str = REPORT_STEM
 
     @property
     def report_html(self) -> Path:
         """The report to open in a browser."""
-        return self.folder / "report.html"
+        return self.folder / f"{self.stem}.html"
 
     @property
     def report_pdf(self) -> Path | None:
         """The report to print; None where there is none."""
-        path = self.folder / "report.pdf"
+        path = self.folder / f"{self.stem}.pdf"
         return path if path.is_file() else None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Rendered:
-    html: bytes
-    printed: PrintedReport
-    elapsed_s: float
-
-    @property
-    def files(self) -> dict[str, bytes]:
-        pdf = {} if self.printed.pdf is None else {"report.pdf": self.printed.pdf}
-        return {"report.html": self.html, **pdf}
 
 
 def run_case(request: CaseRequest, on_progress: ProgressHook) -> PublishedCase:
@@ -128,14 +124,23 @@ def _run_opened(
         done = None if request.is_forced else _finished(folder, opened)
         if done is not None:
             _renew_manifest(folder, request.manifest_json)
-            problem = _print_late(folder, done, request.pdf)
-            return PublishedCase(folder, done, is_reused=True, pdf_problem=problem)
+            late = render_late(folder, done, request.pdf, request.language)
+            return _published(folder, done, late, is_reused=True)
         opened.loading.begin().add_done_callback(_load_report)
         checkpoint = Checkpoint(work, opened.fingerprint)
         analyzed = analyze_case(opened, case_id, checkpoint, on_progress)
-        printed = _publish(request, opened, analyzed, folder, on_progress)
+        rendered = _publish(request, opened, analyzed, folder, on_progress)
         checkpoint.discard()
-    return PublishedCase(folder, analyzed.record, is_reused=False, pdf_problem=printed.problem)
+    return _published(folder, analyzed.record, rendered)
+
+
+def _published(
+    folder: Path, record: CaseRecord, rendered: RenderedReport, *, is_reused: bool = False
+) -> PublishedCase:
+    printed = rendered.printed
+    return PublishedCase(
+        folder, record, is_reused, printed.problem, printed.remark, stem=rendered.stem
+    )
 
 
 def rerender_case(
@@ -143,12 +148,16 @@ def rerender_case(
     change: Callable[[EventConfig], EventConfig],
     out_dir: Path | None,
     pdf: PdfChoice = PdfChoice.AUTO,
+    language: str | None = None,
 ) -> PublishedCase:
     """Render a stored case again, under event thresholds that `change` may have moved.
 
     The recording is not needed. With `out_dir` the case is written there and the stored one stays.
     Under the thresholds that it was measured with it stays the case that its run made, so that
     `run_case` goes on using it; others decide where pictures are looked at.
+    A case keeps ``report.html`` in its own language; a report in another lies beside it as
+    ``report.de.html``, and all that it holds are rendered together, so that none tells old numbers.
+    `language` None is the case's own.
 
     Raises
     ------
@@ -169,12 +178,26 @@ def rerender_case(
         files |= review_files(case_folder)
     folder = case_folder if out_dir is None else out_dir / folder_name(record.case_id)
     with hold_lock(folder.parent, folder.name):
-        rendered = _render(record, files, pdf)
-        before = _run_facts(case_folder) if events == settings.events else {}
-        stages = {**before.get("stage_s", {}), str(Stage.REPORT): round(rendered.elapsed_s, 3)}
-        run = {**before, "stage_s": stages, "pdf": rendered.printed.run_facts}
-        write_case(record, folder, {**files, **rendered.files}, run)
-    return PublishedCase(folder, record, is_reused=False, pdf_problem=rendered.printed.problem)
+        own = case_language(case_folder)
+        wanted = own if language is None else language
+        tags = [wanted] if out_dir is not None else [own, *other_languages(case_folder), wanted]
+        reports = {
+            tag: render_report(record, files, pdf, tag, stem=report_stem(tag, tags[0]))
+            for tag in tags
+        }
+        rendered = reports[wanted]
+        elapsed_s = round(sum(report.elapsed_s for report in reports.values()), 3)
+        before = run_facts(case_folder) if events == settings.events else {}
+        run = {
+            **before,
+            "stage_s": {**before.get("stage_s", {}), str(Stage.REPORT): elapsed_s},
+            "pdf": rendered.printed.run_facts,
+            "language": tags[0],
+        }
+        for report in reports.values():
+            files |= report.files
+        write_case(record, folder, files, run)
+    return _published(folder, record, rendered)
 
 
 def _publish(
@@ -183,14 +206,14 @@ def _publish(
     analyzed: AnalyzedCase,
     folder: Path,
     on_progress: ProgressHook,
-) -> PrintedReport:
+) -> RenderedReport:
     files = dict(analyzed.files)
     if request.manifest_json is not None:
         files["manifest.json"] = request.manifest_json.encode()
     config = opened.config
     record = reviewed_record(analyzed.record, folder, config.events, config.metrics)
     on_progress(Progress(Stage.REPORT, 0.0, 1.0, 0, 0.0))
-    rendered = _render(record, files, request.pdf)
+    rendered = render_report(record, files, request.pdf, request.language)
     on_progress(Progress(Stage.REPORT, 1.0, 1.0, 0, rendered.elapsed_s))
     stage_s = {**analyzed.stage_s, str(Stage.REPORT): rendered.elapsed_s}
     run = {
@@ -198,27 +221,10 @@ def _publish(
         "recorded_s": record.series.recorded_s,
         "stage_s": {stage: round(seconds, 3) for stage, seconds in stage_s.items()},
         "pdf": rendered.printed.run_facts,
+        "language": request.language,
     }
     write_case(record, folder, {**files, **rendered.files}, run)
-    return rendered.printed
-
-
-def _print_late(folder: Path, record: CaseRecord, choice: PdfChoice) -> str:
-    """Print the report of a case that is reused and has none; return why it has none still."""
-    if choice is PdfChoice.NEVER or (folder / "report.pdf").is_file():
-        return ""
-    from ubereport.report.pdf import missing_printer
-
-    problem = missing_printer()
-    if problem:
-        return problem
-    printed = _render(record, read_frames(folder, record), choice).printed
-    run_json = f"{json.dumps({**_run_facts(folder), 'pdf': printed.run_facts}, indent=2)}\n".encode(
-        "ascii"
-    )
-    pdf = {} if printed.pdf is None else {"report.pdf": printed.pdf}
-    write_into_case(folder, {**pdf, "run.json": run_json})
-    return printed.problem
+    return rendered
 
 
 def _renew_manifest(folder: Path, manifest_json: str | None) -> None:
@@ -253,31 +259,4 @@ def _finished(folder: Path, opened: OpenedCase) -> CaseRecord | None:
         record = read_case(folder)
     except CaseRecordError:
         return None
-    return record if _run_facts(folder).get("fingerprint") == opened.fingerprint else None
-
-
-def _run_facts(folder: Path) -> dict[str, Any]:
-    """Return what ``run.json`` of a case says; empty where there is none or it is damaged."""
-    try:
-        found = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _render(record: CaseRecord, files: Mapping[str, bytes], choice: PdfChoice) -> _Rendered:
-    """Render the reports; the key frames are handed over in a private folder."""
-    from ubereport.report.html import render_html
-    from ubereport.report.pdf import render_pdf
-    from ubereport.report.view_model import build_view_model
-
-    started = time.perf_counter()
-    config = config_from_toml(record.provenance.config_toml, AnalysisConfig)
-    with tempfile.TemporaryDirectory(prefix="ubereport-") as scratch:
-        for name, content in files.items():
-            target = Path(scratch) / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-        view = build_view_model(record, Path(scratch), config.events, config.metrics)
-    html, printed = render_html(view).encode(), render_pdf(view, choice=choice)
-    return _Rendered(html, printed, time.perf_counter() - started)
+    return record if run_facts(folder).get("fingerprint") == opened.fingerprint else None

@@ -19,6 +19,7 @@ from ubereport.core.config import (
     ReaderChoice,
     SamplingMode,
 )
+from ubereport.language.speaking import spoken
 
 if TYPE_CHECKING:
     from ubereport.api.case import Case
@@ -86,7 +87,7 @@ def analyze(
             paths, out, case_id, settings, is_forced=force, pdf=pdf, on_progress=hook
         )
     _print_case(case, is_json=json)
-    settle_pdf(pdf, case.pdf_problem)
+    settle_pdf(pdf, case.pdf_problem, case.pdf_remark)
 
 
 @guarded
@@ -128,9 +129,9 @@ def report(
         joined = events.is_continuous if continuous is None else continuous
         return replace(events, is_continuous=joined, **changes)
 
-    published = rerender_case(case_folder, change, out, pdf)
+    published = rerender_case(case_folder, change, out, pdf, spoken().language.tag)
     _print_case(published, is_json=json)
-    settle_pdf(pdf, published.pdf_problem)
+    settle_pdf(pdf, published.pdf_problem, published.pdf_remark)
 
 
 @guarded
@@ -148,7 +149,7 @@ def demo(
         request = CaseRequest((recording,), out, "demo", AnalysisConfig(), pdf=pdf)
         published = run_case(request, hook)
     _print_case(published, is_json=json)
-    settle_pdf(pdf, published.pdf_problem)
+    settle_pdf(pdf, published.pdf_problem, published.pdf_remark)
 
 
 def _print_case(published: PublishedCase | Case, is_json: bool) -> None:

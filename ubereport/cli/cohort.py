@@ -69,7 +69,7 @@ def compare(
         for paragraph in (*comparison.headline, *comparison.reading):
             say(paragraph)
         _say_files(written)
-        settle_pdf(pdf, written.pdf_problem)
+        settle_pdf(pdf, written.pdf_problem, written.pdf_remark)
         return
     contrasts = [
         {
@@ -104,7 +104,7 @@ def compare(
             "reading": list(comparison.reading),
         }
     )
-    settle_pdf(pdf, written.pdf_problem)
+    settle_pdf(pdf, written.pdf_problem, written.pdf_remark)
 
 
 def _lead(lead: Lead) -> dict[str, object]:
@@ -187,7 +187,7 @@ def audit(
         for paragraph in found.reading:
             say(paragraph)
         _say_files(written)
-        settle_pdf(pdf, written.pdf_problem)
+        settle_pdf(pdf, written.pdf_problem, written.pdf_remark)
         return
     print_json(
         {
@@ -211,7 +211,7 @@ def audit(
             "reading": list(found.reading),
         }
     )
-    settle_pdf(pdf, written.pdf_problem)
+    settle_pdf(pdf, written.pdf_problem, written.pdf_remark)
 
 
 def _files(written: Written) -> dict[str, str | None]:

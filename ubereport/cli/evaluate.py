@@ -105,7 +105,7 @@ def stills(
         for own in summary["models"]:
             _say_numbers(own)
         _say_files(written)
-    settle_pdf(pdf, written.pdf_problem)
+    settle_pdf(pdf, written.pdf_problem, written.pdf_remark)
 
 
 @app.command("recording")
@@ -136,7 +136,7 @@ def recording(
         if written is not None:
             _say_files(written)
     if written is not None:
-        settle_pdf(pdf, written.pdf_problem)
+        settle_pdf(pdf, written.pdf_problem, written.pdf_remark)
 
 
 def _silent(_model: str, _done: int, _n: int) -> None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import errno
 import functools
+import inspect
 import os
 import sys
 import traceback
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Annotated, ParamSpec, TypeVar
 
 import typer
 
+from ubereport.cli.console import warn
 from ubereport.core.errors import UbereportError
+from ubereport.language.languages import LANGUAGES, VARIABLE, chosen_language
+from ubereport.language.recorded import told
+from ubereport.language.speaking import _, speaking
+from ubereport.language.translator import translator
 
 EXIT_BUG = 1
 EXIT_INTERRUPTED = 130
@@ -21,54 +27,89 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 P = ParamSpec("P")
 R = TypeVar("R")
 
+LanguageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--language",
+        metavar="TAG",
+        help=f"Language of reports and messages: {', '.join(x.code for x in LANGUAGES)}, also with "
+        f"a territory (es-MX); default: {VARIABLE}, else the locale's, else English. Files for "
+        "machines stay as they are.",
+    ),
+]
+
 
 def guarded(command: Callable[P, R]) -> Callable[P, R]:
     """Wrap a command so that it ends with one sentence and the documented exit code.
 
-    A bug is named by its type and place only: messages and values may hold names of patients.
+    The command gets one option more, ``--language``, in which it and what it renders speak. A bug
+    is named by its type and place only: messages and values may hold names of patients.
     The whole traceback is shown where the environment sets ``UBEREPORT_DEBUG``.
     """
 
     @functools.wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        asked = kwargs.pop("language", None)
         try:
-            return command(*args, **kwargs)
+            language = translator(chosen_language(str(asked) if asked else None, os.environ))
         except UbereportError as error:
-            typer.echo(f"ubereport: {error}", err=True)
-            raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            typer.echo(
-                "ubereport: interrupted. What was done is kept; run the same command to go on.",
-                err=True,
-            )
-            raise typer.Exit(EXIT_INTERRUPTED) from None
-        except (typer.Exit, typer.Abort, typer.BadParameter):
-            raise
-        except OSError as error:
-            if error.errno not in FULL:
-                _tell_bug(error)
-                raise typer.Exit(EXIT_BUG) from None
-            typer.echo(
-                f"ubereport: the disk cannot take more ({os.strerror(error.errno)}). Free space "
-                "or name another folder with --out; what was done is kept.",
-                err=True,
-            )
-            raise typer.Exit(UbereportError.exit_code) from None
-        except Exception as error:  # noqa: BLE001 -- the outermost frame: every bug ends here
-            _tell_bug(error)
-            raise typer.Exit(EXIT_BUG) from None
+            raise _told_exit(error) from None
+        with speaking(language):
+            if language.problem:
+                warn(language.problem)
+            try:
+                return command(*args, **kwargs)
+            except (typer.Exit, typer.Abort, typer.BadParameter):
+                raise
+            except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- every bug ends here
+                raise _told_exit(error) from None
 
+    return _with_language(wrapper, command)
+
+
+def _with_language(wrapper: Callable[P, R], command: Callable[P, R]) -> Callable[P, R]:
+    """Let typer see the option that the wrapper takes for itself."""
+    signature = inspect.signature(command, eval_str=True)
+    option = inspect.Parameter(
+        "language", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=LanguageOption
+    )
+    parameters = [*signature.parameters.values(), option]
+    wrapper.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {**command.__annotations__, "language": LanguageOption}
     return wrapper
 
 
-def _tell_bug(error: Exception) -> None:
+def _told_exit(error: BaseException) -> typer.Exit:
+    """Tell an error in one sentence and return the exit that says which kind it is."""
+    if isinstance(error, UbereportError):
+        typer.echo(f"ubereport: {told(str(error))}", err=True)
+        return typer.Exit(error.exit_code)
+    if isinstance(error, KeyboardInterrupt):
+        words = _("interrupted. What was done is kept; run the same command to go on.")
+        typer.echo(f"ubereport: {words}", err=True)
+        return typer.Exit(EXIT_INTERRUPTED)
+    if isinstance(error, OSError) and error.errno in FULL:
+        words = _(
+            "the disk cannot take more ({reason}). Free space or name another folder with --out; "
+            "what was done is kept.",
+            reason=os.strerror(error.errno or 0),
+        )
+        typer.echo(f"ubereport: {words}", err=True)
+        return typer.Exit(UbereportError.exit_code)
+    _tell_bug(error)
+    return typer.Exit(EXIT_BUG)
+
+
+def _tell_bug(error: BaseException) -> None:
     if os.environ.get("UBEREPORT_DEBUG"):
         traceback.print_exception(error, file=sys.stderr)
         return
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{frame.name}, line {frame.lineno}"
-    typer.echo(
-        f"ubereport: this is a bug ({type(error).__name__} in {place}). "
-        "Set UBEREPORT_DEBUG=1 and run again for details; they may hold file names.",
-        err=True,
+    words = _(
+        "this is a bug ({kind} in {place}). Set UBEREPORT_DEBUG=1 and run again for details; they "
+        "may hold file names.",
+        kind=type(error).__name__,
+        place=place,
     )
+    typer.echo(f"ubereport: {words}", err=True)

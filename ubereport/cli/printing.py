@@ -10,6 +10,7 @@ import typer
 from ubereport.cli.console import say, warn
 from ubereport.core.choices import PdfChoice
 from ubereport.core.errors import DependencyError
+from ubereport.language.recorded import told
 
 PdfOption = Annotated[
     PdfChoice,
@@ -32,16 +33,18 @@ def say_pdf(label: str, path: Path | None) -> None:
         say(f"{label}{path}")
 
 
-def settle_pdf(choice: PdfChoice, problem: str) -> None:
-    """Tell why there is no PDF, once everything else is written and said.
+def settle_pdf(choice: PdfChoice, problem: str, remark: str = "") -> None:
+    """Tell why there is no PDF, or what it lacks, once everything else is written and said.
 
     Raises
     ------
     DependencyError
         If a PDF was asked for by `PdfChoice.ALWAYS`.
     """
+    if remark:
+        warn(remark)
     if not problem:
         return
     if choice is PdfChoice.ALWAYS:
         raise DependencyError(problem)
-    warn(problem)
+    warn(told(problem))

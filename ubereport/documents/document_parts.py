@@ -59,6 +59,7 @@ class Written:
     json: Path
     files: tuple[str, ...]
     pdf_problem: str = ""
+    pdf_remark: str = ""
 
 
 def publish_document(
@@ -95,6 +96,7 @@ def publish_document(
         out / f"{stem}.json",
         tuple(content),
         printed.problem,
+        printed.remark,
     )
 
 

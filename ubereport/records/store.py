@@ -32,7 +32,9 @@ _OWN_NAMES = (
     "*.srt",
     "frames/*",
     "report.html",
+    "report.*.html",
     "report.pdf",
+    "report.*.pdf",
     "run.json",
 )
 

@@ -11,6 +11,7 @@ from ubereport.core.arrays import FloatArray
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.intervals import Interval
 from ubereport.core.series import AreaSeries, LossReason
+from ubereport.language.speaking import _
 from ubereport.metrics.strip import StripBlock
 from ubereport.report.marks import (
     BLOOD_DARK,
@@ -24,6 +25,7 @@ from ubereport.report.marks import (
     MUTED,
 )
 from ubereport.report.plot import INK, Axes, Figure, FixedLocator, NullLocator, draw_svg
+from ubereport.report.text import label_percent
 from ubereport.report.timeline import TimeColumns, equal_edges, lost_runs, tick_step_s, time_columns
 from ubereport.statistics.survival import KaplanMeierCurve
 
@@ -72,7 +74,7 @@ def timeline_svg(
         _draw_area(lanes[1], columns, events)
         _draw_part_lane(lanes[2], parts, closing, end_s)
 
-    title = "Share of the view obscured by blood over the case, with events and lost time"
+    title = _("Share of the view obscured by blood over the case, with events and lost time")
     return draw_svg("timeline", title, (_WIDTH_MM, _HEIGHT_MM), draw)
 
 
@@ -89,7 +91,7 @@ def _lane(figure: Figure, bottom_mm: float, height_mm: float, end_s: float) -> A
 
 def _draw_event_lane(axes: Axes, events: Sequence[HemostasisEvent], end_s: float) -> None:
     axes.set_ylim(0, 1)
-    _lane_name(axes, "Events")
+    _lane_name(axes, _("Events"))
     min_s = end_s / (_WIDTH_MM * (_RIGHT - _LEFT)) * 0.5
     gap_s = end_s * 0.018
     label_end_s = -gap_s
@@ -128,7 +130,7 @@ def _draw_area(axes: Axes, columns: TimeColumns, events: Sequence[HemostasisEven
     ticks = np.arange(0, top + 1e-9, 0.2).tolist()
     axes.yaxis.set_major_locator(FixedLocator(ticks))
     axes.set_yticklabels([f"{100 * tick:.0f}" for tick in ticks])
-    axes.set_ylabel("% of the view", labelpad=3)
+    axes.set_ylabel(_("% of the view"), labelpad=3)
     _set_time_ticks(axes, end_s)
     axes.tick_params(axis="x", pad=14, length=0)
     for side in ("left", "bottom"):
@@ -170,7 +172,7 @@ def _label_lost(axes: Axes, reason: LossReason, span: Interval) -> None:
     axes.text(
         (span.start_s + span.end_s) / 2,
         0.5,
-        LOSS_WORDS[reason],
+        _(LOSS_WORDS[reason]),
         transform=axes.get_xaxis_transform(),
         rotation=90,
         ha="center",
@@ -191,7 +193,7 @@ def _draw_thresholds(axes: Axes, top: float) -> None:
         axes.text(
             1.006,
             threshold,
-            f"{100 * threshold:.0f} %",
+            label_percent(threshold),
             transform=axes.get_yaxis_transform(),
             ha="left",
             va="center",
@@ -240,7 +242,7 @@ def _label_closing(axes: Axes, parts: Sequence[PartSpan], closing: Interval, end
     axes.text(
         closing.start_s - 0.006 * end_s if has_room else (closing.start_s + closing.end_s) / 2,
         0.62,
-        "closing field",
+        _("closing field"),
         ha="right" if has_room else "center",
         va="center",
         fontsize=6.5,
@@ -262,7 +264,9 @@ def loss_swatch(reason: LossReason) -> str:
         )
 
     name = str(reason).replace("_", "-")
-    return draw_svg(f"key-{name}", f"Key: {LOSS_WORDS[reason]}", (5.0, 3.2), draw)
+    return draw_svg(
+        f"key-{name}", _("Key: {reason}", reason=_(LOSS_WORDS[reason])), (5.0, 3.2), draw
+    )
 
 
 def strip_svg(blocks: Sequence[StripBlock]) -> str:
@@ -291,7 +295,7 @@ def strip_svg(blocks: Sequence[StripBlock]) -> str:
         axes.set_xticklabels([_hours_minutes(block.start_s) for block in blocks[::every]])
         axes.tick_params(axis="x", length=0)
 
-    title = "Blocks of the case: share of time with at least 20 % obscured, and mean area"
+    title = _("Blocks of the case: share of time with at least 20 % obscured, and mean area")
     return draw_svg("strip", title, (_WIDTH_MM, 46.0), draw)
 
 
@@ -309,7 +313,7 @@ def _draw_block(axes: Axes, at: int, block: StripBlock, is_labeled: bool) -> Non
     )  # fmt: skip
     if is_labeled:
         axes.annotate(
-            f"{100 * share:.0f} %",
+            label_percent(share),
             (at, max(share, mean)),
             xytext=(0, 4),
             textcoords="offset points",
@@ -348,11 +352,11 @@ def clearing_svg(curve: KaplanMeierCurve) -> str:
             _mark_cleared(axes, curve, mark_s)
         axes.xaxis.set_major_locator(FixedLocator(ticks_s))
         axes.set_xticklabels([f"{tick_s // 60}:{tick_s % 60:02d}" for tick_s in ticks_s])
-        axes.set_xlabel("Time since onset (min:s)", labelpad=2)
+        axes.set_xlabel(_("Time since onset (min:s)"), labelpad=2)
         _set_percent_ticks(axes)
         _write_at_risk(axes, curve, ticks_s)
 
-    title = "Share of hemostasis events cleared over time since onset (Kaplan–Meier)"
+    title = _("Share of hemostasis events cleared over time since onset (Kaplan–Meier)")
     return draw_svg("time-to-clear", title, (_WIDTH_MM, 62.0), draw)
 
 
@@ -379,7 +383,7 @@ def _censored_s(curve: KaplanMeierCurve) -> list[float]:
     """Return when events left unseen: all follow-up times less the clearings."""
     remaining: list[float] = curve.duration_s.tolist()
     for at_s, n in zip(curve.time_s.tolist(), curve.n_cleared.tolist(), strict=True):
-        for _ in range(n):
+        for _time in range(n):
             remaining.remove(at_s)
     return remaining
 
@@ -391,7 +395,7 @@ def _mark_cleared(axes: Axes, curve: KaplanMeierCurve, mark_s: float) -> None:
     axes.plot([mark_s, mark_s], [0, share], color=INK, linewidth=0.6, linestyle="--")
     is_at_the_end = mark_s > 0.85 * axes.get_xlim()[1]
     axes.annotate(
-        f"{100 * share:.0f} % by {mark_s:.0f} s",
+        _("{share} by {mark} s", share=label_percent(share), mark=round(mark_s)),
         (mark_s, share / 2),
         xytext=(-4 if is_at_the_end else 4, 0),
         textcoords="offset points",
@@ -405,7 +409,7 @@ def _mark_cleared(axes: Axes, curve: KaplanMeierCurve, mark_s: float) -> None:
 def _write_at_risk(axes: Axes, curve: KaplanMeierCurve, ticks_s: Sequence[int]) -> None:
     place = axes.get_xaxis_transform()
     axes.text(
-        -0.026, -0.31, "Still\nwatched", transform=axes.transAxes, ha="right", va="center",
+        -0.026, -0.31, _("Still\nwatched"), transform=axes.transAxes, ha="right", va="center",
         fontsize=6.5, color=MUTED, linespacing=1.0,
     )  # fmt: skip
     for tick_s in ticks_s:

@@ -6,9 +6,15 @@ from collections.abc import Mapping
 
 from ubereport.core.case import CaseRecord
 from ubereport.core.metrics import MetricSpec, MetricValue
+from ubereport.language.recorded import told
+from ubereport.language.speaking import N_, _
 from ubereport.report.text import band, clock, clock_range, decimal, percent, unavailable
 
-_UNIT_WORDS = {"/(10.min)": "per 10\xa0min", "1/(10.min)": "per 10\xa0min", "%.min": "%·min"}
+_UNIT_WORDS = {
+    "/(10.min)": N_("per 10\xa0min"),
+    "1/(10.min)": N_("per 10\xa0min"),
+    "%.min": "%·min",
+}
 DASH = "–"
 _AREA_TIME_UNITS = {"area_time_frac_min": "%·min", "area_time_frac_min_per_h": "%·min/h"}
 
@@ -27,7 +33,7 @@ def format_metric(value: float, spec: MetricSpec) -> str:
     if spec.key in _AREA_TIME_UNITS:
         return f"{decimal(100 * value, 1)}\xa0{_AREA_TIME_UNITS[spec.key]}"
     number = decimal(value, 0) if spec.unit == "1" and value.is_integer() else decimal(value, 2)
-    unit = "" if spec.unit == "1" else "\xa0" + _UNIT_WORDS.get(spec.unit, spec.unit)
+    unit = "" if spec.unit == "1" else "\xa0" + _(_UNIT_WORDS.get(spec.unit, spec.unit))
     return number + unit
 
 
@@ -75,9 +81,9 @@ class CaseMetrics:
         """Print the value, or say why there is none."""
         found = self._values.get(key)
         if found is None:
-            return unavailable("this record was written without it")
+            return unavailable(_("this record was written without it"))
         if found.value is None:
-            return unavailable(found.reason)
+            return unavailable(told(found.reason))
         return format_metric(found.value, self._specs[key])
 
     def short_text(self, key: str) -> str:

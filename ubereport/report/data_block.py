@@ -9,6 +9,7 @@ from ubereport.core.arrays import FloatArray
 from ubereport.core.case import CaseRecord
 from ubereport.core.config import EventConfig
 from ubereport.core.events import HemostasisEvent
+from ubereport.language.speaking import _
 from ubereport.report.case_figures import TIMELINE_MARGINS
 from ubereport.report.marks import LOSS_WORDS
 
@@ -74,14 +75,14 @@ def timeline_words_json() -> str:
     words = {
         "left_frac": left_frac,
         "right_frac": right_frac,
-        "name": "Moment on the case clock",
-        "hint": (
+        "name": _("Moment on the case clock"),
+        "hint": _(
             "Point at the timeline, or focus it and press ← → (page keys: events; Enter: pictures)."
         ),
-        "obscured": "{area} of the view obscured",
-        "lost": "lost: {reason}",
-        "event": "event {number}",
-        "reasons": {str(reason): words for reason, words in LOSS_WORDS.items()},
+        "obscured": _("{area} of the view obscured"),
+        "lost": _("lost: {reason}"),
+        "event": _("event {number}"),
+        "reasons": {str(reason): _(words) for reason, words in LOSS_WORDS.items()},
     }
     return json.dumps(words, ensure_ascii=True, separators=(",", ":"))
 

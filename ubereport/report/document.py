@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ubereport.core.choices import PdfChoice
+from ubereport.language.recorded import told
+from ubereport.language.speaking import spoken
 from ubereport.report.blocks import FigureBlock, PageHead, Pair, TableBlock
 from ubereport.report.document_figures import FULL_WIDTH_MM, HALF_WIDTH_MM, drawing_svg
 from ubereport.report.document_tables import numbers_table
@@ -70,7 +72,8 @@ def build_document_view(document: Document) -> DocumentView:
             title=title,
             running=shorten(title, 70),
             software=printable(document.software),
-            disclaimer=DISCLAIMER,
+            disclaimer=told(DISCLAIMER),
+            language=spoken().language.tag,
         ),
         subtitle=document.subtitle,
         lead=document.lead,
@@ -106,7 +109,7 @@ def _figure(figure: Figure) -> FigureView:
     return FigureView(block, None, figure.is_half)
 
 
-def render_document_html(document: Document | DocumentView, paper: Paper = Paper.A4) -> str:
+def render_document_html(document: Document | DocumentView, paper: Paper | None = None) -> str:
     """Render a document as one HTML page that needs no network, no script and no other file."""
     view = build_document_view(document) if isinstance(document, Document) else document
     return render_page(_TEMPLATE, view.page, Medium.SCREEN, paper, view=view)
@@ -114,7 +117,7 @@ def render_document_html(document: Document | DocumentView, paper: Paper = Paper
 
 def render_document_pdf(
     document: Document | DocumentView,
-    paper: Paper = Paper.A4,
+    paper: Paper | None = None,
     choice: PdfChoice = PdfChoice.AUTO,
 ) -> PrintedReport:
     """Print a document; the same document and printer give the same bytes."""

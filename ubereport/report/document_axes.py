@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import partial
 from math import ceil, floor
 
+from ubereport.language.speaking import _
 from ubereport.report.document_types import Axis, Unit
 from ubereport.report.marks import GRID
 from ubereport.report.plot import Axes, FuncFormatter
 from ubereport.report.plot import Figure as Canvas
-from ubereport.report.text import printable, shorten
+from ubereport.report.text import printable, short_number, shorten
 from ubereport.report.timeline import tick_step_s
 
 
@@ -38,17 +39,17 @@ def place_axes(
 
 def _tick_text(unit: Unit, value: float, _position: int = 0) -> str:
     if unit is Unit.PERCENT:
-        return f"{100 * value:g}".replace("-", "−")
+        return short_number(100 * value)
     if unit is Unit.SECONDS:
         sign = "−" if value < 0 else ""
         whole = round(abs(value))
         hours = f"{whole // 3600}:{whole // 60 % 60:02d}" if whole >= 3600 else f"{whole // 60}"
         return f"{sign}{hours}:{whole % 60:02d}"
-    return f"{value:g}".replace("-", "−")
+    return short_number(value)
 
 
 def _axis_words(axis: Axis) -> str:
-    suffix = {Unit.PERCENT: " (%)", Unit.SECONDS: " (min:s)"}.get(axis.unit, "")
+    suffix = {Unit.PERCENT: " (%)", Unit.SECONDS: f" ({_('min:s')})"}.get(axis.unit, "")
     return label_text(axis.label, 70) + suffix
 
 

@@ -8,6 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from ubereport.language.recorded import told
+from ubereport.language.speaking import _
 from ubereport.report.document_axes import label_text, place_axes, set_x_axis, set_y_axis
 from ubereport.report.document_types import (
     Axis,
@@ -177,7 +179,11 @@ def _groups(drawing: GroupFigure) -> tuple[float, Callable[[Canvas], None]]:
         axes.set_ylim(len(drawing.groups) - 0.4, -0.6)
         axes.grid(axis="x", color=GRID, linewidth=0.5)
         set_x_axis(axes, drawing.axis)
-        words = f"Diamond: {drawing.center_name}. Bar: {drawing.interval_name}."
+        words = _(
+            "Diamond: {center_name}. Bar: {interval_name}.",
+            center_name=_(drawing.center_name),
+            interval_name=_(drawing.interval_name),
+        )
         axes.set_title(words, loc="right", fontsize=6.5, color=MUTED, pad=3)
 
     return 16.0 + 15.0 * max(len(drawing.groups), 1), draw
@@ -207,11 +213,10 @@ def _control(drawing: ControlFigure) -> tuple[float, Callable[[Canvas], None]]:
                 linestyle=":" if drawing.is_trial else "--",
             )  # fmt: skip
             if line and np.isfinite(line[-1]):
-                words = f"{name} limit" + (" (trial)" if drawing.is_trial else "")
-                _name_right(axes, line[-1], words)
+                _name_right(axes, line[-1], _limit_name(name, is_trial=drawing.is_trial))
         if drawing.center is not None:
             axes.axhline(drawing.center, color=INK, linewidth=0.9)
-            _name_right(axes, drawing.center, "center")
+            _name_right(axes, drawing.center, _("center"))
         axes.plot(at, values, color=MUTED, linewidth=0.8)
         _draw_dots(axes, at, values, 2.6, MUTED)
         _draw_signals(axes, at, drawing)
@@ -219,9 +224,15 @@ def _control(drawing: ControlFigure) -> tuple[float, Callable[[Canvas], None]]:
         axes.set_xlim(at[0] - margin if at else 0.5, at[-1] + margin if at else 1.5)
         set_y_axis(axes, drawing.y)
         _label_order(axes, at, [point.label for point in drawing.points])
-        axes.set_xlabel(label_text(drawing.order_name, 60), labelpad=2)
+        axes.set_xlabel(label_text(_(drawing.order_name), 60), labelpad=2)
 
     return 64.0, draw
+
+
+def _limit_name(side: str, *, is_trial: bool) -> str:
+    if is_trial:
+        return _("upper limit (trial)") if side == "upper" else _("lower limit (trial)")
+    return _("upper limit") if side == "upper" else _("lower limit")
 
 
 def _draw_dots(
@@ -263,9 +274,9 @@ def _draw_signals(axes: Axes, at: Sequence[float], drawing: ControlFigure) -> No
         style = GROUP_STYLES[1 + _SIGNAL_ORDER.get(kind, len(_SIGNAL_ORDER)) % 4]
         chosen = [(x, p.value) for x, p in zip(at, drawing.points, strict=True) if p.signal == kind]
         axes.plot(
-            [x for x, _ in chosen], [y for _, y in chosen], linestyle="none", marker=style.marker,
-            markersize=6.5, markerfacecolor="none", markeredgecolor=style.color,
-            markeredgewidth=1.4, label=label_text(kind, 40), zorder=4,
+            [x for x, _value in chosen], [y for _at, y in chosen], linestyle="none",
+            marker=style.marker, markersize=6.5, markerfacecolor="none", markeredgewidth=1.4,
+            markeredgecolor=style.color, label=label_text(told(kind), 40), zorder=4,
         )  # fmt: skip
     if kinds:
         axes.legend(
@@ -311,7 +322,7 @@ def _funnel(drawing: FunnelFigure) -> tuple[float, Callable[[Canvas], None]]:
                 _name_right(axes, limits[-1], name)
         if drawing.target is not None:
             axes.axhline(drawing.target, color=INK, linewidth=0.9)
-            _name_right(axes, drawing.target, "target")
+            _name_right(axes, drawing.target, _("target"))
         for point in drawing.points:
             axes.plot(
                 point.x, point.y, marker="s" if point.is_outside else "o", markersize=5,
@@ -349,13 +360,13 @@ def _cusum(drawing: CusumFigure) -> tuple[float, Callable[[Canvas], None]]:
             x, y = at[drawing.turning_index], drawing.values[drawing.turning_index]
             axes.plot(x, y, marker="D", markersize=6, markerfacecolor="white", color=INK)
             axes.annotate(
-                f"case {x}", (x, y), xytext=(0, 7), textcoords="offset points", ha="center",
+                _("case {x}", x=x), (x, y), xytext=(0, 7), textcoords="offset points", ha="center",
                 fontsize=7, bbox=_BOX,
             )  # fmt: skip
         axes.margins(y=0.14)  # room for the name of the turning point under the title
         set_y_axis(axes, drawing.y)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_xlabel("case", labelpad=2)
+        axes.set_xlabel(_("case"), labelpad=2)
 
     return 58.0, draw
 
@@ -405,7 +416,7 @@ def _bars(drawing: BarFigure) -> tuple[float, Callable[[Canvas], None]]:
         axes = place_axes(canvas, 46.0, 9.5, 8.0, 2.0)
         for row, bar in enumerate(drawing.bars):
             if bar.value is None:
-                axes.text(0.0, row, " not available", va="center", fontsize=7, color=MUTED)
+                axes.text(0.0, row, f" {_('not available')}", va="center", fontsize=7, color=MUTED)
                 continue
             axes.barh(
                 row, bar.value, height=0.62, facecolor="#9fb4c8", edgecolor=EVENT_FILL, lw=0.7
@@ -440,7 +451,11 @@ def _scatter(drawing: ScatterFigure) -> tuple[float, Callable[[Canvas], None]]:
         set_x_axis(axes, drawing.x)
         set_y_axis(axes, drawing.y)
         axes.legend(
-            loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=7, borderaxespad=0
+            loc="upper left",
+            bbox_to_anchor=(1.01, 1.0),
+            frameon=False,
+            fontsize=7,
+            borderaxespad=0,
         )
 
     return 72.0, draw
@@ -455,7 +470,7 @@ def _histogram(drawing: HistogramFigure) -> tuple[float, Callable[[Canvas], None
             facecolor="#9fb4c8", edgecolor=EVENT_FILL, linewidth=0.6,
         )  # fmt: skip
         set_x_axis(axes, drawing.x)
-        set_y_axis(axes, Axis("Count", Unit.COUNT, low=0.0))
+        set_y_axis(axes, Axis(_("Count"), Unit.COUNT, low=0.0))
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
         _mark_x(axes, drawing.marks)
 

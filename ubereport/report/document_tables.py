@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import singledispatch
 
+from ubereport.language.recorded import told
+from ubereport.language.speaking import _, _p
 from ubereport.report.blocks import Column, TableBlock
 from ubereport.report.document_types import (
     BarFigure,
@@ -41,14 +43,14 @@ def value_text(value: float | None, unit: Unit) -> str:
 def _range_text(low: float | None, high: float | None, unit: Unit) -> str:
     if low is None or high is None:
         return _DASH
-    return f"{value_text(low, unit)} to {value_text(high, unit)}"
+    return _("{low} to {high}", low=value_text(low, unit), high=value_text(high, unit))
 
 
 def _table(columns: Sequence[tuple[str, bool]], rows: Sequence[tuple[str, ...]]) -> TableBlock:
     every = max(1, -(-len(rows) // MAX_ROWS))
-    note = f"Every {every}th of {len(rows)} rows." if every > 1 else ""
+    note = _("Every {every}th of {rows} rows.", every=every, rows=len(rows)) if every > 1 else ""
     heads = tuple(Column(title, is_number=is_number) for title, is_number in columns)
-    return TableBlock("The figure in numbers", heads, tuple(rows[::every]), note)
+    return TableBlock(_("The figure in numbers"), heads, tuple(rows[::every]), note)
 
 
 @singledispatch
@@ -75,7 +77,12 @@ def _curves(drawing: CurveFigure) -> TableBlock:
         for curve in drawing.curves
         for i, (x, y) in enumerate(zip(curve.x, curve.y, strict=True))
     ]
-    heads = (("Curve", False), (drawing.x.label, True), (drawing.y.label, True), ("Limits", True))
+    heads = (
+        (_("Curve"), False),
+        (drawing.x.label, True),
+        (drawing.y.label, True),
+        (_("Limits"), True),
+    )
     return _table(heads, rows)
 
 
@@ -93,11 +100,11 @@ def _groups(drawing: GroupFigure) -> TableBlock:
         for group in drawing.groups
     ]
     heads = (
-        ("Group", False),
+        (_("Group"), False),
         ("n", True),
-        (drawing.center_name.capitalize(), True),
-        (drawing.interval_name.capitalize(), True),
-        ("Smallest to largest", True),
+        (_(drawing.center_name).capitalize(), True),
+        (_(drawing.interval_name).capitalize(), True),
+        (_("Smallest to largest"), True),
     )
     return _table(heads, rows)
 
@@ -110,11 +117,13 @@ def _control(drawing: ControlFigure) -> TableBlock:
             point.label,
             value_text(point.value, unit),
             _range_text(point.lower, point.upper, unit),
-            point.signal or "none",
+            told(point.signal) if point.signal else _p("signal of a point", "none"),
         )
         for point in drawing.points
     ]
-    return _table((("Point", False), ("Value", True), ("Limits", True), ("Signal", False)), rows)
+    return _table(
+        ((_("Point"), False), (_("Value"), True), (_("Limits"), True), (_("Signal"), False)), rows
+    )
 
 
 @numbers_table.register
@@ -124,15 +133,15 @@ def _funnel(drawing: FunnelFigure) -> TableBlock:
             point.name,
             value_text(point.x, drawing.x.unit),
             value_text(point.y, drawing.y.unit),
-            "outside" if point.is_outside else "inside",
+            _("outside") if point.is_outside else _("inside"),
         )
         for point in drawing.points
     ]
     heads = (
-        ("Name", False),
+        (_("Name"), False),
         (drawing.x.label, True),
         (drawing.y.label, True),
-        ("Outer limits", False),
+        (_("Outer limits"), False),
     )
     return _table(heads, rows)
 
@@ -151,7 +160,9 @@ def _cusum(drawing: CusumFigure) -> TableBlock:
         )
         for i, value in enumerate(drawing.values)
     ]
-    return _table((("Case", False), ("Cumulative sum", True), ("Chance stays in", True)), rows)
+    return _table(
+        ((_("Case"), False), (_("Cumulative sum"), True), (_("Chance stays in"), True)), rows
+    )
 
 
 @numbers_table.register
@@ -162,7 +173,8 @@ def _forest(drawing: ForestFigure) -> TableBlock:
         for row in drawing.rows
     ]
     return _table(
-        (("Row", False), ("Estimate", True), ("Interval", True), ("In words", False)), rows
+        ((_("Row"), False), (_("Estimate"), True), (_("Interval"), True), (_("In words"), False)),
+        rows,
     )
 
 
@@ -173,7 +185,7 @@ def _bars(drawing: BarFigure) -> TableBlock:
         (bar.label, value_text(bar.value, unit), _range_text(bar.low, bar.high, unit))
         for bar in drawing.bars
     ]
-    return _table((("Bar", False), (drawing.axis.label, True), ("Interval", True)), rows)
+    return _table(((_("Bar"), False), (drawing.axis.label, True), (_("Interval"), True)), rows)
 
 
 @numbers_table.register
@@ -183,7 +195,7 @@ def _scatter(drawing: ScatterFigure) -> TableBlock:
         for points in drawing.sets
         for x, y in zip(points.x, points.y, strict=True)
     ]
-    return _table((("Set", False), (drawing.x.label, True), (drawing.y.label, True)), rows)
+    return _table(((_("Set"), False), (drawing.x.label, True), (drawing.y.label, True)), rows)
 
 
 @numbers_table.register
@@ -192,4 +204,4 @@ def _histogram(drawing: HistogramFigure) -> TableBlock:
         (_range_text(low, high, drawing.x.unit), number_word(count))
         for low, high, count in zip(drawing.edges, drawing.edges[1:], drawing.counts, strict=False)
     ]
-    return _table(((drawing.x.label, False), ("Count", True)), rows)
+    return _table(((drawing.x.label, False), (_("Count"), True)), rows)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ubereport.language.speaking import N_
 from ubereport.report.blocks import Image, Pair, TableBlock
 
 
@@ -93,8 +94,8 @@ class GroupFigure:
 
     groups: tuple[Group, ...]
     axis: Axis
-    center_name: str = "median"
-    interval_name: str = "quartiles"
+    center_name: str = N_("median")
+    interval_name: str = N_("quartiles")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class ControlFigure:
     points: tuple[ControlMark, ...]
     center: float | None
     y: Axis
-    order_name: str = "cases in order of operation"
+    order_name: str = N_("cases in order of operation")
     is_trial: bool = False
 
 
@@ -314,7 +315,7 @@ class Document:
     title: str
     subtitle: str
     sections: tuple[Section, ...]
-    kicker: str = "Report"
+    kicker: str = N_("Report")
     software: str = "ubereport"
     lead: tuple[str, ...] = ()
     facts: tuple[Pair, ...] = ()

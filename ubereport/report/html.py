@@ -13,8 +13,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ubereport.files.resources import templates_dir
+from ubereport.language.speaking import _, _n, spoken
 from ubereport.report.blocks import PageHead
-from ubereport.report.text import printable
+from ubereport.report.fonts import JAPANESE_FAMILY, japanese_characters, japanese_faces
+from ubereport.report.text import DIRECTION_MARKS, printable
 from ubereport.report.views import CaseView
 
 _SCREEN_CSS = (
@@ -33,6 +35,7 @@ _PAPER_CSS = (
     "css/print.css",
     "css/paper.css",
 )
+_CSS_PLACE = "/* style sheets */"
 _BROWSER_PAPER_CSS = (*_PAPER_CSS[:-1], "css/browser_paper.css")
 
 
@@ -51,7 +54,12 @@ class Paper(StrEnum):
     LETTER = "letter"
 
 
-def render_html(view: CaseView, paper: Paper = Paper.A4) -> str:
+def usual_paper() -> Paper:
+    """Return the paper of the language spoken here: letter where its territory prints on it."""
+    return Paper.LETTER if spoken().language.is_on_letter else Paper.A4
+
+
+def render_html(view: CaseView, paper: Paper | None = None) -> str:
     """Render a case report as one HTML page that needs no network and no other file.
 
     Its one script tells what the timeline shows at a moment; without scripts the page is whole.
@@ -61,7 +69,7 @@ def render_html(view: CaseView, paper: Paper = Paper.A4) -> str:
     view
         The case, as `build_view_model` formatted it.
     paper
-        Page size for printing from the browser.
+        Page size for printing from the browser; None for the usual one.
     """
     script = (templates_dir() / "timeline_reader.js").read_text(encoding="utf-8")
     return render_page("case.html", view.page, Medium.SCREEN, paper, script, view=view)
@@ -71,7 +79,7 @@ def render_page(
     template: str,
     page: PageHead,
     medium: Medium,
-    paper: Paper,
+    paper: Paper | None,
     script: str = "",
     **context: Any,  # noqa: ANN401 -- whatever the template lays out
 ) -> str:
@@ -95,39 +103,60 @@ def render_page(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals |= {"_": _, "_n": _n}
     environment.filters["svg"] = _svg_image if medium is Medium.PAPER else _svg_inline
     environment.filters["json_block"] = _json_block
     environment.filters["css_string"] = _css_string
+    environment.filters["css_page_number"] = _css_page_number
     names = {
         "page": page,
         "medium": "screen" if medium is Medium.SCREEN else "paper",
         "is_for_browser": medium is not Medium.PAPER,
-        "paper": str(paper),
+        "paper": str(usual_paper() if paper is None else paper),
         "script": Markup(script),  # noqa: S704 -- a script of our own
         "script_sha256": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
+    # The words come first: they decide which fonts the style sheets bring.
+    page_html = environment.get_template(template).render(**names, css=_CSS_PLACE, **context)
+    return page_html.replace(_CSS_PLACE, _css(environment, medium, names, page_html), 1)
+
+
+def _css(environment: Environment, medium: Medium, names: dict[str, Any], page_html: str) -> str:
+    """Join the style sheets of a medium, with the fonts that a page needs."""
     suffix = "ttf" if medium is Medium.PAPER else "woff2"
     sheets = {
         Medium.SCREEN: _SCREEN_CSS,
         Medium.PAPER: _PAPER_CSS,
         Medium.BROWSER_PAPER: _BROWSER_PAPER_CSS,
     }[medium]
+    page_number = _("Page {page} of {pages}", page="\1", pages="\2")
+    # The margins of a page are set by the style sheets: their words count, too.
+    words = f"{page_html}{page_number}{names['page'].disclaimer}{names['page'].running}"
+    japanese = japanese_characters(words)
+    faces = japanese_faces(japanese, suffix)
+    families = f', "{JAPANESE_FAMILY}"' if japanese else ""
     css = "\n".join(
-        environment.get_template(sheet).render(**names, font_uri=partial(_font_uri, suffix))
-        for sheet in sheets
+        environment.get_template(sheet).render(
+            **names,
+            font_uri=partial(_font_uri, suffix),
+            families=Markup(families),  # noqa: S704 -- a name of our own
+            page_number=page_number,
+        )
+        for sheet in (*sheets, *_language_sheets())
     )
-    page_html = environment.get_template(template).render(
-        **names,
-        css=Markup(css),  # noqa: S704 -- style sheets of our own
-        **context,
-    )
-    return str(page_html)
+    return faces + css
+
+
+def _language_sheets() -> tuple[str, ...]:
+    """Return what a language's typography asks for, where it has a style sheet of its own."""
+    sheet = f"css/language_{spoken().language.code}.css"
+    return (sheet,) if (templates_dir() / sheet).is_file() else ()
 
 
 def _finalize(value: object) -> object:
     """Spell out invisible characters of whatever a template prints, whoever formatted it."""
     if isinstance(value, str) and not isinstance(value, Markup):
-        return printable(value)
+        return printable(value, DIRECTION_MARKS)
     return value
 
 
@@ -155,6 +184,14 @@ def _json_block(text: str) -> Markup:
     for char in "<>&'\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return Markup(text)  # noqa: S704 -- no character that could end the block is left
+
+
+def _css_page_number(text: str) -> Markup:
+    """Put CSS counters in the places of a text such as "Page 1 of 4"."""
+    places = {"\1": "counter(page)", "\2": "counter(pages)"}
+    pieces = [piece for piece in re.split("([\1\2])", text) if piece]
+    content = " ".join(places.get(piece) or str(_css_string(piece)) for piece in pieces)
+    return Markup(content)  # noqa: S704 -- every piece is a quoted string or a counter
 
 
 def _css_string(text: str) -> Markup:

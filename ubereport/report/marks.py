@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ubereport.core.events import CensorReason, Severity
 from ubereport.core.series import LossReason
+from ubereport.language.speaking import N_
 
 BLOOD_DARK = "#7f1517"
 BLOOD_MIDDLE = "#c4554d"
@@ -39,22 +40,22 @@ LOSS_MARKS: dict[LossReason, LossMark] = {
 }
 
 LOSS_WORDS: dict[LossReason, str] = {
-    LossReason.BLACK: "black picture",
-    LossReason.NO_SIGNAL: "no signal",
-    LossReason.WHITE_OUT: "white-out",
-    LossReason.BLURRED: "blurred or smoke",
-    LossReason.CORRUPT: "damaged picture",
-    LossReason.FROZEN: "frozen picture",
-    LossReason.OUT_OF_BODY: "out of body",
-    LossReason.GAP: "gap in the recording",
-    LossReason.PAUSE: "pause between parts",
-    LossReason.JUDGED: "lost in a reviewer's judgment",
+    LossReason.BLACK: N_("black picture"),
+    LossReason.NO_SIGNAL: N_("no signal"),
+    LossReason.WHITE_OUT: N_("white-out"),
+    LossReason.BLURRED: N_("blurred or smoke"),
+    LossReason.CORRUPT: N_("damaged picture"),
+    LossReason.FROZEN: N_("frozen picture"),
+    LossReason.OUT_OF_BODY: N_("out of body"),
+    LossReason.GAP: N_("gap in the recording"),
+    LossReason.PAUSE: N_("pause between parts"),
+    LossReason.JUDGED: N_("lost in a reviewer's judgment"),
 }
 
 CENSOR_WORDS: dict[CensorReason, str] = {
     CensorReason.NONE: "",
-    CensorReason.VIEW_LOST: "clearing not seen: view lost",
-    CensorReason.RECORDING_ENDED: "clearing not seen: recording ended",
+    CensorReason.VIEW_LOST: N_("clearing not seen: view lost"),
+    CensorReason.RECORDING_ENDED: N_("clearing not seen: recording ended"),
 }
 
 SEVERITY_WORDS: dict[Severity, str] = {

@@ -8,7 +8,9 @@ from ubereport.core.choices import PdfChoice
 from ubereport.core.errors import DependencyError
 from ubereport.report.blocks import PageHead
 from ubereport.report.chromium import NO_BROWSER, find_chromium, print_with_chromium
+from ubereport.report.fonts import without_font
 from ubereport.report.html import Medium, Paper, render_page
+from ubereport.report.plot import system_fonts
 from ubereport.report.views import CaseView
 from ubereport.report.weasyprint import NO_PANGO, can_load, print_with_weasyprint
 
@@ -24,17 +26,20 @@ class PrintedReport:
     """A report on paper, or why there is none.
 
     `pdf` and `printer` are None where nothing was printed; `problem` is then one sentence that
-    says what is missing and how to get it, and empty where nobody asked for a PDF.
+    says what is missing and how to get it, and empty where nobody asked for a PDF. `remark` tells
+    of characters that no font here can show.
     """
 
     pdf: bytes | None
     printer: str | None
     problem: str
+    remark: str = ""
 
     @property
     def run_facts(self) -> dict[str, str | None]:
         """What ``run.json`` keeps of the printing."""
-        return {"printer": self.printer, "problem": self.problem or None}
+        facts = {"printer": self.printer, "problem": self.problem or None}
+        return {**facts, "remark": self.remark} if self.remark else facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class PrinterTrial:
 
 
 def render_pdf(
-    view: CaseView, paper: Paper = Paper.A4, choice: PdfChoice = PdfChoice.AUTO
+    view: CaseView, paper: Paper | None = None, choice: PdfChoice = PdfChoice.AUTO
 ) -> PrintedReport:
     """Print a case report; the same view and printer give the same bytes.
 
@@ -64,7 +69,7 @@ def render_pdf(
 
 
 def print_page(
-    template: str, page: PageHead, paper: Paper, choice: PdfChoice, **context: object
+    template: str, page: PageHead, paper: Paper | None, choice: PdfChoice, **context: object
 ) -> PrintedReport:
     """Print one of the templates that extend ``base.html``.
 
@@ -83,7 +88,7 @@ def print_page(
         except DependencyError as error:
             reasons.append(str(error).removesuffix("."))
         else:
-            return PrintedReport(pdf, printer, "")
+            return PrintedReport(pdf, printer, "", without_font(html, system_fonts()))
     return PrintedReport(None, None, _problem(*reasons))
 
 

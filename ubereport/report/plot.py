@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html import escape
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import fontManager
+from matplotlib.font_manager import findSystemFonts, fontManager
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as MplPath
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from ubereport.files.resources import templates_dir
-from ubereport.report.text import printable
+from ubereport.report.fonts import JAPANESE_FAMILY, LATIN_FAMILY, japanese_characters
+from ubereport.report.text import DIRECTION_MARKS, printable
 
 __all__ = [
     "FONT_FAMILY",
@@ -40,9 +42,10 @@ __all__ = [
 ]
 
 MM = 1 / 25.4
-FONT_FAMILY = "Inter Ubereport"
+FONT_FAMILY = LATIN_FAMILY
 INK = "#16202a"
 _RULE = "#9aa5b0"
+_FONT_FILES = {LATIN_FAMILY: "Inter-*.ttf", JAPANESE_FAMILY: "BizUdpGothic-*.ttf"}
 
 _STYLE: dict[str, Any] = {
     "font.family": [FONT_FAMILY],
@@ -107,10 +110,22 @@ def draw_svg(
     """
     if not re.fullmatch(r"[a-z][a-z0-9-]*", figure_id):
         raise ValueError(f"figure_id {figure_id!r} must be lower-case letters, digits and hyphens")
-    _register_font()
+    svg = _drawn(size_mm, draw, [FONT_FAMILY])
+    if japanese_characters(svg):
+        # Again, with the widths of a font that has the labels' characters.
+        svg = _drawn(size_mm, draw, [FONT_FAMILY, JAPANESE_FAMILY])
+    return _as_inline(svg, figure_id, title)
+
+
+def _drawn(
+    size_mm: tuple[float, float], draw: Callable[[Figure], None], families: list[str]
+) -> str:
+    """Return matplotlib's SVG of a figure whose labels are measured in these fonts."""
+    _register_fonts(families)
     # The defaults first: a matplotlibrc of the reader's machine must not change a report.
     settings: dict[Any, Any] = {k: v for k, v in mpl.rcParamsDefault.items() if k != "backend"}
     settings.update(_STYLE)
+    settings["font.family"] = families
     with mpl.rc_context(settings), warnings.catch_warnings():
         # The reader's own fonts show what ours lacks.
         warnings.filterwarnings("ignore", message=r"Glyph \d+", category=UserWarning)
@@ -119,22 +134,28 @@ def draw_svg(
         draw(figure)
         buffer = StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return _as_inline(buffer.getvalue(), figure_id, title)
+    return buffer.getvalue()
 
 
-def _register_font() -> None:
-    """Make our font known to matplotlib, once; nothing else of its registry changes."""
+def _register_fonts(families: list[str]) -> None:
+    """Make our fonts known to matplotlib, once; nothing else of its registry changes."""
     known = {entry.name for entry in fontManager.ttflist}
-    if FONT_FAMILY not in known:
-        for path in sorted((templates_dir() / "fonts").glob("*.ttf")):
-            fontManager.addfont(path)
+    for family in families:
+        if family not in known:
+            for path in sorted((templates_dir() / "fonts").glob(_FONT_FILES[family])):
+                fontManager.addfont(path)
+
+
+def system_fonts() -> Iterator[Path]:
+    """Yield the font files of this machine, as matplotlib finds them."""
+    yield from (Path(name) for name in sorted(findSystemFonts()))
 
 
 _DROPPED = (
     re.compile(r"<!--.*?-->", re.DOTALL),
     re.compile(r"<metadata>.*?</metadata>", re.DOTALL),
     re.compile(r"<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL),
-    re.compile(rf"font-family: '{FONT_FAMILY}';? ?"),
+    re.compile(rf"font-family: '{FONT_FAMILY}'(?:, '{JAPANESE_FAMILY}')?;? ?"),
     re.compile(r' transform="rotate\(-0 [^"]*\)"'),
     re.compile(r"(?<=\n) +"),
 )
@@ -156,11 +177,12 @@ def _as_inline(document: str, figure_id: str, title: str) -> str:
     if box is None:  # pragma: no cover -- matplotlib always writes one
         raise ValueError("matplotlib wrote an SVG without viewBox")
     width = re.search(r'width="([\d.]+)pt"', svg[:head_end])
-    name = escape(printable(title))
+    name = escape(printable(title, DIRECTION_MARKS))
+    families = f"{FONT_FAMILY}, {JAPANESE_FAMILY}" if japanese_characters(svg) else FONT_FAMILY
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'{box[0]} width="{width[1] if width else ""}pt" role="img" aria-label="{name}" '
-        f'class="plot" font-family="{FONT_FAMILY}, sans-serif" stroke-linejoin="round" '
+        f'class="plot" font-family="{families}, sans-serif" stroke-linejoin="round" '
         f'stroke-linecap="butt"><title>{name}</title>'
     )
     return head + svg[head_end + 1 :]

@@ -9,9 +9,11 @@ from ubereport.core.case import CaseRecord
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import MetricSpec
 from ubereport.core.review import CaseReview, ReviewState
+from ubereport.language.recorded import told
+from ubereport.language.speaking import _, _n, spoken
 from ubereport.report.blocks import Column, TableBlock
 from ubereport.report.case_text import CaseMetrics
-from ubereport.report.text import clock, decimal, percent, plural, printable
+from ubereport.report.text import clock, decimal, percent, printable
 from ubereport.report.views import ReviewView
 
 _COMPARED = (
@@ -38,7 +40,15 @@ def review_headline(record: CaseRecord, specs: Mapping[str, MetricSpec]) -> tupl
     key = "impaired_share_20"
     after = _reviewed_metrics(record, review, specs).short_text(key)
     measured = CaseMetrics(record, specs).short_text(key)
-    return (f"{measured} measured, {after} after review by {_who(review)}: {_changes(review)}",)
+    return (
+        _(
+            "{measured} measured, {after} after review by {who}: {changes}",
+            measured=measured,
+            after=after,
+            who=_who(review),
+            changes=_changes(review),
+        ),
+    )
 
 
 def review_view(record: CaseRecord, specs: Mapping[str, MetricSpec]) -> ReviewView | None:
@@ -60,62 +70,94 @@ def _who(review: CaseReview) -> str:
 
 
 def _changes(review: CaseReview) -> str:
-    counts = (
-        (review.n_struck, f"of {plural(review.n_events, 'event')} struck"),
-        (review.n_mended, "mended"),
-        (review.n_added, "added"),
-    )
-    told = [f"{n} {what}" for n, what in counts if n]
-    if not told:
-        return (
-            f"all {plural(review.n_events, 'event')} confirmed" if review.n_events else "no event"
+    changes = []
+    if review.n_struck:
+        changes.append(
+            _n(
+                "{n_struck} of {n} event struck",
+                "{n_struck} of {n} events struck",
+                review.n_events,
+                n_struck=review.n_struck,
+            )
         )
-    return ", ".join(told)
+    if review.n_mended:
+        changes.append(_n("{n} mended", "{n} mended", review.n_mended))
+    if review.n_added:
+        changes.append(_n("{n} added", "{n} added", review.n_added))
+    if changes:
+        return ", ".join(changes)
+    if not review.n_events:
+        return _("no event")
+    return _n("all {n} event confirmed", "all {n} events confirmed", review.n_events)
 
 
 def _unfinished(review: CaseReview) -> str:
     if review.state is ReviewState.DISPUTED:
-        return (
-            f"Reviewed by {_names(review)}, who differ: the measured number stands until a third"
-            " person has seen the case"
+        return _(
+            "Reviewed by {names}, who differ: the measured number stands until a third person "
+            "has seen the case",
+            names=_names(review),
         )
     if review.n_stale:
-        return (
-            f"Review by {_who(review)} must be looked at again: {plural(review.n_stale, 'stroke')}"
-            " no longer fit this case; the measured number stands"
+        return _n(
+            "Review by {who} must be looked at again: {n} stroke no longer fit this case; the"
+            " measured number stands",
+            "Review by {who} must be looked at again: {n} strokes no longer fit this case; the"
+            " measured number stands",
+            review.n_stale,
+            who=_who(review),
         )
-    return (
-        f"Review begun by {_who(review)}: {review.n_open} of {plural(review.n_events, 'event')}"
-        " not yet decided; the measured number stands"
+    return _n(
+        "Review begun by {who}: {n_open} of {n} event not yet decided; the measured number stands",
+        "Review begun by {who}: {n_open} of {n} events not yet decided; the measured number stands",
+        review.n_events,
+        who=_who(review),
+        n_open=review.n_open,
     )
 
 
 def _statement(review: CaseReview) -> str:
     if not review.is_complete:
         return f"{_unfinished(review)}."
-    return (
-        f"Reviewed whole by {_who(review)}: {_changes(review)}. Measured numbers are as the model"
-        " gave them; reviewed ones follow from the same series with what the reviewer said."
-        " Comparisons and audits take the reviewed ones unless asked for the measured ones."
+    return _(
+        "Reviewed whole by {who}: {changes}. Measured numbers are as the model gave them; "
+        "reviewed ones follow from the same series with what the reviewer said. "
+        "Comparisons and audits take the reviewed ones unless asked for the measured ones.",
+        who=_who(review),
+        changes=_changes(review),
     )
 
 
 def _names(review: CaseReview) -> str:
     names = [printable(name) for name in review.reviewers]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return spoken().enumeration(names)
 
 
 def _notes(review: CaseReview) -> tuple[str, ...]:
     notes = []
     if review.event_f1 is not None:
-        kappa = "" if review.kappa is None else f", kappa by the second {decimal(review.kappa, 2)}"
+        f1 = decimal(review.event_f1, 2)
         notes.append(
-            "Agreement of the first two reviewers: F1 of their events"
-            f" {decimal(review.event_f1, 2)} at a temporal overlap of one half{kappa}."
+            _(
+                "Agreement of the first two reviewers: F1 of their events {f1} at a temporal"
+                " overlap of one half.",
+                f1=f1,
+            )
+            if review.kappa is None
+            else _(
+                "Agreement of the first two reviewers: F1 of their events {f1} at a temporal"
+                " overlap of one half, kappa by the second {kappa}.",
+                f1=f1,
+                kappa=decimal(review.kappa, 2),
+            )
         )
     notes.append(
-        f"The journal (review.jsonl) has {plural(review.n_lines, 'line')}; its last line is sealed"
-        f" by {review.journal_sha256[:12]}."
+        _n(
+            "The journal (review.jsonl) has {n} line; its last line is sealed by {seal}.",
+            "The journal (review.jsonl) has {n} lines; its last line is sealed by {seal}.",
+            review.n_lines,
+            seal=review.journal_sha256[:12],
+        )
     )
     return tuple(notes)
 
@@ -130,17 +172,17 @@ def _numbers(record: CaseRecord, review: CaseReview, specs: Mapping[str, MetricS
     measured = CaseMetrics(record, specs)
     reviewed = _reviewed_metrics(record, review, specs)
     rows = tuple(
-        (specs[key].title, measured.short_text(key), reviewed.short_text(key))
+        (told(specs[key].title), measured.short_text(key), reviewed.short_text(key))
         for key in _COMPARED
         if key in specs
     )
-    after = "After review" if review.is_complete else "With what was said so far"
+    after = _("After review") if review.is_complete else _("With what was said so far")
     columns = (
-        Column("Metric", is_wide=True),
-        Column("Measured", is_number=True),
+        Column(_("Metric"), is_wide=True),
+        Column(_("Measured"), is_number=True),
         Column(after, is_number=True),
     )
-    return TableBlock("Numbers before and after the review", columns, rows)
+    return TableBlock(_("Numbers before and after the review"), columns, rows)
 
 
 def _events(record: CaseRecord, review: CaseReview) -> TableBlock:
@@ -152,13 +194,17 @@ def _events(record: CaseRecord, review: CaseReview) -> TableBlock:
         for onset_s in sorted({*measured, *reviewed})[:_MAX_EVENT_ROWS]
     )
     columns = (
-        Column("Onset"),
-        Column("Measured", is_wide=True),
-        Column("After review", is_wide=True),
+        Column(_("Onset")),
+        Column(_("Measured"), is_wide=True),
+        Column(_("After review"), is_wide=True),
     )
     n_more = len({*measured, *reviewed}) - len(rows)
-    note = "" if n_more <= 0 else f"{plural(n_more, 'more event')} in case.json."
-    return TableBlock("Events before and after the review", columns, rows, note=note)
+    note = (
+        ""
+        if n_more <= 0
+        else _n("{n} more event in case.json.", "{n} more events in case.json.", n_more)
+    )
+    return TableBlock(_("Events before and after the review"), columns, rows, note=note)
 
 
 def _event_row(
@@ -169,14 +215,16 @@ def _event_row(
         raise ValueError("an event is on one side at least")
     before = "–" if measured is None else _event_words(measured)
     if reviewed is None:
-        after = "struck, or given another onset"
+        after = _("struck, or given another onset")
     elif measured == reviewed:
-        after = "unchanged"
+        after = _("unchanged")
     else:
         after = _event_words(reviewed)
     return clock(event.onset_s), before, after
 
 
 def _event_words(event: HemostasisEvent) -> str:
-    end = "not seen to clear" if event.is_censored else f"clear at {clock(event.end_s)}"
-    return f"{end}, peak {percent(event.peak_area_frac)}"
+    end = (
+        _("not seen to clear") if event.is_censored else _("clear at {end}", end=clock(event.end_s))
+    )
+    return _("{end}, peak {peak_area}", end=end, peak_area=percent(event.peak_area_frac))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from pathlib import Path, PurePosixPath
 
+from ubereport.language.speaking import _
 from ubereport.report.blocks import Image
 
 MAX_STILL_BYTES = 4 * 2**20
@@ -31,18 +32,18 @@ def load_still(frames_dir: Path | None, path: str, alt: str) -> Image:
         is too large or no JPEG.
     """
     if frames_dir is None:
-        return Image("", alt, "no stills were kept")
+        return Image("", alt, _("no stills were kept"))
     try:
         file = _inside(frames_dir, path)
         if file is None or not file.is_file():
-            return Image("", alt, "the still is missing")
+            return Image("", alt, _("the still is missing"))
         if file.stat().st_size > MAX_STILL_BYTES:
-            return Image("", alt, "the still is too large")
+            return Image("", alt, _("the still is too large"))
         content = file.read_bytes()
     except OSError:
-        return Image("", alt, "the still cannot be read")
+        return Image("", alt, _("the still cannot be read"))
     if not content.startswith(_JPEG_START):
-        return Image("", alt, "the still is no JPEG")
+        return Image("", alt, _("the still is no JPEG"))
     return Image("data:image/jpeg;base64," + base64.b64encode(content).decode("ascii"), alt)
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Sequence
 
-NOT_AVAILABLE = "not available"
+from ubereport.language.speaking import _, _p, spoken
+
+DIRECTION_MARKS = "\u200e\u200f"
+"""What catalogs of languages written from right to left need; they turn no other words around."""
 _NBSP = "\u00a0"
 _COARSE_S = 300.0
 _MINUTE_S = 60.0
 _HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 
 
-def printable(text: str) -> str:
+def printable(text: str, kept: str = "") -> str:
     r"""Return `text` with every control, direction and invisible character spelled out.
 
+    Those in `kept` stay as they are.
     A right-to-left override in a case id would otherwise turn the words behind it around, and a
     lone surrogate cannot be written as UTF-8. Line breaks and tabs become spaces.
 
@@ -22,6 +27,8 @@ def printable(text: str) -> str:
     'UBE[U+202E]71'
     """
     hidden = {ord(c): _spelled(c) for c in set(text) if unicodedata.category(c) in _HIDDEN}
+    for char in kept:
+        hidden.pop(ord(char), None)
     return text.translate(hidden) if hidden else text
 
 
@@ -32,8 +39,17 @@ def _spelled(char: str) -> str:
 _LONGEST_WORD = 20
 
 
+def width(text: str) -> int:
+    """Return how many letters' room `text` takes; characters of East Asian width take two.
+
+    >>> width("UBE"), width("止血")
+    (3, 4)
+    """
+    return sum(1 + (unicodedata.east_asian_width(char) in "WF") for char in text)
+
+
 def shorten(text: str, n_characters: int) -> str:
-    """Cut `text` to at most `n_characters`, the last of them an ellipsis where it was cut.
+    """Cut `text` to the room of `n_characters`, the last of them an ellipsis where it was cut.
 
     It is cut between words unless the last word is a long one.
 
@@ -42,11 +58,13 @@ def shorten(text: str, n_characters: int) -> str:
     >>> shorten("The view was lost again", 18), shorten("incomprehensible", 9)
     ('The view was lost…', 'incompre…')
     """
-    if len(text) <= n_characters:
+    if (text.isascii() and len(text) <= n_characters) or width(text) <= n_characters:
         return text
     kept = text[: n_characters - 1]
+    while width(kept) > n_characters - 1:
+        kept = kept[:-1]
     before, space, word = kept.rpartition(" ")
-    is_inside_a_word = not text[n_characters - 1].isspace()
+    is_inside_a_word = not text[len(kept)].isspace()
     if space and before and is_inside_a_word and len(word) <= _LONGEST_WORD:
         kept = before
     return kept.rstrip() + "…"
@@ -61,13 +79,16 @@ def first_sentences(text: str, n_characters: int) -> str:
     'Red tissue may count.'
     """
     kept = text[: n_characters + 1]
-    end = max(kept.rfind(". "), len(text) - 1 if len(text) <= n_characters else -1)
+    ends = (kept.rfind(". "), kept.rfind("。"))
+    end = max(*ends, len(text) - 1 if len(text) <= n_characters else -1)
     return text[: end + 1] if end > 0 else shorten(text, n_characters)
 
 
 def unavailable(reason: str) -> str:
     """Say that there is no value, and why."""
-    return f"{NOT_AVAILABLE}: {printable(reason)}" if reason else NOT_AVAILABLE
+    if not reason:
+        return _("not available")
+    return _("not available: {reason}", reason=printable(reason))
 
 
 def percent(fraction: float, n_decimals: int = 1) -> str:
@@ -83,7 +104,7 @@ def percent(fraction: float, n_decimals: int = 1) -> str:
     >>> percent(0.1844), percent(0.0), percent(0.0001), percent(0.9999), percent(1.0)
     ('18.4\xa0%', '0\xa0%', '<\xa00.1\xa0%', '>\xa099.9\xa0%', '100\xa0%')
     """
-    return _percent_number(fraction, n_decimals) + _NBSP + "%"
+    return _percent_number(fraction, n_decimals) + spoken().signs.percent
 
 
 def _percent_number(fraction: float, n_decimals: int) -> str:
@@ -95,14 +116,14 @@ def _percent_number(fraction: float, n_decimals: int) -> str:
         return f"{value:.0f}"
     if abs(value) < step / 2:
         sign = f"<{_NBSP}" if value > 0 else f">{_NBSP}−"
-        return f"{sign}{step:.{n_decimals}f}"
+        return f"{sign}{decimal(step, n_decimals)}"
     if 100.0 - step / 2 <= value < 100.0:
-        return f">{_NBSP}{100.0 - step:.{n_decimals}f}"
+        return f">{_NBSP}{decimal(100.0 - step, n_decimals)}"
     return _signed(f"{value:.{n_decimals}f}")
 
 
 def _signed(number: str) -> str:
-    return number.replace("-", "−")
+    return spoken().decimal(number.replace("-", "−"))
 
 
 def band(low: float | None, high: float | None) -> str:
@@ -113,7 +134,7 @@ def band(low: float | None, high: float | None) -> str:
     """
     if low is None or high is None:
         return ""
-    return f"{_percent_number(low, 1)}–{_percent_number(high, 1)}{_NBSP}%"
+    return f"{_percent_number(low, 1)}–{_percent_number(high, 1)}{spoken().signs.percent}"
 
 
 def clock(seconds: float) -> str:
@@ -148,7 +169,7 @@ def minutes(seconds: float) -> str:
     >>> minutes(738)
     '12.3\xa0min'
     """
-    return f"{seconds / 60:.1f}{_NBSP}min"
+    return f"{decimal(seconds / 60, 1)}{_NBSP}min"
 
 
 def duration(seconds: float, whole_s: float) -> str:
@@ -162,7 +183,7 @@ def duration(seconds: float, whole_s: float) -> str:
 
 
 def decimal(value: float, n_decimals: int) -> str:
-    """Format a number with a point and a true minus sign, whatever the locale; no zero has one.
+    """Format a number with a true minus sign and the spoken language's point; no zero has one.
 
     >>> decimal(-0.26, 1), decimal(-0.04, 1)
     ('−0.3', '0.0')
@@ -170,22 +191,58 @@ def decimal(value: float, n_decimals: int) -> str:
     return _signed(f"{value:z.{n_decimals}f}")
 
 
-def plural(n: int, singular: str, many: str | None = None) -> str:
-    """Count things in words.
+def plural(n: int, singular: str) -> str:
+    """Count things in English words.
 
-    >>> plural(1, "event"), plural(3, "event"), plural(2, "pass", "passes")
-    ('1 event', '3 events', '2 passes')
+    >>> plural(1, "event"), plural(3, "event")
+    ('1 event', '3 events')
     """
-    return f"{n} {singular if n == 1 else many if many is not None else singular + 's'}"
+    return f"{n} {singular if n == 1 else singular + 's'}"
+
+
+def short_number(value: float) -> str:
+    """Format a number without idle decimals.
+
+    >>> short_number(3.0), short_number(2.5)
+    ('3', '2.5')
+    """
+    return _signed(f"{value:g}")
+
+
+def short_percent(fraction: float) -> str:
+    r"""Format a threshold as percent without idle decimals.
+
+    >>> short_percent(0.025)
+    '2.5\xa0%'
+    """
+    return short_number(100 * fraction) + spoken().signs.percent
+
+
+def label_percent(fraction: float) -> str:
+    """Format a whole percentage as the label of a drawing, where no line breaks.
+
+    >>> label_percent(0.2)
+    '20 %'
+    """
+    return (f"{100 * fraction:.0f}" + spoken().signs.percent).replace(_NBSP, " ")
+
+
+def sentence_of(clauses: Sequence[str]) -> str:
+    """Put clauses into one sentence.
+
+    >>> sentence_of(["One was seen", "two were not"])
+    'One was seen; two were not.'
+    """
+    return _p("between clauses", "; ").join(clauses) + _p("end of a sentence", ".")
 
 
 def number_word(n: int) -> str:
-    """Format a count with thin groups, so that 223568 reads as 223 568."""
-    return f"{n:,}".replace(",", "\u2009")
+    """Format a count with its digits in groups: thin ones in English, so that 223568 is 223 568."""
+    return spoken().grouped(n)
 
 
 def file_size(n_bytes: int) -> str:
     """Format a size in decimal megabytes or gigabytes."""
     if n_bytes >= 10**9:
-        return f"{n_bytes / 10**9:.2f}{_NBSP}GB"
-    return f"{n_bytes / 10**6:.1f}{_NBSP}MB"
+        return f"{decimal(n_bytes / 10**9, 2)}{_NBSP}GB"
+    return f"{decimal(n_bytes / 10**6, 1)}{_NBSP}MB"

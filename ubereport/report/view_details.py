@@ -9,6 +9,8 @@ from ubereport.core.case import CaseRecord, KeyFrame, KeyFrameKind, ModelSummary
 from ubereport.core.config import EventConfig
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import Direction, MetricSpec
+from ubereport.language.recorded import told
+from ubereport.language.speaking import N_, _, _n
 from ubereport.report.blocks import Column, Pair, TableBlock
 from ubereport.report.case_text import CaseMetrics
 from ubereport.report.data_block import event_id, stills_id
@@ -21,20 +23,19 @@ from ubereport.report.text import (
     file_size,
     number_word,
     percent,
-    plural,
     printable,
 )
 from ubereport.report.views import EventCard, EventsView, ModelView, ProvenanceView, StillPair
 from ubereport.report.wording import OPERATING_WORDS, band_of_peak, seconds
 
 _MOMENTS = {
-    KeyFrameKind.ONSET: "Onset",
-    KeyFrameKind.PEAK: "Peak",
-    KeyFrameKind.CLEAR: "Clear",
+    KeyFrameKind.ONSET: N_("Onset"),
+    KeyFrameKind.PEAK: N_("Peak"),
+    KeyFrameKind.CLEAR: N_("Clear"),
 }
 _DIRECTIONS = {
-    Direction.LOWER_IS_BETTER: "Lower is better.",
-    Direction.HIGHER_IS_BETTER: "Higher is better.",
+    Direction.LOWER_IS_BETTER: N_("Lower is better."),
+    Direction.HIGHER_IS_BETTER: N_("Higher is better."),
     Direction.NEUTRAL: "",
 }
 
@@ -55,32 +56,37 @@ def events_view(record: CaseRecord, frames_dir: Path | None, config: EventConfig
 
 def _events_statement(record: CaseRecord, config: EventConfig) -> str:
     if record.series.evaluable_s <= 0:
-        return "Events are not available: the recording has no evaluable time."
+        return _("Events are not available: the recording has no evaluable time.")
     if not record.events:
-        return (
-            f"No hemostasis event: the steadied area never reached {percent(config.onset_frac, 0)} "
-            f"for {seconds(config.min_duration_s)}."
+        return _(
+            "No hemostasis event: the steadied area never reached {onset} for {min_duration}.",
+            onset=percent(config.onset_frac, 0),
+            min_duration=seconds(config.min_duration_s),
         )
     n_cleared = sum(event.time_to_clear_s is not None for event in record.events)
-    return (
-        f"{plural(len(record.events), 'event')}; onset and clearing were both seen in {n_cleared}. "
-        "Times are on the case clock (h:mm:ss); areas are shares of the field of view."
+    return _n(
+        "{n} event; onset and clearing were both seen in {n_cleared}. "
+        "Times are on the case clock (h:mm:ss); areas are shares of the field of view.",
+        "{n} events; onset and clearing were both seen in {n_cleared}. "
+        "Times are on the case clock (h:mm:ss); areas are shares of the field of view.",
+        len(record.events),
+        n_cleared=n_cleared,
     )
 
 
 def _events_table(record: CaseRecord, config: EventConfig, pictured: Set[int]) -> TableBlock:
     n_events = len(record.events)
     return TableBlock(
-        "Hemostasis events",
+        _("Hemostasis events"),
         (
-            Column("Event"),
-            Column("Onset", is_number=True),
-            Column("Clear", is_number=True),
-            Column("Time to clear", is_number=True),
-            Column("Peak area", is_number=True),
-            Column("Mean area", is_number=True),
-            Column("Band of peak", is_number=True),
-            Column("Remarks", is_wide=True),
+            Column(_("Event")),
+            Column(_("Onset"), is_number=True),
+            Column(_("Clear"), is_number=True),
+            Column(_("Time to clear"), is_number=True),
+            Column(_("Peak area"), is_number=True),
+            Column(_("Mean area"), is_number=True),
+            Column(_("Band of peak"), is_number=True),
+            Column(_("Remarks"), is_wide=True),
         ),
         tuple(_event_row(k, event, config) for k, event in enumerate(record.events, start=1)),
         row_links=tuple(f"#{stills_id(k)}" if k in pictured else "" for k in range(n_events)),
@@ -90,8 +96,12 @@ def _events_table(record: CaseRecord, config: EventConfig, pictured: Set[int]) -
 def _event_row(number: int, event: HemostasisEvent, config: EventConfig) -> tuple[str, ...]:
     return (
         str(number),
-        ("" if event.is_onset_observed else "before ") + clock(event.onset_s),
-        clock(event.clear_s) if event.clear_s is not None else f"after {clock(event.end_s)}",
+        clock(event.onset_s)
+        if event.is_onset_observed
+        else _("before {onset}", onset=clock(event.onset_s)),
+        clock(event.clear_s)
+        if event.clear_s is not None
+        else _("after {end}", end=clock(event.end_s)),
         _time_to_clear(event),
         percent(event.peak_area_frac),
         percent(event.mean_area_frac),
@@ -109,11 +119,11 @@ def _time_to_clear(event: HemostasisEvent) -> str:
 def _remarks(event: HemostasisEvent) -> str:
     remarks = []
     if not event.is_onset_observed:
-        remarks.append("onset not seen: bleeding when the view appeared")
+        remarks.append(_("onset not seen: bleeding when the view appeared"))
     if event.is_censored:
-        remarks.append(CENSOR_WORDS[event.censor_reason])
+        remarks.append(_(CENSOR_WORDS[event.censor_reason]))
     if event.is_rebleed:
-        remarks.append("re-bleed")
+        remarks.append(_("re-bleed"))
     return "; ".join(remarks)
 
 
@@ -136,7 +146,11 @@ def _cards(
 
 def _card(record: CaseRecord, index: int, frames: list[KeyFrame], frames_dir: Path) -> EventCard:
     event = record.events[index]
-    line = f"onset {clock(event.onset_s)} · time to clear {_time_to_clear(event)}"
+    line = _(
+        "onset {onset} · time to clear {time_to_clear}",
+        onset=clock(event.onset_s),
+        time_to_clear=_time_to_clear(event),
+    )
     notes = [note for note in (_remarks(event), _place(record, event.onset_s)) if note]
     return EventCard(
         event_id=stills_id(index),
@@ -153,20 +167,22 @@ def _place(record: CaseRecord, at_s: float) -> str:
         return ""
     for number, part in enumerate(record.parts, start=1):
         if part.start_s <= at_s < part.start_s + part.duration_s:
-            return f"part {number} at {clock(at_s - part.start_s)}"
+            return _("part {number} at {at}", number=number, at=clock(at_s - part.start_s))
     return ""
 
 
 def _still_pair(index: int, frame: KeyFrame, frames_dir: Path) -> StillPair:
-    moment, at, area = _MOMENTS[frame.kind], clock(frame.time_s), percent(frame.area_frac)
-    alt = f"Event {index + 1}, {moment.lower()} at {at}"
+    moment, at, area = _(_MOMENTS[frame.kind]), clock(frame.time_s), percent(frame.area_frac)
+    alt = _("Event {number}, {moment} at {at}", number=index + 1, moment=moment.lower(), at=at)
     return StillPair(
         moment=moment,
         time=at,
         area=area,
-        raw=load_still(frames_dir, frame.raw_path, f"{alt}: the picture as recorded"),
+        raw=load_still(frames_dir, frame.raw_path, _("{alt}: the picture as recorded", alt=alt)),
         overlay=load_still(
-            frames_dir, frame.overlay_path, f"{alt}: blood outlined, {area} of the view"
+            frames_dir,
+            frame.overlay_path,
+            _("{alt}: blood outlined, {area} of the view", alt=alt, area=area),
         ),
     )
 
@@ -175,15 +191,20 @@ def _cards_note(record: CaseRecord, cards: tuple[EventCard, ...]) -> str:
     if not record.events:
         return ""
     if not cards:
-        return "Key frames are not available: no stills were kept with this case."
+        return _("Key frames are not available: no stills were kept with this case.")
     n_without = len(record.events) - len(cards)
-    note = (
+    note = _(
         "Left: as recorded. Right: what the model marked as blood. To see an event in its "
         "recording: ubereport review CASE_FOLDER --recording FILES --at TIME."
     )
-    if n_without:
-        note += f" {plural(n_without, 'event')} without stills: see the table."
-    return note
+    if not n_without:
+        return note
+    without = _n(
+        "{n} event without stills: see the table.",
+        "{n} events without stills: see the table.",
+        n_without,
+    )
+    return f"{note} {without}"
 
 
 def metric_table(
@@ -196,29 +217,30 @@ def metric_table(
         if spec is None:
             continue
         coverage = "–" if value.coverage_frac is None else percent(value.coverage_frac)
-        definition = f"{spec.definition} {_DIRECTIONS[spec.direction]}".strip()
+        direction = _(_DIRECTIONS[spec.direction]) if _DIRECTIONS[spec.direction] else ""
+        definition = f"{told(spec.definition)} {direction}".strip()
         rows.append(
             (
-                printable(spec.title),
+                told(spec.title),
                 metrics.text(value.key),
                 metrics.band(value.key) or "–",
                 number_word(value.n),
                 coverage,
-                printable(definition),
+                definition,
             )
         )
     return TableBlock(
-        "All metrics of this case",
+        _("All metrics of this case"),
         (
-            Column("Metric"),
-            Column("Value", is_number=True),
-            Column("Range", is_number=True),
+            Column(_("Metric")),
+            Column(_("Value"), is_number=True),
+            Column(_("Range"), is_number=True),
             Column("n", is_number=True),
-            Column("Coverage", is_number=True),
-            Column("What it is", is_wide=True),
+            Column(_("Coverage"), is_number=True),
+            Column(_("What it is"), is_wide=True),
         ),
         tuple(rows),
-        note=(
+        note=_(
             "Range: over the neighboring probability thresholds. n: samples or events that the "
             "value rests on. Coverage: evaluable over recorded time of the stretch it speaks of."
         ),
@@ -228,16 +250,16 @@ def metric_table(
 def recording_table(record: CaseRecord) -> TableBlock:
     """Lay out the parts of the recording, one row each."""
     return TableBlock(
-        "Parts of the recording",
+        _("Parts of the recording"),
         (
-            Column("Part"),
-            Column("On the case clock", is_number=True),
-            Column("Length found", is_number=True),
-            Column("Length declared", is_number=True),
-            Column("Picture"),
-            Column("Samples", is_number=True),
-            Column("Damaged", is_number=True),
-            Column("Field of view"),
+            Column(_("Part")),
+            Column(_("On the case clock"), is_number=True),
+            Column(_("Length found"), is_number=True),
+            Column(_("Length declared"), is_number=True),
+            Column(_("Picture")),
+            Column(_("Samples"), is_number=True),
+            Column(_("Damaged"), is_number=True),
+            Column(_("Field of view")),
         ),
         tuple(_part_row(k, part) for k, part in enumerate(record.parts, start=1)),
     )
@@ -250,43 +272,59 @@ def _part_row(number: int, part: PartSummary) -> tuple[str, ...]:
         str(number),
         clock_range(part.start_s, part.start_s + part.duration_s),
         clock(part.found_duration_s),
-        "not declared" if declared_s is None else clock(max(declared_s, 0.0)),
+        _("not declared") if declared_s is None else clock(max(declared_s, 0.0)),
         _picture(part),
         number_word(part.n_samples),
         number_word(part.n_corrupt + part.n_undecoded),
-        f"{printable(field.shape)}, {field.right_px - field.left_px}\u00a0×\u00a0"
-        f"{field.bottom_px - field.top_px}\u00a0px, confidence {decimal(field.confidence, 2)}",
+        _(
+            "{shape}, {size}, confidence {confidence}",
+            shape=told(printable(field.shape)),
+            size=_pixels(field.right_px - field.left_px, field.bottom_px - field.top_px),
+            confidence=decimal(field.confidence, 2),
+        ),
     )
+
+
+def _pixels(width_px: int, height_px: int) -> str:
+    return f"{width_px}\u00a0×\u00a0{height_px}\u00a0px"
 
 
 def _picture(part: PartSummary) -> str:
     words = [
-        f"{part.width_px}\u00a0×\u00a0{part.height_px}\u00a0px",
+        _pixels(part.width_px, part.height_px),
         printable(part.codec),
         printable(part.pixel_format),
     ]
     if part.average_rate_hz is not None:
         words.append(f"{decimal(part.average_rate_hz, 2)}\u00a0Hz")
     if part.rotation_deg:
-        words.append(f"rotated {part.rotation_deg}°")
+        words.append(_("rotated {angle}°", angle=part.rotation_deg))
     if part.is_interlaced:
-        words.append("interlaced")
+        words.append(_("interlaced"))
     return ", ".join(words)
 
 
 def recording_notes(record: CaseRecord) -> tuple[str, ...]:
     """Say which stretches were paused or are gaps inside a part."""
     notes = [
-        f"Pause between parts: {clock_range(pause.start_s, pause.end_s)}, "
-        f"{clock(pause.duration_s)} long."
+        _(
+            "Pause between parts: {clock_range}, {duration} long.",
+            clock_range=clock_range(pause.start_s, pause.end_s),
+            duration=clock(pause.duration_s),
+        )
         for pause in record.pauses
     ]
     for number, part in enumerate(record.parts, start=1):
         if part.gaps:
             gap_s = sum(gap.duration_s for gap in part.gaps)
             notes.append(
-                f"Part {number}: {plural(len(part.gaps), 'gap')} without pictures, "
-                f"{clock(gap_s)} in all."
+                _n(
+                    "Part {number}: {n} gap without pictures, {gap} in all.",
+                    "Part {number}: {n} gaps without pictures, {gap} in all.",
+                    len(part.gaps),
+                    number=number,
+                    gap=clock(gap_s),
+                )
             )
     return tuple(notes)
 
@@ -295,36 +333,55 @@ def model_view(model: ModelSummary) -> ModelView:
     """Lay out the model card in short."""
     lenient, central, strict = (decimal(threshold, 2) for threshold in model.thresholds)
     pairs = (
-        Pair("Name and version", f"{printable(model.name)}, version {printable(model.version)}"),
-        Pair("Trained on", printable(model.training_population)),
-        Pair("Limits", printable(model.limits)),
-        Pair("Licence of its weights", printable(model.licence) or "not stated by the bundle"),
-        Pair("Architecture", printable(model.architecture)),
-        Pair("Input", f"{model.input_width_px}\u00a0×\u00a0{model.input_height_px}\u00a0px"),
         Pair(
-            "Probability thresholds",
-            f"{central}; ranges from {lenient} (lenient) and {strict} (strict)",
+            _("Name and version"),
+            _(
+                "{name}, version {version}",
+                name=printable(model.name),
+                version=printable(model.version),
+            ),
+        ),
+        Pair(_("Trained on"), told(printable(model.training_population))),
+        Pair(_("Limits"), told(printable(model.limits))),
+        Pair(
+            _("Licence of its weights"), printable(model.licence) or _("not stated by the bundle")
+        ),
+        Pair(_("Architecture"), printable(model.architecture)),
+        Pair(
+            _("Input"),
+            _pixels(model.input_width_px, model.input_height_px),
+        ),
+        Pair(
+            _("Probability thresholds"),
+            _(
+                "{central}; ranges from {lenient} (lenient) and {strict} (strict)",
+                central=central,
+                lenient=lenient,
+                strict=strict,
+            ),
         ),
     )
     rates = _operating_rows(dict(model.operating_characteristics))
     return ModelView(
-        title=printable(model.title),
+        title=told(printable(model.title)),
         pairs=pairs,
         operating=TableBlock(
-            "Operating characteristics",
+            _("Operating characteristics"),
             (
-                Column("Measure", is_wide=True),
-                Column("Value", is_number=True),
-                Column("95\xa0% interval", is_number=True),
+                Column(_("Measure"), is_wide=True),
+                Column(_("Value"), is_number=True),
+                Column(_("95\xa0% interval"), is_number=True),
             ),
             rates,
-            note=f"Measured on {printable(model.evaluated_on).rstrip('.')}.",
+            note=_(
+                "Measured on {test_set}.", test_set=told(printable(model.evaluated_on)).rstrip(".")
+            ),
         )
         if rates
         else None,
         operating_note=""
         if rates
-        else "Operating characteristics are not available: the bundle states none.",
+        else _("Operating characteristics are not available: the bundle states none."),
     )
 
 
@@ -339,14 +396,19 @@ def _operating_rows(rates: Mapping[str, float]) -> tuple[tuple[str, str, str], .
         interval = (
             "–"
             if low is None or high is None
-            else f"{_operating_value(name, low)} to {_operating_value(name, high)}"
+            else _(
+                "{low} to {high}",
+                low=_operating_value(name, low),
+                high=_operating_value(name, high),
+            )
         )
         rows.append((_operating_name(name), _operating_value(name, value), interval))
     return tuple(rows)
 
 
 def _operating_name(name: str) -> str:
-    return OPERATING_WORDS.get(name, printable(name.replace("_", " ")).capitalize())
+    words = OPERATING_WORDS.get(name)
+    return printable(name.replace("_", " ")).capitalize() if words is None else _(words)
 
 
 def _operating_value(name: str, value: float) -> str:
@@ -362,42 +424,46 @@ def provenance_view(record: CaseRecord) -> ProvenanceView:
     made = record.provenance
     pairs = [
         Pair("ubereport", printable(made.ubereport_version)),
-        Pair("Record schema", printable(record.schema_version)),
+        Pair(_("Record schema"), printable(record.schema_version)),
         Pair(
-            "Libraries",
+            _("Libraries"),
             ", ".join(
                 f"{printable(name)} {printable(version)}" for name, version in made.library_versions
             ),
         ),
-        Pair("Model sha256", printable(made.model.sha256)),
-        Pair("Configuration sha256", printable(made.config_sha256)),
+        Pair(_("Model sha256"), printable(made.model.sha256)),
+        Pair(_("Configuration sha256"), printable(made.config_sha256)),
         *(
-            Pair(f"Part {k} sha256", printable(part.sha256), f"{file_size(part.size_bytes)}")
+            Pair(
+                _("Part {number} sha256", number=k),
+                printable(part.sha256),
+                f"{file_size(part.size_bytes)}",
+            )
             for k, part in enumerate(record.parts, start=1)
         ),
-        Pair("Sampling", printable(made.sampling)),
-        Pair("Device", f"{printable(made.device)}, {printable(made.precision)}"),
+        Pair(_("Sampling"), told(printable(made.sampling))),
+        Pair(_("Device"), f"{printable(made.device)}, {printable(made.precision)}"),
     ]
     return ProvenanceView(
         pairs=tuple(pairs),
         readers=TableBlock(
-            "Which reader decoded what",
+            _("Which reader decoded what"),
             (
-                Column("Part"),
-                Column("Reader"),
-                Column("Case time", is_number=True),
-                Column("Why", is_wide=True),
+                Column(_("Part")),
+                Column(_("Reader")),
+                Column(_("Case time"), is_number=True),
+                Column(_("Why"), is_wide=True),
             ),
             tuple(
                 (
                     str(use.part_index + 1),
                     printable(use.reader),
                     clock_range(max(use.start_s, 0.0), max(use.end_s, 0.0)),
-                    printable(use.why),
+                    told(printable(use.why)),
                 )
                 for use in made.readers
             ),
         ),
-        failures=tuple(printable(failure) for failure in made.decode_failures),
+        failures=tuple(told(printable(failure)) for failure in made.decode_failures),
         config_lines=tuple(printable(line) for line in made.config_toml.splitlines()),
     )

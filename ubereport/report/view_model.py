@@ -9,6 +9,8 @@ from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.held_out import share_band
 from ubereport.core.intervals import Interval
 from ubereport.core.series import LossReason
+from ubereport.language.recorded import told
+from ubereport.language.speaking import N_, _, _n, _p, spoken
 from ubereport.metrics.registry import METRICS
 from ubereport.report.blocks import Column, FigureBlock, PageHead, Pair, TableBlock
 from ubereport.report.case_figures import PartSpan, loss_swatch, timeline_svg
@@ -24,8 +26,8 @@ from ubereport.report.text import (
     first_sentences,
     number_word,
     percent,
-    plural,
     printable,
+    sentence_of,
     shorten,
 )
 from ubereport.report.timeline import closing_interval, round_edges, time_columns
@@ -52,9 +54,9 @@ _MAX_FRONT_FLAGS = 3
 _MAX_FRONT_CHARACTERS = 130
 _MAX_TABLE_COLUMNS = 24
 _FLAG_WORDS = {
-    FlagLevel.WARNING: "Warning",
-    FlagLevel.CAUTION: "Caution",
-    FlagLevel.INFO: "Note",
+    FlagLevel.WARNING: N_("Warning"),
+    FlagLevel.CAUTION: N_("Caution"),
+    FlagLevel.INFO: N_("Note"),
 }
 _FLAG_ORDER = (FlagLevel.WARNING, FlagLevel.CAUTION, FlagLevel.INFO)
 
@@ -86,7 +88,9 @@ def build_view_model(
         impairment=tuple(_impairment(record, metrics, key) for key in ("5", "20", "50")),
         facts=_facts(record, metrics, metric_config),
         timeline=_timeline(record, metric_config),
-        timeline_note="" if len(record.series) else "not available: nothing was sampled",
+        timeline_note=""
+        if len(record.series)
+        else _("Timeline not available: nothing was sampled"),
         timeline_words=timeline_words_json() if len(record.series) else "",
         coverage=_coverage(record),
         caveats=_caveats(record),
@@ -112,25 +116,44 @@ def _page(record: CaseRecord) -> PageHead:
     model = record.provenance.model
     version = printable(record.provenance.ubereport_version)
     return PageHead(
-        kicker="Case report",
-        title=f"Case {case_id}",
-        running=shorten(f"Case {case_id}", 70),
-        software=f"ubereport {version} · model {printable(model.name)} {printable(model.version)}",
-        disclaimer=DISCLAIMER,
+        kicker=_("Case report"),
+        title=_("Case {case_id}", case_id=case_id),
+        running=shorten(_("Case {case_id}", case_id=case_id), 70),
+        software=_(
+            "ubereport {version} · model {model} {model_version}",
+            version=version,
+            model=printable(model.name),
+            model_version=printable(model.version),
+        ),
+        disclaimer=told(DISCLAIMER),
+        language=spoken().language.tag,
     )
 
 
 def _recorded_line(record: CaseRecord) -> str:
     recorded_s = record.series.recorded_s
-    parts = plural(len(record.parts), "part")
-    line = f"{clock(recorded_s)} recorded in {parts}"
+    recorded = _n(
+        "{recorded} recorded in {n} part",
+        "{recorded} recorded in {n} parts",
+        len(record.parts),
+        recorded=clock(recorded_s),
+    )
     if record.pauses:
         pause_s = sum(pause.duration_s for pause in record.pauses)
-        line += f", {clock(pause_s)} paused between them"
+        recorded = _(
+            "{recorded_in_parts}, {pause} paused between them",
+            recorded_in_parts=recorded,
+            pause=clock(pause_s),
+        )
     coverage = record.series.coverage_frac
     if coverage is None:
-        return line + " · nothing evaluable"
-    return f"{line} · {clock(record.series.evaluable_s)} evaluable ({percent(coverage)})"
+        return f"{recorded} · {_('nothing evaluable')}"
+    evaluable = _(
+        "{evaluable} evaluable ({coverage})",
+        evaluable=clock(record.series.evaluable_s),
+        coverage=percent(coverage),
+    )
+    return f"{recorded} · {evaluable}"
 
 
 def _flags(record: CaseRecord) -> tuple[FlagView, ...]:
@@ -139,7 +162,7 @@ def _flags(record: CaseRecord) -> tuple[FlagView, ...]:
 
 
 def _flag_view(flag: Flag) -> FlagView:
-    return FlagView(str(flag.level), _FLAG_WORDS[flag.level], printable(flag.message))
+    return FlagView(str(flag.level), _(_FLAG_WORDS[flag.level]), told(printable(flag.message)))
 
 
 def _front_flags(flags: tuple[FlagView, ...]) -> tuple[FlagView, ...]:
@@ -154,24 +177,29 @@ def _front_flags_note(flags: tuple[FlagView, ...]) -> str:
     n_shown = len(_front_flags(flags))
     n_more = len(flags) - n_shown
     if not flags:
-        return "No quality flag was raised."
+        return _("No quality flag was raised.")
     if n_more == 0:
         return ""
-    what = plural(n_more, "more flag" if n_shown else "note")
-    return f"{what} under “Quality flags”."
+    if n_shown:
+        return _n(
+            "{n} more flag under “Quality flags”.",
+            "{n} more flags under “Quality flags”.",
+            n_more,
+        )
+    return _n("{n} note under “Quality flags”.", "{n} notes under “Quality flags”.", n_more)
 
 
 def _headline(record: CaseRecord, metrics: CaseMetrics, review_notes: tuple[str, ...]) -> Headline:
     key = "impaired_share_20"
     share = metrics.value(key)
-    sentence = "of the evaluable time, blood obscured at least 20\xa0% of the view"
+    sentence = _("of the evaluable time, blood obscured at least 20\xa0% of the view")
     if share is None:
-        return Headline(metrics.text(key), False, "Time with at least 20\xa0% obscured", ())
+        return Headline(metrics.text(key), False, _("Time with at least 20\xa0% obscured"), ())
     evaluable_s = record.series.evaluable_s
     part = duration(share * evaluable_s, evaluable_s)
-    notes = [f"{part} of {duration(evaluable_s, evaluable_s)}"]
+    notes = [_("{part} of {evaluable}", part=part, evaluable=duration(evaluable_s, evaluable_s))]
     if metrics.band(key):
-        notes.append(f"{metrics.band(key)} with a stricter or laxer model")
+        notes.append(_("{range} with a stricter or laxer model", range=metrics.band(key)))
     notes.append(_model_error_note(record))
     return Headline(metrics.short_text(key), True, sentence, (*review_notes, *notes))
 
@@ -182,10 +210,12 @@ def _model_error_note(record: CaseRecord) -> str:
     area_frac, weight_s = series.area_frac[series.is_valid], series.duration_s[series.is_valid]
     found = share_band(area_frac, weight_s, 0.20, record.provenance.model.held_out_operations)
     if found is None:
-        return "how far the model errs from operation to operation is not stated"
-    return (
-        f"{band(found.low_frac, found.high_frac)} with what the model erred on "
-        f"{100 * found.level:.0f}\xa0% of {found.n_operations} unseen operations"
+        return _("how far the model errs from operation to operation is not stated")
+    return _(
+        "{range} with what the model erred on {level} of {n_operations} unseen operations",
+        range=band(found.low_frac, found.high_frac),
+        level=percent(found.level, 0),
+        n_operations=found.n_operations,
     )
 
 
@@ -221,33 +251,33 @@ def _facts(
         metrics.short_text(key) for key in ("cleared_60s_share", "cleared_180s_share")
     )
     return (
-        _fact(metrics, "event_count", "Hemostasis events", *_event_lines(record)),
+        _fact(metrics, "event_count", _("Hemostasis events"), *_event_lines(record)),
         _fact(
             metrics,
             "time_to_clear_median_s",
-            "Median time to clear",
-            f"cleared by 60\xa0s: {cleared_60s}",
-            f"cleared by 180\xa0s: {cleared_180s}",
+            _("Median time to clear"),
+            _("cleared by 60\xa0s: {cleared_60s}", cleared_60s=cleared_60s),
+            _("cleared by 180\xa0s: {cleared_180s}", cleared_180s=cleared_180s),
         ),
         _fact(
             metrics,
             "longest_run_20_s",
-            "Longest run ≥\xa020\xa0%",
+            _("Longest run ≥\xa020\xa0%"),
             _range_line(metrics, "longest_run_20_s"),
         ),
         _fact(
             metrics,
             "area_mean_frac",
-            "Mean area",
+            _("Mean area"),
             _range_line(metrics, "area_mean_frac"),
-            f"median {metrics.short_text('area_median_frac')}",
+            _("median {median}", median=metrics.short_text("area_median_frac")),
         ),
         _fact(
             metrics,
             "closing_area_mean_frac",
-            "Closing field",
-            f"mean of the last {duration(closing_s, closing_s)}",
-            f"≥\xa05\xa0% in {metrics.short_text('closing_share_5')}",
+            _("Closing field"),
+            _("mean of the last {closing}", closing=duration(closing_s, closing_s)),
+            _("≥\xa05\xa0% in {share}", share=metrics.short_text("closing_share_5")),
         ),
     )
 
@@ -260,29 +290,31 @@ def _fact(metrics: CaseMetrics, key: str, term: str, *lines: str) -> Pair:
 
 def _event_lines(record: CaseRecord) -> tuple[str, ...]:
     n_censored = sum(event.is_censored for event in record.events)
-    lines = [plural(sum(event.is_rebleed for event in record.events), "re-bleed")]
+    lines = [_n("{n} re-bleed", "{n} re-bleeds", sum(event.is_rebleed for event in record.events))]
     if n_censored:
-        lines.append(f"{n_censored} without a seen clearing")
+        lines.append(_("{n_censored} without a seen clearing", n_censored=n_censored))
     return tuple(lines)
 
 
 def _range_line(metrics: CaseMetrics, key: str) -> str:
     band = metrics.band(key)
-    return f"range {band}" if band else ""
+    return _("range {range}", range=band) if band else ""
 
 
 def _timeline(record: CaseRecord, metric_config: MetricConfig) -> FigureBlock | None:
     if len(record.series) == 0:
         return None
     parts = [
-        PartSpan(f"Part {k}", Interval(part.start_s, part.start_s + part.duration_s))
+        PartSpan(
+            _("Part {number}", number=k), Interval(part.start_s, part.start_s + part.duration_s)
+        )
         for k, part in enumerate(record.parts, start=1)
     ]
     closing = closing_interval(record.series, metric_config.closing_window_s)
     return FigureBlock(
         figure_id="timeline",
-        title="The case over time",
-        caption=(
+        title=_("The case over time"),
+        caption=_(
             "Area of the view obscured by blood over case time (h:mm). Dark: mean; light: largest "
             "value at that moment. Shaded and numbered: hemostasis events, open boxes where the "
             "clearing was not seen. Hatched: lost time, by reason. Dotted lines: 5, 20 and "
@@ -303,19 +335,21 @@ def _timeline_table(record: CaseRecord) -> TableBlock:
             (
                 clock_range(columns.edge_s[i], columns.edge_s[i + 1]),
                 clock(columns.evaluable_s[i]),
-                percent(columns.mean_frac[i]) if is_seen else "not available",
-                percent(columns.peak_frac[i]) if is_seen else "not available",
-                f"{clock(lost)}, mostly {LOSS_WORDS[reason]}" if reason else "none",
+                percent(columns.mean_frac[i]) if is_seen else _("not available"),
+                percent(columns.peak_frac[i]) if is_seen else _("not available"),
+                _("{lost}, mostly {reason}", lost=clock(lost), reason=_(LOSS_WORDS[reason]))
+                if reason
+                else _p("lost time", "none"),
             )
         )
     return TableBlock(
-        "The timeline as a table",
+        _("The timeline as a table"),
         (
-            Column("Case time"),
-            Column("Evaluable", is_number=True),
-            Column("Mean area", is_number=True),
-            Column("Largest area", is_number=True),
-            Column("Lost"),
+            Column(_("Case time")),
+            Column(_("Evaluable"), is_number=True),
+            Column(_("Mean area"), is_number=True),
+            Column(_("Largest area"), is_number=True),
+            Column(_("Lost")),
         ),
         tuple(rows),
     )
@@ -327,16 +361,20 @@ def _coverage(record: CaseRecord) -> CoverageView:
     losses = tuple(
         LossRow(
             loss_swatch(reason),
-            LOSS_WORDS[reason],
+            _(LOSS_WORDS[reason]),
             clock(lost_s),
-            percent(lost_s / recorded_s) if reason.is_recorded else "not recorded",
+            percent(lost_s / recorded_s) if reason.is_recorded else _("not recorded"),
         )
         for reason, lost_s in sorted(series.lost_s().items(), key=_loss_order)
     )
     coverage = series.coverage_frac
     return CoverageView(
-        share="not available" if coverage is None else percent(coverage),
-        sentence=f"{clock(series.evaluable_s)} of {clock(recorded_s)} recorded are evaluable",
+        share=_("not available") if coverage is None else percent(coverage),
+        sentence=_(
+            "{evaluable} of {recorded} recorded are evaluable.",
+            evaluable=clock(series.evaluable_s),
+            recorded=clock(recorded_s),
+        ),
         losses=losses,
         damage=_damage(record),
     )
@@ -353,24 +391,40 @@ def _damage(record: CaseRecord) -> tuple[str, ...]:
         found = []
         if part.duration_s - part.found_duration_s > 1.0:
             missing_s = part.duration_s - part.found_duration_s
-            found.append(f"{clock(missing_s)} of its declared length are missing")
+            found.append(
+                _("{missing} of its declared length are missing", missing=clock(missing_s))
+            )
         if part.n_corrupt or part.n_undecoded:
             n_bad = number_word(part.n_corrupt + part.n_undecoded)
-            found.append(f"{n_bad} of {number_word(part.n_samples)} samples damaged or unreadable")
+            found.append(
+                _(
+                    "{n_bad} of {n_samples} samples damaged or unreadable",
+                    n_bad=n_bad,
+                    n_samples=number_word(part.n_samples),
+                )
+            )
         if found:
-            lines.append(f"Part {number}: {'; '.join(found)}.")
+            lines.append(_("Part {number}: {damage}", number=number, damage=sentence_of(found)))
     return tuple(lines)
 
 
 def _caveats(record: CaseRecord) -> tuple[str, ...]:
     model = record.provenance.model
     rates = dict(model.operating_characteristics)
-    limits = first_sentences(printable(model.limits), 230)
-    caveats = [*FIXED_CAVEATS, f"Model {printable(model.name)}: {limits}"]
+    limits = first_sentences(told(printable(model.limits)), 230)
+    caveats = [
+        *(_(caveat) for caveat in FIXED_CAVEATS),
+        _("Model {name}: {limits}", name=printable(model.name), limits=limits),
+    ]
     if {"sensitivity", "specificity"} <= rates.keys():
         caveats.append(
-            f"Picture by picture the model finds {percent(rates['sensitivity'], 0)} of pictures "
-            f"with blood and is right about {percent(rates['specificity'], 0)} of those without; "
-            f"small areas weigh little. Measured on {printable(model.evaluated_on).rstrip('.')}."
+            _(
+                "Picture by picture the model finds {sensitivity} of pictures with blood and is "
+                "right about {specificity} of those without; small areas weigh little. Measured "
+                "on {test_set}.",
+                sensitivity=percent(rates["sensitivity"], 0),
+                specificity=percent(rates["specificity"], 0),
+                test_set=told(printable(model.evaluated_on)).rstrip("."),
+            )
         )
     return tuple(caveats)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from ubereport.core.case import CaseRecord
 from ubereport.core.config import MetricConfig
+from ubereport.language.speaking import _, _n
 from ubereport.metrics.strip import StripBlock, strip_blocks
 from ubereport.report.blocks import Column, FigureBlock, TableBlock
 from ubereport.report.case_figures import clearing_svg, strip_svg
-from ubereport.report.text import clock, clock_range, percent, plural
+from ubereport.report.text import clock, clock_range, percent, sentence_of, short_number
 from ubereport.report.views import SurvivalView
 from ubereport.statistics.survival import KaplanMeierCurve, kaplan_meier
 
-_MISSING = "not available"
 _MAX_CURVE_ROWS = 24
 
 
@@ -22,21 +22,22 @@ def strip_figure(record: CaseRecord, config: MetricConfig) -> FigureBlock | None
         return None
     return FigureBlock(
         figure_id="strip",
-        title="The case in blocks",
-        caption=(
-            f"Blocks of {config.strip_block_s / 60:g}\xa0min of case time, named by their start "
-            "(h:mm). Bar and number: share of the block's evaluable time with at least 20\xa0% "
-            "of the view obscured by blood. Diamond: mean area. Hatched: nothing evaluable."
+        title=_("The case in blocks"),
+        caption=_(
+            "Blocks of {minutes}\xa0min of case time, named by their start (h:mm). Bar "
+            "and number: share of the block's evaluable time with at least 20\xa0% of the view "
+            "obscured by blood. Diamond: mean area. Hatched: nothing evaluable.",
+            minutes=short_number(config.strip_block_s / 60),
         ),
         svg=strip_svg(blocks),
         table=TableBlock(
-            "Blocks in numbers",
+            _("Blocks in numbers"),
             (
-                Column("Case time"),
-                Column("Evaluable", is_number=True),
-                Column("Coverage", is_number=True),
-                Column("Mean area", is_number=True),
-                Column("Time ≥\xa020\xa0%", is_number=True),
+                Column(_("Case time")),
+                Column(_("Evaluable"), is_number=True),
+                Column(_("Coverage"), is_number=True),
+                Column(_("Mean area"), is_number=True),
+                Column(_("Time ≥\xa020\xa0%"), is_number=True),
             ),
             tuple(_block_row(block) for block in blocks),
         ),
@@ -54,7 +55,7 @@ def _block_row(block: StripBlock) -> tuple[str, ...]:
 
 
 def _share(fraction: float | None) -> str:
-    return _MISSING if fraction is None else percent(fraction)
+    return _("not available") if fraction is None else percent(fraction)
 
 
 def survival_view(record: CaseRecord, config: MetricConfig) -> SurvivalView:
@@ -62,8 +63,14 @@ def survival_view(record: CaseRecord, config: MetricConfig) -> SurvivalView:
     curve = kaplan_meier(record.events)
     if curve.n_events < config.kaplan_meier_min_events:
         return SurvivalView(
-            f"The curve is not available: {plural(curve.n_events, 'event')} with a seen onset; "
-            f"at least {config.kaplan_meier_min_events} are needed.",
+            _n(
+                "The curve is not available: {n} event with a seen onset; at least {needed} are "
+                "needed.",
+                "The curve is not available: {n} events with a seen onset; at least {needed} are "
+                "needed.",
+                curve.n_events,
+                needed=config.kaplan_meier_min_events,
+            ),
             None,
         )
     return SurvivalView(_statement(curve), _survival_figure(curve))
@@ -72,18 +79,35 @@ def survival_view(record: CaseRecord, config: MetricConfig) -> SurvivalView:
 def _statement(curve: KaplanMeierCurve) -> str:
     median_s = curve.median_s
     middle = (
-        "Half of them were not seen to clear within the time they were watched"
+        _("Half of them were not seen to clear within the time they were watched")
         if median_s is None
-        else f"Half of them were clear by {clock(median_s)}"
+        else _("Half of them were clear by {median}", median=clock(median_s))
     )
-    words = f"{plural(curve.n_events, 'event')} with a seen onset. {middle}"
+    words = [
+        _n(
+            "{n} event with a seen onset. {middle}",
+            "{n} events with a seen onset. {middle}",
+            curve.n_events,
+            middle=middle,
+        )
+    ]
     if curve.n_censored:
-        verbs = ("was", "counts") if curve.n_censored == 1 else ("were", "count")
-        words += f"; {curve.n_censored} {verbs[0]} not seen to clear and {verbs[1]} for as long as"
-        words += " watched"
+        words.append(
+            _n(
+                "{n} was not seen to clear and counts for as long as watched",
+                "{n} were not seen to clear and count for as long as watched",
+                curve.n_censored,
+            )
+        )
     if curve.n_onset_unseen:
-        words += f"; {plural(curve.n_onset_unseen, 'event')} with an unseen onset left out"
-    return words + "."
+        words.append(
+            _n(
+                "{n} event with an unseen onset left out",
+                "{n} events with an unseen onset left out",
+                curve.n_onset_unseen,
+            )
+        )
+    return sentence_of(words)
 
 
 def _survival_figure(curve: KaplanMeierCurve) -> FigureBlock:
@@ -91,7 +115,11 @@ def _survival_figure(curve: KaplanMeierCurve) -> FigureBlock:
     every = -(-len(curve.time_s) // _MAX_CURVE_ROWS)
     for i in range(0, len(curve.time_s), every):
         low, high = 1 - curve.high_frac[i], 1 - curve.low_frac[i]
-        limits = _MISSING if low != low else f"{percent(low)} to {percent(high)}"
+        limits = (
+            _("not available")
+            if low != low
+            else _("{low} to {high}", low=percent(low), high=percent(high))
+        )
         rows.append(
             (
                 clock(curve.time_s[i]),
@@ -103,21 +131,21 @@ def _survival_figure(curve: KaplanMeierCurve) -> FigureBlock:
         )
     return FigureBlock(
         figure_id="time-to-clear",
-        title="Time to clear",
-        caption=(
+        title=_("Time to clear"),
+        caption=_(
             "Share of events whose view was clear again, over time since onset (Kaplan–Meier). "
             "Shaded: 95\xa0% limits for independent events, which events of one case are not. "
             "Upright ticks: the clearing was not seen."
         ),
         svg=clearing_svg(curve),
         table=TableBlock(
-            "Time to clear in numbers",
+            _("Time to clear in numbers"),
             (
-                Column("Since onset"),
-                Column("Still watched", is_number=True),
-                Column("Cleared then", is_number=True),
-                Column("Cleared so far", is_number=True),
-                Column("95\xa0% limits", is_number=True),
+                Column(_("Since onset")),
+                Column(_("Still watched"), is_number=True),
+                Column(_("Cleared then"), is_number=True),
+                Column(_("Cleared so far"), is_number=True),
+                Column(_("95\xa0% limits"), is_number=True),
             ),
             tuple(rows),
         ),

@@ -1,0 +1,271 @@
+"""Gather the texts that people read into the catalogs of every language.
+
+python docs/languages.py update    take new texts into every catalog, drop those that are gone
+python docs/languages.py missing   list what has no translation yet, by language
+python docs/languages.py check     exit 1 where a catalog is not complete, or not up to date
+
+Three kinds of text are gathered: what `_`, `_n`, `_p` and `N_` mark in the package and in
+templates; sentences that records, tables and errors hold in English and reports quote (context
+"recorded"); and what the shipped model bundles say of themselves.
+"""
+
+import ast
+import json
+import re
+import sys
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract
+from babel.messages.pofile import read_po, write_po
+
+from ubereport.core.events import Severity
+from ubereport.core.frames import FieldShape
+from ubereport.core.series import LossReason
+from ubereport.language.catalogs import RECORDED, catalog_path, forms, placeholders
+from ubereport.language.languages import LANGUAGES
+
+ROOT = Path(__file__).resolve().parents[1]
+KEYWORDS = {"_": None, "_n": (1, 2), "_p": ((1, "c"), 2), "N_": None}
+RECORDING_MODULES = (
+    "core/disclaimer.py",
+    "core/held_out.py",
+    "analysis/sampling.py",
+    "analysis/summaries.py",
+    "analysis/views.py",
+    "metrics",
+    "video/device_check.py",
+    "video/devices.py",
+    "video/fallback.py",
+    "video/index.py",
+    "video/reader.py",
+)
+"""Where sentences are made that a record or a table for machines holds."""
+BUNDLE_TEXTS = ("title", "training_population", "limits", "evaluated_on")
+COUNTS = ("once", "{n} times", "1 gap", "{n} gaps")
+"""Counts that stand inside recorded sentences, too short to be told from names."""
+SENTENCE = re.compile(r"[A-Za-z]{2,}[^A-Za-z].*[a-z]{2,}|^[A-Z][a-z]+$")
+NO_TEXT = re.compile(r"^[^ ]*[_/.:,+*0-9][^ ]*$|^[a-z]+(-[a-z]+)*-?$|^[A-Z]+$")
+PLURALS = {"ja": "nplurals=1; plural=0;"}
+USUAL_PLURALS = "nplurals=2; plural=(n != 1);"
+MEND = (
+    "\n  To mend it: python docs/languages.py update, then translate the entries with an empty "
+    "msgstr in\n  {path}\n  (docs/languages.md says how; look at it with: ubereport report CASE "
+    "--language {code})"
+)
+
+
+def marked() -> Iterator[tuple[str, object, str, tuple[str, ...]]]:
+    """Yield (file, message or forms, context, comments) of every marked text."""
+    for method, folder, pattern in (
+        ("python", "ubereport", "*.py"),
+        ("jinja2.ext:babel_extract", "templates", "*.html"),
+        ("javascript", "templates", "*.js"),
+    ):
+        options = {"trimmed": "true"} if "jinja2" in method else {}
+        for path in sorted((ROOT / folder).rglob(pattern)):
+            if path.name == "speaking.py":
+                continue
+            found = extract(method, BytesIO(path.read_bytes()), KEYWORDS, options=options)
+            for _line, message, comments, context in found:
+                yield path.relative_to(ROOT).as_posix(), message, context or "", tuple(comments)
+
+
+def recorded() -> Iterator[tuple[str, str]]:
+    """Yield (file, message with named places) of every sentence that a record may hold."""
+    for name in RECORDING_MODULES:
+        path = ROOT / "ubereport" / name
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            for message in sentences(file.read_text(encoding="utf-8")):
+                yield file.relative_to(ROOT).as_posix(), message
+    for file in sorted((ROOT / "models").glob("*/metadata.json")):
+        stated = json.loads(file.read_text(encoding="utf-8"))
+        for key in BUNDLE_TEXTS:
+            if stated.get(key):
+                yield file.relative_to(ROOT).as_posix(), stated[key].strip()
+    for words in [*Severity, *LossReason, *FieldShape]:
+        plain = str(words).replace("_", " ")
+        if plain and plain != "none":
+            yield "ubereport/core", plain
+            yield "ubereport/core", plain.capitalize()
+    for message in COUNTS:
+        yield "docs/languages.py", message
+
+
+def sentences(source: str) -> list[str]:
+    """Return what `source` says in English outside of docstrings and errors for programmers."""
+    tree = ast.parse(source)
+    skipped = {id(node) for top in ast.walk(tree) for node in left_out(top)}
+    found = []
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        message = text_of(node)
+        words = re.sub(r"\{\w+\}", "", message)
+        if SENTENCE.search(words) and not NO_TEXT.match(message):
+            found.append(message)
+    return found
+
+
+def left_out(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the strings below `node` that are no sentences of a record."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        yield node.value
+    elif isinstance(node, ast.JoinedStr):
+        yield from (value for value in node.values if isinstance(value, ast.Constant))
+    elif isinstance(node, ast.FormattedValue) and node.format_spec is not None:
+        yield from ast.walk(node.format_spec)
+    elif isinstance(node, ast.Raise) or is_marked(node):
+        yield from ast.walk(node)
+    elif isinstance(node, ast.Dict):
+        yield from (key for key in node.keys if key is not None)
+    elif isinstance(node, ast.AnnAssign | ast.arg) and node.annotation is not None:
+        yield from ast.walk(node.annotation)
+
+
+def is_marked(node: ast.AST) -> bool:
+    """Whether `node` is a call that marks its text already, or makes an error."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+        return False
+    return node.func.id in KEYWORDS or node.func.id.endswith("Error")
+
+
+def text_of(node: ast.AST) -> str:
+    """Return a string or f-string as a message; its expressions become named places."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value.strip()
+    if not isinstance(node, ast.JoinedStr):
+        return ""
+    named: dict[str, str] = {}
+    message = ""
+    for value in node.values:
+        if isinstance(value, ast.Constant):
+            message += str(value.value)
+        elif isinstance(value, ast.FormattedValue):
+            message += "{" + place(value.value, named) + "}"
+    return message.strip()
+
+
+def place(expression: ast.expr, named: dict[str, str]) -> str:
+    """Return a name for what an f-string puts in; the same expression keeps its name."""
+    source = ast.unparse(expression)
+    if source not in named:
+        words = re.findall(r"[A-Za-z_]\w*", re.sub(r"'[^']*'", "", source)) or ["value"]
+        name = words[-1].strip("_") or "value"
+        taken = set(named.values())
+        number = 2
+        while name in taken:
+            name = f"{name.rstrip('0123456789')}{number}"
+            number += 1
+        named[source] = name
+    return named[source]
+
+
+def template() -> Catalog:
+    """Return a catalog of every message, without translations."""
+    catalog = Catalog(project="ubereport", charset="utf-8", fuzzy=False)
+    for file, message, context, comments in marked():
+        catalog.add(message, locations=[(file, 0)], context=context or None, auto_comments=comments)
+    for file, message in recorded():
+        catalog.add(message, locations=[(file, 0)], context=RECORDED)
+    return catalog
+
+
+def read(code: str) -> Catalog:
+    path = catalog_path(next(language for language in LANGUAGES if language.code == code))
+    if not path.is_file():
+        return Catalog(locale=code, project="ubereport", fuzzy=False)
+    with path.open("rb") as file:
+        return read_po(file)
+
+
+def update() -> None:
+    """Bring every catalog up to date with the texts in the source."""
+    gathered = template()
+    for language in LANGUAGES[1:]:
+        catalog = read(language.code)
+        catalog.update(gathered, no_fuzzy_matching=True, update_creation_date=False)
+        write(catalog, language.code)
+
+
+def write(catalog: Catalog, code: str) -> None:
+    """Write a catalog as it is kept: without times, line numbers and what is gone."""
+    plural_forms = PLURALS.get(code, USUAL_PLURALS)
+    kept = Catalog(project="ubereport", fuzzy=False, charset="utf-8")
+    kept.mime_headers = [("Plural-Forms", plural_forms)]
+    for message in sorted(
+        (m for m in catalog if m.id), key=lambda m: (m.context or "", str(forms(m.id)[0]))
+    ):
+        if message.pluralizable:
+            message.string = (*forms(message.string), "")[: n_plurals(code)]
+        kept[message.id] = message
+    buffer = BytesIO()
+    write_po(buffer, kept, width=100, ignore_obsolete=True, include_lineno=False, omit_header=True)
+    head = (
+        f"# Translations of ubereport: {code}. Edit this file; docs/languages.md says how.\n"
+        'msgid ""\nmsgstr ""\n'
+        '"Content-Type: text/plain; charset=utf-8\\n"\n'
+        '"Content-Transfer-Encoding: 8bit\\n"\n'
+        f'"Language: {code}\\n"\n'
+        f'"Plural-Forms: {plural_forms}\\n"\n\n'
+    )
+    path = catalog_path(next(language for language in LANGUAGES if language.code == code))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(head.encode() + buffer.getvalue())
+
+
+def problems(code: str, gathered: Catalog | None = None) -> list[str]:
+    """Return what is wrong with the catalog of a language, one line each."""
+    gathered = template() if gathered is None else gathered
+    catalog = read(code)
+    wanted = {(m.context or "", str(forms(m.id)[0])): m for m in gathered if m.id}
+    found = {(m.context or "", str(forms(m.id)[0])): m for m in catalog if m.id}
+    lines = [f"new text without an entry: {key[1]!r}" for key in wanted.keys() - found.keys()]
+    lines += [f"stale entry, its text is gone: {key[1]!r}" for key in found.keys() - wanted.keys()]
+    for (_context, text), message in found.items():
+        texts = [t for t in forms(message.string) if t]
+        if message.fuzzy:
+            lines.append(f"fuzzy: {text!r}")
+        elif len(texts) < (n_plurals(code) if message.pluralizable else 1):
+            lines.append(f"not translated: {text!r}")
+        elif not all(fits(t, message) for t in texts):
+            lines.append(f"other placeholders than the English text: {text!r} → {texts}")
+    return sorted(lines)
+
+
+def n_plurals(code: str) -> int:
+    return int(PLURALS.get(code, USUAL_PLURALS)[len("nplurals=")])
+
+
+def fits(text: str, message: object) -> bool:
+    """Whether a text names the places of the English one; a plural form may leave out the count."""
+    wanted, named = placeholders(forms(message.id)[-1]), placeholders(text)
+    return named <= wanted and wanted - named <= ({"n"} if message.pluralizable else set())
+
+
+def complaint(code: str, lines: list[str]) -> str:
+    """Return what a failing check says: the first of the problems, and how to mend them."""
+    path = f"ubereport/language/catalogs/{code}/LC_MESSAGES/ubereport.po"
+    shown = "\n  ".join(lines[:20])
+    more = f"\n  … and {len(lines) - 20} more" if len(lines) > 20 else ""
+    return f"{code}: {len(lines)} problem(s)\n  {shown}{more}{MEND.format(path=path, code=code)}"
+
+
+def main(action: str) -> int:
+    if action == "update":
+        update()
+        return 0
+    gathered = template()
+    n_problems = 0
+    for language in LANGUAGES[1:]:
+        lines = problems(language.code, gathered)
+        n_problems += len(lines)
+        if lines:
+            print(complaint(language.code, lines))
+    return int(action == "check" and n_problems > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "check"))

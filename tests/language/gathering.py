@@ -1,0 +1,46 @@
+"""The script that gathers texts into catalogs, as tests use it; and a language made of accents."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+from ubereport.language.catalogs import Catalog, forms, templates
+from ubereport.language.languages import Language
+from ubereport.language.translator import NumberSigns, Translator
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PSEUDO = Language("xa", "Accents")
+MARK = "\u200f"
+"""Right-to-left mark: in every pseudo-translated text, in none that nobody translated."""
+ACCENTED = str.maketrans("aeiounscyAEIOUNSCY", "áéíöüñşçýÁÉÍÖÜÑŞÇÝ")
+PLACE = re.compile(r"(\{\w*\})")
+
+
+def _loaded():
+    path = CHECKOUT / "docs" / "languages.py"
+    spec = importlib.util.spec_from_file_location("docs_languages", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+languages_script = _loaded()
+
+
+def pseudo(text: str) -> str:
+    """Return a text a third longer, accented, with a right-to-left mark on either side."""
+    pieces = PLACE.split(text)
+    words = "".join(p if at % 2 else p.translate(ACCENTED) for at, p in enumerate(pieces))
+    n_more = len("".join(pieces[::2])) // 3
+    return f"{MARK}{words}{'~' * n_more}{MARK}"
+
+
+def pseudo_translator() -> Translator:
+    """Return the pseudo-language: every gathered message, translated by `pseudo`."""
+    messages = {
+        (message.context or "", forms(message.id)[0]): tuple(map(pseudo, forms(message.id)))
+        for message in languages_script.template()
+        if message.id
+    }
+    catalog = Catalog(messages, templates=templates(messages))
+    return Translator(PSEUDO, catalog, NumberSigns(point=",", percent="\u00a0%"))

@@ -1,0 +1,1 @@
+"""In the reader's language: catalogs of messages, plurals, numbers, dates and lists."""

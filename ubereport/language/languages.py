@@ -1,0 +1,127 @@
+"""The languages that reports and commands speak, and which of them a person wants."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ubereport.core.errors import UsageError
+
+VARIABLE = "UBEREPORT_LANGUAGE"
+"""Environment variable that names the language of a machine."""
+
+_LETTER_TERRITORIES = frozenset(
+    ("BZ", "CA", "CL", "CO", "CR", "GT", "MX", "NI", "PA", "PH", "PR", "SV", "US", "VE")
+)
+"""Where paper is US letter: CLDR supplemental data, measurementData/paperSize."""
+_TAG = re.compile(r"([A-Za-z]{2,3})(?:[-_]([A-Za-z]{2}))?(?:[.@].*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A language with an optional territory, such as ``es`` or ``es-MX``.
+
+    The territory decides on signs in numbers and on paper; texts come from one catalog a language.
+    """
+
+    code: str
+    name: str
+    territory: str = ""
+
+    @property
+    def tag(self) -> str:
+        """The BCP 47 tag, as HTML and PDF state it."""
+        return f"{self.code}-{self.territory}" if self.territory else self.code
+
+    @property
+    def is_english(self) -> bool:
+        """Whether messages are shown as they are written in the source."""
+        return self.code == "en"
+
+    @property
+    def is_on_letter(self) -> bool:
+        """Whether its territory prints on US letter."""
+        return self.territory in _LETTER_TERRITORIES
+
+
+ENGLISH = Language("en", "English")
+LANGUAGES: tuple[Language, ...] = (
+    ENGLISH,
+    Language("ja", "日本語"),
+    Language("de", "Deutsch"),
+    Language("es", "español"),
+)
+"""A language more is one line here and one folder in ``catalogs``."""
+
+_ALSO_CALLED = {
+    "english": "en",
+    "japanese": "ja",
+    "jp": "ja",
+    "german": "de",
+    "spanish": "es",
+    "castellano": "es",
+}
+
+
+def find_language(tag: str) -> Language:
+    """Return the language that `tag` names: ``de``, ``es-MX``, ``es_MX.UTF-8``.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that name; near ones are named.
+
+    Examples
+    --------
+    >>> find_language("es-mx").tag
+    'es-MX'
+    """
+    found = _found(tag)
+    if found is None:
+        known = ", ".join(f"{language.code} ({language.name})" for language in LANGUAGES)
+        near = _near(tag)
+        hint = f" Did you mean {near}?" if near else ""
+        raise UsageError(f"There is no language {tag[:40]!r}.{hint} Give one of: {known}.")
+    return found
+
+
+def _found(tag: str) -> Language | None:
+    match = _TAG.fullmatch(tag.strip())
+    if match is None:
+        return None
+    code, territory = match[1].lower(), (match[2] or "").upper()
+    for language in LANGUAGES:
+        if language.code == code:
+            return Language(code, language.name, territory)
+    return None
+
+
+def _near(tag: str) -> str:
+    names = {language.code: language.code for language in LANGUAGES}
+    names |= {language.name.lower(): language.code for language in LANGUAGES} | _ALSO_CALLED
+    given = tag.strip().lower()
+    matches = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    return names[matches[0]] if matches else ""
+
+
+def chosen_language(asked: str | None, environment: Mapping[str, str]) -> Language:
+    """Return the language of an option, else of the environment, else English.
+
+    ``UBEREPORT_LANGUAGE`` comes before the locale. Of a locale only the language counts: whether
+    a machine says ``en_US`` or ``en_GB`` must not move a report to other paper.
+
+    Raises
+    ------
+    UsageError
+        If the option or ``UBEREPORT_LANGUAGE`` names a language that is not there.
+    """
+    for tag in (asked, environment.get(VARIABLE)):
+        if tag:
+            return find_language(tag)
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if environment.get(name):
+            found = _found(environment[name])
+            return ENGLISH if found is None else Language(found.code, found.name)
+    return ENGLISH

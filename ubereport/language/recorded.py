@@ -1,0 +1,87 @@
+"""English sentences of records, told in the language of a report.
+
+A record, a table for machines and an error hold English, whoever reads them: their bytes never
+change with a language. What a report quotes of them is matched with the message it was made from:
+``Part {number} is damaged: {n_lost} of {samples} samples …`` is known to the catalogs as a message
+with named places, and what stands in the places goes into the translated sentence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from ubereport.language.catalogs import RECORDED
+from ubereport.language.speaking import spoken
+from ubereport.language.translator import Translator
+
+_PLACE = re.compile(r"\{(\w+)\}")
+_NUMBER = r"[<>≥≤~+−-]?[ \u00a0]?\d+(?:\.\d+)?"
+_QUANTITY = re.compile(
+    rf"(?:{_NUMBER})(?:(?:–| to | of |/)(?:{_NUMBER}))?"
+    r"(?:[ \u00a0]?(?:%|s|min|h|px|Hz|mm|MB|GB|minutes|seconds))?"
+)
+_POINT = re.compile(r"(?<=\d)\.(?=\d)")
+_PERCENT = re.compile(r"(?<=\d)[ \u00a0]%")
+_MAX_DEPTH = 3
+
+
+def told(text: str) -> str:
+    """Tell a recorded English text in the language spoken here; what is unknown stays as it is."""
+    translator = spoken()
+    if translator.language.is_english or not text:
+        return text
+    return _told(translator, text, 0)
+
+
+def _told(translator: Translator, text: str, depth: int) -> str:
+    messages = translator.catalog.messages
+    found = messages.get((RECORDED, text)) or messages.get(("", text))
+    if found is not None:
+        return found[0]
+    if _QUANTITY.fullmatch(text):
+        return localized(text)
+    if depth < _MAX_DEPTH:
+        for message in _candidates(translator, text):
+            match = _pattern(message).fullmatch(text)
+            if match is None:
+                continue
+            places = {
+                name: _told(translator, value, depth + 1)
+                for name, value in match.groupdict().items()
+            }
+            return translator.text(message, RECORDED).format(**places)
+    return text
+
+
+def localized(text: str) -> str:
+    """Write the points and percent signs of an English text of numbers as they are spoken here."""
+    signs = spoken().signs
+    if spoken().language.is_english:
+        return text
+    text = _POINT.sub(signs.point, text)
+    return _PERCENT.sub(signs.percent, text)
+
+
+def _candidates(translator: Translator, text: str) -> Iterator[str]:
+    """Yield messages with places that could have made `text`, those with most words first."""
+    for template in translator.catalog.templates:
+        if text.startswith(template.head) and text.endswith(template.tail):
+            yield template.message
+
+
+@cache
+def _pattern(message: str) -> re.Pattern[str]:
+    pieces = _PLACE.split(message)
+    named: set[str] = set()
+    pattern = ""
+    for at, piece in enumerate(pieces):
+        if at % 2 == 0:
+            pattern += re.escape(piece)
+        elif piece in named:
+            pattern += f"(?P={piece})"
+        else:
+            pattern += f"(?P<{piece}>.+?)"
+            named.add(piece)
+    return re.compile(pattern, re.DOTALL)

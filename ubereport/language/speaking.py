@@ -1,0 +1,67 @@
+"""Which language is spoken here and now, and the words by which texts are marked for translation.
+
+The language is a context variable that one door sets, `speaking`, for as long as a page is
+rendered or a command runs: hundreds of small functions put words into reports, and a parameter of
+each of them would say nothing that the door does not. Threads and processes start in English; what
+they render carries its language with the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from ubereport.language.translator import Translator
+
+_ENGLISH = Translator()
+_spoken: ContextVar[Translator] = ContextVar("spoken", default=_ENGLISH)
+
+
+@contextmanager
+def speaking(language: Translator) -> Iterator[Translator]:
+    """Speak a language until the block ends; blocks may lie in one another."""
+    token = _spoken.set(language)
+    try:
+        yield language
+    finally:
+        _spoken.reset(token)
+
+
+def spoken() -> Translator:
+    """Return the language that is spoken here; English outside of `speaking`."""
+    return _spoken.get()
+
+
+def _(message: str, /, **values: object) -> str:
+    """Say a whole sentence; `values` fill its named placeholders.
+
+    Examples
+    --------
+    >>> _("{n} of {total}", n=3, total=7)
+    '3 of 7'
+    """
+    text = _spoken.get().text(message)
+    return text.format(**values) if values else text
+
+
+def _n(singular: str, plural: str, n: int, /, **values: object) -> str:
+    """Say a sentence that counts; ``{n}`` in it is the count, its digits in groups.
+
+    Examples
+    --------
+    >>> _n("{n} event", "{n} events", 1), _n("{n} event", "{n} events", 3)
+    ('1 event', '3 events')
+    """
+    return _spoken.get().plural(singular, plural, n).format(n=n, **values)
+
+
+def _p(context: str, message: str, /, **values: object) -> str:
+    """Say a word whose translation depends on where it stands, such as the head of a column."""
+    text = _spoken.get().text(message, context)
+    return text.format(**values) if values else text
+
+
+def N_(message: str, /) -> str:  # noqa: N802 -- gettext's own name
+    """Mark a message that is said later, by `_`: constants are made before a language is known."""
+    return message

@@ -1,0 +1,104 @@
+"""One language as it is spoken: messages, plurals, numbers, dates, lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from ubereport.language.catalogs import Catalog, read_catalog
+from ubereport.language.languages import ENGLISH, Language
+
+_NBSP = "\u00a0"
+
+
+@dataclass(frozen=True, slots=True)
+class NumberSigns:
+    """How numbers are written; English keeps the report's own style of thin groups."""
+
+    point: str = "."
+    percent: str = _NBSP + "%"
+
+
+@dataclass(frozen=True, slots=True)
+class Translator:
+    """Texts and numbers of one language. `locale` is Babel's, None for English."""
+
+    language: Language = ENGLISH
+    catalog: Catalog = field(default_factory=Catalog)
+    signs: NumberSigns = field(default_factory=NumberSigns)
+    locale: Any = None
+    problem: str = ""
+
+    def text(self, message: str, context: str = "") -> str:
+        """Return a message in this language; the English one where there is no translation."""
+        found = self.catalog.messages.get((context, message))
+        return message if found is None else found[0]
+
+    def plural(self, singular: str, plural: str, n: int) -> str:
+        """Return the form of a message that counts `n` things."""
+        found = self.catalog.messages.get(("", singular))
+        if found is None:
+            return singular if n == 1 else plural
+        return found[min(self.catalog.plural_form(n), len(found) - 1)]
+
+    def decimal(self, number: str) -> str:
+        """Write a number that has a point with this language's sign."""
+        return number.replace(".", self.signs.point)
+
+    def grouped(self, n: int) -> str:
+        """Write a count with its digits in groups."""
+        if self.locale is None:
+            return f"{n:,}".replace(",", "\u2009")
+        from babel.numbers import format_decimal
+
+        return str(format_decimal(n, locale=self.locale))
+
+    def date(self, day: date) -> str:
+        """Write a day; English in ISO 8601, which is read alike everywhere."""
+        if self.locale is None:
+            return day.isoformat()
+        from babel.dates import format_date
+
+        return str(format_date(day, "medium", locale=self.locale))
+
+    def enumeration(self, items: Sequence[str]) -> str:
+        """Write a list: "a, b and c"."""
+        if self.locale is None:
+            return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+        from babel.lists import format_list
+
+        return str(format_list(items, locale=self.locale))
+
+
+def translator(language: Language, catalog: Catalog | None = None) -> Translator:
+    """Return a language ready to be spoken; English where its catalog cannot be read, said so.
+
+    A territory for which CLDR has no data gives way to the language's own, said so, too.
+    """
+    if language.is_english:
+        return Translator(language)
+    catalog = read_catalog(language) if catalog is None else catalog
+    if catalog.problem:
+        return Translator(ENGLISH, problem=catalog.problem)
+    locale, problem = _locale(language)
+    pattern = locale.percent_formats[None].pattern
+    signs = NumberSigns(
+        point=locale.number_symbols["latn"]["decimal"],
+        percent=pattern.partition("0")[2].replace("\u202f", _NBSP),
+    )
+    return Translator(language, catalog, signs, locale, problem)
+
+
+def _locale(language: Language) -> tuple[Any, str]:
+    from babel import Locale, UnknownLocaleError
+
+    try:
+        locale = Locale(language.code, territory=language.territory or None)
+    except (UnknownLocaleError, ValueError):
+        return Locale(language.code), (
+            f"There are no rules for numbers and dates of {language.tag}; those of "
+            f"{language.code} are used. Give --language {language.code} to be rid of this line."
+        )
+    return locale, ""
