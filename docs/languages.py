@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po, write_po
 
@@ -46,6 +46,7 @@ RECORDING_MODULES = (
 BUNDLE_TEXTS = ("title", "training_population", "limits", "evaluated_on")
 COUNTS = ("once", "{n} times", "1 gap", "{n} gaps")
 """Counts that stand inside recorded sentences, too short to be told from names."""
+PLACE = re.compile(r"\{\w+\}")
 SENTENCE = re.compile(r"[A-Za-z]{2,}[^A-Za-z].*[a-z]{2,}|^[A-Z][a-z]+$")
 NO_TEXT = re.compile(r"^[^ ]*[_/.:,+*0-9][^ ]*$|^[a-z]+(-[a-z]+)*-?$|^[A-Z]+$")
 PLURALS = {"ja": "nplurals=1; plural=0;"}
@@ -186,8 +187,20 @@ def update() -> None:
     gathered = template()
     for language in LANGUAGES[1:]:
         catalog = read(language.code)
+        before = {PLACE.sub("{}", m.id): m for m in catalog if isinstance(m.id, str) and m.string}
         catalog.update(gathered, no_fuzzy_matching=True, update_creation_date=False)
+        for message in catalog:
+            if isinstance(message.id, str) and message.id and not message.string:
+                message.string = renamed(before.get(PLACE.sub("{}", message.id)), message.id)
         write(catalog, language.code)
+
+
+def renamed(before: Message | None, text: str) -> str:
+    """Return the translation of a text in which places alone have other names now, else nothing."""
+    if before is None:
+        return ""
+    names = dict(zip(PLACE.findall(before.id), PLACE.findall(text), strict=True))
+    return PLACE.sub(lambda match: names.get(match[0], match[0]), before.string)
 
 
 def write(catalog: Catalog, code: str) -> None:
