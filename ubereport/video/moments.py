@@ -144,8 +144,13 @@ class MomentReader(ClosedOnExit):
             self._child = child
         return self._child
 
+    def rest(self) -> None:
+        """End the process once it has answered what it is at; the next moment starts another."""
+        with self._turn:
+            self.close()
+
     def close(self) -> None:
-        """End the process."""
+        """End the process, whatever it is at."""
         if self._child is not None:
             self._child.close()
             self._child = None

@@ -5,24 +5,21 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ubereport.analysis.view.outline import Ellipse, Outline
 from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.core.case import PartSummary
-from ubereport.core.config import SegmentationConfig
 from ubereport.core.errors import UsageError
 from ubereport.core.frames import PixelBox
 from ubereport.review.desk.case_desk import CaseDesk
+from ubereport.review.desk.mask_network import MaskNetwork
 from ubereport.review.desk.recordings import FoundPart
+from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
 from ubereport.video.moment_child import MomentPart
 from ubereport.video.moments import MomentReader
 from ubereport.video.reader import color_rule, upright_size
-
-if TYPE_CHECKING:
-    from ubereport.segmentation.predictor import Predictor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,13 +40,16 @@ class CasePictures:
         The case.
     models
         Folder of bundles; the case's own bundle draws its masks.
+    network
+        Runs the bundle; not closed with the pictures.
     """
 
-    def __init__(self, desk: CaseDesk, models: Path) -> None:
+    def __init__(self, desk: CaseDesk, models: Path, network: MaskNetwork) -> None:
         self._desk = desk
         self._models = models
+        self._network = network
         self._readers: dict[str, MomentReader] = {}
-        self._predictor: Predictor | None = None
+        self._bundle: Bundle | None = None
         self._opening = threading.Lock()
 
     def picture(self, time_s: float, *, is_exact: bool, width_px: int) -> ShownPicture:
@@ -101,12 +101,14 @@ class CasePictures:
             If the bundle that measured the case is not installed.
         """
         seen, field, shown_s = self.still(time_s)
-        mask = np.asarray(self._opened_predictor().masks(seen[None])[0] & field, dtype=np.bool_)
+        mask = np.asarray(
+            self._network.masks(self._own_bundle(), seen[None])[0] & field, dtype=np.bool_
+        )
         return mask, field, shown_s
 
     def still(self, time_s: float) -> tuple[RgbArray, BoolArray, float]:
         """Return (picture, field of view, time) of a moment, as the model sees it; see `mask`."""
-        predictor = self._opened_predictor()
+        model = self._own_bundle().metadata
         part_index = self._shown_part_at(time_s)
         if part_index is None:
             raise UsageError(
@@ -119,13 +121,20 @@ class CasePictures:
             max(0.0, time_s - start_s),
             is_exact=True,
             width_px=64,
-            seen_px=(predictor.input_height_px, predictor.input_width_px),
+            seen_px=(model.input_height_px, model.input_width_px),
             is_patient=True,
         )
         if moment.seen is None:
             raise ValueError("the picture was asked for as the model sees it")
         field = field_mask(self._desk.record.parts[part_index], moment.seen.shape[:2])
         return moment.seen, field, start_s + moment.time_s
+
+    def rest(self) -> None:
+        """End the decoding processes; the next picture starts them again."""
+        with self._opening:
+            readers = tuple(self._readers.values())
+        for reader in readers:
+            reader.rest()
 
     def close(self) -> None:
         """End the decoding processes."""
@@ -146,12 +155,9 @@ class CasePictures:
                 self._readers[purpose] = MomentReader(parts, decode)
             return self._readers[purpose]
 
-    def _opened_predictor(self) -> Predictor:
-        from ubereport.segmentation.bundle import find_bundle, load_bundle
-        from ubereport.segmentation.predictor import open_predictor
-
+    def _own_bundle(self) -> Bundle:
         with self._opening:
-            if self._predictor is None:
+            if self._bundle is None:
                 model = self._desk.record.provenance.model
                 bundle = load_bundle(find_bundle(model.name, self._models))
                 if bundle.sha256 != model.sha256:
@@ -160,8 +166,8 @@ class CasePictures:
                         f" (version {model.version}). Give the folder that holds it with --models,"
                         " or measure the case again."
                     )
-                self._predictor = open_predictor(bundle, SegmentationConfig())
-            return self._predictor
+                self._bundle = bundle
+            return self._bundle
 
     def _shown_part_at(self, time_s: float) -> int | None:
         """Return the part that a moment lies in, if its pictures may be shown."""

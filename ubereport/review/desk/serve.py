@@ -73,6 +73,8 @@ def _listening(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.bind((_HOST, port))
+        # A browser that is quicker than the server waits instead of being refused.
+        listener.listen()
     except OSError as error:
         listener.close()
         raise UsageError(

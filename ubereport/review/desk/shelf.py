@@ -13,7 +13,11 @@ from ubereport.records.listing import list_cases
 from ubereport.records.store import count_review_lines, is_case_folder
 from ubereport.review.desk.case_desk import CaseDesk
 from ubereport.review.desk.case_pictures import CasePictures
+from ubereport.review.desk.mask_network import MaskNetwork
 from ubereport.review.desk.recordings import recording_files
+
+_SHOWN_AT_ONCE = 2
+"""Cases whose decoding processes live, two of 100 MiB a case: one in each of two tabs."""
 
 
 class Shelf:
@@ -40,7 +44,9 @@ class Shelf:
         self._folders = _case_folders(folder)
         self.is_library = not is_case_folder(folder)
         self._desks: dict[int, CaseDesk] = {}
+        # In the order in which they were last asked for.
         self._pictures: dict[int, CasePictures] = {}
+        self._network = MaskNetwork()
         self._opening = threading.Lock()
         self._library = folder
 
@@ -64,12 +70,20 @@ class Shelf:
             return self._desks[number]
 
     def pictures(self, number: int) -> CasePictures:
-        """Return the pictures of the case called `number`; raises as `desk`."""
+        """Return the pictures of the case called `number`; raises as `desk`.
+
+        The processes of cases that nobody looks at any more are ended.
+        """
         desk = self.desk(number)
         with self._opening:
-            if number not in self._pictures:
-                self._pictures[number] = CasePictures(desk, self._models)
-            return self._pictures[number]
+            pictures = self._pictures.pop(number, None)
+            if pictures is None:
+                pictures = CasePictures(desk, self._models, self._network)
+            self._pictures[number] = pictures
+            resting = list(self._pictures.values())[:-_SHOWN_AT_ONCE]
+        for others in resting:
+            others.rest()
+        return pictures
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row a case: id, headline, coverage, flags, and how far its review is."""
@@ -82,7 +96,8 @@ class Shelf:
         ]
 
     def close(self) -> None:
-        """End the decoding processes of all cases."""
+        """End the processes of all cases."""
+        self._network.close()
         for pictures in self._pictures.values():
             pictures.close()
 
