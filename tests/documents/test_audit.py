@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +57,17 @@ def test_files_are_complete(published):
     assert json.loads(written.json.read_text())["n_cases"] == 40
     with (request.out / "cases.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 41
+
+
+def test_the_page_names_the_model_its_training_what_it_errs_and_its_limits(published):
+    (_, written), _ = published
+    text = subprocess.run(
+        ["pdftotext", "-layout", str(written.pdf), "-"], capture_output=True, text=True, check=True
+    ).stdout
+    for page in (written.html.read_text(), text):
+        for said in ("ube-blood, version 1.0", "no patients", "Made up.", "sensitivity 90 %",
+                     "specificity 80 %", "12 with their own errors"):  # fmt: skip
+            assert said in " ".join(page.replace(chr(160), " ").split())
 
 
 def test_planted_outlier_is_named_first(published):

@@ -16,6 +16,7 @@ from ubereport.core.config import CompareConfig
 from ubereport.core.errors import OutputError, UsageError
 from ubereport.documents.comparison import CompareRequest, run_comparison
 from ubereport.documents.comparison_document import comparison_document
+from ubereport.metrics.registry import metric_spec
 from ubereport.report.document import render_document_html
 from ubereport.report.document_types import CurveFigure, GroupFigure
 
@@ -125,6 +126,48 @@ def test_raw_points_and_medians_are_drawn(published):
     assert drawn["wax"][0] == sorted(LOW)
     assert drawn["RF"][0] == sorted(HIGH)
     assert drawn["RF"][1] == pytest.approx(np.median(HIGH))
+
+
+def test_secondary_metrics_have_their_points_medians_and_quartiles(published):
+    (comparison, written), _ = published
+    document = comparison_document(comparison, CONFIG)
+    found = section(document, "Secondary metrics")
+    assert len(comparison.secondary) >= 2
+    pages = subprocess.run(
+        ["pdftotext", "-layout", str(written.pdf), "-"], capture_output=True, text=True, check=True
+    ).stdout
+    tables = {table.caption: table for table in found.tables}
+    for metric in comparison.secondary:
+        (drawing,) = (
+            f.drawing
+            for f in found.figures
+            if isinstance(f.drawing, GroupFigure) and f.title.startswith(f"{metric.title},")
+        )
+        assert f"{metric.title}, case by case" in written.html.read_text()
+        assert metric.title in " ".join(pages.split())
+        for group, drawn in zip(metric.groups, drawing.groups, strict=True):
+            values = [point.value for point in group.points]
+            assert list(drawn.values) == values
+            assert drawn.center == pytest.approx(np.median(values))
+            # Weibull's quartiles lie outside those of numpy, inside of the values.
+            assert min(values) <= drawn.low <= drawn.center <= drawn.high <= max(values)
+        rows = {row[0]: row for row in tables[metric.title].rows}
+        assert set(rows) == {"wax", "RF"}
+    # Mean area is a third of the share in this library: 1.25 % for wax, 4.58 % for RF.
+    cells = {row[0]: row[3] for row in tables[metric_spec("area_mean_frac").title].rows}
+    medians = {"wax": np.median(LOW) / 3, "RF": np.median(HIGH) / 3}
+    assert cells == {name: f"{100 * median:.1f} %" for name, median in medians.items()}
+
+
+def test_the_page_names_the_model_its_training_what_it_errs_and_its_limits(published):
+    (_, written), _ = published
+    text = subprocess.run(
+        ["pdftotext", "-layout", str(written.pdf), "-"], capture_output=True, text=True, check=True
+    ).stdout
+    for page in (written.html.read_text(), text):
+        for said in ("ube-blood, version 1.0", "no patients", "Made up.", "sensitivity 90 %",
+                     "specificity 80 %", "12 with their own errors"):  # fmt: skip
+            assert said in " ".join(page.replace(chr(160), " ").split())
 
 
 def test_kaplan_meier_has_the_planted_shares_and_numbers_at_risk(tmp_path):
