@@ -295,3 +295,61 @@ def test_the_band_lies_around_the_curve():
         assert np.all(np.array(curve.band_high_frac) >= center - 1e-9)
         place = int(np.searchsorted(BAND_TIMES_S, 60.0))
         assert 1 - curve.band_low_frac[place] == pytest.approx(curve.cleared_60s_share.high)
+
+
+def log_normal_events(seed, ratio, n_cases=40, n_surgeons=4, per_case=8):
+    """Events of two groups inside surgeons of unlike speed; b takes `ratio` times as long."""
+    rng = np.random.default_rng(seed)
+    index = np.repeat(np.arange(n_cases), per_case)
+    group, surgeon = np.arange(n_cases) % 2, np.arange(n_cases) // 2 % n_surgeons
+    log_s = 3.4 + 0.4 * surgeon + np.log(ratio) * group + rng.normal(0, 0.4, n_cases)
+    duration = np.exp(log_s[index] + rng.normal(0, 0.8, len(index)))
+    censor = rng.exponential(250, len(index))
+    return events_of(np.minimum(duration, censor), duration <= censor, index, group, surgeon)
+
+
+def test_the_ratio_of_times_is_found_and_its_interval_holds_it():
+    found = [
+        time_to_clear(log_normal_events(seed, 0.5), CompareConfig(n_bootstrap=100))
+        .differences[0]
+        .time_ratio
+        for seed in range(100)
+    ]
+    held = [estimate.low <= 0.5 <= estimate.high for estimate in found]
+    assert np.median([estimate.value for estimate in found]) == pytest.approx(0.5, rel=0.05)
+    # 95 % of 100, three standard errors to either side.
+    assert 0.88 <= np.mean(held) <= 1.0
+
+
+def test_the_ratio_is_held_equal_in_surgeons():
+    # The slow surgeon uses b nine times of ten: without surgeons b would seem to take longer.
+    rng = np.random.default_rng(2)
+    surgeon = np.repeat([0, 1], 30)
+    group = (np.arange(60) % 10 < np.where(surgeon == 1, 9, 1)).astype(np.int64)
+    index = np.repeat(np.arange(60), 10)
+    duration = np.exp(3.0 + 1.2 * surgeon[index] + rng.normal(0, 0.6, 600))
+    events = events_of(duration, np.ones(600, bool), index, group, surgeon)
+    ratio = time_to_clear(events, CONFIG).differences[0].time_ratio
+    assert ratio.low < 1 < ratio.high
+    assert abs(np.log(ratio.value)) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("few", "fewer than 5 cases with events in a group"),
+        ("nested", "groups cannot be told apart from surgeons"),
+        ("censored", "no clearing was seen in one of the groups"),
+        ("ties", "the likelihood has no top"),
+    ],
+)
+def test_no_ratio_says_why(change, said):
+    n = 8 if change == "few" else 20
+    group = np.arange(n) % 2
+    surgeon = group if change == "nested" else np.zeros(n, dtype=np.int64)
+    index = np.repeat(np.arange(n), 3)
+    duration = np.exp(np.random.default_rng(1).normal(3, 0.5, 3 * n))
+    duration = np.full(3 * n, 20.0) if change == "ties" else duration
+    cleared = np.ones(3 * n, bool) if change != "censored" else group[index] == 0
+    found = time_to_clear(events_of(duration, cleared, index, group, surgeon), CONFIG)
+    assert found.differences[0].time_ratio.reason == said

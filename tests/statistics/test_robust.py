@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
 import numpy as np
 import pytest
 import statsmodels.api as sm
@@ -71,3 +74,20 @@ def test_ties_on_the_model_leave_the_root_mean_square_as_the_spread():
     assert pulled.values[2] < 10.0
     assert pulled.values[5] == pytest.approx(0.0)
     assert pull_in(np.ones(5), np.ones((5, 1))).values == pytest.approx(np.ones(5))
+
+
+def test_it_equals_rlm_of_r():
+    # MASS::rlm(y ~ group + age, k = 1.345): tests/cohort/reference/reference.R.
+    folder = Path(__file__).parents[1] / "cohort" / "reference"
+    with (folder / "cases.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    with (folder / "reference.csv").open() as file:
+        r = {row["name"]: float(row["value"]) for row in csv.DictReader(file)}
+    group = np.array([row["group"] for row in rows])
+    age = np.array([float(row["age"]) for row in rows])
+    matrix = np.column_stack([np.ones(90), group == "b", group == "c", age]).astype(float)
+    pulled = pull_in(np.array([float(row["y"]) for row in rows]), matrix)
+    found = fit_fixed(pulled.values, matrix).coefficients
+    expected = [r[f"huber_{term}"] for term in ("(Intercept)", "groupb", "groupc", "age")]
+    # R divides the median by 0.6745, not by 0.67449.
+    assert found == pytest.approx(expected, abs=2e-5)

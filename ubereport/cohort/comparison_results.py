@@ -327,13 +327,18 @@ class ClearCurve:
 
 @dataclass(frozen=True, slots=True)
 class ClearDifference:
-    """Two groups compared at event level, `group` minus `reference`."""
+    """Two groups compared at event level, `group` minus `reference`.
+
+    `time_ratio` says how many times as long events of `group` take with surgeons held equal, by a
+    log-normal model of accelerated failure times.
+    """
 
     group: str
     reference: str
     cleared_60s_share: Estimate
     cleared_180s_share: Estimate
     mean_to_horizon_s: Estimate
+    time_ratio: Estimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ubereport.cohort.comparison_results import AtRisk, ClearCurve, ClearDifference, TimeToClear
 from ubereport.cohort.scales import MetricScale, ScaleKind
+from ubereport.cohort.time_ratio import time_ratio
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray
 from ubereport.core.config import CompareConfig
 from ubereport.statistics.cluster_draws import Clusters, case_weights, find_clusters
@@ -143,6 +144,7 @@ def time_to_clear(events: ClearEvents, config: CompareConfig) -> TimeToClear:
             (group, reference),
             clusters,
             min(n_cases[group], n_cases[reference]),
+            _ratio(events, group, reference, config),
             config,
         )
         for reference, group in combinations(range(len(curves)), 2)
@@ -386,6 +388,7 @@ def _difference(
     groups: tuple[int, int],
     clusters: Clusters,
     n_fewest: int,
+    ratio: Estimate,
     config: CompareConfig,
 ) -> ClearDifference:
     method = "Kaplan–Meier, interval from the cluster bootstrap"
@@ -403,7 +406,20 @@ def _difference(
             reason = "" if reach > 0 else "the events do not differ enough for an interval"
         low, high = (None, None) if reason else (value - reach, value + reach)
         estimates.append(Estimate(value, low, high, method, reason, config.confidence))
-    return ClearDifference(curves[0].group, curves[1].group, *estimates)
+    share_60, share_180, mean_s = estimates
+    return ClearDifference(curves[0].group, curves[1].group, share_60, share_180, mean_s, ratio)
+
+
+def _ratio(events: ClearEvents, group: int, reference: int, config: CompareConfig) -> Estimate:
+    rows = np.isin(events.case_group[events.case_index], [group, reference])
+    return time_ratio(
+        events.duration_s[rows],
+        events.is_cleared[rows],
+        events.case_index[rows],
+        events.case_group == group,
+        events.case_surgeon,
+        config,
+    )
 
 
 def _reach(

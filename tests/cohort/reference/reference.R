@@ -1,5 +1,5 @@
 # Reference numbers for tests/cohort from R; run in this folder:  Rscript reference.R
-# Needs R >= 4.2 with the packages lme4 and survival. Writes reference.csv (name, value).
+# Needs R >= 4.2 with the packages lme4, MASS and survival. Writes reference.csv (name, value).
 # cases.csv is made up; the other data are short published examples, quoted in the tests.
 suppressPackageStartupMessages({library(lme4); library(survival)})
 out <- list()
@@ -35,6 +35,20 @@ for (i in 1:3) put(paste0("km_", c(30, 60, 120)[i]), at$surv[i])
 put("km_at_risk_60", at$n.risk[2])
 put("km_rmst_180", survival:::survmean(curve, rmean = 180)$matrix["rmean"])
 put("km_median", survival:::survmean(curve, rmean = 180)$matrix["median"])
+# Accelerated failure time, log-normal, cases of a surgeon as one cluster. R's robust variance leaves
+# weights out, so errors are compared without.
+weighted <- survreg(Surv(duration_s, is_cleared) ~ group, cases, weights = age / 60,
+                    dist = "lognormal")
+times <- survreg(Surv(duration_s, is_cleared) ~ group, cases, dist = "lognormal",
+                 cluster = surgeon)
+for (term in names(coef(times))) {
+  put(paste0("aft_weighted_", term), coef(weighted)[term])
+  put(paste0("aft_", term), coef(times)[term])
+  put(paste0("aft_se_", term), sqrt(diag(vcov(times)))[term])
+}
+put("aft_sd", times$scale)
+robust <- MASS::rlm(y ~ group + age, cases, k = 1.345, maxit = 500, acc = 1e-12)
+for (term in names(coef(robust))) put(paste0("huber_", term), coef(robust)[term])
 put("spearman", cor(cases$y, cases$age, method = "spearman"))
 # Numbers of a binomial with which the funnel limit of Spiegelhalter (2005) is interpolated.
 for (p in c(0.001, 0.025, 0.975, 0.999)) {
