@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import itertools
 import math
 
@@ -7,7 +8,8 @@ import pytest
 import torch
 
 from ubereport.core.config import config_from_toml, config_to_toml
-from ubereport.core.errors import AnnotationError, BundleError, ConfigError
+from ubereport.core.errors import AnnotationError, BundleError, ConfigError, OutputError
+from ubereport.files import atomic
 from ubereport.laboratory.training.batches import Batch
 from ubereport.laboratory.training.config import OptimizerConfig, TrainConfig
 from ubereport.laboratory.training.finetune import finetune, mixed_pools, split_indices
@@ -87,9 +89,10 @@ def test_a_finished_run_is_not_trained_again(tmp_path, tiny_config):
     assert seen == []
 
 
-def test_a_folder_of_another_configuration_is_refused(tmp_path, tiny_config):
+@pytest.mark.parametrize("change", [{"steps": 1}, {"input_px": 64}, {"side_px": 64}])
+def test_a_checkpoint_of_another_configuration_is_refused(tmp_path, tiny_config, change):
     batches = RedBatches(32)
-    train(dataclasses.replace(tiny_config, steps=1), batches, None, tmp_path / "run")
+    train(dataclasses.replace(tiny_config, **change), batches, None, tmp_path / "run")
     with pytest.raises(ConfigError, match="another configuration"):
         train(tiny_config, batches, None, tmp_path / "run")
 
@@ -190,6 +193,36 @@ def test_fine_tuning_holds_a_fold_out_and_writes_the_average(manifest, tmp_path,
     inside, out = split_indices(stills, tiny_config)
     assert not {stills[i].group for i in inside} & {stills[i].group for i in out}
     assert len(inside) + len(out) == len(stills)
+
+
+@pytest.mark.parametrize(
+    "what", ["rgb.npy", "tiny/.held_out", "tiny/.config", "/.checkpoint.", "tiny/.average"]
+)
+def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(
+    manifest, tmp_path, tiny_config, monkeypatch, what
+):
+    stills, runs = read_manifest(manifest), tmp_path / "runs"
+    write, save = atomic._write_through, np.save
+
+    def full(path, content):
+        if what in path.as_posix():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, content)
+
+    def full_for_arrays(stream, array):
+        if what in stream.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(stream, array)
+
+    monkeypatch.setattr(atomic, "_write_through", full)
+    monkeypatch.setattr(np, "save", full_for_arrays)
+    with pytest.raises(OutputError, match="does not fit"):
+        finetune(tiny_config, stills, runs / "tiny")
+    monkeypatch.undo()
+    state = finetune(tiny_config, stills, runs / "tiny")
+    assert equal(state, finetune(tiny_config, stills, tmp_path / "whole" / "tiny"))
+    assert equal(state, load_weights(runs / "tiny" / "average.safetensors"))
+    assert not [path for path in runs.rglob("*") if ".new-" in path.name]
 
 
 def test_shares_mix_composites_and_simulated_stills_in(manifest, tmp_path, tiny_config):

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ubereport.core.errors import AnnotationError, UsageError
@@ -38,6 +37,7 @@ from ubereport.laboratory.training.loop import (
     training_device,
 )
 from ubereport.laboratory.training.made_stills import composites, simulated_stills
+from ubereport.laboratory.training.weights import write_weights
 
 HELD_OUT_NAME = "held_out.csv"
 _SIMULATION_SEED = 11
@@ -131,6 +131,8 @@ def finetune(
         share is asked for without stills to draw it from.
     ConfigError
         If `folder` holds another run, or the loss is no longer finite.
+    OutputError
+        If the disk is full or read-only; the run goes on from its last checkpoint.
     DependencyError
         If the initial weights are not installed.
     BundleError
@@ -147,7 +149,7 @@ def finetune(
     beside = folder.parent / "cache"
     pools = mixed_pools(config, trained, inside, boxed, beside)
     state = train(config, Batches(pools, config), held_out, folder, on_progress)
-    save_file(dict(state), folder / "average.safetensors")
+    write_weights(state, folder / "average.safetensors")
     return state
 
 

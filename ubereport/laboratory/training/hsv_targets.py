@@ -11,7 +11,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ubereport.core.arrays import RgbArray
@@ -26,6 +25,7 @@ from ubereport.laboratory.training.labelled_stills import (
     squared,
 )
 from ubereport.laboratory.training.loop import Progress, train, training_device
+from ubereport.laboratory.training.weights import write_weights
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
@@ -100,7 +100,9 @@ def pretrain(
         If a still cannot be read.
     ConfigError
         If `folder` holds another run, or the loss is no longer finite.
+    OutputError
+        If the disk is full or read-only; the run goes on from its last checkpoint.
     """
     state = train(config, Batches([hsv_pool(paths, config)], config), None, folder, on_progress)
-    save_file(dict(state), folder / "average.safetensors")
+    write_weights(state, folder / "average.safetensors")
     return state

@@ -355,15 +355,20 @@ def cache_stills(stills: Sequence[Still], side_px: int, folder: Path) -> StillCa
 def mapped(
     stem: Path, make: Callable[[], tuple[RgbArray, LabelArray]]
 ) -> tuple[RgbArray, LabelArray]:
-    """Map (n, S, S, 3) pictures and (n, S, S) labels from files at `stem`; make them if absent."""
+    """Map (n, S, S, 3) pictures and (n, S, S) labels from files at `stem`; make them if absent.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full or read-only.
+    """
     rgb_path, label_path = stem.with_suffix(".rgb.npy"), stem.with_suffix(".label.npy")
     if not label_path.is_file():
-        stem.parent.mkdir(parents=True, exist_ok=True)
         rgb, label = make()
-        np.save(rgb_path, rgb)
         # Both are there once the labels have their name.
-        with staged_for(label_path) as staged, staged.open("wb") as stream:
-            np.save(stream, label)
+        for path, array in ((rgb_path, rgb), (label_path, label)):
+            with staged_for(path) as staged, staged.open("wb") as stream:
+                np.save(stream, array)
     # Copied on write, though nobody writes: tensors cannot share memory that is read-only.
     return np.load(rgb_path, mmap_mode="c"), np.load(label_path, mmap_mode="c")
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ubereport.core.arrays import RgbArray
 from ubereport.core.config import Device, config_sha256, config_to_toml
 from ubereport.core.errors import ConfigError
-from ubereport.files.atomic import recover_folder
+from ubereport.files.atomic import recover_folder, write_file
 from ubereport.laboratory.training.batches import Batch, Batches
 from ubereport.laboratory.training.config import OptimizerConfig, TrainConfig
 from ubereport.laboratory.training.labelled_stills import LabelArray
@@ -119,8 +119,7 @@ def train(
     average.to(device)
     optimizer = _optimizer(network, config)
     first, history = _resume(config, folder, network, average, optimizer)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.toml").write_text(config_to_toml(config), encoding="utf-8")
+    write_file(folder / "config.toml", config_to_toml(config).encode())
     started_s, losses = time.monotonic(), []
     seed = config.seed + 7919 * _rank()
     for step in range(first, config.steps):

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from ubereport.core.errors import BundleError, DependencyError
-from ubereport.files.atomic import publish_folder
+from ubereport.files.atomic import publish_folder, write_file
 
 _PARTS = ("network", "average", "moments")
 
@@ -33,12 +33,31 @@ class RunState:
 
 
 def write_checkpoint(state: RunState, folder: Path) -> None:
-    """Write `folder` whole or not at all; a former checkpoint stays until the new one is there."""
+    """Write `folder` whole or not at all; a former checkpoint stays until the new one is there.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full or read-only.
+    """
     files = {"state.json": json.dumps(_table(state)).encode()}
-    for part in _PARTS:
-        tensors = {k: v.detach().cpu().contiguous() for k, v in getattr(state, part).items()}
-        files[f"{part}.safetensors"] = save(tensors)
+    files |= {f"{part}.safetensors": _bytes_of(getattr(state, part)) for part in _PARTS}
     publish_folder(folder, files)
+
+
+def write_weights(state: Mapping[str, Tensor], path: Path) -> None:
+    """Write a state dict as a safetensors file, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full or read-only.
+    """
+    write_file(path, _bytes_of(state))
+
+
+def _bytes_of(state: Mapping[str, Tensor]) -> bytes:
+    return save({key: value.detach().cpu().contiguous() for key, value in state.items()})
 
 
 def _table(state: RunState) -> dict[str, Any]:
