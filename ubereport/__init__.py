@@ -14,14 +14,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ubereport.core.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from ubereport.api.batch import Batch, run_batch
     from ubereport.api.case import Case, analyze, read_case
     from ubereport.api.library import Library, Report, audit, compare, read_library
     from ubereport.api.model import Model, load_model
     from ubereport.core.errors import UbereportError
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Batch",

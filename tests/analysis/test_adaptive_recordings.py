@@ -14,7 +14,6 @@ from conftest import BLEED_END_S, BLEED_START_S, HEIGHT_PX, RATE_HZ, WIDTH_PX, s
 from ubereport.analysis.checkpoint import Checkpoint
 from ubereport.analysis.opened_case import open_case
 from ubereport.analysis.pipeline import analyze_case
-from ubereport.analysis.progress import silent
 from ubereport.core.case import CaseRecord
 from ubereport.core.config import (
     AnalysisConfig,
@@ -23,6 +22,7 @@ from ubereport.core.config import (
     SamplingMode,
     SegmentationConfig,
 )
+from ubereport.core.progress import silent
 from ubereport.files.resources import models_dir
 from ubereport.video.writer import VideoWriter
 

@@ -14,7 +14,6 @@ import pytest
 from conftest import scene
 from tests_support import PLAIN_PDF, copy_bytes, plain_reports
 
-from ubereport.analysis.progress import Stage, silent
 from ubereport.batch.case import CaseRequest, rerender_case, run_case
 from ubereport.core.config import (
     AnalysisConfig,
@@ -24,6 +23,7 @@ from ubereport.core.config import (
     SegmentationConfig,
 )
 from ubereport.core.errors import CaseRecordError, RecordingFormatError
+from ubereport.core.progress import Stage, silent
 from ubereport.records.store import read_case
 from ubereport.video.writer import VideoWriter
 

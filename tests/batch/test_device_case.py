@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from tests_support import plain_reports
 
-from ubereport.analysis.progress import silent
 from ubereport.batch.case import CaseRequest, PublishedCase, run_case
 from ubereport.core.choices import DecodeDevice, SamplingMode
 from ubereport.core.config import AnalysisConfig, DecodeConfig, SamplingConfig, SegmentationConfig
+from ubereport.core.progress import silent
 from ubereport.video import pool
 from ubereport.video.devices import CaseDevices
 from ubereport.video.reader import READERS

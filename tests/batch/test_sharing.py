@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from tests_support import plain_reports
 
-from ubereport.analysis.progress import silent
 from ubereport.batch.case import CaseRequest, run_case
 from ubereport.batch.sharing import shared_network
 from ubereport.core.config import AnalysisConfig, Device, SamplingConfig, SegmentationConfig
+from ubereport.core.progress import silent
 
 pytestmark = pytest.mark.slow
 CONFIG = AnalysisConfig(

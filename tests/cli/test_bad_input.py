@@ -19,11 +19,11 @@ import pytest
 from conftest import scene, write_recording
 from tests_support import PLAIN_PDF
 
-from ubereport.analysis.progress import silent
 from ubereport.batch.case import CaseRequest, rerender_case, run_case
 from ubereport.cli.main import main
 from ubereport.core.config import AnalysisConfig, SegmentationConfig
 from ubereport.core.errors import UsageError
+from ubereport.core.progress import silent
 from ubereport.records.store import write_case
 
 pytestmark = pytest.mark.slow

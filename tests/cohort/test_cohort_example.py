@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from tests_support import plain_reports
 
-from ubereport.analysis.progress import silent
 from ubereport.batch.case import CaseRequest, run_case
 from ubereport.cohort.audit import audit_cohort
 from ubereport.cohort.audit_results import Signal
@@ -19,6 +18,7 @@ from ubereport.cohort.compare import compare_cohort
 from ubereport.cohort.sources import ComparisonSources
 from ubereport.cohort.table import read_cohort
 from ubereport.core.config import AnalysisConfig, SamplingConfig, SamplingMode, SegmentationConfig
+from ubereport.core.progress import silent
 from ubereport.core.series import AreaSeries, LossReason
 from ubereport.records.store import read_case, read_series
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 import typer
 
-from ubereport.analysis.progress import silent
 from ubereport.batch.case import CaseRequest, run_case
 from ubereport.cli.main import app
 from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AnalysisConfig, SegmentationConfig, config_from_toml
+from ubereport.core.progress import silent
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

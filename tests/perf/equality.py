@@ -15,8 +15,8 @@ import numpy as np
 from ubereport.analysis.checkpoint import Checkpoint
 from ubereport.analysis.opened_case import open_case
 from ubereport.analysis.pipeline import analyze_case
-from ubereport.analysis.progress import silent
 from ubereport.core.config import AnalysisConfig, ReaderChoice, SamplingMode
+from ubereport.core.progress import silent
 from ubereport.core.series import AreaSeries
 from ubereport.files.resources import models_dir
 

@@ -20,8 +20,8 @@ import torch
 from ubereport.analysis.checkpoint import Checkpoint
 from ubereport.analysis.opened_case import open_case
 from ubereport.analysis.pipeline import analyze_case
-from ubereport.analysis.progress import silent
 from ubereport.core.config import AnalysisConfig
+from ubereport.core.progress import silent
 from ubereport.files.resources import models_dir
 from ubereport.laboratory.evaluation.recordings import (
     RECORDING_KEYS,

@@ -21,12 +21,12 @@ from tests.perf import sleeping_reader
 from ubereport.analysis.checkpoint import Checkpoint
 from ubereport.analysis.measurer import Measurer
 from ubereport.analysis.opened_case import candidates_of
-from ubereport.analysis.progress import silent
 from ubereport.analysis.sampling import MeasuredCase, measure_case
 from ubereport.analysis.views import FieldStretch
 from ubereport.core.choices import SamplingMode
 from ubereport.core.config import AnalysisConfig, SamplingConfig
 from ubereport.core.frames import FieldOfView, FieldShape, PixelBox
+from ubereport.core.progress import silent
 from ubereport.core.recording import PartIndex, RecordingIndex, VideoFormat
 from ubereport.video.pool import DecoderPool
 from ubereport.video.timeline import place_parts

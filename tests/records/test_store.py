@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ubereport.analysis.derived_numbers import match_key_frames
 from ubereport.core.case import CaseRecord, KeyFrame, KeyFrameKind
 from ubereport.core.errors import CaseRecordError, OutputError, UsageError
 from ubereport.core.series import AreaSeries
@@ -21,7 +22,6 @@ from ubereport.records import store
 from ubereport.records.store import (
     case_files,
     is_case_folder,
-    match_key_frames,
     read_case,
     read_frames,
     write_case,

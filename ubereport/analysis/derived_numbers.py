@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ubereport.core.case import CaseRecord, Flag
+from ubereport.core.case import PEAK_REACH_S, CaseRecord, Flag, KeyFrame, KeyFrameKind
 from ubereport.core.config import (
     AnalysisConfig,
     EventConfig,
@@ -19,7 +20,6 @@ from ubereport.core.series import AreaSeries, Threshold
 from ubereport.metrics.event_detection import detect_events
 from ubereport.metrics.flags import quality_flags
 from ubereport.metrics.registry import compute_metrics
-from ubereport.records.store import match_key_frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +61,28 @@ def rederive(record: CaseRecord, events: EventConfig) -> CaseRecord:
             config_sha256=config_sha256(changed),
         ),
     )
+
+
+def match_key_frames(
+    key_frames: Sequence[KeyFrame], events: Sequence[HemostasisEvent]
+) -> tuple[KeyFrame, ...]:
+    """Return the key frames that show onset, peak or clearing of one of `events`, renumbered.
+
+    For events found anew in a stored series: a picture stays where its moment is still one.
+    """
+    shown = [(frame, _event_shown(frame, events)) for frame in key_frames]
+    matched = [replace(frame, event_index=at) for frame, at in shown if at is not None]
+    return tuple(sorted(matched, key=lambda frame: (frame.event_index, frame.time_s)))
+
+
+def _event_shown(frame: KeyFrame, events: Sequence[HemostasisEvent]) -> int | None:
+    reach_s = PEAK_REACH_S if frame.kind is KeyFrameKind.PEAK else 0.0
+    for index, event in enumerate(events):
+        moment_s = {
+            KeyFrameKind.ONSET: event.onset_s,
+            KeyFrameKind.PEAK: event.peak_s,
+            KeyFrameKind.CLEAR: event.clear_s,
+        }[frame.kind]
+        if moment_s is not None and abs(frame.time_s - moment_s) <= reach_s:
+            return index
+    return None

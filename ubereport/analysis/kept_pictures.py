@@ -16,10 +16,10 @@ from ubereport.analysis.key_frames import (
     to_model_size,
 )
 from ubereport.analysis.opened_case import OpenedCase
-from ubereport.analysis.progress import Progress, ProgressHook, Stage
 from ubereport.analysis.views import FieldStretch
 from ubereport.core.case import KeyFrame
 from ubereport.core.events import HemostasisEvent
+from ubereport.core.progress import Progress, ProgressHook, Stage
 from ubereport.core.series import AreaSeries
 from ubereport.segmentation.predictor import Predictor
 from ubereport.video.decode import decode_stills

@@ -14,12 +14,12 @@ import numpy as np
 from ubereport.analysis.checkpoint import Checkpoint, Chunk, ChunkPlace
 from ubereport.analysis.decode_report import DecodeReport
 from ubereport.analysis.measurement import Measurement
-from ubereport.analysis.progress import Progress, ProgressHook, Stage
 from ubereport.analysis.view.validity import Look, ViewMemory, look_at
 from ubereport.analysis.views import FieldStretch
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray, frozen_array
 from ubereport.core.config import AnalysisConfig
 from ubereport.core.frames import FieldOfView, FrameBatch
+from ubereport.core.progress import Progress, ProgressHook, Stage
 from ubereport.core.recording import RecordingIndex
 from ubereport.segmentation.predictor import Predictor
 from ubereport.video.candidates import Candidates

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ubereport import __version__
 from ubereport.analysis.loading import PredictorLoading
 from ubereport.analysis.measurement import LostStretch
-from ubereport.analysis.progress import Progress, ProgressHook, Stage
 from ubereport.analysis.refine import coarse_gap_s
 from ubereport.core.case import SCHEMA_VERSION
 from ubereport.core.config import AnalysisConfig, SamplingMode, config_sha256
+from ubereport.core.progress import Progress, ProgressHook, Stage
 from ubereport.core.recording import RecordingIndex, Timeline
+from ubereport.core.version import __version__
 from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
 from ubereport.segmentation.predictor import Predictor, open_predictor
 from ubereport.segmentation.shared import NetworkAddress, SharedPredictor
@@ -55,7 +55,7 @@ class OpenedCase:
 def open_case(
     parts: Sequence[Path],
     config: AnalysisConfig,
-    models_dir: Path,
+    models: Path | None,
     on_progress: ProgressHook,
     n_threads: int = 0,
     *,
@@ -78,7 +78,7 @@ def open_case(
     """
     started = time.perf_counter()
     on_progress(Progress(Stage.INDEX, 0.0, 1.0, 0, 0.0))
-    bundle = load_bundle(find_bundle(config.segmentation.model, models_dir))
+    bundle = load_bundle(find_bundle(config.segmentation.model, models))
     running = _bounded(config, n_threads)
     loading = PredictorLoading(lambda: _predictor(bundle, running, network))
     if is_loaded_at_once:

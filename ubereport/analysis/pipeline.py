@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 
-from ubereport import __version__
 from ubereport.analysis.checkpoint import Checkpoint
 from ubereport.analysis.derived_numbers import derive
 from ubereport.analysis.kept_pictures import keep_key_frames
 from ubereport.analysis.measurement import assemble_series
 from ubereport.analysis.measurer import Measurer
 from ubereport.analysis.opened_case import OpenedCase
-from ubereport.analysis.progress import ProgressHook
 from ubereport.analysis.sampling import MeasuredCase, measure_case
 from ubereport.analysis.summaries import part_summaries, recording_flags
 from ubereport.analysis.views import distribution_flag, fit_views
 from ubereport.core.case import CaseRecord, Provenance
 from ubereport.core.config import config_sha256, config_to_toml
+from ubereport.core.progress import ProgressHook
+from ubereport.core.version import __version__
 from ubereport.segmentation.predictor import Predictor
 
 LIBRARIES = (

@@ -10,13 +10,13 @@ import numpy as np
 from ubereport.analysis.decode_report import DecodeReport
 from ubereport.analysis.measurement import Measurement, assemble_series
 from ubereport.analysis.measurer import Looks, Measurer, PassProgress
-from ubereport.analysis.progress import ProgressHook
 from ubereport.analysis.refine import next_looks
 from ubereport.analysis.view.validity import settle_frozen
 from ubereport.analysis.views import FieldStretch
 from ubereport.core.arrays import BoolArray, IntArray
 from ubereport.core.config import AnalysisConfig, SamplingMode, ValidityConfig
 from ubereport.core.frames import SamplingPlan
+from ubereport.core.progress import ProgressHook
 from ubereport.core.recording import RecordingIndex
 from ubereport.video.candidates import Candidates
 from ubereport.video.process_shares import groups_of

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from ubereport.analysis.key_frames import display_size, to_model_size
 from ubereport.analysis.opened_case import OpenedCase
-from ubereport.analysis.progress import Progress, ProgressHook, Stage
 from ubereport.analysis.view.change import fit_view_stretches
 from ubereport.core.arrays import FloatArray, RgbArray
 from ubereport.core.case import Flag, FlagLevel
@@ -16,6 +15,7 @@ from ubereport.core.config import DecodeConfig, ViewConfig
 from ubereport.core.errors import DecodeError
 from ubereport.core.frames import FieldOfView
 from ubereport.core.intervals import Interval
+from ubereport.core.progress import Progress, ProgressHook, Stage
 from ubereport.core.recording import PartIndex, PlacedPart
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.distribution import distance

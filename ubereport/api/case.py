@@ -6,7 +6,6 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
-from ubereport.analysis.progress import ProgressHook, silent
 from ubereport.api.settings import Options, settings_of
 from ubereport.api.tables import Events, Metrics, Series
 from ubereport.batch.case import CaseRequest, PublishedCase, run_case
@@ -15,6 +14,7 @@ from ubereport.core.case import CaseRecord, Flag
 from ubereport.core.choices import Device, PdfChoice, ReaderChoice, SamplingMode
 from ubereport.core.config import AnalysisConfig
 from ubereport.core.disclaimer import DISCLAIMER
+from ubereport.core.progress import ProgressHook, silent
 from ubereport.records import store
 
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from ubereport.core.choices import Device
 from ubereport.core.config import SegmentationConfig
 from ubereport.core.errors import UsageError
-from ubereport.files.resources import models_dir
 from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
 from ubereport.segmentation.predictor import Predictor, open_predictor
 
@@ -106,5 +105,5 @@ def load_model(
     True
     """
     config = SegmentationConfig(model=model, device=device)  # type: ignore[arg-type]
-    bundle = load_bundle(find_bundle(config.model, models_dir()))
+    bundle = load_bundle(find_bundle(config.model))
     return Model(bundle, open_predictor(bundle, config))

@@ -11,7 +11,6 @@ from ubereport.analysis.checkpoint import Checkpoint
 from ubereport.analysis.derived_numbers import rederive
 from ubereport.analysis.opened_case import OpenedCase, open_case
 from ubereport.analysis.pipeline import AnalyzedCase, analyze_case
-from ubereport.analysis.progress import Progress, ProgressHook, Stage
 from ubereport.batch.reports import (
     REPORT_STEM,
     RenderedReport,
@@ -27,9 +26,9 @@ from ubereport.core.case import CaseRecord
 from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AnalysisConfig, EventConfig, config_from_toml
 from ubereport.core.errors import CaseRecordError
+from ubereport.core.progress import Progress, ProgressHook, Stage
 from ubereport.files.lock import hold_lock
 from ubereport.files.names import default_case_id, folder_name
-from ubereport.files.resources import models_dir
 from ubereport.records.store import read_case, read_frames, write_case, write_into_case
 from ubereport.review.case_review import reviewed_record
 from ubereport.review.journal import review_files
@@ -97,12 +96,11 @@ def run_case(request: CaseRequest, on_progress: ProgressHook) -> PublishedCase:
     UbereportError
         As said in `ubereport.core.errors`; nothing half-written is left under the case's name.
     """
-    models = models_dir() if request.models is None else request.models
     with DecoderPool(request.config.decode.stall_timeout_s) as decoders:
         opened = open_case(
             request.parts,
             request.config,
-            models,
+            request.models,
             on_progress,
             request.n_threads,
             decoders=decoders,

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ubereport.analysis.progress import Progress
 from ubereport.batch.case import CaseRequest, run_case
 from ubereport.batch.engine.job import Engine, Job, JobState, Outcome
 from ubereport.batch.manifest import Manifest, ManifestCase
@@ -16,6 +15,7 @@ from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AnalysisConfig
 from ubereport.core.covariates import covariates_json
 from ubereport.core.errors import OutputError
+from ubereport.core.progress import Progress
 from ubereport.files.names import folder_name
 from ubereport.segmentation.shared import NetworkAddress
 

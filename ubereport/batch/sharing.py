@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ubereport.core.config import AnalysisConfig, Device
-from ubereport.files.resources import models_dir
 from ubereport.segmentation.bundle import find_bundle, load_bundle
 from ubereport.segmentation.shared import NetworkAddress, SharedNetwork
 
@@ -34,7 +33,7 @@ def shared_network(
     if is_asked_for is False or (is_asked_for is None and is_pointless):
         yield None
         return
-    bundle = load_bundle(find_bundle(section.model, models or models_dir()))
+    bundle = load_bundle(find_bundle(section.model, models))
     if bundle.metadata.hsv is not None and not is_asked_for:
         yield None
         return

@@ -17,19 +17,13 @@ FolderOption = Annotated[
 ]
 
 
-def _folder(models: Path | None) -> Path:
-    from ubereport.files.resources import models_dir
-
-    return models_dir() if models is None else models
-
-
 @app.command("list")
 @guarded
 def list_models(models: FolderOption = None, json: JsonOption = False) -> None:
     """List the bundles. Example: ubereport models list."""
     from ubereport.segmentation.bundle import list_bundles
 
-    entries = list_bundles(_folder(models))
+    entries = list_bundles(models)
     if json:
         print_json(
             {
@@ -62,8 +56,7 @@ def verify_models(models: FolderOption = None, json: JsonOption = False) -> None
     from ubereport.segmentation.bundle import list_bundles, verify_bundle
 
     problems = {
-        entry.folder.name: list(verify_bundle(entry.folder))
-        for entry in list_bundles(_folder(models))
+        entry.folder.name: list(verify_bundle(entry.folder)) for entry in list_bundles(models)
     }
     is_sound = not any(problems.values())
     if json:

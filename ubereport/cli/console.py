@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ubereport.analysis.progress import Progress, ProgressHook, silent
+from ubereport.core.progress import Progress, ProgressHook, silent
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ubereport.core.config import Device
 from ubereport.core.errors import UbereportError
-from ubereport.files.resources import models_dir, templates_dir
+from ubereport.files.resources import templates_dir
 from ubereport.report.pdf import HOW_TO_PRINT, try_printers
 from ubereport.segmentation.bundle import BundleEntry, list_bundles, verify_bundle
 
@@ -118,7 +118,7 @@ def _terms(entry: BundleEntry) -> str:
 
 def _bundles() -> Finding:
     try:
-        entries = list_bundles(models_dir())
+        entries = list_bundles()
         problems = [f"{e.folder.name}: {p}" for e in entries for p in verify_bundle(e.folder)]
     except UbereportError as error:
         return Finding("models", False, True, str(error), "install ubereport again")

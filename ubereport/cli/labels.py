@@ -26,14 +26,13 @@ def propose(
     Example: ubereport train propose stills --out to-label --n 350
     """
     from ubereport.core.config import SegmentationConfig
-    from ubereport.files.resources import models_dir
     from ubereport.laboratory.training.hsv_targets import list_stills
     from ubereport.laboratory.training.propose import Proposer
     from ubereport.laboratory.training.propose import propose as write_proposal
     from ubereport.segmentation.bundle import find_bundle, load_bundle
     from ubereport.segmentation.predictor import open_predictor
 
-    bundle = load_bundle(find_bundle(model, models_dir()))
+    bundle = load_bundle(find_bundle(model))
     predictor = open_predictor(bundle, SegmentationConfig(model=model))
     name = f"{bundle.metadata.name} {bundle.metadata.version} {bundle.sha256[:10]}"
     proposer = Proposer(

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import typer
 
-from ubereport import __version__
 from ubereport.cli import (
     analyze,
     batch,
@@ -22,6 +21,7 @@ from ubereport.cli import (
     train,
 )
 from ubereport.core.disclaimer import DISCLAIMER
+from ubereport.core.version import __version__
 
 app = typer.Typer(
     name="ubereport",

@@ -6,7 +6,6 @@ import numpy as np
 
 from ubereport.core.config import Route, SegmentationConfig
 from ubereport.core.errors import DependencyError
-from ubereport.files.resources import models_dir
 from ubereport.laboratory.simulation.simulated_stills import simulate_stills
 from ubereport.segmentation.bundle import find_bundle, load_bundle
 from ubereport.segmentation.measure import RouteSpeed, measure_routes
@@ -23,7 +22,7 @@ def measure_shipped() -> tuple[RouteSpeed, ...]:
     UbereportError
         If the bundle cannot be run.
     """
-    bundle = load_bundle(find_bundle(SegmentationConfig().model, models_dir()))
+    bundle = load_bundle(find_bundle(SegmentationConfig().model))
     height_px, width_px = bundle.metadata.input_height_px, bundle.metadata.input_width_px
     rgb = np.stack([still[0] for still in simulate_stills(SEED, N_STILLS, height_px, width_px)])
     return measure_routes(bundle, rgb, np.ones((height_px, width_px), dtype=bool))

@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from ubereport import __version__
 from ubereport.batch.run import BatchResult, CaseResult, result_table
+from ubereport.core.version import __version__
 from ubereport.files.atomic import write_file
 from ubereport.files.spreadsheet import csv_bytes
 from ubereport.report.blocks import Column, TableBlock

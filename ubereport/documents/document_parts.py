@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from ubereport import __version__
 from ubereport.cohort.comparison_results import DropCount, ModelUse, UnreadCase
 from ubereport.cohort.wording import is_share, p_text, value_text
 from ubereport.core.choices import PdfChoice
 from ubereport.core.covariates import column_title
 from ubereport.core.errors import OutputError
 from ubereport.core.metrics import MetricSpec
+from ubereport.core.version import __version__
 from ubereport.files.atomic import publish_folder
 from ubereport.metrics.registry import METRICS, metric_spec
 from ubereport.report.blocks import Column, Pair, TableBlock

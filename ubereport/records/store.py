@@ -7,12 +7,10 @@ import json
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from ubereport.core.case import PEAK_REACH_S, CaseRecord, KeyFrame, KeyFrameKind
+from ubereport.core.case import CaseRecord, KeyFrame
 from ubereport.core.errors import CaseRecordError, OutputError
-from ubereport.core.events import HemostasisEvent
 from ubereport.core.series import AreaSeries
 from ubereport.files.atomic import check_relative_name, files_inside, publish_folder, write_file
 from ubereport.files.names import validate_case_id
@@ -186,31 +184,6 @@ def count_review_lines(folder: Path) -> int:
         return (folder / REVIEW_NAME).read_bytes().count(b"\n")
     except FileNotFoundError:
         return 0
-
-
-def match_key_frames(
-    key_frames: Sequence[KeyFrame], events: Sequence[HemostasisEvent]
-) -> tuple[KeyFrame, ...]:
-    """Return the key frames that show onset, peak or clearing of one of `events`, renumbered.
-
-    For events found anew in a stored series: a picture stays where its moment is still one.
-    """
-    shown = [(frame, _event_shown(frame, events)) for frame in key_frames]
-    matched = [replace(frame, event_index=at) for frame, at in shown if at is not None]
-    return tuple(sorted(matched, key=lambda frame: (frame.event_index, frame.time_s)))
-
-
-def _event_shown(frame: KeyFrame, events: Sequence[HemostasisEvent]) -> int | None:
-    reach_s = PEAK_REACH_S if frame.kind is KeyFrameKind.PEAK else 0.0
-    for index, event in enumerate(events):
-        moment_s = {
-            KeyFrameKind.ONSET: event.onset_s,
-            KeyFrameKind.PEAK: event.peak_s,
-            KeyFrameKind.CLEAR: event.clear_s,
-        }[frame.kind]
-        if moment_s is not None and abs(frame.time_s - moment_s) <= reach_s:
-            return index
-    return None
 
 
 def _frame_paths(key_frames: Sequence[KeyFrame]) -> list[str]:

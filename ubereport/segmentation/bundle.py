@@ -18,6 +18,7 @@ from typing import Any
 
 from ubereport.core.case import ModelSummary
 from ubereport.core.errors import BundleError
+from ubereport.files.resources import models_dir
 from ubereport.segmentation.metadata import (
     BundleMetadata,
     metadata_from_json,
@@ -155,27 +156,28 @@ def verify_bundle(folder: Path) -> tuple[str, ...]:
     return tuple(problems)
 
 
-def list_bundles(models_dir: Path) -> tuple[BundleEntry, ...]:
+def list_bundles(models: Path | None = None) -> tuple[BundleEntry, ...]:
     """Return the bundles of a models folder by name and age, broken ones last with the reason.
 
     Weights are not read; `verify_bundle` does that.
     """
-    entries = [_read_entry(folder) for folder in _bundle_folders(models_dir)]
+    entries = [_read_entry(folder) for folder in _bundle_folders(models)]
     return tuple(sorted(entries, key=_entry_order))
 
 
-def find_bundle(name: str, models_dir: Path) -> Path:
+def find_bundle(name: str, models: Path | None = None) -> Path:
     """Return the folder of the bundle called `name`.
 
-    `name` is the name of a folder in `models_dir`, the bare name of a family (its newest version
-    answers, broken or not: an old one never steps in silently), or the path of a bundle folder.
+    `name` is the name of a folder in `models` (None: the shipped ones), the bare name of a family
+    (its newest version answers, broken or not: an old one never steps in silently), or the path of
+    a bundle folder.
 
     Raises
     ------
     BundleError
         If there is none; the message lists what there is.
     """
-    folders = _bundle_folders(models_dir)
+    folders = _bundle_folders(models)
     for folder in folders:
         if folder.name == name:
             return folder
@@ -304,10 +306,11 @@ def _refuse_pickle_bytes(start: bytes, name: str) -> None:
         raise BundleError(f"{name!r} is a zip archive, as torch.save writes. {_PICKLE_WHY}")
 
 
-def _bundle_folders(models_dir: Path) -> list[Path]:
-    if not models_dir.is_dir():
+def _bundle_folders(models: Path | None) -> list[Path]:
+    models = models_dir() if models is None else models
+    if not models.is_dir():
         return []
-    return sorted(path for path in models_dir.iterdir() if (path / METADATA_NAME).is_file())
+    return sorted(path for path in models.iterdir() if (path / METADATA_NAME).is_file())
 
 
 def _read_entry(folder: Path) -> BundleEntry:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from ubereport.analysis.progress import silent
 from ubereport.batch.case import CaseRequest, rerender_case, run_case
 from ubereport.core.config import AnalysisConfig, SegmentationConfig
+from ubereport.core.progress import silent
 from ubereport.files.resources import models_dir
 from ubereport.review.desk.gate import Gate
 from ubereport.review.desk.shelf import Shelf

@@ -15,7 +15,6 @@ from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AnalysisConfig, SegmentationConfig, config_from_toml
 from ubereport.core.errors import UsageError
 from ubereport.documents.document_parts import Written, publish_document
-from ubereport.files.resources import models_dir
 from ubereport.files.spreadsheet import csv_bytes
 from ubereport.laboratory.evaluation.config import StillsConfig
 from ubereport.laboratory.evaluation.examples import Examples, draw_overlay, pick_examples
@@ -155,8 +154,7 @@ def run_stills_evaluation(
 def _bundles(request: StillsRequest) -> list[Bundle]:
     if not request.models:
         raise UsageError("No model was given. Name one or more with --model.")
-    folder = models_dir() if request.models_dir is None else request.models_dir
-    bundles = [load_bundle(find_bundle(name, folder)) for name in request.models]
+    bundles = [load_bundle(find_bundle(name, request.models_dir)) for name in request.models]
     names = [_bundle_name(bundle) for bundle in bundles]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
