@@ -63,7 +63,7 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
-	$(PIP) --editable '.[dev,docs,train,dicom,ray,openvino,review]'
+	$(PIP) --editable '.[dev,docs,train,dicom,ray,review]'
 	touch $@ $(VENV)/.installed
 
 clean:

@@ -58,12 +58,14 @@ def plain_reports(monkeypatch):
     monkeypatch.setattr("ubereport.report.pdf.render_pdf", lambda _, choice: PLAIN_PDF)
 
 
-def fp32_roundings(network):
+def fp32_roundings(network, n_each=1):
     """Return how far two processors may differ in fp32, as a share of the size of an answer.
+
+    `n_each` roundings a product: 3 where two runtimes fold normalizations into weights, too.
 
     A value is a sum of as many products as its convolution has weights, each rounded by up to
     half an eps, in an order that the processor chooses. Independent errors add as the root of
     their number; six of their standard deviations hold for every one of 10^5 pixels.
     """
     kernels = (m.weight[0].numel() for m in network.modules() if hasattr(m, "kernel_size"))
-    return 6 * HALF_EPS * sum(kernels) ** 0.5
+    return 6 * HALF_EPS * (n_each * sum(kernels)) ** 0.5

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from ubereport.cli.main import main
+from ubereport.files.resources import models_dir
 
 
 def run(capsys, *argv):
@@ -139,3 +140,11 @@ def test_adaptive_sampling_is_the_default_and_says_what_it_looked_at(
     )
     assert default == named
     assert b"adaptive: " in default
+
+
+def test_an_older_bundle_is_prepared(capsys, tmp_path):
+    """What has no network has nothing to prepare; what has one gets a graph (test_export)."""
+    code, _, told = run(capsys, "models", "prepare", str(models_dir() / "hsv-red"))
+    assert (code, "holds no network" in told) == (4, True), told
+    code, _, told = run(capsys, "models", "prepare", str(tmp_path / "nothing"))
+    assert "There is no bundle folder 'nothing'" in told

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import dataclasses
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from torch import nn
 
 from ubereport.segmentation.bundle import METADATA_NAME, Bundle, load_bundle
 from ubereport.segmentation.export import write_bundle
+from ubereport.segmentation.fusion import fuse_batch_norms
 from ubereport.segmentation.metadata import BundleMetadata, NetworkSpec, metadata_to_json
 from ubereport.segmentation.network import build_network
 
@@ -66,6 +68,27 @@ def written(
     """The tiny network as `write_bundle` writes it, once."""
     folder = tmp_path_factory.mktemp("written") / "tiny-1"
     return write_bundle(folder, tiny_network, metadata, "# Tiny\n")
+
+
+@pytest.fixture(scope="session")
+def sure_network(tiny_network: nn.Module) -> nn.Module:
+    """Sure of most pixels, as a trained network is; random weights are not."""
+    network = copy.deepcopy(tiny_network)
+    with torch.no_grad():
+        network.get_submodule("segmentation_head.0").weight.mul_(30)
+    return fuse_batch_norms(network)
+
+
+@pytest.fixture(scope="session")
+def sure(
+    tmp_path_factory: pytest.TempPathFactory, tiny_network: nn.Module, metadata: BundleMetadata
+) -> Bundle:
+    """The sure network as a bundle with a graph, its normalizations not folded."""
+    network = copy.deepcopy(tiny_network)
+    with torch.no_grad():
+        network.get_submodule("segmentation_head.0").weight.mul_(30)
+    folder = tmp_path_factory.mktemp("sure") / "tiny-1"
+    return write_bundle(folder, network, metadata, "# Tiny", has_graph=True)
 
 
 @pytest.fixture

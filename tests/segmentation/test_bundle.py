@@ -16,10 +16,12 @@ import torch
 from ubereport.core.errors import BundleError
 from ubereport.segmentation.bundle import (
     CARD_NAME,
+    GRAPH_NAME,
     METADATA_NAME,
     WEIGHTS_NAME,
     Bundle,
     find_bundle,
+    graph_of,
     list_bundles,
     load_bundle,
     read_tensor_specs,
@@ -204,7 +206,7 @@ def test_the_list_is_sorted_by_age_and_shows_broken_bundles(
     assert [entry.folder.name for entry in entries] == ["tiny-9", "tiny-10", "a-1"]
     assert entries[0].problem is None
     assert entries[2].metadata is None
-    assert "missing keys" in str(entries[2].problem)
+    assert "version is missing" in str(entries[2].problem)
     assert list_bundles(tmp_path / "nowhere") == ()
 
 
@@ -231,3 +233,25 @@ def test_listing_and_verifying_load_no_torch(make_bundle: MakeBundle) -> None:
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_a_graph_is_checked_like_weights(sure: Bundle, tmp_path: Path) -> None:
+    folder = shutil.copytree(sure.folder, tmp_path / "tiny-1")
+    content = bytearray((folder / GRAPH_NAME).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / GRAPH_NAME).write_bytes(content)
+    with pytest.raises(BundleError, match=r"graph of bundle 'tiny-1' .* altered"):
+        load_bundle(folder)
+    (folder / GRAPH_NAME).unlink()
+    with pytest.raises(BundleError, match=r"has no model\.onnx"):
+        load_bundle(folder)
+
+
+def test_a_graph_that_the_metadata_does_not_know_is_not_used(
+    written: Bundle, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(written.folder, tmp_path / "tiny-1")
+    (folder / GRAPH_NAME).write_bytes(b"anything")
+    bundle = load_bundle(folder)
+    with pytest.raises(BundleError, match=r"has no model\.onnx.*models prepare"):
+        graph_of(bundle)

@@ -2,16 +2,29 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.util
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from ubereport.core.errors import BundleError, OutputError
-from ubereport.segmentation.bundle import WEIGHTS_NAME, Bundle, load_bundle, read_tensor_specs
-from ubereport.segmentation.export import write_bundle
-from ubereport.segmentation.metadata import BundleMetadata, HsvSpec
+from ubereport.core.errors import BundleError, DependencyError, OutputError
+from ubereport.segmentation import onnx_graph
+from ubereport.segmentation.bundle import (
+    CARD_NAME,
+    GRAPH_NAME,
+    METADATA_NAME,
+    WEIGHTS_NAME,
+    Bundle,
+    load_bundle,
+    read_tensor_specs,
+    verify_bundle,
+)
+from ubereport.segmentation.export import prepare_bundle, write_bundle
+from ubereport.segmentation.metadata import BundleMetadata, HsvSpec, metadata_to_json
+from ubereport.segmentation.network import load_network
 
 
 def _hsv(metadata: BundleMetadata) -> BundleMetadata:
@@ -108,3 +121,62 @@ def test_a_file_where_the_folder_should_lie_is_named(
     (tmp_path / "models").write_text("a file")
     with pytest.raises(OutputError, match="cannot be written"):
         write_bundle(tmp_path / "models" / "x", None, _hsv(metadata), "card")
+
+
+def test_a_graph_is_hashed_small_and_knows_no_place_of_this_machine(sure: Bundle) -> None:
+    content = sure.graph_path.read_bytes()
+    assert sure.metadata.graph is not None
+    assert sure.metadata.graph.sha256 == hashlib.sha256(content).hexdigest()
+    assert len(content) < 400_000, "weights lie in weights.safetensors and nowhere else"
+    assert WEIGHTS_NAME.encode() in content
+    for place in (str(Path(torch.__file__).parent), str(Path.cwd()), "site-packages", ".py"):
+        assert place.encode() not in content
+    assert load_bundle(sure.folder) == sure
+    assert verify_bundle(sure.folder) == ()
+
+
+@pytest.mark.slow
+def test_an_older_bundle_is_prepared_with_the_same_graph(sure: Bundle, tmp_path: Path) -> None:
+    """Weights, card and the rest of the metadata stay; the same network gives the same bytes."""
+    folder = tmp_path / "tiny-1"
+    shutil.copytree(sure.folder, folder)
+    (folder / GRAPH_NAME).unlink()
+    older = dataclasses.replace(sure.metadata, graph=None)
+    (folder / METADATA_NAME).write_text(metadata_to_json(older), encoding="utf-8")
+    assert load_bundle(folder).metadata.graph is None
+    assert prepare_bundle(folder).metadata == sure.metadata
+    for name in (GRAPH_NAME, WEIGHTS_NAME, CARD_NAME, METADATA_NAME):
+        assert (folder / name).read_bytes() == (sure.folder / name).read_bytes(), name
+
+
+def test_a_graph_that_answers_otherwise_is_not_kept(sure: Bundle) -> None:
+    """Logits that all lie a thousandth of their spread apart are more than rounding explains."""
+    content, weights = sure.graph_path.read_bytes(), sure.weights_path.read_bytes()
+    network = load_network(sure)
+    onnx_graph._check_equal(network, content, weights, sure.metadata)
+    with torch.no_grad():
+        network.get_submodule("segmentation_head.0").bias.add_(0.05)
+    with pytest.raises(BundleError, match="answers otherwise than torch"):
+        onnx_graph._check_equal(network, content, weights, sure.metadata)
+
+
+def test_what_onnx_has_no_word_for_is_told(
+    tmp_path: Path, metadata: BundleMetadata, tiny_network: nn.Module, monkeypatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise torch.onnx.errors.UnsupportedOperatorError("aten::odd", 18, None)
+
+    monkeypatch.setattr(torch.onnx, "export", refuse)
+    with pytest.raises(BundleError, match="cannot be written as ONNX"):
+        write_bundle(tmp_path / "x", tiny_network, metadata, "card", has_graph=True)
+
+
+def test_without_the_exporter_one_sentence_says_what_to_install(
+    tmp_path: Path, metadata: BundleMetadata, tiny_network: nn.Module, monkeypatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "onnxscript" else find(name)
+    )
+    with pytest.raises(DependencyError, match=r"pip install 'ubereport\[train\]'"):
+        write_bundle(tmp_path / "x", tiny_network, metadata, "card", has_graph=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ubereport.core.config import Device, SegmentationConfig
+from ubereport.core.config import Device, Route, SegmentationConfig
 from ubereport.files.resources import models_dir
 from ubereport.segmentation.bundle import CARD_NAME, find_bundle, load_bundle, verify_bundle
 from ubereport.segmentation.devices import DeviceChoice
@@ -84,3 +84,22 @@ def test_a_shipped_network_gives_the_same_areas_in_bf16(folder: Path) -> None:
         for dtype in (None, torch.bfloat16)
     ]
     np.testing.assert_allclose(areas[1], areas[0], atol=0.002)
+
+
+@pytest.mark.parametrize("folder", NETWORKS, ids=lambda folder: folder.name)
+def test_a_shipped_graph_gives_the_areas_of_torch(folder: Path) -> None:
+    """Both in fp32; at most one pixel of ten thousand may lie so near a threshold that it turns."""
+    bundle = load_bundle(folder)
+    rgb = _pictures(bundle.metadata.input_height_px, bundle.metadata.input_width_px)
+    field = np.ones(rgb.shape[1:3], dtype=bool)
+    by_torch, by_graph = (
+        open_predictor(
+            bundle,
+            SegmentationConfig(
+                device=Device.CPU, route=route, is_low_precision_allowed=False, n_threads=1
+            ),
+        ).areas(rgb, field)
+        for route in (Route.TORCH, Route.OPENVINO)
+    )
+    assert by_torch.max() > 0.01, "equal areas of nothing would show nothing"
+    np.testing.assert_allclose(by_graph, by_torch, atol=1e-4)

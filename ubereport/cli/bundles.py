@@ -11,7 +11,7 @@ from ubereport.cli.console import JsonOption, print_json, say
 from ubereport.cli.guard import guarded
 from ubereport.core.errors import BundleError
 
-app = typer.Typer(help="List and verify model bundles.", no_args_is_help=True)
+app = typer.Typer(help="List, verify and prepare model bundles.", no_args_is_help=True)
 FolderOption = Annotated[
     Path | None, typer.Option("--models", help="Folder of bundles; default: the shipped ones.")
 ]
@@ -66,3 +66,23 @@ def verify_models(models: FolderOption = None, json: JsonOption = False) -> None
             say(f"{name}: {'sound' if not reasons else ' '.join(reasons)}")
     if not is_sound:
         raise BundleError("A bundle is altered or incomplete. Install it again before using it.")
+
+
+@app.command("prepare")
+@guarded
+def prepare_model(
+    folder: Annotated[Path, typer.Argument(help="Folder of a bundle that holds a network.")],
+    json: JsonOption = False,
+) -> None:
+    """Give an older bundle its graph, with which processors run it without torch.
+
+    Example: ubereport models prepare models/our-blood-1.
+    """
+    from ubereport.segmentation.export import prepare_bundle
+
+    metadata = prepare_bundle(folder).metadata
+    sha256 = metadata.graph.sha256 if metadata.graph is not None else None
+    if json:
+        print_json({"name": metadata.name, "version": metadata.version, "graph_sha256": sha256})
+    else:
+        say(f"{metadata.name} {metadata.version}: model.onnx made, sha256 {sha256}")

@@ -33,7 +33,7 @@ OPTIONAL = (
     (
         "OpenVINO",
         "openvino",
-        "torch runs networks in its place, at half the speed; pip install 'ubereport[openvino]'",
+        "torch runs networks in its place, at half the speed; pip install openvino",
     ),
     ("pydicom", "pydicom", "needed for DICOM video only; pip install 'ubereport[dicom]'"),
 )

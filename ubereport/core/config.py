@@ -149,8 +149,8 @@ class ValidityConfig:
 class SegmentationConfig:
     """Running the network.
 
-    `route` "auto" takes OpenVINO on a processor where it is installed, else torch: the same
-    installation always takes the same one, and the record says which.
+    `route` "auto" takes OpenVINO on a processor where it is installed and the bundle has a graph,
+    else torch: the same installation always takes the same one, and the record says which.
     """
 
     model: Annotated[str, Field(min_length=1)] = "ube-blood"

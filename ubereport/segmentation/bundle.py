@@ -1,7 +1,8 @@
 """Model bundles on disk: find, list, load and verify them without torch and without pickle.
 
 A bundle is a folder ``<name>-<version>/`` with metadata.json, README.md (the model card) and, for
-a network, weights.safetensors.
+a network, weights.safetensors and model.onnx, the graph that takes its weights from there. Older
+bundles have no graph; torch runs them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ubereport.core.errors import BundleError
 from ubereport.files.resources import models_dir
 from ubereport.segmentation.metadata import (
     BundleMetadata,
+    GraphSpec,
     metadata_from_json,
     metadata_to_json,
     version_key,
@@ -28,6 +30,7 @@ from ubereport.segmentation.metadata import (
 
 METADATA_NAME = "metadata.json"
 WEIGHTS_NAME = "weights.safetensors"
+GRAPH_NAME = "model.onnx"
 CARD_NAME = "README.md"
 
 _MAX_METADATA_BYTES = 4 * 2**20
@@ -71,6 +74,11 @@ class Bundle:
     def weights_path(self) -> Path:
         """Where the weights lie (kind "network" only)."""
         return self.folder / WEIGHTS_NAME
+
+    @property
+    def graph_path(self) -> Path:
+        """Where the graph lies, if the metadata says that there is one."""
+        return self.folder / GRAPH_NAME
 
     def summary(self) -> ModelSummary:
         """Return the model as a report names it."""
@@ -134,8 +142,62 @@ def load_bundle(folder: Path) -> Bundle:
     if metadata.kind != "network":
         digest = hashlib.sha256(metadata_to_json(metadata).encode()).hexdigest()
         return Bundle(folder, metadata, digest)
-    _check_weights(folder, metadata)
-    return Bundle(folder, metadata, str(metadata.weights_sha256))
+    bundle = Bundle(folder, metadata, str(metadata.weights_sha256))
+    if not bundle.weights_path.is_file():
+        raise BundleError(
+            f"Bundle {folder.name!r} has no {WEIGHTS_NAME}. Get the whole bundle again."
+        )
+    read_tensor_specs(bundle.weights_path)
+    check_files(bundle)
+    return bundle
+
+
+def check_files(bundle: Bundle) -> None:
+    """Check weights and graph, where there are any, against the sha256 of the metadata.
+
+    Raises
+    ------
+    BundleError
+        If one is missing or was altered.
+    """
+    graph = bundle.metadata.graph
+    wanted = [
+        (bundle.weights_path, bundle.metadata.weights_sha256),
+        (bundle.graph_path, graph.sha256 if graph is not None else None),
+    ]
+    for path, expected in wanted:
+        if expected is None:
+            continue
+        try:
+            with path.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError:
+            raise BundleError(
+                f"Bundle {bundle.folder.name!r} has no {path.name} that can be read. "
+                "Get the whole bundle again."
+            ) from None
+        if digest != expected:
+            what = "weights" if path.name == WEIGHTS_NAME else "graph"
+            raise BundleError(
+                f"The {what} of bundle {bundle.folder.name!r} were altered or damaged: their "
+                f"sha256 is {digest}, the metadata says {expected}. Get the bundle again."
+            )
+
+
+def graph_of(bundle: Bundle) -> GraphSpec:
+    """Return what the metadata says of the graph.
+
+    Raises
+    ------
+    BundleError
+        If the bundle has none.
+    """
+    if bundle.metadata.graph is None:
+        raise BundleError(
+            f"Bundle {bundle.folder.name!r} has no {GRAPH_NAME}, which OpenVINO runs. Make one "
+            "with `ubereport models prepare`, or use segmentation.route = auto or torch."
+        )
+    return bundle.metadata.graph
 
 
 def verify_bundle(folder: Path) -> tuple[str, ...]:
@@ -267,22 +329,6 @@ def _read_metadata_text(folder: Path) -> str:
             f"The {METADATA_NAME} of bundle {folder.name!r} cannot be read as UTF-8 text. "
             "Get the bundle again."
         ) from None
-
-
-def _check_weights(folder: Path, metadata: BundleMetadata) -> None:
-    path = folder / WEIGHTS_NAME
-    if not path.is_file():
-        raise BundleError(
-            f"Bundle {folder.name!r} has no {WEIGHTS_NAME}. Get the whole bundle again."
-        )
-    read_tensor_specs(path)
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if digest != metadata.weights_sha256:
-        raise BundleError(
-            f"The weights of bundle {folder.name!r} were altered or damaged: their sha256 is "
-            f"{digest}, the metadata says {metadata.weights_sha256}. Get the bundle again."
-        )
 
 
 def _refuse_pickles(path: Path) -> None:

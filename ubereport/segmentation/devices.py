@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import torch
 
 from ubereport.core.config import Device
 from ubereport.core.errors import DependencyError
-
-_WITHOUT_BF16 = frozenset({"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI"})
+from ubereport.segmentation.openvino import is_held_to_older_instructions
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +45,8 @@ def choose_device(device: Device, is_low_precision_allowed: bool) -> DeviceChoic
 
 
 def cpu_gains_from_bf16() -> bool:
-    """Return whether this processor multiplies bf16 natively; elsewhere bf16 is slower.
-
-    ``ONEDNN_MAX_CPU_ISA`` can hold oneDNN, which does the multiplying, to older instructions.
-    """
-    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
-    if limit in _WITHOUT_BF16:
+    """Return whether this processor multiplies bf16 natively; elsewhere bf16 is slower."""
+    if is_held_to_older_instructions():
         return False
     capabilities = torch.cpu.get_capabilities()
     return any(bool(capabilities.get(key)) for key in ("avx512_bf16", "amx_bf16"))

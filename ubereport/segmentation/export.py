@@ -12,16 +12,17 @@ from safetensors.torch import save as save_safetensors
 from torch import nn
 
 from ubereport.core.errors import BundleError, OutputError
-from ubereport.files.atomic import publish_folder
+from ubereport.files.atomic import publish_folder, write_file
 from ubereport.segmentation.bundle import (
     CARD_NAME,
+    GRAPH_NAME,
     METADATA_NAME,
     WEIGHTS_NAME,
     Bundle,
     load_bundle,
 )
 from ubereport.segmentation.metadata import BundleMetadata, metadata_to_json
-from ubereport.segmentation.network import build_network, load_state, portable_state
+from ubereport.segmentation.network import build_network, load_network, load_state, portable_state
 
 
 def write_bundle(
@@ -29,6 +30,8 @@ def write_bundle(
     weights: nn.Module | Mapping[str, torch.Tensor] | None,
     metadata: BundleMetadata,
     card: str,
+    *,
+    has_graph: bool = False,
 ) -> Bundle:
     """Write a bundle folder and return it as `load_bundle` reads it back.
 
@@ -44,32 +47,66 @@ def write_bundle(
         Its `weights_sha256` is set here; any 64 hex digits may stand there before.
     card
         The model card, Markdown.
+    has_graph
+        Whether a network gets its graph, with which it runs on processors without torch.
 
     Raises
     ------
     BundleError
-        If the weights do not fit the described network or are not finite, or the card is empty.
+        If the weights do not fit the described network or are not finite, the card is empty, or
+        no graph can be made that answers as the network.
+    DependencyError
+        If making a graph needs a package that is not installed.
     OutputError
         If the folder exists or cannot be written.
     """
     if not card.strip():
         raise BundleError("The model card is empty. Say what the model is, saw and cannot do.")
-    content = _weights_bytes(weights, metadata)
-    if content is not None:
-        digest = hashlib.sha256(content).hexdigest()
-        metadata = dataclasses.replace(metadata, weights_sha256=digest)
     if folder.exists():
         raise OutputError(f"{folder.name!r} exists already. Choose another version or remove it.")
-    files = {METADATA_NAME: metadata_to_json(metadata).encode(), CARD_NAME: card.encode()}
-    if content is not None:
+    files = {CARD_NAME: card.encode()}
+    network = _filled_network(weights, metadata)
+    if network is not None:
+        content = _weights_bytes(network)
         files[WEIGHTS_NAME] = content
+        digest = hashlib.sha256(content).hexdigest()
+        metadata = dataclasses.replace(metadata, weights_sha256=digest)
+        if has_graph:
+            from ubereport.segmentation.onnx_graph import export_graph
+
+            graph = export_graph(network, content, metadata)
+            files[GRAPH_NAME] = graph.content
+            metadata = dataclasses.replace(metadata, graph=graph.spec)
+    files[METADATA_NAME] = metadata_to_json(metadata).encode()
     publish_folder(folder, files)
     return load_bundle(folder)
 
 
-def _weights_bytes(
+def prepare_bundle(folder: Path) -> Bundle:
+    """Give a bundle of a network its graph, or a new one; weights and the rest stay as they are.
+
+    Raises
+    ------
+    BundleError
+        If the bundle is not sound or has no network, or no graph can be made that answers as it.
+    DependencyError
+        If making a graph needs a package that is not installed.
+    OutputError
+        If the folder cannot be written.
+    """
+    from ubereport.segmentation.onnx_graph import export_graph
+
+    bundle = load_bundle(folder)
+    graph = export_graph(load_network(bundle), bundle.weights_path.read_bytes(), bundle.metadata)
+    write_file(bundle.graph_path, graph.content)
+    metadata = dataclasses.replace(bundle.metadata, graph=graph.spec)
+    write_file(folder / METADATA_NAME, metadata_to_json(metadata).encode())
+    return load_bundle(folder)
+
+
+def _filled_network(
     weights: nn.Module | Mapping[str, torch.Tensor] | None, metadata: BundleMetadata
-) -> bytes | None:
+) -> nn.Module | None:
     if metadata.network is None:
         if weights is not None:
             raise BundleError("A bundle of kind 'hsv' has no weights; give None.")
@@ -78,5 +115,9 @@ def _weights_bytes(
         raise BundleError("A bundle of kind 'network' needs weights; give a network.")
     network = build_network(metadata.network)
     load_state(network, weights.state_dict() if isinstance(weights, nn.Module) else weights)
+    return network.eval()
+
+
+def _weights_bytes(network: nn.Module) -> bytes:
     state = portable_state(network)
     return save_safetensors({key: state[key] for key in sorted(state)})

@@ -67,7 +67,8 @@ def measure_routes(
     tuple of RouteSpeed
         fp32 in torch first; a way that this processor gains nothing from is left out.
     """
-    routes = [Route.TORCH, *([Route.OPENVINO] if is_openvino_present() else [])]
+    has_openvino = bundle.metadata.graph is not None and is_openvino_present()
+    routes = [Route.TORCH, *([Route.OPENVINO] if has_openvino else [])]
     found: dict[tuple[Route, str], RouteSpeed] = {}
     exact = None
     for route in routes:

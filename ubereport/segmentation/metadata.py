@@ -92,6 +92,22 @@ class HsvSpec:
             _check(is_rising, f"hsv.{key}", floors, "rising (lenient, central, strict)")
 
 
+@validated("graph", error=BundleError, remedy=_REMEDY)
+class GraphSpec:
+    """The graph of a network, model.onnx: its digest, and where low precision may begin.
+
+    Parameters
+    ----------
+    sha256
+        Hex digest of the file.
+    late_inputs
+        Names of the values that lead from what must count in fp32 to what may count in bf16.
+    """
+
+    sha256: Sha256
+    late_inputs: tuple[str, ...] = ()
+
+
 @validated("training_data", error=BundleError, remedy=_REMEDY)
 class TrainingSet:
     """One set that the weights were trained on: what it is, under which licence, how much."""
@@ -131,6 +147,8 @@ class BundleMetadata:
         Colors of the training population, for `distribution.distance`.
     weights_sha256
         Hex digest of weights.safetensors; None for kind "hsv".
+    graph
+        Of a network that runs without torch; older bundles have none.
 
     Raises
     ------
@@ -160,6 +178,7 @@ class BundleMetadata:
     held_out_operations: Annotated[tuple[HeldOutOperation, ...], LEFT_OUT_WHEN_EMPTY] = ()
     color_reference: ColorReference | None = None
     weights_sha256: Sha256 | None = None
+    graph: Annotated[GraphSpec | None, LEFT_OUT_WHEN_EMPTY] = None
     schema: Literal["ubereport-bundle/1"] = BUNDLE_SCHEMA
 
     def __post_init__(self) -> None:
@@ -184,6 +203,7 @@ class BundleMetadata:
             self.weights_sha256,
             "64 hex digits for a network, null for hsv",
         )
+        _check(is_network or self.graph is None, "graph", self.graph, "none, for hsv")
 
 
 def version_key(version: str) -> tuple[int, int, int]:

@@ -10,65 +10,30 @@ import torch
 from torch import nn
 
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
-from ubereport.core.config import Route, SegmentationConfig
-from ubereport.core.errors import DependencyError, PredictionError
+from ubereport.core.config import SegmentationConfig
+from ubereport.core.errors import PredictionError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.devices import DeviceChoice, choose_device
 from ubereport.segmentation.fusion import fuse_batch_norms
 from ubereport.segmentation.metadata import BundleMetadata
 from ubereport.segmentation.network import load_network
-from ubereport.segmentation.openvino import is_openvino_present, require_openvino
-from ubereport.segmentation.openvino_predictor import OpenVinoPredictor
 from ubereport.segmentation.pictures import ProbabilityArray, check_field_mask, check_pictures
 from ubereport.segmentation.precision import with_low_precision_tail
-from ubereport.segmentation.record import UnrecordableError, record_network
 from ubereport.segmentation.uploads import PictureUploads
 
 Answer = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
-def open_network_predictor(
-    bundle: Bundle, config: SegmentationConfig
-) -> NetworkPredictor | OpenVinoPredictor:
+def open_network_predictor(bundle: Bundle, config: SegmentationConfig) -> NetworkPredictor:
     """Load a bundle's network onto the device that `config` asks for; see `open_predictor`."""
-    if config.route is Route.OPENVINO:
-        require_openvino()
     choice = choose_device(config.device, config.is_low_precision_allowed)
-    route = choose_route(config.route, choice)
     if config.n_threads > 0:
         torch.set_num_threads(config.n_threads)
     with _one_thread():
         network = fuse_batch_norms(load_network(bundle))
-    if route is Route.OPENVINO:
-        try:
-            return _open_openvino(network, bundle.metadata, choice, config.n_threads)
-        except UnrecordableError:
-            if config.route is Route.OPENVINO:
-                raise
     network = with_low_precision_tail(network, choice.late_dtype)
     return NetworkPredictor(network, bundle.metadata, choice, config.batch_size)
-
-
-def choose_route(route: Route, choice: DeviceChoice) -> Route:
-    """Choose the library: what is asked for, else OpenVINO on a processor where it is installed.
-
-    Nothing is measured, so that an installation always answers alike.
-
-    Raises
-    ------
-    DependencyError
-        If OpenVINO is asked for on another device than the processor.
-    """
-    is_cpu = choice.device.type == "cpu"
-    if route is Route.OPENVINO and not is_cpu:
-        raise DependencyError(
-            f"segmentation.route = openvino runs on the processor; the device is {choice.title}. "
-            "Use --device cpu, or segmentation.route = auto."
-        )
-    if route is Route.AUTO:
-        return Route.OPENVINO if is_cpu and is_openvino_present() else Route.TORCH
-    return route
 
 
 @contextmanager
@@ -83,16 +48,6 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _open_openvino(
-    network: nn.Module, metadata: BundleMetadata, choice: DeviceChoice, n_threads: int
-) -> OpenVinoPredictor:
-    with _one_thread():
-        graph = record_network(network, metadata.input_height_px, metadata.input_width_px)
-    return OpenVinoPredictor(
-        graph, metadata, is_low=choice.late_dtype is torch.bfloat16, n_threads=n_threads
-    )
 
 
 class NetworkPredictor:

@@ -1,27 +1,29 @@
-"""The only door to OpenVINO: a recorded network compiled for this processor.
+"""The only door to OpenVINO: a bundle's graph compiled for this processor, without torch.
 
-The exact steps count in fp32, the others in bf16 where the processor multiplies it natively; the
-two compiled networks hand over to each other. The bytes of the graph never leave the process and
-nothing is asked of the network: `openvino.convert_model`, which reports its use, is not called.
+What sees full detail counts in fp32, the rest in bf16 where the processor multiplies it natively;
+the two compiled networks hand over to each other. Nothing is asked of the network:
+`openvino.convert_model`, which reports its use, is not called.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ubereport.core.arrays import RgbArray
-from ubereport.core.errors import DependencyError
-from ubereport.segmentation.graph import GraphStep, NetworkGraph
+from ubereport.core.errors import BundleError, DependencyError
+from ubereport.segmentation.metadata import BundleMetadata
 
 _ABSENT = (
     "segmentation.route = openvino was asked for, but OpenVINO is not installed. Install it with "
-    "pip install 'ubereport[openvino]', or use route = auto or torch."
+    "pip install openvino, or use route = auto or torch."
 )
+_WITHOUT_BF16 = frozenset({"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI"})
 
 
 def is_openvino_present() -> bool:
@@ -35,17 +37,32 @@ def require_openvino() -> None:
         raise DependencyError(_ABSENT)
 
 
+def is_held_to_older_instructions() -> bool:
+    """Whether ``ONEDNN_MAX_CPU_ISA`` keeps oneDNN, which does the multiplying, from bf16."""
+    return os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in _WITHOUT_BF16
+
+
+def openvino_gains_from_bf16() -> bool:
+    """Whether this processor multiplies bf16 natively; elsewhere bf16 is slower."""
+    import openvino
+
+    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in capabilities and not is_held_to_older_instructions()
+
+
 class CompiledNetwork:
     """A network that maps (n, H, W, 3) uint8 pictures to (n, H, W) float32 logits.
 
     Parameters
     ----------
-    graph
-        What it computes.
-    mean, scale
-        Normalization of the three color channels, in levels of 0..255.
+    graph_path
+        A bundle's model.onnx, its weights beside it.
+    late_inputs
+        Names of the exact values that stages take which may count in bf16.
+    metadata
+        Size and normalization of the pictures.
     is_low
-        Whether the inexact steps count in bf16.
+        Whether those stages do; without `late_inputs` nothing does.
     n_threads
         Processor threads; 0 leaves it to OpenVINO.
 
@@ -53,13 +70,15 @@ class CompiledNetwork:
     ------
     DependencyError
         If OpenVINO is not installed.
+    BundleError
+        If the graph cannot be read, or does not give one logit a pixel of the bundle's size.
     """
 
     def __init__(
         self,
-        graph: NetworkGraph,
-        mean: tuple[float, float, float],
-        scale: tuple[float, float, float],
+        graph_path: Path,
+        late_inputs: tuple[str, ...],
+        metadata: BundleMetadata,
         *,
         is_low: bool,
         n_threads: int,
@@ -69,10 +88,23 @@ class CompiledNetwork:
 
         self.version = str(openvino.__version__).split("-")[0]
         core = openvino.Core()
-        handed = graph.handed_over()
-        n_exact = graph.n_exact if is_low else len(graph.steps)
-        parts = _Parts(graph, mean, scale)
-        models = [parts.whole()] if n_exact == len(graph.steps) else parts.halves(handed)
+        # Read now and not later from a file that may have changed.
+        core.set_property({"ENABLE_MMAP": False})
+        try:
+            model = _with_pictures(core.read_model(graph_path), metadata)
+            is_cut = is_low and bool(late_inputs)
+            models = _halves(model, late_inputs) if is_cut else [model]
+        except (RuntimeError, KeyError) as error:
+            raise BundleError(
+                f"The bundle's {graph_path.name} cannot be used ({type(error).__name__}). Make it "
+                "again with `ubereport models prepare`, or set segmentation.route = torch."
+            ) from error
+        shape = [dimension.to_string() for dimension in model.output(0).get_partial_shape()]
+        if shape[1:] != ["1", str(metadata.input_height_px), str(metadata.input_width_px)]:
+            raise BundleError(
+                f"The bundle's {graph_path.name} answers with shape {', '.join(shape)}, not one "
+                "logit a pixel of the bundle's size. Make it again with `ubereport models prepare`."
+            )
         self._compiled = [
             core.compile_model(model, "CPU", _settings(precision, n_threads))
             for model, precision in zip(models, ("f32", "bf16"), strict=False)
@@ -98,103 +130,40 @@ def _settings(precision: str, n_threads: int) -> dict[str, object]:
     return settings
 
 
-class _Parts:
-    """Builds OpenVINO models of a graph: whole, or cut where exact counting ends."""
+def _with_pictures(model: Any, metadata: BundleMetadata) -> Any:  # noqa: ANN401 -- untyped
+    """Let a graph of normalized planes take pictures as they are."""
+    from openvino import Layout, Type
+    from openvino.preprocess import PrePostProcessor
 
-    def __init__(
-        self,
-        graph: NetworkGraph,
-        mean: tuple[float, float, float],
-        scale: tuple[float, float, float],
-    ) -> None:
-        import openvino.opset13 as ops
-        from openvino import Model
-
-        self._ops, self._model = ops, Model
-        self._graph, self._mean, self._scale = graph, mean, scale
-
-    def whole(self) -> Any:  # noqa: ANN401 -- OpenVINO publishes no types
-        """Return the model from pictures to logits."""
-        picture, values = self._picture()
-        self._add_steps(values, 0, len(self._graph.steps))
-        return self._model([values[len(self._graph.steps)]], [picture], "network")
-
-    def halves(self, handed: tuple[int, ...]) -> list[Any]:
-        """Return the exact model, which answers with `handed`, and the one that goes on."""
-        picture, values = self._picture()
-        self._add_steps(values, 0, self._graph.n_exact)
-        exact = self._model([values[number] for number in handed], [picture], "exact")
-        shapes = [[-1, *list(values[number].get_partial_shape())[1:]] for number in handed]
-        inputs = [self._ops.parameter(shape, np.float32) for shape in shapes]
-        values = dict(zip(handed, (node.output(0) for node in inputs), strict=True))
-        self._add_steps(values, self._graph.n_exact, len(self._graph.steps))
-        rest = self._model([values[len(self._graph.steps)]], inputs, "rest")
-        return [exact, rest]
-
-    def _picture(self) -> tuple[Any, dict[int, Any]]:
-        ops, graph = self._ops, self._graph
-        picture = ops.parameter([-1, graph.height_px, graph.width_px, 3], np.uint8)
-        planes = ops.transpose(ops.convert(picture, "f32"), np.array([0, 3, 1, 2]))
-        mean = np.array(self._mean, dtype=np.float32).reshape(1, 3, 1, 1)
-        scale = np.array(self._scale, dtype=np.float32).reshape(1, 3, 1, 1)
-        return picture, {0: ops.divide(ops.subtract(planes, mean), scale).output(0)}
-
-    def _add_steps(self, values: dict[int, Any], first: int, end: int) -> None:
-        for number in range(first, end):
-            step = self._graph.steps[number]
-            inputs = [values[value] for value in step.inputs]
-            values[number + 1] = _BUILDERS[step.kind](self._ops, inputs, step).output(0)
-
-
-def _convolution(ops: Any, inputs: list[Any], step: GraphStep) -> Any:  # noqa: ANN401
-    weight, options = step.weights["weight"], step.options
-    groups = options["groups"]
-    padding = list(options["padding"])
-    placing = (list(options["stride"]), padding, padding, list(options["dilation"]))
-    if groups == 1:
-        node = ops.convolution(inputs[0], weight, *placing)
-    else:
-        out_channels, in_channels, *kernel = weight.shape
-        grouped = weight.reshape(groups, out_channels // groups, in_channels, *kernel)
-        node = ops.group_convolution(inputs[0], grouped, *placing)
-    if "bias" not in step.weights:
-        return node
-    return ops.add(node, step.weights["bias"].reshape(1, -1, 1, 1))
-
-
-def _resize(ops: Any, inputs: list[Any], step: GraphStep) -> Any:  # noqa: ANN401
-    is_nearest = step.options["mode"] == "nearest"
-    return ops.interpolate(
-        inputs[0],
-        np.array(step.options["size"], dtype=np.int64),
-        "nearest" if is_nearest else "linear_onnx",
-        "sizes",
-        axes=np.array([2, 3], dtype=np.int64),
-        coordinate_transformation_mode="asymmetric" if is_nearest else "half_pixel",
-        nearest_mode="floor",
+    steps = PrePostProcessor(model)
+    picture = steps.input()
+    picture.tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
+    picture.model().set_layout(Layout("NCHW"))
+    picture.preprocess().convert_element_type(Type.f32).mean(list(metadata.input_mean)).scale(
+        list(metadata.input_scale)
     )
+    return steps.build()
 
 
-def _pad(ops: Any, inputs: list[Any], step: GraphStep) -> Any:  # noqa: ANN401
-    # torch counts from the last axis: left, right, top, bottom.
-    left, right, top, bottom = (*step.options["amounts"], 0, 0)[:4]
-    return ops.pad(
-        inputs[0],
-        np.array([0, 0, top, left], dtype=np.int64),
-        np.array([0, 0, bottom, right], dtype=np.int64),
-        "constant",
-        np.array(step.options["value"], dtype=np.float32),
-    )
+def _halves(model: Any, late_inputs: tuple[str, ...]) -> list[Any]:  # noqa: ANN401
+    """Return the exact model, which answers with `late_inputs`, and the one that goes on."""
+    import openvino.opset13 as ops
+    from openvino import Model
+
+    values = _values(model)
+    exact = Model([values[name] for name in late_inputs], model.get_parameters(), "exact")
+    rest = model.clone()
+    values = _values(rest)
+    taken = []
+    for name in late_inputs:
+        parameter = ops.parameter(values[name].get_partial_shape(), np.float32)
+        for reader in values[name].get_target_inputs():
+            reader.replace_source_output(parameter.output(0))
+        taken.append(parameter)
+    return [exact, Model(rest.get_results(), taken, "rest")]
 
 
-_BUILDERS: dict[str, Callable[[Any, list[Any], GraphStep], Any]] = {
-    "convolution": _convolution,
-    "add": lambda ops, inputs, _: ops.add(inputs[0], inputs[-1]),
-    "concatenate": lambda ops, inputs, step: ops.concat(inputs, step.options["axis"]),
-    "relu": lambda ops, inputs, _: ops.relu(inputs[0]),
-    "clip": lambda ops, inputs, step: ops.clamp(
-        inputs[0], step.options["low"], step.options["high"]
-    ),
-    "resize": _resize,
-    "pad": _pad,
-}
+def _values(model: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return every value of a model by its names in the graph."""
+    outputs = [output for node in model.get_ordered_ops() for output in node.outputs()]
+    return {name: output for output in outputs for name in output.get_names()}

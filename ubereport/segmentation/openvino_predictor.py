@@ -1,4 +1,4 @@
-"""Run a recorded network with OpenVINO over pictures."""
+"""Run a bundle's graph with OpenVINO over pictures."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
 from ubereport.core.errors import PredictionError
-from ubereport.segmentation.graph import NetworkGraph
-from ubereport.segmentation.metadata import BundleMetadata
+from ubereport.segmentation.bundle import Bundle, check_files, graph_of
 from ubereport.segmentation.openvino import CompiledNetwork
 from ubereport.segmentation.pictures import ProbabilityArray, check_field_mask, check_pictures
 
@@ -24,10 +23,8 @@ class OpenVinoPredictor:
 
     Parameters
     ----------
-    graph
-        What the network computes, recorded at the model's input size.
-    metadata
-        Input size, normalization, thresholds.
+    bundle
+        With a graph.
     is_low
         Whether the late stages count in bf16.
     n_threads
@@ -37,14 +34,16 @@ class OpenVinoPredictor:
     ------
     DependencyError
         If OpenVINO is not installed.
+    BundleError
+        If the bundle has no graph, or it cannot be used or changed since it was checked.
     """
 
-    def __init__(
-        self, graph: NetworkGraph, metadata: BundleMetadata, *, is_low: bool, n_threads: int
-    ) -> None:
+    def __init__(self, bundle: Bundle, *, is_low: bool, n_threads: int) -> None:
+        metadata, graph = bundle.metadata, graph_of(bundle)
         self._network = CompiledNetwork(
-            graph, metadata.input_mean, metadata.input_scale, is_low=is_low, n_threads=n_threads
+            bundle.graph_path, graph.late_inputs, metadata, is_low=is_low, n_threads=n_threads
         )
+        check_files(bundle)  # the bytes that were read are the bytes that are hashed
         self.input_height_px = metadata.input_height_px
         self.input_width_px = metadata.input_width_px
         self.thresholds = metadata.thresholds

@@ -8,6 +8,7 @@ from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
 from ubereport.core.config import SegmentationConfig
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.pictures import ProbabilityArray
+from ubereport.segmentation.routes import takes_openvino
 
 
 class Predictor(Protocol):
@@ -65,19 +66,25 @@ class Predictor(Protocol):
 def open_predictor(bundle: Bundle, config: SegmentationConfig) -> Predictor:
     """Make a bundle ready to predict on the device that `config` asks for.
 
-    torch is loaded for networks only.
+    torch, which takes seconds and half a gigabyte, is loaded where it counts and nowhere else.
 
     Raises
     ------
     BundleError
-        If the weights do not fit the described network.
+        If the weights do not fit the described network, or the graph that is asked for is absent.
     DependencyError
-        If the asked-for device is absent; no other one takes its place silently.
+        If the asked-for device or library is absent; no other one takes its place silently.
     """
     if bundle.metadata.hsv is not None:
         from ubereport.segmentation.hsv import HsvPredictor
 
         return HsvPredictor(bundle.metadata)
+    if takes_openvino(bundle, config):
+        from ubereport.segmentation.openvino import openvino_gains_from_bf16
+        from ubereport.segmentation.openvino_predictor import OpenVinoPredictor
+
+        is_low = config.is_low_precision_allowed and openvino_gains_from_bf16()
+        return OpenVinoPredictor(bundle, is_low=is_low, n_threads=config.n_threads)
     from ubereport.segmentation.network_predictor import open_network_predictor
 
     return open_network_predictor(bundle, config)

@@ -223,7 +223,7 @@ def export_bundle(
     filled = card.replace("{figures}", _table(calibration)).replace(
         "{operations}", _operations_table(operations)
     )
-    return write_bundle(folder, network, metadata, filled)
+    return write_bundle(folder, network, metadata, filled, has_graph=True)
 
 
 def _operations_table(operations: Sequence[HeldOutOperation]) -> str:

@@ -1,0 +1,230 @@
+"""The only door to ONNX: a network's graph, made once, for runtimes other than torch.
+
+The graph holds no weights: each is named where it lies in the bundle's weights.safetensors, which
+is a container of raw tensors with known places. So nothing is stored twice, and a graph cannot
+disagree with the weights beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import logging
+import struct
+import tempfile
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ubereport.core.arrays import RgbArray
+from ubereport.core.errors import BundleError, DependencyError
+from ubereport.segmentation.bundle import GRAPH_NAME, WEIGHTS_NAME
+from ubereport.segmentation.fusion import fuse_batch_norms
+from ubereport.segmentation.metadata import BundleMetadata, GraphSpec
+from ubereport.segmentation.openvino import CompiledNetwork, require_openvino
+from ubereport.segmentation.precision import late_stages
+
+_OPSET = 18
+_N_PROBES = 4
+_HALF_EPS = 2.0**-24
+_ABSENT = (
+    "Making a bundle's graph needs the packages onnx and onnxscript. Install them with "
+    "pip install 'ubereport[train]'."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedGraph:
+    """The bytes of model.onnx and what the metadata says of it."""
+
+    content: bytes
+    spec: GraphSpec
+
+
+def export_graph(network: nn.Module, weights: bytes, metadata: BundleMetadata) -> ExportedGraph:
+    """Write down what `network` computes as ONNX, and check that it gives torch's probabilities.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode on the CPU, in fp32, its normalizations not folded.
+    weights
+        The bundle's weights.safetensors.
+    metadata
+        Input size and normalization.
+
+    Raises
+    ------
+    BundleError
+        If the network uses what ONNX has no word for, or another runtime answers otherwise.
+    DependencyError
+        If onnx, onnxscript or OpenVINO is not installed.
+    """
+    require_openvino()
+    if any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxscript")):
+        raise DependencyError(_ABSENT)
+    size = (metadata.input_height_px, metadata.input_width_px)
+    proto, late_inputs = _translated(network, size)
+    _point_into(proto, weights)
+    content: bytes = proto.SerializeToString(deterministic=True)
+    spec = GraphSpec(hashlib.sha256(content).hexdigest(), late_inputs)
+    _check_equal(network, content, weights, metadata)
+    return ExportedGraph(content, spec)
+
+
+def _translated(network: nn.Module, size: tuple[int, int]) -> tuple[Any, tuple[str, ...]]:
+    """Return the network as an ONNX model of any number of pictures, and its late inputs."""
+    import onnx_ir
+    from onnx_ir.passes.common import RemoveUnusedNodesPass
+    from onnxscript.optimizer import fold_constants
+
+    # Two pictures, since a length of one would be taken for a constant.
+    planes = torch.zeros((2, 3, *size))
+    with warnings.catch_warnings(), _quiet_exporter():
+        warnings.simplefilter("ignore")
+        try:
+            program = torch.onnx.export(
+                network,
+                (planes,),
+                input_names=["planes"],
+                output_names=["logits"],
+                dynamic_shapes=({0: torch.export.Dim("n_pictures")},),
+                opset_version=_OPSET,
+                dynamo=True,
+                # Its optimizer folds normalizations into new weights; these stay where they lie.
+                optimize=False,
+                verbose=False,
+            )
+        except Exception as error:
+            raise BundleError(
+                f"The network cannot be written as ONNX ({type(error).__name__}). Use an encoder "
+                "that torch.onnx exports, or keep the bundle without a graph: torch runs it."
+            ) from error
+        model = program.model  # type: ignore[union-attr]
+        fold_constants(model, input_size_limit=2**30, output_size_limit=2**30)
+        RemoveUnusedNodesPass()(model)
+    late_inputs = _late_inputs(model, late_stages(network))
+    proto = onnx_ir.serde.serialize_model(model)
+    _forget_origin(proto)
+    return proto, late_inputs
+
+
+class _quiet_exporter:  # noqa: N801 -- a context manager, used as a function
+    """Keep what the exporter logs to itself, such as operators of packages that are not here."""
+
+    def __enter__(self) -> None:
+        self._before = logging.root.manager.disable
+        logging.disable(logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        logging.disable(self._before)
+
+
+def _late_inputs(model: Any, stages: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ANN401
+    """Name the values that cross from what must count in fp32 to what may count in less.
+
+    Late is every node from the first one on that lies in the late stages, or in the decoder where
+    an encoder has none. Weights and constants are no crossing.
+    """
+    first_late = next(iter(stages), "decoder")
+    nodes = list(model.graph)
+    scopes = [str(node.metadata_props.get("pkg.torch.onnx.name_scopes", "")) for node in nodes]
+    start = next(i for i, scope in enumerate(scopes) if f"'{first_late}'" in scope)
+    exact = {value.name for node in nodes[:start] for value in node.outputs}
+    crossing = {
+        value.name
+        for node in nodes[start:]
+        for value in node.inputs
+        if value is not None and value.name in exact and value.const_value is None
+    }
+    return tuple(sorted(crossing))
+
+
+def _forget_origin(proto: Any) -> None:  # noqa: ANN401
+    """Take out what the exporter wrote of this machine's sources: traces name its folders."""
+    graph = proto.graph
+    for holder in (proto, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
+        del holder.metadata_props[:]
+        holder.doc_string = ""
+    del graph.value_info[:]
+    del proto.functions[:]
+
+
+def _point_into(proto: Any, weights: bytes) -> None:  # noqa: ANN401
+    """Replace every weight by its place in weights.safetensors."""
+    from onnx import TensorProto
+
+    places = _places(weights)
+    for tensor in proto.graph.initializer:
+        if tensor.name not in places:
+            continue
+        offset, length = places[tensor.name]
+        for field in ("raw_data", "float_data"):
+            tensor.ClearField(field)
+        tensor.data_location = TensorProto.EXTERNAL
+        del tensor.external_data[:]
+        for key, value in (("location", WEIGHTS_NAME), ("offset", offset), ("length", length)):
+            entry = tensor.external_data.add()
+            entry.key, entry.value = key, str(value)
+
+
+def _places(weights: bytes) -> Mapping[str, tuple[int, int]]:
+    """Return (offset in the file, length) in bytes of every tensor of a safetensors file."""
+    start = 8 + struct.unpack("<Q", weights[:8])[0]
+    header = json.loads(weights[8:start])
+    header.pop("__metadata__", None)
+    spans = {name: entry["data_offsets"] for name, entry in header.items()}
+    return {name: (start + begin, end - begin) for name, (begin, end) in spans.items()}
+
+
+def _check_equal(
+    network: nn.Module, content: bytes, weights: bytes, metadata: BundleMetadata
+) -> None:
+    rgb = _probes(metadata)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / GRAPH_NAME
+        path.write_bytes(content)
+        path.with_name(WEIGHTS_NAME).write_bytes(weights)
+        found = CompiledNetwork(path, (), metadata, is_low=False, n_threads=1)(rgb)
+    folded = fuse_batch_norms(network)  # as torch runs it and OpenVINO compiles it
+    mean = torch.tensor(metadata.input_mean).view(1, 3, 1, 1)
+    scale = torch.tensor(metadata.input_scale).view(1, 3, 1, 1)
+    with torch.inference_mode():
+        planes = (torch.from_numpy(rgb).permute(0, 3, 1, 2).float() - mean) / scale
+        expected = folded(planes)[:, 0].numpy()
+    apart = float(np.abs(found - expected).max())
+    allowed = _fp32_roundings(network) * float(expected.std())
+    if not apart <= allowed:
+        raise BundleError(
+            f"The ONNX graph answers otherwise than torch: logits differ by {apart:.2g}, rounding "
+            f"explains {allowed:.2g}. Use an encoder that torch.onnx exports faithfully."
+        )
+
+
+def _fp32_roundings(network: nn.Module) -> float:
+    """Return how far two runtimes may differ in fp32, as a share of the size of an answer.
+
+    A value is a sum of as many products as its convolution has weights. A product is rounded by up
+    to half an eps, and so is its weight in either runtime, where normalizations are folded into it.
+    Independent errors add as the root of their number; six of their standard deviations hold for
+    every one of 10^5 pixels, and twice that leaves room for layers that amplify.
+    """
+    n_products = sum(m.weight[0].numel() for m in network.modules() if isinstance(m, nn.Conv2d))
+    return float(2 * 6 * _HALF_EPS * (3 * n_products) ** 0.5)
+
+
+def _probes(metadata: BundleMetadata) -> RgbArray:
+    """Draw smooth pictures of random colors, the same ones each time."""
+    n_tiles = 8
+    height_px, width_px = metadata.input_height_px, metadata.input_width_px
+    rng = np.random.default_rng(20260301)
+    tiles = rng.integers(0, 256, (_N_PROBES, n_tiles, n_tiles, 3))
+    shape = (1, -(-height_px // n_tiles), -(-width_px // n_tiles), 1)
+    return np.kron(tiles, np.ones(shape, dtype=int))[:, :height_px, :width_px].astype(np.uint8)

@@ -1,0 +1,71 @@
+"""Which library runs a network: told without loading any of them where no accelerator is here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from ubereport.core.config import Device, Route, SegmentationConfig
+from ubereport.core.errors import DependencyError
+from ubereport.segmentation.bundle import Bundle, graph_of
+from ubereport.segmentation.openvino import is_openvino_present, require_openvino
+
+_DRIVERS = {
+    "linux": ("dev/nvidiactl", "proc/driver/nvidia", "dev/dxg", "dev/kfd"),
+    "win32": ("Windows/System32/nvcuda.dll",),
+}
+
+
+def takes_openvino(bundle: Bundle, config: SegmentationConfig) -> bool:
+    """Whether OpenVINO runs a bundle: if asked for, or on a processor if installed, else torch.
+
+    Nothing is measured, so that an installation always answers alike.
+
+    Raises
+    ------
+    BundleError
+        If OpenVINO is asked for and the bundle has no graph.
+    DependencyError
+        If OpenVINO is asked for and not installed, or asked for on another device.
+    """
+    if config.route is Route.TORCH:
+        return False
+    if config.route is Route.OPENVINO:
+        require_openvino()
+        graph_of(bundle)
+        device = _device(config)
+        if device != Device.CPU:
+            raise DependencyError(
+                f"segmentation.route = openvino runs on the processor; the device is {device}. "
+                "Use --device cpu, or segmentation.route = auto."
+            )
+        return True
+    is_possible = bundle.metadata.graph is not None and is_openvino_present()
+    return is_possible and _device(config) == Device.CPU
+
+
+def _device(config: SegmentationConfig) -> str:
+    """Return the kind of device that counts; torch is asked only where there may be another."""
+    if config.device is not Device.AUTO:
+        return config.device
+    if not is_accelerator_likely():
+        return Device.CPU
+    from ubereport.segmentation.devices import choose_device
+
+    return choose_device(Device.AUTO, config.is_low_precision_allowed).device.type
+
+
+def is_accelerator_likely(root: Path = Path("/")) -> bool:
+    """Whether a driver is here that torch could use; only looks at files.
+
+    Parameters
+    ----------
+    root
+        Folder under which the system's files lie.
+    """
+    if sys.platform == "darwin":
+        return True
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        return False
+    return any((root / driver).exists() for driver in _DRIVERS.get(sys.platform, ()))
