@@ -19,6 +19,7 @@ from ubereport.core.version import __version__ as __version__
 if TYPE_CHECKING:
     from ubereport.api.batch import Batch, run_batch
     from ubereport.api.case import Case, analyze, read_case
+    from ubereport.api.extension import CaseInput, Measurement, Section, metric
     from ubereport.api.library import Library, Report, audit, compare, read_library
     from ubereport.api.model import Model, load_model
     from ubereport.core.errors import UbereportError
@@ -26,14 +27,18 @@ if TYPE_CHECKING:
 __all__ = [
     "Batch",
     "Case",
+    "CaseInput",
     "Library",
+    "Measurement",
     "Model",
     "Report",
+    "Section",
     "UbereportError",
     "analyze",
     "audit",
     "compare",
     "load_model",
+    "metric",
     "read_case",
     "read_library",
     "run_batch",
@@ -45,6 +50,7 @@ _HOMES = {
     "ubereport.api.library": ("Library", "Report", "audit", "compare", "read_library"),
     "ubereport.api.model": ("Model", "load_model"),
     "ubereport.core.errors": ("UbereportError",),
+    "ubereport.api.extension": ("CaseInput", "Measurement", "Section", "metric"),
 }
 
 

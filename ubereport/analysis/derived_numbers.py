@@ -18,7 +18,7 @@ from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import MetricValue
 from ubereport.core.series import AreaSeries, Threshold
 from ubereport.metrics.event_detection import detect_events
-from ubereport.metrics.flags import quality_flags
+from ubereport.metrics.flags import EXTENSION_LEFT_OUT, EXTENSION_USED, quality_flags
 from ubereport.metrics.registry import compute_metrics
 
 
@@ -49,11 +49,13 @@ def rederive(record: CaseRecord, events: EventConfig) -> CaseRecord:
     before = derive(record.series, config.events, config.metrics)
     after = derive(record.series, events, config.metrics)
     changed = replace(config, events=events)
+    gone = {EXTENSION_LEFT_OUT, EXTENSION_USED}  # other packages may be installed today
+    kept = [f for f in record.flags if f not in before.flags and f.key not in gone]
     return replace(
         record,
         events=after.events,
         metrics=after.metrics,
-        flags=(*(flag for flag in record.flags if flag not in before.flags), *after.flags),
+        flags=(*kept, *after.flags),
         key_frames=match_key_frames(record.key_frames, after.events),
         provenance=replace(
             record.provenance,

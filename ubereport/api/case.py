@@ -12,9 +12,10 @@ from ubereport.batch.case import CaseRequest, PublishedCase, run_case
 from ubereport.batch.parts import resolve_parts
 from ubereport.core.case import CaseRecord, Flag
 from ubereport.core.choices import Device, PdfChoice, ReaderChoice, SamplingMode
-from ubereport.core.config import AnalysisConfig
+from ubereport.core.config import AnalysisConfig, config_from_toml
 from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.core.progress import ProgressHook, silent
+from ubereport.metrics.case_input import CaseInput
 from ubereport.records import store
 
 
@@ -61,6 +62,20 @@ class Case:
     def case_id(self) -> str:
         """The pseudonymous id."""
         return self.record.case_id
+
+    def as_input(self) -> CaseInput:
+        """Return what a metric sees of this case, to try one of your own on it.
+
+        Examples
+        --------
+        >>> case = ubereport.read_case("results/case-3f9a2c")  # doctest: +SKIP
+        >>> my_metric.measure(case.as_input())  # doctest: +SKIP
+        """
+        config = config_from_toml(self.record.provenance.config_toml, AnalysisConfig)
+        series = self.record.series
+        return CaseInput(
+            series, self.record.events, config.events, config.metrics, series.coverage_frac
+        )
 
     @property
     def flags(self) -> tuple[Flag, ...]:

@@ -21,6 +21,7 @@ from ubereport.batch.reports import (
     report_stem,
     run_facts,
     spoken_tag,
+    with_left_out_sections,
 )
 from ubereport.core.case import CaseRecord
 from ubereport.core.choices import PdfChoice
@@ -127,9 +128,9 @@ def _run_opened(
         opened.loading.begin().add_done_callback(_load_report)
         checkpoint = Checkpoint(work, opened.fingerprint)
         analyzed = analyze_case(opened, case_id, checkpoint, on_progress)
-        rendered = _publish(request, opened, analyzed, folder, on_progress)
+        record, rendered = _publish(request, opened, analyzed, folder, on_progress)
         checkpoint.discard()
-    return _published(folder, analyzed.record, rendered)
+    return _published(folder, record, rendered)
 
 
 def _published(
@@ -167,7 +168,8 @@ def rerender_case(
     stored = read_case(case_folder)
     settings = config_from_toml(stored.provenance.config_toml, AnalysisConfig)
     events = change(settings.events)
-    record = reviewed_record(rederive(stored, events), case_folder, events, settings.metrics)
+    reviewed = reviewed_record(rederive(stored, events), case_folder, events, settings.metrics)
+    record = with_left_out_sections(reviewed)
     files = read_frames(case_folder, record)
     manifest = case_folder / "manifest.json"
     if manifest.is_file():
@@ -204,12 +206,13 @@ def _publish(
     analyzed: AnalyzedCase,
     folder: Path,
     on_progress: ProgressHook,
-) -> RenderedReport:
+) -> tuple[CaseRecord, RenderedReport]:
     files = dict(analyzed.files)
     if request.manifest_json is not None:
         files["manifest.json"] = request.manifest_json.encode()
     config = opened.config
-    record = reviewed_record(analyzed.record, folder, config.events, config.metrics)
+    reviewed = reviewed_record(analyzed.record, folder, config.events, config.metrics)
+    record = with_left_out_sections(reviewed)
     on_progress(Progress(Stage.REPORT, 0.0, 1.0, 0, 0.0))
     rendered = render_report(record, files, request.pdf, request.language)
     on_progress(Progress(Stage.REPORT, 1.0, 1.0, 0, rendered.elapsed_s))
@@ -222,7 +225,7 @@ def _publish(
         "language": request.language,
     }
     write_case(record, folder, {**files, **rendered.files}, run)
-    return rendered
+    return record, rendered
 
 
 def _renew_manifest(folder: Path, manifest_json: str | None) -> None:

@@ -7,7 +7,7 @@ import re
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +85,7 @@ def render_report(
     stem: str = REPORT_STEM,
 ) -> RenderedReport:
     """Render the report in a language; the key frames are handed over in a private folder."""
+    from ubereport.report.extension import added_sections
     from ubereport.report.html import render_html
     from ubereport.report.pdf import render_pdf
     from ubereport.report.view_model import build_view_model
@@ -100,9 +101,18 @@ def render_report(
             target = Path(scratch) / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
-        view = build_view_model(record, Path(scratch), config.events, config.metrics)
+        sections, _ = added_sections(record)
+        view = build_view_model(record, Path(scratch), config.events, config.metrics, sections)
         html, printed = render_html(view).encode(), render_pdf(view, choice=choice)
     return RenderedReport(html, printed, time.perf_counter() - started, stem)
+
+
+def with_left_out_sections(record: CaseRecord) -> CaseRecord:
+    """Return the record with a flag for each section of an installed package that fails on it."""
+    from ubereport.report.extension import added_sections
+
+    _, left_out = added_sections(record)
+    return replace(record, flags=(*record.flags, *left_out))
 
 
 def render_late(

@@ -58,7 +58,7 @@ def show_case(
     say(f"Case {record.case_id} in {folder}")
     for metric in record.metrics:
         value = f"{metric.value:.4g}" if metric.value is not None else f"– ({metric.reason})"
-        say(f"  {metric_spec(metric.key).title}: {value} [{metric.unit}]")
+        say(f"  {metric_spec(metric.key, metric.unit).title}: {value} [{metric.unit}]")
     for flag in record.flags:
         say(f"  {flag.level}: {flag.message}")
 

@@ -32,13 +32,14 @@ from ubereport.cohort.table import CohortTable
 from ubereport.cohort.weighting import matched_estimates, weighted_estimates
 from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import COVERAGE, KNOWN_COLUMNS, ColumnRole, require_column
-from ubereport.metrics.registry import metric_spec
+from ubereport.metrics.registry import installed_metrics, metric_spec
 from ubereport.statistics.power import detectable_delta, detectable_shift
 
 # Procedure and levels first, then time, then what is true of the patient: the order in which
 # covariates are taken while the cases last.
 _N_BEFORE_TIME = 2
-# Compared beside the primary metric, in this order, where the cases have them.
+# Compared beside the primary metric, in this order, where the cases have them; those of installed
+# extensions follow.
 _SECONDARY_KEYS = (
     "impaired_share_20",
     "area_mean_frac",
@@ -165,9 +166,10 @@ def _metrics(
     cases: GroupedCases, config: CompareConfig
 ) -> tuple[MetricComparison, tuple[MetricComparison, ...]]:
     primary = compare_metric(cases, config.primary, config, is_primary=True)
+    added = [m.spec.key for m in installed_metrics().metrics]
     keys = [
         key
-        for key in _SECONDARY_KEYS
+        for key in (*_SECONDARY_KEYS, *added)
         if key != config.primary and key in cases.table.metric_keys and _is_in_all(cases, key)
     ]
     secondary = [compare_metric(cases, key, config, is_primary=False) for key in keys]

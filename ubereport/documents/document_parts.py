@@ -17,7 +17,7 @@ from ubereport.core.errors import OutputError
 from ubereport.core.metrics import MetricSpec
 from ubereport.core.version import __version__
 from ubereport.files.atomic import publish_folder
-from ubereport.metrics.registry import METRICS, metric_spec
+from ubereport.metrics.registry import METRICS, installed_metrics, metric_spec
 from ubereport.report.blocks import Column, Pair, TableBlock
 from ubereport.report.document import (
     DocumentView,
@@ -253,7 +253,8 @@ def drops_table(caption: str, dropped: Sequence[DropCount]) -> TableBlock:
 
 def _plain(reason: str) -> str:
     """Put names of metrics and columns in a reason into words."""
-    titles = {metric.spec.key: metric.spec.title for metric in METRICS}
+    metrics = (*METRICS, *installed_metrics().metrics)
+    titles = {metric.spec.key: metric.spec.title for metric in metrics}
     return _KEY.sub(lambda found: titles.get(found[0], column_title(found[0])), reason)
 
 

@@ -12,6 +12,8 @@ from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import MetricValue
 from ubereport.core.series import AreaSeries
+from ubereport.metrics.extension import FAILED
+from ubereport.metrics.registry import installed_metrics
 from ubereport.statistics.quantiles import weighted_quantile
 
 _LOW_COVERAGE_FRAC = (0.5, 0.8)
@@ -21,6 +23,7 @@ _CENSORED_SHARE = 1 / 3
 _CENSORED_MIN_EVENTS = 3
 _SHORT_S = 600.0
 _TIMED_S = 1.0
+EXTENSION_USED, EXTENSION_LEFT_OUT = "extension_used", "extension_left_out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +191,31 @@ def _parts(facts: _Facts) -> Iterator[Flag]:
         )
 
 
+def _extensions(facts: _Facts) -> Iterator[Flag]:
+    added = installed_metrics()
+    if added.origins:
+        yield Flag(
+            EXTENSION_USED,
+            FlagLevel.INFO,
+            f"Metrics added by installed packages: {', '.join(added.origins)}.",
+        )
+    for metric in added.metrics:
+        value = facts.metrics.get(metric.spec.key)
+        if value is not None and FAILED in value.reason:
+            yield left_out_flag(value.key, value.reason)
+    for name, why in added.problems:
+        yield left_out_flag(name, why)
+
+
+def left_out_flag(name: str, why: str) -> Flag:
+    """Return the flag that names an extension that is left out, and why."""
+    return Flag(
+        EXTENSION_LEFT_OUT,
+        FlagLevel.CAUTION,
+        f"The extension {name} is left out: {why}. Everything else stands.",
+    )
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
@@ -205,4 +233,5 @@ _CHECKS = (
     _timing,
     _closing_field,
     _parts,
+    _extensions,
 )

@@ -11,6 +11,7 @@ from ubereport.core.metrics import Direction, MetricSpec, MetricValue
 from ubereport.core.series import AreaSeries, LossReason, Threshold
 from ubereport.metrics import area, episodes
 from ubereport.metrics.case_input import CaseInput, Measurement, Metric
+from ubereport.metrics.extension import AddedMetrics, added_metrics
 
 _LOWER = Direction.LOWER_IS_BETTER
 _HIGHER = Direction.HIGHER_IS_BETTER
@@ -342,15 +343,29 @@ METRICS: tuple[Metric, ...] = (
     *_event_metrics(),
     *_clearing_metrics(),
 )
-"""All metrics, in the order in which they are printed."""
+"""The program's own metrics, in the order in which they are printed."""
 
 
-def metric_spec(key: str) -> MetricSpec:
-    """Return what the metric called `key` means; raise KeyError if there is none of that name."""
+def installed_metrics() -> AddedMetrics:
+    """Return the metrics that installed packages add to `METRICS`."""
+    return added_metrics(frozenset(metric.spec.key for metric in METRICS))
+
+
+def metric_spec(key: str, unit: str = "") -> MetricSpec:
+    """Return what the metric called `key` means.
+
+    A stored case may have one that an extension added which is not installed here: it is called
+    by its key, and `unit` is the one it was stored with.
+    """
     for metric in METRICS:
         if metric.spec.key == key:
             return metric.spec
-    raise KeyError(key)
+    for metric in installed_metrics().metrics:
+        if metric.spec.key == key:
+            return metric.spec
+    title = key.replace("_", " ").capitalize()
+    definition = "Added by an extension that is not installed here."
+    return MetricSpec(key, title, unit, definition, Direction.NEUTRAL, lower_bound=None)
 
 
 def compute_metrics(
@@ -359,7 +374,7 @@ def compute_metrics(
     event_config: EventConfig,
     metric_config: MetricConfig,
 ) -> tuple[MetricValue, ...]:
-    """Compute every metric of a case, in the order of `METRICS`.
+    """Compute every metric of a case, in the order of `METRICS`; those of extensions follow.
 
     Parameters
     ----------
@@ -387,7 +402,8 @@ def compute_metrics(
         for threshold, events in events_by_threshold.items()
     }
     central = cases.pop(Threshold.CENTRAL)
-    return tuple(_value(metric, central, list(cases.values())) for metric in METRICS)
+    metrics = (*METRICS, *installed_metrics().metrics)
+    return tuple(_value(metric, central, list(cases.values())) for metric in metrics)
 
 
 def _value(metric: Metric, case: CaseInput, neighbors: list[CaseInput]) -> MetricValue:

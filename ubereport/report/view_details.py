@@ -213,9 +213,7 @@ def metric_table(
     """Lay out every metric of the record with its range, ground and definition."""
     rows = []
     for value in record.metrics:
-        spec = specs.get(value.key)
-        if spec is None:
-            continue
+        spec = specs[value.key]
         coverage = "–" if value.coverage_frac is None else percent(value.coverage_frac)
         direction = _(_DIRECTIONS[spec.direction]) if _DIRECTIONS[spec.direction] else ""
         definition = f"{told(spec.definition)} {direction}".strip()

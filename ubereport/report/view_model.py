@@ -11,11 +11,12 @@ from ubereport.core.intervals import Interval
 from ubereport.core.series import LossReason
 from ubereport.language.recorded import told
 from ubereport.language.speaking import N_, _, _n, _p, spoken
-from ubereport.metrics.registry import METRICS
+from ubereport.metrics.registry import METRICS, metric_spec
 from ubereport.report.blocks import Column, FigureBlock, PageHead, Pair, TableBlock
 from ubereport.report.case_figures import PartSpan, loss_swatch, timeline_svg
 from ubereport.report.case_text import DASH, CaseMetrics
 from ubereport.report.data_block import case_data_json, timeline_words_json
+from ubereport.report.extension import SectionView
 from ubereport.report.marks import LOSS_WORDS
 from ubereport.report.review_view import review_headline, review_view
 from ubereport.report.text import (
@@ -66,6 +67,7 @@ def build_view_model(
     frames_dir: Path | None,
     event_config: EventConfig,
     metric_config: MetricConfig,
+    sections: tuple[SectionView, ...] = (),
 ) -> CaseView:
     """Format everything that a case report says.
 
@@ -77,8 +79,11 @@ def build_view_model(
         The case folder, for the key frames; None leaves them out and says so.
     event_config, metric_config
         What the record's events and metrics were computed with; printed as methods.
+    sections
+        What installed packages add.
     """
-    specs = {metric.spec.key: metric.spec for metric in METRICS}
+    specs = {m.spec.key: m.spec for m in METRICS}
+    specs |= {m.key: metric_spec(m.key, m.unit) for m in record.metrics if m.key not in specs}
     metrics = CaseMetrics(record, specs)
     flags = _flags(record)
     return CaseView(
@@ -108,6 +113,7 @@ def build_view_model(
         model=model_view(record.provenance.model),
         provenance=provenance_view(record),
         data_json=case_data_json(record, event_config),
+        sections=sections,
     )
 
 

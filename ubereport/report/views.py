@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ubereport.report.blocks import FigureBlock, Image, PageHead, Pair, TableBlock
+from ubereport.report.extension import SectionView
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,3 +167,4 @@ class CaseView:
     model: ModelView
     provenance: ProvenanceView
     data_json: str
+    sections: tuple[SectionView, ...] = ()
