@@ -7,10 +7,35 @@ from typing import Annotated
 
 import typer
 
-from ubereport.cli.console import JsonOption, show_result
+from ubereport.cli.console import JsonOption, show_result, warn
 from ubereport.cli.guard import guarded
 from ubereport.cli.training_progress import Count
 from ubereport.core.choices import LabelFormat
+from ubereport.core.errors import SomeCasesFailedError, UsageError
+
+StillsOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the annotated stills; may hold folders. Cases need none."),
+]
+RecordingsOption = Annotated[
+    list[Path] | None,
+    typer.Option(help="Cases: part of a recording, or a folder of recordings; repeatable."),
+]
+ModelsOption = Annotated[
+    Path | None, typer.Option(help="Cases: folder of the bundles that measured them.")
+]
+LicenceOption = Annotated[
+    str, typer.Option(help="Cases: terms of use of the labels; no bundle is exported without.")
+]
+GroupsOption = Annotated[
+    Path | None, typer.Option(help="CSV with name and group (the recording) of every still.")
+]
+OnlyOption = Annotated[
+    list[str] | None, typer.Option(help="Annotator to take; may be repeated. Default: all.")
+]
+WithoutOption = Annotated[
+    list[str] | None, typer.Option(help="Annotator to leave out; may be repeated.")
+]
 
 
 @guarded
@@ -45,10 +70,16 @@ def propose(
 @guarded
 def import_(
     sources: Annotated[
-        list[Path], typer.Argument(help="Answers of a sheet, or files and folders of annotations.")
+        list[Path],
+        typer.Argument(
+            help="Reviewed cases and libraries; or answers of a sheet, or annotations of any tool."
+        ),
     ],
-    stills: Annotated[Path, typer.Option(help="Folder of the stills; may hold folders.")],
     out: Annotated[Path, typer.Option("--out", help="Labelled folder to be made.")],
+    stills: StillsOption = None,
+    recording: RecordingsOption = None,
+    models: ModelsOption = None,
+    licence: LicenceOption = "",
     format: Annotated[LabelFormat, typer.Option(help="Format.")] = LabelFormat.AUTO,  # noqa: A002
     proposal: Annotated[
         Path | None, typer.Option(help="Folder of `train propose` that answers belong to.")
@@ -56,15 +87,9 @@ def import_(
     annotator: Annotated[
         str, typer.Option(help="Pseudonym of who drew what the files give no name for.")
     ] = "unknown",
-    only: Annotated[
-        list[str] | None, typer.Option(help="Annotator to take; may be repeated. Default: all.")
-    ] = None,
-    without: Annotated[
-        list[str] | None, typer.Option(help="Annotator to leave out; may be repeated.")
-    ] = None,
-    groups: Annotated[
-        Path | None, typer.Option(help="CSV with name and group (the recording) of every still.")
-    ] = None,
+    only: OnlyOption = None,
+    without: WithoutOption = None,
+    groups: GroupsOption = None,
     labels: Annotated[
         str, typer.Option(help="The tool's labels for blood and for undecided regions.")
     ] = "blood,bleeding;ignore,undecided",
@@ -76,10 +101,21 @@ def import_(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Make a labelled folder of answers or of annotations drawn in any tool.
+    """Make a labelled folder of reviewed cases, of answers or of annotations drawn in any tool.
 
-    Example: ubereport train import answers.json --proposal to-label --stills stills --out labelled
+    Example: ubereport train import department --recording recordings --out labelled
     """
+    from ubereport.review.desk.shelf import case_folders
+
+    if any(case_folders(source) for source in sources):
+        _import_reviews(sources, out, recording or [], models, licence, json)
+        return
+    if stills is None or recording or models or licence:
+        raise UsageError(
+            "Annotations of a tool and answers of a sheet need --stills, and take no --recording,"
+            " --models or --licence: those are for reviewed cases, and no source given is a case"
+            " folder or a library. Check the sources."
+        )
     from ubereport.laboratory.annotation.types import label_names
     from ubereport.laboratory.training.labelled import LabelSources, import_labels
 
@@ -111,6 +147,45 @@ def import_(
         "to_draw": None if made.to_draw is None else str(made.to_draw),
     }
     show_result(result, json)
+
+
+def _import_reviews(
+    sources: list[Path],
+    out: Path,
+    recordings: list[Path],
+    models: Path | None,
+    licence: str,
+    is_json: bool,
+) -> None:
+    from ubereport.files.resources import models_dir
+    from ubereport.laboratory.training.reviewed_stills import ReviewSources, import_reviews
+    from ubereport.review.desk.shelf import case_folders
+
+    if not all(case_folders(source) for source in sources):
+        raise UsageError(
+            "Some sources are reviewed cases and others are not. Import each kind into a folder of"
+            " its own; training takes several (see `train finetune --manifest`)."
+        )
+    given = ReviewSources(tuple(sources), tuple(recordings), models or models_dir(), licence)
+    made = import_reviews(given, out, Count("cases"))
+    result = {
+        "manifest": str(made.manifest),
+        "sets": str(made.sets),
+        "n_cases": made.n_cases,
+        **{f"n_{said.value}": n for said, n in made.n_stills},
+        "n_groups": made.n_groups,
+        "n_to_draw": made.n_to_draw,
+        "n_unreviewed": made.n_unreviewed,
+        "failed": [f"{who}: {why}" for who, why in made.failed],
+    }
+    show_result(result, is_json)
+    if not licence:
+        warn(f"No licence is stated. Before a bundle is exported, fill it in in {made.sets.name}.")
+    if made.failed:
+        raise SomeCasesFailedError(
+            f"{len({who for who, _ in made.failed})} case(s) gave less than their review says; what"
+            " they gave is kept, and why stands in the result."
+        )
 
 
 @guarded

@@ -80,7 +80,9 @@ class CaseDesk:
         self._series_sha256 = series_sha256(self.record.series)
         self._parts = {part.part_index: part for part in find_parts(self.record.parts, files)}
         self._noting = threading.Lock()
-        check_in_background(self.record.parts, tuple(self._parts.values()), self._checked)
+        self._checking = check_in_background(
+            self.record.parts, tuple(self._parts.values()), self._checked
+        )
 
     def _checked(self, part: FoundPart) -> None:
         with self._noting:
@@ -91,6 +93,11 @@ class CaseDesk:
         """The files of the parts, as far as they are known to be the measured ones."""
         with self._noting:
             return tuple(self._parts[index] for index in sorted(self._parts))
+
+    def checked_parts(self) -> tuple[FoundPart, ...]:
+        """Return `parts` once every file was read whole and held against its hash."""
+        self._checking.join()
+        return self.parts
 
     def is_shown(self, part_index: int) -> bool:
         """Whether pictures of a part may be shown from its file."""

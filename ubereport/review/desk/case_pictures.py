@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,9 +107,35 @@ class CasePictures:
         )
         return mask, field, shown_s
 
+    def graded_masks(self, time_s: float) -> tuple[RgbArray, BoolArray, BoolArray, BoolArray]:
+        """Return (picture, field of view, mask at the lenient, mask at the strict threshold).
+
+        Pixels between the two masks are blood by one of the bundle's thresholds and not by
+        another; sizes and errors as in `mask`.
+        """
+        seen, field, _ = self.still(time_s)
+        bundle = self._own_bundle()
+        probability = self._network.probabilities(bundle, seen[None])[0]
+        lenient, _, strict = bundle.metadata.thresholds
+        return seen, field, (probability >= lenient) & field, (probability >= strict) & field
+
     def still(self, time_s: float) -> tuple[RgbArray, BoolArray, float]:
         """Return (picture, field of view, time) of a moment, as the model sees it; see `mask`."""
         model = self._own_bundle().metadata
+        return self.still_of_size(time_s, model.input_height_px, model.input_width_px)
+
+    def still_of_size(
+        self, time_s: float, height_px: int, width_px: int
+    ) -> tuple[RgbArray, BoolArray, float]:
+        """Return (picture, field of view, time) of a moment, its crop stretched to a size.
+
+        Raises
+        ------
+        UsageError
+            If the recording is not at hand.
+        DecodeError
+            If the recording gives no picture there.
+        """
         part_index = self._shown_part_at(time_s)
         if part_index is None:
             raise UsageError(
@@ -121,7 +148,7 @@ class CasePictures:
             max(0.0, time_s - start_s),
             is_exact=True,
             width_px=64,
-            seen_px=(model.input_height_px, model.input_width_px),
+            seen_px=(height_px, width_px),
             is_patient=True,
         )
         if moment.seen is None:
@@ -171,10 +198,8 @@ class CasePictures:
 
     def _shown_part_at(self, time_s: float) -> int | None:
         """Return the part that a moment lies in, if its pictures may be shown."""
-        for index, part in enumerate(self._desk.record.parts):
-            if part.start_s - 1e-6 <= time_s < part.start_s + part.duration_s:
-                return index if self._desk.is_shown(index) else None
-        return None
+        index = part_at(self._desk.record.parts, time_s)
+        return index if index is not None and self._desk.is_shown(index) else None
 
     def _start_s(self, part_index: int) -> float:
         return self._desk.record.parts[part_index].start_s
@@ -189,6 +214,14 @@ class CasePictures:
             )
         jpeg = (self._desk.folder / nearest.raw_path).read_bytes()
         return ShownPicture(jpeg, nearest.time_s, abs(nearest.time_s - time_s) < 1e-3)
+
+
+def part_at(parts: Sequence[PartSummary], time_s: float) -> int | None:
+    """Return the index of the part that a moment of the case clock lies in; None where none."""
+    for index, part in enumerate(parts):
+        if part.start_s - 1e-6 <= time_s < part.start_s + part.duration_s:
+            return index
+    return None
 
 
 def field_mask(part: PartSummary, seen_px: tuple[int, ...]) -> BoolArray:

@@ -41,7 +41,7 @@ class Shelf:
     def __init__(self, folder: Path, recordings: Sequence[Path], models: Path) -> None:
         self._files = recording_files(recordings)
         self._models = models
-        self._folders = _case_folders(folder)
+        self._folders = _some_case_folders(folder)
         self.is_library = not is_case_folder(folder)
         self._desks: dict[int, CaseDesk] = {}
         # In the order in which they were last asked for.
@@ -102,13 +102,19 @@ class Shelf:
             pictures.close()
 
 
-def _case_folders(folder: Path) -> tuple[Path, ...]:
+def case_folders(folder: Path) -> tuple[Path, ...]:
+    """Return `folder` if it is a case, else the case folders in it; none where there are none."""
     if is_case_folder(folder):
         return (folder,)
-    if folder.is_dir():
-        inside = tuple(sorted(path for path in folder.iterdir() if is_case_folder(path)))
-        if inside:
-            return inside
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(path for path in folder.iterdir() if is_case_folder(path)))
+
+
+def _some_case_folders(folder: Path) -> tuple[Path, ...]:
+    found = case_folders(folder)
+    if found:
+        return found
     raise UsageError(
         "There is no case to review: the folder holds neither a case record (case.json and"
         " series.parquet) nor folders with one. Name a case folder or a library."
