@@ -255,6 +255,8 @@ class Measurer:
             areas = asking.submit(self._areas, batch, is_asked, run.stretch.field)
             waiting.append(_Judged(batch, look, memory, decoding.outcome, areas))
             at += len(batch)
+            # Judging runs ahead of the network by a few batches, by more while the network still
+            # loads: its four seconds are then spent decoding.
             n_ahead = BATCHES_AHEAD if self.predictor.done() else BATCHES_WHILE_LOADING
             while len(waiting) >= n_ahead:
                 yield waiting.popleft()
@@ -273,6 +275,7 @@ class Measurer:
         end_s = start_s + self.candidates.durations_s(run.rows)
         outcome = last_batch.outcome
         report = DecodeReport(outcome.uses, outcome.failures[run.n_failures_told :])
+        # The outcome counts from the start of the stretch; a chunk keeps only what is new in it.
         run.n_failures_told = len(outcome.failures)
         report = report.within(float(start_s[first]), float(end_s[last])).extended_to(
             float(end_s[last])

@@ -98,6 +98,9 @@ def next_looks(
     n_passes
         How many passes there were; after `N_PLAIN_PASSES` the neighborhood grows.
     """
+    # In three steps: read the series as the events will be read; flag the gaps in which something
+    # may have gone unseen; ask for what fills them, keyframes before the grid. Then the stays that
+    # decide an event are asked for whole, since a break inside one would end it.
     is_waiting = candidates.is_full_rate.copy()
     is_waiting[seen] = False
     if not is_waiting.any():
@@ -112,11 +115,15 @@ def next_looks(
     is_flagged &= gaps.is_gap
     is_wanted = np.zeros(len(candidates), dtype=np.bool_)
     for start_s, end_s in _windows(reading, series, is_flagged):
+        # The smoothed area of a sample rests on half a window to either side, and a picture stands
+        # for a step: what lies that near has a say in the stay and is looked at with it.
         before_s = start_s - (events.smoothing_s / 2 + 1.5 / sampling.rate_hz)
         after_s = end_s + events.smoothing_s / 2 - 0.5 / sampling.rate_hz
         _mark(is_wanted, candidates.time_s, before_s + ROUNDING_S, after_s - ROUNDING_S)
     is_wanted = (is_wanted & is_waiting) | gaps.narrowed(is_flagged, is_near)
     if n_passes >= N_PLAIN_PASSES:
+        # An area that flickers about a threshold would go on picture by picture, pass after pass:
+        # from here on ever wider surroundings are taken at once.
         reach_s = coarse_gap_s(events, sampling) * 2.0 ** (n_passes - N_PLAIN_PASSES)
         for time_s in candidates.time_s[is_wanted].tolist():
             _mark(is_wanted, candidates.time_s, time_s - reach_s, time_s + reach_s)
@@ -177,6 +184,8 @@ class _Gaps:
         """Find the gaps between the rows `seen`."""
         is_seen = np.zeros(len(candidates), dtype=np.bool_)
         is_seen[seen] = True
+        # Number the samples from 0; a candidate's gap is the number of the last sample before it,
+        # so that one array lookup tells of every candidate which pair of samples it lies between.
         gap_of = np.cumsum(is_seen) - 1
         is_one_run = np.append(np.diff(candidates.run_index[seen]) == 0, False)
         is_inside = ~is_seen & (gap_of >= 0) & is_one_run[gap_of]
@@ -192,6 +201,9 @@ class _Gaps:
         too: a keyframe would narrow nothing, and its group be decoded twice.
         """
         is_in_flagged = self.is_inside & np.append(is_flagged, False)[self.gap_of]
+        # A keyframe in the middle of a gap costs one picture and often settles half of the gap;
+        # filling the gap decodes its whole group. So a gap with unseen keyframes gets these first,
+        # and the pass after looks at what is left of it.
         has_key = np.zeros(len(is_flagged) + 1, dtype=np.bool_)
         has_key[self.gap_of[self.is_unseen_key]] = True
         has_key[:-1] &= ~is_near
@@ -247,6 +259,8 @@ def restlessness(series: AreaSeries) -> FloatArray:
     time_s, area = series.time_s, series.area_frac
     if len(series) < 3:
         return np.zeros(max(0, len(series) - 1))
+    # How far is each sample off the line between its neighbors? For white noise of deviation s that
+    # difference has the deviation s * sqrt(1 + later² + (1 - later)²), which is divided out.
     later = (time_s[1:-1] - time_s[:-2]) / (time_s[2:] - time_s[:-2])
     off = np.abs(area[1:-1] - ((1 - later) * area[:-2] + later * area[2:]))
     off /= np.sqrt(1 + later**2 + (1 - later) ** 2)
@@ -255,6 +269,8 @@ def restlessness(series: AreaSeries) -> FloatArray:
     inside = np.clip(around, 0, len(off) - 1)
     is_used = (around == inside) & np.isfinite(off)[inside]
     is_used &= np.abs(time_s[1:-1][inside] - middle_s[:, np.newaxis]) <= RESTLESS_S
+    # The median of each row, of which only the first n entries are meant: the others sort to the
+    # end.
     ranked = np.sort(np.where(is_used, off[inside], np.inf), axis=1)
     n = is_used.sum(axis=1)
     gap = np.arange(len(n))
@@ -296,6 +312,8 @@ class _EventReader:
         self.stays: list[_Stay] = []
         self.breaks: list[int] = []
         self.open_spans: list[tuple[int, int]] = []
+        # Alternate as an event does: look for a stay above the onset, then for one below the
+        # offset.
         at, n = 0, len(self._duration_s)
         while (first := self._find(is_above, at, events.min_duration_s)) is not None:
             stop = self._find(is_below, first + 1, events.clear_hold_s)

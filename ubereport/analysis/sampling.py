@@ -94,6 +94,9 @@ class _Seen:
         """
         neighbors = np.empty(0, dtype=np.int64)
         if len(self.rows):
+            # Every wanted picture has at most one looked-at neighbor on either side. Comparing with
+            # it costs a decoding, so that it is done only where the picture is decoded anyway, or
+            # where it matters.
             at = np.searchsorted(self.rows, wanted)
             is_still = self.measurement.moved_frac <= still_frac
             is_still |= np.append(is_still[1:], False)
@@ -113,6 +116,8 @@ class _Seen:
     def merged(self, looks: Looks, measured: Measurement) -> _Seen:
         """Return all that was seen once `found` of `looks` is added."""
         new, known = np.flatnonzero(looks.is_new), np.flatnonzero(~looks.is_new)
+        # Neighbors that were looked at again bring no new area, only a comparison with a nearer
+        # picture.
         at = np.searchsorted(self.rows, looks.rows[known])
         compared = self.measurement.compared_with_nearer(at, measured.rows(known))
         rows = np.concatenate([self.rows, looks.rows[new]])

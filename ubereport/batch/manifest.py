@@ -194,6 +194,8 @@ def _with_known_techniques(
             renamed.append(case)
             continue
         key = _normal(given)
+        # A rare spelling close to a frequent one, or to the vocabulary, is a slip of the pen; a
+        # name that is close to none is the department's own and is kept.
         frequent = [k for k, n in counts.items() if n > counts[key] and k != key]
         near = difflib.get_close_matches(key, [*vocabulary, *frequent], 1, 0.75)
         if key in vocabulary:

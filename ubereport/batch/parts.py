@@ -93,6 +93,8 @@ def doubts_about_parts(parts: Sequence[Path]) -> tuple[str, ...]:
 
 def _counted(names: Sequence[str]) -> list[int]:
     """Return the one number in which names differ; empty where they differ otherwise."""
+    # Cut names into text and numbers; believed only if they differ in one number and in nothing
+    # else.
     pieces = [re.split(r"(\d+)", name.casefold()) for name in names]
     if len({len(p) for p in pieces}) != 1:
         return []

@@ -77,6 +77,9 @@ def _spans(runs: Runs, config: EventConfig) -> Iterator[_Span]:
     is_above = (runs.smoothed_frac >= config.onset_frac).tolist()
     is_below = (runs.smoothed_frac < config.offset_frac).tolist()
     looks = list(zip(runs.duration_s.tolist(), runs.n_looks.tolist(), strict=True))
+    # Hysteresis: an event opens with a long enough stay above the onset threshold and is closed by
+    # a long enough one below the lower offset threshold; what happens between the two changes
+    # nothing.
     at = 0
     while (first := _find_stay(is_above, looks, at, config.min_duration_s)) is not None:
         stop = _find_stay(is_below, looks, first + 1, config.clear_hold_s)

@@ -78,6 +78,8 @@ def runs_of_stretch(series: AreaSeries, rows: IntArray, config: EventConfig) -> 
 def _running_median(
     start_s: FloatArray, end_s: FloatArray, area_frac: FloatArray, half_width_s: float
 ) -> FloatArray:
+    # Each run takes the median of the time around its middle. The window is cut at the ends of the
+    # stretch on both sides alike: a window that reached farther to one side would move edges there.
     middle_s = (start_s + end_s) / 2
     reach_s = np.minimum(half_width_s, np.minimum(middle_s - start_s[0], end_s[-1] - middle_s))
     from_s, to_s = middle_s - reach_s, middle_s + reach_s
@@ -103,6 +105,7 @@ def _weighted_median(pairs: list[tuple[float, float]]) -> float:
     half = sum(weight for _, weight in pairs) / 2
     below = 0.0
     for (value, weight), (next_value, _) in zip(pairs, [*pairs[1:], pairs[-1]], strict=True):
+        # Sorted by value, weights are summed up to one half: that value is the median.
         below += weight
         if below >= half - ROUNDING_S:
             return value if below > half + ROUNDING_S else (value + next_value) / 2

@@ -51,6 +51,8 @@ class Clusters:
         if self.is_surgeon_drawn:
             few = min(groups, key=self._degrees)
             return self.reach(few, confidence) * math.sqrt(sum(variances))
+        # Welch's t with bootstrap variances: add the two variances, and let Satterthwaite's formula
+        # say how many degrees of freedom the sum is worth; the less certain group weighs more.
         corrected = [v * self._inflation(g) for g, v in zip(groups, variances, strict=True)]
         total = sum(corrected)
         if total == 0:
@@ -115,6 +117,8 @@ def case_weights(
         even = np.full(len(surgeons), 1 / len(surgeons))
         drawn = rng.multinomial(len(surgeons), even, size=n_bootstrap)
         return np.asarray(drawn[:, surgeon_of], dtype=np.float64)
+    # A resample is how often each case is drawn: multinomial counts inside every cell, so that each
+    # surgeon keeps his number of cases in each group.
     weights = np.zeros((n_bootstrap, len(surgeon_of)))
     for group in np.unique(case_group):
         for cases in _cells(np.flatnonzero(case_group == group), surgeon_of):

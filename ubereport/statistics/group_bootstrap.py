@@ -58,6 +58,7 @@ class Resampler:
         self.names, code = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
         self._rows = [np.flatnonzero(code == i) for i in range(len(self.names))]
         rng = np.random.default_rng(seed)
+        # Drawn once: every number of an evaluation is resampled over the same groups.
         self._draws = rng.integers(0, max(1, len(self.names)), (n_resamples, len(self.names)))
         self._confidence = confidence
 

@@ -147,6 +147,8 @@ def kaplan_meier_of_durations(
         raise ValueError(f"{followed_s.size} durations, but {cleared.size} entries of is_cleared")
     if not np.all(np.isfinite(followed_s)) or np.any(followed_s < 0):
         raise ValueError("durations must be finite and 0 or more")
+    # At each time at which an event cleared: of those still followed, which share did not clear?
+    # The product of these shares up to a time is the share not cleared by then.
     time_s, n_cleared = np.unique(followed_s[cleared], return_counts=True)
     n_at_risk = np.array([np.sum(followed_s >= t) for t in time_s], dtype=np.int64)
     survival_frac = np.cumprod(1 - n_cleared / n_at_risk).astype(np.float64)

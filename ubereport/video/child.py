@@ -121,6 +121,7 @@ def _read(task: Header, arrays: Arrays, channel: _Channel, log: ErrorLog) -> Non
     n_slots = task["n_slots"]
     shape = (n_slots, request.height_px, request.width_px, 3)
     ring = np.frombuffer(map_ring(task["ring"], int(np.prod(shape))), np.uint8).reshape(shape)
+    # A slot of the ring is written again only after the parent has said that it took the picture.
     for sample, picture in enumerate(taken):
         channel.free_slots.acquire()
         if picture is not None:

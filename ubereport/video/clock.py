@@ -63,6 +63,10 @@ def build_clock(table: PacketTable, time_base_s: Fraction, max_gap_s: float) -> 
     PartClock or None
         None if fewer than two pictures have a time.
     """
+    # Packets lie in decoding order. Sort them by presentation time, drop what repeats a time, and
+    # look at the steps between pictures: a step longer than any believed gap is a jump of the
+    # clock, not of the camera, and is replaced by one usual step. Summing the steps up gives a
+    # clock that never jumps.
     pts, n_resets = _unwrapped_pts(table, time_base_s)
     usable = _usable(table, pts)
     shown = usable & table.is_shown

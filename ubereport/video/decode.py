@@ -208,6 +208,8 @@ def _assembled(
             stack.callback(samples.close)
             stream.start()
             sources.append(samples)
+        # Processes decode at their own speed; pictures are taken from them in the order of the
+        # request.
         in_turn = (source for turn, n in shared.turns for source in repeat(sources[turn], n))
         yield None
         for start in range(0, len(request), batch_size):

@@ -133,6 +133,9 @@ class SampleStream:
         """
         name, why = self._first()
         n_failed_here = 0
+        # Each turn lets one reader go as far as it gets. It failed without a picture twice in a row
+        # at the same place: neither can read it, so that all up to the next keyframe is given up,
+        # or everything if the file itself is bad or there were too many failures.
         while self._at < len(self._time_s):
             start = self._at
             failure = yield from self._attempt(name, why)

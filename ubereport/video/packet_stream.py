@@ -84,6 +84,8 @@ class PacketWalk:
             self._reopen()
             return True
         target = key if self._request.is_counted else int(self._request.pts[key])
+        # Three ways to a keyframe, cheapest first: read on, if it is near; seek, if the container
+        # can; open the file again and read up to it, which always works.
         if self._is_ahead(target, key) and self._find(target):
             return True
         if not self._is_forward_only and self._seek(target):

@@ -107,6 +107,7 @@ class ClockUnwrapper:
         clock = pts if dts == NO_PTS else dts
         if clock == NO_PTS:
             return False
+        # Decoding times only rise within one recording; a fall by a second or more is a restart.
         is_reset = self._last is not None and clock < self._last - self._reset_ticks
         if is_reset:
             self.offset = self._end - (clock if pts == NO_PTS else pts)

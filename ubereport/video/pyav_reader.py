@@ -132,6 +132,8 @@ class _Group:
         if self._is_counted:
             at = self._next_rank
             self._next_rank += 1
+        # Pictures come in presentation order: what is wanted and lies before this one will not
+        # come.
         n_lost = 0
         while at is not None and self._pending and self._pending[0] < at:
             self._pending.popleft()
@@ -171,6 +173,8 @@ class _GroupReader:
         picture wanted does not come, decoding starts once more from the keyframe before, and
         from then on does so at once.
         """
+        # Try from the keyframe itself. If its picture does not come, one keyframe earlier may be
+        # where the decoder really can begin; a recording that needs this once needs it throughout.
         start = self._earlier(key, self._n_keys_ahead)
         pictures = self._from(start, key, wanted)
         first = next(pictures)

@@ -45,6 +45,7 @@ def scan(
     frame = _first_picture(first, on_progress)
     index = first.stream.index
     first.close()
+    # Opened anew: decoding the first picture has moved the file on, and a table needs every packet.
     opened = OpenStream(source, index, max_pixels, 1)
     ticks, flags = array("q"), array("b")  # 2 hours are 400,000 packets: no object for each
     for packet in opened.packets():

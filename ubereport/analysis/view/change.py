@@ -63,6 +63,10 @@ def detect_view_changes(
         raise ValueError(f"{len(time_s)} times for {len(probe_rgb)} pictures")
     if np.any(np.diff(time_s) <= 0):
         raise ValueError("the times of the pictures must increase")
+    # Cheap before dear: if one outline explains every picture there is nothing to look for. Else
+    # slide two windows side by side over the pictures; where their outlines overlap least is a cut,
+    # which is moved to the very picture and dropped again if the stretches beside it look alike
+    # after all.
     rows = np.flatnonzero(usable_probes(probe_rgb, config))
     if len(rows) < 2 * _WINDOW:
         return ()
@@ -199,6 +203,8 @@ def _settled(cut: int, windows: _Windows, is_bright: BoolArray) -> int:
         likeness += is_bright[:, only_before].mean(axis=1)
     if only_after.any():
         likeness -= is_bright[:, only_after].mean(axis=1)
+    # Likeness is high before the change and low after it. Taken about the middle of both levels its
+    # running sum rises up to the last picture of the old view: the peak is the change.
     near = likeness[first : last + _WINDOW]
     centered = near - (near[:_WINDOW].mean() + near[-_WINDOW:].mean()) / 2
     gain = np.cumsum(centered)

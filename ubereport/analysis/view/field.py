@@ -140,6 +140,7 @@ def _best_box(weight: FloatArray, ellipse: Ellipse | None) -> Outline:
     height, width = weight.shape
     if ellipse is not None:
         weight = weight * Outline(0.0, 0.0, 1.0, 1.0, ellipse).render(height, width)
+    # With an integral image the weight of any box takes four lookups.
     sums = np.asarray(cv2.integral(weight), dtype=np.float64)
     left, top, right, bottom = _best_block_box(sums)
     for _ in range(2):
@@ -166,6 +167,9 @@ def _best_block_box(sums: FloatArray) -> tuple[int, int, int, int]:
     grid = sums[np.ix_(rows, columns)]
     best, box = -np.inf, (0, 0, sums.shape[1] - 1, sums.shape[0] - 1)
     for top in range(len(rows) - 1):
+        # `run` is, for every bottom row, the weight from the left border up to each column. The
+        # best box ending at a column starts where that sum was lowest before: Kadane's maximum
+        # subarray.
         run = grid[top + 1 :] - grid[top]
         gain = run - np.minimum.accumulate(run, axis=1)
         row, right = np.unravel_index(int(np.argmax(gain)), gain.shape)
@@ -212,6 +216,9 @@ def _best_ellipse(
     if len(edge) < 12:
         return None
     height, width = support.is_bright.shape
+    # RANSAC: most edge points lie on the outline, but tissue and tools have edges too. Ellipses
+    # through three or four random points are many and mostly wrong; weight inside tells the right
+    # ones, and a fit to all points near the best four makes them exact.
     draws = np.random.default_rng(20_260_310).integers(0, len(edge), (_N_DRAWS, n_points))
     ellipses = ellipses_through(edge[draws], is_circle)
     diagonal = float(np.hypot(height, width))

@@ -124,6 +124,8 @@ def ellipses_through(points: FloatArray, is_circle: bool) -> FloatArray:
     else:
         system = np.stack([y**2, x, y, one], axis=-1)
         target = -(x**2)
+    # x² + b y² + c x + d y + e = 0 is linear in (b, c, d, e): as many points as unknowns give one
+    # system each, and all systems are solved at once. Points on a line have no solution.
     solvable = np.abs(np.linalg.det(system)) > 1e-9
     solved = np.linalg.solve(system[solvable], target[solvable][..., None])[..., 0]
     if is_circle:

@@ -131,6 +131,9 @@ def _edge_offsets_px(points: FloatArray, normal: FloatArray, level: FloatArray) 
     # Pixel centers lie at half pixels.
     x = (points[:, :1] + normal[:, :1] * offset - 0.5).astype(np.float32)
     y = (points[:, 1:] + normal[:, 1:] * offset - 0.5).astype(np.float32)
+    # Read the brightness along a short line across the rim at every point. The level well inside
+    # and well outside tell how high the step is; the rim is where the profile falls below their
+    # middle.
     profile = cv2.remap(
         level.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )

@@ -131,6 +131,9 @@ def settle_frozen(
     config
         Thresholds.
     """
+    # Walk through the samples in time order and remember since when nothing has moved. A comparison
+    # counts only with the readable sample just before; then every sample that has stood still for
+    # long enough is frozen, and those that led up to it are marked afterwards.
     still_since_s = np.full(len(time_s), np.nan)
     before_s, since_s = np.nan, np.nan
     for row, name in enumerate(reason):

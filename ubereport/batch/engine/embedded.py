@@ -71,6 +71,8 @@ class EmbeddedEngine:
         job, attempt = slot.take_work()
         try:
             state, content = slot.receive()
+        # The worker is gone without a word: killed, out of memory, crashed in a library. Its slot
+        # gets a new one and the case another try, at the head of the queue.
         except (EOFError, ConnectionError):
             slot.restart()
             if attempt <= self.n_retries:

@@ -80,6 +80,8 @@ class RunLengths:
 
     def overlaps(self, other: RunLengths) -> bool:
         """Return whether a pixel is on in both masks, which are of one size."""
+        # Runs are intervals in order. For each of ours, find the last of the other mask that begins
+        # before ours ends: they share a pixel if it ends after ours begins. No mask is unpacked.
         own_ends, other_ends = np.cumsum(self.counts), np.cumsum(other.counts)
         own_start, own_end = own_ends[:-1:2], own_ends[1::2]
         other_start, other_end = other_ends[:-1:2], other_ends[1::2]
@@ -127,6 +129,8 @@ def runs_to_flat(counts: IntArray) -> BoolArray:
 def counts_to_string(counts: Sequence[int]) -> str:
     """Return counts in COCO's compressed text: differences in groups of five bits."""
     codes = bytearray()
+    # Five bits a character, lowest first; the sixth says that more follow. From the fourth count
+    # on it is the difference to the count two before, small where columns resemble each other.
     for i, count in enumerate(counts):
         value = count - counts[i - 2] if i > 2 else count
         is_more = True

@@ -54,6 +54,9 @@ def fill_polygon(points: ArrayLike, height_px: int, width_px: int) -> BoolArray:
             f"A polygon of {len(xy)} points crosses the picture too often to be an outline. "
             "Simplify it."
         )
+    # For every row that an edge crosses, note the first pixel whose center lies right of the
+    # crossing. Summed along a row, an odd number of crossings means inside: the even-odd rule for
+    # all rows at once.
     edge = np.repeat(np.arange(len(xy)), n_rows)
     offset = np.arange(len(edge)) - np.repeat(np.cumsum(n_rows) - n_rows, n_rows)
     row = first[edge] + offset
@@ -115,6 +118,8 @@ def _rings(region: BoolArray) -> list[list[Corner]]:
             corner = (int(x) + from_x, int(y) + from_y)
             following.setdefault(corner, []).append((int(x) + to_x, int(y) + to_y))
     rings = []
+    # Every pixel side on the rim is an arrow with the region on its right; arrows joined head to
+    # tail close to rings, first the outer one, then those around holes.
     while following:
         # The uppermost, then leftmost corner left lies on the outer ring when it is the first.
         start = min(following, key=lambda corner: (corner[1], corner[0]))

@@ -278,6 +278,7 @@ class _Planner:
         last_s = self.duration_s - min(_CLOSING_S, 0.2 * self.duration_s)
         if self.config.is_bleeding_at_end:
             last_s = self.duration_s - 20
+        # One clock runs through the case: calm, then a bleed, again and again; each moves it on.
         while self.at_s < last_s:
             self._calm()
             if self._has_room_until(last_s):

@@ -72,6 +72,9 @@ class Scene:
             np.asarray(layer) for layer in cv2.split(self._drawing.seen(site.sheen, pose))
         )
         bleeds = self._bleeds(index, time_s)
+        # Painted from the back to the front: tissue, blood on it, its wet gleam, instruments, blood
+        # in the water, what floats. What lies before blood hides it from the truth as from the
+        # picture.
         film = self._film_depth(bleeds, index, pose, time_s)
         if film is not None:
             picture = tint_by_blood(picture, film, shade)

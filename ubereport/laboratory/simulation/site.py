@@ -351,6 +351,8 @@ def _lit(ground: Material, rng: np.random.Generator) -> PaintedSite:
     n = len(ground.relief)
     radius_px = n / (2 * SITE_REACH)
     relief = cv2.GaussianBlur(ground.relief, (0, 0), max(0.3, 0.004 * radius_px))
+    # Light from the endoscope: brighter where a slope faces it, darker in hollows wide and narrow
+    # (what lies lower than its surroundings sees less light), dimmer with depth.
     hollow = relief - cv2.GaussianBlur(relief, (0, 0), 0.10 * radius_px)
     crevice = relief - cv2.GaussianBlur(relief, (0, 0), 0.025 * radius_px)
     slope_y, slope_x = (s * np.float32(radius_px) for s in np.gradient(relief))

@@ -97,6 +97,8 @@ def draw_matrix(
     aspect = np.exp(rng.uniform(-0.3, 0.3))
     scale = np.diag([aspect**0.5 * (-1 if rng.random() < 0.5 else 1), aspect**-0.5])
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    # From crop to still: stretch and mirror, turn, scale; then move the crop's middle to where the
+    # still is to be looked at, at most as far as the crop stays inside.
     linear = turn @ scale * crop_px / side_px
     slack = max(0.0, still_px - crop_px) / 2
     middle = still_px / 2 + rng.uniform(-slack, slack, 2)
@@ -258,6 +260,8 @@ def _tint(planes: Tensor, recolorings: Sequence[Recoloring]) -> Tensor:
 
 def _turn_hue(planes: Tensor, sixths: Tensor) -> Tensor:
     """Turn the hue by a share of a sixth of the circle; value and chroma stay (HSV hexagon)."""
+    # HSV's hexagon without leaving RGB: hue is a place on a circle of six sixths, and each channel
+    # is a trapezoid over it that is shifted by a third of the circle from the next (Smith 1978).
     value = planes.amax(1, keepdim=True)
     chroma = value - planes.amin(1, keepdim=True)
     safe = chroma.clamp(min=1e-6)
@@ -325,6 +329,8 @@ def _blur(planes: Tensor, recolorings: Sequence[Recoloring]) -> Tensor:
     weight = torch.exp(-(offset**2) / (2 * sigma[:, None] ** 2))
     weight = (weight / weight.sum(1, keepdim=True)).repeat_interleave(3, 0)
     n, half = len(index), _BLUR_PX // 2
+    # One convolution for stills of different blur: every channel of every still is a group of its
+    # own.
     flat = planes[at].reshape(1, 3 * n, *planes.shape[-2:])
     flat = F.pad(flat, (half, half, half, half), mode="reflect")
     flat = F.conv2d(flat, weight[:, None, None, :], groups=3 * n)

@@ -77,6 +77,7 @@ def calibrate(
             f"{int(has_blood.sum())} of {len(labels)} held-out stills show blood; thresholds need "
             "stills with and without. Hold out other groups."
         )
+    # Every threshold of the grid is scored once; what follows only chooses among these.
     scores = {t: _scores(maps, labels, t) for t in _GRID}
     central = _best_threshold(scores, max_clean_area_frac)
     chosen = scores[central]

@@ -80,6 +80,8 @@ def render(
 ) -> RgbArray:
     """Lay blood of (H, W) `thickness` over a picture."""
     depth = thickness[..., None]
+    # Light is added, levels are not: what shines through and what blood itself sends back are
+    # summed as light and turned into levels at the end.
     through = _to_linear(rgb) * np.exp(-np.asarray(optics.absorption, np.float32) * depth)
     own = np.asarray(optics.backscatter, np.float32) * (1 - np.exp(-optics.scattering * depth))
     result = (

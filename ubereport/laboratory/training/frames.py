@@ -101,6 +101,8 @@ def extract_stills(
     if on_progress is not None:
         on_progress(work.next_row, len(plan))
     stretches = _stretches(index, timeline, config)
+    # A still is written as soon as it is kept, though it may turn out frozen: that is known only
+    # once its neighbors were looked at, so that frozen ones are removed at the end.
     for batch, field_of_view, look, memory in _looked_at(index, plan, stretches, config, work):
         work.judged.add(look)
         for i, reason in enumerate(look.reason):

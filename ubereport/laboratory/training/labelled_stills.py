@@ -232,6 +232,8 @@ def fold_of_groups(stills: Sequence[Still], n_folds: int, seed: int) -> dict[str
     shuffled = [groups[i] for i in np.random.default_rng(seed).permutation(len(groups))]
     load = np.zeros((n_folds, len(kinds)))
     folds: dict[str, int] = {}
+    # Largest groups first, each to the fold whose squared load grows least: the classic greedy way
+    # to fill bins evenly, in stills with and without blood at once.
     for group in sorted(shuffled, key=lambda g: -float((counts[g] / total).sum())):
         gain = ((load + counts[group]) / total) ** 2 - (load / total) ** 2
         fold = int(np.argmin(gain.sum(axis=1)))

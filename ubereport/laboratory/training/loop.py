@@ -379,6 +379,7 @@ def _share_gradients(network: nn.Module) -> None:
 def _follow(average: nn.Module, network: nn.Module, step: int, decay: float) -> None:
     """Move the averaged weights; the average looks back less far while there is little."""
     weight = 1 - min(decay, (1 + step) / (10 + step))
+    # Every tensor moves a little toward the network's; counters, such as of batches, are copied.
     for kept, now in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
         if kept.is_floating_point():
             kept.lerp_(now, weight)

@@ -98,6 +98,7 @@ class _Composites(Dataset[tuple[RgbArray, LabelArray]]):
         return self.n
 
     def __getitem__(self, number: int) -> tuple[RgbArray, LabelArray]:
+        # A generator of its own for each number: which process makes it, and when, changes nothing.
         rng = np.random.default_rng([_COMPOSITE_SEED, number])
         chosen = self.index[int(rng.choice(len(self.index), p=self.weights))]
         picture, mask = np.asarray(self.cache.rgb[chosen]), np.asarray(self.cache.label[chosen])
