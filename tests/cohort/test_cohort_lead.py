@@ -429,3 +429,28 @@ def test_a_file_of_errors_comes_back_and_another_is_refused(tmp_path):
     path.write_text("[]")
     with pytest.raises(UsageError, match=r"Give errors_by_group\.json"):
         read_group_errors(path)
+
+
+def test_ties_everywhere_name_nobody(make_row):
+    # Two values only, alike in both groups: ranks, spread and permutations live with that.
+    table = library(make_row)
+    table.cases["impaired_share_20"] = np.where(np.arange(60) % 4 < 2, 0.0, 0.2)
+    found = compare_cohort(table, config=FAST, reference="a")
+    assert lead_of(found).verdict in (Verdict.NOT_SHOWN, Verdict.DESCRIPTIVE)
+    assert found.primary.contrasts[0].shift.value == 0.0
+    assert found.adjusted.contrasts[0].effect.value == pytest.approx(0.0, abs=0.3)
+
+
+def test_one_group_is_one_sentence(make_row):
+    table = library(make_row)
+    table.cases["technique"] = "a"
+    with pytest.raises(UsageError, match="technique"):
+        compare_cohort(table, config=FAST)
+
+
+def test_one_surgeon_is_compared_and_told(make_row):
+    found = compare_cohort(
+        library(make_row, effect=-1.0, surgeon_of=lambda i, group: "S1"), config=FAST, reference="a"
+    )
+    assert lead_of(found).verdict is Verdict.LOWER
+    assert "One surgeon only: nothing is known of how others would fare." in found.adjusted.notes

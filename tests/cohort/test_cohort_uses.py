@@ -86,7 +86,7 @@ def test_a_case_is_measured_from_its_first_use_on(make_row):
     row = row_of(make_row, 1, "wax", "200;300", events=[(100.0, 100.0)])
     object.__setattr__(row, "bands", {"impaired_share_20": (0.1, 0.5)})
     table = cohort_table([row])
-    found = from_first_use(table, use_times_of(table), lambda folder: series)
+    found = from_first_use(table, use_times_of(table), lambda folder: series).table
     values = found.cases.iloc[0]
     assert values["impaired_share_20"] == pytest.approx(40 / 200)
     assert values["impaired_share_50"] == 0.0
@@ -98,7 +98,8 @@ def test_a_case_is_measured_from_its_first_use_on(make_row):
 
 def test_too_little_after_the_use_has_no_value_and_a_reason(make_row):
     table = cohort_table([row_of(make_row, 1, "wax", "570")])
-    found = from_first_use(table, use_times_of(table), lambda folder: series_of_areas([(0.3, 600)]))
+    series = series_of_areas([(0.3, 600)])
+    found = from_first_use(table, use_times_of(table), lambda folder: series).table
     assert np.isnan(found.cases["impaired_share_20"].iloc[0])
     assert found.reasons["c01", "impaired_share_20"] == "less than a minute after use"
 
@@ -111,7 +112,15 @@ def test_before_and_after_are_compared_within_cases(make_row):
         for i in range(8)
     }
     labels = {f"c{i:02d}": "wax" for i in range(8)}
-    (effect,) = use_effects(table, use_times_of(table), labels, series.__getitem__, 0.95)
+    read = []
+
+    def series_of(folder):
+        read.append(folder)
+        return series[folder]
+
+    found = from_first_use(table, use_times_of(table), series_of)
+    (effect,) = use_effects(found.around, labels, 0.95)
+    assert sorted(read) == sorted(series)  # each series once
     after = [340 / (400 + i) for i in range(8)]
     assert (effect.group, effect.n_cases) == ("wax", 8)
     assert effect.before_median == 1.0

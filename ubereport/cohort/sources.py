@@ -106,11 +106,12 @@ def time_zero(
         reason = f"{metric_spec(config.primary).title} is not measured from the first use on"
         return TimeZero(None, "cases are measured from their start", (reason,))
     labels = dict(zip(cases.case_ids, cases.labels, strict=True))
+    found = from_first_use(cases.table, uses, series_of)
     return TimeZero(
-        from_first_use(cases.table, uses, series_of),
+        found.table,
         "every case is measured from the first use of its technique on",
         (),
-        use_effects(cases.table, uses, labels, series_of, config.confidence),
+        use_effects(found.around, labels, config.confidence),
     )
 
 

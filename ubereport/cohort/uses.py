@@ -77,13 +77,23 @@ def _use_times(start: object, end: object, length_s: float | None) -> UseTimes:
     return UseTimes(start_s)
 
 
-def from_first_use(
-    table: CohortTable, uses: tuple[UseTimes, ...], series_of: SeriesOf
-) -> CohortTable:
+@dataclass(frozen=True, slots=True, eq=False)
+class FromUse:
+    """Cases measured from their first use on, and what each was before and after it.
+
+    `around` gives, by case id, the share of time at 20 % or more before and after the first use,
+    where both sides have a minute to judge.
+    """
+
+    table: CohortTable
+    around: Mapping[str, tuple[float, float]]
+
+
+def from_first_use(table: CohortTable, uses: tuple[UseTimes, ...], series_of: SeriesOf) -> FromUse:
     """Return the table with every case measured from its first use on, events that begin then.
 
     Metrics that are not measured from a use on are left out. Cases without a known first use, or
-    with less than a minute to judge after it, have no values.
+    with less than a minute to judge after it, have no values. Each series is read once.
     """
     keys = [key for key in MEASURED_FROM_USE if key in table.metric_keys]
     cases = table.cases.drop(columns=[key for key in table.metric_keys if key not in keys])
@@ -92,6 +102,7 @@ def from_first_use(
     columns = {key: cases[key].to_numpy(dtype=np.float64, copy=True) for key in keys}
     is_used = table.is_used().to_numpy()
     first_of: dict[str, float] = {}
+    around: dict[str, tuple[float, float]] = {}
     for row, use in enumerate(uses):
         case_id = str(cases["case_id"].iloc[row])
         if use.first_s is not None:
@@ -100,8 +111,14 @@ def from_first_use(
             continue
         found, reason = (None, use.problem or "no time of use")
         if use.first_s is not None:
-            window = _Window.after(series_of(str(cases["folder"].iloc[row])), use.first_s)
+            series = series_of(str(cases["folder"].iloc[row]))
+            before, window = (
+                _Window.before(series, use.first_s),
+                _Window.after(series, use.first_s),
+            )
             found, reason = window.values(_spans(table, case_id)), "less than a minute after use"
+            if min(before.seconds, window.seconds) >= MIN_WINDOW_S:
+                around[case_id] = before.share(0.2)[1], window.share(0.2)[1]
         for key in keys:
             if key in _CLOSING or key == "coverage_frac":
                 continue
@@ -114,7 +131,7 @@ def from_first_use(
     events = table.events
     first_s = events["case_id"].map(first_of).to_numpy(dtype=np.float64)
     events = events[events["onset_s"].to_numpy(dtype=np.float64) >= first_s]
-    return replace(
+    moved = replace(
         table,
         cases=cases.assign(**columns),
         events=events,
@@ -122,6 +139,7 @@ def from_first_use(
         reasons=reasons,
         bands=bands,
     )
+    return FromUse(moved, around)
 
 
 def _spans(table: CohortTable, case_id: str) -> FloatArray:
@@ -186,28 +204,17 @@ class _Window:
 
 
 def use_effects(
-    table: CohortTable,
-    uses: tuple[UseTimes, ...],
-    labels: Mapping[str, str],
-    series_of: SeriesOf,
-    confidence: float,
+    around: Mapping[str, tuple[float, float]], labels: Mapping[str, str], confidence: float
 ) -> tuple[UseEffect, ...]:
     """Return the share of time at 20 % or more after the first use less that before, within cases.
 
-    `labels` gives the group of each case id. Cases with less than a minute on either side take no
-    part. The view changes in the course of a case with any technique: no contrast of groups.
+    `around` is that of `FromUse`, `labels` gives the group of each case id. The view changes in the
+    course of a case with any technique: no contrast of groups.
     """
     pairs: dict[str, list[tuple[float, float]]] = {}
-    for row, use in enumerate(uses):
-        case_id = str(table.cases["case_id"].iloc[row])
-        if use.first_s is None or use.first_s < MIN_WINDOW_S or case_id not in labels:
-            continue
-        series = series_of(str(table.cases["folder"].iloc[row]))
-        before, after = _Window.before(series, use.first_s), _Window.after(series, use.first_s)
-        if min(before.seconds, after.seconds) >= MIN_WINDOW_S:
-            pairs.setdefault(labels[case_id], []).append(
-                (before.share(0.2)[1], after.share(0.2)[1])
-            )
+    for case_id, shares in around.items():
+        if case_id in labels:
+            pairs.setdefault(labels[case_id], []).append(shares)
     return tuple(_effect(group, np.array(found), confidence) for group, found in pairs.items())
 
 
