@@ -5,7 +5,7 @@
 ONLY names the stills to look at, such as ``held_out.csv`` of a run: of operations that none of the
 networks was trained on. A decided pixel counts where every network calls it and the label does not
 (`added_frac`), or where the label has blood and every network is below its lenient threshold
-(`missed_frac`). Stills whose label a person then doubts go to `doubtful.csv`.
+(`missed_frac`). Stills whose label a person then doubts go to `doubtful-*.csv`.
 """
 
 import csv

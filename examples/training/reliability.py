@@ -1,13 +1,14 @@
-"""Draw a reliability diagram: python reliability.py EVALUATION.json OUT.svg.
+"""Draw a reliability diagram: python reliability.py OUT.svg EVALUATION.json...
 
-EVALUATION.json is what `ubereport evaluate stills` writes; the first model of it is drawn.
+Each EVALUATION.json is what `ubereport evaluate stills` writes. The first model of each is drawn,
+the groups of all together: folds of one recipe, each on what it never saw.
 """
 
 import json
 import sys
 from pathlib import Path
 
-from ubereport.laboratory.evaluation.reliability import GroupReliability, Reliability
+from ubereport.laboratory.evaluation.reliability import GroupReliability, over_groups
 from ubereport.laboratory.evaluation.stills_sections import reliability_drawing
 from ubereport.report.document_figures import drawing_svg
 
@@ -15,13 +16,13 @@ WIDTH_MM = 120
 
 
 def main() -> None:
-    source, out = Path(sys.argv[1]), Path(sys.argv[2])
-    evaluation = json.loads(source.read_text(encoding="utf-8"))
-    table = evaluation["reliability"]
-    groups = tuple(GroupReliability(**group) for group in table["groups"])
-    found = Reliability(groups, tuple(table["told"]), tuple(table["seen"]), table["error"])
-    drawing = reliability_drawing(found)
-    out.write_text(drawing_svg("reliability", evaluation["model"], drawing, WIDTH_MM), "utf-8")
+    out, *sources = (Path(a) for a in sys.argv[1:])
+    evaluations = [json.loads(path.read_text(encoding="utf-8")) for path in sources]
+    groups = [
+        GroupReliability(**group) for e in evaluations for group in e["reliability"]["groups"]
+    ]
+    drawing = reliability_drawing(over_groups(groups))
+    out.write_text(drawing_svg("reliability", evaluations[0]["model"], drawing, WIDTH_MM), "utf-8")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,9 +64,13 @@ def reliability(sums: Mapping[str, FloatArray]) -> Reliability:
     """
     if not sums:
         raise ValueError("no group of stills to compare probabilities with")
-    groups = tuple(_group(name, sums[name]) for name in sorted(sums))
+    return over_groups([_group(name, sums[name]) for name in sorted(sums)])
+
+
+def over_groups(groups: Sequence[GroupReliability]) -> Reliability:
+    """Return one or more groups with the means over them."""
     return Reliability(
-        groups,
+        tuple(groups),
         _means([group.told for group in groups]),
         _means([group.seen for group in groups]),
         float(np.mean([group.error for group in groups])),
