@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 KEYWORDS = {"_": None, "_n": (1, 2), "_p": ((1, "c"), 2), "N_": None}
 RECORDING_MODULES = (
     "core/disclaimer.py",
+    "core/covariates.py",
     "core/held_out.py",
     "analysis/sampling.py",
     "analysis/summaries.py",
@@ -41,6 +42,16 @@ RECORDING_MODULES = (
     "video/fallback.py",
     "video/index.py",
     "video/reader.py",
+    "cohort",
+    "statistics",
+    "laboratory/evaluation/agreement.py",
+    "laboratory/evaluation/annotators.py",
+    "laboratory/evaluation/evaluate.py",
+    "laboratory/evaluation/matching.py",
+    "laboratory/evaluation/overlap.py",
+    "laboratory/evaluation/recordings.py",
+    "laboratory/evaluation/results.py",
+    "laboratory/evaluation/stills.py",
 )
 """Where sentences are made that a record or a table for machines holds."""
 BUNDLE_TEXTS = ("title", "training_population", "limits", "evaluated_on")
@@ -58,20 +69,30 @@ MEND = (
 )
 
 
-def marked() -> Iterator[tuple[str, object, str, tuple[str, ...]]]:
-    """Yield (file, message or forms, context, comments) of every marked text."""
-    for method, folder, pattern in (
-        ("python", "ubereport", "*.py"),
-        ("jinja2.ext:babel_extract", "templates", "*.html"),
-        ("javascript", "templates", "*.js"),
-    ):
-        options = {"trimmed": "true"} if "jinja2" in method else {}
-        for path in sorted((ROOT / folder).rglob(pattern)):
-            if path.name == "speaking.py":
-                continue
-            found = extract(method, BytesIO(path.read_bytes()), KEYWORDS, options=options)
-            for _line, message, comments, context in found:
-                yield path.relative_to(ROOT).as_posix(), message, context or "", tuple(comments)
+def marked() -> Iterator[tuple[str, object, str]]:
+    """Yield (file, message or forms, context) of every marked text."""
+    for path in sorted((ROOT / "ubereport").rglob("*.py")):
+        if path.name != "speaking.py":
+            for message, context in marked_in(path.read_text(encoding="utf-8")):
+                yield path.relative_to(ROOT).as_posix(), message, context
+    for path in sorted((ROOT / "templates").rglob("*.html")):
+        found = extract("jinja2.ext:babel_extract", BytesIO(path.read_bytes()), KEYWORDS)
+        for _line, message, _comments, context in found:
+            yield path.relative_to(ROOT).as_posix(), message, context or ""
+
+
+def marked_in(source: str) -> Iterator[tuple[object, str]]:
+    """Yield (message or forms, context) of the texts that Python marks."""
+    for node in ast.walk(ast.parse(source)):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+            continue
+        texts = [a.value for a in node.args if isinstance(a, ast.Constant)]
+        if node.func.id in ("_", "N_") and texts:
+            yield texts[0], ""
+        elif node.func.id == "_n" and len(texts) >= 2:
+            yield (texts[0], texts[1]), ""
+        elif node.func.id == "_p" and len(texts) == 2:
+            yield texts[1], texts[0]
 
 
 def recorded() -> Iterator[tuple[str, str]]:
@@ -167,8 +188,8 @@ def place(expression: ast.expr, named: dict[str, str]) -> str:
 def template() -> Catalog:
     """Return a catalog of every message, without translations."""
     catalog = Catalog(project="ubereport", charset="utf-8", fuzzy=False)
-    for file, message, context, comments in marked():
-        catalog.add(message, locations=[(file, 0)], context=context or None, auto_comments=comments)
+    for file, message, context in marked():
+        catalog.add(message, locations=[(file, 0)], context=context or None)
     for file, message in recorded():
         catalog.add(message, locations=[(file, 0)], context=RECORDED)
     return catalog

@@ -6,8 +6,7 @@ import pytest
 
 from ubereport.core.errors import UsageError
 from ubereport.language.languages import LANGUAGES, chosen_language, find_language
-from ubereport.language.recorded import localized, told
-from ubereport.language.speaking import _, _n, speaking, spoken
+from ubereport.language.speaking import _, _n, localized, speaking, spoken, told
 from ubereport.language.translator import translator
 from ubereport.report import text
 from ubereport.report.html import Paper, usual_paper

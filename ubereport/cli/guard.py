@@ -16,8 +16,7 @@ import typer
 from ubereport.cli.console import warn
 from ubereport.core.errors import UbereportError
 from ubereport.language.languages import LANGUAGES, VARIABLE, chosen_language
-from ubereport.language.recorded import told
-from ubereport.language.speaking import _, speaking
+from ubereport.language.speaking import _, speaking, told
 from ubereport.language.translator import translator
 
 EXIT_BUG = 1

@@ -10,7 +10,7 @@ import typer
 from ubereport.cli.console import say, warn
 from ubereport.core.choices import PdfChoice
 from ubereport.core.errors import DependencyError
-from ubereport.language.recorded import told
+from ubereport.language.speaking import told
 
 PdfOption = Annotated[
     PdfChoice,

@@ -10,18 +10,23 @@ from ubereport.batch.run import BatchResult, CaseResult, result_table
 from ubereport.core.version import __version__
 from ubereport.files.atomic import write_file
 from ubereport.files.spreadsheet import csv_bytes
+from ubereport.language.speaking import N_, _
 from ubereport.report.blocks import Column, TableBlock
 from ubereport.report.document import render_document_html
 from ubereport.report.document_types import Document, Section
 
-FAILED_HEAD = (Column("Row", is_number=True), Column("Case"), Column("Reason", is_wide=True))
+FAILED_HEAD = (
+    Column(N_("Row"), is_number=True),
+    Column(N_("Case")),
+    Column(N_("Reason"), is_wide=True),
+)
 DONE_HEAD = (
-    Column("Case", is_wide=True),
-    Column("Recorded", is_number=True),
-    Column("Coverage", is_number=True),
-    Column("View obscured ≥ 20 %", is_number=True),
-    Column("Events", is_number=True),
-    Column("Warnings", is_number=True),
+    Column(N_("Case"), is_wide=True),
+    Column(N_("Recorded"), is_number=True),
+    Column(N_("Coverage"), is_number=True),
+    Column(N_("View obscured ≥ 20 %"), is_number=True),
+    Column(N_("Events"), is_number=True),
+    Column(N_("Warnings"), is_number=True),
 )
 
 
@@ -55,14 +60,14 @@ def _plain(case: CaseResult) -> dict[str, object]:
 def _document(result: BatchResult) -> Document:
     failed = [case for case in result.cases if not case.is_done]
     n_cases = len(result.cases)
-    lead = f"{result.n_done} of {n_cases} cases are complete."
+    lead = _("{n_done} of {n_cases} cases are complete.", n_done=result.n_done, n_cases=n_cases)
     if failed:
-        lead += f" {len(failed)} failed; each is listed with its reason."
+        lead += _(" {failed} failed; each is listed with its reason.", failed=len(failed))
     return Document(
-        title="Batch summary",
-        subtitle=f"{n_cases} cases of one manifest",
-        kicker="Batch",
-        software=f"ubereport {__version__}",
+        title=_("Batch summary"),
+        subtitle=_("{n_cases} cases of one manifest", n_cases=n_cases),
+        kicker=_("Batch"),
+        software=_("ubereport {version__}", version__=__version__),
         lead=(lead,),
         sections=(_failed_section(failed), _done_section(result)),
     )
@@ -70,12 +75,12 @@ def _document(result: BatchResult) -> Document:
 
 def _failed_section(failed: list[CaseResult]) -> Section:
     if not failed:
-        return Section("Failed cases", paragraphs=("None.",))
+        return Section(_("Failed cases"), paragraphs=(_("None."),))
     rows = tuple((str(case.row), case.case_id, case.reason) for case in failed)
     return Section(
-        "Failed cases",
-        paragraphs=("Mend them and run the same command again: what is done is reused.",),
-        tables=(TableBlock("Failed cases and why", FAILED_HEAD, rows),),
+        _("Failed cases"),
+        paragraphs=(_("Mend them and run the same command again: what is done is reused."),),
+        tables=(TableBlock(_("Failed cases and why"), FAILED_HEAD, rows),),
     )
 
 
@@ -83,7 +88,7 @@ def _done_section(result: BatchResult) -> Section:
     rows = tuple(
         (
             case.case_id,
-            f"{case.done.recorded_s / 60:.1f} min",
+            _("{recorded} min", recorded=f"{case.done.recorded_s / 60:.1f}"),
             _percent(case.done.coverage_frac),
             _percent(case.done.impaired_share_20),
             "–" if case.done.event_count is None else f"{case.done.event_count:.0f}",
@@ -93,8 +98,10 @@ def _done_section(result: BatchResult) -> Section:
         if case.done is not None
     )
     if not rows:
-        return Section("Complete cases", paragraphs=("None.",))
-    return Section("Complete cases", tables=(TableBlock("Cases with a report", DONE_HEAD, rows),))
+        return Section(_("Complete cases"), paragraphs=(_("None."),))
+    return Section(
+        _("Complete cases"), tables=(TableBlock(_("Cases with a report"), DONE_HEAD, rows),)
+    )
 
 
 def _percent(share: float | None) -> str:

@@ -12,6 +12,7 @@ from ubereport.documents.document_parts import (
     pair_text,
     share_text,
 )
+from ubereport.language.speaking import _
 from ubereport.report.blocks import TableBlock
 from ubereport.report.document_types import (
     AtRiskRow,
@@ -30,20 +31,23 @@ _LAST_TIME_S = 300.0
 
 def clearing_section(clear: TimeToClear) -> Section:
     """Return Kaplan–Meier curves with numbers at risk, and what they say at 60 and 180 s."""
-    heading = "Time to clear, event by event"
+    heading = _("Time to clear, event by event")
     if clear.reason:
-        return Section(heading, (f"Not compared: {clear.reason}.",))
+        return Section(heading, (_("Not compared: {reason}.", reason=clear.reason),))
     drawn = [curve for curve in clear.curves if curve.n_events > 0]
     figure = Figure(
         "clearing",
-        "Share of events not yet cleared (Kaplan–Meier)",
-        "Each step down is an event that cleared; a lower curve clears faster. Every case counts "
-        "alike. Shaded: 95 % intervals from whole cases or surgeons drawn again. Upright ticks: "
-        "events lost from view. The numbers below say how many events are still open and observed.",
+        _("Share of events not yet cleared (Kaplan–Meier)"),
+        _(
+            "Each step down is an event that cleared; a lower curve clears faster. Every case "
+            "counts alike. Shaded: 95 % intervals from whole cases or surgeons drawn again. "
+            "Upright ticks: events lost from view. The numbers below say how many events are "
+            "still open and observed."
+        ),
         CurveFigure(
             tuple(_survival_curve(curve) for curve in drawn),
-            Axis("Time since onset of the event", Unit.SECONDS, 0.0, _LAST_TIME_S),
-            Axis("Events not yet cleared", Unit.PERCENT, 0.0, 1.0),
+            Axis(_("Time since onset of the event"), Unit.SECONDS, 0.0, _LAST_TIME_S),
+            Axis(_("Events not yet cleared"), Unit.PERCENT, 0.0, 1.0),
             marks=(Mark(60.0, "60 s"), Mark(180.0, "180 s")),
             at_risk_x=tuple(at.time_s for at in drawn[0].at_risk if at.time_s <= _LAST_TIME_S),
             at_risk=tuple(
@@ -55,10 +59,11 @@ def clearing_section(clear: TimeToClear) -> Section:
             ),
         ),
     )
-    text = (
-        "Events are counted as clustered in cases and surgeons: "
-        f"{clear.clustering} ({clear.n_bootstrap} draws). Events whose onset was not seen have no "
-        "time to clear."
+    text = _(
+        "Events are counted as clustered in cases and surgeons: {clustering} "
+        "({n_bootstrap} draws). Events whose onset was not seen have no time to clear.",
+        clustering=clear.clustering,
+        n_bootstrap=clear.n_bootstrap,
     )
     return Section(
         heading,
@@ -71,14 +76,20 @@ def clearing_section(clear: TimeToClear) -> Section:
 def _censoring_text(clear: TimeToClear) -> str:
     """Say how many events were lost from view in each group, and what that may hide."""
     lost = [
-        f"{curve.group} {curve.n_censored} of {curve.n_events}"
+        _(
+            "{group} {n_censored} of {n_events}",
+            group=curve.group,
+            n_censored=curve.n_censored,
+            n_events=curve.n_events,
+        )
         for curve in clear.curves
         if curve.n_events
     ]
-    return (
-        f"Lost from view before they cleared: {'; '.join(lost)}. The curve takes these events as "
-        "clearing like those still watched; where heavy bleeding is what hides the view they clear "
-        "later, and the curve is too good. The bounds say how far that can go."
+    return _(
+        "Lost from view before they cleared: {join}. The curve takes these events as "
+        "clearing like those still watched; where heavy bleeding is what hides the view "
+        "they clear later, and the curve is too good. The bounds say how far that can go.",
+        join="; ".join(lost),
     )
 
 
@@ -126,32 +137,32 @@ def _clear_table(clear: TimeToClear) -> TableBlock:
         for curve in clear.curves
     )
     heads = (
-        "Group",
-        "#Cases",
-        "#Events",
-        "#Censored",
-        "#Median, s",
-        "#Clear by 60 s",
-        "#Bounds",
-        "#Clear by 180 s",
-        "#Bounds",
-        f"#Mean to {clear.horizon_s:.0f} s, s",
+        _("Group"),
+        _("#Cases"),
+        _("#Events"),
+        _("#Censored"),
+        _(_("#Median, s")),
+        _("#Clear by 60 s"),
+        _("#Bounds"),
+        _("#Clear by 180 s"),
+        _("#Bounds"),
+        _("#Mean to {horizon} s, s", horizon=f"{clear.horizon_s:.0f}"),
     )
-    note = (
-        "In brackets 95 % intervals. Bounds: if no, and if every, censored event cleared in time, "
-        "with chance. "
-        "Censored: the view was lost or the recording ended before the "
-        f"view cleared. Mean to {clear.horizon_s:.0f} s: mean time open, each event counted for "
-        "that long at most."
+    note = _(
+        "In brackets 95 % intervals. Bounds: if no, and if every, censored event cleared "
+        "in time, with chance. Censored: the view was lost or the recording ended before "
+        "the view cleared. Mean to {horizon} s: mean time open, each event counted for "
+        "that long at most.",
+        horizon=f"{clear.horizon_s:.0f}",
     )
-    return TableBlock("Clearing in each group", columns(*heads), rows, note)
+    return TableBlock(_("Clearing in each group"), columns(*heads), rows, note)
 
 
 def _bounds_text(bounds: tuple[float, float] | None) -> str:
     if bounds is None:
         return "–"
     low, high = (f"{100 * share:.0f}" for share in bounds)
-    return f"{low} to {high} %"
+    return _("{low} to {high} %", low=low, high=high)
 
 
 def _seconds_text(estimate: Estimate) -> str:
@@ -172,15 +183,15 @@ def _clear_differences(clear: TimeToClear) -> tuple[TableBlock, ...]:
         for d in clear.differences
     )
     heads = (
-        "Group − other",
-        "#Clear by 60 s, points (95 % interval)",
-        "#Clear by 180 s, points (95 % interval)",
-        f"#Mean to {clear.horizon_s:.0f} s, s (95 % interval)",
-        "#Times as long (95 % interval)",
+        _("Group − other"),
+        _("#Clear by 60 s, points (95 % interval)"),
+        _("#Clear by 180 s, points (95 % interval)"),
+        _("#Mean to {horizon} s, s (95 % interval)", horizon=f"{clear.horizon_s:.0f}"),
+        _("#Times as long (95 % interval)"),
     )
-    note = (
+    note = _(
         "Points are percentage points. Times as long: log-normal model of accelerated failure "
         "times with surgeons held equal; like the curves it takes lost events as clearing like "
         "those still watched. Not corrected for the number of comparisons."
     )
-    return (TableBlock("Differences in clearing", columns(*heads), rows, note),)
+    return (TableBlock(_("Differences in clearing"), columns(*heads), rows, note),)

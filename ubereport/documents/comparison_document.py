@@ -7,19 +7,15 @@ from dataclasses import replace
 
 from ubereport.cohort.comparison_results import (
     AdjustedComparison,
-    BalanceCell,
-    BalanceRow,
     Comparison,
-    Contrast,
     MetricComparison,
     PlanStatus,
     PlanUse,
-    PowerNote,
 )
 from ubereport.cohort.reading import NOT_RANDOMIZED
 from ubereport.cohort.wording import is_share
 from ubereport.core.config import CompareConfig
-from ubereport.core.covariates import column_title, known_column
+from ubereport.core.covariates import column_title
 from ubereport.core.metrics import Direction
 from ubereport.documents.clearing_section import clearing_section
 from ubereport.documents.document_parts import (
@@ -39,12 +35,13 @@ from ubereport.documents.document_parts import (
     pair_text,
     short_title,
 )
+from ubereport.documents.ground_sections import balance_section, method_section, power_section
 from ubereport.documents.lead_section import (
     lead_section,
     lead_sentences,
-    love_figure,
     uses_section,
 )
+from ubereport.language.speaking import N_, _, _n, told
 from ubereport.metrics.registry import metric_spec
 from ubereport.report.blocks import Pair, TableBlock
 from ubereport.report.document_types import (
@@ -58,14 +55,17 @@ from ubereport.report.document_types import (
     Section,
     Unit,
 )
-from ubereport.report.text import decimal, plural
 from ubereport.statistics.estimates import Estimate
 
 _SIDES = {
-    Direction.LOWER_IS_BETTER: "Left is a clearer view. ",
-    Direction.HIGHER_IS_BETTER: "Right is a clearer view. ",
+    Direction.LOWER_IS_BETTER: N_("Left is a clearer view. "),
+    Direction.HIGHER_IS_BETTER: N_("Right is a clearer view. "),
     Direction.NEUTRAL: "",
 }
+
+
+def _capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def comparison_document(comparison: Comparison, config: CompareConfig) -> Document:
@@ -73,37 +73,41 @@ def comparison_document(comparison: Comparison, config: CompareConfig) -> Docume
     by = column_title(comparison.by)
     head, rest = lead_sentences(comparison)
     return Document(
-        title=f"Groups of cases compared by {by}",
+        title=_("Groups of cases compared by {by}", by=by),
         subtitle=_subtitle(comparison),
-        kicker="Comparison",
+        kicker=_("Comparison"),
         software=SOFTWARE,
         lead=head,
         facts=_facts(comparison),
         caveats=(NOT_RANDOMIZED,),
         sections=(
             lead_section(comparison, rest),
-            _balance_section(comparison),
+            balance_section(comparison),
             _primary_section(comparison),
             clearing_section(comparison.time_to_clear),
             *uses_section(comparison.use_effects),
             *_secondary_section(comparison.secondary),
             _adjusted_section(comparison.adjusted, comparison.primary),
-            _power_section(comparison),
+            power_section(comparison),
             Section(
-                "To be read with care", tuple(c for c in comparison.caveats if c != NOT_RANDOMIZED)
+                _("To be read with care"),
+                tuple(c for c in comparison.caveats if c != NOT_RANDOMIZED),
             ),
             *model_sections(comparison.models),
             left_out_section(comparison.dropped, comparison.unread, comparison.models),
-            _method_section(comparison, config),
+            method_section(comparison, config),
         ),
     )
 
 
 def _subtitle(comparison: Comparison) -> str:
     groups = len(comparison.primary.groups)
-    return (
-        f"{plural(comparison.n_cases, 'case')}, {plural(comparison.n_surgeons, 'surgeon')}, "
-        f"{plural(groups, 'group')}; reference: {comparison.reference}"
+    return _(
+        "{cases}, {surgeons}, {groups}; reference: {reference}",
+        cases=_n("{n} case", "{n} cases", comparison.n_cases),
+        surgeons=_n("{n} surgeon", "{n} surgeons", comparison.n_surgeons),
+        groups=_n("{n} group", "{n} groups", groups),
+        reference=comparison.reference,
     )
 
 
@@ -112,30 +116,45 @@ def _facts(comparison: Comparison) -> tuple[Pair, ...]:
     n_dropped = sum(drop.n_cases for drop in comparison.dropped) + len(comparison.unread)
     medians = [
         Pair(
-            f"Median, {group.group}",
+            _("Median, {group}", group=group.group),
             metric_text(group.median, spec),
-            f"{plural(group.n_cases, 'case')} of {plural(group.n_surgeons, 'surgeon')}",
+            _(
+                "{cases} of {surgeons}",
+                cases=_n("{n} case", "{n} cases", group.n_cases),
+                surgeons=_n("{n} surgeon", "{n} surgeons", group.n_surgeons),
+            ),
         )
         for group in comparison.primary.groups[:4]
     ]
-    cases = Pair("Cases compared", str(comparison.n_cases), f"{n_dropped} left out, with reasons")
+    cases = Pair(
+        _("Cases compared"),
+        str(comparison.n_cases),
+        _("{n_dropped} left out, with reasons", n_dropped=n_dropped),
+    )
     return (cases, *medians)
 
 
 def _primary_section(comparison: Comparison) -> Section:
     metric = comparison.primary
     spec = metric_spec(metric.metric_key)
-    caption = (
-        f"Each mark is one case. {_SIDES[spec.direction]}{spec.definition[0].upper()}"
-        f"{spec.definition[1:].rstrip('.')}. Where the marks of two groups overlap widely, single "
-        "cases say little about the technique."
+    caption = _(
+        "Each mark is one case. {side}{definition} Where the marks of two groups "
+        "overlap widely, single cases say little about the technique.",
+        side=_SIDES[spec.direction] and _(_SIDES[spec.direction]),
+        definition=told(spec.definition[0].upper() + spec.definition[1:]),
     )
     figure = replace(_points_figure("primary", metric), caption=caption)
     return Section(
-        "Primary metric",
-        (f"{metric.title}: the one primary metric. {_plan_text(comparison.plan)}",),
+        _("Primary metric"),
+        (
+            _(
+                "{title}: the one primary metric. {plan_text}",
+                title=metric.title,
+                plan_text=_plan_text(comparison.plan),
+            ),
+        ),
         (figure,),
-        (_groups_table(metric), _contrasts_table(metric, "Differences between groups")),
+        (_groups_table(metric), _contrasts_table(metric, _("Differences between groups"))),
     )
 
 
@@ -152,21 +171,29 @@ def _points_figure(name: str, metric: MetricComparison) -> Figure:
     )
     return Figure(
         name,
-        f"{metric.title}, case by case",
-        "Each mark is one case; the diamond is the median, the bar the middle half.",
+        _("{title}, case by case", title=metric.title),
+        _("Each mark is one case; the diamond is the median, the bar the middle half."),
         GroupFigure(groups, axis_of(metric_spec(metric.metric_key))),
         _groups_table(metric),
     )
 
 
 def _plan_text(plan: PlanUse) -> str:
-    seal = f"plan of {plan.written_at}, seal {plan.sha256[:12]}"
+    seal = _(
+        "plan of {written_at}, seal {sha256}", written_at=plan.written_at, sha256=plan.sha256[:12]
+    )
     return {
-        PlanStatus.NONE: "No plan was declared before the cases were measured: exploratory.",
-        PlanStatus.FOLLOWED: f"As declared ({seal}). {plan.detail}".strip(),
-        PlanStatus.DEPARTED: f"Not as declared ({seal}): {plan.detail}. Exploratory.",
-        PlanStatus.LATE: f"Declared too late ({seal}): {plan.detail}.",
-        PlanStatus.CHANGED: f"The plan cannot be relied on ({seal}): {plan.detail}.",
+        PlanStatus.NONE: _("No plan was declared before the cases were measured: exploratory."),
+        PlanStatus.FOLLOWED: _(
+            "As declared ({seal}). {detail}", seal=seal, detail=plan.detail
+        ).strip(),
+        PlanStatus.DEPARTED: _(
+            "Not as declared ({seal}): {detail}. Exploratory.", seal=seal, detail=plan.detail
+        ),
+        PlanStatus.LATE: _("Declared too late ({seal}): {detail}.", seal=seal, detail=plan.detail),
+        PlanStatus.CHANGED: _(
+            "The plan cannot be relied on ({seal}): {detail}.", seal=seal, detail=plan.detail
+        ),
     }[plan.status]
 
 
@@ -178,12 +205,27 @@ def _groups_table(metric: MetricComparison) -> TableBlock:
             str(group.n_cases),
             str(group.n_surgeons),
             metric_text(group.median, spec),
-            f"{metric_text(group.quartile_low, spec)} to {metric_text(group.quartile_high, spec)}",
-            f"{metric_text(group.minimum, spec)} to {metric_text(group.maximum, spec)}",
+            _(
+                "{quartile_low} to {quartile_high}",
+                quartile_low=metric_text(group.quartile_low, spec),
+                quartile_high=metric_text(group.quartile_high, spec),
+            ),
+            _(
+                "{minimum} to {maximum}",
+                minimum=metric_text(group.minimum, spec),
+                maximum=metric_text(group.maximum, spec),
+            ),
         )
         for group in metric.groups
     )
-    heads = ("Group", "#Cases", "#Surgeons", "#Median", "#Middle half", "#Smallest to largest")
+    heads = (
+        _("Group"),
+        _("#Cases"),
+        _("#Surgeons"),
+        _("#Median"),
+        _(_("#Middle half")),
+        _(_("#Smallest to largest")),
+    )
     return TableBlock(metric.title, columns(*heads), rows)
 
 
@@ -200,30 +242,43 @@ def _contrasts_table(metric: MetricComparison, caption: str) -> TableBlock:
         for c in metric.contrasts
     )
     heads = (
-        "Group − other",
-        "#Hodges–Lehmann shift (95 % interval)",
-        "#Cliff’s delta (95 % interval)",
-        "Size",
-        "#p",
-        "#p, Holm",
+        _("Group − other"),
+        _("#Hodges–Lehmann shift (95 % interval)"),
+        _("#Cliff’s delta (95 % interval)"),
+        _("Size"),
+        _("#p"),
+        _("#p, Holm"),
     )
     return TableBlock(caption, columns(*heads), rows, _contrast_note(metric, difference_unit(spec)))
 
 
 def _contrast_note(metric: MetricComparison, unit: str) -> str:
     sizes = ", ".join(f"{group.group} {group.n_cases}" for group in metric.groups)
-    texts = [f"Shift in {unit}.", f"Cases: {sizes}."]
+    texts = [_("Shift in {unit}.", unit=unit), _("Cases: {sizes}.", sizes=sizes)]
     if metric.is_primary:
         texts.append(
-            "It is the typical difference between a case of one group and a case of the other. "
-            "Cliff’s delta: share of pairs in which the first is larger minus share in which it is "
-            "smaller; below 0.147 negligible, below 0.33 small, below 0.474 medium."
+            _(
+                "It is the typical difference between a case of one group and a case of the "
+                "other. Cliff’s delta: share of pairs in which the first is larger minus share in "
+                "which it is smaller; below 0.147 negligible, below 0.33 small, below 0.474 "
+                "medium."
+            )
         )
     names = dict.fromkeys(c.test.name for c in metric.contrasts if c.test.p_value is not None)
     if names:
-        texts.append(f"p from the {names_text(list(names))}; Holm over {_family(metric)}.")
+        texts.append(
+            _(
+                "p from the {list}; Holm over {family}.",
+                list=names_text(list(names)),
+                family=_family(metric),
+            )
+        )
     texts += [
-        f"No p-value for {pair_text(c.group, c.reference)}: {c.test.reason}."
+        _(
+            "No p-value for {pair_text}: {reason}.",
+            pair_text=pair_text(c.group, c.reference),
+            reason=c.test.reason,
+        )
         for c in metric.contrasts
         if c.test.p_value is None
     ]
@@ -231,40 +286,48 @@ def _contrast_note(metric: MetricComparison, unit: str) -> str:
 
 
 def _family(metric: MetricComparison) -> str:
-    return next((c.test.family for c in metric.contrasts if c.test.family), "these contrasts")
+    return next((c.test.family for c in metric.contrasts if c.test.family), _("these contrasts"))
 
 
 def _adjusted_section(adjusted: AdjustedComparison, primary: MetricComparison) -> Section:
     spec = metric_spec(primary.metric_key)
-    heading = "Adjusted estimate"
+    heading = _("Adjusted estimate")
     left_out = tuple((column_title(item.column), item.reason) for item in adjusted.left_out)
     tables = []
     if left_out:
-        heads = columns("Covariate", "Why it is not used", wide="Why it is not used")
-        tables.append(TableBlock("Covariates left out of the model", heads, left_out))
+        heads = columns(_("Covariate"), _("Why it is not used"), wide=_("Why it is not used"))
+        tables.append(TableBlock(_("Covariates left out of the model"), heads, left_out))
     if adjusted.dropped:
-        tables.append(drops_table("Cases left out of the model", adjusted.dropped))
+        tables.append(drops_table(_("Cases left out of the model"), adjusted.dropped))
     if adjusted.reason:
-        return Section(heading, (f"None: {adjusted.reason}.",), tables=tuple(tables))
+        return Section(
+            heading, (_("None: {reason}.", reason=adjusted.reason),), tables=tuple(tables)
+        )
     factor = 100.0 if is_share(spec) else 1.0
     figure = Figure(
         "adjusted",
-        "Differences with surgeon and covariates held equal",
-        "Each square is an estimated difference, the bar its 95 % interval. A bar that crosses the "
-        "line at 0 is compatible with no difference. Only what the manifest holds is adjusted for.",
+        _("Differences with surgeon and covariates held equal"),
+        _(
+            "Each square is an estimated difference, the bar its 95 % interval. A bar that "
+            "crosses the line at 0 is compatible with no difference. Only what the manifest holds "
+            "is adjusted for."
+        ),
         ForestFigure(
             tuple(
                 _forest_row(pair_text(c.group, c.reference), c.difference, factor)
                 for c in adjusted.contrasts
             ),
-            difference_axis("Adjusted difference", spec),
+            difference_axis(_("Adjusted difference"), spec),
         ),
     )
-    held = names_text([column_title(name) for name in adjusted.covariates]) or "nothing else"
-    text = (
-        f"{adjusted.method[0].upper()}{adjusted.method[1:]}, on the {adjusted.scale} scale: "
-        f"{plural(adjusted.n_cases, 'case')} of {plural(adjusted.n_surgeons, 'surgeon')}. "
-        f"Held equal beside surgeon: {held}."
+    held = names_text([column_title(name) for name in adjusted.covariates]) or _("nothing else")
+    text = _(
+        "{method}, on the {scale} scale: {cases} of {surgeons}. Held equal beside surgeon: {held}.",
+        method=_capitalized(told(adjusted.method)),
+        scale=adjusted.scale,
+        cases=_n("{n} case", "{n} cases", adjusted.n_cases),
+        surgeons=_n("{n} surgeon", "{n} surgeons", adjusted.n_surgeons),
+        held=held,
     )
     return Section(
         heading,
@@ -297,18 +360,18 @@ def _adjusted_table(adjusted: AdjustedComparison, unit: str, factor: float) -> T
                 *p_cells(c.test),
             )
         )
-    ratio_name = {"logit": "Odds ratio", "log": "Ratio"}.get(adjusted.scale, "Ratio")
-    in_unit = "percentage points" if factor == 100.0 else unit
+    ratio_name = {"logit": _("Odds ratio"), "log": _("Ratio")}.get(adjusted.scale, "Ratio")
+    in_unit = _("percentage points") if factor == 100.0 else unit
     heads = (
-        "Group − other",
-        f"#Difference, {in_unit} (95 % interval)",
-        f"#{ratio_name} (95 % interval)",
-        "#p",
-        "#p, Holm",
+        _("Group − other"),
+        _("#Difference, {in_unit} (95 % interval)", in_unit=in_unit),
+        _("#{ratio_name} (95 % interval)", ratio_name=ratio_name),
+        _("#p"),
+        _("#p, Holm"),
     )
     names = dict.fromkeys(c.test.name for c in adjusted.contrasts if c.test.p_value is not None)
-    note = f"p from the {names_text(list(names))}." if names else ""
-    return TableBlock("Adjusted differences", columns(*heads), tuple(rows), note)
+    note = _("p from the {list}.", list=names_text(list(names))) if names else ""
+    return TableBlock(_("Adjusted differences"), columns(*heads), tuple(rows), note)
 
 
 def _secondary_section(metrics: Sequence[MetricComparison]) -> tuple[Section, ...]:
@@ -316,10 +379,13 @@ def _secondary_section(metrics: Sequence[MetricComparison]) -> tuple[Section, ..
         return ()
     figure = Figure(
         "secondary",
-        "Cliff’s delta of every secondary metric",
-        f"Each group against {metrics[0].groups[0].group}: right of the line its values were "
-        "larger, left of it smaller; a bar that crosses the line is compatible with no difference. "
-        "The scale is the same for all metrics, from −1 to 1.",
+        _("Cliff’s delta of every secondary metric"),
+        _(
+            "Each group against {group}: right of the line its values were larger, left of it "
+            "smaller; a bar that crosses the line is compatible with no difference. The scale "
+            "is the same for all metrics, from −1 to 1.",
+            group=metrics[0].groups[0].group,
+        ),
         ForestFigure(
             tuple(
                 ForestRow(
@@ -333,120 +399,20 @@ def _secondary_section(metrics: Sequence[MetricComparison]) -> tuple[Section, ..
                 for c in metric.contrasts
                 if c.reference == metric.groups[0].group
             ),
-            Axis("Cliff’s delta", Unit.NUMBER, -1.0, 1.0),
+            Axis(_("Cliff’s delta"), Unit.NUMBER, -1.0, 1.0),
         ),
     )
     points = tuple(_points_figure(f"secondary-{i + 1}", m) for i, m in enumerate(metrics))
     tables = tuple(
         table
         for metric in metrics
-        for table in (_groups_table(metric), _contrasts_table(metric, f"{metric.title}: contrasts"))
+        for table in (
+            _groups_table(metric),
+            _contrasts_table(metric, _("{title}: contrasts", title=metric.title)),
+        )
     )
-    text = (
+    text = _(
         "Secondary metrics are looked at beside the primary one; their p-values are corrected "
         "together (Holm)."
     )
-    return (Section("Secondary metrics", (text,), (figure, *points), tables),)
-
-
-def _balance_section(comparison: Comparison) -> Section:
-    groups = [group.group for group in comparison.primary.groups]
-    heads = columns("Covariate", *(f"#{name}" for name in groups), "#Std. difference", "Alike")
-    rows = tuple(_balance_cells(row) for row in comparison.balance if row.level != "False")
-    table = TableBlock(
-        "Covariates in each group",
-        heads,
-        rows,
-        "Mean (SD) of a number, share of the cases at a level; n where some cases have no value. "
-        "Standardized difference: the largest one between two groups; 0.25 or more is not alike.",
-    )
-    text = (
-        "What the manifest says about the cases of each group. Groups that differ here may differ "
-        "in the view for that reason alone."
-    )
-    if not comparison.balance:
-        return Section("Balance of covariates", ("The manifest holds no covariate.",))
-    love = love_figure(comparison.balance)
-    return Section("Balance of covariates", (text,), () if love is None else (love,), (table,))
-
-
-def _balance_cells(row: BalanceRow) -> tuple[str, ...]:
-    column = known_column(row.column)
-    title = column.title if column is not None else column_title(row.column)
-    unit = {"mm[Hg]": "mmHg", "a": "years", "kg/m2": "kg/m²"}.get(column.unit if column else "", "")
-    if unit:
-        title = f"{title}, {unit}"
-    level = {"True": "yes", "False": "no"}.get(row.level, row.level)
-    is_percent = row.column.endswith("_frac")
-    difference = row.standardized_difference
-    title = f"{title[0].upper()}{title[1:]}"
-    return (
-        f"{title}: {level}" if level else title,
-        *(
-            _balance_cell(cell, is_level=bool(row.level), is_percent=is_percent)
-            for cell in row.cells
-        ),
-        "–" if difference is None else decimal(difference, 2),
-        "not alike" if row.is_unbalanced else "alike",
-    )
-
-
-def _balance_cell(cell: BalanceCell, *, is_level: bool, is_percent: bool) -> str:
-    if cell.mean is None:
-        return "–"
-    if is_level:
-        text = f"{decimal(100 * cell.mean, 0)} %"
-    else:
-        factor = 100.0 if is_percent else 1.0
-        sd = "–" if cell.sd is None else decimal(factor * cell.sd, 1)
-        text = f"{decimal(factor * cell.mean, 1)} ({sd})" + (" %" if is_percent else "")
-    return f"{text}, n = {cell.n_known}" if cell.n_missing else text
-
-
-def _power_section(comparison: Comparison) -> Section:
-    spec = metric_spec(comparison.primary.metric_key)
-    rows = tuple(_power_cells(note, is_share(spec)) for note in comparison.power)
-    unit = difference_unit(spec)
-    heads = ("Group − other", "#Cases", "#Smallest Cliff’s delta", f"#Shift, roughly, in {unit}")
-    share = f"{100 * comparison.power[0].power:.0f} %" if comparison.power else "80 %"
-    table = TableBlock(
-        f"Smallest difference that these cases would have shown with a chance of {share}",
-        columns(*heads),
-        rows,
-    )
-    text = (
-        "A smaller difference would mostly have been missed: not shown is not the same as absent."
-    )
-    return Section("What this many cases could show", (text,), tables=(table,) if rows else ())
-
-
-def _power_cells(note: PowerNote, is_in_points: bool) -> tuple[str, ...]:
-    shift = "–" if note.shift is None else decimal((100 if is_in_points else 1) * note.shift, 1)
-    delta = (
-        "not even complete separation" if note.cliff_delta is None else decimal(note.cliff_delta, 2)
-    )
-    return (
-        pair_text(note.group, note.reference),
-        f"{note.n_group} and {note.n_reference}",
-        delta,
-        shift,
-    )
-
-
-def _method_section(comparison: Comparison, config: CompareConfig) -> Section:
-    contrasts: tuple[Contrast, ...] = comparison.primary.contrasts
-    shift = contrasts[0].shift.method if contrasts else "Hodges–Lehmann shift"
-    omnibus = comparison.primary.omnibus
-    terms = (
-        Pair("Unit", "the case; events only with clustering"),
-        Pair("Shift", shift),
-        Pair("Cliff’s delta", contrasts[0].cliff_delta.method if contrasts else "none"),
-        Pair("Over all groups", omnibus.name if omnibus.p_value is not None else omnibus.reason),
-        Pair("p-values", f"none where a group has fewer than {config.min_cases_for_p} cases"),
-        Pair("Correction", "Holm, over contrasts of the primary metric; over all secondary ones"),
-        Pair("Adjusted estimate", comparison.adjusted.method or comparison.adjusted.reason),
-        Pair("Time to clear", f"Kaplan–Meier; {comparison.time_to_clear.clustering}"),
-        Pair("Intervals", f"{100 * config.confidence:.0f} %"),
-        Pair("Random draws", f"seed {config.seed}: the same library gives the same numbers"),
-    )
-    return Section("How it was computed", terms=terms)
+    return (Section(_("Secondary metrics"), (text,), (figure, *points), tables),)

@@ -17,6 +17,7 @@ from ubereport.core.errors import OutputError
 from ubereport.core.metrics import MetricSpec
 from ubereport.core.version import __version__
 from ubereport.files.atomic import publish_folder
+from ubereport.language.speaking import N_, _, _n, told
 from ubereport.metrics.registry import METRICS, installed_metrics, metric_spec
 from ubereport.report.blocks import Column, Pair, TableBlock
 from ubereport.report.document import (
@@ -26,20 +27,20 @@ from ubereport.report.document import (
     render_document_pdf,
 )
 from ubereport.report.document_types import Axis, Document, Section, Unit
-from ubereport.report.text import decimal, plural
+from ubereport.report.text import decimal
 from ubereport.statistics.estimates import Estimate, TestResult
 
 DASH = "–"
 SOFTWARE = f"ubereport {__version__}"
 _MAX_NAMES = 12
 _SHORT_TITLES = {
-    "impaired_share_20": "Obscured ≥ 20 %",
-    "area_mean_frac": "Mean area",
-    "closing_area_mean_frac": "Closing area",
-    "coverage_frac": "Coverage",
-    "event_count": "Events",
-    "event_rate_per_10min": "Events per 10 min",
-    "longest_run_20_s": "Longest run ≥ 20 %",
+    "impaired_share_20": N_("Obscured ≥ 20 %"),
+    "area_mean_frac": N_("Mean area"),
+    "closing_area_mean_frac": N_("Closing area"),
+    "coverage_frac": N_("Coverage"),
+    "event_count": N_("Events"),
+    "event_rate_per_10min": N_("Events per 10 min"),
+    "longest_run_20_s": N_("Longest run ≥ 20 %"),
 }
 _KEY = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")
 _MINUS = "−"
@@ -129,7 +130,7 @@ def _same_drawings(view: DocumentView, paper: Document) -> DocumentView:
 def columns(*titles: str, wide: str = "") -> tuple[Column, ...]:
     """Return columns; a title that starts with ``#`` heads numbers, `wide` takes spare width.
 
-    >>> [(c.title, c.is_number) for c in columns("Case", "#Events")]
+    >>> [(c.title, c.is_number) for c in columns("Case", _("#Events"))]
     [('Case', False), ('Events', True)]
     """
     return tuple(
@@ -150,24 +151,24 @@ def axis_of(spec: MetricSpec) -> Axis:
 def difference_axis(label: str, spec: MetricSpec) -> Axis:
     """Return the axis that differences of a metric are drawn on."""
     if is_share(spec):
-        return Axis(f"{label}, percentage points", Unit.NUMBER)
+        return Axis(_("{label}, percentage points", label=label), Unit.NUMBER)
     return Axis(_with_unit(label, spec), Unit.NUMBER)
 
 
 def difference_unit(spec: MetricSpec) -> str:
     """Return the unit of a difference in words."""
     if is_share(spec):
-        return "percentage points"
+        return _("percentage points")
     return {
-        "1": "the count",
+        "1": _("the count"),
         "s": "seconds",
-        "/(10.min)": "events per 10 minutes at risk",
-        "min/h": "minutes per hour",
+        "/(10.min)": _("events per 10 minutes at risk"),
+        "min/h": _("minutes per hour"),
     }.get(spec.unit, spec.unit)
 
 
 def _with_unit(label: str, spec: MetricSpec) -> str:
-    unit = {"1": "", "s": "s", "/(10.min)": "per 10 min", "min/h": "min per h"}.get(
+    unit = {"1": "", "s": "s", "/(10.min)": _("per 10 min"), "min/h": _("min per h")}.get(
         spec.unit, spec.unit
     )
     return f"{label} ({unit})" if unit and unit not in label else label
@@ -190,12 +191,12 @@ def share_text(estimate: Estimate, n_decimals: int = 0) -> str:
     '50 % (25 to 75)'
     """
     if estimate.value is None:
-        return f"not available: {estimate.reason}"
+        return _("not available: {reason}", reason=estimate.reason)
     value = f"{decimal(100 * estimate.value, n_decimals)} %"
     if estimate.low is None or estimate.high is None:
         return value
     low, high = (decimal(100 * limit, n_decimals) for limit in (estimate.low, estimate.high))
-    return f"{value} ({low} to {high})"
+    return _("{value} ({low} to {high})", value=value, low=low, high=high)
 
 
 def estimate_text(
@@ -207,7 +208,7 @@ def estimate_text(
     '+0.40 (−0.02 to +0.81)'
     """
     if estimate.value is None:
-        return f"not available: {estimate.reason}"
+        return _("not available: {reason}", reason=estimate.reason)
     if n_decimals is None:
         n_decimals = 0 if abs(factor * estimate.value) >= 100 else 1
 
@@ -219,8 +220,15 @@ def estimate_text(
         return f"+{number}" if is_signed and value > 0 else number
 
     if estimate.low is None or estimate.high is None:
-        return f"{text(estimate.value)} (no interval: {estimate.reason})"
-    return f"{text(estimate.value)} ({text(estimate.low)} to {text(estimate.high)})"
+        return _(
+            "{value} (no interval: {reason})", value=text(estimate.value), reason=estimate.reason
+        )
+    return _(
+        "{value} ({low} to {high})",
+        value=text(estimate.value),
+        low=text(estimate.low),
+        high=text(estimate.high),
+    )
 
 
 def p_cells(test: TestResult) -> tuple[str, str]:
@@ -229,25 +237,28 @@ def p_cells(test: TestResult) -> tuple[str, str]:
 
 
 def _p_cell(p_value: float | None) -> str:
-    return "not given" if p_value is None else p_text(p_value).removeprefix("p ").removeprefix("= ")
+    return (
+        _("not given") if p_value is None else p_text(p_value).removeprefix("p ").removeprefix("= ")
+    )
 
 
 def short_title(key: str) -> str:
     """Return what a metric is called in the head of a narrow column."""
-    return _SHORT_TITLES.get(key, metric_spec(key).title)
+    short = _SHORT_TITLES.get(key)
+    return told(metric_spec(key).title) if short is None else _(short)
 
 
 def names_text(names: Sequence[str]) -> str:
     """Return names one after the other, long lists cut and counted."""
     shown = ", ".join(names[:_MAX_NAMES])
     n_more = len(names) - _MAX_NAMES
-    return f"{shown} and {n_more} more" if n_more > 0 else shown
+    return _("{shown} and {n_more} more", shown=shown, n_more=n_more) if n_more > 0 else shown
 
 
 def drops_table(caption: str, dropped: Sequence[DropCount]) -> TableBlock:
     """Return the cases that a result leaves out, with their number and ids."""
     rows = tuple((_plain(d.reason), str(d.n_cases), names_text(d.case_ids)) for d in dropped)
-    heads = columns("Reason", "#Cases", "Case ids", wide="Case ids")
+    heads = columns(_("Reason"), _("#Cases"), _("Case ids"), wide=_("Case ids"))
     return TableBlock(caption, heads, rows)
 
 
@@ -268,16 +279,24 @@ def models_table(models: Sequence[ModelUse]) -> TableBlock:
             str(model.n_cases),
             model.first_date or DASH,
             model.last_date or DASH,
-            "results rest on it" if model.is_used else "set aside, never mixed",
+            _("results rest on it") if model.is_used else _("set aside, never mixed"),
         )
         for model in models
     )
-    heads = ("Model", "Bundle", "Settings", "#Cases", "First case", "Last case", "Use")
-    note = (
+    heads = (
+        _("Model"),
+        _("Bundle"),
+        _("Settings"),
+        _("#Cases"),
+        _("First case"),
+        _("Last case"),
+        _("Use"),
+    )
+    note = _(
         "Bundle and settings by the first ten characters of their sha256. Cases of one row were "
         "measured in the same way."
     )
-    return TableBlock("How the cases were measured", columns(*heads), rows, note)
+    return TableBlock(_("How the cases were measured"), columns(*heads), rows, note)
 
 
 def model_sections(models: Sequence[ModelUse]) -> tuple[Section, ...]:
@@ -290,21 +309,22 @@ def model_sections(models: Sequence[ModelUse]) -> tuple[Section, ...]:
         if value is not None
     ]
     terms = [
-        Pair("Model", f"{used.name}, version {used.version}"),
-        Pair("Trained on", facts.training_population or "the bundle does not say"),
-        Pair("Limits", facts.limits or "the bundle does not say"),
+        Pair(_("Model"), _("{name}, version {version}", name=used.name, version=used.version)),
+        Pair(_("Trained on"), facts.training_population or _("the bundle does not say")),
+        Pair(_("Limits"), facts.limits or _("the bundle does not say")),
         Pair(
-            "Is there blood in a picture",
-            f"{', '.join(figures) or 'not stated'}; {facts.evaluated_on or 'no test is stated'}",
+            _("Is there blood in a picture"),
+            f"{', '.join(figures) or _('not stated')}; "
+            f"{told(facts.evaluated_on) or _('no test is stated')}",
         ),
         Pair(
-            "Unseen operations",
-            f"{len(facts.operations)} with their own errors"
+            _("Unseen operations"),
+            _("{operations} with their own errors", operations=len(facts.operations))
             if facts.operations
-            else "the bundle does not say what it erred on each",
+            else _("the bundle does not say what it erred on each"),
         ),
     ]
-    return (Section("What measured", terms=tuple(terms)),)
+    return (Section(_("What measured"), terms=tuple(terms)),)
 
 
 def left_out_section(
@@ -313,17 +333,21 @@ def left_out_section(
     """Return what a result leaves out, why, and how the cases were measured."""
     tables = []
     if dropped:
-        tables.append(drops_table("Cases left out", dropped))
+        tables.append(drops_table(_("Cases left out"), dropped))
     if unread:
         rows = tuple((case.folder, case.reason) for case in unread)
-        heads = columns("Folder", "Reason", wide="Reason")
-        tables.append(TableBlock("Case folders that could not be read", heads, rows))
+        heads = columns(_("Folder"), _("Reason"), wide=_("Reason"))
+        tables.append(TableBlock(_("Case folders that could not be read"), heads, rows))
     tables.append(models_table(models))
     n_left_out = sum(d.n_cases for d in dropped)
-    text = f"{plural(n_left_out, 'case')} left out; {plural(len(unread), 'folder')} not readable."
+    text = _(
+        "{cases} left out; {folders} not readable.",
+        cases=_n("{n} case", "{n} cases", n_left_out),
+        folders=_n("{n} folder", "{n} folders", len(unread)),
+    )
     if not dropped and not unread:
-        text = "No case is left out."
-    return Section("Cases left out, and how cases were measured", (text,), tables=tuple(tables))
+        text = _("No case is left out.")
+    return Section(_("Cases left out, and how cases were measured"), (text,), tables=tuple(tables))
 
 
 def report_links(library: Path, out: Path, folders: Sequence[str]) -> tuple[str, ...] | None:

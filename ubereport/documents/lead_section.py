@@ -22,6 +22,7 @@ from ubereport.documents.document_parts import (
     gap_text,
     pair_text,
 )
+from ubereport.language.speaking import N_, _, _n
 from ubereport.metrics.registry import metric_spec
 from ubereport.report.blocks import TableBlock
 from ubereport.report.document_types import (
@@ -32,15 +33,15 @@ from ubereport.report.document_types import (
     Section,
     Unit,
 )
-from ubereport.report.text import decimal, plural
+from ubereport.report.text import decimal
 from ubereport.statistics.estimates import Estimate
 
 _VERDICTS = {
-    Verdict.LOWER: "lower",
-    Verdict.HIGHER: "higher",
-    Verdict.EQUIVALENT: "alike within the margin",
-    Verdict.NOT_SHOWN: "no difference shown",
-    Verdict.DESCRIPTIVE: "described only",
+    Verdict.LOWER: N_("lower"),
+    Verdict.HIGHER: N_("higher"),
+    Verdict.EQUIVALENT: N_("alike within the margin"),
+    Verdict.NOT_SHOWN: N_("no difference shown"),
+    Verdict.DESCRIPTIVE: N_("described only"),
 }
 _LOVE_LIMIT = 0.25
 _MAX_LOVE_ROWS = 24
@@ -84,26 +85,29 @@ def lead_section(comparison: Comparison, rest: tuple[str, ...]) -> Section:
     ]
     figure = Figure(
         "lead",
-        "Differences, the model’s own error included",
-        "First the adjusted differences (first-named less second-named) with intervals for chance "
-        "and for what the model may err in one group; then the same by other ways of making groups "
-        "alike, with intervals for chance alone. A bar that crosses 0 shows no difference.",
-        ForestFigure(tuple(rows), difference_axis("Difference", spec), sides=_sides(spec)),
+        _("Differences, the model’s own error included"),
+        _(
+            "First the adjusted differences (first-named less second-named) with intervals for "
+            "chance and for what the model may err in one group; then the same by other ways of "
+            "making groups alike, with intervals for chance alone. A bar that crosses 0 shows no "
+            "difference."
+        ),
+        ForestFigure(tuple(rows), difference_axis(_("Difference"), spec), sides=_sides(spec)),
     )
     tables = tuple(t for t in (_verdict_table(comparison, spec, factor),) if t.rows)
-    return Section("What may be said", rest, (figure,), tables)
+    return Section(_("What may be said"), rest, (figure,), tables)
 
 
 def _short(other: OtherEstimate) -> str:
-    return "matched" if "pairs" in other.method else "weighted"
+    return _("matched") if "pairs" in other.method else _("weighted")
 
 
 def _sides(spec: MetricSpec) -> tuple[str, str]:
-    words = ("first has the clearer view", "first has the worse view")
+    words = (_("first has the clearer view"), _("first has the worse view"))
     return {
         Direction.LOWER_IS_BETTER: words,
         Direction.HIGHER_IS_BETTER: words[::-1],
-        Direction.NEUTRAL: ("first is lower", "first is higher"),
+        Direction.NEUTRAL: (_("first is lower"), _("first is higher")),
     }[spec.direction]
 
 
@@ -119,26 +123,26 @@ def _verdict_table(comparison: Comparison, spec: MetricSpec, factor: float) -> T
     rows = tuple(
         (
             pair_text(lead.group, lead.reference),
-            _VERDICTS[lead.verdict],
+            _(_VERDICTS[lead.verdict]),
             estimate_text(lead.difference, factor, is_signed=True),
             *(_threshold_cell(lead, name, factor) for name in ("strict", "lenient")),
             "–" if lead.e_value is None else decimal(lead.e_value, 1),
         )
         for lead in comparison.leads
     )
-    heads = ("Group − other", "Finding", "#Chance alone", "#Strict threshold",
-             "#Lenient threshold", "#E-value")  # fmt: skip
-    note = (
+    heads = (_("Group − other"), _("Finding"), _(_("#Chance alone")), _(_("#Strict threshold")),
+             _(_("#Lenient threshold")), _("#E-value"))  # fmt: skip
+    note = _(
         "Adjusted differences with 95 % intervals for chance, at the bundle’s own threshold and at "
         "its neighbors. E-value: how many times likelier something unmeasured would have to be in "
         "one group, and to go with the outcome, to explain the difference alone."
     )
-    return TableBlock("The same without the model’s error", columns(*heads), rows, note)
+    return TableBlock(_("The same without the model’s error"), columns(*heads), rows, note)
 
 
 def _threshold_cell(lead: Lead, name: str, factor: float) -> str:
     found = [t.difference for t in lead.at_thresholds if t.threshold == name]
-    return estimate_text(found[0], factor, is_signed=True) if found else "not measured"
+    return estimate_text(found[0], factor, is_signed=True) if found else _("not measured")
 
 
 def love_figure(balance: Sequence[BalanceRow]) -> Figure | None:
@@ -150,27 +154,30 @@ def love_figure(balance: Sequence[BalanceRow]) -> Figure | None:
     if not rows:
         return None
     total = list(dict.fromkeys(column_title(row.column) for row in rows if row.is_total))
-    caption = (
-        "Each square is the largest difference between two groups, in standard deviations. Right "
-        f"of the line ({_LOVE_LIMIT}) the groups are not alike."
+    caption = _(
+        "Each square is the largest difference between two groups, in standard deviations. "
+        "Right of the line ({LOVE_LIMIT}) the groups are not alike.",
+        LOVE_LIMIT=_LOVE_LIMIT,
     )
     if total:
-        caption = f"NOTHING IN COMMON: {list_text(total)}. {caption}"
+        caption = _(
+            "NOTHING IN COMMON: {list_text}. {caption}", list_text=list_text(total), caption=caption
+        )
     return Figure(
         "balance",
-        "How alike the groups are",
+        _("How alike the groups are"),
         caption,
         ForestFigure(
             tuple(
                 ForestRow(
                     _title(row), row.standardized_difference, None, None,
-                    "nothing in common" if row.is_total else decimal(_size(row) or 0.0, 2),
+                    _("nothing in common") if row.is_total else decimal(_size(row) or 0.0, 2),
                 )
                 for row in rows
             ),
-            Axis("Standardized difference", Unit.NUMBER, low=0.0),
+            Axis(_("Standardized difference"), Unit.NUMBER, low=0.0),
             reference=_LOVE_LIMIT,
-            sides=("alike", "not alike"),
+            sides=("alike", _("not alike")),
         ),
     )  # fmt: skip
 
@@ -207,22 +214,23 @@ def uses_section(effects: Sequence[UseEffect]) -> tuple[Section, ...]:
         for effect in effects
     )
     heads = (
-        "Group",
-        "#Cases",
-        "#Median before",
-        "#Median after",
-        "#After − before (95 % interval)",
+        _("Group"),
+        _("#Cases"),
+        _(_("#Median before")),
+        _(_("#Median after")),
+        _("#After − before (95 % interval)"),
     )
     table = TableBlock(
-        "Share of time with 20 % or more obscured, within cases",
+        _("Share of time with 20 % or more obscured, within cases"),
         columns(*heads),
         rows,
-        "Percentage points. Cases with a minute or more on either side.",
+        _("Percentage points. Cases with a minute or more on either side."),
     )
-    n_cases = plural(sum(effect.n_cases for effect in effects), "case")
-    text = (
-        f"In {n_cases} the technique was first used after a minute or more. The view changes in "
-        "the course of a case with any technique, and an agent is used when it bleeds: these are "
-        "no contrasts of techniques."
+    n_cases = _n("{n} case", "{n} cases", sum(effect.n_cases for effect in effects))
+    text = _(
+        "In {n_cases} the technique was first used after a minute or more. The view "
+        "changes in the course of a case with any technique, and an agent is used when it "
+        "bleeds: these are no contrasts of techniques.",
+        n_cases=n_cases,
     )
-    return (Section("Before and after the first use", (text,), tables=(table,)),)
+    return (Section(_("Before and after the first use"), (text,), tables=(table,)),)

@@ -16,6 +16,7 @@ from ubereport.documents.document_parts import (
     p_cells,
     short_title,
 )
+from ubereport.language.speaking import _, _n
 from ubereport.metrics.registry import metric_spec
 from ubereport.report.blocks import TableBlock
 from ubereport.report.document_types import (
@@ -26,37 +27,42 @@ from ubereport.report.document_types import (
     Section,
     Unit,
 )
-from ubereport.report.text import plural
 
 
 def agreement_section(agreements: Sequence[Agreement]) -> Section:
     """Return the surgeon-rated view against the measured one."""
-    text = (
+    text = _(
         "The surgeon’s rating of the view against what was measured. The bands are ours and are no "
         "clinical grade; a rating also knows what the picture does not show, such as suction need."
     )
     tables = tuple(_rating_table(agreement) for agreement in agreements)
-    return Section("Surgeon-rated clarity", (text,), tables=tables)
+    return Section(_("Surgeon-rated clarity"), (text,), tables=tables)
 
 
 def _rating_table(agreement: Agreement) -> TableBlock:
     edges = ("0 %", *(f"{100 * edge:g} %" for edge in agreement.band_edges))
-    bands = [f"{low} to {high}" for low, high in pairwise(edges)]
-    bands.append(f"{edges[-1]} and more")
+    bands = [_("{low} to {high}", low=low, high=high) for low, high in pairwise(edges)]
+    bands.append(_("{edges} and more", edges=edges[-1]))
     counts = {(cell.rating, cell.band): cell.n_cases for cell in agreement.table}
     ratings = sorted({cell.rating for cell in agreement.table})
     rows = tuple(
         (str(rating), *(str(counts.get((rating, band), 0)) for band in range(len(bands))))
         for rating in ratings
     )
-    note = (
-        f"Weighted kappa {estimate_text(agreement.weighted_kappa, n_decimals=2, is_signed=False)}; "
-        f"Spearman {estimate_text(agreement.spearman, n_decimals=2, is_signed=False)}; "
-        f"{plural(agreement.n_cases, 'case')} with both. Cases on the diagonal agree."
+    note = _(
+        "Weighted kappa {estimate_text}; Spearman {estimate_text_2}; {cases} with both. "
+        "Cases on the diagonal agree.",
+        estimate_text=estimate_text(agreement.weighted_kappa, n_decimals=2, is_signed=False),
+        estimate_text_2=estimate_text(agreement.spearman, n_decimals=2, is_signed=False),
+        cases=_n("{n} case", "{n} cases", agreement.n_cases),
     )
     title = metric_spec(agreement.metric_key).title
-    caption = f"{column_title(agreement.column)} (rows) against {title} (columns), cases"
-    heads = columns("Rating", *(f"#{band}" for band in bands))
+    caption = _(
+        "{column_title} (rows) against {title} (columns), cases",
+        column_title=column_title(agreement.column),
+        title=title,
+    )
+    heads = columns(_("Rating"), *(f"#{band}" for band in bands))
     return TableBlock(f"{caption[0].upper()}{caption[1:]}", heads, rows, note)
 
 
@@ -64,9 +70,12 @@ def outcome_section(outcomes: Sequence[OutcomeRelation]) -> Section:
     """Return the measured view against outcome columns of the manifest."""
     figure = Figure(
         "outcomes",
-        "Relation of the measured view to outcomes",
-        "Each square is a correlation or a Cliff’s delta from −1 to 1, the bar its 95 % interval. "
-        "A bar that crosses 0 is compatible with no relation. A relation is no proof of a cause.",
+        _("Relation of the measured view to outcomes"),
+        _(
+            "Each square is a correlation or a Cliff’s delta from −1 to 1, the bar its 95 % "
+            "interval. A bar that crosses 0 is compatible with no relation. A relation is no "
+            "proof of a cause."
+        ),
         ForestFigure(
             tuple(
                 ForestRow(
@@ -78,7 +87,7 @@ def outcome_section(outcomes: Sequence[OutcomeRelation]) -> Section:
                 )
                 for r in outcomes
             ),
-            Axis("Spearman correlation or Cliff’s delta", Unit.NUMBER, -1.0, 1.0),
+            Axis(_("Spearman correlation or Cliff’s delta"), Unit.NUMBER, -1.0, 1.0),
         ),
     )
     rows = tuple(
@@ -93,10 +102,16 @@ def outcome_section(outcomes: Sequence[OutcomeRelation]) -> Section:
         for r in outcomes
     )
     heads = columns(
-        "Outcome", "Measured", "Measure", "#Cases", "#Estimate (95 % interval)", "#p", "#p, Holm"
+        _("Outcome"),
+        _("Measured"),
+        _("Measure"),
+        _("#Cases"),
+        _("#Estimate (95 % interval)"),
+        _("#p"),
+        _("#p, Holm"),
     )
-    table = TableBlock("Outcome columns of the manifest", heads, rows)
-    return Section("Relation to outcomes", (), (figure,), (table,))
+    table = TableBlock(_("Outcome columns of the manifest"), heads, rows)
+    return Section(_("Relation to outcomes"), (), (figure,), (table,))
 
 
 def _outcome_name(relation: OutcomeRelation) -> str:

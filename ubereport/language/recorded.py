@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from functools import cache
 
 from ubereport.language.catalogs import RECORDED
-from ubereport.language.speaking import spoken
 from ubereport.language.translator import Translator
 
 _PLACE = re.compile(r"\{(\w+)\}")
@@ -27,9 +26,8 @@ _PERCENT = re.compile(r"(?<=\d)[ \u00a0]%")
 _MAX_DEPTH = 3
 
 
-def told(text: str) -> str:
-    """Tell a recorded English text in the language spoken here; what is unknown stays as it is."""
-    translator = spoken()
+def told_in(translator: Translator, text: str) -> str:
+    """Tell a recorded English text in a language; what is unknown stays as it is."""
     if translator.language.is_english or not text:
         return text
     return _told(translator, text, 0)
@@ -41,8 +39,8 @@ def _told(translator: Translator, text: str, depth: int) -> str:
     if found is not None:
         return found[0]
     if _QUANTITY.fullmatch(text):
-        return localized(text)
-    if depth < _MAX_DEPTH:
+        return localized_in(translator, text)
+    if depth < _MAX_DEPTH and " " in text:
         for message in _candidates(translator, text):
             match = _pattern(message).fullmatch(text)
             if match is None:
@@ -55,13 +53,12 @@ def _told(translator: Translator, text: str, depth: int) -> str:
     return text
 
 
-def localized(text: str) -> str:
-    """Write the points and percent signs of an English text of numbers as they are spoken here."""
-    signs = spoken().signs
-    if spoken().language.is_english:
+def localized_in(translator: Translator, text: str) -> str:
+    """Write the points and percent signs of an English text of numbers as a language does."""
+    if translator.language.is_english:
         return text
-    text = _POINT.sub(signs.point, text)
-    return _PERCENT.sub(signs.percent, text)
+    text = _POINT.sub(translator.signs.point, text)
+    return _PERCENT.sub(translator.signs.percent, text)
 
 
 def _candidates(translator: Translator, text: str) -> Iterator[str]:

@@ -8,10 +8,11 @@ they render carries its language with the request.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from ubereport.language.recorded import localized_in, told_in
 from ubereport.language.translator import Translator
 
 _ENGLISH = Translator()
@@ -41,8 +42,7 @@ def _(message: str, /, **values: object) -> str:
     >>> _("{n} of {total}", n=3, total=7)
     '3 of 7'
     """
-    text = _spoken.get().text(message)
-    return text.format(**values) if values else text
+    return _filled(_spoken.get().text(message), values)
 
 
 def _n(singular: str, plural: str, n: int, /, **values: object) -> str:
@@ -53,13 +53,35 @@ def _n(singular: str, plural: str, n: int, /, **values: object) -> str:
     >>> _n("{n} event", "{n} events", 1), _n("{n} event", "{n} events", 3)
     ('1 event', '3 events')
     """
-    return _spoken.get().plural(singular, plural, n).format(n=n, **values)
+    translator = _spoken.get()
+    return _filled(translator.plural(singular, plural, n), {"n": translator.grouped(n), **values})
 
 
 def _p(context: str, message: str, /, **values: object) -> str:
     """Say a word whose translation depends on where it stands, such as the head of a column."""
-    text = _spoken.get().text(message, context)
-    return text.format(**values) if values else text
+    return _filled(_spoken.get().text(message, context), values)
+
+
+def _filled(text: str, values: Mapping[str, object]) -> str:
+    """Fill the places of a message; a sentence of a record is told in the same language."""
+    if not values:
+        return text
+    return text.format(
+        **{
+            name: told(value) if isinstance(value, str) and " " in value else value
+            for name, value in values.items()
+        }
+    )
+
+
+def told(text: str) -> str:
+    """Tell a sentence that a record holds in English; what no message made stays as it is."""
+    return told_in(_spoken.get(), text)
+
+
+def localized(text: str) -> str:
+    """Write the points and percent signs of an English text of numbers as they are spoken here."""
+    return localized_in(_spoken.get(), text)
 
 
 def N_(message: str, /) -> str:  # noqa: N802 -- gettext's own name

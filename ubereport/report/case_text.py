@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from ubereport.core.case import CaseRecord
 from ubereport.core.metrics import MetricSpec, MetricValue
-from ubereport.language.recorded import told
-from ubereport.language.speaking import N_, _
+from ubereport.language.speaking import N_, _, told
 from ubereport.report.text import band, clock, clock_range, decimal, percent, unavailable
 
 _UNIT_WORDS = {

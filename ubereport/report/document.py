@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
+from enum import StrEnum
+from typing import TypeVar, cast
 
 from ubereport.core.choices import PdfChoice
-from ubereport.language.recorded import told
-from ubereport.language.speaking import spoken
+from ubereport.language.speaking import spoken, told
 from ubereport.report.blocks import FigureBlock, PageHead, Pair, TableBlock
 from ubereport.report.document_figures import FULL_WIDTH_MM, HALF_WIDTH_MM, drawing_svg
 from ubereport.report.document_tables import numbers_table
@@ -17,6 +18,9 @@ from ubereport.report.text import printable, shorten
 from ubereport.report.wording import DISCLAIMER
 
 _TEMPLATE = "document.html"
+_KEYS = frozenset({"figure_id", "uri", "row_links", "signal"})
+"""Fields that name something for machines, or whose words choose a mark."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ def build_document_view(document: Document) -> DocumentView:
     ValueError
         If two figures have one id, or an id has characters that are not allowed.
     """
+    document = _told_document(document)
     ids = [figure.figure_id for section in document.sections for figure in section.figures]
     if len(ids) != len(set(ids)):
         twice = sorted({name for name in ids if ids.count(name) > 1})
@@ -83,6 +88,25 @@ def build_document_view(document: Document) -> DocumentView:
             _section(number, section) for number, section in enumerate(document.sections, start=1)
         ),
     )
+
+
+def _told_document(document: Document) -> Document:
+    """Tell what a document quotes of records and results: their sentences are English."""
+    return document if spoken().language.is_english else _told_part(document)
+
+
+def _told_part(part: T) -> T:
+    """Tell every text in `part`, a frozen value of tuples, strings and other such values."""
+    if isinstance(part, StrEnum):
+        return part
+    if isinstance(part, str):
+        return cast(T, told(part))
+    if isinstance(part, tuple):
+        return cast(T, tuple(_told_part(item) for item in part))
+    if is_dataclass(part) and not isinstance(part, type):
+        values = {f.name: getattr(part, f.name) for f in fields(part) if f.name not in _KEYS}
+        return replace(part, **{name: _told_part(value) for name, value in values.items()})
+    return part
 
 
 def _section(number: int, section: Section) -> SectionView:

@@ -8,8 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ubereport.language.recorded import told
-from ubereport.language.speaking import _
+from ubereport.language.speaking import _, told
 from ubereport.report.document_axes import label_text, place_axes, set_x_axis, set_y_axis
 from ubereport.report.document_types import (
     Axis,

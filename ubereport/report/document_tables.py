@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import singledispatch
 
-from ubereport.language.recorded import told
-from ubereport.language.speaking import _, _p
+from ubereport.language.speaking import _, _p, told
 from ubereport.report.blocks import Column, TableBlock
 from ubereport.report.document_types import (
     BarFigure,

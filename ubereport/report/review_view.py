@@ -9,8 +9,7 @@ from ubereport.core.case import CaseRecord
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import MetricSpec
 from ubereport.core.review import CaseReview, ReviewState
-from ubereport.language.recorded import told
-from ubereport.language.speaking import _, _n, spoken
+from ubereport.language.speaking import _, _n, spoken, told
 from ubereport.report.blocks import Column, TableBlock
 from ubereport.report.case_text import CaseMetrics
 from ubereport.report.text import clock, decimal, percent, printable

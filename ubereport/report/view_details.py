@@ -9,8 +9,7 @@ from ubereport.core.case import CaseRecord, KeyFrame, KeyFrameKind, ModelSummary
 from ubereport.core.config import EventConfig
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import Direction, MetricSpec
-from ubereport.language.recorded import told
-from ubereport.language.speaking import N_, _, _n
+from ubereport.language.speaking import N_, _, _n, told
 from ubereport.report.blocks import Column, Pair, TableBlock
 from ubereport.report.case_text import CaseMetrics
 from ubereport.report.data_block import event_id, stills_id

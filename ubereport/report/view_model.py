@@ -9,8 +9,7 @@ from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.held_out import share_band
 from ubereport.core.intervals import Interval
 from ubereport.core.series import LossReason
-from ubereport.language.recorded import told
-from ubereport.language.speaking import N_, _, _n, _p, spoken
+from ubereport.language.speaking import N_, _, _n, _p, spoken, told
 from ubereport.metrics.registry import METRICS, metric_spec
 from ubereport.report.blocks import Column, FigureBlock, PageHead, Pair, TableBlock
 from ubereport.report.case_figures import PartSpan, loss_swatch, timeline_svg

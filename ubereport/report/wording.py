@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.disclaimer import DISCLAIMER
-from ubereport.language.recorded import told
-from ubereport.language.speaking import N_, _
+from ubereport.language.speaking import N_, _, told
 from ubereport.report.blocks import Pair
 from ubereport.report.text import clock, printable, short_number, short_percent
 

@@ -12,6 +12,7 @@ from ubereport.core.case import CaseRecord
 from ubereport.documents.document_parts import DASH, SOFTWARE, columns, estimate_text
 from ubereport.laboratory.evaluation.results import EventMatch, ReasonScore, RecordingEvaluation
 from ubereport.laboratory.evaluation.truth import RecordingTruth
+from ubereport.language.speaking import N_, _, _n
 from ubereport.report.blocks import Pair, TableBlock
 from ubereport.report.document_types import (
     Axis,
@@ -24,28 +25,32 @@ from ubereport.report.document_types import (
     Section,
     Unit,
 )
-from ubereport.report.text import clock, decimal, percent, plural
+from ubereport.report.text import clock, decimal, percent
 from ubereport.statistics.estimates import Estimate
 
 _MAX_DRAWN = 1500
 _CAVEATS = (
-    "The numbers hold for recordings like these. A simulated recording is easier to judge than a "
-    "real one, or harder in other ways.",
-    "Time that either side holds for lost is not compared; how well lost time is found stands on "
-    "its own.",
-    "The area is visible blood, not an active bleeder, and is not blood loss.",
+    N_(
+        "The numbers hold for recordings like these. A simulated recording is easier to judge "
+        "than a real one, or harder in other ways."
+    ),
+    N_(
+        "Time that either side holds for lost is not compared; how well lost time is found stands "
+        "on its own."
+    ),
+    N_("The area is visible blood, not an active bleeder, and is not blood loss."),
 )
 _TITLES = {
-    "area_mae_frac": ("Area, absolute error, mean", 100.0, 2, "points"),
-    "area_bias_frac": ("Area, measured minus true, mean", 100.0, 2, "points"),
-    "event_f1_10": ("Events found, F1 at temporal IoU 0.1", 1.0, 2, ""),
-    "event_f1_25": ("Events found, F1 at temporal IoU 0.25", 1.0, 2, ""),
-    "event_f1_50": ("Events found, F1 at temporal IoU 0.5", 1.0, 2, ""),
-    "onset_error_median_s": ("Onset, absolute error, median", 1.0, 2, "s"),
-    "clear_error_median_s": ("Clearing, absolute error, median", 1.0, 2, "s"),
-    "false_events_per_hour": ("False events per hour", 1.0, 2, "per h"),
-    "lost_precision": ("Lost time, precision", 100.0, 1, "%"),
-    "lost_recall": ("Lost time, recall", 100.0, 1, "%"),
+    "area_mae_frac": (N_("Area, absolute error, mean"), 100.0, 2, "points"),
+    "area_bias_frac": (N_("Area, measured minus true, mean"), 100.0, 2, "points"),
+    "event_f1_10": (N_("Events found, F1 at temporal IoU 0.1"), 1.0, 2, ""),
+    "event_f1_25": (N_("Events found, F1 at temporal IoU 0.25"), 1.0, 2, ""),
+    "event_f1_50": (N_("Events found, F1 at temporal IoU 0.5"), 1.0, 2, ""),
+    "onset_error_median_s": (N_("Onset, absolute error, median"), 1.0, 2, "s"),
+    "clear_error_median_s": (N_("Clearing, absolute error, median"), 1.0, 2, "s"),
+    "false_events_per_hour": (N_("False events per hour"), 1.0, 2, N_("per h")),
+    "lost_precision": (N_("Lost time, precision"), 100.0, 1, "%"),
+    "lost_recall": (N_("Lost time, recall"), 100.0, 1, "%"),
 }
 
 
@@ -65,12 +70,15 @@ def recording_document(
     model = results[0].record.provenance.model
     compared_s = sum(result.evaluation.compared_s for result in results)
     return Document(
-        title="Cases evaluated against the truth",
-        subtitle=(
-            f"{plural(len(results), 'recording')}, {clock(compared_s)} compared; "
-            f"{model.name} {model.version}"
+        title=_("Cases evaluated against the truth"),
+        subtitle=_(
+            "{recordings}, {compared} compared; {name} {version}",
+            recordings=_n("{n} recording", "{n} recordings", len(results)),
+            compared=clock(compared_s),
+            name=model.name,
+            version=model.version,
         ),
-        kicker="Evaluation",
+        kicker=_("Evaluation"),
         software=SOFTWARE,
         lead=tuple(_lead(result) for result in results[:3]),
         facts=_facts(over_all),
@@ -87,16 +95,27 @@ def _lead(result: RecordingResult) -> str:
     evaluation = result.evaluation
     score = evaluation.event_score(0.5)
     area = (
-        "No time can be compared"
+        _("No time can be compared")
         if evaluation.area_mae_frac is None
-        else "The measured area was off by "
-        f"{decimal(100 * evaluation.area_mae_frac, 2)} percentage points on average"
+        else _(
+            "The measured area was off by {area_mae} percentage points on average",
+            area_mae=decimal(100 * evaluation.area_mae_frac, 2),
+        )
     )
-    events = f"{score.n_matched} of {plural(score.n_true, 'true event')} were found"
+    events = _(
+        "{n_matched} of {events} were found",
+        n_matched=score.n_matched,
+        events=_n("{n} true event", "{n} true events", score.n_true),
+    )
     n_false = score.n_found - evaluation.event_score(0.1).n_matched
-    return (
-        f"{result.record.case_id}: {area}. {events} with half their time or more in common; "
-        f"{n_false} of {plural(score.n_found, 'found event')} belong to no true one."
+    return _(
+        "{case_id}: {area}. {events} with half their time or more in common; {n_false} of "
+        "{events_2} belong to no true one.",
+        case_id=result.record.case_id,
+        area=area,
+        events=events,
+        n_false=n_false,
+        events_2=_n("{n} found event", "{n} found events", score.n_found),
     )
 
 
@@ -106,9 +125,9 @@ def _facts(over_all: Mapping[str, Estimate]) -> tuple[Pair, ...]:
 
 
 def _plain(key: str, value: float | None) -> str:
-    _, factor, n_decimals, unit = _TITLES[key]
+    factor, n_decimals, unit = _TITLES[key][1:]
     if value is None:
-        return "not available"
+        return _("not available")
     return f"{decimal(factor * value, n_decimals)} {unit}".rstrip()
 
 
@@ -117,9 +136,13 @@ def _over_section(over_all: Mapping[str, Estimate], n: int) -> Section:
     for key, (title, factor, n_decimals, unit) in _TITLES.items():
         text = estimate_text(over_all[key], factor, n_decimals, is_signed=False)
         rows.append((title, text, unit or "1"))
-    heads = columns("Number", "#Mean over recordings (95 % interval)", "Unit")
-    table = TableBlock(f"Over {plural(n, 'recording')}", heads, tuple(rows))
-    return Section("Over all recordings", tables=(table,))
+    heads = columns(_("Number"), _("#Mean over recordings (95 % interval)"), _("Unit"))
+    table = TableBlock(
+        _("Over {recordings}", recordings=_n("{n} recording", "{n} recordings", n)),
+        heads,
+        tuple(rows),
+    )
+    return Section(_("Over all recordings"), tables=(table,))
 
 
 def _case_section(number: int, result: RecordingResult) -> Section:
@@ -129,7 +152,7 @@ def _case_section(number: int, result: RecordingResult) -> Section:
         tables.append(_matches_table(evaluation.matches))
     tables.append(_reasons_table(evaluation.reasons))
     return Section(
-        f"Case {result.record.case_id}",
+        _("Case {case_id}", case_id=result.record.case_id),
         (),
         (_area_figure(number, result), _events_figure(number, evaluation)),
         tuple(tables),
@@ -145,16 +168,18 @@ def _area_figure(number: int, result: RecordingResult) -> Figure:
     top = min(1.0, 1.05 * max(0.05, float(known.max(initial=0.0))))
     return Figure(
         f"area-{number}",
-        "Area over time",
-        "Both lines on one clock; where a line is interrupted, that side holds the view for lost. "
-        "Where they run apart, the model calls too much or too little.",
+        _("Area over time"),
+        _(
+            "Both lines on one clock; where a line is interrupted, that side holds the view for "
+            "lost. Where they run apart, the model calls too much or too little."
+        ),
         CurveFigure(
             (
                 _curve("true", truth.time_s, true),
                 _curve("measured", series.time_s, area),
             ),
-            Axis("Time", Unit.SECONDS, 0.0, end_s),
-            Axis("View obscured by blood", Unit.PERCENT, 0.0, top),
+            Axis(_("Time"), Unit.SECONDS, 0.0, end_s),
+            Axis(_("View obscured by blood"), Unit.PERCENT, 0.0, top),
             is_step=False,
         ),
     )
@@ -169,11 +194,16 @@ def _curve(name: str, time_s: FloatArray, area: FloatArray) -> Curve:
 def _events_figure(number: int, evaluation: RecordingEvaluation) -> Figure:
     return Figure(
         f"events-{number}",
-        "Events found",
-        "F1 counts a true and a found event as one if they share at least this part of their "
-        "joint time; 100 % is all found and none invented.",
+        _("Events found"),
+        _(
+            "F1 counts a true and a found event as one if they share at least this part of their "
+            "joint time; 100 % is all found and none invented."
+        ),
         BarFigure(
-            tuple(Bar(f"IoU ≥ {score.min_iou:g}", score.f1) for score in evaluation.events),
+            tuple(
+                Bar(_("IoU ≥ {min_iou}", min_iou=f"{score.min_iou:g}"), score.f1)
+                for score in evaluation.events
+            ),
             Axis("F1", Unit.PERCENT, 0.0, 1.0),
         ),
         is_half=True,
@@ -183,37 +213,48 @@ def _events_figure(number: int, evaluation: RecordingEvaluation) -> Figure:
 def _numbers_table(evaluation: RecordingEvaluation) -> TableBlock:
     def bias_text(quartiles: tuple[float, float, float] | None) -> str:
         if quartiles is None:
-            return "not available"
+            return _("not available")
         low, middle, high = (decimal(value, 2) for value in quartiles)
-        return f"{middle} ({low} to {high}) s"
+        return _("{middle} ({low} to {high}) s", middle=middle, low=low, high=high)
 
     limits = evaluation.area_limits_frac
     rows = (
         (_TITLES["area_mae_frac"][0], _plain("area_mae_frac", evaluation.area_mae_frac)),
         (_TITLES["area_bias_frac"][0], _plain("area_bias_frac", evaluation.area_bias_frac)),
         (
-            "Area, limits of agreement",
-            "not available"
+            _("Area, limits of agreement"),
+            _("not available")
             if limits is None
-            else f"{decimal(100 * limits[0], 2)} to {decimal(100 * limits[1], 2)} points",
+            else _(
+                "{limits} to {limits_2} points",
+                limits=decimal(100 * limits[0], 2),
+                limits_2=decimal(100 * limits[1], 2),
+            ),
         ),
         (
             _TITLES["onset_error_median_s"][0],
             _plain("onset_error_median_s", evaluation.onset_error_median_s),
         ),
-        ("Onset, found minus true (quartiles)", bias_text(evaluation.onset_bias_quartiles_s)),
+        (_("Onset, found minus true (quartiles)"), bias_text(evaluation.onset_bias_quartiles_s)),
         (
             _TITLES["clear_error_median_s"][0],
             _plain("clear_error_median_s", evaluation.clear_error_median_s),
         ),
-        ("Clearing, found minus true (quartiles)", bias_text(evaluation.clear_bias_quartiles_s)),
+        (_("Clearing, found minus true (quartiles)"), bias_text(evaluation.clear_bias_quartiles_s)),
         (
             _TITLES["false_events_per_hour"][0],
             _plain("false_events_per_hour", evaluation.false_events_per_hour),
         ),
-        ("Compared", f"{clock(evaluation.compared_s)} of {clock(evaluation.true_valid_s)}"),
+        (
+            _("Compared"),
+            _(
+                "{compared} of {true_valid}",
+                compared=clock(evaluation.compared_s),
+                true_valid=clock(evaluation.true_valid_s),
+            ),
+        ),
     )
-    return TableBlock("Area and times", columns("Number", "#Value"), rows)
+    return TableBlock(_("Area and times"), columns(_("Number"), _("#Value")), rows)
 
 
 def _events_table(evaluation: RecordingEvaluation) -> TableBlock:
@@ -232,13 +273,21 @@ def _events_table(evaluation: RecordingEvaluation) -> TableBlock:
         )
         for score in evaluation.events
     )
-    heads = columns("Temporal IoU", "#True", "#Found", "#Matched", "#Precision", "#Recall", "#F1")
-    return TableBlock("Events, matched one to one", heads, rows)
+    heads = columns(
+        _("Temporal IoU"),
+        _("#True"),
+        _("#Found"),
+        _("#Matched"),
+        _("#Precision"),
+        _("#Recall"),
+        "#F1",
+    )
+    return TableBlock(_("Events, matched one to one"), heads, rows)
 
 
 def _matches_table(matches: Sequence[EventMatch]) -> TableBlock:
     def text(error_s: float | None) -> str:
-        return "not seen" if error_s is None else decimal(error_s, 2)
+        return _("not seen") if error_s is None else decimal(error_s, 2)
 
     rows = tuple(
         (
@@ -250,9 +299,17 @@ def _matches_table(matches: Sequence[EventMatch]) -> TableBlock:
         )
         for match in matches
     )
-    heads = columns("True onset", "#Found onset", "#IoU", "#Onset error, s", "#Clearing error, s")
-    note = "Found minus true. Not seen: the onset or the clearing was not observed on both sides."
-    return TableBlock("Matched events", heads, rows, note)
+    heads = columns(
+        _("True onset"),
+        _(_("#Found onset")),
+        _("#IoU"),
+        _(_("#Onset error, s")),
+        _(_("#Clearing error, s")),
+    )
+    note = _(
+        "Found minus true. Not seen: the onset or the clearing was not observed on both sides."
+    )
+    return TableBlock(_("Matched events"), heads, rows, note)
 
 
 def _reasons_table(reasons: Sequence[ReasonScore]) -> TableBlock:
@@ -261,7 +318,7 @@ def _reasons_table(reasons: Sequence[ReasonScore]) -> TableBlock:
 
     rows = tuple(
         (
-            "any reason" if score.reason is None else score.reason.value.replace("_", " "),
+            _("any reason") if score.reason is None else score.reason.value.replace("_", " "),
             decimal(score.true_s, 1),
             decimal(score.found_s, 1),
             decimal(score.both_s, 1),
@@ -270,17 +327,27 @@ def _reasons_table(reasons: Sequence[ReasonScore]) -> TableBlock:
         )
         for score in reasons
     )
-    heads = columns("Reason", "#True, s", "#Found, s", "#Both, s", "#Precision", "#Recall")
-    note = (
+    heads = columns(
+        _("Reason"),
+        _(_("#True, s")),
+        _(_("#Found, s")),
+        _(_("#Both, s")),
+        _("#Precision"),
+        _("#Recall"),
+    )
+    note = _(
         "Precision: share of the time found lost that truly is. Recall: share of truly lost time."
     )
-    return TableBlock("Lost view, by reason", heads, rows, note)
+    return TableBlock(_("Lost view, by reason"), heads, rows, note)
 
 
 def _method_section() -> Section:
     terms = (
-        Pair("Area", "weighted with the time of each sample, where both sides are valid"),
-        Pair("Matching", "as many pairs as possible, then of the largest total overlap"),
-        Pair("Errors", "from the pairs at temporal IoU 0.1 whose moments were seen on both sides"),
+        Pair(_("Area"), _("weighted with the time of each sample, where both sides are valid")),
+        Pair(_("Matching"), _("as many pairs as possible, then of the largest total overlap")),
+        Pair(
+            _("Errors"),
+            _("from the pairs at temporal IoU 0.1 whose moments were seen on both sides"),
+        ),
     )
-    return Section("How it was counted", terms=terms)
+    return Section(_("How it was counted"), terms=terms)

@@ -34,6 +34,7 @@ from ubereport.laboratory.evaluation.stills_sections import (
     overlay_sections,
     reliability_section,
 )
+from ubereport.language.speaking import N_, _, _n
 from ubereport.report.blocks import Pair, TableBlock
 from ubereport.report.document_types import (
     Axis,
@@ -51,7 +52,7 @@ from ubereport.report.document_types import (
     Section,
     Unit,
 )
-from ubereport.report.text import decimal, percent, plural
+from ubereport.report.text import decimal, percent
 from ubereport.statistics.estimates import Estimate
 
 _STRIP_WIDTH_PX = 480
@@ -59,13 +60,19 @@ _N_BINS = 10
 _PERCENT_ENDS = ("_frac", "_share")
 _AS_PERCENT = ("accuracy", "sensitivity", "specificity")
 _CAVEATS = (
-    "The numbers hold for stills like these. How often an image-wise call is right on a whole "
-    "recording depends on how much of it shows blood.",
-    "Dice and IoU exist only where the reference shows blood and hide false alarms on clean "
-    "stills; read them together with the area called blood on stills without.",
-    "A reference is what annotators drew, not the truth; where they differ, no model can agree "
-    "with all of them.",
-    "The mask means visible blood, not an active bleeder, and is not blood loss.",
+    N_(
+        "The numbers hold for stills like these. How often an image-wise call is right on a whole "
+        "recording depends on how much of it shows blood."
+    ),
+    N_(
+        "Dice and IoU exist only where the reference shows blood and hide false alarms on clean "
+        "stills; read them together with the area called blood on stills without."
+    ),
+    N_(
+        "A reference is what annotators drew, not the truth; where they differ, no model can agree "
+        "with all of them."
+    ),
+    N_("The mask means visible blood, not an active bleeder, and is not blood loss."),
 )
 
 
@@ -81,12 +88,16 @@ def stills_document(
     """
     first = results[0].evaluation
     return Document(
-        title="Models evaluated on stills",
-        subtitle=(
-            f"{plural(first.n, 'still')}: {first.n_positive} with blood, {first.n_negative} "
-            f"without, in {plural(first.n_groups, 'group')}; {', '.join(_names(results))}"
+        title=_("Models evaluated on stills"),
+        subtitle=_(
+            "{stills}: {n_positive} with blood, {n_negative} without, in {groups}; {join}",
+            stills=_n("{n} still", "{n} stills", first.n),
+            n_positive=first.n_positive,
+            n_negative=first.n_negative,
+            groups=_n("{n} group", "{n} groups", first.n_groups),
+            join=", ".join(_names(results)),
         ),
-        kicker="Evaluation",
+        kicker=_("Evaluation"),
         software=SOFTWARE,
         lead=tuple(_lead(result.evaluation) for result in results),
         facts=_facts(first, first.model if len(results) > 1 else ""),
@@ -118,20 +129,27 @@ def _lead(evaluation: StillsEvaluation) -> str:
     sentences = [f"{evaluation.model}:"]
     if evaluation.n_positive:
         sentences.append(
-            f"where the reference shows blood, the median Dice was "
-            f"{dice_text(_number(evaluation, 'dice_median'))} and blood was found in "
-            f"{share_text(_number(evaluation, 'sensitivity'))} of the stills."
+            _(
+                "where the reference shows blood, the median Dice was {dice_text} and blood was "
+                "found in {number} of the stills.",
+                dice_text=dice_text(_number(evaluation, "dice_median")),
+                number=share_text(_number(evaluation, "sensitivity")),
+            )
         )
     if evaluation.n_negative:
         sentences.append(
-            f"Where it shows none, {share_text(_number(evaluation, 'specificity'))} of the stills "
-            "were left clean, and on average "
-            f"{share_text(_number(evaluation, 'negative_area_mean_frac'), 1)} of the picture was "
-            "called blood all the same."
+            _(
+                "Where it shows none, {number} of the stills were left clean, and on average "
+                "{number_2} of the picture was called blood all the same.",
+                number=share_text(_number(evaluation, "specificity")),
+                number_2=share_text(_number(evaluation, "negative_area_mean_frac"), 1),
+            )
         )
     sentences.append(
-        "The area differed by "
-        f"{_points_text(_number(evaluation, 'area_mae_frac'))} percentage points on average."
+        _(
+            "The area differed by {points_text} percentage points on average.",
+            points_text=_points_text(_number(evaluation, "area_mae_frac")),
+        )
     )
     return " ".join(sentences)
 
@@ -143,15 +161,21 @@ def _points_text(estimate: Estimate, *, is_signed: bool = False) -> str:
 def _facts(evaluation: StillsEvaluation, model: str) -> tuple[Pair, ...]:
     def plain(key: str, factor: float, n_decimals: int, unit: str) -> str:
         value = _number(evaluation, key).value
-        return "not available" if value is None else f"{decimal(factor * value, n_decimals)}{unit}"
+        return (
+            _("not available") if value is None else f"{decimal(factor * value, n_decimals)}{unit}"
+        )
 
-    of_presence = "of presence, image-wise"
+    of_presence = _("of presence, image-wise")
     cells = (
-        ("Dice, median", plain("dice_median", 1, 2, ""), "stills with blood"),
-        ("IoU, median", plain("iou_median", 1, 2, ""), "stills with blood"),
-        ("Sensitivity", plain("sensitivity", 100, 0, " %"), of_presence),
-        ("Specificity", plain("specificity", 100, 0, " %"), of_presence),
-        ("False area", plain("negative_area_mean_frac", 100, 1, " %"), "mean, stills without"),
+        (_("Dice, median"), plain("dice_median", 1, 2, ""), _("stills with blood")),
+        (_("IoU, median"), plain("iou_median", 1, 2, ""), _("stills with blood")),
+        (_("Sensitivity"), plain("sensitivity", 100, 0, " %"), of_presence),
+        (_("Specificity"), plain("specificity", 100, 0, " %"), of_presence),
+        (
+            _("False area"),
+            plain("negative_area_mean_frac", 100, 1, " %"),
+            _("mean, stills without"),
+        ),
     )
     lines = (model,) if model else ()
     return tuple(Pair(*cell, lines=lines) for cell in cells)
@@ -167,17 +191,17 @@ def _numbers_section(results: Sequence[ModelResult], differences: Sequence[Estim
             )
             for result, difference in zip(results[1:], differences, strict=True)
         )
-        heads = columns("Models", "#Median difference in Dice (95 % interval)")
-        note = "Still by still on the same stills with blood; groups resampled."
-        tables.insert(0, TableBlock("Models side by side", heads, rows, note))
+        heads = columns(_("Models"), _("#Median difference in Dice (95 % interval)"))
+        note = _("Still by still on the same stills with blood; groups resampled.")
+        tables.insert(0, TableBlock(_("Models side by side"), heads, rows, note))
     figures = (_side_by_side(results),) if len(results) > 1 else ()
-    return Section("All numbers", (), figures, tuple(tables))
+    return Section(_("All numbers"), (), figures, tuple(tables))
 
 
 def _side_by_side(results: Sequence[ModelResult]) -> Figure:
     keys = {
-        "dice_median": "Dice, median",
-        "iou_median": "IoU, median",
+        "dice_median": _("Dice, median"),
+        "iou_median": _("IoU, median"),
         "sensitivity": "sensitivity",
         "specificity": "specificity",
     }
@@ -189,9 +213,9 @@ def _side_by_side(results: Sequence[ModelResult]) -> Figure:
     )
     return Figure(
         "models",
-        "Models side by side",
-        "Each square is a number from 0 to 1, the bar its 95 % interval; right is better.",
-        ForestFigure(rows, Axis("Value", Unit.NUMBER, 0.0, 1.0)),
+        _("Models side by side"),
+        _("Each square is a number from 0 to 1, the bar its 95 % interval; right is better."),
+        ForestFigure(rows, Axis(_("Value"), Unit.NUMBER, 0.0, 1.0)),
     )
 
 
@@ -211,13 +235,13 @@ def _numbers_table(evaluation: StillsEvaluation) -> TableBlock:
         for number in evaluation.figures
     )
     heads = columns(
-        "Number",
-        "#Over stills (95 % interval)",
-        "#Over groups (95 % interval)",
-        "#Stills",
-        "#Groups",
+        _("Number"),
+        _("#Over stills (95 % interval)"),
+        _("#Over groups (95 % interval)"),
+        _("#Stills"),
+        _("#Groups"),
     )
-    note = (
+    note = _(
         "Over stills: all alike. Over groups: the mean of each group’s own number, so that a group "
         "with many stills does not count more."
     )
@@ -234,13 +258,13 @@ def _distribution_section(results: Sequence[ModelResult]) -> Section:
     figures = []
     for i, result in enumerate(results, start=1):
         positive = [s for s in result.evaluation.scores if s.is_positive]
-        for key, title in (("dice", "Dice"), ("iou", "IoU")):
+        for key, title in (("dice", _("Dice")), ("iou", "IoU")):
             values = [getattr(score, key) for score in positive]
             if values:
                 figures.append(_histogram(f"{key}-{i}", title, result.evaluation.model, values))
     if not figures:
-        return Section("Distribution of overlap", ("No still shows blood.",))
-    return Section("Distribution of overlap, stills with blood", figures=tuple(figures))
+        return Section(_("Distribution of overlap"), (_("No still shows blood."),))
+    return Section(_("Distribution of overlap, stills with blood"), figures=tuple(figures))
 
 
 def _histogram(figure_id: str, title: str, model: str, values: Sequence[float]) -> Figure:
@@ -249,8 +273,11 @@ def _histogram(figure_id: str, title: str, model: str, values: Sequence[float]) 
     return Figure(
         figure_id,
         f"{title}, {model}",
-        "Stills with blood by their overlap with the reference; 1 is full overlap, 0 none. The "
-        f"line marks the median, {decimal(median, 2)}.",
+        _(
+            "Stills with blood by their overlap with the reference; 1 is full overlap, 0 none. "
+            "The line marks the median, {median}.",
+            median=decimal(median, 2),
+        ),
         HistogramFigure(
             tuple(float(edge) for edge in edges),
             tuple(int(count) for count in counts),
@@ -270,14 +297,16 @@ def _strata_section(results: Sequence[ModelResult], config: StillsConfig) -> Sec
             figures.append(
                 Figure(
                     f"strata-{i}",
-                    f"Dice by area of blood and by agreement, {evaluation.model}",
-                    "Each mark is one still with blood. Small areas are hard: a few pixels at the "
-                    "edge weigh much there.",
-                    GroupFigure(groups, Axis("Dice", Unit.NUMBER, 0.0, 1.0)),
+                    _("Dice by area of blood and by agreement, {model}", model=evaluation.model),
+                    _(
+                        "Each mark is one still with blood. Small areas are hard: a few pixels at "
+                        "the edge weigh much there."
+                    ),
+                    GroupFigure(groups, Axis(_("Dice"), Unit.NUMBER, 0.0, 1.0)),
                 )
             )
         tables.append(_strata_table(evaluation))
-    return Section("By area of blood and by agreement", (), tuple(figures), tuple(tables))
+    return Section(_("By area of blood and by agreement"), (), tuple(figures), tuple(tables))
 
 
 def _stratum_groups(evaluation: StillsEvaluation, config: StillsConfig) -> tuple[Group, ...]:
@@ -294,12 +323,14 @@ def _stratum_groups(evaluation: StillsEvaluation, config: StillsConfig) -> tuple
         ),
     }
     titles = {
-        "area_small": f"Blood < {low:.0%}",
-        "area_medium": f"Blood {low:.0%} to {high:.0%}",
-        "area_large": f"Blood > {high:.0%}",
-        "agreement_high": f"Agreement ≥ {limit:.2f}",
-        "agreement_low": f"Agreement < {limit:.2f}",
-        "agreement_high_area_large": f"≥ {limit:.2f} and > {high:.0%}",
+        "area_small": _("Blood < {low}", low=f"{low:.0%}"),
+        "area_medium": _("Blood {low} to {high}", low=f"{low:.0%}", high=f"{high:.0%}"),
+        "area_large": _("Blood > {high}", high=f"{high:.0%}"),
+        "agreement_high": _("Agreement ≥ {limit}", limit=f"{limit:.2f}"),
+        "agreement_low": _("Agreement < {limit}", limit=f"{limit:.2f}"),
+        "agreement_high_area_large": _(
+            "≥ {limit} and > {high}", limit=f"{limit:.2f}", high=f"{high:.0%}"
+        ),
     }
     groups = []
     for stratum in evaluation.strata:
@@ -312,11 +343,12 @@ def _stratum_groups(evaluation: StillsEvaluation, config: StillsConfig) -> tuple
 
 def _strata_table(evaluation: StillsEvaluation) -> TableBlock:
     heads = columns(
-        "Stills", "#n", "#Dice, median", "#Dice, mean", "#IoU, median", "#Outline, median",
-        "#Area error, points", "#Area bias, points", "#Called",
+        _("Stills"), _("#n"), _("#Dice, median"), _("#Dice, mean"), _("#IoU, median"),
+        _("#Outline, median"),
+        _("#Area error, points"), _("#Area bias, points"), _("#Called"),
     )  # fmt: skip
     rows = tuple(_stratum_cells(stratum) for stratum in evaluation.strata)
-    note = (
+    note = _(
         "Stills with blood only. Called: share in which the model found any. Area error and bias "
         "(model minus reference) in percentage points of the picture."
     )
@@ -348,24 +380,28 @@ def _presence_section(results: Sequence[ModelResult]) -> Section:
     )
     figure = Figure(
         "presence",
-        "Is there blood in the still?",
-        "Bars are 95 % Wilson intervals. Sensitivity: share of stills with blood that are called; "
-        "specificity: share of stills without that are not. Accuracy depends on how many of each "
-        "there are.",
-        ForestFigure(rows, Axis("Share", Unit.NUMBER, 0.0, 1.0)),
+        _("Is there blood in the still?"),
+        _(
+            "Bars are 95 % Wilson intervals. Sensitivity: share of stills with blood that are "
+            "called; specificity: share of stills without that are not. Accuracy depends on how "
+            "many of each there are."
+        ),
+        ForestFigure(rows, Axis(_("Share"), Unit.NUMBER, 0.0, 1.0)),
     )
     tables = tuple(
         _confusion_table(result.evaluation.model, result.evaluation.confusion) for result in results
     )
-    return Section("Presence of blood", (), (figure,), tables)
+    return Section(_("Presence of blood"), (), (figure,), tables)
 
 
 def _confusion_table(model: str, confusion: Confusion) -> TableBlock:
     rows = (
-        ("Reference shows blood", str(confusion.true_positive), str(confusion.false_negative)),
-        ("Reference shows none", str(confusion.false_positive), str(confusion.true_negative)),
+        (_("Reference shows blood"), str(confusion.true_positive), str(confusion.false_negative)),
+        (_("Reference shows none"), str(confusion.false_positive), str(confusion.true_negative)),
     )
-    return TableBlock(f"Stills, {model}", columns("", "#Called", "#Not called"), rows)
+    return TableBlock(
+        _("Stills, {model}", model=model), columns("", _("#Called"), _("#Not called")), rows
+    )
 
 
 def _area_section(results: Sequence[ModelResult]) -> Section:
@@ -374,8 +410,8 @@ def _area_section(results: Sequence[ModelResult]) -> Section:
         for i, result in enumerate(results, start=1)
         for figure in _area_figures(i, result.evaluation)
     ]
-    text = "The area fraction is the number that a case report uses."
-    return Section("Area of blood", (text,), tuple(figures))
+    text = _("The area fraction is the number that a case report uses.")
+    return Section(_("Area of blood"), (text,), tuple(figures))
 
 
 def _area_figures(number: int, evaluation: StillsEvaluation) -> tuple[Figure, Figure]:
@@ -390,33 +426,38 @@ def _area_figures(number: int, evaluation: StillsEvaluation) -> tuple[Figure, Fi
     if evaluation.area_limits_frac is not None:
         low, high = evaluation.area_limits_frac
         lines += [
-            Curve("limits of agreement", (0.0, top), (low, low)),
+            Curve(_("limits of agreement"), (0.0, top), (low, low)),
             Curve("", (0.0, top), (high, high)),
         ]
-        words = (
-            f" Bias {decimal(100 * bias, 1)}, limits of agreement {decimal(100 * low, 1)} to "
-            f"{decimal(100 * high, 1)} percentage points."
+        words = _(
+            " Bias {bias}, limits of agreement {low} to {high} percentage points.",
+            bias=decimal(100 * bias, 1),
+            low=decimal(100 * low, 1),
+            high=decimal(100 * high, 1),
         )
     return (
         Figure(
             f"area-{number}",
-            f"Area, model against reference, {evaluation.model}",
-            "Each mark is one still; on the line both agree, above it the model calls too much.",
+            _("Area, model against reference, {model}", model=evaluation.model),
+            _("Each mark is one still; on the line both agree, above it the model calls too much."),
             ScatterFigure(
                 (PointSet("stills", tuple(true), tuple(found)),),
-                Axis("Area, reference", Unit.PERCENT, 0.0, top),
-                Axis("Area, model", Unit.PERCENT, 0.0, top),
+                Axis(_("Area, reference"), Unit.PERCENT, 0.0, top),
+                Axis(_("Area, model"), Unit.PERCENT, 0.0, top),
                 (Curve("equal", (0.0, top), (0.0, top)),),
             ),
         ),
         Figure(
             f"limits-{number}",
-            f"Difference of area against its mean, {evaluation.model}",
-            f"Bland and Altman: 19 of 20 differences lie about between the outer lines.{words}",
+            _("Difference of area against its mean, {model}", model=evaluation.model),
+            _(
+                "Bland and Altman: 19 of 20 differences lie about between the outer lines.{words}",
+                words=words,
+            ),
             ScatterFigure(
                 (PointSet("stills", mean, gap),),
-                Axis("Mean of model and reference", Unit.PERCENT, 0.0, top),
-                Axis("Model minus reference", Unit.PERCENT),
+                Axis(_("Mean of model and reference"), Unit.PERCENT, 0.0, top),
+                Axis(_("Model minus reference"), Unit.PERCENT),
                 tuple(lines),
             ),
         ),

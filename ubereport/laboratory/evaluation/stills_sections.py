@@ -22,6 +22,7 @@ from ubereport.laboratory.evaluation.results import (
     AnnotatorAgreement,
     StillsEvaluation,
 )
+from ubereport.language.speaking import _, _n
 from ubereport.report.blocks import Image, Pair, TableBlock
 from ubereport.report.document_types import (
     Axis,
@@ -35,7 +36,7 @@ from ubereport.report.document_types import (
     Section,
     Unit,
 )
-from ubereport.report.text import decimal, percent, plural
+from ubereport.report.text import decimal, percent
 from ubereport.statistics.estimates import Estimate
 
 _STRIP_WIDTH_PX = 480
@@ -85,13 +86,15 @@ def agreement_sections(results: Sequence[ModelResult]) -> tuple[Section, ...]:
     figures = (
         Figure(
             "agreement",
-            "Dice of the model against agreement of the annotators",
-            "Each mark is one still with blood. To the left the annotators themselves disagree; a "
-            "low Dice there is no fault of the model alone.",
+            _("Dice of the model against agreement of the annotators"),
+            _(
+                "Each mark is one still with blood. To the left the annotators themselves "
+                "disagree; a low Dice there is no fault of the model alone."
+            ),
             ScatterFigure(
                 tuple(sets),
-                Axis("Mean pairwise Dice of the annotators", Unit.NUMBER, 0.0, 1.0),
-                Axis("Dice of the model", Unit.NUMBER, 0.0, 1.0),
+                Axis(_("Mean pairwise Dice of the annotators"), Unit.NUMBER, 0.0, 1.0),
+                Axis(_("Dice of the model"), Unit.NUMBER, 0.0, 1.0),
             ),
         ),
     )
@@ -102,13 +105,13 @@ def agreement_sections(results: Sequence[ModelResult]) -> tuple[Section, ...]:
         if own is not None
     )
     table = TableBlock(
-        "Correlation of Dice with agreement (Spearman)",
-        columns("Model", "#Correlation (95 % interval)"),
+        _("Correlation of Dice with agreement (Spearman)"),
+        columns(_("Model"), _("#Correlation (95 % interval)")),
         correlations,
     )
     return (
         Section(
-            "Agreement of the annotators",
+            _("Agreement of the annotators"),
             (_kappa_text(agreement),),
             figures,
             (_pairs_table(agreement), table),
@@ -118,17 +121,27 @@ def agreement_sections(results: Sequence[ModelResult]) -> tuple[Section, ...]:
 
 def _kappa_text(agreement: AnnotatorAgreement) -> str:
     n = len(agreement.annotators)
-    head = f"{plural(n, 'annotator')}; the reference is their {_consensus(agreement)}."
+    head = _(
+        "{annotators}; the reference is their {consensus}.",
+        annotators=_n("{n} annotator", "{n} annotators", n),
+        consensus=_consensus(agreement),
+    )
     if agreement.presence_kappa is None:
-        return f"{head} No kappa of presence: {agreement.presence_kappa_reason}."
-    return (
-        f"{head} Fleiss’ kappa of presence {decimal(agreement.presence_kappa, 2)} on "
-        f"{plural(agreement.n_kappa, 'still')}."
+        return _(
+            "{head} No kappa of presence: {presence_kappa_reason}.",
+            head=head,
+            presence_kappa_reason=agreement.presence_kappa_reason,
+        )
+    return _(
+        "{head} Fleiss’ kappa of presence {presence_kappa} on {stills}.",
+        head=head,
+        presence_kappa=decimal(agreement.presence_kappa, 2),
+        stills=_n("{n} still", "{n} stills", agreement.n_kappa),
     )
 
 
 def _consensus(agreement: AnnotatorAgreement) -> str:
-    return {"staple": "STAPLE consensus"}.get(agreement.consensus, agreement.consensus)
+    return {"staple": _("STAPLE consensus")}.get(agreement.consensus, agreement.consensus)
 
 
 def _pairs_table(agreement: AnnotatorAgreement) -> TableBlock:
@@ -139,7 +152,7 @@ def _pairs_table(agreement: AnnotatorAgreement) -> TableBlock:
 
     rows = tuple(
         (
-            f"{number[pair.first]} and {number[pair.second]}",
+            _("{number} and {number_2}", number=number[pair.first], number_2=number[pair.second]),
             str(pair.n),
             f"{text(pair.dice_median)} ({pair.n_drawn})",
             f"{text(pair.both_dice_median)} ({pair.n_both})",
@@ -148,32 +161,34 @@ def _pairs_table(agreement: AnnotatorAgreement) -> TableBlock:
         for pair in agreement.pairs
     )
     heads = columns(
-        "Annotators", "#Stills", "#Dice, median, either drew", "#Dice, median, both drew",
-        "#Same answer on presence",
+        _("Annotators"), _("#Stills"), _("#Dice, median, either drew"),
+        _("#Dice, median, both drew"),
+        _("#Same answer on presence"),
     )  # fmt: skip
-    note = "Annotators by number in order of their folders’ names; in brackets the stills."
-    return TableBlock("Every two annotators", heads, rows, note)
+    note = _("Annotators by number in order of their folders’ names; in brackets the stills.")
+    return TableBlock(_("Every two annotators"), heads, rows, note)
 
 
 def overlay_sections(results: Sequence[ModelResult]) -> tuple[Section, ...]:
     """Return the best, middle and worst stills and the largest false alarms as pictures."""
-    text = (
+    text = _(
         "Green: model and reference agree. Orange: missed. Blue: called by the model only. Gray: "
         "undecided. White outline: reference; black outline: model."
     )
     figures = tuple(
         figure for i, result in enumerate(results, start=1) for figure in _strips(i, result)
     )
-    return (Section("Stills to look at", (text,), figures),) if figures else ()
+    return (Section(_("Stills to look at"), (text,), figures),) if figures else ()
 
 
 def _strips(number: int, result: ModelResult) -> list[Figure]:
     examples = result.overlays.examples
     kinds = (
-        ("best", "Best", examples.best, "Where the overlap is largest, left first."),
-        ("median", "Middle", examples.median, "What a typical still with blood looks like."),
-        ("worst", "Worst", examples.worst, "Where the overlap is smallest, left first."),
-        ("alarms", "False alarms", examples.false_alarms, "Stills without blood, largest first."),
+        ("best", _("Best"), examples.best, _("Where the overlap is largest, left first.")),
+        ("median", _("Middle"), examples.median, _("What a typical still with blood looks like.")),
+        ("worst", _("Worst"), examples.worst, _("Where the overlap is smallest, left first.")),
+        ("alarms", _("False alarms"), examples.false_alarms,
+         _("Stills without blood, largest first.")),
     )  # fmt: skip
     return [
         Figure(
@@ -192,11 +207,22 @@ def _strip(names: Sequence[str], result: ModelResult) -> ImageStrip:
     images, captions = [], []
     for name in names:
         place, score = scores[name]
-        images.append(Image(_jpeg_uri(result.overlays.pictures[name]), f"Still {place}, overlay"))
-        rating = "no blood" if score.dice is None else f"Dice {decimal(score.dice, 2)}"
+        images.append(
+            Image(
+                _jpeg_uri(result.overlays.pictures[name]), _("Still {place}, overlay", place=place)
+            )
+        )
+        rating = (
+            _("no blood") if score.dice is None else _("Dice {dice}", dice=decimal(score.dice, 2))
+        )
         captions.append(
-            f"Still {place}: {rating}; model {percent(score.predicted_frac)}, reference "
-            f"{percent(score.true_frac)}"
+            _(
+                "Still {place}: {rating}; model {predicted}, reference {true}",
+                place=place,
+                rating=rating,
+                predicted=percent(score.predicted_frac),
+                true=percent(score.true_frac),
+            )
         )
     return ImageStrip(tuple(images), tuple(captions))
 
@@ -210,22 +236,24 @@ def _jpeg_uri(rgb: RgbArray) -> str:
 
 def reliability_section(results: Sequence[ModelResult]) -> Section:
     """Return what share of pixels is blood where a probability is told, group by group."""
-    text = (
+    text = _(
         "The masks and areas use one threshold and need no honest probability; the bands around "
         "a report’s numbers move it."
     )
     figures = tuple(
         Figure(
             f"reliability-{i}",
-            f"Probability told against blood seen, {result.evaluation.model}",
-            "Each mark is one group of stills in one tenth of the probability; on the diagonal the "
-            "model means what it says, below it calls too eagerly.",
+            _("Probability told against blood seen, {model}", model=result.evaluation.model),
+            _(
+                "Each mark is one group of stills in one tenth of the probability; on the "
+                "diagonal the model means what it says, below it calls too eagerly."
+            ),
             reliability_drawing(result.evaluation.reliability),
         )
         for i, result in enumerate(results, start=1)
     )
     tables = tuple(_reliability_table(result.evaluation) for result in results)
-    return Section("Are the probabilities honest?", (text,), figures, tables)
+    return Section(_("Are the probabilities honest?"), (text,), figures, tables)
 
 
 def reliability_drawing(found: Reliability) -> ScatterFigure:
@@ -234,10 +262,10 @@ def reliability_drawing(found: Reliability) -> ScatterFigure:
     mean = _told_and_seen(found.told, found.seen)
     return ScatterFigure(
         (PointSet("groups", tuple(told for told, _ in each), tuple(seen for _, seen in each)),),
-        Axis("Probability told", Unit.NUMBER, 0.0, 1.0),
-        Axis("Share of pixels with blood", Unit.NUMBER, 0.0, 1.0),
+        Axis(_("Probability told"), Unit.NUMBER, 0.0, 1.0),
+        Axis(_("Share of pixels with blood"), Unit.NUMBER, 0.0, 1.0),
         (
-            Curve("mean of groups", tuple(t for t, _ in mean), tuple(s for _, s in mean)),
+            Curve(_("mean of groups"), tuple(t for t, _ in mean), tuple(s for _, s in mean)),
             Curve("honest", (0.0, 1.0), (0.0, 1.0)),
         ),
     )
@@ -254,19 +282,26 @@ def _reliability_table(evaluation: StillsEvaluation) -> TableBlock:
     found = evaluation.reliability
     rows = tuple(
         (
-            f"{decimal(i / N_BINS, 1)} to {decimal((i + 1) / N_BINS, 1)}",
+            _(
+                "{N_BINS} to {N_BINS_2}",
+                N_BINS=decimal(i / N_BINS, 1),
+                N_BINS_2=decimal((i + 1) / N_BINS, 1),
+            ),
             str(sum(group.seen[i] is not None for group in found.groups)),
             DASH if told is None else decimal(told, 2),
             DASH if seen is None else decimal(seen, 2),
         )
         for i, (told, seen) in enumerate(zip(found.told, found.seen, strict=True))
     )
-    note = (
-        "Means over groups with 100 pixels or more in a tenth. Over all pixels the probability is "
-        f"off by {decimal(100 * found.error, 1)} points (expected calibration error, groups alike)."
+    note = _(
+        "Means over groups with 100 pixels or more in a tenth. Over all pixels the "
+        "probability is off by {error} points (expected calibration error, groups alike).",
+        error=decimal(100 * found.error, 1),
     )
-    heads = columns("Probability", "#Groups", "#Told", "#Seen")
-    return TableBlock(f"Tenths of the probability, {evaluation.model}", heads, rows, note)
+    heads = columns(_("Probability"), _("#Groups"), _("#Told"), _("#Seen"))
+    return TableBlock(
+        _("Tenths of the probability, {model}", model=evaluation.model), heads, rows, note
+    )
 
 
 def groups_section(results: Sequence[ModelResult]) -> Section:
@@ -284,16 +319,21 @@ def groups_section(results: Sequence[ModelResult]) -> Section:
     )
     figure = Figure(
         "groups",
-        "Median Dice of each group",
-        "Each mark is one group of stills, such as one recording: its median Dice where the "
-        "reference shows blood.",
-        GroupFigure(drawn, Axis("Dice", Unit.NUMBER, 0.0, 1.0)),
+        _("Median Dice of each group"),
+        _(
+            "Each mark is one group of stills, such as one recording: its median Dice where the "
+            "reference shows blood."
+        ),
+        GroupFigure(drawn, Axis(_("Dice"), Unit.NUMBER, 0.0, 1.0)),
     )
     n = len(results[0].evaluation.groups)
-    text = f"{plural(n, 'group')}, by number in the order of their names; names: groups.csv."
+    text = _(
+        "{groups}, by number in the order of their names; names: groups.csv.",
+        groups=_n("{n} group", "{n} groups", n),
+    )
     parts = [results[i : i + _MODELS_A_TABLE] for i in range(0, len(results), _MODELS_A_TABLE)]
     tables = tuple(_groups_table(part) for part in parts) if n > 1 else ()
-    return Section("Group by group", (text,), (figure,) if drawn else (), tables)
+    return Section(_("Group by group"), (text,), (figure,) if drawn else (), tables)
 
 
 def _groups_table(results: Sequence[ModelResult]) -> TableBlock:
@@ -315,18 +355,24 @@ def _groups_table(results: Sequence[ModelResult]) -> TableBlock:
     )
     models = [result.evaluation.model for result in results]
     heads = columns(
-        "Group", "#With blood", "#Without", *(f"#Dice, {model}" for model in models),
-        *(f"#False area %, {model}" for model in models),
-        *(f"#Area error, {model}" for model in models),
+        _("Group"), _("#With blood"), _("#Without"),
+        *(_("#Dice, {model}", model=model) for model in models),
+        *(_("#False area %, {model}", model=model) for model in models),
+        *(_("#Area error, {model}", model=model) for model in models),
     )  # fmt: skip
     n_more = len(results[0].evaluation.groups) - _MAX_GROUPS
-    note = (
+    note = _(
         "Dice: median of stills with blood. False area: mean of stills without. Area error: mean, "
         "in percentage points."
     )
     if n_more > 0:
-        note = f"The first {_MAX_GROUPS}; {plural(n_more, 'group')} more in groups.csv. {note}"
-    return TableBlock("Numbers of each group", heads, rows, note)
+        note = _(
+            "The first {MAX_GROUPS}; {groups} more in groups.csv. {note}",
+            MAX_GROUPS=_MAX_GROUPS,
+            groups=_n("{n} group", "{n} groups", n_more),
+            note=note,
+        )
+    return TableBlock(_("Numbers of each group"), heads, rows, note)
 
 
 def _rules(results: Sequence[ModelResult]) -> list[str]:
@@ -349,14 +395,32 @@ def method_section(results: Sequence[ModelResult], n_without_mask: int) -> Secti
         terms.append(
             Pair(
                 result.evaluation.model,
-                f"{model.architecture}, {model.input_width_px} × {model.input_height_px} px, "
-                f"probability threshold {decimal(model.thresholds[1], 2)} (of {thresholds}); "
-                f"bundle {model.sha256[:10]}",
-                f"Training population: {model.training_population} Limits: {model.limits}",
+                _(
+                    "{architecture}, {input_width_px} × {input_height_px} px, probability "
+                    "threshold {thresholds} (of {thresholds_2}); bundle {sha256}",
+                    architecture=model.architecture,
+                    input_width_px=model.input_width_px,
+                    input_height_px=model.input_height_px,
+                    thresholds=decimal(model.thresholds[1], 2),
+                    thresholds_2=thresholds,
+                    sha256=model.sha256[:10],
+                ),
+                _(
+                    "Training population: {training_population} Limits: {limits}",
+                    training_population=model.training_population,
+                    limits=model.limits,
+                ),
             )
         )
     notes = _rules(results)
     if n_without_mask:
-        notes.append(f"{plural(n_without_mask, 'picture')} without a mask left out.")
-    notes.append("Stills are numbered in the order of their names; scores.csv has one row a still.")
-    return Section("How it was counted", terms=tuple(terms), notes=tuple(notes))
+        notes.append(
+            _(
+                "{pictures} without a mask left out.",
+                pictures=_n("{n} picture", "{n} pictures", n_without_mask),
+            )
+        )
+    notes.append(
+        _("Stills are numbered in the order of their names; scores.csv has one row a still.")
+    )
+    return Section(_("How it was counted"), terms=tuple(terms), notes=tuple(notes))
