@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from ubereport.core.choices import SamplingMode
 from ubereport.core.config import AnalysisConfig, RecordsConfig
 from ubereport.core.errors import BundleError, CaseRecordError, UbereportError, UsageError
 
+THIS = Path(__file__)
 CONFIG = AnalysisConfig(records=RecordsConfig(is_frames_kept=False))
 
 
@@ -86,7 +88,7 @@ def test_parameters_have_the_names_of_the_command_line(function, command):
         own |= {"config"}  # their settings have no file on the command line
     mine = {"covariate" if p == "covariates" else p for p in inspect.signature(function).parameters}
     assert mine - own <= options
-    assert len(mine) <= 10
+    assert len(mine) <= 13
 
 
 @pytest.mark.slow
@@ -177,6 +179,9 @@ def test_a_model_looks_at_arrays():
         (lambda p: ubereport.analyze(p, p, rate=-1), UsageError, r"sampling\.rate_hz = -1 .* 0.01"),
         (lambda p: ubereport.analyze(p, p, sampling="x"), UsageError, "adaptive, uniform"),
         (lambda p: ubereport.analyze(p, p, device="gpu"), UsageError, "auto, cpu, cuda"),
+        (lambda p: ubereport.analyze(p, p, decode="gpu"), UsageError, r"decode\.device = 'gpu'"),
+        (lambda p: ubereport.analyze(p, p, continuous=3), UsageError, "is_continuous = 3 .* true"),
+        (lambda p: ubereport.analyze(THIS, p, pdf="maybe"), UsageError, "pdf = 'maybe' .* always"),
         (lambda p: ubereport.analyze(p, p, config=p / "no.toml"), UsageError, "cannot be read"),
         (lambda p: ubereport.read_case(p), CaseRecordError, "case"),
         (lambda p: ubereport.read_library(p / "none"), UsageError, "no folder"),
@@ -201,6 +206,7 @@ def test_bad_input_is_told_as_on_the_command_line_and_nothing_is_printed(
     ("option", "words"),
     [
         ({"jobs": 0}, "jobs = 0 cannot be used; allowed: a whole number, 1 to 256"),
+        ({"pdf": "maybe"}, "pdf = 'maybe' cannot be used; allowed: always, auto, never"),
         ({"engine": "spark"}, "engine = 'spark' cannot be used; allowed: embedded, ray"),
     ],
 )
@@ -219,3 +225,6 @@ def test_choices_are_taken_by_name_or_as_they_are():
     named = settings_of(None, Options(sampling="keyframes"))
     assert named == settings_of(None, Options(sampling=SamplingMode.KEYFRAMES))
     assert settings_of(CONFIG, Options(no_frames=True)) == CONFIG
+    assert settings_of(None, Options(continuous=True)).events.is_continuous
+    assert not settings_of(None, Options()).events.is_continuous
+    assert settings_of(None, Options(decode="vaapi")).decode.device == "vaapi"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from ubereport.api.settings import Options, settings_of
+from ubereport.api.settings import Options, pdf_choice, settings_of
 from ubereport.api.tables import html_table
 from ubereport.batch.engine.job import Engine
 from ubereport.batch.manifest import Manifest, read_manifest
@@ -59,6 +59,12 @@ class Batch:
         The folder of the cases, and the summary to open in a browser.
     result
         One row a case: done, or failed with its reason.
+
+    Examples
+    --------
+    >>> import ubereport
+    >>> batch = ubereport.run_batch("cases.csv", "library", pdf="never")  # doctest: +SKIP
+    >>> batch.n_done, batch.n_failed  # doctest: +SKIP
     """
 
     def __init__(self, result: BatchResult, library: Path, report_html: Path) -> None:
@@ -85,7 +91,13 @@ class Batch:
         return f"<p>{html.escape(repr(self))}</p>{html_table(('row', 'case', 'state'), rows)}"
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return one row a case: its state, folder and first figures, or kind and reason."""
+        """Return one row a case: its state, folder and first figures, or kind and reason.
+
+        Examples
+        --------
+        >>> batch = ubereport.run_batch("cases.csv", "library", pdf="never")  # doctest: +SKIP
+        >>> batch.to_pandas().query("not is_done")[["case_id", "reason"]]  # doctest: +SKIP
+        """
         import pandas as pd
 
         rows = []
@@ -105,6 +117,7 @@ def run_batch(
     jobs: int = 1,
     model: str | None = None,
     device: Device | str | None = None,
+    pdf: PdfChoice | str = PdfChoice.AUTO,
     config: AnalysisConfig | str | Path | None = None,
     keys: str | Path | None = None,
     on_result: Callable[[CaseResult], None] | None = None,
@@ -120,7 +133,7 @@ def run_batch(
         CSV, XLSX or Parquet, one row a case.
     library
         Folder of case folders.
-    engine, jobs, model, device, config, keys
+    engine, jobs, model, device, pdf, config, keys
         As on the command line.
     on_result
         Called as cases end, in any order.
@@ -135,7 +148,7 @@ def run_batch(
     Examples
     --------
     >>> import ubereport
-    >>> batch = ubereport.run_batch("cases.csv", "department", jobs=2)  # doctest: +SKIP
+    >>> batch = ubereport.run_batch("cases.csv", "library", jobs=2)  # doctest: +SKIP
     >>> batch.to_pandas()  # doctest: +SKIP
     """
     request = BatchRequest(
@@ -144,6 +157,7 @@ def run_batch(
         settings_of(config, Options(model=model, device=device)),
         engine=engine,  # type: ignore[arg-type]  # a name stands for a choice
         jobs=jobs,
+        pdf=pdf_choice(pdf),
         keys=None if keys is None else Path(keys),
     )
     told = on_result or (lambda _: None)

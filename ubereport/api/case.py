@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import html
 from collections.abc import Sequence
 from pathlib import Path
 
-from ubereport.api.settings import Options, settings_of
+from ubereport.api.settings import Options, pdf_choice, settings_of
 from ubereport.api.tables import Events, Metrics, Series
 from ubereport.batch.case import CaseRequest, PublishedCase, run_case
 from ubereport.batch.parts import resolve_parts
-from ubereport.core.case import CaseRecord, Flag
-from ubereport.core.choices import Device, PdfChoice, ReaderChoice, SamplingMode
+from ubereport.core.case import Flag
+from ubereport.core.choices import DecodeDevice, Device, PdfChoice, ReaderChoice, SamplingMode
 from ubereport.core.config import AnalysisConfig, config_from_toml
 from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.core.progress import ProgressHook, silent
@@ -19,7 +21,7 @@ from ubereport.metrics.case_input import CaseInput
 from ubereport.records import store
 
 
-class Case:
+class Case(PublishedCase):
     """An analyzed case: its numbers, and where its report lies.
 
     Attributes
@@ -36,27 +38,29 @@ class Case:
         One sentence where nothing could be printed, else empty.
     pdf_remark
         One sentence where the PDF shows boxes for characters, else empty.
+
+    Examples
+    --------
+    >>> import ubereport
+    >>> case = ubereport.read_case("results/C001")  # doctest: +SKIP
+    >>> case.metrics["impaired_share_20"].value  # doctest: +SKIP
+    0.18
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        record: CaseRecord,
-        *,
-        is_reused: bool = False,
-        pdf_problem: str = "",
-        pdf_remark: str = "",
-        stem: str = "report",
-    ) -> None:
-        self.folder = folder
-        self.record = record
-        self.is_reused = is_reused
-        self.pdf_problem = pdf_problem
-        self.pdf_remark = pdf_remark
-        self._stem = stem
-        self.series = Series(record.series)
-        self.events = Events(record.events)
-        self.metrics = Metrics(record.metrics)
+    @functools.cached_property
+    def series(self) -> Series:
+        """The area over time."""
+        return Series(self.record.series)
+
+    @functools.cached_property
+    def events(self) -> Events:
+        """The hemostasis events."""
+        return Events(self.record.events)
+
+    @functools.cached_property
+    def metrics(self) -> Metrics:
+        """The metrics by their keys."""
+        return Metrics(self.record.metrics)
 
     @property
     def case_id(self) -> str:
@@ -68,8 +72,8 @@ class Case:
 
         Examples
         --------
-        >>> case = ubereport.read_case("results/case-3f9a2c")  # doctest: +SKIP
-        >>> my_metric.measure(case.as_input())  # doctest: +SKIP
+        >>> case = ubereport.read_case("results/C001")  # doctest: +SKIP
+        >>> look_count.measure(case.as_input())  # doctest: +SKIP
         """
         config = config_from_toml(self.record.provenance.config_toml, AnalysisConfig)
         series = self.record.series
@@ -81,17 +85,6 @@ class Case:
     def flags(self) -> tuple[Flag, ...]:
         """What a reader of the numbers must know."""
         return self.record.flags
-
-    @property
-    def report_html(self) -> Path:
-        """The report to open in a browser."""
-        return self.folder / f"{self._stem}.html"
-
-    @property
-    def report_pdf(self) -> Path | None:
-        """The report to print; None where there is none."""
-        path = self.folder / f"{self._stem}.pdf"
-        return path if path.is_file() else None
 
     def __repr__(self) -> str:
         """Return one line: id, minutes, share of time obscured, events."""
@@ -114,7 +107,7 @@ class Case:
         )
 
 
-def analyze(
+def analyze(  # noqa: PLR0913 -- its options are those of the command
     parts: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
@@ -124,6 +117,9 @@ def analyze(
     sampling: SamplingMode | str | None = None,
     reader: ReaderChoice | str | None = None,
     device: Device | str | None = None,
+    decode: DecodeDevice | str | None = None,
+    continuous: bool | None = None,
+    pdf: PdfChoice | str = PdfChoice.AUTO,
     config: AnalysisConfig | str | Path | None = None,
     on_progress: ProgressHook = silent,
 ) -> Case:
@@ -137,8 +133,12 @@ def analyze(
         Folder that receives the case folder.
     case_id
         Pseudonymous; made from the recording if not given.
-    model, rate, sampling, reader, device
+    model, rate, sampling, reader, device, decode
         As on the command line; they override `config`.
+    continuous
+        True where the parts follow each other without a pause, so that events cross them.
+    pdf
+        "always", "auto" or "never".
     config
         A TOML file, or the settings themselves.
     on_progress
@@ -154,17 +154,18 @@ def analyze(
     Examples
     --------
     >>> import ubereport
-    >>> case = ubereport.analyze("case.mp4", out="results")  # doctest: +SKIP
+    >>> case = ubereport.analyze("case.mp4", out="results", pdf="never")  # doctest: +SKIP
     >>> case.metrics["impaired_share_20"].value  # doctest: +SKIP
     0.18
     """
-    options = Options(model=model, rate=rate, sampling=sampling, reader=reader, device=device)
+    options = Options(model, rate, sampling, reader, device, decode, continuous)
     settings = settings_of(config, options)
     return analyze_with(
         resolve_parts([str(p) for p in ([parts] if isinstance(parts, str | Path) else parts)]),
         Path(out),
         case_id,
         settings,
+        pdf=pdf_choice(pdf),
         on_progress=on_progress,
     )
 
@@ -186,14 +187,7 @@ def analyze_with(
 
 def case_of(published: PublishedCase) -> Case:
     """Return a published case as the front door shows it."""
-    return Case(
-        published.folder,
-        published.record,
-        is_reused=published.is_reused,
-        pdf_problem=published.pdf_problem,
-        pdf_remark=published.pdf_remark,
-        stem=published.stem,
-    )
+    return Case(*(getattr(published, field.name) for field in dataclasses.fields(published)))
 
 
 def read_case(folder: str | Path) -> Case:
@@ -207,7 +201,7 @@ def read_case(folder: str | Path) -> Case:
     Examples
     --------
     >>> import ubereport
-    >>> case = ubereport.read_case("results/case-3f9a2c")  # doctest: +SKIP
+    >>> case = ubereport.read_case("results/C001")  # doctest: +SKIP
     >>> case.events.to_pandas()  # doctest: +SKIP
     """
     return Case(Path(folder), store.read_case(Path(folder)), is_reused=True)

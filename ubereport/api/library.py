@@ -31,6 +31,12 @@ class Library:
         Where the case folders lie.
     table
         Cases and events as data frames, and what could not be read.
+
+    Examples
+    --------
+    >>> import ubereport
+    >>> library = ubereport.read_library("department")  # doctest: +SKIP
+    >>> len(library), library.events_to_pandas()  # doctest: +SKIP
     """
 
     def __init__(self, folder: Path, table: CohortTable) -> None:
@@ -56,11 +62,23 @@ class Library:
         return f"<p>{html.escape(repr(self))}</p>{frame}"
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return one row a case: how it was measured, its manifest columns, its metrics by key."""
+        """Return one row a case: how it was measured, its manifest columns, its metrics by key.
+
+        Examples
+        --------
+        >>> library = ubereport.read_library("department")  # doctest: +SKIP
+        >>> library.to_pandas()["impaired_share_20"].median()  # doctest: +SKIP
+        """
         return self.table.cases
 
     def events_to_pandas(self) -> pd.DataFrame:
-        """Return one row an event of any case."""
+        """Return one row an event of any case.
+
+        Examples
+        --------
+        >>> library = ubereport.read_library("department")  # doctest: +SKIP
+        >>> library.events_to_pandas().groupby("case_id").size()  # doctest: +SKIP
+        """
         return self.table.events
 
 
@@ -75,6 +93,12 @@ class Report:
         What they say, in sentences.
     written
         The files: html, pdf, json and their folder.
+
+    Examples
+    --------
+    >>> import ubereport
+    >>> report = ubereport.audit("department", out="audited")  # doctest: +SKIP
+    >>> report.reading  # doctest: +SKIP
     """
 
     def __init__(self, result: Comparison | Audit, written: Written) -> None:
@@ -143,6 +167,12 @@ def compare(
         If the library has no readable case, or a column, metric or group does not exist.
     OutputError
         If `out` cannot be written.
+
+    Examples
+    --------
+    >>> import ubereport
+    >>> found = ubereport.compare("department", by="technique", out="compared")  # doctest: +SKIP
+    >>> print(*found.reading, sep="; ")  # doctest: +SKIP
     """
     settings = CompareConfig() if config is None else config
     if primary is not None:
@@ -167,6 +197,12 @@ def audit(
         If the library has no readable case, or the metric does not exist.
     OutputError
         If `out` cannot be written.
+
+    Examples
+    --------
+    >>> import ubereport
+    >>> found = ubereport.audit("department", out="audited")  # doctest: +SKIP
+    >>> print(*found.reading, sep="; ")  # doctest: +SKIP
     """
     settings = AuditConfig() if config is None else config
     if metric is not None:

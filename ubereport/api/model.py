@@ -25,6 +25,12 @@ class Model:
         What the model says about itself, with hashes.
     thresholds
         (lenient, central, strict) probabilities; a pixel at or above one is blood.
+
+    Examples
+    --------
+    >>> import ubereport
+    >>> ubereport.load_model("hsv-red")
+    <Model hsv-red 1, 256 × 256 px>
     """
 
     def __init__(self, bundle: Bundle, predictor: Predictor) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ubereport.core.choices import DecodeDevice, Device, ReaderChoice, SamplingMode
+from ubereport.core.choices import DecodeDevice, Device, PdfChoice, ReaderChoice, SamplingMode
 from ubereport.core.config import AnalysisConfig, config_from_toml
+from ubereport.core.validation import check_setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Options:
     reader: ReaderChoice | str | None = None
     device: Device | str | None = None
     decode: DecodeDevice | str | None = None
+    continuous: bool | None = None
     no_frames: bool = False
 
 
@@ -39,8 +41,15 @@ def settings_of(config: AnalysisConfig | str | Path | None, options: Options) ->
         sampling=_replaced(base.sampling, mode=options.sampling, rate_hz=options.rate),
         decode=_replaced(base.decode, reader=options.reader, device=options.decode),
         segmentation=_replaced(base.segmentation, model=options.model, device=options.device),
+        events=_replaced(base.events, is_continuous=options.continuous),
         records=_replaced(base.records, is_frames_kept=False if options.no_frames else None),
     )
+
+
+def pdf_choice(pdf: PdfChoice | str) -> PdfChoice:
+    """Return the choice that a name stands for; raise ConfigError if it stands for none."""
+    check_setting(pdf in tuple(PdfChoice), "pdf", pdf, ", ".join(PdfChoice))
+    return PdfChoice(pdf)
 
 
 def _replaced(section: Any, **options: object) -> Any:  # noqa: ANN401 -- any configuration section

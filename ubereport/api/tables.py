@@ -19,6 +19,12 @@ class Series:
     """The area over time of a case: one row a look, or a stretch that was lost and why.
 
     `area` is the frozen series that everything else is computed from.
+
+    Examples
+    --------
+    >>> import ubereport
+    >>> case = ubereport.read_case("results/C001")  # doctest: +SKIP
+    >>> case.series.to_pandas().groupby("reason")["duration_s"].sum()  # doctest: +SKIP
     """
 
     def __init__(self, area: AreaSeries) -> None:
@@ -48,7 +54,14 @@ class Series:
 
 
 class Events(Sequence[HemostasisEvent]):
-    """The hemostasis events of a case, in the order of their onsets."""
+    """The hemostasis events of a case, in the order of their onsets.
+
+    Examples
+    --------
+    >>> import ubereport
+    >>> case = ubereport.read_case("results/C001")  # doctest: +SKIP
+    >>> case.events.to_pandas()["time_to_clear_s"].median()  # doctest: +SKIP
+    """
 
     def __init__(self, events: Sequence[HemostasisEvent]) -> None:
         self._events = tuple(events)
@@ -87,7 +100,14 @@ class Events(Sequence[HemostasisEvent]):
 
 
 class Metrics(Mapping[str, MetricValue]):
-    """The metrics of a case by their keys; a value is None, and says why, where there is none."""
+    """The metrics of a case by their keys; a value is None, and says why, where there is none.
+
+    Examples
+    --------
+    >>> import ubereport
+    >>> case = ubereport.read_case("results/C001")  # doctest: +SKIP
+    >>> case.metrics.to_pandas().set_index("key")["value"]  # doctest: +SKIP
+    """
 
     def __init__(self, values: Sequence[MetricValue]) -> None:
         self._values = {value.key: value for value in values}

@@ -75,10 +75,8 @@ def analyze(
     from ubereport.api.settings import Options, settings_of
     from ubereport.batch.parts import doubts_about_parts, resolve_parts
 
-    options = Options(model, rate, sampling, reader, device, decode, no_frames)
+    options = Options(model, rate, sampling, reader, device, decode, continuous, no_frames)
     settings = settings_of(config, options)
-    if continuous is not None:
-        settings = replace(settings, events=replace(settings.events, is_continuous=continuous))
     paths = resolve_parts(parts)
     for doubt in doubts_about_parts(paths):
         warn(doubt)

@@ -19,6 +19,12 @@ class CaseInput:
     """One case at one probability threshold, as every metric sees it.
 
     `coverage_frac` is that of the series, counted once for all metrics.
+
+    Examples
+    --------
+    >>> import ubereport
+    >>> case = ubereport.read_case("results/C001")  # doctest: +SKIP
+    >>> case.as_input().series.coverage_frac  # doctest: +SKIP
     """
 
     series: AreaSeries
@@ -30,7 +36,13 @@ class CaseInput:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """The answer of a metric: a value, or None and the reason; see `MetricValue`."""
+    """The answer of a metric: a value, or None and the reason; see `MetricValue`.
+
+    Examples
+    --------
+    >>> Measurement(None, 0, 0.9, "no events").reason
+    'no events'
+    """
 
     value: float | None
     n: int
