@@ -25,6 +25,7 @@ from ubereport.core.config import (
 from ubereport.core.errors import CaseRecordError, RecordingFormatError
 from ubereport.core.progress import Stage, silent
 from ubereport.records.store import read_case
+from ubereport.segmentation import routes
 from ubereport.video.writer import VideoWriter
 
 pytestmark = pytest.mark.slow
@@ -158,6 +159,36 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(
     first = next(p for p in resumed if p.stage is Stage.MEASURE)
     assert first.resumed_s >= 8.0
     assert digests(again.folder) == digests(uniform.folder)
+
+
+def test_a_case_goes_on_on_a_machine_with_another_device(bleeding_recording, tmp_path, monkeypatch):
+    """Chunks follow each other, though a graphics device looks at more pictures at once."""
+    segmentation = SegmentationConfig(model="hsv-red")
+    config = replace(UNIFORM, segmentation=segmentation)
+    monkeypatch.setattr("ubereport.analysis.measurer.BATCHES_PER_CHUNK", 2)
+    monkeypatch.setattr(routes, "PROCESSOR_BATCH", 4)
+    monkeypatch.setattr(routes, "ACCELERATOR_BATCH", 8)
+    monkeypatch.setattr(routes, "is_accelerator_likely", lambda: False)
+    whole = run_case(request(bleeding_recording, tmp_path / "whole", config=config), silent)
+    seen = []
+
+    def interrupt(progress):
+        if progress.stage is Stage.MEASURE:
+            seen.append(progress)
+            if len(seen) == 5:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(routes, "is_accelerator_likely", lambda: True)
+    assert routes.batch_size_for(segmentation) == 8
+    asked = request(bleeding_recording, tmp_path / "again", config=config)
+    with pytest.raises(KeyboardInterrupt):
+        run_case(asked, interrupt)
+    monkeypatch.setattr(routes, "is_accelerator_likely", lambda: False)
+    resumed = []
+    again = run_case(asked, resumed.append)
+    first = next(p for p in resumed if p.stage is Stage.MEASURE)
+    assert first.resumed_s >= 8.0
+    assert digests(again.folder) == digests(whole.folder)
 
 
 def test_a_reused_case_takes_what_the_manifest_says_now(published, bleeding_recording, tmp_path):

@@ -138,3 +138,13 @@ def test_a_case_on_a_processor_needs_no_torch(
     device, heavy = json.loads(done.stdout.splitlines()[-1])
     assert device.startswith("cpu (OpenVINO")
     assert heavy == []
+
+
+def test_batches_are_larger_where_a_graphics_device_counts(machine: pytest.MonkeyPatch) -> None:
+    assert routes.batch_size_for(_config(Route.AUTO)) == 16
+    assert routes.batch_size_for(_config(Route.AUTO, Device.CUDA)) == 64
+    machine.setattr(routes, "is_accelerator_likely", lambda: True)
+    assert routes.batch_size_for(_config(Route.AUTO)) == 64
+    assert routes.batch_size_for(_config(Route.AUTO, Device.CPU)) == 16
+    given = dataclasses.replace(_config(Route.AUTO), batch_size=5)
+    assert routes.batch_size_for(given) == 5

@@ -22,6 +22,7 @@ from ubereport.core.frames import FieldOfView, FrameBatch
 from ubereport.core.progress import Progress, ProgressHook, Stage
 from ubereport.core.recording import RecordingIndex
 from ubereport.segmentation.predictor import Predictor
+from ubereport.segmentation.routes import batch_size_for
 from ubereport.video.candidates import Candidates
 from ubereport.video.decode import DecodeOutcome, DecodeRequest, Decoding, decode
 from ubereport.video.pool import DecoderPool
@@ -298,6 +299,6 @@ class Measurer:
         return decode(
             request,
             self.config.decode,
-            self.config.segmentation.batch_size,
+            batch_size_for(self.config.segmentation),
             pool=self.decoders,
         )

@@ -6,7 +6,7 @@ import hashlib
 import tomllib
 from dataclasses import field
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tomli_w
 from pydantic import Field
@@ -151,12 +151,14 @@ class SegmentationConfig:
 
     `route` "auto" takes OpenVINO on a processor where it is installed and the bundle has a graph,
     else torch: the same installation always takes the same one, and the record says which.
+    `batch_size` pictures are looked at together; where it is not set, 64 on a graphics device and
+    16 on a processor. The setting as given is part of the record, the number taken is not.
     """
 
     model: Annotated[str, Field(min_length=1)] = "ube-blood"
     device: Annotated[Device, FROM_JSON] = Device.AUTO
     route: Annotated[Route, FROM_JSON] = Route.AUTO
-    batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
+    batch_size: Annotated[int, Field(ge=1, le=1024)] | None = None
     is_low_precision_allowed: bool = True
     n_threads: Annotated[int, Field(ge=0, le=256)] = 0
 
@@ -311,8 +313,16 @@ def config_from_toml(source: str | Path, kind: type[T]) -> T:
 
 def config_to_toml(config: object) -> str:
     """Write a configuration as TOML; `config_from_toml` gives back an equal one."""
-    known = {k: v for k, v in json_value(config).items() if v is not None}  # TOML has no null
-    return tomli_w.dumps(known)
+    return tomli_w.dumps(_without_nulls(json_value(config)))
+
+
+def _without_nulls(table: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is not set: TOML has no null, and absent means the same."""
+    return {
+        key: _without_nulls(value) if isinstance(value, dict) else value
+        for key, value in table.items()
+        if value is not None
+    }
 
 
 def config_sha256(config: object) -> str:

@@ -19,6 +19,7 @@ from ubereport.segmentation.metadata import BundleMetadata
 from ubereport.segmentation.network import load_network
 from ubereport.segmentation.pictures import ProbabilityArray, check_field_mask, check_pictures
 from ubereport.segmentation.precision import with_low_precision_tail
+from ubereport.segmentation.routes import ACCELERATOR_BATCH, PROCESSOR_BATCH
 from ubereport.segmentation.uploads import PictureUploads
 
 Answer = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
@@ -33,7 +34,8 @@ def open_network_predictor(bundle: Bundle, config: SegmentationConfig) -> Networ
     with _one_thread():
         network = fuse_batch_norms(load_network(bundle))
     network = with_low_precision_tail(network, choice.late_dtype)
-    return NetworkPredictor(network, bundle.metadata, choice, config.batch_size)
+    by_device = PROCESSOR_BATCH if choice.device.type == "cpu" else ACCELERATOR_BATCH
+    return NetworkPredictor(network, bundle.metadata, choice, config.batch_size or by_device)
 
 
 @contextmanager
