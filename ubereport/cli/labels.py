@@ -44,6 +44,12 @@ def propose(
     out: Annotated[Path, typer.Option("--out", help="Folder for masks and the sheet.")],
     model: Annotated[str, typer.Option(help="Model bundle: a name or a folder.")] = "ube-blood",
     n: Annotated[int, typer.Option("--n", min=1, max=5000, help="How many stills.")] = 350,
+    reviewed: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labels of `train import`: ask first for what the model gets wrong there."
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Choose the stills worth labelling and write one offline sheet to judge them on.
@@ -51,6 +57,7 @@ def propose(
     Example: ubereport train propose stills --out to-label --n 350
     """
     from ubereport.core.config import SegmentationConfig
+    from ubereport.laboratory.training.collections import read_collections
     from ubereport.laboratory.training.hsv_targets import list_stills
     from ubereport.laboratory.training.propose import Proposer
     from ubereport.laboratory.training.propose import propose as write_proposal
@@ -63,7 +70,8 @@ def propose(
     proposer = Proposer(
         name, predictor.probabilities, predictor.input_height_px, predictor.thresholds[1]
     )
-    proposal = write_proposal(list_stills(stills), proposer, n, out, Count("stills"))
+    labels = () if reviewed is None else read_collections(reviewed)
+    proposal = write_proposal(list_stills(stills), proposer, n, out, Count("stills"), labels)
     show_result({"sheet": str(proposal.sheet), "n": len(proposal.candidates)}, json)
 
 

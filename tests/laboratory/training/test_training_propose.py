@@ -8,7 +8,15 @@ import pytest
 
 from ubereport.core.errors import AnnotationError, OutputError
 from ubereport.laboratory.training.answers import read_proposal
-from ubereport.laboratory.training.propose import Proposer, choose_stills, propose, uncertainty
+from ubereport.laboratory.training.labelled_stills import Still
+from ubereport.laboratory.training.propose import (
+    Proposer,
+    choose_stills,
+    propose,
+    uncertainty,
+    weakness_of,
+)
+from ubereport.laboratory.training.weakness import Weakness, error_frac
 
 
 def test_uncertainty_is_zero_when_sure_and_one_when_torn():
@@ -122,3 +130,42 @@ def test_twins_by_name_and_an_existing_folder_are_refused(stills, tmp_path):
     (tmp_path / "there").mkdir()
     with pytest.raises(OutputError, match="exists already"):
         propose(stills, RED, 1, tmp_path / "there")
+
+
+def test_the_error_is_the_share_of_decided_pixels_that_are_wrong():
+    probability = np.array([[0.9, 0.9, 0.1, 0.1]], np.float32)
+    assert error_frac(probability, np.array([[1, 0, 1, 0]], np.uint8), 0.5) == 0.5
+    assert error_frac(probability, np.array([[1, 255, 1, 0]], np.uint8), 0.5) == pytest.approx(
+        1 / 3
+    )
+    assert error_frac(probability, np.full((1, 4), 255, np.uint8), 0.5) == 0
+
+
+def test_weakness_is_lent_to_what_looks_alike():
+    known = Weakness(np.array([[0.0], [10.0]]), np.array([0.25, 0.0]))
+    found = known.near(np.array([[0.0], [1.0], [9.0], [10.0]]))
+    # Distances to the nearest labelled picture are 0, 1, 1, 0: the reach is 0.5 of them.
+    assert found[0] == pytest.approx(0.5)
+    assert found[1] == pytest.approx(0.5 * np.exp(-0.5 * (1 / 0.5) ** 2))
+    assert found[2] < 1e-9
+
+
+def test_weakness_needs_labels():
+    with pytest.raises(AnnotationError, match="holds no labelled still"):
+        Weakness(np.empty((0, 3)), np.empty(0))
+    with pytest.raises(ValueError, match="2 pictures with 1 errors"):
+        Weakness(np.zeros((2, 3)), np.zeros(1))
+
+
+def test_what_reviews_show_to_be_weakest_is_asked_for_first(stills, tmp_path):
+    """The model calls all red blood; a person said of a picture like the third: no blood."""
+    clear = tmp_path / "reviewed.png"
+    clear.write_bytes(stills[2].read_bytes())
+    labelled = Still("reviewed", clear, None, None, "C001", "zero")
+    weak = weakness_of([labelled], RED)
+    assert weak.error_frac[0] == pytest.approx(0.5 * 36 / 60, abs=0.03)
+    before = propose(stills, RED, 4, tmp_path / "a").candidates
+    after = propose(stills, RED, 4, tmp_path / "b", reviewed=[labelled]).candidates
+    assert before[0].name != stills[2].stem
+    assert after[0].name == stills[2].stem
+    assert {c.name: c.uncertainty for c in before} == {c.name: c.uncertainty for c in after}

@@ -7,6 +7,7 @@ import itertools
 import json
 import shutil
 import tomllib
+import zlib
 
 import cv2
 import numpy as np
@@ -41,7 +42,8 @@ def the_case(library):
 
 def draw(folder, time_s, blood):
     """Keep a picture and a mask in a case folder as the page does; return the stroke's mask."""
-    picture = np.full((SIDE_PX, SIDE_PX, 3), 90, np.uint8)
+    rng = np.random.default_rng(zlib.crc32(f"{folder.name} {time_s}".encode()))
+    picture = rng.integers(90, 160, (SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
     (folder / "review").mkdir(exist_ok=True)
     kept = {}
     for name, content in (("picture", picture), ("mask", blood.astype(np.uint8) * 255)):
@@ -313,3 +315,60 @@ def test_undecided_pixels_of_a_confirmed_peak_count_neither_way(library, tmp_pat
     height_px, width_px = read_rgb(confirmed[0].image_path).shape[:2]
     label = read_label(confirmed[0], height_px, width_px)
     assert {CLEAN, BLOOD, IGNORE} == set(np.unique(label).tolist())
+
+
+TINY = """
+name = "tiny"
+steps = 2
+batch_size = 2
+side_px = 32
+input_px = 32
+initial = "random"
+decoder_channels = [16, 12, 8, 8, 4]
+validate_every = 2
+n_threads = 1
+device = "cpu"
+
+[optimizer]
+n_frozen_stages = 0
+
+[data]
+cache_side_px = 64
+n_folds = 3
+fold = 0
+"""
+
+
+def invoked(*words):
+    done = CliRunner().invoke(app, list(map(str, words)))
+    return done.exit_code, done.stderr
+
+
+@pytest.mark.slow
+def test_the_loop_is_closed_from_reviews_to_weights_and_what_to_ask_next(library, tmp_path):
+    """Three recordings of which only what was drawn is at hand: a mask and a zero mask each."""
+    first = the_case(library)
+    recording = CaseDesk(first).record.parts[0].sha256
+    for number in range(3):
+        other = library / f"other-{number}"
+        shutil.copytree(first, other)
+        record = (other / "case.json").read_text().replace(recording, f"{number}" * 64)
+        (other / "case.json").write_text(record.replace('"C001"', f'"D{number}"'))
+        at_s = review_all(other)[2].peak_s
+        nothing = draw(other, at_s, np.zeros((SIDE_PX, SIDE_PX), bool))
+        CaseDesk(other).say(Saying(Action.MASK, "KT", None, None, at_s, 0.0, nothing))
+    shutil.rmtree(first)
+    labelled = tmp_path / "labelled"
+    assert called(library, "--out", labelled, "--licence", "own")[0] == 3
+    (tmp_path / "tiny.toml").write_text(TINY)
+    runs = ("--runs", tmp_path / "runs")
+    manifest = ("--manifest", labelled / "SETS.toml")
+    code, err = invoked("train", "finetune", tmp_path / "tiny.toml", *manifest, *runs)
+    assert code == 0, err
+    assert (tmp_path / "runs" / "tiny" / "average.safetensors").is_file()
+    assert "held out (1 with blood, 1 without)" in err
+    stills = labelled / "stills"
+    asked = ("--model", "hsv-red", "--reviewed", labelled / "SETS.toml", "--n", 2)
+    code, err = invoked("train", "propose", stills, "--out", tmp_path / "next", *asked)
+    assert code == 0, err
+    assert (tmp_path / "next" / "sheet.html").is_file()

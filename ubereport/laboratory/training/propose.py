@@ -18,7 +18,8 @@ from ubereport.core.errors import AnnotationError, OutputError
 from ubereport.files.atomic import publish_staged
 from ubereport.files.resources import templates_dir
 from ubereport.laboratory.training.answers import ANSWERS_SCHEMA, PROPOSAL_NAME, PROPOSAL_SCHEMA
-from ubereport.laboratory.training.labelled_stills import read_rgb
+from ubereport.laboratory.training.labelled_stills import Still, read_label, read_rgb
+from ubereport.laboratory.training.weakness import Weakness, error_frac
 
 Predict = Callable[[RgbArray], NDArray[np.float32]]
 _SHOWN_PX = 720
@@ -115,6 +116,7 @@ def propose(
     n: int,
     folder: Path,
     on_progress: Callable[[int, int], None] | None = None,
+    reviewed: Sequence[Still] = (),
 ) -> Proposal:
     """Write candidate masks of the stills most worth labelling and a sheet to judge them on.
 
@@ -128,11 +130,14 @@ def propose(
         How many stills to show.
     on_progress
         Called with stills looked at and stills in all.
+    reviewed
+        Labelled stills, as `train import` makes them of reviewed cases: stills that look like
+        those which the model gets wrong are asked for first.
 
     Raises
     ------
     AnnotationError
-        If a still cannot be read or two have one name.
+        If a still or label cannot be read or two stills have one name.
     OutputError
         If `folder` exists already.
     """
@@ -151,11 +156,27 @@ def propose(
         if on_progress is not None:
             on_progress(i + 1, len(paths))
     scores = np.array([looks.found[name][0] for name in names])
-    chosen = choose_stills(scores, np.array([looks.found[name][1] for name in names]), n)
+    features = np.array([looks.found[name][1] for name in names])
+    worth = scores + weakness_of(reviewed, proposer).near(features) if reviewed else scores
+    chosen = choose_stills(worth, features, n)
     candidates = _write_candidates([paths[i] for i in chosen], scores[chosen], proposer, partial)
     looks.path.unlink()
     publish_staged(partial, folder)
     return Proposal(folder / "sheet.html", candidates)
+
+
+def weakness_of(reviewed: Sequence[Still], proposer: Proposer) -> Weakness:
+    """Try a model on labels; raises AnnotationError if one cannot be read or none is there."""
+    features, errors = [], []
+    for still in reviewed:
+        probability, small = _look(still.image_path, proposer)
+        height_px, width_px = read_rgb(still.image_path).shape[:2]
+        label = read_label(still, height_px, width_px)
+        side = (proposer.side_px, proposer.side_px)
+        fitted = np.asarray(cv2.resize(label, side, interpolation=cv2.INTER_NEAREST), np.uint8)
+        features.append(_appearance(small))
+        errors.append(error_frac(probability, fitted, proposer.threshold))
+    return Weakness(np.array(features), np.array(errors))
 
 
 class _Looks:
