@@ -1,19 +1,25 @@
-"""Stills kept with a case: onset, peak and clearing of its largest events, raw and overlaid."""
+"""Pictures kept with a case: onset, peak and clearing of its largest events, raw and overlaid."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from ubereport.analysis.opened_case import OpenedCase
+from ubereport.analysis.views import FieldStretch
 from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.core.case import PEAK_REACH_S, KeyFrame, KeyFrameKind
 from ubereport.core.events import HemostasisEvent
+from ubereport.core.progress import Progress, ProgressHook, Stage
 from ubereport.core.series import AreaSeries
+from ubereport.segmentation.predictor import Predictor
+from ubereport.video.decode import decode_stills
+from ubereport.video.picture_scaling import display_size, encode_jpeg, to_model_size
 
-JPEG_QUALITY = 88
 OUTLINE_RGB = (255, 255, 255)
 OUTLINE_EDGE_RGB = (0, 0, 0)
 HATCH_PERIOD_PX = 12
@@ -108,33 +114,72 @@ def overlay(rgb: RgbArray, mask: BoolArray) -> RgbArray:
     return drawn
 
 
-def encode_jpeg(rgb: RgbArray) -> bytes:
-    """Encode a picture as JPEG without any metadata.
+def keep_key_frames(
+    opened: OpenedCase,
+    predictor: Predictor,
+    stretches: Sequence[FieldStretch],
+    series: AreaSeries,
+    events: Sequence[HemostasisEvent],
+    on_progress: ProgressHook,
+) -> tuple[tuple[KeyFrame, ...], dict[str, bytes]]:
+    """Return the key frames of a case and their JPEG files; none if they are not wanted.
 
     Raises
     ------
-    ValueError
-        If OpenCV cannot encode it.
+    DecodeError
+        If the recording no longer decodes.
     """
-    is_done, encoded = cv2.imencode(
-        ".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    config = opened.config.records
+    if not config.is_frames_kept:
+        return (), {}
+    started = time.perf_counter()
+    moments = key_moments(events, series, config.max_key_frame_events)
+    key_frames: list[KeyFrame] = []
+    files: dict[str, bytes] = {}
+    for stretch in stretches:
+        inside = [m for m in moments if stretch.interval.contains(m.time_s)]
+        for moment, raw, drawn in _pictures(opened, predictor, stretch, inside):
+            key_frame = moment.key_frame(float(series.area_frac[moment.row]))
+            key_frames.append(key_frame)
+            files[key_frame.raw_path] = raw
+            files[key_frame.overlay_path] = drawn
+        on_progress(
+            Progress(
+                Stage.KEY_FRAMES,
+                stretch.interval.end_s,
+                opened.timeline.end_s,
+                len(key_frames),
+                time.perf_counter() - started,
+            )
+        )
+    key_frames.sort(key=lambda k: (k.event_index, k.time_s))
+    return tuple(key_frames), files
+
+
+def _pictures(
+    opened: OpenedCase, predictor: Predictor, stretch: FieldStretch, moments: Sequence[Moment]
+) -> Iterator[tuple[Moment, bytes, bytes]]:
+    if not moments:
+        return
+    candidates, field = opened.candidates, stretch.field
+    samples = np.searchsorted(candidates.time_s, [m.time_s for m in moments])
+    height_px, width_px = display_size(
+        field.crop.width_px, field.crop.height_px, opened.config.records.key_frame_width_px
     )
-    if not is_done:
-        raise ValueError(f"a picture of shape {rgb.shape} cannot be encoded as JPEG")
-    return bytes(encoded)
-
-
-def display_size(crop_width_px: int, crop_height_px: int, width_px: int) -> tuple[int, int]:
-    """Return (height, width) in even pixels of a crop shown `width_px` wide at most."""
-    scale = min(1.0, width_px / crop_width_px)
-    return max(2, round(crop_height_px * scale / 2) * 2), max(
-        2, round(crop_width_px * scale / 2) * 2
+    batch = decode_stills(
+        opened.index.parts[stretch.part_index],
+        candidates.frame_index[samples],
+        opened.running.decode,
+        height_px=height_px,
+        width_px=width_px,
+        crop=field.crop,
+        part_index=stretch.part_index,
+        pool=opened.decoders,
     )
-
-
-def to_model_size(rgb: RgbArray, height_px: int, width_px: int) -> RgbArray:
-    """Resize (n, H, W, 3) pictures to the size that the model sees."""
-    resized = [
-        cv2.resize(picture, (width_px, height_px), interpolation=cv2.INTER_AREA) for picture in rgb
-    ]
-    return np.stack(resized).astype(np.uint8)
+    seen = to_model_size(batch.rgb, predictor.input_height_px, predictor.input_width_px)
+    masks = predictor.masks(seen) & field.mask
+    for moment, rgb, mask, is_decoded in zip(
+        moments, batch.rgb, masks, batch.is_decoded, strict=True
+    ):
+        if is_decoded:
+            yield moment, encode_jpeg(rgb), encode_jpeg(overlay(rgb, mask))

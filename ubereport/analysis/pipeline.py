@@ -9,7 +9,7 @@ from importlib import metadata
 
 from ubereport.analysis.checkpoint import Checkpoint
 from ubereport.analysis.derived_numbers import derive
-from ubereport.analysis.kept_pictures import keep_key_frames
+from ubereport.analysis.key_frames import keep_key_frames
 from ubereport.analysis.measurement import assemble_series
 from ubereport.analysis.measurer import Measurer
 from ubereport.analysis.opened_case import OpenedCase

@@ -6,7 +6,6 @@ import itertools
 import time
 from dataclasses import dataclass
 
-from ubereport.analysis.key_frames import display_size, to_model_size
 from ubereport.analysis.opened_case import OpenedCase
 from ubereport.analysis.view.change import fit_view_stretches
 from ubereport.core.arrays import FloatArray, RgbArray
@@ -20,6 +19,7 @@ from ubereport.core.recording import PartIndex, PlacedPart
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.distribution import distance
 from ubereport.video.decode import decode_stills
+from ubereport.video.picture_scaling import display_size, to_model_size
 from ubereport.video.plan import probe_frames
 from ubereport.video.pool import DecoderPool
 from ubereport.video.reader import upright_size

@@ -22,10 +22,9 @@ from ubereport.core.recording import PartIndex
 from ubereport.video.devices import DAMAGE_SEEN, CaseDevices, DeviceChoice, Trial
 from ubereport.video.fallback import ReaderOrder, Sample, SampleStream
 from ubereport.video.pool import DecoderPool
-from ubereport.video.process_shares import Shares, share_pictures
+from ubereport.video.process_shares import share_pictures
 from ubereport.video.reader import (
     READERS,
-    ReadRequest,
     choose_reader,
     is_decord_usable,
     read_request,
@@ -343,7 +342,19 @@ def _decoding(request: DecodeRequest, run: _Run, order: ReaderOrder, batch_size:
     tally = _Tally(request.part_index, serving.devices, run.on_reader)
     n_wanted = min(config.ring_batches * batch_size, len(request))
     n_slots = n_ring_slots(n_wanted, request.height_px, request.width_px)
-    streams = _streams(request, whole, shares, order, config, n_slots, serving, tally)
+    streams = tuple(
+        SampleStream(
+            replace(whole, wanted=request.frame_index[rows]),
+            request.time_s[rows],
+            request.part_index,
+            order,
+            config,
+            n_slots,
+            serving,
+            tally.failures,
+        )
+        for rows in shares.rows
+    )
     own_pool = serving if run.pool is None else None
     return Decoding(request, _SharedWork(streams, shares.turns, own_pool), batch_size, tally)
 
@@ -367,32 +378,6 @@ def try_device(request: DecodeRequest, config: DecodeConfig, device: str | None)
     """Decode the pictures of a request on a device, or on the processor if None."""
     order = ReaderOrder("pyav", "", second="pyav", entry_points=READERS)
     return _trial(request, _Run(config, 1, None, None), order, device)
-
-
-def _streams(
-    request: DecodeRequest,
-    whole: ReadRequest,
-    shares: Shares,
-    order: ReaderOrder,
-    config: DecodeConfig,
-    n_slots: int,
-    pool: DecoderPool,
-    tally: _Tally,
-) -> tuple[SampleStream, ...]:
-    """Return one stream for each process, of the rows that fall to it."""
-    return tuple(
-        SampleStream(
-            replace(whole, wanted=request.frame_index[rows]),
-            request.time_s[rows],
-            request.part_index,
-            order,
-            config,
-            n_slots,
-            pool,
-            tally.failures,
-        )
-        for rows in shares.rows
-    )
 
 
 def _n_cores() -> int:

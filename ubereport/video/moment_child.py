@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ubereport.core.arrays import RgbArray
 from ubereport.core.errors import RecordingFormatError
 from ubereport.video import source
-from ubereport.video.picture_scaling import Framing, fit_picture, scale
+from ubereport.video.picture_scaling import Framing, encode_jpeg, fit_picture, scale
 from ubereport.video.pyav import (
     FieldPicker,
     OpenStream,
@@ -205,21 +205,14 @@ def _answered(
     frame, time_s = look(float(ask["time_s"]))
     rgb = stream.rgb(frame)
     shown = stream.part.fitted(rgb, int(ask["width_px"]))
-    arrays: dict[str, NDArray[Any]] = {"jpeg": _jpeg(shown)}
+    arrays: dict[str, NDArray[Any]] = {
+        "jpeg": np.frombuffer(encode_jpeg(shown, _JPEG_QUALITY), np.uint8)
+    }
     if ask["seen_px"]:
         seen_height_px, seen_width_px = ask["seen_px"]
         whole = stream.part.fitted(rgb, stream.part.source_size_px[0])
         arrays["seen"] = scale(whole, seen_height_px, seen_width_px).reshape(-1)
     return {"time_s": time_s}, arrays
-
-
-def _jpeg(rgb: RgbArray) -> NDArray[np.uint8]:
-    is_done, encoded = cv2.imencode(
-        ".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    )
-    if not is_done:
-        raise RecordingFormatError("has a picture that cannot be shown.")
-    return np.asarray(encoded, dtype=np.uint8).reshape(-1)
 
 
 def _is_at_most(frame: VideoFrame, target: int) -> bool:

@@ -1,4 +1,4 @@
-"""From a decoded picture to what the model sees: upright, cropped, scaled."""
+"""From a decoded picture to what a model or a person sees: upright, cropped, scaled, as JPEG."""
 
 from __future__ import annotations
 
@@ -61,3 +61,35 @@ def scale(rgb: RgbArray, height_px: int, width_px: int) -> RgbArray:
 
 def _resized(rgb: RgbArray, size: tuple[int, int], interpolation: int) -> RgbArray:
     return np.asarray(cv2.resize(rgb, size, interpolation=interpolation), dtype=np.uint8)
+
+
+def encode_jpeg(rgb: RgbArray, quality: int = 88) -> bytes:
+    """Encode a picture as JPEG without any metadata.
+
+    Raises
+    ------
+    ValueError
+        If OpenCV cannot encode it.
+    """
+    is_done, encoded = cv2.imencode(
+        ".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
+    if not is_done:
+        raise ValueError(f"a picture of shape {rgb.shape} cannot be encoded as JPEG")
+    return bytes(encoded)
+
+
+def display_size(crop_width_px: int, crop_height_px: int, width_px: int) -> tuple[int, int]:
+    """Return (height, width) in even pixels of a crop shown `width_px` wide at most."""
+    scale = min(1.0, width_px / crop_width_px)
+    return max(2, round(crop_height_px * scale / 2) * 2), max(
+        2, round(crop_width_px * scale / 2) * 2
+    )
+
+
+def to_model_size(rgb: RgbArray, height_px: int, width_px: int) -> RgbArray:
+    """Resize (n, H, W, 3) pictures to the size that the model sees."""
+    resized = [
+        cv2.resize(picture, (width_px, height_px), interpolation=cv2.INTER_AREA) for picture in rgb
+    ]
+    return np.stack(resized).astype(np.uint8)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ubereport.analysis.key_frames import display_size, encode_jpeg, to_model_size
 from ubereport.core.arrays import RgbArray
 from ubereport.core.case import ModelSummary
 from ubereport.documents.document_parts import (
@@ -38,6 +37,7 @@ from ubereport.report.document_types import (
 )
 from ubereport.report.text import decimal, percent
 from ubereport.statistics.estimates import Estimate
+from ubereport.video.picture_scaling import display_size, encode_jpeg, to_model_size
 
 _STRIP_WIDTH_PX = 480
 _MAX_GROUPS = 30
