@@ -19,16 +19,30 @@ from ubereport.laboratory.evaluation.writing import stills_json
 from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
 from ubereport.segmentation.predictor import Predictor, open_predictor
 
-SETS = {"surgblood_dev": True, "wcebleedgen": False, "cholecseg8k_blood": False}
+SETS = {
+    "surgblood_dev": ("surgblood_dev", "masks"),
+    "wcebleedgen": ("wcebleedgen", "masks"),
+    "wcebleedgen, all": ("wcebleedgen", "masks_full"),
+    "cholecseg8k_blood": ("cholecseg8k_blood", "masks"),
+}
 
 
-def with_picture(folder: Path, temporary: Path) -> Path:
+def with_picture(folder: Path, masks: str, temporary: Path) -> Path:
     """Copy the masks that have a picture: one of wcebleedgen (img1736) has none here."""
     known = {p.stem for p in (folder / "images").iterdir()}
-    for mask in (folder / "masks").glob("*.png"):
+    for mask in (folder / masks).glob("*.png"):
         if mask.stem in known:
             shutil.copy(mask, temporary)
     return temporary
+
+
+def clusters(folder: Path) -> dict[str, str] | None:
+    """Return the cluster of near duplicates of each still, where the set says so."""
+    path = folder / "near_duplicate_clusters.json"
+    if not path.is_file():
+        return None
+    members = json.loads(path.read_text(encoding="utf-8"))
+    return {f"img{number}": key for key, numbers in members.items() for number in numbers}
 
 
 def scored(bundle: Bundle, predictor: Predictor, stills: StillSet) -> dict[str, Any]:
@@ -49,12 +63,12 @@ def opened(model: str) -> tuple[Bundle, Predictor]:
 def final_figures(bundle: Bundle, predictor: Predictor, labelled: Path) -> dict[str, Any]:
     """Return what a bundle scores on every final test set."""
     answers = {}
-    for name, has_ignore in SETS.items():
-        folder = labelled / name
+    for name, (place, kind) in SETS.items():
+        folder = labelled / place
         with tempfile.TemporaryDirectory() as temporary:
-            masks = with_picture(folder, Path(temporary))
-            ignore = folder / "ignore" if has_ignore else None
-            stills = load_stills(folder / "images", masks, ignore)
+            masks = with_picture(folder, kind, Path(temporary))
+            ignore = folder / "ignore" if (folder / "ignore").is_dir() else None
+            stills = load_stills(folder / "images", masks, ignore, clusters(folder))
             answers[name] = scored(bundle, predictor, stills)
     return answers
 
