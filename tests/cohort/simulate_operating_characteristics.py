@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ubereport.cohort.adjusted import ModelCases, adjusted_comparison
+from ubereport.cohort.adjusted import ModelCases, adjusted_model
 from ubereport.cohort.design import Covariate
 from ubereport.cohort.scales import LOGIT_OFFSET_FRAC, MetricScale, ScaleKind
 from ubereport.cohort.survival import ClearEvents, time_to_clear
@@ -160,7 +160,7 @@ def adjusted_rows(n_cohorts: int, seed: int, n_surgeons: int) -> list[Row]:
 
 
 def contrast(cases: ModelCases):
-    found = adjusted_comparison(cases, LOGIT, CONFIG)
+    found = adjusted_model(cases, LOGIT, CONFIG).comparison
     if found.reason:
         raise RuntimeError(found.reason)
     # Groups may come back in another order only if one vanished; two always stay here.

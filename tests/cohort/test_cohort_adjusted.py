@@ -8,7 +8,7 @@ import pytest
 import statsmodels.api as sm
 from statsmodels.regression.mixed_linear_model import MixedLM
 
-from ubereport.cohort.adjusted import ModelCases, adjusted_comparison
+from ubereport.cohort.adjusted import ModelCases, adjusted_model
 from ubereport.cohort.design import Covariate, build_design, covariate_terms
 from ubereport.cohort.scales import MetricScale, ScaleKind
 from ubereport.core.config import CompareConfig
@@ -134,10 +134,10 @@ def test_contrasts_of_a_design():
 
 
 def test_five_surgeons_get_a_mixed_model_and_four_do_not():
-    five = adjusted_comparison(cases_of(5), PLAIN, CONFIG)
+    five = adjusted_model(cases_of(5), PLAIN, CONFIG).comparison
     assert five.method.startswith("linear mixed model")
     assert five.surgeon_sd is not None
-    four = adjusted_comparison(cases_of(4), PLAIN, CONFIG)
+    four = adjusted_model(cases_of(4), PLAIN, CONFIG).comparison
     assert "fixed effects" in four.method
     assert four.surgeon_sd is None
     assert "permutation" in four.contrasts[0].test.name
@@ -147,7 +147,7 @@ def test_fixed_effects_recover_a_planted_effect_exactly_without_noise():
     cases = cases_of(4, effect=-0.8)
     surgeon = np.array([float(s[1:]) for s in cases.surgeons])
     noiseless = replace(cases, values=surgeon - 0.8 * cases.group_codes + 1e-9 * cases.values)
-    found = adjusted_comparison(noiseless, PLAIN, CONFIG)
+    found = adjusted_model(noiseless, PLAIN, CONFIG).comparison
     assert found.contrasts[0].effect.value == pytest.approx(-0.8, abs=1e-6)
     assert found.contrasts[0].difference.value == pytest.approx(-0.8, abs=1e-6)
     assert found.contrasts[0].ratio is None
@@ -158,14 +158,14 @@ def test_fixed_effects_recover_a_planted_effect_exactly_without_noise():
 def test_effect_on_the_logit_is_an_odds_ratio():
     cases = cases_of(5, effect=-0.7)
     shares = replace(cases, values=LOGIT.back(cases.values - 2))
-    found = adjusted_comparison(shares, LOGIT, CONFIG).contrasts[0]
-    same = adjusted_comparison(cases, PLAIN, CONFIG).contrasts[0]
+    found = adjusted_model(shares, LOGIT, CONFIG).comparison.contrasts[0]
+    same = adjusted_model(cases, PLAIN, CONFIG).comparison.contrasts[0]
     assert found.effect.value == pytest.approx(same.effect.value, abs=1e-9)
     assert found.ratio is not None
     assert found.ratio.value == pytest.approx(np.exp(found.effect.value))
     assert found.ratio.low == pytest.approx(np.exp(found.effect.low))
     # In percentage points the interval says what the odds ratio says: 0 lies on the same side.
-    typical = LOGIT.forward(adjusted_comparison(shares, LOGIT, CONFIG).values[0].value)
+    typical = LOGIT.forward(adjusted_model(shares, LOGIT, CONFIG).comparison.values[0].value)
     for limit in ("value", "low", "high"):
         moved = LOGIT.back(typical + getattr(found.effect, limit)) - LOGIT.back(typical)
         assert getattr(found.difference, limit) == pytest.approx(float(moved), abs=1e-12)
@@ -178,14 +178,14 @@ def test_surgeons_who_prefer_a_group_do_not_bias_the_mixed_model():
     y = 1.0 * (surgeon >= 4) + 0.5 * group + rng.normal(0, 0.5, n)
     cases = ModelCases(tuple(map(str, range(n))), y, group, ("a", "b"),
                        tuple(f"S{s}" for s in surgeon), ())  # fmt: skip
-    found = adjusted_comparison(cases, PLAIN, CONFIG)
+    found = adjusted_model(cases, PLAIN, CONFIG).comparison
     assert found.contrasts[0].effect.value == pytest.approx(0.5, abs=0.05)
 
 
 def test_groups_split_by_surgeon_cannot_be_told_apart_with_few_surgeons():
     cases = cases_of(4)
     split = replace(cases, group_codes=np.array([int(s[1:]) % 2 for s in cases.surgeons]))
-    found = adjusted_comparison(split, PLAIN, CONFIG)
+    found = adjusted_model(split, PLAIN, CONFIG).comparison
     assert "cannot be told apart from surgeons" in found.reason
     assert found.contrasts == ()
 
@@ -193,7 +193,7 @@ def test_groups_split_by_surgeon_cannot_be_told_apart_with_few_surgeons():
 def test_groups_split_by_surgeon_are_compared_between_many_surgeons_with_few_degrees():
     cases = cases_of(8, n=80)
     split = replace(cases, group_codes=np.array([int(s[1:]) % 2 for s in cases.surgeons]))
-    found = adjusted_comparison(split, PLAIN, CONFIG)
+    found = adjusted_model(split, PLAIN, CONFIG).comparison
     assert "6 degrees of freedom" in found.contrasts[0].test.name
     assert "compared between surgeons" in found.notes[0]
 
@@ -201,9 +201,9 @@ def test_groups_split_by_surgeon_are_compared_between_many_surgeons_with_few_deg
 def test_one_surgeon_and_no_surgeon_are_said():
     cases = cases_of(4)
     one = replace(cases, surgeons=("S1",) * 60)
-    assert "One surgeon only" in adjusted_comparison(one, PLAIN, CONFIG).notes[0]
+    assert "One surgeon only" in adjusted_model(one, PLAIN, CONFIG).comparison.notes[0]
     none = replace(cases, surgeons=(None,) * 60)
-    assert "No surgeon is stated" in adjusted_comparison(none, PLAIN, CONFIG).notes[0]
+    assert "No surgeon is stated" in adjusted_model(none, PLAIN, CONFIG).comparison.notes[0]
 
 
 def test_unknown_surgeons_and_covariates_cost_their_cases_only_where_used():
@@ -212,7 +212,7 @@ def test_unknown_surgeons_and_covariates_cost_their_cases_only_where_used():
     rare = [float(i % 5) if i < 30 else None for i in range(60)]
     cases = cases_of(5, age=age, rare=rare)
     cases = replace(cases, surgeons=(None, *cases.surgeons[1:]))
-    found = adjusted_comparison(cases, PLAIN, CONFIG)
+    found = adjusted_model(cases, PLAIN, CONFIG).comparison
     assert found.covariates == ("age",)
     assert [(d.reason, d.case_ids) for d in found.dropped] == [
         ("age not known", ("c3",)),
@@ -226,7 +226,7 @@ def test_unknown_surgeons_and_covariates_cost_their_cases_only_where_used():
 
 def test_covariates_that_say_nothing_new_are_left_out():
     group = [str(i // 5 % 2) for i in range(60)]
-    found = adjusted_comparison(cases_of(5, twin=group, same=[1] * 60), PLAIN, CONFIG)
+    found = adjusted_model(cases_of(5, twin=group, same=[1] * 60), PLAIN, CONFIG).comparison
     assert {left.column: left.reason for left in found.left_out} == {
         "twin": "says the same as the groups or other columns of the model",
         "same": "the same in all cases",
@@ -235,7 +235,7 @@ def test_covariates_that_say_nothing_new_are_left_out():
 
 def test_few_cases_carry_few_terms():
     ages = {f"x{i}": list(np.random.default_rng(i).normal(size=24)) for i in range(4)}
-    found = adjusted_comparison(cases_of(2, n=24, **ages), PLAIN, CONFIG)
+    found = adjusted_model(cases_of(2, n=24, **ages), PLAIN, CONFIG).comparison
     assert found.covariates == ("x0",)  # intercept, group, surgeon, one term: 4 × 5 ≤ 24 < 5 × 5
     assert "too few cases (24)" in found.left_out[0].reason
 
@@ -244,24 +244,26 @@ def test_small_groups_take_no_part():
     cases = cases_of(5)
     codes = cases.group_codes.copy()
     codes[:3] = 2
-    found = adjusted_comparison(
-        replace(cases, group_codes=codes, groups=("a", "b", "rare")), PLAIN, CONFIG
-    )
+    three = replace(cases, group_codes=codes, groups=("a", "b", "rare"))
+    found = adjusted_model(three, PLAIN, CONFIG).comparison
     assert {v.group for v in found.values} == {"a", "b"}
     assert found.dropped[0].reason == "group rare has fewer than 5 complete cases"
-    only = adjusted_comparison(cases.subset(range(6)), PLAIN, CONFIG)
+    only = adjusted_model(cases.subset(range(6)), PLAIN, CONFIG).comparison
     assert "fewer than two groups" in only.reason
 
 
 def test_a_constant_metric_has_no_estimate():
     cases = replace(cases_of(5), values=np.ones(60))
-    assert adjusted_comparison(cases, PLAIN, CONFIG).reason == "the metric is the same in all cases"
+    assert (
+        adjusted_model(cases, PLAIN, CONFIG).comparison.reason
+        == "the metric is the same in all cases"
+    )
 
 
 def test_three_groups_are_corrected_together():
     cases = cases_of(5, n=90)
     three = replace(cases, group_codes=np.arange(90) // 5 % 3, groups=("a", "b", "c"))
-    found = adjusted_comparison(three, PLAIN, CONFIG)
+    found = adjusted_model(three, PLAIN, CONFIG).comparison
     assert [(c.group, c.reference) for c in found.contrasts] == [("b", "a"), ("c", "a"), ("c", "b")]
     for contrast in found.contrasts:
         assert contrast.test.p_holm >= contrast.test.p_value

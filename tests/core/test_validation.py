@@ -5,6 +5,7 @@ import math
 from enum import StrEnum
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+import numpy as np
 import pytest
 from pydantic import Field
 
@@ -19,7 +20,15 @@ from ubereport.core.config import (
     config_from_toml,
 )
 from ubereport.core.errors import BundleError, ConfigError
-from ubereport.core.validation import FROM_JSON, json_schema, json_value, read_json_value, validated
+from ubereport.core.validation import (
+    FROM_JSON,
+    LEFT_OUT_WHEN_EMPTY,
+    Named,
+    json_schema,
+    json_value,
+    read_json_value,
+    validated,
+)
 from ubereport.laboratory.evaluation.config import StillsConfig
 from ubereport.laboratory.simulation.config import SimulationConfig
 from ubereport.laboratory.training import config as training_config
@@ -175,3 +184,56 @@ def test_the_schema_has_bounds_choices_and_defaults():
 def test_settings_of_a_file_are_told_with_their_section():
     with pytest.raises(ConfigError, match=r"^decode\.max_width_px = -5 cannot be used"):
         config_from_toml("[decode]\nmax_width_px = -5", AnalysisConfig)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sip:
+    """Checked only where it is read: a plain type inside of a checked one."""
+
+    at_s: Annotated[float, Field(ge=0)]
+    n_people: int = 1
+
+
+@validated("tray", error=BundleError, remedy="Bring another.", is_open=True)
+class Tray:
+    sips: tuple[Sip, ...]
+    prices: Named[float] = ()
+    note: Annotated[str, LEFT_OUT_WHEN_EMPTY] = ""
+
+
+def test_lists_inside_of_checked_types_stand_for_tuples_and_unknown_keys_are_left_aside():
+    tree = {"sips": [{"at_s": 1, "mine": 2}], "prices": {"b": 2, "a": 1}, "later": True}
+    assert read_json_value(tree, Tray) == Tray((Sip(1.0),), (("b", 2.0), ("a", 1.0)))
+
+
+@pytest.mark.parametrize(
+    ("tree", "words"),
+    [
+        ({"sips": [{"at_s": -1}]}, r"tray\.sips\[0\]\.at_s = -1 .* 0 or more"),
+        ({"sips": [{"at_s": 1, "n_people": "2"}]}, r"sips\[0\]\.n_people = '2' .* a whole number"),
+        ({"sips": [], "prices": {"a": "x"}}, r"prices\.a = 'x' .* a finite number\. Bring"),
+        ({"sips": [], "prices": 3}, "prices = 3 .* names with a finite number each"),
+        ({"sips": {}}, r"sips = \{\} .* a list"),
+    ],
+)
+def test_a_fault_inside_of_plain_types_is_named_too(tree, words):
+    with pytest.raises(BundleError, match=words):
+        read_json_value(tree, Tray)
+
+
+def test_a_name_twice_is_refused():
+    with pytest.raises(BundleError, match=r"tray\.prices: names occur twice"):
+        Tray((), (("a", 1.0), ("a", 2.0)))
+
+
+def test_what_is_written_is_of_the_kind_that_is_declared_and_empty_late_fields_are_left_out():
+    written = json_value(Tray((Sip(np.int64(2), np.int64(3)),), (("a", 1),)))  # type: ignore[arg-type]
+    assert written == {"sips": [{"at_s": 2.0, "n_people": 3}], "prices": {"a": 1.0}}
+    assert type(written["sips"][0]["at_s"]) is float
+    assert json_value(Tray((), note="x"))["note"] == "x"
+
+
+@pytest.mark.parametrize("sip", [Sip(-1.0), Sip(math.inf), Sip("1")])  # type: ignore[arg-type]
+def test_what_could_not_be_read_again_is_not_written(sip):
+    with pytest.raises(ValueError, match=r"JSON compliant|written is wrong: sips\[0\]"):
+        json_value(Tray((sip,)))

@@ -116,13 +116,6 @@ class AdjustedModel:
     fits: tuple[ContrastFit, ...]
 
 
-def adjusted_comparison(
-    cases: ModelCases, scale: MetricScale, config: CompareConfig
-) -> AdjustedComparison:
-    """Return the comparison of `adjusted_model`."""
-    return adjusted_model(cases, scale, config).comparison
-
-
 def adjusted_model(cases: ModelCases, scale: MetricScale, config: CompareConfig) -> AdjustedModel:
     """Compare the groups with surgeon and covariates held equal.
 

@@ -24,8 +24,6 @@ class Runs:
         (k,) float64, each run covers ``[start_s, end_s)``.
     area_frac, smoothed_frac
         (k,) float64, the area as measured and after the running median.
-    first_row
-        (k,) int64, the row of the series that each run starts with.
     n_looks
         (k,) int64, how many samples the run is made of.
     """
@@ -34,7 +32,6 @@ class Runs:
     end_s: FloatArray
     area_frac: FloatArray
     smoothed_frac: FloatArray
-    first_row: IntArray
     n_looks: IntArray
 
     def __len__(self) -> int:
@@ -72,7 +69,7 @@ def runs_of_stretch(series: AreaSeries, rows: IntArray, config: EventConfig) -> 
     last = np.append(first[1:], len(rows)) - 1
     starts, ends, areas = start_s[first], end_s[last], area_frac[first]
     smoothed = _running_median(starts, ends, areas, config.smoothing_s / 2)
-    return Runs(starts, ends, areas, smoothed, rows[first], last - first + 1)
+    return Runs(starts, ends, areas, smoothed, last - first + 1)
 
 
 def _running_median(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ubereport.core.events import CensorReason, Severity
+from ubereport.core.events import CensorReason
 from ubereport.core.series import LossReason
 from ubereport.language.speaking import N_
 
@@ -56,12 +56,6 @@ CENSOR_WORDS: dict[CensorReason, str] = {
     CensorReason.NONE: "",
     CensorReason.VIEW_LOST: N_("clearing not seen: view lost"),
     CensorReason.RECORDING_ENDED: N_("clearing not seen: recording ended"),
-}
-
-SEVERITY_WORDS: dict[Severity, str] = {
-    Severity.MINOR: "minor",
-    Severity.MODERATE: "moderate",
-    Severity.MAJOR: "major",
 }
 
 
