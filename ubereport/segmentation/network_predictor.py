@@ -14,6 +14,7 @@ from ubereport.core.config import SegmentationConfig
 from ubereport.core.errors import PredictionError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.devices import DeviceChoice, choose_device
+from ubereport.segmentation.failover import DeviceLostError
 from ubereport.segmentation.fusion import fuse_batch_norms
 from ubereport.segmentation.metadata import BundleMetadata
 from ubereport.segmentation.network import load_network
@@ -24,6 +25,7 @@ from ubereport.segmentation.uploads import PictureUploads
 
 Answer = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
+_DEVICE_FAILED = ("cuda error", "cuda driver", "cudnn", "cublas", "hip error", "mps backend")
 
 
 def open_network_predictor(bundle: Bundle, config: SegmentationConfig) -> NetworkPredictor:
@@ -96,12 +98,13 @@ class NetworkPredictor:
         ------
         PredictionError
             If the network answers with NaN, infinity or a wrong shape, or memory runs out even
-            for a single picture.
+            for a single picture; `DeviceLostError` where another device than the processor fails.
         ValueError
             If `rgb` or `field_mask` have another size than the model's.
         """
         check_field_mask(field_mask, self.input_height_px, self.input_width_px)
-        field = torch.from_numpy(np.array(field_mask)).to(self._choice.device)
+        with self._telling_device_failures():
+            field = torch.from_numpy(np.array(field_mask)).to(self._choice.device)
         counts = self._batched(rgb, lambda chunk: self._count(chunk, field))
         if len(rgb) == 0:
             return np.empty((0, 3), dtype=np.float64)
@@ -120,12 +123,13 @@ class NetworkPredictor:
         check_pictures(rgb, self.input_height_px, self.input_width_px)
         parts: list[Answer] = []
         done = 0
-        while done < len(rgb):
-            for answer in self._answers(rgb[done:], step):
-                parts.append(answer)
-                done += len(answer)
-            if done < len(rgb):
-                self._halve()
+        with self._telling_device_failures():
+            while done < len(rgb):
+                for answer in self._answers(rgb[done:], step):
+                    parts.append(answer)
+                    done += len(answer)
+                if done < len(rgb):
+                    self._halve()
         shape = (0, self.input_height_px, self.input_width_px)
         return np.concatenate(parts) if parts else np.empty(shape)
 
@@ -151,13 +155,28 @@ class NetworkPredictor:
 
     def _halve(self) -> None:
         if self.batch_size == 1:
-            raise PredictionError(
+            raise (DeviceLostError if self.is_accelerated else PredictionError)(
                 f"Memory ran out on {self.device} for a single picture of {self.input_height_px} × "
                 f"{self.input_width_px}. Free memory or use --device cpu."
             )
         self.batch_size //= 2
         if self._choice.device.type == "cuda":
             torch.cuda.empty_cache()
+
+    @contextmanager
+    def _telling_device_failures(self) -> Iterator[None]:
+        """Raise `DeviceLostError` where the device and not the network is at fault."""
+        try:
+            yield
+        except RuntimeError as error:
+            is_driver = isinstance(error, torch.AcceleratorError) or any(
+                words in str(error).lower() for words in _DEVICE_FAILED
+            )
+            if not self.is_accelerated or not is_driver:
+                raise
+            raise DeviceLostError(
+                f"{self.device} failed in mid-case. Run again, or use --device cpu."
+            ) from error
 
     def _count(self, pixels: torch.Tensor, field: torch.Tensor) -> torch.Tensor:
         probability = self._probability(pixels)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
-from ubereport.core.config import SegmentationConfig
+from ubereport.core.config import Device, Route, SegmentationConfig
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.pictures import ProbabilityArray
 from ubereport.segmentation.routes import takes_openvino
@@ -67,6 +68,7 @@ def open_predictor(bundle: Bundle, config: SegmentationConfig) -> Predictor:
     """Make a bundle ready to predict on the device that `config` asks for.
 
     torch, which takes seconds and half a gigabyte, is loaded where it counts and nowhere else.
+    Where a graphics device fails later on, the processor goes on, and `device` says so.
 
     Raises
     ------
@@ -87,4 +89,10 @@ def open_predictor(bundle: Bundle, config: SegmentationConfig) -> Predictor:
         return OpenVinoPredictor(bundle, is_low=is_low, n_threads=config.n_threads)
     from ubereport.segmentation.network_predictor import open_network_predictor
 
-    return open_network_predictor(bundle, config)
+    predictor = open_network_predictor(bundle, config)
+    if not predictor.is_accelerated:
+        return predictor
+    from ubereport.segmentation.failover import FailoverPredictor
+
+    on_processor = replace(config, device=Device.CPU, route=Route.AUTO)
+    return FailoverPredictor(predictor, lambda: open_predictor(bundle, on_processor))

@@ -14,6 +14,7 @@ import signal
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Client, Connection, Listener
 from multiprocessing.process import BaseProcess
@@ -83,9 +84,23 @@ class SharedPredictor:
         self.input_height_px = facts.input_height_px
         self.input_width_px = facts.input_width_px
         self.thresholds = facts.thresholds
-        self.device = facts.device
         self.is_accelerated = facts.is_accelerated
-        self.precision = facts.precision
+        self._facts = facts
+
+    @property
+    def device(self) -> str:
+        """Where the network runs now; asked anew, since the device may have failed meanwhile."""
+        return self._facts_now().device
+
+    @property
+    def precision(self) -> str:
+        """How it counts now."""
+        return self._facts_now().precision
+
+    def _facts_now(self) -> _Facts:
+        with suppress(PredictionError):  # the server is gone: what it said last
+            self._facts = self._ask("facts")
+        return self._facts
 
     def areas(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
         """Return (n, 3) float64 area fractions of the field; raises as the network's own."""
