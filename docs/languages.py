@@ -55,8 +55,13 @@ RECORDING_MODULES = (
 )
 """Where sentences are made that a record or a table for machines holds."""
 BUNDLE_TEXTS = ("title", "training_population", "limits", "evaluated_on")
-COUNTS = ("once", "{n} times", "1 gap", "{n} gaps")
-"""Counts that stand inside recorded sentences, too short to be told from names."""
+SHORT = (
+    *("once", "{n} times", "1 gap", "{n} gaps"),
+    *("negligible", "small", "medium", "large", "exact", "years"),
+    *("{test} (exact)", "{title} (u-chart)", "{title} (XmR chart)", "{n} percentage points"),
+    *("1 percentage point", "1.0 percentage point", "{n} case", "{n} cases", "{n} surgeons"),
+)
+"""Words inside recorded sentences that are too short to be told from names."""
 PLACE = re.compile(r"\{\w+\}")
 SENTENCE = re.compile(r"[A-Za-z]{2,}[^A-Za-z].*[a-z]{2,}|^[A-Z][a-z]+$")
 NO_TEXT = re.compile(r"^[^ ]*[_/.:,+*0-9][^ ]*$|^[a-z]+(-[a-z]+)*-?$|^[A-Z]+$")
@@ -112,7 +117,7 @@ def recorded() -> Iterator[tuple[str, str]]:
         if plain and plain != "none":
             yield "ubereport/core", plain
             yield "ubereport/core", plain.capitalize()
-    for message in COUNTS:
+    for message in SHORT:
         yield "docs/languages.py", message
 
 

@@ -35,7 +35,7 @@ from ubereport.documents.document_parts import (
     short_title,
 )
 from ubereport.documents.outcome_sections import agreement_section, outcome_section
-from ubereport.language.speaking import N_, _, _n
+from ubereport.language.speaking import N_, _, _n, _p, spoken, told
 from ubereport.metrics.registry import metric_spec
 from ubereport.report.blocks import Pair, TableBlock
 from ubereport.report.document_types import (
@@ -45,7 +45,7 @@ from ubereport.report.document_types import (
     Figure,
     Section,
 )
-from ubereport.report.text import decimal, percent
+from ubereport.report.text import decimal, percent, within
 
 _MAX_ROWS_ON_PAPER = 100
 _MAX_TABLE_POINTS = 60
@@ -197,7 +197,10 @@ def _signal_names(signals: Sequence[Signal], config: AuditConfig) -> str:
 
 def _chart_name(chart: ControlChart) -> str:
     procedure = f"{chart.procedure[0].upper()}{chart.procedure[1:]}"
-    return f"{procedure}, {chart.title[0].lower()}{chart.title[1:]}"
+    title = chart.title[0].lower() + chart.title[1:]
+    if not spoken().language.is_english:
+        title = within(told(chart.title))
+    return f"{told(procedure)}, {title}"
 
 
 def _signal_section(audit: Audit, config: AuditConfig) -> Section:
@@ -233,7 +236,8 @@ def _signal_cells(
     signal = _signal_names(first.signals, config)
     is_run = len(run) > 1
     return (
-        f"{chart.procedure[0].upper()}{chart.procedure[1:]}, {short_title(spec.key).lower()}",
+        f"{told(chart.procedure[0].upper() + chart.procedure[1:])}, "
+        f"{within(short_title(spec.key))}",
         _("{case_id}\xa0to {case_id_2}", case_id=first.case_id, case_id_2=last.case_id)
         if is_run
         else first.case_id,
@@ -249,7 +253,7 @@ def _signal_cells(
 def _limits_text(point: ControlPoint, chart: ControlChart) -> str:
     spec = metric_spec(chart.metric_key)
     if point.lower is None or point.upper is None:
-        return "none"
+        return _p("limits", "none")
     return _(
         "{lower} to {upper}",
         lower=metric_text(point.lower, spec),
@@ -291,7 +295,7 @@ def _chart_figure(number: int, chart: ControlChart, config: AuditConfig) -> Figu
         for point in chart.points
     )
     axis = replace(axis_of(spec), label=chart.title, low=None)
-    kind = _("XmR chart") if chart.kind == "xmr" else "u-chart"
+    kind = _("XmR chart") if chart.kind == "xmr" else _("u-chart")
     return Figure(
         f"chart-{number + 1}",
         f"{chart.title} ({kind})",
@@ -399,7 +403,10 @@ def _case_section(
 
 
 def _case_cells(case: AuditCase, config: AuditConfig) -> tuple[str, ...]:
-    other = [_ON_CHART.get(key, short_title(key).lower()) for key in case.elsewhere]
+    other = [
+        _(_ON_CHART[key]) if key in _ON_CHART else within(short_title(key))
+        for key in case.elsewhere
+    ]
     signal = "; ".join(name for name in (_signal_names(case.signals, config), *other) if name)
     return (
         case.case_id,

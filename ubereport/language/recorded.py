@@ -40,7 +40,7 @@ def _told(translator: Translator, text: str, depth: int) -> str:
         return found[0]
     if _QUANTITY.fullmatch(text):
         return localized_in(translator, text)
-    if depth < _MAX_DEPTH and " " in text:
+    if depth < _MAX_DEPTH:
         for message in _candidates(translator, text):
             match = _pattern(message).fullmatch(text)
             if match is None:
@@ -50,6 +50,22 @@ def _told(translator: Translator, text: str, depth: int) -> str:
                 for name, value in match.groupdict().items()
             }
             return translator.text(message, RECORDED).format(**places)
+        return _told_otherwise(translator, text, depth + 1)
+    return text
+
+
+def _told_otherwise(translator: Translator, text: str, depth: int) -> str:
+    """Tell a text that begins a line with a capital, or lists several; else leave it alone."""
+    other_case = text[:1].swapcase() + text[1:]
+    told = _told(translator, other_case, depth) if other_case != text else other_case
+    if told != other_case:
+        return told[:1].upper() + told[1:] if text[0].isupper() else told
+    for separator in ("; ", ": ", ", "):
+        pieces = text.split(separator)
+        if len(pieces) > 1:
+            told_pieces = [_told(translator, piece, depth) for piece in pieces]
+            if told_pieces != pieces:
+                return separator.join(told_pieces)
     return text
 
 

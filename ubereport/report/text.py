@@ -227,6 +227,18 @@ def label_percent(fraction: float) -> str:
     return (f"{100 * fraction:.0f}" + spoken().signs.percent).replace(_NBSP, " ")
 
 
+def within(title: str) -> str:
+    """Return a title as it stands inside a sentence: small letters, where a language does so.
+
+    >>> within("Mean area")
+    'mean area'
+    """
+    code = spoken().language.code
+    if code == "en":
+        return title.lower()
+    return title[:1].lower() + title[1:] if code == "es" else title
+
+
 def sentence_of(clauses: Sequence[str]) -> str:
     """Put clauses into one sentence.
 

@@ -23,6 +23,7 @@ from ubereport.report.text import (
     number_word,
     percent,
     printable,
+    within,
 )
 from ubereport.report.views import EventCard, EventsView, ModelView, ProvenanceView, StillPair
 from ubereport.report.wording import OPERATING_WORDS, band_of_peak, seconds
@@ -172,7 +173,7 @@ def _place(record: CaseRecord, at_s: float) -> str:
 
 def _still_pair(index: int, frame: KeyFrame, frames_dir: Path) -> StillPair:
     moment, at, area = _(_MOMENTS[frame.kind]), clock(frame.time_s), percent(frame.area_frac)
-    alt = _("Event {number}, {moment} at {at}", number=index + 1, moment=moment.lower(), at=at)
+    alt = _("Event {number}, {moment} at {at}", number=index + 1, moment=within(moment), at=at)
     return StillPair(
         moment=moment,
         time=at,
