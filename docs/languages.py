@@ -210,15 +210,20 @@ def read(code: str) -> Catalog:
 
 def update() -> None:
     """Bring every catalog up to date with the texts in the source."""
-    gathered = template()
     for language in LANGUAGES[1:]:
         catalog = read(language.code)
-        before = {PLACE.sub("{}", m.id): m for m in catalog if isinstance(m.id, str) and m.string}
-        catalog.update(gathered, no_fuzzy_matching=True, update_creation_date=False)
+        before = {skeleton(m): m for m in catalog if isinstance(m.id, str) and m.string}
+        # A template of its own: a catalog takes over the entries that it is given.
+        catalog.update(template(), no_fuzzy_matching=True, update_creation_date=False)
         for message in catalog:
             if isinstance(message.id, str) and message.id and not message.string:
-                message.string = renamed(before.get(PLACE.sub("{}", message.id)), message.id)
+                message.string = renamed(before.get(skeleton(message)), message.id)
         write(catalog, language.code)
+
+
+def skeleton(message: Message) -> tuple[str, str]:
+    """Return context and text of an entry without the names of its places."""
+    return message.context or "", PLACE.sub("{}", str(message.id))
 
 
 def renamed(before: Message | None, text: str) -> str:

@@ -102,3 +102,10 @@ def test_an_entry_with_other_places_is_not_used(tmp_path):
         'msgid "Event {number}"\nmsgstr "Ereignis {nummer}"\n\nmsgid "Event"\nmsgstr "Ereignis"\n'
     )
     assert read_catalog(find_language("de"), path).messages == {("", "Event"): ("Ereignis",)}
+
+
+@pytest.mark.parametrize("code", ["de", "es"])
+def test_no_entry_is_in_another_language_s_script(code):
+    catalog = read_catalog(find_language(code))
+    texts = [text for forms in catalog.messages.values() for text in forms]
+    assert [text for text in texts if any(ord(char) > 0x3000 for char in text)] == []

@@ -339,7 +339,7 @@ def _points_table(chart: ControlChart, config: AuditConfig) -> TableBlock:
             point.date,
             metric_text(point.value, metric_spec(chart.metric_key)),
             _limits_text(point, chart),
-            _signal_names(point.signals, config) or "none",
+            _signal_names(point.signals, config) or _p("signal of a point", "none"),
         )
         for point in chart.points
         if point.signals or not is_long

@@ -14,7 +14,7 @@ from ubereport.report.document_tables import numbers_table
 from ubereport.report.document_types import Document, Figure, ImageStrip, Section
 from ubereport.report.html import Medium, Paper, render_page
 from ubereport.report.pdf import PrintedReport, print_page
-from ubereport.report.text import printable, shorten
+from ubereport.report.text import DIRECTION_MARKS, printable, shorten
 from ubereport.report.wording import DISCLAIMER
 
 _TEMPLATE = "document.html"
@@ -70,13 +70,13 @@ def build_document_view(document: Document) -> DocumentView:
     if len(ids) != len(set(ids)):
         twice = sorted({name for name in ids if ids.count(name) > 1})
         raise ValueError(f"figure ids given twice: {', '.join(twice)}; each needs its own")
-    title = printable(document.title)
+    title = printable(document.title, DIRECTION_MARKS)
     return DocumentView(
         page=PageHead(
-            kicker=printable(document.kicker),
+            kicker=printable(document.kicker, DIRECTION_MARKS),
             title=title,
             running=shorten(title, 70),
-            software=printable(document.software),
+            software=printable(document.software, DIRECTION_MARKS),
             disclaimer=told(DISCLAIMER),
             language=spoken().language.tag,
         ),

@@ -10,13 +10,13 @@ from ubereport.report.document_types import Axis, Unit
 from ubereport.report.marks import GRID
 from ubereport.report.plot import Axes, FuncFormatter
 from ubereport.report.plot import Figure as Canvas
-from ubereport.report.text import printable, short_number, shorten
+from ubereport.report.text import DIRECTION_MARKS, printable, short_number, shorten
 from ubereport.report.timeline import tick_step_s
 
 
 def label_text(text: str, n_characters: int = 26) -> str:
     """Return a label that can be drawn, shortened."""
-    return shorten(printable(text), n_characters)
+    return shorten(printable(text, DIRECTION_MARKS), n_characters)
 
 
 def place_axes(
