@@ -1,16 +1,23 @@
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 
+import openpyxl
+import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from ubereport.cli.main import app
 from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.review import ReviewState
 from ubereport.core.series import Threshold
 from ubereport.metrics.event_detection import detect_events
 from ubereport.metrics.registry import compute_metrics
+from ubereport.records.fhir import diagnostic_report
+from ubereport.records.listing import list_cases
 from ubereport.records.schema import case_json
 from ubereport.records.store import read_case, write_case
 from ubereport.review.case_review import reviewed_record
@@ -32,7 +39,7 @@ def measured(two_events, make_record):
 
 @pytest.fixture
 def folder(measured, tmp_path):
-    target = tmp_path / "case"
+    target = tmp_path / "library" / "case"
     write_case(measured, target)
     return target
 
@@ -119,6 +126,63 @@ def test_a_cohort_takes_the_reviewed_numbers_of_a_case_that_was_seen_whole(
     assert (before.values["event_count"], len(before.events)) == (2, 2)
     assert review_caveat(cohort_table([row]))[0].startswith("All cases were reviewed")
     assert review_caveat(cohort_table([before])) == ()
+
+
+@pytest.fixture
+def library(measured, folder, stroke_of):
+    """One case that was seen whole: of two events one was confirmed and one struck."""
+    _say(
+        folder,
+        measured,
+        stroke_of(Action.CONFIRM, event=FIRST),
+        stroke_of(Action.STRIKE, event=SECOND),
+    )
+    write_case(_reviewed(folder), folder)
+    (folder / "report.pdf").write_bytes(b"%PDF-1.7")
+    return folder.parent
+
+
+@pytest.mark.parametrize(
+    ("given", "word", "n_events"), [((), "reviewed", 1), (("--measured",), "measured", 2)]
+)
+def test_lists_and_exports_say_whose_numbers_they_hold(library, tmp_path, given, word, n_events):
+    out = tmp_path / "out"
+    forms = [f"--as={form}" for form in ("csv", "parquet", "xlsx", "fhir")]
+    done = CliRunner().invoke(
+        app, ["library", "export", str(library), "--out", str(out), *forms, *given]
+    )
+    assert done.exit_code == 0, done.output
+    with (out / "cases.csv").open(encoding="utf-8-sig", newline="") as file:
+        (case,) = csv.DictReader(file)
+    assert (case["numbers"], float(case["event_count"])) == (word, n_events)
+    table = pq.read_table(out / "cases.parquet").to_pylist()[0]
+    assert (table["numbers"], table["event_count"]) == (word, n_events)
+    head, row = openpyxl.load_workbook(out / "library.xlsx")["cases"].iter_rows(values_only=True)
+    assert row[head.index("numbers")] == word
+    assert row[head.index("event_count")] == n_events
+    assert pq.read_table(out / "events.parquet").num_rows == n_events
+    (path,) = (out / "fhir").iterdir()
+    counts = [
+        o for o in json.loads(path.read_text())["contained"]
+        if o["code"]["coding"][0]["code"] == "event_count"
+    ]  # fmt: skip
+    assert counts[0]["valueQuantity"]["value"] == n_events
+    assert ("reviewed by a person" in counts[0]["method"]["text"]) == (word == "reviewed")
+    listed = CliRunner().invoke(app, ["library", "list", str(library), "--json", *given])
+    (row,) = json.loads(listed.stdout)["cases"]
+    assert (row["numbers"], row["event_count"]) == (word, n_events)
+
+
+def test_a_case_that_is_reviewed_in_part_is_exported_as_measured(measured, folder, stroke_of):
+    _say(folder, measured, stroke_of(Action.STRIKE, event=SECOND))
+    write_case(_reviewed(folder), folder)
+    (row,) = list_cases(folder.parent)
+    assert (row.numbers, row.event_count) == ("measured", 2)
+
+
+def test_reviewed_numbers_need_a_review(measured):
+    with pytest.raises(ValueError, match="nobody reviewed"):
+        diagnostic_report(measured, b"%PDF", is_reviewed=True)
 
 
 def test_what_was_said_after_the_last_rendering_does_not_count_yet(measured, folder, stroke_of):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ubereport.cli.console import print_json, say
+from ubereport.cli.console import MeasuredOption, print_json, say
 from ubereport.cli.guard import guarded
 from ubereport.cli.printing import PdfOption, path_or_none, say_pdf, settle_pdf
 from ubereport.core.choices import PdfChoice
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 LibraryArgument = Annotated[Path, typer.Argument(help="Folder of case folders.")]
 OutOption = Annotated[
     Path, typer.Option("--out", help="Folder that receives the report.", show_default=False)
-]
-MeasuredOption = Annotated[
-    bool,
-    typer.Option("--measured", help="Take measured numbers also of cases that were reviewed."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 

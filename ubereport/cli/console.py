@@ -13,6 +13,10 @@ import typer
 from ubereport.core.progress import Progress, ProgressHook, silent
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+MeasuredOption = Annotated[
+    bool,
+    typer.Option("--measured", help="Take measured numbers also of cases that were reviewed."),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ubereport.cli.console import JsonOption, print_json, say
+from ubereport.cli.console import JsonOption, MeasuredOption, print_json, say
 from ubereport.cli.guard import guarded
 
 app = typer.Typer(help="List, show and export the cases of a library.", no_args_is_help=True)
@@ -26,11 +26,13 @@ class ExportFormat(StrEnum):
 
 @app.command("list")
 @guarded
-def list_library(library: LibraryArgument, json: JsonOption = False) -> None:
+def list_library(
+    library: LibraryArgument, measured: MeasuredOption = False, json: JsonOption = False
+) -> None:
     """List the cases. Example: ubereport library list department."""
     from ubereport.records.listing import list_cases
 
-    _print_rows(list_cases(library), json)
+    _print_rows(list_cases(library, is_measured=measured), json)
 
 
 @app.command("show")
@@ -71,6 +73,7 @@ def export_library(
     form: Annotated[
         list[ExportFormat], typer.Option("--as", help="Formats; may be given several times.")
     ] = [ExportFormat.CSV],  # noqa: B006 -- typer copies it
+    measured: MeasuredOption = False,
     json: JsonOption = False,
 ) -> None:
     """Export tidy tables of cases and events, or FHIR reports with the PDF attached.
@@ -79,7 +82,7 @@ def export_library(
     """
     from ubereport.cohort.library import export_cases
 
-    written = export_cases(library, out, {f.value for f in form})
+    written = export_cases(library, out, {f.value for f in form}, is_measured=measured)
     if json:
         print_json({"files": [str(path) for path in written]})
     else:
@@ -100,7 +103,7 @@ def _print_rows(rows: tuple[object, ...], is_json: bool) -> None:
             continue
         say(
             f"{row.case_id}  {_share(row.impaired_share_20)} ≥ 20 %  "
-            f"coverage {_share(row.coverage_frac)}  {row.model}  {row.folder}"
+            f"coverage {_share(row.coverage_frac)}  {row.numbers}  {row.model}  {row.folder}"
         )
 
 

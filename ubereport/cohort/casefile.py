@@ -16,9 +16,9 @@ from ubereport.core.case import SCHEMA_VERSION
 from ubereport.core.covariates import MANIFEST_NAME, CovariateValue, read_covariates
 from ubereport.core.errors import CaseRecordError
 from ubereport.core.held_out import HeldOutOperation
-from ubereport.core.review import ReviewState
+from ubereport.records.listing import numbers_word
 from ubereport.records.schema import MIGRATIONS, migrate
-from ubereport.records.store import count_review_lines
+from ubereport.records.store import is_review_standing
 
 CASE_NAME = "case.json"
 _SIGNS_OF_A_CASE = (CASE_NAME, MANIFEST_NAME, "series.parquet", "events.csv")
@@ -26,7 +26,7 @@ _SIGNS_OF_A_CASE = (CASE_NAME, MANIFEST_NAME, "series.parquet", "events.csv")
 _MEASURING_SECTIONS = ("sampling", "view", "validity", "events", "metrics")
 FIXED_COLUMNS = (
     "case_id", "folder", "model_name", "model_version", "model_sha256", "settings_sha256",
-    "schema_version", "ubereport_version", "n_flags",
+    "schema_version", "ubereport_version", "n_flags", "numbers",
 )  # fmt: skip
 EVENT_COLUMNS = (
     "case_id", "event_index", "onset_s", "is_onset_observed", "peak_s", "peak_area_frac", "end_s",
@@ -79,8 +79,9 @@ def read_case_row(folder: Path, *, is_measured: bool = False) -> CaseRow:
     covariates = read_covariates(folder)
     try:
         identity = _identity(record, folder)
-        is_reviewed = not is_measured and _has_standing_review(record, folder)
+        is_reviewed = not is_measured and is_review_standing(record.get("review"), folder)
         told = record["review"] if is_reviewed else record
+        identity["numbers"] = numbers_word(is_reviewed)
         metrics = {str(entry["key"]): entry for entry in told["metrics"]}
         values = {key: entry["value"] for key, entry in metrics.items()}
         reasons = {
@@ -100,21 +101,6 @@ def read_case_row(folder: Path, *, is_measured: bool = False) -> CaseRow:
     taken = {*values, *FIXED_COLUMNS}
     named = {f"manifest_{k}" if k in taken else k: v for k, v in covariates.items()}
     return CaseRow(identity, named, values, reasons, events, bands, model, is_reviewed)
-
-
-def _has_standing_review(record: Mapping[str, Any], folder: Path) -> bool:
-    """Whether one review stands, and the record holds all that was said.
-
-    What was said after the report was last rendered is in the journal alone; until the report is
-    rendered again the measured numbers stand.
-    """
-    review = record.get("review")
-    if review is None or review["state"] != ReviewState.COMPLETE.value:
-        return False
-    try:
-        return count_review_lines(folder) == int(review["n_lines"])
-    except OSError:
-        return False
 
 
 def _load(folder: Path) -> dict[str, Any]:

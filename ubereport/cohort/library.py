@@ -12,7 +12,7 @@ from ubereport.core.errors import CaseRecordError, UsageError
 from ubereport.files.atomic import write_file
 from ubereport.files.names import folder_name
 from ubereport.records.fhir import diagnostic_report
-from ubereport.records.listing import list_cases
+from ubereport.records.listing import REVIEWED, list_cases
 from ubereport.records.store import read_case
 
 
@@ -35,8 +35,13 @@ def find_case(library: Path, case_id: str) -> tuple[Path, CaseRecord]:
     )
 
 
-def export_cases(library: Path, out: Path, forms: set[str]) -> tuple[Path, ...]:
+def export_cases(
+    library: Path, out: Path, forms: set[str], *, is_measured: bool = False
+) -> tuple[Path, ...]:
     """Write the cases of a library as "csv", "parquet", "xlsx" and "fhir" files into `out`.
+
+    Cases that were reviewed whole come with their reviewed numbers, unless `is_measured`; every
+    file says which of the two a case has.
 
     Raises
     ------
@@ -47,21 +52,21 @@ def export_cases(library: Path, out: Path, forms: set[str]) -> tuple[Path, ...]:
     """
     files: dict[str, bytes] = {}
     if forms & {"csv", "parquet", "xlsx"}:
-        table = read_cohort(library)
+        table = read_cohort(library, is_measured=is_measured)
         tables = table_files(table)
         files |= {n: c for n, c in tables.items() if n.rpartition(".")[2] in forms}
         if "xlsx" in forms:
             files["library.xlsx"] = workbook_bytes(table)
     if "fhir" in forms:
-        files |= _fhir_files(library)
+        files |= _fhir_files(library, is_measured)
     for name, content in files.items():
         write_file(out / name, content)
     return tuple(out / name for name in files)
 
 
-def _fhir_files(library: Path) -> dict[str, bytes]:
+def _fhir_files(library: Path, is_measured: bool) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
-    for row in list_cases(library):
+    for row in list_cases(library, is_measured=is_measured):
         if row.problem:
             continue
         folder = library / row.folder
@@ -72,7 +77,7 @@ def _fhir_files(library: Path) -> dict[str, bytes]:
                 f"The case in {row.folder} has no report.pdf. "
                 "Run `ubereport report --pdf always` on it."
             ) from None
-        resource = diagnostic_report(read_case(folder), pdf)
+        resource = diagnostic_report(read_case(folder), pdf, is_reviewed=row.numbers == REVIEWED)
         text = json.dumps(resource, indent=1, ensure_ascii=False, allow_nan=False)
         files[f"fhir/{row.folder}.json"] = f"{text}\n".encode()
     return files

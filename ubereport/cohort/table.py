@@ -45,8 +45,8 @@ class CohortTable:
     ----------
     cases
         One row a case in the order of case ids: `case_id`, `folder`, the model and settings that
-        measured it, every manifest column, every metric by its key (NaN where the case has no
-        value for it).
+        measured it, whether its `numbers` are "reviewed" or "measured", every manifest column,
+        every metric by its key (NaN where the case has no value for it).
     events
         One row an event, columns `EVENT_COLUMNS`; times in seconds on the case clock.
     metric_keys, covariates

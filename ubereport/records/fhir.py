@@ -14,13 +14,20 @@ ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 METRICS = "urn:ubereport:metric"
 
 
-def diagnostic_report(record: CaseRecord, pdf: bytes) -> dict[str, Any]:
+def diagnostic_report(
+    record: CaseRecord, pdf: bytes, *, is_reviewed: bool = False
+) -> dict[str, Any]:
     """Return the resource; observations are contained, so that it needs no server.
 
     Source: HL7 FHIR R4, DiagnosticReport and Observation. The status is "preliminary": nobody has
-    signed it.
+    signed it. Each observation says by its method whether a model measured it, or a person reviewed
+    what the model measured; `is_reviewed` takes the numbers after the review that the record holds.
     """
-    observations = [_observation(f"m{n}", m) for n, m in enumerate(record.metrics, start=1)]
+    if is_reviewed and record.review is None:
+        raise ValueError("a case that nobody reviewed has no reviewed numbers")
+    told = record.review.metrics if is_reviewed and record.review else record.metrics
+    method = "measured by a model, reviewed by a person" if is_reviewed else "measured by a model"
+    observations = [_observation(f"m{n}", m, method) for n, m in enumerate(told, start=1)]
     return {
         "resourceType": "DiagnosticReport",
         "identifier": [{"system": "urn:ubereport:case", "value": record.case_id}],
@@ -41,12 +48,13 @@ def diagnostic_report(record: CaseRecord, pdf: bytes) -> dict[str, Any]:
     }
 
 
-def _observation(identifier: str, metric: MetricValue) -> dict[str, Any]:
+def _observation(identifier: str, metric: MetricValue, method: str) -> dict[str, Any]:
     observation: dict[str, Any] = {
         "resourceType": "Observation",
         "id": identifier,
         "status": "preliminary",
         "code": {"coding": [{"system": METRICS, "code": metric.key}]},
+        "method": {"text": method},
     }
     if metric.value is None:
         observation["dataAbsentReason"] = {

@@ -14,12 +14,23 @@ from typing import Any
 from ubereport.core.case import FlagLevel
 from ubereport.core.errors import CaseRecordError, UsageError
 from ubereport.records.schema import read_tree
-from ubereport.records.store import is_case_folder, read_case_json
+from ubereport.records.store import is_case_folder, is_review_standing, read_case_json
+
+REVIEWED, MEASURED = "reviewed", "measured"
+
+
+def numbers_word(is_reviewed: bool) -> str:
+    """Return the word for whose numbers a case stands with."""
+    return REVIEWED if is_reviewed else MEASURED
 
 
 @dataclass(frozen=True, slots=True)
 class ListedCase:
-    """One case as a list shows it; `problem` says why a folder cannot be read, else empty."""
+    """One case as a list shows it.
+
+    `numbers` says whether they are the "reviewed" or the "measured" ones; `problem` why a folder
+    cannot be read, else empty.
+    """
 
     folder: str
     case_id: str
@@ -29,11 +40,14 @@ class ListedCase:
     impaired_share_20: float | None
     event_count: float | None
     n_warnings: int
+    numbers: str
     problem: str
 
 
-def list_cases(library: Path) -> tuple[ListedCase, ...]:
+def list_cases(library: Path, *, is_measured: bool = False) -> tuple[ListedCase, ...]:
     """Return the cases of a library by folder name.
+
+    Cases that were reviewed whole come with their reviewed numbers, unless `is_measured`.
 
     Raises
     ------
@@ -42,7 +56,7 @@ def list_cases(library: Path) -> tuple[ListedCase, ...]:
     """
     if not library.is_dir():
         raise UsageError("The library folder does not exist. Name the folder given to --library.")
-    return tuple(_listed(folder) for folder in _case_folders(library))
+    return tuple(_listed(folder, is_measured) for folder in _case_folders(library))
 
 
 def _case_folders(library: Path) -> Iterator[Path]:
@@ -55,22 +69,24 @@ def _case_folders(library: Path) -> Iterator[Path]:
             yield folder
 
 
-def _listed(folder: Path) -> ListedCase:
+def _listed(folder: Path, is_measured: bool) -> ListedCase:
     try:
         if not is_case_folder(folder):
             raise CaseRecordError("The folder is half-written. Run the batch again.")
-        return _row(folder.name, read_tree(read_case_json(folder)))
+        return _row(folder, read_tree(read_case_json(folder)), is_measured)
     except CaseRecordError as error:
-        return ListedCase(folder.name, "", "", None, None, None, None, 0, str(error))
+        return ListedCase(folder.name, "", "", None, None, None, None, 0, "", str(error))
 
 
-def _row(name: str, tree: Mapping[str, Any]) -> ListedCase:
+def _row(folder: Path, tree: Mapping[str, Any], is_measured: bool) -> ListedCase:
     try:
+        is_reviewed = not is_measured and is_review_standing(tree.get("review"), folder)
+        told = tree["review"] if is_reviewed else tree
         # A metric that another version of the program did not know is missing, not an error.
-        values = {metric["key"]: metric["value"] for metric in tree["metrics"]}
+        values = {metric["key"]: metric["value"] for metric in told["metrics"]}
         model = tree["provenance"]["model"]
         return ListedCase(
-            folder=name,
+            folder=folder.name,
             case_id=str(tree["case_id"]),
             model=f"{model['name']} {model['version']}",
             recorded_s=values.get("recorded_s"),
@@ -78,6 +94,7 @@ def _row(name: str, tree: Mapping[str, Any]) -> ListedCase:
             impaired_share_20=values.get("impaired_share_20"),
             event_count=values.get("event_count"),
             n_warnings=sum(flag["level"] == FlagLevel.WARNING for flag in tree["flags"]),
+            numbers=numbers_word(is_reviewed),
             problem="",
         )
     except (KeyError, TypeError) as error:

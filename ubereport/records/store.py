@@ -8,9 +8,11 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ubereport.core.case import CaseRecord, KeyFrame
 from ubereport.core.errors import CaseRecordError, OutputError
+from ubereport.core.review import ReviewState
 from ubereport.core.series import AreaSeries
 from ubereport.files.atomic import check_relative_name, files_inside, publish_folder, write_file
 from ubereport.files.names import validate_case_id
@@ -184,6 +186,27 @@ def count_review_lines(folder: Path) -> int:
         return (folder / REVIEW_NAME).read_bytes().count(b"\n")
     except FileNotFoundError:
         return 0
+
+
+def is_review_standing(review: Mapping[str, Any] | None, folder: Path) -> bool:
+    """Whether one review of a case stands, and its record holds all that was said.
+
+    What was said after the report was last rendered is in the journal alone; until the report is
+    rendered again the measured numbers stand.
+
+    Parameters
+    ----------
+    review
+        As ``case.json`` holds it; None where nobody reviewed the case.
+    folder
+        The case folder.
+    """
+    if review is None or review["state"] != ReviewState.COMPLETE.value:
+        return False
+    try:
+        return count_review_lines(folder) == int(review["n_lines"])
+    except OSError:
+        return False
 
 
 def _frame_paths(key_frames: Sequence[KeyFrame]) -> list[str]:
