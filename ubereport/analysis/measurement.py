@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ubereport.core.arrays import BoolArray, FloatArray, IntArray, frozen_array
+from ubereport.core.arrays import BoolArray, FloatArray, IntArray, freeze
 from ubereport.core.frames import SamplingPlan
 from ubereport.core.intervals import Interval
 from ubereport.core.series import AreaSeries, LossReason
@@ -48,11 +48,8 @@ class Measurement:
     moved_from_s: FloatArray
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "area_frac", frozen_array(self.area_frac, np.float64))
-        object.__setattr__(self, "is_undecoded", frozen_array(self.is_undecoded, np.bool_))
-        object.__setattr__(self, "is_corrupt", frozen_array(self.is_corrupt, np.bool_))
-        object.__setattr__(self, "moved_frac", frozen_array(self.moved_frac, np.float64))
-        object.__setattr__(self, "moved_from_s", frozen_array(self.moved_from_s, np.float64))
+        freeze(self, np.float64, "area_frac", "moved_frac", "moved_from_s")
+        freeze(self, np.bool_, "is_undecoded", "is_corrupt")
         n = len(self.reason)
         if self.area_frac.shape != (n, 3):
             raise ValueError(f"areas of shape {self.area_frac.shape} for {n} reasons; need (n, 3)")

@@ -16,7 +16,7 @@ from ubereport.analysis.decode_report import DecodeReport
 from ubereport.analysis.measurement import Measurement
 from ubereport.analysis.view.validity import Look, ViewMemory, look_at
 from ubereport.analysis.views import FieldStretch
-from ubereport.core.arrays import BoolArray, FloatArray, IntArray, frozen_array
+from ubereport.core.arrays import BoolArray, FloatArray, IntArray, freeze
 from ubereport.core.config import AnalysisConfig
 from ubereport.core.frames import FieldOfView, FrameBatch
 from ubereport.core.progress import Progress, ProgressHook, Stage
@@ -52,8 +52,8 @@ class Looks:
     is_new: BoolArray
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rows", frozen_array(self.rows, np.int64))
-        object.__setattr__(self, "is_new", frozen_array(self.is_new, np.bool_))
+        freeze(self, np.int64, "rows")
+        freeze(self, np.bool_, "is_new")
         if self.rows.shape != self.is_new.shape:
             raise ValueError("rows and is_new differ in length")
 

@@ -20,3 +20,9 @@ def frozen_array(values: ArrayLike, dtype: DTypeLike) -> NDArray[Any]:
         array = array.copy()
         array.setflags(write=False)
     return array
+
+
+def freeze(record: object, dtype: DTypeLike, *names: str) -> None:
+    """Make fields of a frozen dataclass read-only arrays of `dtype`; for ``__post_init__``."""
+    for name in names:
+        object.__setattr__(record, name, frozen_array(getattr(record, name), dtype))

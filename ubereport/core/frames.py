@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from ubereport.core.arrays import BoolArray, FloatArray, IntArray, RgbArray, frozen_array
+from ubereport.core.arrays import BoolArray, FloatArray, IntArray, RgbArray, freeze
 
 
 class FieldShape(StrEnum):
@@ -67,10 +67,8 @@ class SamplingPlan:
     why: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "part_index", frozen_array(self.part_index, np.int64))
-        object.__setattr__(self, "frame_index", frozen_array(self.frame_index, np.int64))
-        object.__setattr__(self, "time_s", frozen_array(self.time_s, np.float64))
-        object.__setattr__(self, "duration_s", frozen_array(self.duration_s, np.float64))
+        freeze(self, np.int64, "part_index", "frame_index")
+        freeze(self, np.float64, "time_s", "duration_s")
         n = len(self.time_s)
         if not n == len(self.part_index) == len(self.frame_index) == len(self.duration_s):
             raise ValueError("part_index, frame_index, time_s and duration_s differ in length")
@@ -148,7 +146,7 @@ class FieldOfView:
     confidence: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "mask", frozen_array(self.mask, np.bool_))
+        freeze(self, np.bool_, "mask")
         if self.mask.ndim != 2 or not self.mask.any():
             raise ValueError("a field of view needs a (H, W) mask with at least one pixel")
         if self.crop.right_px > self.source_width_px or self.crop.bottom_px > self.source_height_px:

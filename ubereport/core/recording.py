@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ubereport.core.arrays import BoolArray, FloatArray, IntArray, frozen_array
+from ubereport.core.arrays import BoolArray, FloatArray, IntArray, freeze
 from ubereport.core.intervals import Interval
 
 
@@ -103,9 +103,9 @@ class PartIndex:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "pts", frozen_array(self.pts, np.int64))
-        object.__setattr__(self, "time_s", frozen_array(self.time_s, np.float64))
-        object.__setattr__(self, "is_key", frozen_array(self.is_key, np.bool_))
+        freeze(self, np.int64, "pts")
+        freeze(self, np.float64, "time_s")
+        freeze(self, np.bool_, "is_key")
         n = len(self.pts)
         if n == 0 or len(self.time_s) != n or len(self.is_key) != n:
             raise ValueError("pts, time_s and is_key need one common length of at least 1")

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from ubereport.core.arrays import BoolArray, FloatArray, IntArray, frozen_array
+from ubereport.core.arrays import BoolArray, FloatArray, IntArray, freeze
 
 _TOUCHING_S = 1e-6
 """Rows closer than this follow on from each other: rounding of container clocks, no gap."""
@@ -81,10 +81,10 @@ class AreaSeries:
     reason: tuple[LossReason, ...]
 
     def __post_init__(self) -> None:
-        for name in ("time_s", "duration_s", "area_frac", "area_frac_lenient", "area_frac_strict"):
-            object.__setattr__(self, name, frozen_array(getattr(self, name), np.float64))
-        object.__setattr__(self, "part_index", frozen_array(self.part_index, np.int64))
-        object.__setattr__(self, "is_valid", frozen_array(self.is_valid, np.bool_))
+        freeze(self, np.float64, "time_s", "duration_s")
+        freeze(self, np.float64, "area_frac", "area_frac_lenient", "area_frac_strict")
+        freeze(self, np.int64, "part_index")
+        freeze(self, np.bool_, "is_valid")
         object.__setattr__(self, "reason", tuple(LossReason(r) for r in self.reason))
         self._check_lengths()
         self._check_time()

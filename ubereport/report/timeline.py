@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ubereport.core.arrays import BoolArray, FloatArray, IntArray, frozen_array
+from ubereport.core.arrays import BoolArray, FloatArray, IntArray, freeze
 from ubereport.core.intervals import Interval
 from ubereport.core.series import AreaSeries, LossReason
 
@@ -38,8 +38,7 @@ class TimeColumns:
     reason: tuple[LossReason, ...]
 
     def __post_init__(self) -> None:
-        for name in ("edge_s", "evaluable_s", "lost_s", "mean_frac", "peak_frac"):
-            object.__setattr__(self, name, frozen_array(getattr(self, name), np.float64))
+        freeze(self, np.float64, "edge_s", "evaluable_s", "lost_s", "mean_frac", "peak_frac")
 
     @property
     def is_shown(self) -> BoolArray:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ubereport.core.arrays import FloatArray, IntArray, frozen_array
+from ubereport.core.arrays import FloatArray, IntArray, freeze
 from ubereport.core.events import HemostasisEvent
 
 _Z_95 = 1.959963984540054
@@ -55,10 +55,8 @@ class KaplanMeierCurve:
     n_onset_unseen: int
 
     def __post_init__(self) -> None:
-        for name in ("time_s", "survival_frac", "low_frac", "high_frac", "duration_s"):
-            object.__setattr__(self, name, frozen_array(getattr(self, name), np.float64))
-        for name in ("n_at_risk", "n_cleared"):
-            object.__setattr__(self, name, frozen_array(getattr(self, name), np.int64))
+        freeze(self, np.float64, "time_s", "survival_frac", "low_frac", "high_frac", "duration_s")
+        freeze(self, np.int64, "n_at_risk", "n_cleared")
 
     @property
     def median_s(self) -> float | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ubereport.core.arrays import BoolArray, FloatArray, IntArray, frozen_array
+from ubereport.core.arrays import BoolArray, FloatArray, IntArray, freeze
 from ubereport.core.frames import SamplingPlan
 from ubereport.core.recording import PartIndex, RecordingIndex, Timeline
 from ubereport.video.plan import Run, full_rate_frames, keyframes_of_run, runs_of_part
@@ -50,12 +50,9 @@ class Candidates:
     run_end_s: FloatArray
 
     def __post_init__(self) -> None:
-        for name in ("part_index", "frame_index", "run_index"):
-            object.__setattr__(self, name, frozen_array(getattr(self, name), np.int64))
-        for name in ("is_first", "is_full_rate", "is_key"):
-            object.__setattr__(self, name, frozen_array(getattr(self, name), np.bool_))
-        for name in ("time_s", "run_end_s"):
-            object.__setattr__(self, name, frozen_array(getattr(self, name), np.float64))
+        freeze(self, np.int64, "part_index", "frame_index", "run_index")
+        freeze(self, np.bool_, "is_first", "is_full_rate", "is_key")
+        freeze(self, np.float64, "time_s", "run_end_s")
         n = len(self.time_s)
         for name in self.__slots__[:-1]:
             if len(getattr(self, name)) != n:

@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from ubereport.core.arrays import FloatArray, IntArray, frozen_array
+from ubereport.core.arrays import FloatArray, IntArray, freeze
 from ubereport.core.case import ReaderUse
 from ubereport.core.choices import DecodeDevice, SamplingMode
 from ubereport.core.closing import ClosedOnExit
@@ -70,9 +70,8 @@ class DecodeRequest:
     mode: SamplingMode = SamplingMode.UNIFORM
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "frame_index", frozen_array(self.frame_index, np.int64))
-        object.__setattr__(self, "sample_index", frozen_array(self.sample_index, np.int64))
-        object.__setattr__(self, "time_s", frozen_array(self.time_s, np.float64))
+        freeze(self, np.int64, "frame_index", "sample_index")
+        freeze(self, np.float64, "time_s")
         if not len(self.frame_index) == len(self.sample_index) == len(self.time_s):
             raise ValueError("frame_index, sample_index and time_s differ in length")
         if self.height_px < 1 or self.width_px < 1:

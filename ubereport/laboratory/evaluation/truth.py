@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ubereport.core.arrays import BoolArray, FloatArray, frozen_array
+from ubereport.core.arrays import BoolArray, FloatArray, freeze
 from ubereport.core.errors import AnnotationError
 from ubereport.core.intervals import Interval
 from ubereport.core.series import LossReason
@@ -58,9 +58,8 @@ class RecordingTruth:
     stretches: tuple[TrueStretch, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "time_s", frozen_array(self.time_s, np.float64))
-        object.__setattr__(self, "area_frac", frozen_array(self.area_frac, np.float64))
-        object.__setattr__(self, "is_valid", frozen_array(self.is_valid, np.bool_))
+        freeze(self, np.float64, "time_s", "area_frac")
+        freeze(self, np.bool_, "is_valid")
         if len(self.time_s) < 2 or np.any(np.diff(self.time_s) <= 0):
             raise ValueError("the true area needs two rows or more, at increasing times")
         if not len(self.time_s) == len(self.area_frac) == len(self.is_valid):
