@@ -103,9 +103,9 @@ def color_reference(
     """Describe a training population and calibrate when a recording is out of it.
 
     Every group in turn is left out and its distance to the others taken, as if it had never been
-    seen; the threshold is the
-    `quantile` of these distances. At 0.9 none of 22 unseen operations and 12 recordings is flagged,
-    and foreign views more often than at 0.95; the little shrinkage lets rare joint changes count.
+    seen; the threshold is the `quantile` of these distances. At 0.9 none of 22 unseen operations
+    and 12 recordings is flagged, and foreign views more often than at 0.95; the little shrinkage
+    lets rare joint changes count. Both were chosen while looking at these views.
 
     Parameters
     ----------
