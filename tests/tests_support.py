@@ -1,6 +1,8 @@
 """Small things that tests of several rooms use."""
 
 import os
+import signal
+import time
 from pathlib import Path
 
 from ubereport.report.pdf import PrintedReport
@@ -69,3 +71,10 @@ def fp32_roundings(network, n_each=1):
     """
     kernels = (m.weight[0].numel() for m in network.modules() if hasattr(m, "kernel_size"))
     return 6 * HALF_EPS * (n_each * sum(kernels)) ** 0.5
+
+
+def stay_whatever_is_asked(pipe):
+    """Say so, and then do not end when asked to; for processes that are started."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    pipe.send("here")
+    time.sleep(60)

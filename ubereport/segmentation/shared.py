@@ -7,7 +7,6 @@ looked at together, because the bytes of a case would then depend on what ran be
 from __future__ import annotations
 
 import multiprocessing
-import os
 import secrets
 import shutil
 import signal
@@ -17,7 +16,6 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Client, Connection, Listener
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,6 +23,7 @@ from typing import Any
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
 from ubereport.core.config import SegmentationConfig
 from ubereport.core.errors import PredictionError, UbereportError
+from ubereport.files.spawned_process import SpawnedProcess, end_with_parent
 from ubereport.files.system import IS_WINDOWS
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.pictures import ProbabilityArray
@@ -34,7 +33,6 @@ N_TRIES = 3
 MAX_RESTARTS = 5
 RECONNECT_S = 120.0
 _POLL_S = 0.1
-_STOP_S = 5.0
 _LOST = (
     f"The process that runs the network for all cases was lost {N_TRIES} times (killed, out of "
     "memory, or the device failed). Free memory or run without --share-network, then run again."
@@ -164,8 +162,7 @@ class SharedNetwork:
         self._key = secrets.token_bytes(32)
         self._is_over = threading.Event()
         self._is_changing = threading.Lock()
-        self._worker: BaseProcess | None = None
-        self._lifeline: Connection | None = None
+        self._server: SpawnedProcess | None = None
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self.address: NetworkAddress | None = None
 
@@ -198,7 +195,7 @@ class SharedNetwork:
     @property
     def process_id(self) -> int | None:
         """Of the server now; None where there is none."""
-        return None if self._worker is None else self._worker.pid
+        return None if self._server is None else self._server.process_id
 
     @property
     def _socket(self) -> str:
@@ -209,15 +206,12 @@ class SharedNetwork:
     def _start(self) -> bool:
         if not IS_WINDOWS:
             Path(self._socket).unlink(missing_ok=True)
-        context = multiprocessing.get_context("spawn")
-        self._lifeline, theirs = context.Pipe()
+        if self._server is not None:
+            self._server.close()
         what = (self._bundle, self._config, self._is_forced)
-        worker = context.Process(target=_serve, args=(theirs, self._socket, self._key, *what))
-        worker.start()
-        theirs.close()
-        self._worker = worker
+        self._server = SpawnedProcess(_serve, self._socket, self._key, *what)
         try:
-            state, content = self._lifeline.recv()
+            state, content = self._server.pipe.recv()
         except EOFError:
             raise PredictionError(_LOST) from None
         if isinstance(content, BaseException):
@@ -226,8 +220,8 @@ class SharedNetwork:
 
     def _watch(self) -> None:
         for _ in range(MAX_RESTARTS):
-            if self._worker is not None:
-                self._worker.join()
+            if self._server is not None:
+                self._server.wait()
             with self._is_changing:
                 if self._is_over.is_set():
                     return
@@ -235,20 +229,14 @@ class SharedNetwork:
                     self._start()
                 except UbereportError:
                     break
-        if self._worker is not None and not self._is_over.is_set():
-            self._worker.join()
+        if self._server is not None and not self._is_over.is_set():
+            self._server.wait()
         # Clients that see no folder know that no server will come back.
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _stop(self) -> None:
-        if self._lifeline is not None:
-            self._lifeline.close()
-        if self._worker is not None:
-            self._worker.terminate()
-            self._worker.join(_STOP_S)
-            if self._worker.is_alive():
-                self._worker.kill()
-                self._worker.join()
+        if self._server is not None:
+            self._server.close()
 
 
 def _serve(
@@ -261,6 +249,7 @@ def _serve(
 ) -> None:
     # Ctrl-C reaches the whole group: the process that started this one decides when it ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
     try:
         predictor = open_predictor(bundle, config)
     except Exception as error:  # noqa: BLE001 -- told to the process that asked for the server
@@ -271,7 +260,6 @@ def _serve(
         return
     with Listener(socket, backlog=64, authkey=key) as listener:
         lifeline.send((True, None))
-        threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
         turn = threading.Lock()
         while True:
             try:
@@ -279,14 +267,6 @@ def _serve(
             except (multiprocessing.AuthenticationError, EOFError, OSError):
                 continue
             threading.Thread(target=_answer, args=(pipe, predictor, turn), daemon=True).start()
-
-
-def _end_with(lifeline: Connection) -> None:
-    """End this process when the one that started it ends, however it ends."""
-    try:
-        lifeline.recv()
-    except (EOFError, OSError):
-        os._exit(0)
 
 
 def _answer(pipe: Connection, predictor: Predictor, turn: threading.Lock) -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 from ubereport.batch.engine.job import (
@@ -22,10 +18,10 @@ from ubereport.batch.engine.job import (
     check_unique,
     failure_of,
 )
+from ubereport.files.spawned_process import SpawnedProcess, end_with_parent
 
 T = TypeVar("T")
 R = TypeVar("R")
-STOP_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +104,8 @@ class _Slot:
         self._start()
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.worker: BaseProcess = context.Process(target=_serve, args=(theirs, self._function))
-        self.worker.start()
-        theirs.close()
+        self._worker = SpawnedProcess(_serve, self._function)
+        self.pipe = self._worker.pipe
 
     def send(self, work: tuple[Job[Any], int]) -> None:
         self.work = work
@@ -136,12 +129,7 @@ class _Slot:
         self._start()
 
     def stop(self) -> None:
-        self.pipe.close()
-        self.worker.terminate()
-        self.worker.join(STOP_S)
-        if self.worker.is_alive():
-            self.worker.kill()
-            self.worker.join()
+        self._worker.close()
 
 
 def _ready(slots: Sequence[_Slot]) -> list[_Slot]:
@@ -152,7 +140,7 @@ def _ready(slots: Sequence[_Slot]) -> list[_Slot]:
 def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
     # Ctrl-C reaches the whole group: the parent decides what to do, workers end at once.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     while True:
         try:
             payload = pipe.recv()
@@ -163,14 +151,3 @@ def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
         except Exception as error:  # noqa: BLE001 -- one bad case never ends a batch
             answer = (JobState.FAILED, failure_of(error))
         pipe.send(answer)
-
-
-def _end_with_parent() -> None:
-    """End at once when the process that hands out work was killed.
-
-    What it left undone would otherwise go on, and hold its outputs against the next run.
-    """
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
