@@ -58,6 +58,8 @@ BUNDLE_TEXTS = ("title", "training_population", "limits", "evaluated_on")
 SHORT = (
     *("once", "{n} times", "1 gap", "{n} gaps"),
     *("negligible", "small", "medium", "large", "exact", "years"),
+    *("percentage points lower", "percentage points higher", "lower", "higher"),
+    *("Exploratory:", "{test} (asymptotic)", "{one} or {other}"),
     *("{test} (exact)", "{title} (u-chart)", "{title} (XmR chart)", "{n} percentage points"),
     *("1 percentage point", "1.0 percentage point", "{n} case", "{n} cases", "{n} surgeons"),
 )

@@ -157,6 +157,25 @@ def test_what_nobody_recorded_stays_as_it_is(name):
             assert told(name) == name
 
 
+@pytest.mark.parametrize(
+    ("recorded", "german"),
+    [
+        ("Mean arterial pressure", "Mittlerer arterieller Druck"),
+        ("mean arterial pressure", "Mittlerer arterieller Druck"),
+        (
+            "Place in the surgeon’s series of cases",
+            "Platz in der Fallreihe der operierenden Person",
+        ),
+        ("Age, years", "Alter, Jahre"),
+        ("12 cases", "12 Fälle"),
+        ("Exploratory: ", "Explorativ: "),
+    ],
+)
+def test_recorded_words_in_other_places_are_told(recorded, german):
+    with speak("de"):
+        assert told(recorded) == german
+
+
 def test_versions_are_no_numbers():
     with speak("de"):
         assert localized("18.4 %") == "18,4\u00a0%"

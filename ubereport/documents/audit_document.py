@@ -298,8 +298,8 @@ def _chart_figure(number: int, chart: ControlChart, config: AuditConfig) -> Figu
     kind = _("XmR chart") if chart.kind == "xmr" else _("u-chart")
     return Figure(
         f"chart-{number + 1}",
-        f"{chart.title} ({kind})",
-        f"{chart.reading} {_chart_caption(chart, config)}",
+        f"{told(chart.title)} ({kind})",
+        f"{told(chart.reading)} {_chart_caption(chart, config)}",
         ControlFigure(marks, chart.center, axis, _("date of operation"), chart.is_trial),
         _points_table(chart, config),
     )

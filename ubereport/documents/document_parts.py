@@ -25,9 +25,10 @@ from ubereport.report.document import (
     build_document_view,
     render_document_html,
     render_document_pdf,
+    told_document,
 )
 from ubereport.report.document_types import Axis, Document, Section, Unit
-from ubereport.report.text import decimal
+from ubereport.report.text import decimal, label_percent
 from ubereport.statistics.estimates import Estimate, TestResult
 
 DASH = "–"
@@ -120,6 +121,7 @@ def check_out(out: Path, library: Path) -> None:
 
 def _same_drawings(view: DocumentView, paper: Document) -> DocumentView:
     """Return `view` with the words and tables of `paper`: nothing is drawn twice."""
+    paper = told_document(paper)
     sections = tuple(
         replace(drawn, paragraphs=given.paragraphs, tables=given.tables, notes=given.notes)
         for drawn, given in zip(view.sections, paper.sections, strict=True)
@@ -304,8 +306,11 @@ def model_sections(models: Sequence[ModelUse]) -> tuple[Section, ...]:
     used = next(model for model in models if model.is_used)
     facts = used.facts
     figures = [
-        f"{name} {100 * value:.0f} %"
-        for name, value in (("sensitivity", facts.sensitivity), ("specificity", facts.specificity))
+        f"{name} {label_percent(value)}"
+        for name, value in (
+            (_("sensitivity"), facts.sensitivity),
+            (_("specificity"), facts.specificity),
+        )
         if value is not None
     ]
     terms = [

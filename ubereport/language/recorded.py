@@ -21,9 +21,11 @@ _QUANTITY = re.compile(
     rf"(?:{_NUMBER})(?:(?:–| to | of |/)(?:{_NUMBER}))?"
     r"(?:[ \u00a0]?(?:%|s|min|h|px|Hz|mm|MB|GB|minutes|seconds))?"
 )
+_COUNT = r"[\d.,\u2009]+"
+_SENTENCE = re.compile(r"(?<=\.) ")
 _POINT = re.compile(r"(?<=\d)\.(?=\d)")
 _PERCENT = re.compile(r"(?<=\d)[ \u00a0]%")
-_MAX_DEPTH = 3
+_MAX_DEPTH = 5
 
 
 def told_in(translator: Translator, text: str) -> str:
@@ -34,24 +36,53 @@ def told_in(translator: Translator, text: str) -> str:
 
 
 def _told(translator: Translator, text: str, depth: int) -> str:
-    messages = translator.catalog.messages
-    found = messages.get((RECORDED, text)) or messages.get(("", text))
-    if found is not None:
-        return found[0]
+    bare = text.strip()
+    if bare != text and bare:
+        return text.replace(bare, _told(translator, bare, depth), 1)
+    found = _exact(translator, text)
+    if found:
+        return found
     if _QUANTITY.fullmatch(text):
         return localized_in(translator, text)
-    if depth < _MAX_DEPTH:
-        for message in _candidates(translator, text):
-            match = _pattern(message).fullmatch(text)
-            if match is None:
-                continue
-            places = {
-                name: _told(translator, value, depth + 1)
-                for name, value in match.groupdict().items()
-            }
-            return translator.text(message, RECORDED).format(**places)
-        return _told_otherwise(translator, text, depth + 1)
-    return text
+    return text if depth >= _MAX_DEPTH else _told_by_parts(translator, text, depth)
+
+
+def _exact(translator: Translator, text: str) -> str:
+    """Return the translation of a message without places, also of one that begins a line."""
+    messages = translator.catalog.messages
+    for written in (text, text[:1].swapcase() + text[1:], f"{text};", f". {text}"):
+        found = messages.get((RECORDED, written)) or messages.get(("", written))
+        if found is not None:
+            told = found[0].removesuffix(";").removeprefix(". ").removeprefix("。")
+            is_begun = text[:1].isupper() and written[:1] != text[:1]
+            return told[:1].upper() + told[1:] if is_begun else told
+    return ""
+
+
+def _told_by_parts(translator: Translator, text: str, depth: int) -> str:
+    """Tell a text by its message, its sentences or its clauses, whichever is known first.
+
+    A place that would hold the end of a sentence holds too much: sentences are told one by one.
+    """
+    loose = None
+    for message in _candidates(translator, text):
+        match = _pattern(message).fullmatch(text)
+        if match is None:
+            continue
+        if not any(". " in value for value in match.groupdict().values()):
+            return _retold(translator, message, match, depth)
+        loose = loose or (message, match)
+    told = _told_otherwise(translator, text, depth + 1)
+    if told == text and loose is not None:
+        return _retold(translator, *loose, depth)
+    return told
+
+
+def _retold(translator: Translator, message: str, match: re.Match[str], depth: int) -> str:
+    places = {
+        name: _told(translator, value, depth + 1) for name, value in match.groupdict().items()
+    }
+    return translator.text(message, RECORDED).format(**places)
 
 
 def _told_otherwise(translator: Translator, text: str, depth: int) -> str:
@@ -60,8 +91,8 @@ def _told_otherwise(translator: Translator, text: str, depth: int) -> str:
     told = _told(translator, other_case, depth) if other_case != text else other_case
     if told != other_case:
         return told[:1].upper() + told[1:] if text[0].isupper() else told
-    for separator in ("; ", ": ", ", "):
-        pieces = text.split(separator)
+    for separator in (" ", "; ", ": ", ", "):
+        pieces = _SENTENCE.split(text) if separator == " " else text.split(separator)
         if len(pieces) > 1:
             told_pieces = [_told(translator, piece, depth) for piece in pieces]
             if told_pieces != pieces:
@@ -95,6 +126,6 @@ def _pattern(message: str) -> re.Pattern[str]:
         elif piece in named:
             pattern += f"(?P={piece})"
         else:
-            pattern += f"(?P<{piece}>.+?)"
+            pattern += rf"(?P<{piece}>{_COUNT if piece == 'n' else '.+?'})"
             named.add(piece)
     return re.compile(pattern, re.DOTALL)

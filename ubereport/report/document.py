@@ -65,7 +65,7 @@ def build_document_view(document: Document) -> DocumentView:
     ValueError
         If two figures have one id, or an id has characters that are not allowed.
     """
-    document = _told_document(document)
+    document = told_document(document)
     ids = [figure.figure_id for section in document.sections for figure in section.figures]
     if len(ids) != len(set(ids)):
         twice = sorted({name for name in ids if ids.count(name) > 1})
@@ -90,7 +90,7 @@ def build_document_view(document: Document) -> DocumentView:
     )
 
 
-def _told_document(document: Document) -> Document:
+def told_document(document: Document) -> Document:
     """Tell what a document quotes of records and results: their sentences are English."""
     return document if spoken().language.is_english else _told_part(document)
 
