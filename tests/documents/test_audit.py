@@ -70,6 +70,18 @@ def test_the_page_names_the_model_its_training_what_it_errs_and_its_limits(publi
             assert said in " ".join(page.replace(chr(160), " ").split())
 
 
+def test_each_case_takes_one_line_on_paper(tmp_path):
+    # A technique once took three lines in a column beside half-empty ones.
+    name = "gelatin-thrombin matrix, pattie"
+    make_library(tmp_path / "l", {name: SHARES[:14]})
+    written = run_audit(AuditRequest(tmp_path / "l", tmp_path / "out", CONFIG))[1]
+    text = subprocess.run(
+        ["pdftotext", "-layout", str(written.pdf), "-"], capture_output=True, text=True, check=True
+    ).stdout
+    lines = [line for line in text.splitlines() if re.search(r"\bC-\d{3}\b", line)]
+    assert sum(bool(re.search(rf"C-\d{{3}} +\d{{4}}-\d\d-\d\d .*{name}", x)) for x in lines) == 14
+
+
 def test_planted_outlier_is_named_first(published):
     (audit, _), _ = published
     document = audit_document(audit, CONFIG)
