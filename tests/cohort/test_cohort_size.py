@@ -1,4 +1,4 @@
-"""Hundreds of cases in seconds and in little memory."""
+"""Thousands of cases in seconds and in little memory."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 
 from ubereport.metrics.registry import METRICS
 
-MAX_CPU_S = 10.0
-MAX_MEMORY_MIB = 500
+MAX_CPU_S = 15.0
+MAX_MEMORY_MIB = 400
 PROGRAM = """
 import json, sys, time
 from pathlib import Path
@@ -64,17 +64,16 @@ def fill_library(library: Path, n_cases: int, text_of) -> None:
 
 @pytest.mark.quiet
 @pytest.mark.slow
-def test_500_cases_compare_and_audit_within_ten_seconds_and_500_mib(tmp_path, case_text):
-    fill_library(tmp_path / "library", 500, case_text)
+def test_2000_cases_compare_and_audit_within_15_seconds_and_400_mib(tmp_path, case_text):
+    fill_library(tmp_path / "library", 2000, case_text)
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(tmp_path / "library")],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     timings = json.loads(done.stdout)
-    assert timings["n_cases"] == 500
-    assert timings["n_events"] == 6000
+    assert timings["n_cases"] == 2000
+    assert timings["n_events"] == 24000
     # Processor time: other work on the machine is not ours.
     shared_s = timings["import"] + timings["read"] + timings["write"]
-    assert shared_s + timings["compare"] < MAX_CPU_S, timings
-    assert shared_s + timings["audit"] < MAX_CPU_S, timings
+    assert shared_s + timings["compare"] + timings["audit"] < MAX_CPU_S, timings
     assert timings["memory_mib"] < MAX_MEMORY_MIB, timings

@@ -8,6 +8,7 @@ from report import sample_record
 
 from ubereport.core.case import Flag, FlagLevel
 from ubereport.core.config import EventConfig, MetricConfig
+from ubereport.core.held_out import HeldOutOperation
 from ubereport.core.series import LossReason
 from ubereport.metrics.registry import METRICS
 from ubereport.report import case_figures
@@ -39,6 +40,33 @@ def test_the_headline_is_the_share_at_20_percent_with_its_band(usual_record, usu
         f"{metric.value * evaluable_min:.1f} min of {evaluable_min:.1f} min"
     )
     assert "obscured" in headline.sentence
+
+
+@pytest.mark.parametrize(
+    ("measured", "said"),
+    [
+        ((0.03, 0.04), "there it missed blood more than it painted clean view"),
+        ((0.2, 0.3), "there it painted clean view more than it missed blood"),
+        ((0.04, 0.3), ""),
+    ],
+)
+def test_a_range_beside_the_measured_share_says_why(usual_record, measured, said):
+    # A tenth of the view was obscured; half of the operations measured the one, half the other.
+    operations = tuple(
+        HeldOutOperation(f"op{i}", 20, 10, 0.1, area, 0.01, 0.5, area - 0.1)
+        for i, area in enumerate(10 * measured)
+    )
+    model = replace(usual_record.provenance.model, held_out_operations=operations)
+    record = replace(usual_record, provenance=replace(usual_record.provenance, model=model))
+    headline = build_view_model(record, None, EventConfig(), MetricConfig()).headline
+    note = plain(headline.notes[-1])
+    assert "with what the model erred on" in note
+    assert note.endswith(f"; {said}" if said else "unseen operations")
+    # The range lies on that side of what was measured.
+    low, high = (float(x) for x in re.match(r"([\d.]+)–([\d.]+) %", note).groups())
+    share = round(100 * record.metric("impaired_share_20").value, 1)
+    assert (low > share) == said.startswith("there it missed")
+    assert (high < share) == said.startswith("there it painted")
 
 
 def test_all_three_thresholds_have_shares_bars_and_bands(usual_record, usual_view):

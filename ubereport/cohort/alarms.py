@@ -44,6 +44,7 @@ USUAL_RULES = ChartRules()
 # Of what a page may spend, this share goes to runs, which find slow shifts; the rest to limits.
 _RUNS_SHARE = 0.1
 _MAX_RUN_POINTS = 40
+_MAX_VALUES = 500_000
 _LIMIT_GRID = np.arange(3.0, 6.01, 0.05)
 
 
@@ -102,8 +103,19 @@ def _page(lengths: Sequence[int], rules: ChartRules) -> float:
 
 @lru_cache(maxsize=64)
 def _null_charts(n_points: int) -> _NullCharts:
+    """Simulate steady charts, some at a time: thousands of long ones would fill the memory."""
     rng = np.random.default_rng([_SEED, n_points])
-    values = rng.standard_normal((_N_SIMULATED, n_points))
+    at_a_time = max(1, _MAX_VALUES // n_points)
+    found = [
+        _signs_of(rng.standard_normal((min(at_a_time, _N_SIMULATED - start), n_points)))
+        for start in range(0, _N_SIMULATED, at_a_time)
+    ]
+    largest, runs, trends, is_near = (np.concatenate(column) for column in zip(*found, strict=True))
+    return _NullCharts(largest, runs, trends, is_near)
+
+
+def _signs_of(values: FloatArray) -> tuple[FloatArray, IntArray, IntArray, BoolArray]:
+    """Return the fields of `_NullCharts` for charts of (r, n) values."""
     sigma = _MOVING_RANGE_SIGMA * np.abs(np.diff(values, axis=1)).mean(axis=1, keepdims=True)
     distances = (values - values.mean(axis=1, keepdims=True)) / sigma
     side = np.sign(distances).astype(np.int64)
@@ -111,7 +123,7 @@ def _null_charts(n_points: int) -> _NullCharts:
     is_near = (np.abs(distances) > 2) & (np.abs(distances) <= 3)
     together = np.abs(side[:, 2:] + side[:, 1:-1] + side[:, :-2]) == 3
     n_near = is_near[:, 2:].astype(int) + is_near[:, 1:-1] + is_near[:, :-2]
-    return _NullCharts(
+    return (
         np.abs(distances).max(axis=1),
         _longest_constant(side),
         _longest_constant(steps) + 1,

@@ -205,23 +205,31 @@ def _headline(record: CaseRecord, metrics: CaseMetrics, review_notes: tuple[str,
     notes = [_("{part} of {evaluable}", part=part, evaluable=duration(evaluable_s, evaluable_s))]
     if metrics.band(key):
         notes.append(_("{range} with a stricter or laxer model", range=metrics.band(key)))
-    notes.append(_model_error_note(record))
+    notes.append(_model_error_note(record, share))
     return Headline(metrics.short_text(key), True, sentence, (*review_notes, *notes))
 
 
-def _model_error_note(record: CaseRecord) -> str:
-    """Say where the headline would lie with what the model erred on operations it had not seen."""
+def _model_error_note(record: CaseRecord, share: float) -> str:
+    """Say where the headline would lie with what the model erred on operations it had not seen.
+
+    A range that leaves the measured share out looks like a mistake unless its reason is told.
+    """
     series = record.series
     area_frac, weight_s = series.area_frac[series.is_valid], series.duration_s[series.is_valid]
     found = share_band(area_frac, weight_s, 0.20, record.provenance.model.held_out_operations)
     if found is None:
         return _("how far the model errs from operation to operation is not stated")
-    return _(
+    note = _(
         "{range} with what the model erred on {level} of {n_operations} unseen operations",
         range=band(found.low_frac, found.high_frac),
         level=percent(found.level, 0),
         n_operations=found.n_operations,
     )
+    if share < found.low_frac:
+        return _("{told}; there it missed blood more than it painted clean view", told=note)
+    if share > found.high_frac:
+        return _("{told}; there it painted clean view more than it missed blood", told=note)
+    return note
 
 
 def _impairment(record: CaseRecord, metrics: CaseMetrics, level: str) -> ImpairmentRow:
