@@ -107,6 +107,7 @@ def areas_on_stills(findings: Findings, given: argparse.Namespace) -> None:
         points = 100 * float(apart.max())
         findings.note(where, {"max points": points, "mean points": 100 * float(apart.mean())})
         findings.check(apart.max() <= MAX_DEVIATION_FRAC, f"{where}: {points:.3f} points")
+        findings.check("failed" not in where, where)
     with _tf32():
         apart = np.abs(_opened(Device(given.device), is_low=False).areas(rgb, field) - exact)
     findings.note("with TF32, for comparison, max points", 100 * float(apart.max()))
@@ -136,7 +137,9 @@ def areas_on_a_recording(findings: Findings, given: argparse.Namespace) -> None:
     findings.note("events", len(times["exact"]))
     findings.check(len(times["exact"]) > 0, "the recording has no event: nothing was compared")
     findings.check(times["exact"] == times["device"], f"events differ: {times}")
-    findings.note("device", _record(cases["device"])["provenance"]["device"])
+    device = _record(cases["device"])["provenance"]["device"]
+    findings.note("device", device)
+    findings.check(device.startswith(given.device) and "failed" not in device, device)
 
 
 def network_speed(findings: Findings, given: argparse.Namespace) -> None:
