@@ -87,16 +87,16 @@ def _retold(translator: Translator, message: str, match: re.Match[str], depth: i
 
 def _told_otherwise(translator: Translator, text: str, depth: int) -> str:
     """Tell a text that begins a line with a capital, or lists several; else leave it alone."""
-    other_case = text[:1].swapcase() + text[1:]
-    told = _told(translator, other_case, depth) if other_case != text else other_case
-    if told != other_case:
-        return told[:1].upper() + told[1:] if text[0].isupper() else told
     for separator in (" ", "; ", ": ", ", "):
         pieces = _SENTENCE.split(text) if separator == " " else text.split(separator)
         if len(pieces) > 1:
             told_pieces = [_told(translator, piece, depth) for piece in pieces]
             if told_pieces != pieces:
                 return separator.join(told_pieces)
+    other_case = text[:1].swapcase() + text[1:]
+    told = _told(translator, other_case, depth) if other_case != text else other_case
+    if told != other_case:
+        return told[:1].upper() + told[1:] if text[0].isupper() else told
     return text
 
 
