@@ -183,13 +183,30 @@ async function mend() {
   try { await viewer.mend(); } catch (error) { tell(error.message); return; }
   $("brush").hidden = false; $("draw").setAttribute("aria-pressed", "true");
 }
-function leaveMending() { viewer.leave(); $("brush").hidden = true; $("draw").setAttribute("aria-pressed", "false"); $("where").textContent = timeline.words(page.timeS); }
+function leaveMending() { viewer.leave(); $("note").textContent = ""; $("brush").hidden = true; $("draw").setAttribute("aria-pressed", "false"); $("where").textContent = timeline.words(page.timeS); }
 async function keepMask() {
   if (!viewer.mending) return;
   viewer.closePolygon();
   const timeS = viewer.shownS, png = await viewer.drawnPng();
   leaveMending();
   await say("mask", { time_s: timeS, mask_png: png });
+}
+
+const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+// While a mask is mended, keys draw; returns whether the key was one of those.
+function drawByKey(event) {
+  if (!viewer.mending || event.altKey || event.metaKey || event.ctrlKey) return false;
+  const step = STEPS[event.key], pixels = event.shiftKey ? 20 : 2;
+  if (step) viewer.moveCursor(pixels * step[0], pixels * step[1]);
+  else if (!viewer.cursor) return false;
+  else if (event.key === "Enter") viewer.putPoint();
+  else if (event.key === "Backspace") viewer.takePoint();
+  else if (event.key === " " && viewer.polygon?.length > 2) { viewer.closePolygon(); return true; }
+  else if (event.key === " ") { tell("A polygon needs three points: Enter puts one."); return true; }
+  else return false;
+  $("tool").firstChild.textContent = "Polygon ";
+  $("note").textContent = viewer.cursorWords(); // a status: it is read aloud
+  return true;
 }
 
 const KEYS = {
@@ -213,6 +230,7 @@ document.addEventListener("keydown", (event) => {
   if ($("case").hidden || $("who").open) return;
   const isTyping = event.target.matches("input, select");
   if (isTyping && event.key !== "Escape") { if (event.target.id === "area" && event.key === "Enter") KEYS.a(); return; }
+  if (drawByKey(event)) { event.preventDefault(); return; }
   if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
     const direction = event.key === "ArrowLeft" ? -1 : 1;
     stop();

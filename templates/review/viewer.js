@@ -87,7 +87,8 @@ export class Viewer {
         if (!isSet(x, y + 1)) c.fillRect(3 * x, 3 * y + 2, 3, 1);
       }
     }
-    if (this.polygon) { c.strokeStyle = "#ffd400"; c.lineWidth = 2; c.beginPath(); this.polygon.forEach(([x, y], i) => (i ? c.lineTo(3 * x, 3 * y) : c.moveTo(3 * x, 3 * y))); c.stroke(); }
+    if (this.cursor && this.mending) this.drawCursor(c, canvas);
+    if (this.polygon) { c.strokeStyle = "#ffd400"; c.lineWidth = 2; c.beginPath(); this.polygon.forEach(([x, y], i) => (i ? c.lineTo(3 * x, 3 * y) : c.moveTo(3 * x, 3 * y))); c.stroke(); c.fillStyle = "#ffd400"; this.polygon.forEach(([x, y]) => c.fillRect(3 * x - 4, 3 * y - 4, 8, 8)); }
   }
 
   nextDrawn() { this.drawn = DRAWN[(DRAWN.indexOf(this.drawn) + 1) % DRAWN.length]; this.drawMask(); if (this.shownS !== null && !this.mask) this.showMask().catch((e) => this.onTold(e.message)); return this.drawn; }
@@ -99,7 +100,33 @@ export class Viewer {
     this.overlay.classList.add("drawing"); this.drawMask();
   }
 
-  leave() { this.mending = null; this.polygon = null; this.overlay.classList.remove("drawing"); this.drawMask(); }
+  // Drawing by keys: a cursor of its own, moved in pixels of the mask, whose points are a polygon's.
+  moveCursor(dx, dy) {
+    const m = this.mending, last = this.cursor || this.lastCursor || [m.width / 2, m.height / 2];
+    const within = (at, size) => Math.min(size - 1, Math.max(0, at));
+    this.cursor = [within(last[0] + dx, m.width), within(last[1] + dy, m.height)];
+    this.tool = "polygon"; this.drawMask();
+  }
+
+  putPoint() { (this.polygon ||= []).push([...this.cursor]); this.drawMask(); }
+  takePoint() { this.polygon?.pop(); this.drawMask(); }
+
+  cursorWords() {
+    const m = this.mending, [x, y] = this.cursor, n = this.polygon?.length || 0;
+    const isBlood = m.on[Math.floor(y) * m.width + Math.floor(x)];
+    return `Cursor ${Math.round((100 * x) / m.width)} % across, ${Math.round((100 * y) / m.height)} % down, on ${isBlood ? "blood" : "no blood"}; ${n} point${n === 1 ? "" : "s"}`;
+  }
+
+  drawCursor(c, canvas) {
+    const [x, y] = [3 * this.cursor[0], 3 * this.cursor[1]];
+    for (const [color, width] of [["#12202b", 5], ["#ffd400", 2]]) { // seen on any picture
+      c.strokeStyle = color; c.lineWidth = width; c.beginPath();
+      c.moveTo(x, 0); c.lineTo(x, canvas.height); c.moveTo(0, y); c.lineTo(canvas.width, y); c.stroke();
+      c.strokeRect(x - 9, y - 9, 18, 18);
+    }
+  }
+
+  leave() { this.mending = null; this.polygon = null; this.cursor = null; this.lastCursor = null; this.overlay.classList.remove("drawing"); this.drawMask(); }
 
   pen(event, isDown) {
     if (!this.mending || !isDown) return;
@@ -113,6 +140,7 @@ export class Viewer {
     if (!this.mending || !this.polygon || this.polygon.length < 3) return;
     const p = this.polygon;
     this.polygon = null;
+    this.lastCursor = this.cursor || this.lastCursor; this.cursor = null;
     this.each((x, y) => { // even–odd rule
       let isIn = false;
       for (let i = 0, j = p.length - 1; i < p.length; j = i, i += 1) {

@@ -19,6 +19,9 @@ KEY_CODES = {
     "PageDown": 34,
     "ArrowLeft": 37,
     "ArrowRight": 39,
+    "ArrowUp": 38,
+    "ArrowDown": 40,
+    "Backspace": 8,
     "Tab": 9,
 }
 

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import pytest
 from browser.devtools import Page, chromium
 from review.desk.conftest import RECORDING, measured_case  # noqa: F401 -- a fixture
@@ -146,6 +147,53 @@ def test_a_drawn_mask_is_kept(page, case_folder):
         time.sleep(0.05)
     assert strokes[0].action is Action.MASK
     assert (case_folder / strokes[0].mask.mask_path).is_file()
+
+
+def test_a_mask_is_drawn_by_keys_alone(page, case_folder, tmp_path):
+    """A square of 40 mask pixels is painted and kept."""
+    page.wait("document.getElementById('overlay').width > 1")
+    page.key("d")
+    page.wait("!document.getElementById('brush').hidden")
+    page.key("ArrowUp", shift=True)
+    assert "0 points" in _text(page, "note")
+    page.key(" ")
+    assert "three points" in _text(page, "said")
+    for key in ("ArrowLeft", "ArrowDown", "ArrowRight", "ArrowUp"):
+        page.key("Enter")
+        for _ in range(2):
+            page.key(key, shift=True)
+    page.key("Enter")
+    assert "5 points" in _text(page, "note")
+    page.key("Backspace")
+    assert "4 points" in _text(page, "note")
+    page.screenshot(tmp_path / "keys.png")
+    page.key(" ")
+    assert "Mended mask" in _text(page, "where")
+    page.key("Enter")
+    page.wait("document.getElementById('brush').hidden")
+    for _ in range(200):
+        strokes = read_journal(case_folder, "C001").strokes
+        if strokes:
+            break
+        time.sleep(0.05)
+    mask = cv2.imread(str(case_folder / strokes[0].mask.mask_path), cv2.IMREAD_GRAYSCALE)
+    y, x = mask.shape[0] // 2 - 20, mask.shape[1] // 2
+    assert (mask[y + 3 : y + 37, x - 37 : x - 3] == 255).mean() > 0.95
+    assert page.console == []
+
+
+def test_escape_leaves_a_mask_drawn_by_keys(page, case_folder):
+    page.wait("document.getElementById('overlay').width > 1")
+    page.key("d")
+    page.wait("!document.getElementById('brush').hidden")
+    page.key("ArrowRight")
+    page.key("Enter")
+    page.key("Escape")
+    assert page.run("document.getElementById('brush').hidden")
+    before = _text(page, "where")
+    page.key("ArrowRight", shift=True)  # moves in time again
+    assert _text(page, "where") != before
+    assert read_journal(case_folder, "C001").strokes == ()
 
 
 def test_two_tabs_lose_nothing(page, case_folder):
