@@ -204,6 +204,7 @@ function drawByKey(event) {
   else if (event.key === " " && viewer.polygon?.length > 2) { viewer.closePolygon(); return true; }
   else if (event.key === " ") { tell("A polygon needs three points: Enter puts one."); return true; }
   else return false;
+  tell("");
   $("tool").firstChild.textContent = "Polygon ";
   $("note").textContent = viewer.cursorWords(); // a status: it is read aloud
   return true;

@@ -150,14 +150,18 @@ def test_a_drawn_mask_is_kept(page, case_folder):
 
 
 def test_a_mask_is_drawn_by_keys_alone(page, case_folder, tmp_path):
-    """A square of 40 mask pixels is painted and kept."""
+    """A square of 40 mask pixels is erased from what the model called blood, and kept so."""
     page.wait("document.getElementById('overlay').width > 1")
     page.key("d")
     page.wait("!document.getElementById('brush').hidden")
+    page.key("r")
     page.key("ArrowUp", shift=True)
-    assert "0 points" in _text(page, "note")
+    assert "on blood; 0 points" in _text(page, "note")
     page.key(" ")
     assert "three points" in _text(page, "said")
+    page.key("ArrowUp")
+    page.key("ArrowDown")
+    assert _text(page, "said") == ""
     for key in ("ArrowLeft", "ArrowDown", "ArrowRight", "ArrowUp"):
         page.key("Enter")
         for _ in range(2):
@@ -178,7 +182,9 @@ def test_a_mask_is_drawn_by_keys_alone(page, case_folder, tmp_path):
         time.sleep(0.05)
     mask = cv2.imread(str(case_folder / strokes[0].mask.mask_path), cv2.IMREAD_GRAYSCALE)
     y, x = mask.shape[0] // 2 - 20, mask.shape[1] // 2
-    assert (mask[y + 3 : y + 37, x - 37 : x - 3] == 255).mean() > 0.95
+    assert (mask[y + 2 : y + 38, x - 38 : x - 2] == 0).all()
+    around = mask[y - 4 : y + 44, x - 44 : x + 4]
+    assert (around == 255).sum() > 0.9 * (48 * 48 - 40 * 40)
     assert page.console == []
 
 
