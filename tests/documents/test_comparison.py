@@ -195,6 +195,30 @@ def test_all_censored_gives_no_share_and_says_why(tmp_path):
     assert "censored" in text.lower()
 
 
+def test_a_curve_goes_on_for_as_long_as_an_event_was_watched(tmp_path):
+    make_library(tmp_path, {"wax": LOW, "RF": HIGH}, clear_s=(-40.0, -100.0))
+    _, document = document_of(tmp_path)
+    for curve in figure(document, "clearing").drawing.curves:
+        assert curve.x == (0.0, 100.0)
+        assert curve.y == (1.0, 1.0)
+        assert set(curve.censored) == {40.0, 100.0}
+
+
+def test_a_picture_of_estimates_that_are_missing_is_words(tmp_path):
+    for number, share in enumerate(LOW + HIGH):
+        surgeon, technique = ("S1", "wax") if share in LOW else ("S2", "RF")
+        manifest = {"surgeon": surgeon, "technique": technique, "levels": 1, "use_start": "0"}
+        add_case(tmp_path, number, share, manifest)
+    _, document = document_of(tmp_path)
+    leading = section(document, "What may be said")
+    assert leading.figures == ()
+    assert any(
+        "weighted: not available: fewer than 10 cases in one of the two." in text
+        for text in leading.paragraphs
+    )
+    assert not any("…" in text for text in leading.paragraphs)
+
+
 def test_two_cases_get_points_but_no_p_value(tmp_path):
     make_library(tmp_path / "l", {"wax": LOW, "RF": HIGH[:2]})
     comparison, document = document_of(tmp_path / "l")

@@ -94,13 +94,14 @@ def _censoring_text(clear: TimeToClear) -> str:
 
 
 def _survival_curve(curve: ClearCurve) -> Curve:
-    """Cut a curve at the end of the axis, and carry it on to there or to its last time."""
+    """Cut a curve at the end of the axis, or carry it on for as long as an event was watched."""
     pairs = [
         (t, y) for t, y in zip(curve.time_s, curve.open_frac, strict=True) if t <= _LAST_TIME_S
     ]
     times, shares = [t for t, _ in pairs], [y for _, y in pairs]
-    if len(pairs) < len(curve.time_s):
-        times.append(_LAST_TIME_S)
+    last_s = min(max(*curve.time_s, *curve.censored_s, 0.0), _LAST_TIME_S)
+    if last_s > times[-1]:
+        times.append(last_s)
         shares.append(shares[-1])
     if not curve.band_low_frac:
         return Curve(curve.group, tuple(times), tuple(shares), censored=_ticks(curve, times))

@@ -74,7 +74,7 @@ def lead_section(comparison: Comparison, rest: tuple[str, ...]) -> Section:
         )
         for lead in comparison.leads
     ]
-    rows += [
+    others = [
         ForestRow(
             f"{other.group}, {_short(other)}",
             *_scaled(other.difference, factor),
@@ -82,6 +82,11 @@ def lead_section(comparison: Comparison, rest: tuple[str, ...]) -> Section:
         )
         for other in comparison.other_estimates
         if other.reference == comparison.reference
+    ]
+    # A picture shows estimates; why one is missing is said in whole words, not cut short beside it.
+    shown = tuple(row for row in (*rows, *others) if row.value is not None)
+    missing = [
+        _("{label}: {text}.", label=row.label, text=row.text) for row in others if row.value is None
     ]
     figure = Figure(
         "lead",
@@ -92,10 +97,10 @@ def lead_section(comparison: Comparison, rest: tuple[str, ...]) -> Section:
             "making groups alike, with intervals for chance alone. A bar that crosses 0 shows no "
             "difference."
         ),
-        ForestFigure(tuple(rows), difference_axis(_("Difference"), spec), sides=_sides(spec)),
+        ForestFigure(shown, difference_axis(_("Difference"), spec), sides=_sides(spec)),
     )
     tables = tuple(t for t in (_verdict_table(comparison, spec, factor),) if t.rows)
-    return Section(_("What may be said"), rest, (figure,), tables)
+    return Section(_("What may be said"), (*rest, *missing), (figure,) if shown else (), tables)
 
 
 def _short(other: OtherEstimate) -> str:
@@ -177,7 +182,7 @@ def love_figure(balance: Sequence[BalanceRow]) -> Figure | None:
             ),
             Axis(_("Standardized difference"), Unit.NUMBER, low=0.0),
             reference=_LOVE_LIMIT,
-            sides=("alike", _("not alike")),
+            sides=(_("alike"), _("not alike")),
         ),
     )  # fmt: skip
 
