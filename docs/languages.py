@@ -59,7 +59,7 @@ SHORT = (
     *("once", "{n} times", "1 gap", "{n} gaps"),
     *("negligible", "small", "medium", "large", "exact", "years"),
     *("percentage points lower", "percentage points higher", "lower", "higher"),
-    *("Exploratory:", "{test} (asymptotic)", "{one} or {other}"),
+    *("Exploratory:", "{test} (asymptotic)"),
     *("{test} (exact)", "{title} (u-chart)", "{title} (XmR chart)", "{n} percentage points"),
     *("1 percentage point", "1.0 percentage point", "{n} case", "{n} cases", "{n} surgeons"),
 )

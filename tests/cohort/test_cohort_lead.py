@@ -413,6 +413,10 @@ def test_the_weights_give_the_effect_back(n_surgeons):
         assert fit.effect == pytest.approx(contrast.effect.value)
 
 
+def test_e_value_of_groups_without_spread_is_a_number():
+    assert np.isfinite(e_value(1e300))
+
+
 def test_e_value_equals_the_published_example():
     # VanderWeele and Ding (2017): RR 3.9 gives 7.26.
     assert e_value(np.log(3.9) / 0.91) == pytest.approx(7.26, abs=0.01)

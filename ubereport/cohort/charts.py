@@ -403,29 +403,39 @@ def _points(
     )
 
 
+def _signal_text(signal: Signal, cases: str, rules: ChartRules) -> str:
+    return {
+        Signal.OUTSIDE: f"{cases} outside the limits.",
+        Signal.ONE_SIDE: f"{cases} in a run of {rules.run_points} or more on one side.",
+        Signal.TREND: f"{cases} in a trend of {rules.trend_points} or more.",
+        Signal.NEAR_LIMIT: f"{cases} near a limit twice in three.",
+    }[signal]
+
+
+def _limits_text(cases: str, n_baseline: int, n_excluded: int, trial_points: int) -> str:
+    """Say what the limits rest on: whole sentences, since reports tell them in other languages."""
+    if n_excluded and n_baseline < trial_points:
+        return (
+            f"{cases}; limits from {n_baseline}, {n_excluded} that stood out taken out (trial "
+            f"limits: fewer than {trial_points})."
+        )
+    if n_excluded:
+        return f"{cases}; limits from {n_baseline}, {n_excluded} that stood out taken out."
+    if n_baseline < trial_points:
+        return f"{cases}; limits from {n_baseline} (trial limits: fewer than {trial_points})."
+    return f"{cases}; limits from {n_baseline}."
+
+
 def _reading(
     points: Sequence[ControlPoint], phase: _PhaseOne, config: AuditConfig, rules: ChartRules
 ) -> str:
     n_baseline, n_excluded = phase.n_baseline, len(phase.excluded)
     if phase.fit is None:
         return f"{plural(len(points), 'case')}: too few, or too few events, for limits."
-    names = {
-        Signal.OUTSIDE: "outside the limits",
-        Signal.ONE_SIDE: f"in a run of {rules.run_points} or more on one side",
-        Signal.TREND: f"in a trend of {rules.trend_points} or more",
-        Signal.NEAR_LIMIT: "near a limit twice in three",
-    }
-    found = []
-    for signal, words in names.items():
-        n = sum(signal in point.signals for point in points)
-        if n:
-            found.append(f"{plural(n, 'case')} {words}")
-    text = f"{plural(len(points), 'case')}; limits from {n_baseline}"
-    if n_excluded:
-        text += f", {n_excluded} that stood out taken out"
-    if n_baseline < config.trial_points:
-        text += f" (trial limits: fewer than {config.trial_points})"
-    text += f". {'; '.join(found)}." if found else ". Nothing stands out from chance variation."
+    counts = {signal: sum(signal in point.signals for point in points) for signal in Signal}
+    found = [_signal_text(signal, plural(n, "case"), rules) for signal, n in counts.items() if n]
+    text = _limits_text(plural(len(points), "case"), n_baseline, n_excluded, config.trial_points)
+    text += f" {' '.join(found)}" if found else " Nothing stands out from chance variation."
     dispersion, autocorrelation = phase.fit.dispersion, phase.fit.autocorrelation
     if dispersion is not None and dispersion.is_applied:
         text += (

@@ -32,6 +32,7 @@ from ubereport.cohort.table import CohortTable
 from ubereport.cohort.weighting import matched_estimates, weighted_estimates
 from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import COVERAGE, KNOWN_COLUMNS, ColumnRole, require_column
+from ubereport.language.speaking import in_english
 from ubereport.metrics.registry import installed_metrics, metric_spec
 from ubereport.statistics.power import detectable_delta, detectable_shift
 
@@ -50,6 +51,7 @@ _SECONDARY_KEYS = (
 )
 
 
+@in_english
 def compare_cohort(
     table: CohortTable,
     by: str = "technique",

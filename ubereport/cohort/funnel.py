@@ -183,6 +183,9 @@ def _no_funnel(
     )  # fmt: skip
 
 
+_NO_RANKING = "Cases differ in difficulty; the plot is no ranking."
+
+
 def _reading(
     points: Sequence[FunnelPoint],
     phi: float,
@@ -194,12 +197,14 @@ def _reading(
     n_95 = sum(point.zone is FunnelZone.BEYOND_95 for point in points)
     n_998 = sum(point.zone is FunnelZone.BEYOND_998 for point in points)
     by_chance = 100 * (1 - 0.95 ** len(points))
-    text = (
-        f"{len(points)} surgeons around {target}, each compared with the others. {n_95} between "
-        f"the 95 % and the 99.8 % limit, {n_998} beyond the 99.8 % limit. Of "
-        f"{len(points)} surgeons without any difference, one or more lies beyond a 95 % "
-        f"limit {by_chance:.0f} % of the time; only the outer limit counts as a signal."
+    # One string a sentence: sentences are what a report tells in another language.
+    sentences = (
+        f"{len(points)} surgeons around {target}, each compared with the others.",
+        f"{n_95} between the 95 % and the 99.8 % limit, {n_998} beyond the 99.8 % limit.",
+        f"Of {len(points)} surgeons without any difference, one or more lies beyond a 95 % limit "
+        f"{by_chance:.0f} % of the time; only the outer limit counts as a signal.",
     )
+    text = " ".join(sentences)
     if n_small:
         text += f" {n_small} with fewer than {config.min_cases_per_surgeon} cases not drawn."
     if is_widened:
@@ -209,4 +214,4 @@ def _reading(
             f" Overdispersion φ = {phi:.2f} is stated and not corrected: with so few surgeons it "
             "cannot be told from a true difference."
         )
-    return f"{text} Cases differ in difficulty; the plot is no ranking."
+    return f"{text} {_NO_RANKING}"

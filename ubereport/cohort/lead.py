@@ -257,5 +257,6 @@ def e_value(standardized_effect: float) -> float:
     On the scale of risk ratios, ``RR = exp(0.91 d)`` and ``E = RR + sqrt(RR (RR - 1))``. Source:
     VanderWeele and Ding, Ann Intern Med 2017;167:268.
     """
-    ratio = float(np.exp(0.91 * abs(standardized_effect)))
+    # Groups without any spread are infinitely many deviations apart: the scale ends at exp(20).
+    ratio = float(np.exp(min(0.91 * abs(standardized_effect), 20.0)))
     return ratio + float(np.sqrt(ratio * (ratio - 1)))

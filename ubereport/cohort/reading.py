@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ubereport.cohort.comparison_results import (
     AdjustedComparison,
     AdjustedContrast,
@@ -28,6 +30,7 @@ from ubereport.cohort.wording import (
 from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import column_title
 from ubereport.core.metrics import Direction, MetricSpec
+from ubereport.language.speaking import N_, _, localized, told
 from ubereport.metrics.registry import metric_spec
 from ubereport.statistics.estimates import Estimate
 
@@ -127,7 +130,10 @@ def _contrast(contrast: Contrast, spec: MetricSpec) -> str:
 
 
 def lead_reading(comparison: Comparison, config: CompareConfig) -> tuple[str, ...]:
-    """Return what a comparison says, in one sentence a finding: what stands against it first."""
+    """Return what a comparison says, in one sentence a finding: what stands against it first.
+
+    Spoken in the language of whoever asks; records are written in English.
+    """
     spec = metric_spec(comparison.primary.metric_key)
     leads = comparison.leads
     common = [
@@ -137,57 +143,87 @@ def lead_reading(comparison: Comparison, config: CompareConfig) -> tuple[str, ..
     ]
     sentences = []
     if common:
-        sentences.append(
-            f"No {_noun(comparison.by)} can be called better than another here: "
-            f"{'; '.join(common)}."
+        message = (
+            N_("No technique can be called better than another here: {reasons}.")
+            if comparison.by == "technique"
+            else N_("No group can be called better than another here: {reasons}.")
         )
+        sentences.append(_(message, reasons=_reasons(common)))
     sentences += [_lead(lead, spec, comparison, config, common) for lead in leads]
     sentences += [text for lead in leads if (text := tipping_text(lead, spec))]
     return tuple(sentences)
 
 
-def _noun(by: str) -> str:
-    return "technique" if by == "technique" else "group"
+def _reasons(barriers: Sequence[str]) -> str:
+    """Say one after the other; a whole list would not be known to any language."""
+    return "; ".join(told(barrier) for barrier in barriers)
 
 
 def _lead(
     lead: Lead, spec: MetricSpec, comparison: Comparison, config: CompareConfig, common: list[str]
 ) -> str:
     own = [barrier for barrier in lead.barriers if barrier not in common]
-    pair = f"{lead.group} and {lead.reference}"
+    pair = _("{group} and {reference}", group=lead.group, reference=lead.reference)
     if own:
-        return f"{_plan_word(comparison.plan)}{pair} are described only: {'; '.join(own)}."
+        text = _("{pair} are described only: {reasons}.", pair=pair, reasons=_reasons(own))
+        return _as_planned(comparison.plan, text)
     if lead.verdict is Verdict.DESCRIPTIVE:
-        return f"{pair}: {_adjusted_text(lead, spec)}; a description, no finding."
-    estimate = lead.with_error
-    value = 0.0 if estimate.value is None else estimate.value
-    interval = f"{interval_text(estimate, spec)}, the model’s own error included"
-    word = _plan_word(comparison.plan)
+        return _described(lead, pair, spec)
+    return _as_planned(comparison.plan, _finding(lead, pair, spec, config))
+
+
+def _finding(lead: Lead, pair: str, spec: MetricSpec, config: CompareConfig) -> str:
+    interval = interval_text(lead.with_error, spec)
     if lead.verdict is Verdict.EQUIVALENT and config.margin is not None:
-        margin = difference_text(config.margin, spec)
-        return f"{word}{pair} are alike within the declared margin of {margin} ({interval})."
+        return _(
+            "{pair} are alike within the declared margin of {margin} ({interval}, the model’s own "
+            "error included).",
+            pair=pair,
+            margin=difference_text(config.margin, spec),
+            interval=interval,
+        )
     if lead.verdict is Verdict.NOT_SHOWN:
-        return f"{word}no difference between {pair} is shown ({interval}).{_what_hides(lead)}"
-    side = "lower" if lead.verdict is Verdict.LOWER else "higher"
-    meaning = {
-        Direction.LOWER_IS_BETTER: {"lower": "the clearer view", "higher": "the worse view"},
-        Direction.HIGHER_IS_BETTER: {"lower": "the worse view", "higher": "the clearer view"},
-        Direction.NEUTRAL: {"lower": "the lower value", "higher": "the higher value"},
-    }[spec.direction][side]
-    return (
-        f"{word}cases with {lead.group} had {meaning} than cases with {lead.reference}, surgeon "
-        f"and covariates held equal: {difference_text(value, spec)} {side} ({interval}; "
-        f"{p_text(lead.test.p_holm or 0.0)})."
+        text = _(
+            "no difference between {pair} is shown ({interval}, the model’s own error included).",
+            pair=pair,
+            interval=interval,
+        )
+        return f"{text} {_what_hides(lead)}"
+    is_lower = lead.verdict is Verdict.LOWER
+    return _(
+        "cases with {group} had {meaning} than cases with {reference}, surgeon and covariates held "
+        "equal: {size} ({interval}, the model’s own error included; {p_value}).",
+        group=lead.group,
+        meaning=_(_MEANINGS[spec.direction][0 if is_lower else 1]),
+        reference=lead.reference,
+        size=_size(lead.with_error.value or 0.0, spec, is_lower=is_lower),
+        interval=interval,
+        p_value=localized(p_text(lead.test.p_holm or 0.0)),
     )
+
+
+_MEANINGS = {
+    Direction.LOWER_IS_BETTER: (N_("the clearer view"), N_("the worse view")),
+    Direction.HIGHER_IS_BETTER: (N_("the worse view"), N_("the clearer view")),
+    Direction.NEUTRAL: (N_("the lower value"), N_("the higher value")),
+}
+
+
+def _size(value: float, spec: MetricSpec, *, is_lower: bool) -> str:
+    size = difference_text(value, spec)
+    return _("{size} lower", size=size) if is_lower else _("{size} higher", size=size)
 
 
 def _what_hides(lead: Lead) -> str:
     if _leaves_zero_out(lead.with_error):
         p_value = p_text(lead.test.p_holm if lead.test.p_holm is not None else 1.0)
-        return f" Corrected for the number of comparisons, chance can explain it ({p_value})."
+        return _(
+            "Corrected for the number of comparisons, chance can explain it ({p_value}).",
+            p_value=localized(p_value),
+        )
     if _leaves_zero_out(lead.difference):
-        return " Chance alone would hardly explain it; what the model may err in one group could."
-    return " That is no proof that they are alike."
+        return _("Chance alone would hardly explain it; what the model may err in one group could.")
+    return _("That is no proof that they are alike.")
 
 
 def _leaves_zero_out(estimate: Estimate) -> bool:
@@ -195,20 +231,29 @@ def _leaves_zero_out(estimate: Estimate) -> bool:
     return low is not None and high is not None and (low > 0 or high < 0)
 
 
-def _plan_word(plan: PlanUse) -> str:
+def _as_planned(plan: PlanUse, text: str) -> str:
+    """Say before a finding whether a plan foresaw it."""
     if plan.status is PlanStatus.FOLLOWED:
-        return f"As planned on {plan.written_at[:10]}: "
+        return _("As planned on {date}: {text}", date=plan.written_at[:10], text=text)
     if plan.status is PlanStatus.DEPARTED:
-        return "Exploratory, not as planned: "
-    return "Exploratory: " if plan.status is PlanStatus.NONE else ""
+        return _("Exploratory, not as planned: {text}", text=text)
+    return _("Exploratory: {text}", text=text) if plan.status is PlanStatus.NONE else text
 
 
-def _adjusted_text(lead: Lead, spec: MetricSpec) -> str:
+def _described(lead: Lead, pair: str, spec: MetricSpec) -> str:
     value = lead.difference.value
     if value is None:
-        return f"no adjusted difference, {lead.difference.reason}"
-    side = "higher" if value > 0 else "lower"
-    return f"{difference_text(value, spec)} {side} ({interval_text(lead.difference, spec)})"
+        return _(
+            "{pair}: no adjusted difference, {reason}; a description, no finding.",
+            pair=pair,
+            reason=told(lead.difference.reason),
+        )
+    return _(
+        "{pair}: {size} ({interval}); a description, no finding.",
+        pair=pair,
+        size=_size(value, spec, is_lower=value <= 0),
+        interval=interval_text(lead.difference, spec),
+    )
 
 
 def tipping_text(lead: Lead, spec: MetricSpec) -> str:
@@ -216,24 +261,44 @@ def tipping_text(lead: Lead, spec: MetricSpec) -> str:
     tipping = lead.tipping
     if tipping is None:
         return ""
-    needed = []
-    if tipping.factor is not None:
-        needed.append(f"measure areas {tipping.factor:.2f} times too large")
-    if tipping.false_area_frac is not None:
-        needed.append(f"paint {100 * tipping.false_area_frac:.1f} % of the clean view")
-    if not needed:
-        needed = ["err tenfold, which still would not undo it,"]
-    text = (
-        f"To undo the difference between {lead.group} and {lead.reference} the model would have to "
-        f"{' or '.join(needed)} more with {tipping.group} alone."
+    message = {
+        (True, True): N_(
+            "To undo the difference between {group} and {reference} the model would have to "
+            "measure areas {factor} times too large or paint {percent} % of the clean view more "
+            "with {erring} alone."
+        ),
+        (True, False): N_(
+            "To undo the difference between {group} and {reference} the model would have to "
+            "measure areas {factor} times too large more with {erring} alone."
+        ),
+        (False, True): N_(
+            "To undo the difference between {group} and {reference} the model would have to "
+            "paint {percent} % of the clean view more with {erring} alone."
+        ),
+        (False, False): N_(
+            "To undo the difference between {group} and {reference} the model would have to "
+            "err tenfold, which still would not undo it, more with {erring} alone."
+        ),
+    }[tipping.factor is not None, tipping.false_area_frac is not None]
+    text = _(
+        message,
+        group=lead.group,
+        reference=lead.reference,
+        factor=localized(f"{tipping.factor or 0.0:.2f}"),
+        percent=localized(f"{100 * (tipping.false_area_frac or 0.0):.1f}"),
+        erring=tipping.group,
     )
     if tipping.seen_factor is None or tipping.seen_false_area_frac is None:
-        return f"{text} What it errs from operation to operation its bundle does not say."
-    return (
-        f"{text} Of its {tipping.n_operations} unseen test operations one pair in ten differed by "
-        f"a factor of {tipping.seen_factor:.2f} or more, and one in ten by "
-        f"{100 * tipping.seen_false_area_frac:.1f} percentage points of painted clean view."
-    )
+        seen = _("What it errs from operation to operation its bundle does not say.")
+    else:
+        seen = _(
+            "Of its {n_operations} unseen test operations one pair in ten differed by a factor of "
+            "{factor} or more, and one in ten by {points} percentage points of painted clean view.",
+            n_operations=tipping.n_operations,
+            factor=localized(f"{tipping.seen_factor:.2f}"),
+            points=localized(f"{100 * tipping.seen_false_area_frac:.1f}"),
+        )
+    return f"{text} {seen}"
 
 
 def adjusted_reading(adjusted: AdjustedComparison, spec: MetricSpec) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ubereport.cohort.comparison_results import UnreadCase
 from ubereport.core.metrics import MetricSpec
+from ubereport.language.speaking import _, localized, told
 from ubereport.statistics.estimates import Estimate
 
 
@@ -34,22 +35,34 @@ def difference_text(value: float, spec: MetricSpec) -> str:
     """Return the size of a difference, without its sign: percentage points for shares."""
     if is_share(spec):
         points = _rounded(100 * abs(value))
-        return f"{points} percentage point{'' if points in ('1', '1.0') else 's'}"
+        if points in ("1", "1.0"):
+            return _("{points} percentage point", points=localized(points))
+        return _("{points} percentage points", points=localized(points))
     return value_text(abs(value), spec)
 
 
 def interval_text(estimate: Estimate, spec: MetricSpec) -> str:
     """Return the interval of a difference, e.g. "95 % interval −3.1 to −0.4 percentage points"."""
     if estimate.low is None or estimate.high is None:
-        return f"no interval: {estimate.reason}"
-    factor, unit = (100.0, " percentage points") if is_share(spec) else (1.0, "")
-    if not is_share(spec) and spec.unit != "1":
-        unit = f" {_spoken(spec.unit)}"
+        return _("no interval: {reason}", reason=told(estimate.reason))
+    factor = 100.0 if is_share(spec) else 1.0
     limits = (factor * estimate.low, factor * estimate.high)
     is_large = max(abs(limit) for limit in limits) >= 1
-    low, high = (f"{limit:.1f}" if is_large else f"{limit:.2g}" for limit in limits)
-    text = f"{100 * estimate.confidence:.0f} % interval {low} to {high}{unit}"
-    return text.replace("-", "−")
+    low, high = (
+        localized((f"{limit:.1f}" if is_large else f"{limit:.2g}").replace("-", "−"))
+        for limit in limits
+    )
+    confidence = f"{100 * estimate.confidence:.0f}"
+    if is_share(spec):
+        return _(
+            "{confidence} % interval {low} to {high} percentage points",
+            confidence=confidence, low=low, high=high,
+        )  # fmt: skip
+    unit = "" if spec.unit == "1" else f" {told(_spoken(spec.unit))}"
+    return _(
+        "{confidence} % interval {low} to {high}{unit}",
+        confidence=confidence, low=low, high=high, unit=unit,
+    )  # fmt: skip
 
 
 def p_text(p_value: float) -> str:

@@ -71,7 +71,7 @@ def _capitalized(text: str) -> str:
 def comparison_document(comparison: Comparison, config: CompareConfig) -> Document:
     """Lay a comparison out: the answer first, then what it rests on."""
     by = column_title(comparison.by)
-    head, rest = lead_sentences(comparison)
+    head, rest = lead_sentences(comparison, config)
     return Document(
         title=_("Groups of cases compared by {by}", by=by),
         subtitle=_subtitle(comparison),

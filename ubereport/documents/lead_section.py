@@ -12,7 +12,9 @@ from ubereport.cohort.comparison_results import (
     UseEffect,
     Verdict,
 )
-from ubereport.cohort.wording import is_share, list_text
+from ubereport.cohort.reading import lead_reading
+from ubereport.cohort.wording import is_share
+from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import column_title, known_column
 from ubereport.core.metrics import Direction, MetricSpec
 from ubereport.documents.document_parts import (
@@ -20,6 +22,7 @@ from ubereport.documents.document_parts import (
     difference_axis,
     estimate_text,
     gap_text,
+    names_text,
     pair_text,
 )
 from ubereport.language.speaking import N_, _, _n
@@ -47,19 +50,18 @@ _LOVE_LIMIT = 0.25
 _MAX_LOVE_ROWS = 24
 
 
-def lead_sentences(comparison: Comparison) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def lead_sentences(
+    comparison: Comparison, config: CompareConfig
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return what stands at the head of the page, and what its first section goes on with.
 
     The head has what stands against all directions, and the contrasts with the reference.
     """
+    sentences = lead_reading(comparison, config)
     n_leads = len(comparison.leads)
-    n_common = (
-        len(comparison.headline)
-        - n_leads
-        - sum(lead.tipping is not None for lead in comparison.leads)
-    )
+    n_common = len(sentences) - n_leads - sum(lead.tipping is not None for lead in comparison.leads)
     n_head = n_common or len(comparison.primary.groups) - 1
-    return comparison.headline[:n_head], comparison.headline[n_head:]
+    return sentences[:n_head], sentences[n_head:]
 
 
 def lead_section(comparison: Comparison, rest: tuple[str, ...]) -> Section:
@@ -166,7 +168,9 @@ def love_figure(balance: Sequence[BalanceRow]) -> Figure | None:
     )
     if total:
         caption = _(
-            "NOTHING IN COMMON: {list_text}. {caption}", list_text=list_text(total), caption=caption
+            "NOTHING IN COMMON: {list_text}. {caption}",
+            list_text=names_text(total),
+            caption=caption,
         )
     return Figure(
         "balance",

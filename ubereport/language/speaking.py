@@ -8,13 +8,17 @@ they render carries its language with the request.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from ubereport.language.recorded import localized_in, told_in
 from ubereport.language.translator import Translator
 
+P = ParamSpec("P")
+R = TypeVar("R")
 _ENGLISH = Translator()
 _spoken: ContextVar[Translator] = ContextVar("spoken", default=_ENGLISH)
 
@@ -27,6 +31,17 @@ def speaking(language: Translator) -> Iterator[Translator]:
         yield language
     finally:
         _spoken.reset(token)
+
+
+def in_english(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function that makes a record write its sentences in English, whatever is spoken."""
+
+    @wraps(function)
+    def recorded(*args: P.args, **kwargs: P.kwargs) -> R:
+        with speaking(_ENGLISH):
+            return function(*args, **kwargs)
+
+    return recorded
 
 
 def spoken() -> Translator:
