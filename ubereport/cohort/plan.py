@@ -20,7 +20,7 @@ from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import column_title
 from ubereport.core.errors import UsageError
 from ubereport.files.atomic import write_file
-from ubereport.metrics.registry import metric_spec
+from ubereport.metrics.registry import is_known_metric
 
 PLAN_NAME = "plan.json"
 _FORMAT = "ubereport-plan/1"
@@ -93,13 +93,11 @@ def write_plan(
     OutputError
         If the library cannot be written.
     """
-    try:
-        metric_spec(config.primary)
-    except KeyError:
+    if not is_known_metric(config.primary):
         raise UsageError(
             f"{config.primary} is no metric. Name one of those in case.json, such as "
             "impaired_share_20."
-        ) from None
+        )
     old = read_plan(library)
     if old is not None and not is_amended:
         raise UsageError(

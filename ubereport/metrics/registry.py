@@ -368,6 +368,11 @@ def metric_spec(key: str, unit: str = "") -> MetricSpec:
     return MetricSpec(key, title, unit, definition, Direction.NEUTRAL, lower_bound=None)
 
 
+def is_known_metric(key: str) -> bool:
+    """Whether `key` is one of `METRICS`, or an installed extension adds it."""
+    return any(metric.spec.key == key for metric in (*METRICS, *installed_metrics().metrics))
+
+
 def compute_metrics(
     series: AreaSeries,
     events_by_threshold: Mapping[Threshold, tuple[HemostasisEvent, ...]],
