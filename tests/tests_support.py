@@ -10,6 +10,28 @@ from ubereport.report.pdf import PrintedReport
 HALF_EPS = 2.0**-24
 """The most that one sum or product in fp32 is rounded by, as a share of it."""
 
+TINY_TRAINING = """
+name = "tiny"
+steps = 2
+batch_size = 2
+side_px = 32
+input_px = 32
+initial = "random"
+decoder_channels = [16, 12, 8, 8, 4]
+validate_every = 2
+n_threads = 1
+device = "cpu"
+
+[optimizer]
+n_frozen_stages = 0
+
+[data]
+cache_side_px = 64
+n_folds = 3
+fold = 0
+"""
+"""Settings of a training run that takes a second or two."""
+
 PLAIN_PDF = PrintedReport(b"%PDF", "none", "")
 
 
@@ -26,23 +48,22 @@ def decoding_children() -> set[int]:
 
     Threads and processes end while they are counted, and are then none.
     """
-    seen = set()
-    for task in Path(f"/proc/{os.getpid()}/task").iterdir():
-        for child in _text(task / "children").split():
-            if "ubereport.video.child" in _text(Path(f"/proc/{child}/cmdline")):
-                seen.add(int(child))
-    return seen
+    name = "ubereport.video.child"
+    return {child for child in _children() if name in _text(Path(f"/proc/{child}/cmdline"))}
 
 
 def unreaped_children() -> set[int]:
     """Return the processes of this one that have ended and that nothing has waited for."""
-    tasks = Path(f"/proc/{os.getpid()}/task")
-    children = {child for task in tasks.iterdir() for child in _text(task / "children").split()}
     return {
-        int(child)
-        for child in children
+        child
+        for child in _children()
         if _text(Path(f"/proc/{child}/stat")).rpartition(")")[2].startswith(" Z")
     }
+
+
+def _children() -> set[int]:
+    tasks = Path(f"/proc/{os.getpid()}/task")
+    return {int(child) for task in tasks.iterdir() for child in _text(task / "children").split()}
 
 
 def _text(path: Path) -> str:
@@ -78,3 +99,10 @@ def stay_whatever_is_asked(pipe):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     pipe.send("here")
     time.sleep(60)
+
+
+def assert_names_its_model(page: str) -> None:
+    """Hold that a page names the model of `made_up_library`, what it errs and its limits."""
+    for said in ("ube-blood, version 1.0", "no patients", "Made up.", "sensitivity 90 %",
+                 "specificity 80 %", "12 with their own errors"):  # fmt: skip
+        assert said in " ".join(page.replace(chr(160), " ").split())

@@ -15,6 +15,7 @@ from conftest import scene
 from tests_support import PLAIN_PDF, copy_bytes, plain_reports
 
 from ubereport.batch.case import CaseRequest, rerender_case, run_case
+from ubereport.batch.reports import RenderedReport
 from ubereport.core.config import (
     AnalysisConfig,
     EventConfig,
@@ -256,6 +257,21 @@ def test_rendering_again_unchanged_changes_no_number(published, tmp_path):
     assert same.record.events == published.record.events
     assert same.record.flags == published.record.flags
     assert digests(same.folder) == digests(published.folder)
+
+
+def test_each_language_is_rendered_once(published, tmp_path, monkeypatch):
+    folder = tmp_path / published.folder.name
+    shutil.copytree(published.folder, folder, copy_function=shutil.copyfile)
+    rendered = []
+
+    def counted(record, files, choice, language, sections, stem):
+        rendered.append(language)
+        return RenderedReport(b"<p>", PLAIN_PDF, 0.0, stem)
+
+    monkeypatch.setattr("ubereport.batch.case.render_report", counted)
+    rerender_case(folder, lambda events: events, None)
+    rerender_case(folder, lambda events: events, None, language="de")
+    assert rendered == ["en", "en", "de"]
 
 
 def test_rendering_in_place_keeps_a_case_that_the_next_run_uses(

@@ -8,6 +8,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from tests_support import TINY_TRAINING
 
 from ubereport.cli.main import main
 from ubereport.cli.training_progress import Count, Steps
@@ -17,26 +18,6 @@ from ubereport.laboratory.evaluation.load import load_stills
 from ubereport.laboratory.training.loop import Progress
 
 SIDE = 64
-TINY = """
-name = "tiny"
-steps = 2
-batch_size = 2
-side_px = 32
-input_px = 32
-initial = "random"
-decoder_channels = [16, 12, 8, 8, 4]
-validate_every = 2
-n_threads = 1
-device = "cpu"
-
-[optimizer]
-n_frozen_stages = 0
-
-[data]
-cache_side_px = 64
-n_folds = 3
-fold = 0
-"""
 
 
 def run(capsys, *argv):
@@ -82,7 +63,7 @@ def labelled(drawn, capsys):
         "--out", drawn / "labelled",
     )  # fmt: skip
     assert code == 0, err
-    (drawn / "tiny.toml").write_text(TINY)
+    (drawn / "tiny.toml").write_text(TINY_TRAINING)
     return drawn
 
 
@@ -197,7 +178,7 @@ def test_a_recording_in_both_splits_is_refused(labelled, capsys):
     write_rows(labelled, [*rows, twin])
     errors = set()
     for fold in range(3):
-        text = TINY.replace("fold = 0", f"fold = {fold}").replace("steps = 2", "steps = 1")
+        text = TINY_TRAINING.replace("fold = 0", f"fold = {fold}").replace("steps = 2", "steps = 1")
         (labelled / "tiny.toml").write_text(text.replace('"tiny"', f'"tiny{fold}"'))
         errors.add(run(capsys, *finetune(labelled))[2].partition(" are the same picture")[0])
     assert "ubereport: other (group B) and A_000000 (group A)" in errors or (
@@ -215,11 +196,11 @@ def test_an_empty_class_is_refused(labelled, capsys, kept, words):
 
 
 def test_what_a_configuration_asks_for_must_be_given(labelled, capsys):
-    (labelled / "tiny.toml").write_text(TINY + "box_share = 0.1\n")
+    (labelled / "tiny.toml").write_text(TINY_TRAINING + "box_share = 0.1\n")
     assert "no stills with boxes are given" in refused(capsys, *finetune(labelled))
     words = refused(capsys, *finetune(labelled, "--boxes", labelled / "stills"))
     assert "boxes_multi.json cannot be read" in words
-    (labelled / "tiny.toml").write_text(TINY)
+    (labelled / "tiny.toml").write_text(TINY_TRAINING)
     words = refused(capsys, *finetune(labelled, "--boxes", labelled / "stills"))
     assert "would not be used" in words
     assert not (labelled / "runs").exists()
@@ -254,7 +235,7 @@ WEIGHTS = [
 def test_initial_weights_that_cannot_be_used(labelled, capsys, kind, words):
     (labelled / "runs").mkdir()
     weights(labelled / "runs" / "start.safetensors", kind)
-    text = TINY.replace('initial = "random"', 'initial = "start.safetensors"')
+    text = TINY_TRAINING.replace('initial = "random"', 'initial = "start.safetensors"')
     (labelled / "tiny.toml").write_text(text)
     told = refused(capsys, *finetune(labelled), code=4)
     assert any(word in told for word in words.split("|"))
@@ -302,7 +283,7 @@ def test_a_corrupt_bundle_is_refused(labelled, capsys):
 
 def test_a_run_of_another_configuration_is_refused(labelled, capsys):
     assert run(capsys, *finetune(labelled))[0] == 0
-    (labelled / "tiny.toml").write_text(TINY.replace("steps = 2", "steps = 3"))
+    (labelled / "tiny.toml").write_text(TINY_TRAINING.replace("steps = 2", "steps = 3"))
     assert "a run of another configuration" in refused(capsys, *finetune(labelled))
 
 

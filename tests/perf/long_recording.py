@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from bench.process import tree_mib
 
 from ubereport.laboratory.simulation.config import SimulationConfig
 from ubereport.laboratory.simulation.recording import simulate
@@ -28,25 +29,6 @@ def recording(hours: float, folder: Path) -> Path:
         simulate(77, 60 * hours, target, config)
         (target / "done").touch()
     return next(target.glob("recording*.mp4"))
-
-
-def tree(pid: int) -> list[int]:
-    found = [pid]
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            found += tree(int(child))
-    return found
-
-
-def pss_mib(pid: int) -> float:
-    total = 0
-    for one in tree(pid):
-        try:
-            lines = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()
-        except OSError:
-            continue  # it has just ended
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total / 1024
 
 
 def main() -> None:
@@ -65,7 +47,7 @@ def main() -> None:
     running = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     seen: list[tuple[float, float]] = []
     while running.poll() is None:
-        seen.append((time.monotonic() - started, pss_mib(running.pid)))
+        seen.append((time.monotonic() - started, tree_mib(running.pid)))
         time.sleep(0.5)
     at_s, mib = np.array(seen).T
     quarters = np.array_split(mib, 4)

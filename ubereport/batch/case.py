@@ -21,7 +21,7 @@ from ubereport.batch.reports import (
     report_stem,
     run_facts,
     spoken_tag,
-    with_left_out_sections,
+    with_added_sections,
 )
 from ubereport.core.case import CaseRecord
 from ubereport.core.choices import PdfChoice
@@ -169,7 +169,7 @@ def rerender_case(
     settings = config_from_toml(stored.provenance.config_toml, AnalysisConfig)
     events = change(settings.events)
     reviewed = reviewed_record(rederive(stored, events), case_folder, events, settings.metrics)
-    record = with_left_out_sections(reviewed)
+    record, sections = with_added_sections(reviewed)
     files = read_frames(case_folder, record)
     manifest = case_folder / "manifest.json"
     if manifest.is_file():
@@ -180,9 +180,10 @@ def rerender_case(
     with hold_lock(folder.parent, folder.name):
         own = case_language(case_folder)
         wanted = own if language is None else language
-        tags = [wanted] if out_dir is not None else [own, *other_languages(case_folder), wanted]
+        held = [] if out_dir is not None else [own, *other_languages(case_folder)]
+        tags = list(dict.fromkeys([*held, wanted]))
         reports = {
-            tag: render_report(record, files, pdf, tag, stem=report_stem(tag, tags[0]))
+            tag: render_report(record, files, pdf, tag, sections, report_stem(tag, tags[0]))
             for tag in tags
         }
         rendered = reports[wanted]
@@ -212,9 +213,9 @@ def _publish(
         files["manifest.json"] = request.manifest_json.encode()
     config = opened.config
     reviewed = reviewed_record(analyzed.record, folder, config.events, config.metrics)
-    record = with_left_out_sections(reviewed)
+    record, sections = with_added_sections(reviewed)
     on_progress(Progress(Stage.REPORT, 0.0, 1.0, 0, 0.0))
-    rendered = render_report(record, files, request.pdf, request.language)
+    rendered = render_report(record, files, request.pdf, request.language, sections)
     on_progress(Progress(Stage.REPORT, 1.0, 1.0, 0, rendered.elapsed_s))
     stage_s = {**analyzed.stage_s, str(Stage.REPORT): rendered.elapsed_s}
     run = {

@@ -20,6 +20,7 @@ from ubereport.language.translator import translator
 from ubereport.records.store import read_frames, write_into_case
 
 if TYPE_CHECKING:
+    from ubereport.report.extension import SectionView
     from ubereport.report.pdf import PrintedReport
 
 REPORT_STEM = "report"
@@ -82,10 +83,10 @@ def render_report(
     files: Mapping[str, bytes],
     choice: PdfChoice,
     language: str,
+    sections: tuple[SectionView, ...],
     stem: str = REPORT_STEM,
 ) -> RenderedReport:
     """Render the report in a language; the key frames are handed over in a private folder."""
-    from ubereport.report.extension import added_sections
     from ubereport.report.html import render_html
     from ubereport.report.pdf import render_pdf
     from ubereport.report.view_model import build_view_model
@@ -101,24 +102,27 @@ def render_report(
             target = Path(scratch) / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
-        sections, _ = added_sections(record)
         view = build_view_model(record, Path(scratch), config.events, config.metrics, sections)
         html, printed = render_html(view).encode(), render_pdf(view, choice=choice)
     return RenderedReport(html, printed, time.perf_counter() - started, stem)
 
 
-def with_left_out_sections(record: CaseRecord) -> CaseRecord:
-    """Return the record with a flag for each section of an installed package that fails on it."""
+def with_added_sections(record: CaseRecord) -> tuple[CaseRecord, tuple[SectionView, ...]]:
+    """Return what installed packages add to reports of a case, each asked once however many follow.
+
+    The record has a flag for each section that fails on it.
+    """
     from ubereport.report.extension import added_sections
 
-    _, left_out = added_sections(record)
-    return replace(record, flags=(*record.flags, *left_out))
+    sections, left_out = added_sections(record)
+    return replace(record, flags=(*record.flags, *left_out)), sections
 
 
 def render_late(
     folder: Path, record: CaseRecord, choice: PdfChoice, language: str
 ) -> RenderedReport:
     """Add what a case that is reused lacks: a report in this language, or its PDF."""
+    from ubereport.report.extension import added_sections
     from ubereport.report.pdf import PrintedReport, missing_printer
 
     stem = report_stem(language, case_language(folder))
@@ -128,10 +132,12 @@ def render_late(
         problem = "" if is_printed else missing_printer()
         if is_printed or problem:
             return RenderedReport(b"", PrintedReport(None, None, problem), 0.0, stem)
-    rendered = render_report(record, read_frames(folder, record), choice, language, stem)
+    sections, _ = added_sections(record)
+    files = read_frames(folder, record)
+    rendered = render_report(record, files, choice, language, sections, stem)
     told = {**run_facts(folder), "pdf": rendered.printed.run_facts}
-    files = {name: text for name, text in rendered.files.items() if not has_html or "pdf" in name}
+    added = {name: text for name, text in rendered.files.items() if not has_html or "pdf" in name}
     write_into_case(
-        folder, {**files, "run.json": f"{json.dumps(told, indent=2)}\n".encode("ascii")}
+        folder, {**added, "run.json": f"{json.dumps(told, indent=2)}\n".encode("ascii")}
     )
     return rendered

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ubereport.cohort.comparison_results import UnreadCase
 from ubereport.core.metrics import MetricSpec
 from ubereport.language.speaking import _, localized, told
+from ubereport.language.translator import Translator
 from ubereport.statistics.estimates import Estimate
 
 
@@ -80,7 +81,7 @@ def list_text(words: list[str]) -> str:
     >>> list_text(["a", "b", "c"])
     'a, b and c'
     """
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return Translator().enumeration(words)
 
 
 def plural(n: int, noun: str) -> str:

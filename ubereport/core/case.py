@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final, Literal
@@ -85,6 +86,14 @@ class PartSummary:
     n_undecoded: Tally
     n_corrupt: Tally
     field_of_view: FieldSummary
+
+
+def part_at(parts: Sequence[PartSummary], at_s: float) -> int | None:
+    """Return the index of the part that a moment of the case clock lies in; None where none."""
+    for index, part in enumerate(parts):
+        if part.start_s - 1e-6 <= at_s < part.start_s + part.duration_s:
+            return index
+    return None
 
 
 class KeyFrameKind(StrEnum):

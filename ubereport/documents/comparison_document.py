@@ -26,6 +26,7 @@ from ubereport.documents.document_parts import (
     difference_unit,
     drops_table,
     estimate_text,
+    forest_row,
     gap_text,
     left_out_section,
     metric_text,
@@ -55,7 +56,6 @@ from ubereport.report.document_types import (
     Section,
     Unit,
 )
-from ubereport.statistics.estimates import Estimate
 
 _SIDES = {
     Direction.LOWER_IS_BETTER: N_("Left is a clearer view. "),
@@ -314,7 +314,7 @@ def _adjusted_section(adjusted: AdjustedComparison, primary: MetricComparison) -
         ),
         ForestFigure(
             tuple(
-                _forest_row(pair_text(c.group, c.reference), c.difference, factor)
+                forest_row(pair_text(c.group, c.reference), c.difference, factor)
                 for c in adjusted.contrasts
             ),
             difference_axis(_("Adjusted difference"), spec),
@@ -335,16 +335,6 @@ def _adjusted_section(adjusted: AdjustedComparison, primary: MetricComparison) -
         (figure,),
         (_adjusted_table(adjusted, spec.unit, factor), *tables),
         notes=adjusted.notes,
-    )
-
-
-def _forest_row(label: str, estimate: Estimate, factor: float) -> ForestRow:
-    def scaled(value: float | None) -> float | None:
-        return None if value is None else factor * value
-
-    text = estimate_text(estimate, factor, is_signed=True)
-    return ForestRow(
-        label, scaled(estimate.value), scaled(estimate.low), scaled(estimate.high), text
     )
 
 

@@ -27,7 +27,7 @@ from ubereport.report.document import (
     render_document_pdf,
     told_document,
 )
-from ubereport.report.document_types import Axis, Document, Section, Unit
+from ubereport.report.document_types import Axis, Document, ForestRow, Section, Unit
 from ubereport.report.text import decimal, label_percent
 from ubereport.statistics.estimates import Estimate, TestResult
 
@@ -248,6 +248,15 @@ def short_title(key: str) -> str:
     """Return what a metric is called in the head of a narrow column."""
     short = _SHORT_TITLES.get(key)
     return told(metric_spec(key).title) if short is None else _(short)
+
+
+def forest_row(label: str, estimate: Estimate, factor: float) -> ForestRow:
+    """Return a difference as a row of a forest, in the unit that `factor` makes of it."""
+    value, low, high = (
+        None if number is None else factor * number
+        for number in (estimate.value, estimate.low, estimate.high)
+    )
+    return ForestRow(label, value, low, high, estimate_text(estimate, factor, is_signed=True))
 
 
 def names_text(names: Sequence[str]) -> str:

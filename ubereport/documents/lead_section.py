@@ -21,11 +21,11 @@ from ubereport.documents.document_parts import (
     columns,
     difference_axis,
     estimate_text,
+    forest_row,
     gap_text,
-    names_text,
     pair_text,
 )
-from ubereport.language.speaking import N_, _, _n
+from ubereport.language.speaking import N_, _, _n, spoken
 from ubereport.metrics.registry import metric_spec
 from ubereport.report.blocks import TableBlock
 from ubereport.report.document_types import (
@@ -37,7 +37,6 @@ from ubereport.report.document_types import (
     Unit,
 )
 from ubereport.report.text import decimal
-from ubereport.statistics.estimates import Estimate
 
 _VERDICTS = {
     Verdict.LOWER: N_("lower"),
@@ -69,19 +68,11 @@ def lead_section(comparison: Comparison, rest: tuple[str, ...]) -> Section:
     spec = metric_spec(comparison.primary.metric_key)
     factor = 100.0 if is_share(spec) else 1.0
     rows = [
-        ForestRow(
-            pair_text(lead.group, lead.reference),
-            *_scaled(lead.with_error, factor),
-            estimate_text(lead.with_error, factor, is_signed=True),
-        )
+        forest_row(pair_text(lead.group, lead.reference), lead.with_error, factor)
         for lead in comparison.leads
     ]
     others = [
-        ForestRow(
-            f"{other.group}, {_short(other)}",
-            *_scaled(other.difference, factor),
-            estimate_text(other.difference, factor, is_signed=True),
-        )
+        forest_row(f"{other.group}, {_short(other)}", other.difference, factor)
         for other in comparison.other_estimates
         if other.reference == comparison.reference
     ]
@@ -116,14 +107,6 @@ def _sides(spec: MetricSpec) -> tuple[str, str]:
         Direction.HIGHER_IS_BETTER: words[::-1],
         Direction.NEUTRAL: (_("first is lower"), _("first is higher")),
     }[spec.direction]
-
-
-def _scaled(estimate: Estimate, factor: float) -> tuple[float | None, float | None, float | None]:
-    value, low, high = (
-        None if number is None else factor * number
-        for number in (estimate.value, estimate.low, estimate.high)
-    )
-    return value, low, high
 
 
 def _verdict_table(comparison: Comparison, spec: MetricSpec, factor: float) -> TableBlock:
@@ -169,7 +152,7 @@ def love_figure(balance: Sequence[BalanceRow]) -> Figure | None:
     if total:
         caption = _(
             "NOTHING IN COMMON: {list_text}. {caption}",
-            list_text=names_text(total),
+            list_text=spoken().enumeration(total),
             caption=caption,
         )
     return Figure(

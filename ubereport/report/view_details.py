@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from pathlib import Path
 
-from ubereport.core.case import CaseRecord, KeyFrame, KeyFrameKind, ModelSummary, PartSummary
+from ubereport.core.case import (
+    CaseRecord,
+    KeyFrame,
+    KeyFrameKind,
+    ModelSummary,
+    PartSummary,
+    part_at,
+)
 from ubereport.core.config import EventConfig
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import Direction, MetricSpec
@@ -42,11 +49,10 @@ _DIRECTIONS = {
 
 def events_view(record: CaseRecord, frames_dir: Path | None, config: EventConfig) -> EventsView:
     """Lay out all events as a table, and those with key frames as cards."""
-    pictured = {} if frames_dir is None else _pictured(record)
-    cards = _cards(record, pictured, frames_dir)
+    cards = () if frames_dir is None else _cards(record, frames_dir)
     return EventsView(
         statement=_events_statement(record, config),
-        table=_events_table(record, config, pictured.keys()) if record.events else None,
+        table=_events_table(record, config, cards) if record.events else None,
         row_ids=tuple(event_id(k) for k in range(len(record.events))),
         row_seconds=tuple(f"{event.onset_s:.3f}" for event in record.events),
         cards=cards,
@@ -74,8 +80,11 @@ def _events_statement(record: CaseRecord, config: EventConfig) -> str:
     )
 
 
-def _events_table(record: CaseRecord, config: EventConfig, pictured: Set[int]) -> TableBlock:
-    n_events = len(record.events)
+def _events_table(
+    record: CaseRecord, config: EventConfig, cards: tuple[EventCard, ...]
+) -> TableBlock:
+    pictured = {card.event_id for card in cards}
+    stills = [stills_id(k) for k in range(len(record.events))]
     return TableBlock(
         _("Hemostasis events"),
         (
@@ -89,7 +98,7 @@ def _events_table(record: CaseRecord, config: EventConfig, pictured: Set[int]) -
             Column(_("Remarks"), is_wide=True),
         ),
         tuple(_event_row(k, event, config) for k, event in enumerate(record.events, start=1)),
-        row_links=tuple(f"#{stills_id(k)}" if k in pictured else "" for k in range(n_events)),
+        row_links=tuple(f"#{one}" if one in pictured else "" for one in stills),
     )
 
 
@@ -127,21 +136,12 @@ def _remarks(event: HemostasisEvent) -> str:
     return "; ".join(remarks)
 
 
-def _pictured(record: CaseRecord) -> dict[int, list[KeyFrame]]:
-    """Return the key frames of each event that has any, by its 0-based index, in order."""
+def _cards(record: CaseRecord, frames_dir: Path) -> tuple[EventCard, ...]:
     per_event: dict[int, list[KeyFrame]] = {}
     for frame in record.key_frames:
         if 0 <= frame.event_index < len(record.events):
             per_event.setdefault(frame.event_index, []).append(frame)
-    return dict(sorted(per_event.items()))
-
-
-def _cards(
-    record: CaseRecord, pictured: Mapping[int, list[KeyFrame]], frames_dir: Path | None
-) -> tuple[EventCard, ...]:
-    if frames_dir is None:
-        return ()
-    return tuple(_card(record, k, frames, frames_dir) for k, frames in pictured.items())
+    return tuple(_card(record, k, frames, frames_dir) for k, frames in sorted(per_event.items()))
 
 
 def _card(record: CaseRecord, index: int, frames: list[KeyFrame], frames_dir: Path) -> EventCard:
@@ -163,12 +163,11 @@ def _card(record: CaseRecord, index: int, frames: list[KeyFrame], frames_dir: Pa
 
 def _place(record: CaseRecord, at_s: float) -> str:
     """Say in which part of several a moment lies, on that part's own clock."""
-    if len(record.parts) < 2:
+    index = part_at(record.parts, at_s)
+    if index is None or len(record.parts) < 2:
         return ""
-    for number, part in enumerate(record.parts, start=1):
-        if part.start_s <= at_s < part.start_s + part.duration_s:
-            return _("part {number} at {at}", number=number, at=clock(at_s - part.start_s))
-    return ""
+    at = clock(max(0.0, at_s - record.parts[index].start_s))
+    return _("part {number} at {at}", number=index + 1, at=at)
 
 
 def _still_pair(index: int, frame: KeyFrame, frames_dir: Path) -> StillPair:

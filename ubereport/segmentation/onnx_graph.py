@@ -14,7 +14,8 @@ import logging
 import struct
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,15 +117,15 @@ def _translated(network: nn.Module, size: tuple[int, int]) -> tuple[Any, tuple[s
     return proto, late_inputs
 
 
-class _quiet_exporter:  # noqa: N801 -- a context manager, used as a function
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
     """Keep what the exporter logs to itself, such as operators of packages that are not here."""
-
-    def __enter__(self) -> None:
-        self._before = logging.root.manager.disable
-        logging.disable(logging.ERROR)
-
-    def __exit__(self, *_: object) -> None:
-        logging.disable(self._before)
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _late_inputs(model: Any, stages: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ANN401

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from review.desk.conftest import RECORDING, measured_case  # noqa: F401 -- a fixture
+from tests_support import TINY_TRAINING
 from typer.testing import CliRunner
 
 from ubereport.cli.main import app
@@ -317,28 +318,6 @@ def test_undecided_pixels_of_a_confirmed_peak_count_neither_way(library, tmp_pat
     assert {CLEAN, BLOOD, IGNORE} == set(np.unique(label).tolist())
 
 
-TINY = """
-name = "tiny"
-steps = 2
-batch_size = 2
-side_px = 32
-input_px = 32
-initial = "random"
-decoder_channels = [16, 12, 8, 8, 4]
-validate_every = 2
-n_threads = 1
-device = "cpu"
-
-[optimizer]
-n_frozen_stages = 0
-
-[data]
-cache_side_px = 64
-n_folds = 3
-fold = 0
-"""
-
-
 def invoked(*words):
     done = CliRunner().invoke(app, list(map(str, words)))
     return done.exit_code, done.stderr
@@ -360,7 +339,7 @@ def test_the_loop_is_closed_from_reviews_to_weights_and_what_to_ask_next(library
     shutil.rmtree(first)
     labelled = tmp_path / "labelled"
     assert called(library, "--out", labelled, "--licence", "own")[0] == 3
-    (tmp_path / "tiny.toml").write_text(TINY)
+    (tmp_path / "tiny.toml").write_text(TINY_TRAINING)
     runs = ("--runs", tmp_path / "runs")
     manifest = ("--manifest", labelled / "SETS.toml")
     code, err = invoked("train", "finetune", tmp_path / "tiny.toml", *manifest, *runs)

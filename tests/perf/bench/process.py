@@ -59,11 +59,16 @@ class _Memory(threading.Thread):
 
     def run(self) -> None:
         while not self._is_over.wait(SAMPLE_SPACING_S):
-            self.peak_mib = max(self.peak_mib, sum(_pss_mib(pid) for pid in _tree(self._pid)))
+            self.peak_mib = max(self.peak_mib, tree_mib(self._pid))
 
     def stop(self) -> None:
         self._is_over.set()
         self.join()
+
+
+def tree_mib(pid: int) -> float:
+    """Return the proportional set size of a process and all below it, in MiB."""
+    return sum(_pss_mib(each) for each in _tree(pid))
 
 
 def _tree(pid: int) -> list[int]:

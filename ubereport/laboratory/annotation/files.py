@@ -13,8 +13,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from ubereport.core.arrays import BoolArray
+from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.core.errors import AnnotationError, OutputError
 from ubereport.laboratory.annotation.run_lengths import check_size
 
@@ -146,7 +147,16 @@ def png_mask(content: bytes, name: str, *, is_one_allowed: bool = False) -> Bool
 
 def png_bytes(mask: BoolArray) -> bytes:
     """Return a (H, W) bool mask as a gray-level PNG of 0 and 255."""
-    is_good, content = cv2.imencode(".png", mask.astype(np.uint8) * 255)
+    return _packed(mask.astype(np.uint8) * 255)
+
+
+def rgb_png_bytes(rgb: RgbArray) -> bytes:
+    """Return a (H, W, 3) picture as PNG."""
+    return _packed(np.ascontiguousarray(rgb[..., ::-1]))
+
+
+def _packed(levels: NDArray[np.uint8]) -> bytes:
+    is_good, content = cv2.imencode(".png", levels)
     if not is_good:
-        raise OutputError("A mask cannot be packed as PNG.")
+        raise OutputError("A picture or mask cannot be packed as PNG.")
     return content.tobytes()

@@ -20,11 +20,11 @@ import cv2
 import numpy as np
 
 from ubereport.core.arrays import BoolArray, RgbArray
-from ubereport.core.case import PartSummary
+from ubereport.core.case import PartSummary, part_at
 from ubereport.core.errors import OutputError, ReviewError, UbereportError, UsageError
 from ubereport.files.atomic import staged_for, write_file
 from ubereport.files.names import folder_name
-from ubereport.laboratory.annotation.files import png_mask
+from ubereport.laboratory.annotation.files import png_mask, rgb_png_bytes
 from ubereport.laboratory.annotation.folders import MANIFEST_NAME, write_manifest_folder
 from ubereport.laboratory.annotation.still_index import Joined
 from ubereport.laboratory.annotation.types import Annotation
@@ -32,7 +32,7 @@ from ubereport.laboratory.training.config import FramesConfig
 from ubereport.laboratory.training.reviewed_moments import ReviewedMoment, Said, reviewed_moments
 from ubereport.review.agreement import standing_review
 from ubereport.review.desk.case_desk import CaseDesk
-from ubereport.review.desk.case_pictures import CasePictures, field_mask, part_at
+from ubereport.review.desk.case_pictures import CasePictures, field_mask
 from ubereport.review.desk.mask_network import MaskNetwork
 from ubereport.review.desk.recordings import PartState, recording_files
 from ubereport.review.desk.shelf import case_folders
@@ -301,11 +301,9 @@ def _written(
     rgb, blood, ignore = labelled
     case_name = folder_name(case.desk.record.case_id)
     name = f"{case_name}-{moment.said.value}-{round(moment.time_s * 1000):010d}.png"
-    is_good, content = cv2.imencode(".png", np.ascontiguousarray(rgb[..., ::-1]))
-    if not is_good:
-        raise OutputError("A still cannot be packed as PNG.")
-    write_file(stills / name, content.tobytes())
-    digest = hashlib.sha256(content.tobytes()).hexdigest()
+    content = rgb_png_bytes(rgb)
+    write_file(stills / name, content)
+    digest = hashlib.sha256(content).hexdigest()
     annotation = Annotation.from_masks(
         name, blood, ignore, annotator=case.review.reviewer, sha256=digest, group=group
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from ubereport.analysis.view.outline import Ellipse, Outline
 from ubereport.core.arrays import BoolArray, RgbArray
-from ubereport.core.case import PartSummary
+from ubereport.core.case import PartSummary, part_at
 from ubereport.core.errors import UsageError
 from ubereport.core.frames import PixelBox
 from ubereport.review.desk.case_desk import CaseDesk
@@ -214,14 +213,6 @@ class CasePictures:
             )
         jpeg = (self._desk.folder / nearest.raw_path).read_bytes()
         return ShownPicture(jpeg, nearest.time_s, abs(nearest.time_s - time_s) < 1e-3)
-
-
-def part_at(parts: Sequence[PartSummary], time_s: float) -> int | None:
-    """Return the index of the part that a moment of the case clock lies in; None where none."""
-    for index, part in enumerate(parts):
-        if part.start_s - 1e-6 <= time_s < part.start_s + part.duration_s:
-            return index
-    return None
 
 
 def field_mask(part: PartSummary, seen_px: tuple[int, ...]) -> BoolArray:
