@@ -6,12 +6,7 @@ import numpy as np
 
 from ubereport.core.arrays import FloatArray
 from ubereport.core.series import AreaSeries, LossReason
-from ubereport.metrics.case_input import (
-    NO_EVALUABLE_TIME,
-    NOTHING_RECORDED,
-    CaseInput,
-    Measurement,
-)
+from ubereport.metrics.case_input import NOTHING_RECORDED, CaseInput, Measurement, needs_a_view
 from ubereport.statistics.quantiles import weighted_quantile
 
 
@@ -41,52 +36,49 @@ def lost(case: CaseInput, reason: LossReason) -> Measurement:
     return Measurement(lost_s, int(rows.sum()), case.coverage_frac)
 
 
+@needs_a_view
 def impaired_share(case: CaseInput, area_frac: float) -> Measurement:
     """Share of the evaluable time with an area of at least `area_frac`."""
     area, weight_s = _valid(case.series)
-    if len(area) == 0:
-        return _nothing_seen(case)
     return _measured(case, float(weight_s[area >= area_frac].sum()) / case.series.evaluable_s)
 
 
+@needs_a_view
 def impaired_s(case: CaseInput, area_frac: float) -> Measurement:
     """Seconds of evaluable time with an area of at least `area_frac`."""
     area, weight_s = _valid(case.series)
-    if len(area) == 0:
-        return _nothing_seen(case)
     return _measured(case, float(weight_s[area >= area_frac].sum()))
 
 
+@needs_a_view
 def area_mean(case: CaseInput) -> Measurement:
     """Time-weighted mean area."""
     area, weight_s = _valid(case.series)
-    if len(area) == 0:
-        return _nothing_seen(case)
     return _measured(case, float(np.sum(area * weight_s)) / case.series.evaluable_s)
 
 
+@needs_a_view
 def area_quantile(case: CaseInput, share: float) -> Measurement:
     """Area that is not exceeded for `share` of the evaluable time."""
     area, weight_s = _valid(case.series)
-    if len(area) == 0:
-        return _nothing_seen(case)
     return _measured(case, weighted_quantile(area, weight_s, share))
 
 
+@needs_a_view
 def area_time_min(case: CaseInput) -> Measurement:
     """Integral of the area over the evaluable time, in minutes of a fully covered view."""
     area, weight_s = _valid(case.series)
-    if len(area) == 0:
-        return _nothing_seen(case)
     return _measured(case, float(np.sum(area * weight_s)) / 60)
 
 
+@needs_a_view
 def area_time_per_hour(case: CaseInput) -> Measurement:
     """Minutes of a fully covered view per evaluable hour."""
-    mean = area_mean(case)
-    return mean if mean.value is None else _measured(case, mean.value * 60)
+    area, weight_s = _valid(case.series)
+    return _measured(case, float(np.sum(area * weight_s)) / case.series.evaluable_s * 60)
 
 
+@needs_a_view
 def longest_run(case: CaseInput, area_frac: float) -> Measurement:
     """Longest run of evaluable seconds with an area of at least `area_frac`.
 
@@ -94,8 +86,6 @@ def longest_run(case: CaseInput, area_frac: float) -> Measurement:
     seconds do not count; the end of a part ends it.
     """
     series = case.series
-    if not series.is_valid.any():
-        return _nothing_seen(case)
     longest_s = 0.0
     events = case.event_config
     for rows in series.stretches(events.max_gap_s, events.is_continuous):
@@ -113,22 +103,20 @@ def closing_weights_s(series: AreaSeries, window_s: float) -> FloatArray:
     return np.minimum(valid_s, np.maximum(0.0, window_s - after_s))
 
 
+@needs_a_view
 def closing_area_mean(case: CaseInput) -> Measurement:
     """Time-weighted mean area of the closing field."""
     weight_s = closing_weights_s(case.series, case.metric_config.closing_window_s)
     in_window = weight_s > 0
-    if not in_window.any():
-        return _nothing_seen(case)
     area, weights = case.series.area_frac[in_window], weight_s[in_window]
     return _closing(case.series, weight_s, float(np.sum(area * weights)) / float(weights.sum()))
 
 
+@needs_a_view
 def closing_share(case: CaseInput, area_frac: float) -> Measurement:
     """Share of the closing field with an area of at least `area_frac`."""
     weight_s = closing_weights_s(case.series, case.metric_config.closing_window_s)
     in_window = weight_s > 0
-    if not in_window.any():
-        return _nothing_seen(case)
     weights = weight_s[in_window]
     above_s = float(weights[case.series.area_frac[in_window] >= area_frac].sum())
     return _closing(case.series, weight_s, above_s / float(weights.sum()))
@@ -148,8 +136,3 @@ def _valid(series: AreaSeries) -> tuple[FloatArray, FloatArray]:
 
 def _measured(case: CaseInput, value: float) -> Measurement:
     return Measurement(value, int(case.series.is_valid.sum()), case.coverage_frac)
-
-
-def _nothing_seen(case: CaseInput) -> Measurement:
-    reason = NOTHING_RECORDED if case.coverage_frac is None else NO_EVALUABLE_TIME
-    return Measurement(None, 0, case.coverage_frac, reason)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
+from typing import Concatenate, ParamSpec
 
 from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import MetricSpec
 from ubereport.core.series import AreaSeries
 
+P = ParamSpec("P")
 NOTHING_RECORDED = "nothing was recorded"
 NO_EVALUABLE_TIME = "no evaluable time"
 
@@ -61,3 +64,18 @@ class Metric:
     spec: MetricSpec
     measure: Callable[[CaseInput], Measurement]
     has_band: bool = True
+
+
+def needs_a_view(
+    measure: Callable[Concatenate[CaseInput, P], Measurement],
+) -> Callable[Concatenate[CaseInput, P], Measurement]:
+    """Let a metric say, of a case without evaluable time, why it has no value there."""
+
+    @wraps(measure)
+    def answer(case: CaseInput, /, *args: P.args, **kwargs: P.kwargs) -> Measurement:
+        if case.series.is_valid.any():
+            return measure(case, *args, **kwargs)
+        reason = NOTHING_RECORDED if case.coverage_frac is None else NO_EVALUABLE_TIME
+        return Measurement(None, 0, case.coverage_frac, reason)
+
+    return answer

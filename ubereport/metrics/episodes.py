@@ -7,23 +7,17 @@ from collections.abc import Callable
 import numpy as np
 
 from ubereport.core.events import HemostasisEvent, Severity
-from ubereport.metrics.case_input import (
-    NO_EVALUABLE_TIME,
-    NOTHING_RECORDED,
-    CaseInput,
-    Measurement,
-)
+from ubereport.metrics.case_input import CaseInput, Measurement, needs_a_view
 from ubereport.statistics.survival import kaplan_meier
 
 _NO_TIME_S = 1e-6
 
 
+@needs_a_view
 def count(
     case: CaseInput, is_counted: Callable[[HemostasisEvent], bool] = lambda _: True
 ) -> Measurement:
     """Count the events that `is_counted` accepts; None without evaluable time."""
-    if not case.series.is_valid.any():
-        return _nothing_seen(case)
     return _of_events(case, float(sum(1 for event in case.events if is_counted(event))))
 
 
@@ -32,21 +26,19 @@ def severity_count(case: CaseInput, severity: Severity) -> Measurement:
     return count(case, lambda event: event.severity is severity)
 
 
+@needs_a_view
 def at_risk(case: CaseInput) -> Measurement:
     """Seconds at risk: evaluable time outside events, in which one could begin."""
-    if not case.series.is_valid.any():
-        return _nothing_seen(case)
     return _of_events(case, max(0.0, case.series.evaluable_s - _inside_s(case)))
 
 
+@needs_a_view
 def rate_per_10min(case: CaseInput) -> Measurement:
     """Events that began in view per ten minutes at risk.
 
     Time inside events is no exposure, since none can begin there: over all time the rate of a
     case would fall the longer it bleeds. Events whose onset nobody saw began outside that time.
     """
-    if not case.series.is_valid.any():
-        return _nothing_seen(case)
     at_risk_s = case.series.evaluable_s - _inside_s(case)
     if at_risk_s <= _NO_TIME_S:
         reason = "no time at risk: all evaluable time lies inside events"
@@ -55,10 +47,9 @@ def rate_per_10min(case: CaseInput) -> Measurement:
     return _of_events(case, n_begun * 600 / at_risk_s)
 
 
+@needs_a_view
 def event_share(case: CaseInput) -> Measurement:
     """Share of the evaluable time that lies inside events."""
-    if not case.series.is_valid.any():
-        return _nothing_seen(case)
     return _of_events(case, min(1.0, _inside_s(case) / case.series.evaluable_s))
 
 
@@ -71,6 +62,7 @@ def _inside_s(case: CaseInput) -> float:
     )
 
 
+@needs_a_view
 def peak_median(case: CaseInput) -> Measurement:
     """Median of the peak areas."""
     if not case.events:
@@ -78,6 +70,7 @@ def peak_median(case: CaseInput) -> Measurement:
     return _of_events(case, float(np.median([event.peak_area_frac for event in case.events])))
 
 
+@needs_a_view
 def peak_largest(case: CaseInput) -> Measurement:
     """Return the largest peak area of all events."""
     if not case.events:
@@ -85,6 +78,7 @@ def peak_largest(case: CaseInput) -> Measurement:
     return _of_events(case, max(event.peak_area_frac for event in case.events))
 
 
+@needs_a_view
 def time_to_clear_quantile(case: CaseInput, share: float) -> Measurement:
     """Time by which `share` of the events are cleared, from the Kaplan–Meier curve."""
     curve = kaplan_meier(case.events)
@@ -99,6 +93,7 @@ def time_to_clear_quantile(case: CaseInput, share: float) -> Measurement:
     return Measurement(value, curve.n_events, case.coverage_frac, reason)
 
 
+@needs_a_view
 def cleared_share(case: CaseInput, time_s: float) -> Measurement:
     """Share of events cleared within `time_s` of onset, from the Kaplan–Meier curve."""
     curve = kaplan_meier(case.events)
@@ -113,13 +108,6 @@ def _of_events(case: CaseInput, value: float) -> Measurement:
     return Measurement(value, len(case.events), case.coverage_frac)
 
 
-def _nothing_seen(case: CaseInput) -> Measurement:
-    covered = case.coverage_frac
-    return Measurement(None, 0, covered, NOTHING_RECORDED if covered is None else NO_EVALUABLE_TIME)
-
-
 def _no_events(case: CaseInput) -> Measurement:
-    if not case.series.is_valid.any():
-        return _nothing_seen(case)
     reason = "no event has an onset that was seen" if case.events else "no event"
     return Measurement(None, 0, case.coverage_frac, reason)

@@ -30,6 +30,7 @@ _LOSS_TITLES = {
     LossReason.OUT_OF_BODY: ("Lost: out of body", "the endoscope was outside the body"),
     LossReason.GAP: ("Lost: gap", "the recording has a gap or ends before its declared end"),
 }
+_FROM_CURVE = "from the Kaplan–Meier curve, so that events not seen to clear count too"
 
 
 def _metric(
@@ -44,305 +45,104 @@ def _metric(
     has_band: bool = True,
 ) -> Metric:
     is_share = key.endswith(("_share", "_frac")) or "_share_" in key
-    spec = MetricSpec(
-        key=key,
-        title=title,
-        unit=unit,
-        definition=definition,
-        direction=direction,
-        upper_bound=1.0 if is_share else None,
-        is_headline=is_headline,
-    )
+    upper_bound = 1.0 if is_share else None
+    spec = MetricSpec(key, title, unit, definition, direction, 0.0, upper_bound, is_headline)
     return Metric(spec, measure, has_band)
 
 
-def _time_metrics() -> list[Metric]:
-    return [
-        _metric(
-            "coverage_frac",
-            "Coverage",
-            "1",
-            _HIGHER,
-            area.coverage,
+# One metric an entry, kept as a table: key, title and unit; direction and function; definition.
+# fmt: off
+METRICS: tuple[Metric, ...] = (
+    _metric("coverage_frac", "Coverage", "1", _HIGHER, area.coverage,
             "Share of the recorded time in which the view could be evaluated.",
-            is_headline=True,
-            has_band=False,
-        ),
-        _metric(
-            "recorded_s",
-            "Recorded time",
-            "s",
-            _NEUTRAL,
-            area.recorded,
-            "Length of the recording, without pauses between its parts.",
-            has_band=False,
-        ),
-        _metric(
-            "evaluable_s",
-            "Evaluable time",
-            "s",
-            _NEUTRAL,
-            area.evaluable,
+            is_headline=True, has_band=False),
+    _metric("recorded_s", "Recorded time", "s", _NEUTRAL, area.recorded,
+            "Length of the recording, without pauses between its parts.", has_band=False),
+    _metric("evaluable_s", "Evaluable time", "s", _NEUTRAL, area.evaluable,
             "Recorded time in which the picture could be judged; all shares refer to it.",
-            has_band=False,
-        ),
-        _metric(
-            "at_risk_s",
-            "Time at risk of an event",
-            "s",
-            _NEUTRAL,
-            episodes.at_risk,
-            "Evaluable time outside events.",
-        ),
-        *(
-            _metric(
-                f"lost_{reason.value}_s",
-                title,
-                "s",
-                _NEUTRAL,
-                partial(area.lost, reason=reason),
-                f"Recorded time that could not be evaluated because {cause}.",
-                has_band=False,
-            )
-            for reason, (title, cause) in _LOSS_TITLES.items()
-        ),
-        _metric(
-            "pause_s",
-            "Pauses between parts",
-            "s",
-            _NEUTRAL,
+            has_band=False),
+    _metric("at_risk_s", "Time at risk of an event", "s", _NEUTRAL, episodes.at_risk,
+            "Evaluable time outside events."),
+    *(_metric(f"lost_{reason.value}_s", title, "s", _NEUTRAL, partial(area.lost, reason=reason),
+              f"Recorded time that could not be evaluated because {cause}.", has_band=False)
+      for reason, (title, cause) in _LOSS_TITLES.items()),
+    _metric("pause_s", "Pauses between parts", "s", _NEUTRAL,
             partial(area.lost, reason=LossReason.PAUSE),
             "Time between the parts of the recording, as stated; it is not recorded time.",
-            has_band=False,
-        ),
-    ]
-
-
-def _impairment_metrics() -> list[Metric]:
-    return [
-        *(
-            _metric(
-                f"impaired_share_{percent}",
-                f"Share of time with ≥ {percent} % of the view obscured",
-                "1",
-                _LOWER,
-                partial(area.impaired_share, area_frac=percent / 100),
-                f"Share of the evaluable time in which blood covered at least {percent} % of the"
-                " view.",
-                is_headline=percent == 20,
-            )
-            for percent in (5, 20, 50)
-        ),
-        *(
-            _metric(
-                f"impaired_s_{percent}",
-                f"Time with ≥ {percent} % of the view obscured",
-                "s",
-                _LOWER,
-                partial(area.impaired_s, area_frac=percent / 100),
-                f"Evaluable time in which blood covered at least {percent} % of the view.",
-                is_headline=percent == 20,
-            )
-            for percent in (5, 20, 50)
-        ),
-        _metric(
-            "longest_run_20_s",
-            "Longest run with ≥ 20 % of the view obscured",
-            "s",
-            _LOWER,
+            has_band=False),
+    *(_metric(f"impaired_share_{percent}", f"Share of time with ≥ {percent} % of the view obscured",
+              "1", _LOWER, partial(area.impaired_share, area_frac=percent / 100),
+              f"Share of the evaluable time in which blood covered at least {percent} % of the"
+              " view.", is_headline=percent == 20)
+      for percent in (5, 20, 50)),
+    *(_metric(f"impaired_s_{percent}", f"Time with ≥ {percent} % of the view obscured",
+              "s", _LOWER, partial(area.impaired_s, area_frac=percent / 100),
+              f"Evaluable time in which blood covered at least {percent} % of the view.",
+              is_headline=percent == 20)
+      for percent in (5, 20, 50)),
+    _metric("longest_run_20_s", "Longest run with ≥ 20 % of the view obscured", "s", _LOWER,
             partial(area.longest_run, area_frac=0.20),
             "Longest unbroken evaluable time with at least 20 % of the view obscured; a short loss"
-            " of view that an event would bridge does not break it and is not counted.",
-        ),
-    ]
-
-
-def _area_metrics() -> list[Metric]:
-    return [
-        _metric(
-            "area_mean_frac",
-            "Mean area",
-            "1",
-            _LOWER,
-            area.area_mean,
+            " of view that an event would bridge does not break it and is not counted."),
+    _metric("area_mean_frac", "Mean area", "1", _LOWER, area.area_mean,
             "Part of the view covered by blood, averaged over the evaluable time.",
-            is_headline=True,
-        ),
-        _metric(
-            "area_median_frac",
-            "Median area",
-            "1",
-            _LOWER,
-            partial(area.area_quantile, share=0.5),
-            "Part of the view covered by blood that was exceeded half of the evaluable time.",
-        ),
-        _metric(
-            "area_p90_frac",
-            "90th percentile of the area",
-            "1",
-            _LOWER,
+            is_headline=True),
+    _metric("area_median_frac", "Median area", "1", _LOWER, partial(area.area_quantile, share=0.5),
+            "Part of the view covered by blood that was exceeded half of the evaluable time."),
+    _metric("area_p90_frac", "90th percentile of the area", "1", _LOWER,
             partial(area.area_quantile, share=0.9),
             "Part of the view covered by blood that was exceeded in one tenth of the evaluable"
-            " time.",
-        ),
-        _metric(
-            "area_time_frac_min",
-            "Area-time",
-            "min",
-            _LOWER,
-            area.area_time_min,
+            " time."),
+    _metric("area_time_frac_min", "Area-time", "min", _LOWER, area.area_time_min,
             "Area added up over the evaluable time: one minute is one minute of a fully covered"
-            " view or ten minutes of a view covered by one tenth.",
-        ),
-        _metric(
-            "area_time_frac_min_per_h",
-            "Area-time per evaluable hour",
-            "min/h",
-            _LOWER,
+            " view or ten minutes of a view covered by one tenth."),
+    _metric("area_time_frac_min_per_h", "Area-time per evaluable hour", "min/h", _LOWER,
             area.area_time_per_hour,
-            "Area-time divided by the evaluable hours, to compare cases of different length.",
-        ),
-        _metric(
-            "closing_area_mean_frac",
-            "Closing field: mean area",
-            "1",
-            _LOWER,
+            "Area-time divided by the evaluable hours, to compare cases of different length."),
+    _metric("closing_area_mean_frac", "Closing field: mean area", "1", _LOWER,
             area.closing_area_mean,
             "Mean area over the closing window, the last evaluable minutes of the recording (all of"
-            " them if there are fewer); pump pressure can hide a bleeder.",
-            is_headline=True,
-        ),
-        _metric(
-            "closing_share_5",
-            "Closing field: share with ≥ 5 % obscured",
-            "1",
-            _LOWER,
+            " them if there are fewer); pump pressure can hide a bleeder.", is_headline=True),
+    _metric("closing_share_5", "Closing field: share with ≥ 5 % obscured", "1", _LOWER,
             partial(area.closing_share, area_frac=0.05),
-            "Share of the closing window in which blood covered at least 5 % of the view.",
-        ),
-    ]
-
-
-def _event_metrics() -> list[Metric]:
-    return [
-        _metric(
-            "event_count",
-            "Hemostasis events",
-            "1",
-            _LOWER,
-            episodes.count,
-            "Times that the area reached the onset threshold and stayed there.",
-            is_headline=True,
-        ),
-        _metric(
-            "event_rate_per_10min",
-            "Events per 10 minutes at risk",
-            "/(10.min)",
-            _LOWER,
+            "Share of the closing window in which blood covered at least 5 % of the view."),
+    _metric("event_count", "Hemostasis events", "1", _LOWER, episodes.count,
+            "Times that the area reached the onset threshold and stayed there.", is_headline=True),
+    _metric("event_rate_per_10min", "Events per 10 minutes at risk", "/(10.min)", _LOWER,
             episodes.rate_per_10min,
             "Hemostasis events that began in view, divided by the time in which one could begin:"
-            " evaluable time outside events.",
-            is_headline=True,
-        ),
-        _metric(
-            "event_time_share",
-            "Share of time inside events",
-            "1",
-            _LOWER,
-            episodes.event_share,
-            "Share of the evaluable time between onset and clearing of an event.",
-        ),
-        *(
-            _metric(
-                f"{severity.value}_event_count",
-                f"{severity.value.capitalize()} events",
-                "1",
-                _LOWER,
-                partial(episodes.severity_count, severity=severity),
-                f"Events in the {severity.value} band of peak area; a band of area, no clinical"
-                " grade.",
-            )
-            for severity in Severity
-        ),
-        _metric(
-            "censored_count",
-            "Events not seen to clear",
-            "1",
-            _NEUTRAL,
+            " evaluable time outside events.", is_headline=True),
+    _metric("event_time_share", "Share of time inside events", "1", _LOWER, episodes.event_share,
+            "Share of the evaluable time between onset and clearing of an event."),
+    *(_metric(f"{severity.value}_event_count", f"{severity.value.capitalize()} events", "1", _LOWER,
+              partial(episodes.severity_count, severity=severity),
+              f"Events in the {severity.value} band of peak area; a band of area, no clinical"
+              " grade.")
+      for severity in Severity),
+    _metric("censored_count", "Events not seen to clear", "1", _NEUTRAL,
             partial(episodes.count, is_counted=lambda event: event.is_censored),
-            "Events during which the view was lost for long or the recording ended.",
-        ),
-        _metric(
-            "rebleed_count",
-            "Re-bleeds",
-            "1",
-            _LOWER,
+            "Events during which the view was lost for long or the recording ended."),
+    _metric("rebleed_count", "Re-bleeds", "1", _LOWER,
             partial(episodes.count, is_counted=lambda event: event.is_rebleed),
-            "Events that began soon after the clearing of the event before.",
-        ),
-        _metric(
-            "event_peak_median_frac",
-            "Median peak area of events",
-            "1",
-            _LOWER,
-            episodes.peak_median,
-            "Median over the events of the largest smoothed area.",
-        ),
-        _metric(
-            "event_peak_max_frac",
-            "Largest peak area",
-            "1",
-            _LOWER,
-            episodes.peak_largest,
-            "Largest smoothed area of any event.",
-        ),
-    ]
-
-
-def _clearing_metrics() -> list[Metric]:
-    from_curve = "from the Kaplan–Meier curve, so that events not seen to clear count too"
-    return [
-        _metric(
-            "time_to_clear_median_s",
-            "Median time to clear",
-            "s",
-            _LOWER,
+            "Events that began soon after the clearing of the event before."),
+    _metric("event_peak_median_frac", "Median peak area of events", "1", _LOWER,
+            episodes.peak_median, "Median over the events of the largest smoothed area."),
+    _metric("event_peak_max_frac", "Largest peak area", "1", _LOWER, episodes.peak_largest,
+            "Largest smoothed area of any event."),
+    _metric("time_to_clear_median_s", "Median time to clear", "s", _LOWER,
             partial(episodes.time_to_clear_quantile, share=0.5),
-            f"Time from onset by which half of the events are cleared, {from_curve}.",
-            is_headline=True,
-        ),
-        *(
-            _metric(
-                f"time_to_clear_p{percent}_s",
-                f"Time to clear, {percent} % of events",
-                "s",
-                _LOWER,
-                partial(episodes.time_to_clear_quantile, share=percent / 100),
-                f"Time from onset by which {percent} % of the events are cleared, {from_curve}.",
-            )
-            for percent in (25, 75)
-        ),
-        *(
-            _metric(
-                f"cleared_{seconds}s_share",
-                f"Cleared within {seconds} s",
-                "1",
-                _HIGHER,
-                partial(episodes.cleared_share, time_s=float(seconds)),
-                f"Share of events cleared within {seconds} s of their onset, {from_curve}.",
-            )
-            for seconds in (60, 180)
-        ),
-    ]
-
-
-METRICS: tuple[Metric, ...] = (
-    *_time_metrics(),
-    *_impairment_metrics(),
-    *_area_metrics(),
-    *_event_metrics(),
-    *_clearing_metrics(),
+            f"Time from onset by which half of the events are cleared, {_FROM_CURVE}.",
+            is_headline=True),
+    *(_metric(f"time_to_clear_p{percent}_s", f"Time to clear, {percent} % of events", "s", _LOWER,
+              partial(episodes.time_to_clear_quantile, share=percent / 100),
+              f"Time from onset by which {percent} % of the events are cleared, {_FROM_CURVE}.")
+      for percent in (25, 75)),
+    *(_metric(f"cleared_{seconds}s_share", f"Cleared within {seconds} s", "1", _HIGHER,
+              partial(episodes.cleared_share, time_s=float(seconds)),
+              f"Share of events cleared within {seconds} s of their onset, {_FROM_CURVE}.")
+      for seconds in (60, 180)),
 )
+# fmt: on
 """The program's own metrics, in the order in which they are printed."""
 
 
