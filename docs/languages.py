@@ -4,9 +4,9 @@ python docs/languages.py update    take new texts into every catalog, drop those
 python docs/languages.py missing   list what has no translation yet, by language
 python docs/languages.py check     exit 1 where a catalog is not complete, or not up to date
 
-Three kinds of text are gathered: what `_`, `_n`, `_p` and `N_` mark in the package and in
-templates; sentences that records, tables and errors hold in English and reports quote (context
-"recorded"); and what the shipped model bundles say of themselves.
+Three kinds of text are gathered: what `_`, `_n`, `_p` and `N_` mark in the package, in templates
+and in their scripts; sentences that records, tables and errors hold in English and reports quote
+(context "recorded"); and what the shipped model bundles say of themselves.
 """
 
 import ast
@@ -26,6 +26,7 @@ from ubereport.core.frames import FieldShape
 from ubereport.core.series import LossReason
 from ubereport.language.catalogs import RECORDED, catalog_path, forms, placeholders
 from ubereport.language.languages import LANGUAGES
+from ubereport.language.scripts import marked_in_script
 
 ROOT = Path(__file__).resolve().parents[1]
 KEYWORDS = {"_": None, "_n": (1, 2), "_p": ((1, "c"), 2), "N_": None}
@@ -86,6 +87,9 @@ def marked() -> Iterator[tuple[str, object, str]]:
         found = extract("jinja2.ext:babel_extract", BytesIO(path.read_bytes()), KEYWORDS)
         for _line, message, _comments, context in found:
             yield path.relative_to(ROOT).as_posix(), message, context or ""
+    for path in sorted((ROOT / "templates").rglob("*.js")):
+        for message in marked_in_script(path.read_text(encoding="utf-8")):
+            yield path.relative_to(ROOT).as_posix(), message, ""
 
 
 def marked_in(source: str) -> Iterator[tuple[object, str]]:

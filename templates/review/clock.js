@@ -1,10 +1,9 @@
-// Times and shares as a person reads them.
+// Times as a person reads them, and where in a series they fall.
 export function clock(seconds) {
   const s = Math.max(0, seconds);
-  const h = Math.floor(s / 3600), m = Math.floor(s / 60) % 60, rest = (s % 60).toFixed(1).padStart(4, "0");
+  const h = Math.floor(s / 3600), m = Math.floor(s / 60) % 60, rest = decimal(s % 60, 1).padStart(4, "0");
   return h ? `${h}:${String(m).padStart(2, "0")}:${rest}` : `${m}:${rest}`;
 }
-export const percent = (frac) => (frac === null || frac === undefined ? "–" : `${(100 * frac).toFixed(1)} %`);
 
 // The row of a series that holds a moment, or -1: rows are in order and do not overlap.
 export function rowAt(series, timeS) {

@@ -1,13 +1,12 @@
 // All cases: find, sort, filter, open.
-import { percent } from "./clock.js";
 
 const COLUMNS = [
-  ["case_id", "Case", (row) => row.case_id || row.folder, false],
-  ["impaired_share_20", "View obscured ≥ 20 %", (row) => percent(row.impaired_share_20), true],
-  ["event_count", "Events", (row) => row.event_count ?? "–", true],
-  ["coverage_frac", "Coverage", (row) => percent(row.coverage_frac), true],
-  ["n_warnings", "Warnings", (row) => row.n_warnings || "", true],
-  ["n_strokes", "Review", (row) => (row.problem ? row.problem : row.n_strokes ? `${row.n_strokes} strokes` : "not begun"), false],
+  ["case_id", N_("Case"), (row) => row.case_id || row.folder, false],
+  ["impaired_share_20", N_("View obscured ≥ 20 %"), (row) => percent(row.impaired_share_20), true],
+  ["event_count", N_("Events"), (row) => row.event_count ?? "–", true],
+  ["coverage_frac", N_("Coverage"), (row) => percent(row.coverage_frac), true],
+  ["n_warnings", N_("Warnings"), (row) => row.n_warnings || "", true],
+  ["n_strokes", N_("Review"), (row) => (row.problem ? row.problem : row.n_strokes ? _n("{n} stroke", "{n} strokes", row.n_strokes) : _("not begun")), false],
 ];
 const $ = (id) => document.getElementById(id);
 let rows = [], sorted = { key: "case_id", isUp: true };
@@ -16,7 +15,7 @@ export function showLibrary(all) {
   rows = all;
   $("columns").replaceChildren(...COLUMNS.map(([key, title, , isNumber]) => {
     const cell = document.createElement("th"), button = document.createElement("button");
-    button.textContent = title; cell.className = isNumber ? "number" : ""; cell.scope = "col";
+    button.textContent = _(title); cell.className = isNumber ? "number" : ""; cell.scope = "col";
     cell.setAttribute("aria-sort", sorted.key === key ? (sorted.isUp ? "ascending" : "descending") : "none");
     button.addEventListener("click", () => { sorted = { key, isUp: sorted.key === key ? !sorted.isUp : true }; showLibrary(rows); });
     cell.append(button); return cell;
@@ -30,7 +29,7 @@ function fill() {
   const shown = rows.filter((row) => (!wanted || `${row.case_id} ${row.folder}`.toLowerCase().includes(wanted)) && (!$("unreviewed").checked || !row.n_strokes));
   const sign = sorted.isUp ? 1 : -1;
   shown.sort((a, b) => { const x = a[sorted.key], y = b[sorted.key]; if (x === y) return 0; if (x === null || x === undefined) return 1; if (y === null || y === undefined) return -1; return x > y ? sign : -sign; });
-  $("count").textContent = `${shown.length} of ${rows.length} cases`;
+  $("count").textContent = _n("{shown} of {n} case", "{shown} of {n} cases", rows.length, { shown: shown.length });
   $("rows").replaceChildren(...shown.map((row) => {
     const line = document.createElement("tr");
     COLUMNS.forEach(([key, , words, isNumber], i) => {

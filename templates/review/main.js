@@ -1,12 +1,14 @@
 // The review page: which case, which event, what was said, and every key.
 import * as wire from "./wire.js";
-import { clock, percent, rowAt } from "./clock.js";
+import { clock, rowAt } from "./clock.js";
 import { Timeline } from "./timeline.js";
 import { Viewer } from "./viewer.js";
 import { showLibrary } from "./library.js";
 
 const $ = (id) => document.getElementById(id);
-const VERDICTS = { open: "to review", confirmed: "confirmed", struck: "not blood", mended: "mended", added: "added" };
+const VERDICTS = { open: N_("to review"), confirmed: N_("confirmed"), struck: N_("not blood"), mended: N_("mended"), added: N_("added") };
+const OVERLAYS = { outline: N_("Overlay: outline"), fill: N_("Overlay: fill"), off: N_("Overlay: off") };
+const TOOLS = { brush: N_("Brush"), polygon: N_("Polygon") };
 const SPEEDS = [1, 2, 4, 8, 16];
 const FRAME_MS = 1000 / 6;
 
@@ -14,7 +16,7 @@ const page = { number: null, facts: null, review: null, timeS: 0, chosen: null, 
 const tell = (text) => { $("said").textContent = text || ""; };
 const timeline = new Timeline($("timeline"), (timeS) => { stop(); moveTo(timeS); });
 const viewer = new Viewer({ picture: $("picture"), overlay: $("overlay"), note: $("note"), stage: $("stage") }, tell);
-viewer.onArea = (area) => { $("where").textContent = `Mended mask: ${percent(area)} of the view`; };
+viewer.onArea = (area) => { $("where").textContent = _("Mended mask: {area} of the view", { area: percent(area) }); };
 
 async function reviewer() {
   const kept = localStorage.getItem("reviewer");
@@ -33,9 +35,9 @@ async function openCase(number, atS = null) {
   [page.facts, page.review] = await Promise.all([wire.facts(number), wire.review(number, page.who)]);
   $("case").hidden = false; $("library").hidden = true;
   $("title").textContent = page.facts.case_id;
-  $("subtitle").textContent = `${clock(page.facts.duration_s)} · measured with ${page.facts.model} · reviewer ${page.who}`;
+  $("subtitle").textContent = _("{duration} · measured with {model} · reviewer {who}", { duration: clock(page.facts.duration_s), model: page.facts.model, who: page.who });
   $("report").href = wire.reportUrl(number);
-  document.title = `${page.facts.case_id} · review · ubereport`;
+  document.title = `${page.facts.case_id} · ${_("Review")} · ubereport`;
   viewer.open(number);
   showReview();
   if (atS === null) { chooseNextOpen() || moveTo(0); return; }
@@ -47,23 +49,31 @@ async function openCase(number, atS = null) {
 function showReview() {
   timeline.show(page.facts, page.review);
   const r = page.review, missing = r.parts.filter((part) => part.state === "missing").length;
-  $("progress").textContent = r.n_open ? `${r.n_events} events, ${r.n_open} left, about ${r.minutes_left} minute${r.minutes_left === 1 ? "" : "s"}` : r.n_events ? `${r.n_events} events, all decided` : "no events were measured";
+  $("progress").textContent = progressWords(r);
   $("headline").replaceChildren(...r.metrics.slice(0, 4).map((m) => {
     const box = document.createElement("div"), dt = document.createElement("dt"), dd = document.createElement("dd");
-    const words = (value) => (value === null ? "–" : m.is_share ? percent(value) : String(value));
+    const words = (value) => (value === null ? "–" : m.is_share ? percent(value) : decimal(value, 0));
     dt.textContent = m.title;
     if (m.measured === m.reviewed) dd.textContent = words(m.measured);
     else { const del = document.createElement("del"); del.textContent = words(m.measured); dd.append(del, words(m.reviewed)); }
     box.append(dt, dd); return box;
   }));
   $("done").hidden = !r.is_complete;
-  $("done").textContent = "This case is reviewed. Its reviewed numbers stand beside the measured ones.";
+  $("done").textContent = _("This case is reviewed. Its reviewed numbers stand beside the measured ones.");
   const notes = [];
-  if (missing) notes.push(missing === r.parts.length ? "The recording is not at hand: key frames only. Start with --recording to see every picture." : `${missing} part(s) of the recording are not at hand: key frames only there.`);
-  if (r.parts.some((part) => part.state === "other")) notes.push("A file given with --recording is not the recording that was measured; its pictures are not shown.");
-  if (r.stale.length) notes.push(`${r.stale.length} earlier stroke(s) no longer fit this case and must be looked at again: ${r.stale.map((s) => `line ${s.line} at ${clock(s.time_s)}`).join(", ")}.`);
+  if (missing && missing === r.parts.length) notes.push(_("The recording is not at hand: key frames only. Start with --recording to see every picture."));
+  else if (missing) notes.push(_n("{n} part of the recording is not at hand: key frames only there.", "{n} parts of the recording are not at hand: key frames only there.", missing));
+  if (r.parts.some((part) => part.state === "other")) notes.push(_("A file given with --recording is not the recording that was measured; its pictures are not shown."));
+  if (r.stale.length) notes.push(_n("{n} earlier stroke no longer fits this case and must be looked at again: {where}.", "{n} earlier strokes no longer fit this case and must be looked at again: {where}.", r.stale.length, { where: r.stale.map((stroke) => _("line {line} at {time}", { line: stroke.line, time: clock(stroke.time_s) })).join("; ") }));
   tell(notes.join(" "));
   showEvents();
+}
+
+function progressWords(r) {
+  if (!r.n_events) return _("no events were measured");
+  const all = _n("{n} event", "{n} events", r.n_events);
+  if (!r.n_open) return _("{events}, all decided", { events: all });
+  return _n("{events}, {left} left, about {n} minute", "{events}, {left} left, about {n} minutes", r.minutes_left, { events: all, left: r.n_open });
 }
 
 function showEvents() {
@@ -74,8 +84,10 @@ function showEvents() {
     const item = document.createElement("li"), button = document.createElement("button");
     const [when, what, verdict] = ["span", "span", "span"].map((tag) => document.createElement(tag));
     when.textContent = clock(event.onset_s);
-    what.textContent = `${(event.end_s - event.onset_s).toFixed(0)} s${event.is_cleared ? "" : ", clearing not seen"} · peak ${percent(event.peak_area_frac)}`;
-    verdict.textContent = VERDICTS[event.verdict]; verdict.className = `verdict ${event.verdict}`;
+    what.textContent = [
+      `${(event.end_s - event.onset_s).toFixed(0)} s`, event.is_cleared ? "" : _("clearing not seen"), _("peak {area}", { area: percent(event.peak_area_frac) }),
+    ].filter(Boolean).join(" · ");
+    verdict.textContent = _(VERDICTS[event.verdict]); verdict.className = `verdict ${event.verdict}`;
     if (event.verdict === "struck") what.className = "gone";
     button.append(when, what, verdict);
     button.setAttribute("aria-current", String(isChosen(event)));
@@ -90,9 +102,9 @@ function choose(event) {
   page.chosen = event;
   showEvents();
   const n = 8, step = (event.end_s - event.onset_s) / n;
-  $("strip").replaceChildren(...Array.from({ length: n }, (_, i) => {
+  $("strip").replaceChildren(...Array.from({ length: n }, (_item, i) => {
     const timeS = event.onset_s + (i + 0.5) * step, button = document.createElement("button"), image = document.createElement("img");
-    image.src = wire.smallUrl(page.number, timeS); image.alt = `Picture at ${clock(timeS)}`; image.loading = "lazy";
+    image.src = wire.smallUrl(page.number, timeS); image.alt = _("Picture at {time}", { time: clock(timeS) }); image.loading = "lazy";
     button.append(image); button.addEventListener("click", () => moveTo(timeS)); return button;
   }));
   moveTo(event.peak_s);
@@ -128,7 +140,7 @@ function moveBySample(direction) {
 
 async function play() {
   if (page.isPlaying) { stop(); return; }
-  page.isPlaying = true; $("play").firstChild.textContent = "Stop ";
+  page.isPlaying = true; $("play").firstChild.textContent = `${_("Stop")} `;
   const startedMs = performance.now(), fromS = page.timeS;
   while (page.isPlaying && page.timeS < page.facts.duration_s - 0.1) {
     const askedMs = performance.now(), speed = SPEEDS[$("speed").selectedIndex];
@@ -141,7 +153,7 @@ async function play() {
 
 function stop() {
   if (!page.isPlaying) return;
-  page.isPlaying = false; $("play").firstChild.textContent = "Play ";
+  page.isPlaying = false; $("play").firstChild.textContent = `${_("Play")} `;
   viewer.show(page.timeS);
 }
 
@@ -163,20 +175,22 @@ async function say(action, content = {}, isNextOpen = false) {
 
 const chosenEvent = () => {
   if (page.chosen && page.chosen.verdict !== "struck") return { event: [page.chosen.onset_s, page.chosen.end_s] };
-  tell("Choose an event first: n goes to the next one.");
+  tell(_("Choose an event first: n goes to the next one."));
   return null;
 };
 const onEvent = (action, content, isNextOpen) => { const event = chosenEvent(); if (event) say(action, { ...event, ...content }, isNextOpen); };
 
 function markStretch(end) {
   if (end === "from") page.mark = page.timeS;
-  if (end === "to" && page.mark === null) { tell("Set where the stretch begins first: [ at its first moment."); return; }
+  if (end === "to" && page.mark === null) { tell(_("Set where the stretch begins first: [ at its first moment.")); return; }
   if (end === "to") page.stretch = page.mark < page.timeS ? [page.mark, page.timeS] : [page.timeS, page.mark];
   $("stretch").hidden = page.stretch === null;
-  tell(page.stretch ? `Stretch ${clock(page.stretch[0])} to ${clock(page.stretch[1])}: k not blood, l view lost, a blood.` : `Stretch from ${clock(page.mark)}; ] sets its end.`);
+  tell(page.stretch
+    ? _("Stretch {start} to {end}: k not blood, l view lost, a blood.", { start: clock(page.stretch[0]), end: clock(page.stretch[1]) })
+    : _("Stretch from {start}; ] sets its end.", { start: clock(page.mark) }));
   timeline.at(page.timeS, page.chosen, page.stretch);
 }
-const onStretch = (action, content = {}) => (page.stretch && page.stretch[1] > page.stretch[0] ? say(action, { stretch: page.stretch, ...content }) : tell("Mark a stretch first: [ where it begins, ] where it ends."));
+const onStretch = (action, content = {}) => (page.stretch && page.stretch[1] > page.stretch[0] ? say(action, { stretch: page.stretch, ...content }) : tell(_("Mark a stretch first: [ where it begins, ] where it ends.")));
 
 async function mend() {
   if (viewer.mending) { leaveMending(); return; }
@@ -202,10 +216,10 @@ function drawByKey(event) {
   else if (event.key === "Enter") viewer.putPoint();
   else if (event.key === "Backspace") viewer.takePoint();
   else if (event.key === " " && viewer.polygon?.length > 2) { viewer.closePolygon(); return true; }
-  else if (event.key === " ") { tell("A polygon needs three points: Enter puts one."); return true; }
+  else if (event.key === " ") { tell(_("A polygon needs three points: Enter puts one.")); return true; }
   else return false;
   tell("");
-  $("tool").firstChild.textContent = "Polygon ";
+  $("tool").firstChild.textContent = `${_(TOOLS.polygon)} `;
   $("note").textContent = viewer.cursorWords(); // a status: it is read aloud
   return true;
 }
@@ -221,9 +235,9 @@ const KEYS = {
   "[": () => markStretch("from"), "]": () => markStretch("to"),
   k: () => onStretch("not_blood"), l: () => onStretch("view_lost"),
   a: () => onStretch("blood", { area_frac: Number($("area").value) / 100 }),
-  o: () => { $("drawn").firstChild.textContent = `Overlay: ${viewer.nextDrawn()} `; },
+  o: () => { $("drawn").firstChild.textContent = `${_(OVERLAYS[viewer.nextDrawn()])} `; },
   d: mend, Enter: keepMask, Escape: leaveMending,
-  g: () => { viewer.tool = viewer.tool === "brush" ? "polygon" : "brush"; viewer.polygon = null; $("tool").firstChild.textContent = `${viewer.tool === "brush" ? "Brush" : "Polygon"} `; },
+  g: () => { viewer.tool = viewer.tool === "brush" ? "polygon" : "brush"; viewer.polygon = null; $("tool").firstChild.textContent = `${_(TOOLS[viewer.tool])} `; },
   r: () => { viewer.isErasing = !viewer.isErasing; $("erase").setAttribute("aria-pressed", String(viewer.isErasing)); },
 };
 
@@ -246,9 +260,9 @@ document.addEventListener("keydown", (event) => {
 });
 document.addEventListener("click", (event) => { const key = event.target.closest("button[data-key]")?.dataset.key; if (key) { tell(""); KEYS[key](); } });
 $("render").addEventListener("click", async () => {
-  $("render").disabled = true; $("render").textContent = "Rendering…";
-  try { await wire.render(page.number); tell("The report is rendered again with your review."); } catch (error) { tell(error.message); }
-  $("render").disabled = false; $("render").textContent = "Render the report again";
+  $("render").disabled = true; $("render").textContent = _("Rendering…");
+  try { await wire.render(page.number); tell(_("The report is rendered again with your review.")); } catch (error) { tell(error.message); }
+  $("render").disabled = false; $("render").textContent = _("Render the report again");
 });
 
 async function route() {
@@ -256,7 +270,7 @@ async function route() {
     const rows = await wire.library(), chosen = /^#case-(\d+)$/.exec(location.hash), at = /^#at-(\d+(?:\.\d+)?)$/.exec(location.hash);
     $("back").hidden = rows.length < 2;
     if (rows.length === 1 || chosen) await openCase(chosen ? Number(chosen[1]) : 0, at ? Number(at[1]) : null);
-    else { $("case").hidden = true; $("library").hidden = false; $("title").textContent = "Cases"; $("progress").textContent = ""; $("headline").replaceChildren(); $("subtitle").textContent = ""; showLibrary(rows); }
+    else { $("case").hidden = true; $("library").hidden = false; $("title").textContent = _("Cases"); $("progress").textContent = ""; $("headline").replaceChildren(); $("subtitle").textContent = ""; showLibrary(rows); }
   } catch (error) { tell(error.message); $("subtitle").textContent = error.message; }
 }
 window.addEventListener("hashchange", route);

@@ -1,5 +1,5 @@
 // The case as one picture: area, thresholds, events, lost stretches, parts, and where we are.
-import { clock, percent, rowAt } from "./clock.js";
+import { clock, rowAt } from "./clock.js";
 
 const COLORS = { area: "#b3123a", was: "#9aa7b2", lost: "#d5dbe0", line: "#c9d2d9", ink: "#12202b", quiet: "#4a5a67",
   open: "#7a8894", confirmed: "#0b6b4f", mended: "#0b6b4f", added: "#0b6b4f", struck: "#b3123a" };
@@ -33,11 +33,10 @@ export class Timeline {
   words(timeS) {
     if (!this.review) return clock(timeS);
     const series = this.review.reviewed_series, row = rowAt(series, timeS);
-    if (row < 0) return `${clock(timeS)}, nothing recorded`;
+    if (row < 0) return `${clock(timeS)} · ${_("nothing recorded")}`;
     const area = series.area_frac[row];
-    return area === null
-      ? `${clock(timeS)}, ${this.facts.loss_words[series.reason[row]] || "view lost"}`
-      : `${clock(timeS)}, ${percent(area)} of the view obscured`;
+    const state = area === null ? this.facts.loss_words[series.reason[row]] || _("view lost") : _("{area} of the view obscured", { area: percent(area) });
+    return `${clock(timeS)} · ${state}`;
   }
 
   timeAt(x) { return Math.min(this.facts.duration_s, Math.max(0, (x / this.canvas.clientWidth) * this.facts.duration_s)); }
@@ -69,10 +68,10 @@ export class Timeline {
   }
 
   drawThresholds(c, plot) {
-    c.font = "11px Inter, sans-serif"; c.textBaseline = "bottom";
-    for (const [frac, words] of [[this.facts.onset_frac, "onset"], [this.facts.impaired_frac, "impaired"]]) {
+    c.font = "11px Inter, 'BIZ UDPGothic', sans-serif"; c.textBaseline = "bottom";
+    for (const [frac, words] of [[this.facts.onset_frac, N_("onset {area}")], [this.facts.impaired_frac, N_("impaired {area}")]]) {
       c.strokeStyle = COLORS.line; c.beginPath(); c.moveTo(0, plot.y(frac)); c.lineTo(plot.width, plot.y(frac)); c.stroke();
-      c.fillStyle = COLORS.quiet; c.fillText(`${words} ${Math.round(100 * frac)} %`, 4, plot.y(frac) - 1);
+      c.fillStyle = COLORS.quiet; c.fillText(_(words, { area: percent(frac, 0) }), 4, plot.y(frac) - 1);
     }
   }
 
@@ -110,7 +109,7 @@ export class Timeline {
     const steps = [10, 30, 60, 120, 300, 600, 900, 1800, 3600];
     const step = steps.find((s) => plot.x(s) > 70) || 7200;
     c.fillStyle = COLORS.quiet; c.textBaseline = "alphabetic";
-    for (let t = 0; t <= this.facts.duration_s; t += step) c.fillText(clock(t).replace(/\.0$/, ""), plot.x(t) + 2, height - 4);
+    for (let t = 0; t <= this.facts.duration_s; t += step) c.fillText(clock(t).replace(/[.,]0$/, ""), plot.x(t) + 2, height - 4);
   }
 
   drawCursor(c, plot, height) {

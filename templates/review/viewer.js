@@ -45,9 +45,9 @@ export class Viewer {
     this.shownS = timeS; this.bitmap = bitmap; this.mask = null; this.nShown = (this.nShown || 0) + 1;
     this.picture.width = bitmap.width; this.picture.height = bitmap.height;
     this.picture.getContext("2d").drawImage(bitmap, 0, 0);
-    this.picture.setAttribute("aria-label", `Picture at ${clock(timeS)}`);
+    this.picture.setAttribute("aria-label", _("Picture at {time}", { time: clock(timeS) }));
     const off = Math.abs(timeS - this.wantedS);
-    this.note.textContent = isExact || off < 0.05 ? "" : `${clock(timeS)}: the nearest picture at hand`;
+    this.note.textContent = isExact || off < 0.05 ? "" : _("{time}: the nearest picture at hand", { time: clock(timeS) });
     this.picture.dataset.exact = isExact ? "1" : "0";
     this.fit(); this.drawMask();
   }
@@ -114,7 +114,9 @@ export class Viewer {
   cursorWords() {
     const m = this.mending, [x, y] = this.cursor, n = this.polygon?.length || 0;
     const isBlood = m.on[Math.floor(y) * m.width + Math.floor(x)];
-    return `Cursor ${Math.round((100 * x) / m.width)} % across, ${Math.round((100 * y) / m.height)} % down, on ${isBlood ? "blood" : "no blood"}; ${n} point${n === 1 ? "" : "s"}`;
+    const places = { across: percent(x / m.width, 0), down: percent(y / m.height, 0) };
+    const where = isBlood ? _("Cursor {across} across, {down} down, on blood", places) : _("Cursor {across} across, {down} down, on no blood", places);
+    return `${where}; ${_n("{n} point", "{n} points", n)}`;
   }
 
   drawCursor(c, canvas) {

@@ -7,13 +7,13 @@ async function asked(path, options) {
     answer = await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refused("The review server does not answer. Start `ubereport review` again; what was said is kept.");
+    throw new Refused(_("The review server does not answer. Start `ubereport review` again; what was said is kept."));
   }
   if (answer.ok) return answer;
   const text = await answer.text();
   let told = {};
   try { told = JSON.parse(text); } catch { told = { error: text }; }
-  const refused = new Refused(told.error || `The server answered ${answer.status}.`);
+  const refused = new Refused(told.error || _("The server answered {status}.", { status: answer.status }));
   refused.isSuperseded = told.superseded === true;
   throw refused;
 }

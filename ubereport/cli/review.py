@@ -13,6 +13,7 @@ from ubereport.cli.console import say
 from ubereport.cli.guard import guarded
 from ubereport.core.clock_times import parse_times
 from ubereport.core.errors import DependencyError, UsageError
+from ubereport.language.speaking import spoken
 
 
 @guarded
@@ -59,7 +60,7 @@ def review(
             say("No browser could be opened. Open the address above in one on this machine.")
 
     def rendered(case_folder: Path) -> None:
-        rerender_case(case_folder, lambda events: events, None)
+        rerender_case(case_folder, lambda events: events, None, language=spoken().language.tag)
 
     serve_review(shelf, port, opened, rendered)
 

@@ -11,6 +11,8 @@ from ubereport.language.catalogs import Catalog, read_catalog
 from ubereport.language.languages import ENGLISH, Language
 
 _NBSP = "\u00a0"
+_COUNTED = 201
+"""Every form that a language has for whole numbers below a million is met below this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,15 @@ class Translator:
         if found is None:
             return singular if n == 1 else plural
         return found[min(self.catalog.plural_form(n), len(found) - 1)]
+
+    def plural_places(self) -> dict[str, int]:
+        """Return the place of each plural form by the name that CLDR, and a browser, gives it."""
+        if self.locale is None:
+            return {"one": 0, "other": 1}
+        named: dict[str, int] = {}
+        for n in range(_COUNTED):
+            named.setdefault(self.locale.plural_form(n), self.catalog.plural_form(n))
+        return named
 
     def decimal(self, number: str) -> str:
         """Write a number that has a point with this language's sign."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -12,8 +13,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.files.resources import templates_dir
-from ubereport.language.speaking import _, _n, spoken
+from ubereport.language.scripts import script_words_json
+from ubereport.language.speaking import _, _n, spoken, told
 from ubereport.report.blocks import PageHead
 from ubereport.report.fonts import JAPANESE_FAMILY, japanese_characters, japanese_faces
 from ubereport.report.text import DIRECTION_MARKS, printable
@@ -93,21 +96,8 @@ def render_page(
     jinja2.UndefinedError
         If the template names something that `context` lacks.
     """
-    root = templates_dir()
-    environment = Environment(
-        loader=FileSystemLoader(root),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.globals |= {"_": _, "_n": _n}
+    environment = _environment()
     environment.filters["svg"] = _svg_image if medium is Medium.PAPER else _svg_inline
-    environment.filters["json_block"] = _json_block
-    environment.filters["css_string"] = _css_string
-    environment.filters["css_page_number"] = _css_page_number
     names = {
         "page": page,
         "medium": "screen" if medium is Medium.SCREEN else "paper",
@@ -119,6 +109,57 @@ def render_page(
     # The words come first: they decide which fonts the style sheets bring.
     page_html = environment.get_template(template).render(**names, css=_CSS_PLACE, **context)
     return page_html.replace(_CSS_PLACE, _css(environment, medium, names, page_html), 1)
+
+
+def render_app(
+    template: str,
+    scripts: Sequence[str],
+    **context: Any,  # noqa: ANN401 -- whatever the template lays out
+) -> str:
+    """Render a page that scripts fill, with its own styles, in the language spoken here.
+
+    Parameters
+    ----------
+    template
+        Its name; it gets ``language``, a tag, ``words``, the JSON that `words.js` reads, `scripts`
+        and the ``disclaimer``.
+    scripts
+        Texts of the page's scripts; what they mark is in ``words``.
+
+    Raises
+    ------
+    jinja2.UndefinedError
+        If the template names something that `context` lacks.
+    """
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            language=spoken().language.tag,
+            words=script_words_json(spoken(), scripts),
+            scripts=[Markup(script) for script in scripts],  # noqa: S704 -- scripts of our own
+            disclaimer=told(DISCLAIMER),
+            **context,
+        )
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(templates_dir()),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals |= {"_": _, "_n": _n}
+    environment.filters["json_block"] = _json_block
+    environment.filters["keys"] = _keys
+    environment.filters["css_string"] = _css_string
+    environment.filters["css_page_number"] = _css_page_number
+    return environment
 
 
 def _css(environment: Environment, medium: Medium, names: dict[str, Any], page_html: str) -> str:
@@ -184,6 +225,15 @@ def _json_block(text: str) -> Markup:
     for char in "<>&'\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return Markup(text)  # noqa: S704 -- no character that could end the block is left
+
+
+def _keys(text: str) -> Markup:
+    """Set what stands in square brackets as keys of a keyboard."""
+    pieces = re.split(r"\[([^\]]+)\]", text)
+    return Markup("").join(
+        Markup("<kbd>{}</kbd>").format(piece) if number % 2 else piece
+        for number, piece in enumerate(pieces)
+    )
 
 
 def _css_page_number(text: str) -> Markup:

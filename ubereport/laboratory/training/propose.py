@@ -20,6 +20,7 @@ from ubereport.files.resources import templates_dir
 from ubereport.laboratory.training.answers import ANSWERS_SCHEMA, PROPOSAL_NAME, PROPOSAL_SCHEMA
 from ubereport.laboratory.training.labelled_stills import Still, read_label, read_rgb
 from ubereport.laboratory.training.weakness import Weakness, error_frac
+from ubereport.report.html import render_app
 
 Predict = Callable[[RgbArray], NDArray[np.float32]]
 _SHOWN_PX = 720
@@ -244,11 +245,11 @@ def _at_size(probability: NDArray[np.float32], rgb: RgbArray) -> NDArray[np.floa
 
 
 def _sheet(key: str, rows: Sequence[Mapping[str, str | float]]) -> str:
-    """Fill the page; what could end a script element is escaped in the JSON."""
+    """Return the sheet, one file, in the language spoken here."""
     text = json.dumps({"schema": ANSWERS_SCHEMA, "key": key, "candidates": rows})
-    safe = text.replace("<", "\\u003c").replace("&", "\\u0026")
-    page = (templates_dir() / "proposal.html").read_text(encoding="utf-8")
-    return page.replace("{{proposal}}", safe)
+    names = ("review/words.js", "proposal.js")
+    scripts = [(templates_dir() / name).read_text(encoding="utf-8") for name in names]
+    return render_app("proposal.html", scripts, proposal=text)
 
 
 def _row(candidate: Candidate, rgb: RgbArray, mask: BoolArray) -> dict[str, str | float]:

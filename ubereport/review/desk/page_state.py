@@ -9,6 +9,7 @@ import numpy as np
 
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.series import AreaSeries
+from ubereport.language.speaking import _, told
 from ubereport.metrics.registry import metric_spec
 from ubereport.report.marks import LOSS_WORDS
 from ubereport.review.desk.case_desk import CaseDesk
@@ -36,7 +37,7 @@ def case_facts(desk: CaseDesk) -> dict[str, Any]:
         "onset_frac": events.onset_frac,
         "offset_frac": events.offset_frac,
         "impaired_frac": 0.2,
-        "loss_words": {reason.value: words for reason, words in LOSS_WORDS.items()},
+        "loss_words": {reason.value: _(words) for reason, words in LOSS_WORDS.items()},
         "series": series_columns(record.series),
         "key_frames_s": [frame.time_s for frame in record.key_frames],
     }
@@ -111,7 +112,7 @@ def _metric_pair(desk: CaseDesk, review: ReviewedCase, key: str) -> dict[str, An
     spec = metric_spec(key)
     return {
         "key": key,
-        "title": spec.title,
+        "title": told(spec.title),
         "is_share": spec.upper_bound == 1.0,
         "measured": desk.record.metric(key).value,
         "reviewed": review.metric(key).value,

@@ -20,14 +20,18 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.core.errors import ReviewError, UbereportError, UsageError
 from ubereport.files.atomic import write_file
 from ubereport.files.resources import templates_dir
+from ubereport.language.speaking import speaking, spoken, told
+from ubereport.language.translator import Translator
+from ubereport.report.html import render_app
 from ubereport.review.desk.case_desk import CaseDesk, Saying
 from ubereport.review.desk.case_pictures import CasePictures, ShownPicture
 from ubereport.review.desk.gate import Gate
@@ -47,7 +51,7 @@ class _BadRequestError(Exception):
 
 
 def review_app(shelf: Shelf, gate: Gate, on_rendered: Callable[[Path], None]) -> Starlette:
-    """Return the application that shows `shelf` to whoever passes `gate`.
+    """Return the application that shows `shelf`, in the language spoken here, through `gate`.
 
     `on_rendered` renders a case folder's report again, in a thread of the server's.
     """
@@ -74,7 +78,10 @@ def review_app(shelf: Shelf, gate: Gate, on_rendered: Callable[[Path], None]) ->
             Mount("/page", StaticFiles(directory=templates_dir() / "review")),
             Mount("/fonts", StaticFiles(directory=templates_dir() / "fonts")),
         ],
-        middleware=[Middleware(BaseHTTPMiddleware, dispatch=gate)],
+        middleware=[
+            Middleware(_Speaking, language=spoken()),
+            Middleware(BaseHTTPMiddleware, dispatch=gate),
+        ],
         exception_handlers={
             _BadRequestError: _answer_of(400),
             UsageError: _answer_of(400),
@@ -90,9 +97,22 @@ def _answer_of(status: int) -> Callable[[Request, Exception], Response]:
     def answer(_: Request, error: Exception) -> Response:
         if isinstance(error, SupersededError):
             return JSONResponse({"superseded": True}, status_code=status)
-        return JSONResponse({"error": str(error)}, status_code=status)
+        return JSONResponse({"error": told(str(error))}, status_code=status)
 
     return answer
+
+
+class _Speaking:
+    """Answers requests in one language: the server's own tasks and threads start in English."""
+
+    def __init__(self, app: ASGIApp, language: Translator) -> None:
+        self._app = app
+        self._language = language
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        with speaking(self._language):
+            await self._app(scope, receive, send)
 
 
 class _Pages:
@@ -101,7 +121,9 @@ class _Pages:
         self._on_rendered = on_rendered
 
     async def page(self, _: Request) -> Response:
-        return FileResponse(templates_dir() / "review" / "index.html", media_type="text/html")
+        scripts = sorted((templates_dir() / "review").glob("*.js"))
+        sources = [script.read_text(encoding="utf-8") for script in scripts]
+        return HTMLResponse(await run_in_threadpool(render_app, "review/index.html", sources))
 
     async def schema(self, _: Request) -> Response:
         return FileResponse(templates_dir() / "review" / "schema.json")
@@ -151,7 +173,8 @@ class _Pages:
 
     async def report(self, request: Request) -> Response:
         desk = await self._desk(request)
-        path = desk.folder / "report.html"
+        own, beside = desk.folder / "report.html", f"report.{spoken().language.tag}.html"
+        path = desk.folder / beside if (desk.folder / beside).is_file() else own
         if not path.is_file():
             raise UsageError("This case has no report yet. Render it from the review page.")
         # The report is one file with its styles inside; it may load nothing else.
