@@ -16,9 +16,9 @@ import reader_recordings as made
 from ubereport.core.config import DecodeConfig, ReaderChoice
 from ubereport.core.frames import FrameBatch, PixelBox
 from ubereport.core.recording import PartIndex
+from ubereport.video.candidates import plan_uniform
 from ubereport.video.decode import DecodeOutcome, DecodeRequest, Decoding, decode
 from ubereport.video.index import index_part, index_recording
-from ubereport.video.plan import plan_uniform
 from ubereport.video.pyav_reader import read_pictures
 from ubereport.video.reader import read_request, upright_size, why_not_decord
 from ubereport.video.timeline import place_parts

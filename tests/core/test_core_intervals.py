@@ -4,45 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ubereport.core.intervals import Interval, IntervalSet
+from ubereport.core.intervals import Interval
 
 END = 30
 pairs = st.tuples(st.integers(0, END), st.integers(0, END)).map(sorted)
-lists = st.lists(pairs, max_size=6)
 
 
 def seconds(intervals) -> set[int]:
     """The whole seconds [k, k + 1) that the intervals cover."""
     return {k for a, b in intervals for k in range(int(a), int(b))}
-
-
-def built(listed) -> IntervalSet:
-    return IntervalSet.of(Interval(float(a), float(b)) for a, b in listed)
-
-
-def covered(found: IntervalSet) -> set[int]:
-    return seconds((i.start_s, i.end_s) for i in found)
-
-
-@given(lists)
-def test_merging_covers_the_same_time_with_disjoint_pieces(listed):
-    merged = built(listed)
-    assert covered(merged) == seconds(listed)
-    assert merged.duration_s == len(seconds(listed))
-    edges = [edge for i in merged for edge in (i.start_s, i.end_s)]
-    assert edges == sorted(set(edges))  # sorted, not empty, and none touches the next
-
-
-@given(lists, lists)
-def test_union_and_intersection_are_those_of_sets(first, second):
-    assert covered(built(first) | built(second)) == seconds(first) | seconds(second)
-    assert covered(built(first) & built(second)) == seconds(first) & seconds(second)
-
-
-@given(lists, pairs)
-def test_gaps_are_what_is_left_of_the_support(listed, support):
-    left = built(listed).gaps(Interval(float(support[0]), float(support[1])))
-    assert covered(left) == seconds([support]) - seconds(listed)
 
 
 @given(pairs, pairs)

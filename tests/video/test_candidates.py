@@ -15,9 +15,9 @@ from ubereport.video.candidates import (
     Candidates,
     adaptive_candidates,
     keyframe_candidates,
+    plan_uniform,
     uniform_candidates,
 )
-from ubereport.video.plan import plan_uniform
 from ubereport.video.process_shares import share_pictures
 from ubereport.video.timeline import place_parts
 

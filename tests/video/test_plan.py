@@ -14,10 +14,10 @@ from ubereport.core.errors import UsageError
 from ubereport.core.intervals import Interval
 from ubereport.core.recording import PartIndex, RecordingIndex, Timeline, VideoFormat
 from ubereport.core.series import LossReason
-from ubereport.video.candidates import keyframe_candidates
+from ubereport.video.candidates import keyframe_candidates, plan_uniform
 from ubereport.video.clock import build_clock
 from ubereport.video.packets import PacketTable
-from ubereport.video.plan import plan_uniform, probe_frames
+from ubereport.video.plan import probe_frames
 from ubereport.video.timeline import lost_stretches, place_parts
 
 VIDEO = VideoFormat(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -32,12 +34,8 @@ def cut_rows(series: AreaSeries, times_s: Sequence[float]) -> AreaSeries:
     return AreaSeries(
         time_s=starts,
         duration_s=ends - starts,
-        part_index=series.part_index[rows],
-        area_frac=series.area_frac[rows],
-        area_frac_lenient=series.area_frac_lenient[rows],
-        area_frac_strict=series.area_frac_strict[rows],
-        is_valid=series.is_valid[rows],
         reason=tuple(series.reason[row] for row in rows),
+        **{name: getattr(series, name)[rows] for name in ("part_index", "is_valid", *_AREAS)},
     )
 
 
@@ -72,15 +70,10 @@ def lost_marked(series: AreaSeries, stretch: Interval) -> AreaSeries:
         LossReason.JUDGED if is_lost else old
         for is_lost, old in zip(is_inside, cut.reason, strict=True)
     )
-    areas = {name: np.where(is_inside, np.nan, getattr(cut, name)) for name in _AREAS}
-    return AreaSeries(
-        time_s=cut.time_s,
-        duration_s=cut.duration_s,
-        part_index=cut.part_index,
-        is_valid=cut.is_valid & ~is_inside,
-        reason=reason,
-        **areas,
-    )
+    areas: dict[str, Any] = {
+        name: np.where(is_inside, np.nan, getattr(cut, name)) for name in _AREAS
+    }
+    return replace(cut, is_valid=cut.is_valid & ~is_inside, reason=reason, **areas)
 
 
 def row_at(series: AreaSeries, time_s: float) -> int | None:
@@ -98,15 +91,8 @@ def _inside(series: AreaSeries, stretch: Interval) -> BoolArray:
 def _changed(
     series: AreaSeries, is_changed: BoolArray, value: Callable[[str], object]
 ) -> AreaSeries:
-    areas = {
+    areas: dict[str, Any] = {
         name: np.where(is_changed, np.asarray(value(name)), getattr(series, name))
         for name in _AREAS
     }
-    return AreaSeries(
-        time_s=series.time_s,
-        duration_s=series.duration_s,
-        part_index=series.part_index,
-        is_valid=series.is_valid,
-        reason=series.reason,
-        **areas,
-    )
+    return replace(series, **areas)

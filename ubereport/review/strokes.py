@@ -40,14 +40,7 @@ class Action(StrEnum):
 
 
 _ON_EVENT = frozenset(
-    {
-        Action.CONFIRM,
-        Action.STRIKE,
-        Action.SET_ONSET,
-        Action.SET_CLEAR,
-        Action.MERGE,
-        Action.SPLIT,
-    }
+    {Action.CONFIRM, Action.STRIKE, Action.MERGE, Action.SET_ONSET, Action.SET_CLEAR, Action.SPLIT}
 )
 _AT_TIME = frozenset({Action.SET_ONSET, Action.SET_CLEAR, Action.SPLIT, Action.MASK})
 _ON_STRETCH = frozenset({Action.ADD, Action.NOT_BLOOD, Action.BLOOD, Action.VIEW_LOST})

@@ -129,6 +129,33 @@ def uniform_candidates(index: RecordingIndex, timeline: Timeline, rate_hz: float
     return _candidates(index, timeline, of_run)
 
 
+def plan_uniform(index: RecordingIndex, timeline: Timeline, rate_hz: float) -> SamplingPlan:
+    """Take the picture shown at each point of a regular grid.
+
+    The grid starts anew with every part and after every gap, so that the first picture after a
+    gap is always taken. No picture is taken twice: where fewer pictures than grid points exist,
+    each stands until the next. A picture stands until the next one taken, at most until a gap or
+    the end of its part.
+
+    Parameters
+    ----------
+    index, timeline
+        The recording and where its parts lie on the case clock.
+    rate_hz
+        Grid points per second.
+
+    Raises
+    ------
+    ValueError
+        If `rate_hz` is not positive.
+    """
+    if not rate_hz > 0:
+        raise ValueError(f"sampling rate of {rate_hz} Hz; it must be positive")
+    grid = uniform_candidates(index, timeline, rate_hz)
+    why = f"uniform, the picture shown every {1 / rate_hz:g} s"
+    return grid.plan(np.arange(len(grid)), why)
+
+
 def keyframe_candidates(index: RecordingIndex, timeline: Timeline) -> Candidates:
     """Look at the keyframes and at the first picture after each gap, and at nothing else.
 

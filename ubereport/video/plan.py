@@ -1,4 +1,4 @@
-"""Which pictures to look at, and for how long each of them stands."""
+"""Which pictures of a part lie on a regular grid, are keyframes, or are spread over it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ubereport.core.arrays import FloatArray, IntArray
-from ubereport.core.frames import SamplingPlan
-from ubereport.core.recording import PartIndex, PlacedPart, RecordingIndex, Timeline
+from ubereport.core.arrays import IntArray
+from ubereport.core.recording import PartIndex
 
 _ROUNDING_S = 1e-9  # a grid point this little before a picture still means that picture
 
@@ -21,35 +20,6 @@ class Run:
     first: int
     stop: int
     end_s: float
-
-
-def plan_uniform(index: RecordingIndex, timeline: Timeline, rate_hz: float) -> SamplingPlan:
-    """Take the picture shown at each point of a regular grid.
-
-    The grid starts anew with every part and after every gap, so that the first picture after a
-    gap is always taken. No picture is taken twice: where fewer pictures than grid points exist,
-    each stands until the next. A picture stands until the next one taken, at most until a gap or
-    the end of its part.
-
-    Parameters
-    ----------
-    index, timeline
-        The recording and where its parts lie on the case clock.
-    rate_hz
-        Grid points per second.
-
-    Raises
-    ------
-    ValueError
-        If `rate_hz` is not positive.
-    """
-    if not rate_hz > 0:
-        raise ValueError(f"sampling rate of {rate_hz} Hz; it must be positive")
-    chosen = [
-        np.concatenate([full_rate_frames(part, run, rate_hz) for run in runs_of_part(part)])
-        for part in index.parts
-    ]
-    return _plan(index, timeline, chosen, f"uniform, the picture shown every {1 / rate_hz:g} s")
 
 
 def probe_frames(part: PartIndex, n: int) -> IntArray:
@@ -110,34 +80,3 @@ def full_rate_frames(part: PartIndex, run: Run, rate_hz: float) -> IntArray:
     shown_s = np.append(part.time_s[run.first : run.stop], run.end_s) - part.time_s[run.first]
     grid_s = np.ceil((shown_s[:-1] - _ROUNDING_S) * rate_hz) / rate_hz
     return run.first + np.flatnonzero(grid_s < shown_s[1:] - _ROUNDING_S)
-
-
-def _plan(
-    index: RecordingIndex, timeline: Timeline, chosen: list[IntArray], why: str
-) -> SamplingPlan:
-    pieces = [
-        (
-            np.full(len(frames), placed.part_index),
-            frames,
-            placed.start_s + index.parts[placed.part_index].time_s[frames],
-            _durations(index.parts[placed.part_index], placed, frames),
-        )
-        for placed, frames in zip(timeline.parts, chosen, strict=True)
-    ]
-    part_index, frame_index, time_s, duration_s = (
-        np.concatenate(column) for column in zip(*pieces, strict=True)
-    )
-    return SamplingPlan(part_index, frame_index, time_s, duration_s, why)
-
-
-def _durations(part: PartIndex, placed: PlacedPart, frames: IntArray) -> FloatArray:
-    """Until the next picture taken, at most until the next gap or the end of the part.
-
-    Computed from the times on the case clock, so that rows end exactly where the next begin.
-    """
-    ends_s = np.concatenate((part.time_s[frames[1:]], [part.duration_s]))
-    gap_starts_s = np.array([gap.start_s for gap in part.gaps] + [part.duration_s])
-    next_gap = np.searchsorted(gap_starts_s, part.time_s[frames], side="right")
-    next_gap = np.minimum(next_gap, len(gap_starts_s) - 1)
-    ends_s = np.minimum(ends_s, gap_starts_s[next_gap])
-    return np.asarray((placed.start_s + ends_s) - (placed.start_s + part.time_s[frames]))

@@ -64,13 +64,12 @@ def test_losses_that_overlap_or_leave_the_recording_are_refused(make_scenario, s
         make_scenario(losses=losses)
 
 
-def test_losses_are_found_by_time_and_by_reason(make_scenario):
+def test_losses_are_found_by_time(make_scenario):
     losses = (Loss(2.0, 4.0, LossReason.BLACK, 1), Loss(6.0, 7.0, LossReason.BLURRED, 1))
     scenario = make_scenario(losses=losses)
     assert scenario.loss_at(1.99) is None
     assert scenario.loss_at(2.0) == losses[0]
     assert scenario.loss_at(4.0) is None
-    assert list(scenario.lost(LossReason.BLURRED)) == [Interval(6.0, 7.0)]
 
 
 def test_a_tool_works_only_while_active():

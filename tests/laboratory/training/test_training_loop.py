@@ -275,7 +275,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path, tiny_config):
 def test_a_pickle_is_refused_as_weights(tmp_path, head):
     path = tmp_path / "weights.safetensors"
     path.write_bytes(head + b"payload")
-    with pytest.raises(BundleError, match="is a pickle"):
+    with pytest.raises(BundleError, match=r"pickle|zip archive"):
         load_weights(path)
 
 
@@ -283,7 +283,7 @@ def test_weights_that_are_missing_or_no_safetensors_are_refused(tmp_path):
     with pytest.raises(BundleError, match="There are no weights"):
         load_weights(tmp_path / "none.safetensors")
     (tmp_path / "text.safetensors").write_text("text")
-    with pytest.raises(BundleError, match="no safetensors file"):
+    with pytest.raises(BundleError, match="no sound safetensors file"):
         load_weights(tmp_path / "text.safetensors")
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -183,10 +180,8 @@ class CameraPath:
 
 
 COARSE_PX = 72
-_N_KEPT = 4
-
-Key = TypeVar("Key")
-Made = TypeVar("Made")
+N_KEPT = 4
+"""How many sites, films or clouds are kept at a time: each takes seconds to paint."""
 
 
 class Drawing:
@@ -255,23 +250,6 @@ class Drawing:
         x, y = np.meshgrid(along_x.astype(np.float32), along_y.astype(np.float32))
         is_inside = np.full(x.shape, True) if is_rectangle else x**2 + y**2 <= 1
         return x, y, is_inside
-
-
-class Kept(Generic[Key, Made]):
-    """The few most recently used of things that are dear to make."""
-
-    def __init__(self) -> None:
-        self._made: OrderedDict[Key, Made] = OrderedDict()
-
-    def get(self, key: Key, make: Callable[[], Made]) -> Made:
-        """Return what was made for `key`; make it if it is not there any more."""
-        if key in self._made:
-            self._made.move_to_end(key)
-        else:
-            self._made[key] = make()
-            while len(self._made) > _N_KEPT:
-                self._made.popitem(last=False)
-        return self._made[key]
 
 
 def channel_tripled(layer: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -12,7 +12,13 @@ import numpy as np
 from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.core.series import LossReason
 from ubereport.laboratory.simulation.blood import BLOOD_OPTICAL_DEPTH
-from ubereport.laboratory.simulation.camera import Drawing, Kept, Pose, channel_tripled, lay_out
+from ubereport.laboratory.simulation.camera import (
+    N_KEPT,
+    Drawing,
+    Pose,
+    channel_tripled,
+    lay_out,
+)
 from ubereport.laboratory.simulation.noise import (
     CameraNoise,
     Float32Array,
@@ -172,7 +178,7 @@ class Renderer:
         self._drawing = Drawing(self.outline, scenario.config.render_height_px)
         self._scene = Scene(scenario, self._drawing)
         self._noise = CameraNoise(scenario.seed, scenario.config.noise_level)
-        self._outside: Kept[Loss, np.ndarray] = Kept()
+        self._outside = lru_cache(N_KEPT)(paint_out_of_body)
 
     def frame(self, time_s: float) -> RenderedFrame:
         """Draw the picture at `time_s` on the case clock."""
@@ -217,7 +223,7 @@ class Renderer:
 
     def _out_of_body(self, loss: Loss, time_s: float) -> np.ndarray:
         size_px = math.ceil(2 * SITE_REACH * self._drawing.radius_px)
-        canvas = self._outside.get(loss, partial(paint_out_of_body, loss, size_px))
+        canvas = self._outside(loss, size_px)
         since_s = time_s - loss.start_s
         room = max(0.0, SITE_REACH - self._drawing.reach - 0.05)
         pose = Pose(

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from ubereport.core.errors import UsageError
-from ubereport.core.intervals import Interval, IntervalSet
+from ubereport.core.intervals import Interval
 from ubereport.core.series import LossReason
 from ubereport.laboratory.simulation.config import SimulationConfig
 from ubereport.laboratory.simulation.site import Site
@@ -206,12 +206,6 @@ class Scenario:
             if loss.start_s <= time_s < loss.end_s:
                 return loss
         return None
-
-    def lost(self, reason: LossReason) -> IntervalSet:
-        """Return the stretches lost for `reason`."""
-        return IntervalSet.of(
-            Interval(loss.start_s, loss.end_s) for loss in self.losses if loss.reason is reason
-        )
 
 
 def _ease(t: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import partial
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -11,9 +11,9 @@ import numpy as np
 from ubereport.laboratory.simulation.blood import Cloud, Film, tint_by_blood
 from ubereport.laboratory.simulation.camera import (
     COARSE_PX,
+    N_KEPT,
     CameraPath,
     Drawing,
-    Kept,
     Pose,
     channel_tripled,
 )
@@ -45,9 +45,9 @@ class Scene:
         self._floating = Floating(scenario.seed, drawing)
         self._turbidity = Turbidity(scenario.seed)
         self._paths = [CameraPath(visit, drawing.reach) for visit in scenario.visits]
-        self._sites: Kept[int, PaintedSite] = Kept()
-        self._films: Kept[Bleed, tuple[Film, np.ndarray]] = Kept()
-        self._clouds: Kept[Bleed, Cloud] = Kept()
+        self._site = lru_cache(N_KEPT)(self._painted_site)
+        self._film = lru_cache(N_KEPT)(self._spread_film)
+        self._cloud = lru_cache(N_KEPT)(Cloud)
 
     def draw(self, time_s: float) -> tuple[np.ndarray, Float32Array | None]:
         """Draw the field as recorded, without camera noise.
@@ -96,10 +96,9 @@ class Scene:
             depth[in_front >= _OPAQUE] = 0
         return picture, depth
 
-    def _site(self, index: int) -> PaintedSite:
+    def _painted_site(self, index: int) -> PaintedSite:
         visit = self._scenario.visits[index]
-        make = partial(paint_site, visit.site, visit.seed, self._drawing.radius_px)
-        return self._sites.get(index, make)
+        return paint_site(visit.site, visit.seed, self._drawing.radius_px)
 
     def _bleeds(self, index: int, time_s: float) -> list[Bleed]:
         """Bleeds of this visit whose blood or clot is in view."""
@@ -118,7 +117,7 @@ class Scene:
     ) -> Float32Array | None:
         total: Float32Array | None = None
         for bleed in bleeds:
-            film, maps = self._films.get(bleed, partial(self._film, bleed, index))
+            film, maps = self._film(bleed, index)
             order, body = cv2.split(self._drawing.seen(maps, pose))
             veil = self._turbidity.veil(time_s * 6 + bleed.seed % 50, 0.2)
             ripple = self._drawing.enlarged((veil - np.float32(0.2)) * 10)
@@ -126,7 +125,7 @@ class Scene:
             total = depth if total is None else np.maximum(total, depth)
         return total
 
-    def _film(self, bleed: Bleed, index: int) -> tuple[Film, np.ndarray]:
+    def _spread_film(self, bleed: Bleed, index: int) -> tuple[Film, np.ndarray]:
         height_s = bleed.start_s + bleed.rise_s + 0.5 * bleed.plateau_s
         film = Film(bleed, self._site(index), self._paths[index].pose(height_s))
         return film, np.dstack([film.order, film.body])
@@ -135,8 +134,7 @@ class Scene:
         total = np.zeros((COARSE_PX, COARSE_PX), np.float32)
         for bleed in bleeds:
             source = pose.to_view(bleed.source_x, bleed.source_y)
-            cloud = self._clouds.get(bleed, partial(Cloud, bleed))
-            total += cloud.depth(source, self._drawing.coarse, time_s)
+            total += self._cloud(bleed).depth(source, self._drawing.coarse, time_s)
         if float(total.max()) < 0.02:
             return None
         return self._drawing.enlarged(total, cv2.INTER_CUBIC)

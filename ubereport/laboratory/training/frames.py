@@ -26,9 +26,9 @@ from ubereport.core.recording import RecordingIndex, Timeline
 from ubereport.core.series import LossReason
 from ubereport.files.atomic import publish_staged, write_file
 from ubereport.laboratory.training.config import FramesConfig
+from ubereport.video.candidates import plan_uniform
 from ubereport.video.decode import DecodeRequest, decode
 from ubereport.video.index import index_recording
-from ubereport.video.plan import plan_uniform
 from ubereport.video.timeline import place_parts
 
 _THUMBNAIL_PX = 16

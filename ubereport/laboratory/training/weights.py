@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ubereport.core.errors import BundleError, DependencyError
 from ubereport.files.atomic import publish_folder, write_file
+from ubereport.segmentation.bundle import check_weights
 
 _PARTS = ("network", "average", "moments")
 
@@ -98,20 +99,12 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     Raises
     ------
     BundleError
-        If the file is a pickle or no safetensors file.
+        If the file is missing, a pickle or no sound safetensors file.
     """
     if not path.is_file():
         raise BundleError(f"There are no weights at {path.name!r}. Name a safetensors file.")
-    with path.open("rb") as stream:
-        head = stream.read(2)
-    if head[:1] == b"\x80" or head == b"PK":
-        raise BundleError(
-            f"{path.name} is a pickle, which can run code. Convert it to safetensors first."
-        )
-    try:
-        state: dict[str, torch.Tensor] = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise BundleError(f"{path.name} is no safetensors file ({error}).") from None
+    check_weights(path)
+    state: dict[str, Tensor] = load_file(path)
     return state
 
 

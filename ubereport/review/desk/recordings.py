@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,26 +13,8 @@ from ubereport.core.case import PartSummary
 from ubereport.core.errors import UsageError
 from ubereport.video.source import sha256_of
 
-_SUFFIXES = frozenset(
-    [
-        ".mp4",
-        ".mov",
-        ".m4v",
-        ".mkv",
-        ".webm",
-        ".ts",
-        ".m2ts",
-        ".mts",
-        ".mpg",
-        ".mpeg",
-        ".vob",
-        ".avi",
-        ".wmv",
-        ".asf",
-        ".flv",
-        ".mxf",
-        ".dcm",
-    ]
+_SUFFIX = re.compile(
+    r"\.(mp4|mov|m4v|mkv|webm|ts|m2ts|mts|mpg|mpeg|vob|avi|wmv|asf|flv|mxf|dcm)", re.IGNORECASE
 )
 
 
@@ -64,7 +47,7 @@ def recording_files(given: Sequence[Path]) -> tuple[Path, ...]:
     files: list[Path] = []
     for number, path in enumerate(given, 1):
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES)
+            inside = sorted(p for p in path.rglob("*") if _SUFFIX.fullmatch(p.suffix))
             files += [p for p in inside if p.is_file()]
         elif path.is_file():
             files.append(path)
