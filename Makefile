@@ -30,8 +30,7 @@ layers: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.installed-dev
-	$(TEST_ENV) $(BIN)/pytest -q -m own_run tests/segmentation
-	$(TEST_ENV) $(BIN)/pytest -q -n $(WORKERS) --dist worksteal --durations=15 -m "not own_run"
+	$(TEST_ENV) $(BIN)/pytest -q -n $(WORKERS) --dist worksteal --durations=15
 
 # What depends on how a processor multiplies, under three sets of instructions: AVX2, AVX-512
 # without bf16, and all that this machine has (bf16 and AMX where it has them).

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +28,27 @@ CPU = DeviceChoice(torch.device("cpu"), "cpu", None)
 FIELD = np.ones((64, 64), dtype=bool)
 FIELD[:9, 20:] = False
 
+
+# Networks dropped by another thread than the one that opened them; then a child ends, and its
+# signal is handled in the first thread.
+DROPPED_ELSEWHERE = """
+import signal, subprocess, sys, threading
+from ubereport.core.config import Device, Route, SegmentationConfig
+from ubereport.files.resources import models_dir
+from ubereport.segmentation.bundle import find_bundle, load_bundle
+from ubereport.segmentation.predictor import open_predictor
+
+signals = []
+signal.signal(signal.SIGCHLD, lambda number, frame: signals.append(number))
+bundle = load_bundle(find_bundle("ube-blood", models_dir()))
+config = SegmentationConfig(model="ube-blood", device=Device.CPU, n_threads=1, route=Route.OPENVINO)
+opened = [open_predictor(bundle, config)]
+dropping = threading.Thread(target=opened.clear)
+dropping.start()
+dropping.join()
+subprocess.run([sys.executable, "-c", ""], check=True)
+assert signals, "no signal was handled"
+"""
 
 needs_bf16 = pytest.mark.skipif(
     not cpu_gains_from_bf16(), reason="this processor, or what it is held to, has no bf16"
@@ -198,3 +221,13 @@ def test_every_route_is_measured_against_fp32_in_torch(
     assert n_routes == (2 if openvino.is_openvino_present() else 1)
     moved = dataclasses.replace(first, area_deviation_max_frac=0.0021)
     assert not moved.is_usable
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("openvino_here")
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal tells of a child's end there")
+def test_a_network_may_end_in_another_thread_than_it_was_opened_in() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DROPPED_ELSEWHERE], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]

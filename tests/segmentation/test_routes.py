@@ -124,23 +124,15 @@ def test_what_holds_onednn_back_holds_openvino_back(monkeypatch: pytest.MonkeyPa
     assert not openvino.is_held_to_older_instructions()
 
 
-@pytest.mark.own_run
+@pytest.mark.slow
 def test_a_case_on_a_processor_needs_no_torch(
     bleeding_recording: Path, tmp_path: Path, required: Callable[[str, bool], None]
 ) -> None:
     """The shipped bundle analyzes a case in a Python where torch cannot be imported."""
     required("openvino", importlib.util.find_spec("openvino") is not None)
-    # Where thousands of tests had run in its worker, the worker ended without a word (twice of
-    # two): this one has a run, a session and an environment of its own.
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    argv = [sys.executable, "-c", WITHOUT_TORCH, str(bleeding_recording), str(tmp_path / "out")]
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TORCH, str(bleeding_recording), str(tmp_path / "out")],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**kept, "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1"},
-        start_new_session=True,
+        argv, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C.UTF-8"}
     )
     assert done.returncode == 0, done.stderr[-3000:]
     device, heavy = json.loads(done.stdout.splitlines()[-1])

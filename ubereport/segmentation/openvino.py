@@ -7,10 +7,11 @@ the two compiled networks hand over to each other. Nothing is asked of the netwo
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from numpy.typing import NDArray
 from ubereport.core.arrays import RgbArray
 from ubereport.core.errors import BundleError, DependencyError
 from ubereport.segmentation.metadata import BundleMetadata
+
+if TYPE_CHECKING:
+    import openvino
 
 _ABSENT = (
     "segmentation.route = openvino was asked for, but OpenVINO is not installed. Install it with "
@@ -44,10 +48,24 @@ def is_held_to_older_instructions() -> bool:
 
 def openvino_gains_from_bf16() -> bool:
     """Whether this processor multiplies bf16 natively; elsewhere bf16 is slower."""
+    capabilities = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in capabilities and not is_held_to_older_instructions()
+
+
+@functools.cache
+def _core() -> openvino.Core:
+    """Make the one core of this process, which never ends.
+
+    A core gives the thread that made it another stack for signals, and takes that stack from the
+    process when it ends. Ended by another thread (the collector runs in any), it leaves the first
+    one without: the next signal there, a Ctrl-C or the end of a child, kills the process silently.
+    """
     import openvino
 
-    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return "BF16" in capabilities and not is_held_to_older_instructions()
+    core = openvino.Core()
+    # Graphs are read at once and not later, from a file that may have changed.
+    core.set_property({"ENABLE_MMAP": False})
+    return core
 
 
 class CompiledNetwork:
@@ -87,9 +105,7 @@ class CompiledNetwork:
         import openvino
 
         self.version = str(openvino.__version__).split("-")[0]
-        core = openvino.Core()
-        # Read now and not later from a file that may have changed.
-        core.set_property({"ENABLE_MMAP": False})
+        core = _core()
         try:
             model = _with_pictures(core.read_model(graph_path), metadata)
             is_cut = is_low and bool(late_inputs)
