@@ -4,9 +4,10 @@ python docs/languages.py update    take new texts into every catalog, drop those
 python docs/languages.py missing   list what has no translation yet, by language
 python docs/languages.py check     exit 1 where a catalog is not complete, or not up to date
 
-Three kinds of text are gathered: what `_`, `_n`, `_p` and `N_` mark in the package, in templates
-and in their scripts; sentences that records, tables and errors hold in English and reports quote
-(context "recorded"); and what the shipped model bundles say of themselves.
+Four kinds of text are gathered: what `_`, `_n`, `_p` and `N_` mark in the package, in templates and
+in their scripts; sentences that records and tables hold in English and reports quote (context
+"recorded"); the sentences of which our errors are made, in the same context; and what the shipped
+model bundles say of themselves.
 """
 
 import ast
@@ -20,9 +21,12 @@ from pathlib import Path
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po, write_po
+from error_texts import Code, text_of
 
+from ubereport.core.case import FlagLevel
 from ubereport.core.events import Severity
 from ubereport.core.frames import FieldShape
+from ubereport.core.progress import Stage
 from ubereport.core.series import LossReason
 from ubereport.language.catalogs import RECORDED, catalog_path, forms, placeholders
 from ubereport.language.languages import LANGUAGES
@@ -55,19 +59,59 @@ RECORDING_MODULES = (
     "laboratory/evaluation/stills.py",
 )
 """Where sentences are made that a record or a table for machines holds."""
+TELLING_MODULES = (
+    "core/validation.py",
+    "batch/estimate.py",
+    "batch/parts.py",
+    "records/listing.py",
+    "segmentation/bundle.py",
+)
+"""Where sentences are made that commands tell beside their errors, one entry each."""
 BUNDLE_TEXTS = ("title", "training_population", "limits", "evaluated_on")
 SHORT = (
     *("once", "{n} times", "1 gap", "{n} gaps"),
+    *("reviewed", "measured"),
     *("negligible", "small", "medium", "large", "exact", "years"),
     *("percentage points lower", "percentage points higher", "lower", "higher"),
     *("Exploratory:", "{test} (asymptotic)"),
     *("{test} (exact)", "{title} (u-chart)", "{title} (XmR chart)", "{n} percentage points"),
+    "Technique {name} is not in the list of known ones; kept as it is.",
+    *("{quantity} to {quantity2}", "{quantity} of {quantity2}"),
     *("1 percentage point", "1.0 percentage point", "{n} case", "{n} cases", "{n} surgeons"),
 )
 """Words inside recorded sentences that are too short to be told from names."""
+SYSTEM = (
+    *("No such file or directory", "Permission denied", "No space left on device"),
+    *("Is a directory", "Not a directory", "Read-only file system", "File name too long"),
+    *("Input/output error", "Too many open files", "Disk quota exceeded", "File too large"),
+    *(
+        "Address already in use",
+        "File exists",
+        "Invalid data found when processing input",
+        "End of file",
+    ),
+)
+"""What systems and FFmpeg say inside our errors."""
+BOUNDS = (
+    *(
+        "above {quantity}",
+        "below {quantity}",
+        "{quantity} or more",
+        "{quantity} to below {quantity2}",
+    ),
+    *("above {quantity} to {quantity2}", "above {quantity} to below {quantity2}"),
+)
+"""Bounds of settings, put together of these words."""
+PIECES = (
+    *("a number", "a finite number", "a whole number", "a table", "a list", "each {allowed}"),
+    *("a folder", "a pipe", "a socket", "a device", "Argument {number}", "Change {key}."),
+    *("1 problem", "{n} problems", "1 picture", "{n} pictures"),
+)
+"""Pieces of errors that are too short to be told from names."""
 PLACE = re.compile(r"\{\w+\}")
 SENTENCE = re.compile(r"[A-Za-z]{2,}[^A-Za-z].*[a-z]{2,}|^[A-Z][a-z]+$")
 NO_TEXT = re.compile(r"^[^ ]*[_/.:,+*0-9][^ ]*$|^[a-z]+(-[a-z]+)*-?$|^[A-Z]+$")
+SENTENCE_END = re.compile(r"(?<=[.?])(?:\s+|\{\w+\}(?:\s+(?=[A-Z])|$))")
 PLURALS = {"ja": "nplurals=1; plural=0;"}
 USUAL_PLURALS = "nplurals=2; plural=(n != 1);"
 MEND = (
@@ -113,18 +157,49 @@ def recorded() -> Iterator[tuple[str, str]]:
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             for message in sentences(file.read_text(encoding="utf-8")):
                 yield file.relative_to(ROOT).as_posix(), message
+    for name in TELLING_MODULES:
+        for message in sentences((ROOT / "ubereport" / name).read_text(encoding="utf-8")):
+            yield from ((f"ubereport/{name}", sentence) for sentence in one_by_one(message))
     for file in sorted((ROOT / "models").glob("*/metadata.json")):
         stated = json.loads(file.read_text(encoding="utf-8"))
         for key in BUNDLE_TEXTS:
             if stated.get(key):
                 yield file.relative_to(ROOT).as_posix(), stated[key].strip()
+    yield from error_sentences()
+    yield from chosen_words()
+    for message in (*SHORT, *SYSTEM, *BOUNDS, *PIECES):
+        yield "docs/languages.py", message
+
+
+def error_sentences() -> Iterator[tuple[str, str]]:
+    """Yield (file, sentence) of what our errors may say, one sentence each.
+
+    An error's text is followed to where it is written: names to what is assigned to them,
+    parameters to the calls, calls to what the function returns.
+    """
+    code = Code.read()
+    for scope, call in code.error_calls():
+        for text in sorted(code.texts_of(scope, call)):
+            yield from ((scope.file, sentence) for sentence in one_by_one(text))
+
+
+def one_by_one(text: str) -> Iterator[str]:
+    """Yield the sentences of a text of which there is something to read."""
+    for piece in SENTENCE_END.split(text):
+        sentence = piece.strip(";, ")
+        if is_sentence(sentence):
+            yield sentence
+
+
+def chosen_words() -> Iterator[tuple[str, str]]:
+    """Yield (room, word) of every choice that a person reads."""
     for words in [*Severity, *LossReason, *FieldShape]:
         plain = str(words).replace("_", " ")
         if plain and plain != "none":
             yield "ubereport/core", plain
             yield "ubereport/core", plain.capitalize()
-    for message in SHORT:
-        yield "docs/languages.py", message
+    for word in [*Stage, *FlagLevel]:
+        yield "ubereport/core", str(word)
 
 
 def sentences(source: str) -> list[str]:
@@ -136,10 +211,15 @@ def sentences(source: str) -> list[str]:
         if id(node) in skipped:
             continue
         message = text_of(node)
-        words = re.sub(r"\{\w+\}", "", message)
-        if SENTENCE.search(words) and not NO_TEXT.match(message):
+        if is_sentence(message):
             found.append(message)
     return found
+
+
+def is_sentence(message: str) -> bool:
+    """Whether a string holds words that a person reads."""
+    words = PLACE.sub("", message)
+    return SENTENCE.search(words) is not None and not NO_TEXT.match(message)
 
 
 def left_out(node: ast.AST) -> Iterator[ast.AST]:
@@ -163,37 +243,6 @@ def is_marked(node: ast.AST) -> bool:
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
         return False
     return node.func.id in KEYWORDS or node.func.id.endswith("Error")
-
-
-def text_of(node: ast.AST) -> str:
-    """Return a string or f-string as a message; its expressions become named places."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value.strip()
-    if not isinstance(node, ast.JoinedStr):
-        return ""
-    named: dict[str, str] = {}
-    message = ""
-    for value in node.values:
-        if isinstance(value, ast.Constant):
-            message += str(value.value)
-        elif isinstance(value, ast.FormattedValue):
-            message += "{" + place(value.value, named) + "}"
-    return message.strip()
-
-
-def place(expression: ast.expr, named: dict[str, str]) -> str:
-    """Return a name for what an f-string puts in; the same expression keeps its name."""
-    source = ast.unparse(expression)
-    if source not in named:
-        words = re.findall(r"[A-Za-z_]\w*", re.sub(r"'[^']*'", "", source)) or ["value"]
-        name = words[-1].strip("_") or "value"
-        taken = set(named.values())
-        number = 2
-        while name in taken:
-            name = f"{name.rstrip('0123456789')}{number}"
-            number += 1
-        named[source] = name
-    return named[source]
 
 
 def template() -> Catalog:

@@ -1,7 +1,8 @@
 """The script that gathers texts into catalogs, as tests use it; and a language made of accents."""
 
-import importlib.util
+import importlib
 import re
+import sys
 from pathlib import Path
 
 from ubereport.language.catalogs import Catalog, forms, templates
@@ -17,14 +18,15 @@ PLACE = re.compile(r"(\{\w*\})")
 
 
 def _loaded():
-    path = CHECKOUT / "docs" / "languages.py"
-    spec = importlib.util.spec_from_file_location("docs_languages", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    sys.path.insert(0, str(CHECKOUT / "docs"))
+    try:
+        return importlib.import_module("languages")
+    finally:
+        sys.path.pop(0)
 
 
 languages_script = _loaded()
+errors_script = sys.modules["error_texts"]
 
 
 def pseudo(text: str) -> str:

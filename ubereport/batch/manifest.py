@@ -134,7 +134,7 @@ def _read_row(
     problems: list[Problem] = []
     case_id = _text(cells["case_id"])
     if case_id == "":
-        problems.append(Problem(row, "case_id", "empty", "give a pseudonymous id"))
+        problems.append(Problem(row, "case_id", "the cell is empty", "give a pseudonymous id"))
     else:
         try:
             folder_name(case_id)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ubereport.cli.console import case_progress, print_json, say, warn
+from ubereport.cli.console import case_progress, print_json, say, say_rows, warn
 from ubereport.cli.guard import guarded
-from ubereport.cli.printing import PdfOption, path_or_none, say_pdf, settle_pdf
+from ubereport.cli.printing import PdfOption, path_or_none, settle_pdf
 from ubereport.core.choices import DecodeDevice, PdfChoice
 from ubereport.core.config import (
     AnalysisConfig,
@@ -19,7 +19,7 @@ from ubereport.core.config import (
     ReaderChoice,
     SamplingMode,
 )
-from ubereport.language.speaking import spoken
+from ubereport.language.speaking import _, spoken, told, told_as_typed
 
 if TYPE_CHECKING:
     from ubereport.api.case import Case
@@ -79,7 +79,7 @@ def analyze(
     settings = settings_of(config, options)
     paths = resolve_parts(parts)
     for doubt in doubts_about_parts(paths):
-        warn(doubt)
+        warn(told_as_typed(doubt))
     with case_progress(is_shown=not quiet) as hook:
         case = analyze_with(
             paths, out, case_id, settings, is_forced=force, pdf=pdf, on_progress=hook
@@ -170,9 +170,12 @@ def _print_case(published: PublishedCase | Case, is_json: bool) -> None:
         return
     for flag in record.flags:
         if flag.level != "info":
-            say(f"{flag.level}: {flag.message}")
+            say(f"{told(flag.level)}: {told(flag.message)}")
     if published.is_reused:
-        say("This recording was analyzed before with the same settings; nothing was done again.")
-    say(f"Case    {published.folder}")
-    say(f"Report  {published.report_html}")
-    say_pdf("        ", published.report_pdf)
+        say(_("This recording was analyzed before with the same settings; nothing was done again."))
+    say_rows(
+        (_("Case"), published.folder),
+        (_("Report"), published.report_html),
+        ("", published.report_pdf),
+        width=8,
+    )

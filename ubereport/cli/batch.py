@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ubereport.cli.console import JsonOption, QuietOption, print_json, say
+from ubereport.cli.console import JsonOption, QuietOption, print_json, say, say_rows
 from ubereport.cli.guard import guarded
 from ubereport.cli.printing import PdfOption, settle_pdf
 from ubereport.core.choices import DecodeDevice, Device, EngineChoice, PdfChoice
 from ubereport.core.errors import SomeCasesFailedError, UbereportError, UsageError
+from ubereport.language.speaking import _, _n, told_as_typed
 
 if TYPE_CHECKING:
     from ubereport.batch.estimate import BatchEstimate
@@ -105,8 +106,8 @@ def _print_check(n_cases: int, remarks: tuple[str, ...], is_json: bool) -> None:
         print_json({"is_good": True, "n_cases": n_cases, "remarks": list(remarks)})
         return
     for remark in remarks:
-        say(remark)
-    say(f"The manifest is good: {n_cases} case{'s' if n_cases != 1 else ''}.")
+        say(told_as_typed(remark))
+    say(_n("The manifest is good: {n} case.", "The manifest is good: {n} cases.", n_cases))
 
 
 def _print_estimate(estimate: BatchEstimate, is_json: bool) -> None:
@@ -114,7 +115,7 @@ def _print_estimate(estimate: BatchEstimate, is_json: bool) -> None:
         print_json(asdict(estimate))
         return
     for line in estimate.lines():
-        say(line)
+        say(told_as_typed(line))
 
 
 def _print_result(result: BatchResult, report: Path, is_json: bool) -> None:
@@ -131,10 +132,24 @@ def _print_result(result: BatchResult, report: Path, is_json: bool) -> None:
         return
     for case in result.cases:
         if not case.is_done:
-            say(f"failed  {case.case_id} (row {case.row}): {case.reason}")
+            say(
+                _(
+                    "failed  {case} (row {row}): {reason}",
+                    case=case.case_id,
+                    row=case.row,
+                    reason=told_as_typed(case.reason),
+                )
+            )
     n_reused = sum(case.done is not None and case.done.is_reused for case in result.cases)
-    say(f"{result.n_done} done ({n_reused} from earlier runs), {result.n_failed} failed.")
-    say(f"Summary  {report}")
+    say(
+        _(
+            "{done} done ({reused} from earlier runs), {failed} failed.",
+            done=result.n_done,
+            reused=n_reused,
+            failed=result.n_failed,
+        )
+    )
+    say_rows((_("Summary"), report), width=9)
 
 
 def _end(result: BatchResult, is_strict: bool) -> None:
@@ -181,5 +196,5 @@ class _Lines:
 
     def __call__(self, result: CaseResult) -> None:
         self._n_ended += 1
-        state = "done" if result.is_done else f"failed ({result.kind})"
+        state = _("done") if result.is_done else _("failed ({kind})", kind=result.kind)
         typer.echo(f"{self._n_ended}/{self._n_cases} {result.case_id}: {state}", err=True)

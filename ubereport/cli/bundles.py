@@ -10,6 +10,7 @@ import typer
 from ubereport.cli.console import JsonOption, print_json, say
 from ubereport.cli.guard import guarded
 from ubereport.core.errors import BundleError
+from ubereport.language.speaking import _, told, told_as_typed
 
 app = typer.Typer(help="List, verify and prepare model bundles.", no_args_is_help=True)
 FolderOption = Annotated[
@@ -42,11 +43,14 @@ def list_models(models: FolderOption = None, json: JsonOption = False) -> None:
         return
     for entry in entries:
         if entry.metadata is None:
-            say(f"{entry.folder.name}: cannot be used. {entry.problem}")
+            reason = told_as_typed(entry.problem or "")
+            say(_("{name}: cannot be used. {reason}", name=entry.folder.name, reason=reason))
         else:
             made = entry.metadata
-            terms = f"licence {made.licence}" if made.licence else "no licence stated"
-            say(f"{made.name} {made.version}: {made.title} ({terms})")
+            terms = _("no licence stated")
+            if made.licence:
+                terms = _("licence {licence}", licence=made.licence)
+            say(f"{made.name} {made.version}: {told(made.title)} ({terms})")
 
 
 @app.command("verify")
@@ -63,7 +67,7 @@ def verify_models(models: FolderOption = None, json: JsonOption = False) -> None
         print_json({"is_sound": is_sound, "problems": problems})
     else:
         for name, reasons in problems.items():
-            say(f"{name}: {'sound' if not reasons else ' '.join(reasons)}")
+            say(f"{name}: {told_as_typed(' '.join(reasons)) or _('sound')}")
     if not is_sound:
         raise BundleError("A bundle is altered or incomplete. Install it again before using it.")
 
@@ -85,4 +89,5 @@ def prepare_model(
     if json:
         print_json({"name": metadata.name, "version": metadata.version, "graph_sha256": sha256})
     else:
-        say(f"{metadata.name} {metadata.version}: model.onnx made, sha256 {sha256}")
+        made = _("model.onnx made, sha256 {sha256}", sha256=sha256)
+        say(f"{metadata.name} {metadata.version}: {made}")

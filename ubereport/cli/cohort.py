@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ubereport.cli.console import MeasuredOption, print_json, say
+from ubereport.cli.console import MeasuredOption, print_json, say, say_rows
 from ubereport.cli.guard import guarded
-from ubereport.cli.printing import PdfOption, path_or_none, say_pdf, settle_pdf
+from ubereport.cli.printing import PdfOption, path_or_none, say_written, settle_pdf
 from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AuditConfig, CompareConfig
+from ubereport.language.speaking import _, _n, told
 
 if TYPE_CHECKING:
     from ubereport.cohort.comparison_results import Lead
@@ -63,8 +64,8 @@ def compare(
     comparison, written = run_comparison(request)
     if not json:
         for paragraph in (*comparison.headline, *comparison.reading):
-            say(paragraph)
-        _say_files(written)
+            say(told(paragraph))
+        say_written(written)
         settle_pdf(pdf, written.pdf_problem, written.pdf_remark)
         return
     contrasts = [
@@ -151,14 +152,15 @@ def plan(
             }
         )
         return
-    say(f"Plan       {library / 'plan.json'}")
-    say(f"Seal       {written.sha256}")
-    say("Keep the seal where others can see it, such as in the protocol.")
+    say_rows((_("Plan"), library / "plan.json"), (_("Seal"), written.sha256))
+    say(_("Keep the seal where others can see it, such as in the protocol."))
     if written.measured:
-        n = len(written.measured)
         say(
-            f"{n} case{'' if n == 1 else 's'} had been measured already; what is said of them "
-            "stays a description."
+            _n(
+                "{n} case had been measured already; what is said of them stays a description.",
+                "{n} cases had been measured already; what is said of them stays a description.",
+                len(written.measured),
+            )
         )
 
 
@@ -181,8 +183,8 @@ def audit(
     found, written = run_audit(request)
     if not json:
         for paragraph in found.reading:
-            say(paragraph)
-        _say_files(written)
+            say(told(paragraph))
+        say_written(written)
         settle_pdf(pdf, written.pdf_problem, written.pdf_remark)
         return
     print_json(
@@ -217,9 +219,3 @@ def _files(written: Written) -> dict[str, str | None]:
         "pdf_problem": written.pdf_problem or None,
         "report_json": str(written.json),
     }
-
-
-def _say_files(written: Written) -> None:
-    say(f"Report     {written.html}")
-    say_pdf("Print      ", written.pdf)
-    say(f"Tables     {written.folder}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from ubereport.core.progress import Progress, ProgressHook, silent
+from ubereport.language.speaking import _, told
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 MeasuredOption = Annotated[
@@ -25,9 +27,25 @@ def say(text: str) -> None:
     typer.echo(text)
 
 
+def say_rows(*rows: tuple[str, object], width: int = 11) -> None:
+    """Print what was made, a label and a path a line, the paths in one column.
+
+    A row without a path is left out; `width` is that of the labels in English.
+    """
+    shown = [(label, made) for label, made in rows if made is not None]
+    width = max(width, *(columns(label) + 1 for label, _made in shown))
+    for label, made in shown:
+        say(f"{label}{' ' * (width - columns(label))}{made}")
+
+
+def columns(text: str) -> int:
+    """Return how many columns of a terminal a text takes; Japanese signs take two."""
+    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
+
+
 def warn(text: str) -> None:
     """Print a line that is no result on stderr."""
-    typer.echo(f"warning: {text}", err=True)
+    typer.echo(f"{_('warning')}: {text}", err=True)
 
 
 def print_json(result: dict[str, Any]) -> None:
@@ -83,7 +101,7 @@ class _StageLines:
         if progress.elapsed_s < self._next_s:
             return
         self._next_s = progress.elapsed_s + self.every_s
-        typer.echo(f"{progress.stage}{_rates(progress)}", err=True)
+        typer.echo(f"{told(progress.stage)}{_rates(progress)}", err=True)
 
 
 @contextmanager
@@ -99,12 +117,12 @@ def _live_bar() -> Iterator[ProgressHook]:
         TextColumn("{task.fields[rates]}"),
     )
     with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("starting", total=1.0, rates="")
+        task = bar.add_task(_("starting"), total=1.0, rates="")
 
         def hook(progress: Progress) -> None:
             bar.update(
                 task,
-                description=str(progress.stage),
+                description=told(progress.stage),
                 completed=progress.done_s,
                 total=max(progress.total_s, 1e-9),
                 rates=_rates(progress),
@@ -116,11 +134,11 @@ def _live_bar() -> Iterator[ProgressHook]:
 def _rates(progress: Progress) -> str:
     parts = []
     if progress.frames_per_s is not None:
-        parts.append(f"{progress.frames_per_s:.1f} frames/s")
+        parts.append(_("{rate} frames/s", rate=f"{progress.frames_per_s:.1f}"))
     if progress.real_time_factor is not None:
-        parts.append(f"{progress.real_time_factor:.1f} × real time")
+        parts.append(_("{factor} × real time", factor=f"{progress.real_time_factor:.1f}"))
     if progress.remaining_s is not None:
-        parts.append(f"{clock(progress.remaining_s)} left")
+        parts.append(_("{time} left", time=clock(progress.remaining_s)))
     return ": " + ", ".join(parts) if parts else ""
 
 

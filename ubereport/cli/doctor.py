@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from ubereport.cli.console import JsonOption, print_json, say
+from ubereport.cli.console import JsonOption, columns, print_json, say_rows
 from ubereport.cli.guard import guarded
 from ubereport.core.errors import DependencyError
+from ubereport.language.speaking import _, told_as_typed
 
 
 @guarded
@@ -25,13 +26,14 @@ def doctor(
             }
         )
     else:
+        marks = (_("optional"), _("MISSING"))
+        width = max(9, *(columns(mark) + 1 for mark in marks))
         for finding in findings:
-            mark = (
-                "ok      " if finding.is_good else "MISSING " if finding.is_needed else "optional"
-            )
-            say(f"{mark} {finding.what}: {finding.found}")
+            mark = _("ok") if finding.is_good else marks[finding.is_needed]
+            found = f"{told_as_typed(finding.what)}: {told_as_typed(finding.found)}"
+            say_rows((mark, found), width=width)
             if not finding.is_good:
-                say(f"         → {finding.mend}")
+                say_rows(("", f"→ {told_as_typed(finding.mend)}"), width=width)
     broken = [f.what for f in findings if f.is_needed and not f.is_good]
     if broken:
         raise DependencyError(f"Not ready: {', '.join(broken)}. Mend what is marked MISSING.")

@@ -10,9 +10,10 @@ import typer
 
 from ubereport.cli.console import print_json, say
 from ubereport.cli.guard import guarded
-from ubereport.cli.printing import PdfOption, path_or_none, say_pdf, settle_pdf
+from ubereport.cli.printing import PdfOption, path_or_none, say_written, settle_pdf
 from ubereport.core.choices import PdfChoice
 from ubereport.core.config import Device, SegmentationConfig
+from ubereport.language.speaking import _, told
 
 if TYPE_CHECKING:
     from ubereport.documents.document_parts import Written
@@ -97,14 +98,14 @@ def stills(
         techniques=by,
         n_examples=examples,
     )
-    told = (_silent, None) if quiet else (_tell, _tell_groups)
-    summary, written = run_stills_evaluation(request, *told)
+    hooks = (_silent, None) if quiet else (_tell, _tell_groups)
+    summary, written = run_stills_evaluation(request, *hooks)
     if json:
         print_json({**summary, **_files(written)})
     else:
         for own in summary["models"]:
             _say_numbers(own)
-        _say_files(written)
+        say_written(written)
     settle_pdf(pdf, written.pdf_problem, written.pdf_remark)
 
 
@@ -134,7 +135,7 @@ def recording(
     else:
         _say_numbers(summary)
         if written is not None:
-            _say_files(written)
+            say_written(written)
     if written is not None:
         settle_pdf(pdf, written.pdf_problem, written.pdf_remark)
 
@@ -145,20 +146,24 @@ def _silent(_model: str, _done: int, _n: int) -> None:
 
 def _tell(model: str, done: int, n: int) -> None:
     if done % _EVERY == 0 or done == n:
-        typer.echo(f"{model}: {done} of {n} stills", err=True)
+        typer.echo(
+            _("{model}: {done} of {total} stills", model=model, done=done, total=n), err=True
+        )
 
 
 def _tell_groups(n: int, n_groups: int, grouping: str) -> None:
-    lacking = "; fewer than three give no intervals" if n_groups < 3 else ""
-    typer.echo(f"{n} stills in {n_groups} groups ({grouping}){lacking}", err=True)
+    words = _("{n} stills in {groups} groups ({how})", n=n, groups=n_groups, how=grouping)
+    if n_groups < 3:
+        words += _("; fewer than three give no intervals")
+    typer.echo(words, err=True)
 
 
 def _say_numbers(summary: dict[str, Any]) -> None:
     for key, value in summary.items():
         if isinstance(value, str):
-            say(value)
+            say(told(value))
         elif value is None:
-            say(f"  {key}: not available")
+            say(f"  {key}: {_('not available')}")
         elif isinstance(value, int | float):
             say(f"  {key}: {value:.4g}")
 
@@ -169,9 +174,3 @@ def _files(written: Written) -> dict[str, str | None]:
         "report_pdf": path_or_none(written.pdf),
         "pdf_problem": written.pdf_problem or None,
     }
-
-
-def _say_files(written: Written) -> None:
-    say(f"Report     {written.html}")
-    say_pdf("Print      ", written.pdf)
-    say(f"Tables     {written.folder}")

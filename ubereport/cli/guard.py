@@ -16,7 +16,7 @@ import typer
 from ubereport.cli.console import warn
 from ubereport.core.errors import UbereportError
 from ubereport.language.languages import LANGUAGES, VARIABLE, chosen_language
-from ubereport.language.speaking import _, speaking, told
+from ubereport.language.speaking import _, speaking, told_as_typed
 from ubereport.language.translator import translator
 
 EXIT_BUG = 1
@@ -81,7 +81,7 @@ def _with_language(wrapper: Callable[P, R], command: Callable[P, R]) -> Callable
 def _told_exit(error: BaseException) -> typer.Exit:
     """Tell an error in one sentence and return the exit that says which kind it is."""
     if isinstance(error, UbereportError):
-        typer.echo(f"ubereport: {told(str(error))}", err=True)
+        typer.echo(f"ubereport: {told_as_typed(str(error))}", err=True)
         return typer.Exit(error.exit_code)
     if isinstance(error, KeyboardInterrupt):
         words = _("interrupted. What was done is kept; run the same command to go on.")

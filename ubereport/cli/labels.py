@@ -12,6 +12,7 @@ from ubereport.cli.guard import guarded
 from ubereport.cli.training_progress import Count
 from ubereport.core.choices import LabelFormat
 from ubereport.core.errors import SomeCasesFailedError, UsageError
+from ubereport.language.speaking import N_, _
 
 StillsOption = Annotated[
     Path | None,
@@ -71,7 +72,7 @@ def propose(
         name, predictor.probabilities, predictor.input_height_px, predictor.thresholds[1]
     )
     labels = () if reviewed is None else read_collections(reviewed)
-    proposal = write_proposal(list_stills(stills), proposer, n, out, Count("stills"), labels)
+    proposal = write_proposal(list_stills(stills), proposer, n, out, Count(N_("stills")), labels)
     show_result({"sheet": str(proposal.sheet), "n": len(proposal.candidates)}, json)
 
 
@@ -175,7 +176,7 @@ def _import_reviews(
             " its own; training takes several (see `train finetune --manifest`)."
         )
     given = ReviewSources(tuple(sources), tuple(recordings), models or models_dir(), licence)
-    made = import_reviews(given, out, Count("cases"))
+    made = import_reviews(given, out, Count(N_("cases")))
     result = {
         "manifest": str(made.manifest),
         "sets": str(made.sets),
@@ -188,7 +189,12 @@ def _import_reviews(
     }
     show_result(result, is_json)
     if not licence:
-        warn(f"No licence is stated. Before a bundle is exported, fill it in in {made.sets.name}.")
+        warn(
+            _(
+                "No licence is stated. Before a bundle is exported, fill it in in {file}.",
+                file=made.sets.name,
+            )
+        )
     if made.failed:
         raise SomeCasesFailedError(
             f"{len({who for who, _ in made.failed})} case(s) gave less than their review says; what"

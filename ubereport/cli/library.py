@@ -10,6 +10,7 @@ import typer
 
 from ubereport.cli.console import JsonOption, MeasuredOption, print_json, say
 from ubereport.cli.guard import guarded
+from ubereport.language.speaking import _, told, told_as_typed
 
 app = typer.Typer(help="List, show and export the cases of a library.", no_args_is_help=True)
 LibraryArgument = Annotated[Path, typer.Argument(help="Folder of case folders.")]
@@ -57,12 +58,12 @@ def show_case(
             }
         )
         return
-    say(f"Case {record.case_id} in {folder}")
+    say(_("Case {case} in {folder}", case=record.case_id, folder=folder))
     for metric in record.metrics:
-        value = f"{metric.value:.4g}" if metric.value is not None else f"– ({metric.reason})"
-        say(f"  {metric_spec(metric.key, metric.unit).title}: {value} [{metric.unit}]")
+        value = f"{metric.value:.4g}" if metric.value is not None else f"– ({told(metric.reason)})"
+        say(f"  {told(metric_spec(metric.key, metric.unit).title)}: {value} [{metric.unit}]")
     for flag in record.flags:
-        say(f"  {flag.level}: {flag.message}")
+        say(f"  {told(flag.level)}: {told(flag.message)}")
 
 
 @app.command("export")
@@ -99,11 +100,12 @@ def _print_rows(rows: tuple[object, ...], is_json: bool) -> None:
         return
     for row in cases:
         if row.problem:
-            say(f"{row.folder}: {row.problem}")
+            say(f"{row.folder}: {told_as_typed(row.problem)}")
             continue
+        coverage = _("coverage {share}", share=_share(row.coverage_frac))
         say(
             f"{row.case_id}  {_share(row.impaired_share_20)} ≥ 20 %  "
-            f"coverage {_share(row.coverage_frac)}  {row.numbers}  {row.model}  {row.folder}"
+            f"{coverage}  {told(row.numbers)}  {row.model}  {row.folder}"
         )
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 
 from rich.console import Console
 from rich.live import Live
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from ubereport.batch.run import PROGRESS_DIR, BatchPlan, CaseResult
 from ubereport.files.names import folder_name
+from ubereport.language.speaking import _, told
 
 REFRESH_S = 0.5
 MAX_ROWS = 20
@@ -30,7 +32,7 @@ def live_table(plan: BatchPlan) -> Iterator[Callable[[CaseResult], None]]:
             while not is_over.wait(REFRESH_S):
                 live.update(_table(plan, dict(ended), time.monotonic() - started), refresh=True)
 
-        watcher = threading.Thread(target=refresh, daemon=True)
+        watcher = threading.Thread(target=copy_context().run, args=(refresh,), daemon=True)
         watcher.start()
 
         def hook(result: CaseResult) -> None:
@@ -47,18 +49,23 @@ def live_table(plan: BatchPlan) -> Iterator[Callable[[CaseResult], None]]:
 def _table(plan: BatchPlan, ended: dict[str, CaseResult], elapsed_s: float) -> Table:
     n_failed = sum(not result.is_done for result in ended.values())
     n_left = len(plan.jobs) - len(ended)
-    left = ""
+    title = _(
+        "{done} done, {failed} failed, {left} to go",
+        done=len(ended) - n_failed,
+        failed=n_failed,
+        left=n_left,
+    )
     if ended and n_left:
         minutes = elapsed_s / len(ended) * n_left / 60
-        left = f", about {minutes:.0f} min left"
-    title = f"{len(ended) - n_failed} done, {n_failed} failed, {n_left} to go{left}"
-    table = Table("Case", "Stage", "Done", "× real time", title=title, title_justify="left")
+        title += _(", about {minutes} min left", minutes=f"{minutes:.0f}")
+    heads = (_("Case"), _("Stage"), _("Done"), _("× real time"))
+    table = Table(*heads, title=title, title_justify="left")
     running = [job.key for job in plan.jobs if job.key not in ended]
     for case_id in running:
         line = _progress(plan, case_id)
         if line is not None and table.row_count < MAX_ROWS:
             stage, share, rate = line
-            table.add_row(case_id, stage, f"{100 * float(share):.0f} %", rate)
+            table.add_row(case_id, told(stage), f"{100 * float(share):.0f} %", rate)
     return table
 
 

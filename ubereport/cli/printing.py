@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ubereport.cli.console import say, warn
+from ubereport.cli.console import say_rows, warn
 from ubereport.core.choices import PdfChoice
 from ubereport.core.errors import DependencyError
-from ubereport.language.speaking import told
+from ubereport.language.speaking import _, told_as_typed
+
+if TYPE_CHECKING:
+    from ubereport.documents.document_parts import Written
 
 PdfOption = Annotated[
     PdfChoice,
@@ -27,10 +30,9 @@ def path_or_none(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def say_pdf(label: str, path: Path | None) -> None:
-    """Print where the PDF is, if there is one; `label` is as wide as the command's others."""
-    if path is not None:
-        say(f"{label}{path}")
+def say_written(written: Written) -> None:
+    """Print where a document and its tables are."""
+    say_rows((_("Report"), written.html), (_("Print"), written.pdf), (_("Tables"), written.folder))
 
 
 def settle_pdf(choice: PdfChoice, problem: str, remark: str = "") -> None:
@@ -42,9 +44,9 @@ def settle_pdf(choice: PdfChoice, problem: str, remark: str = "") -> None:
         If a PDF was asked for by `PdfChoice.ALWAYS`.
     """
     if remark:
-        warn(remark)
+        warn(told_as_typed(remark))
     if not problem:
         return
     if choice is PdfChoice.ALWAYS:
         raise DependencyError(problem)
-    warn(told(problem))
+    warn(told_as_typed(problem))

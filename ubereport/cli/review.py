@@ -13,7 +13,7 @@ from ubereport.cli.console import say
 from ubereport.cli.guard import guarded
 from ubereport.core.clock_times import parse_times
 from ubereport.core.errors import DependencyError, UsageError
-from ubereport.language.speaking import spoken
+from ubereport.language.speaking import _, spoken
 
 
 @guarded
@@ -57,7 +57,7 @@ def review(
         address = bare_address + place
         say(address)
         if not no_browser and not webbrowser.open(address):
-            say("No browser could be opened. Open the address above in one on this machine.")
+            say(_("No browser could be opened. Open the address above in one on this machine."))
 
     def rendered(case_folder: Path) -> None:
         rerender_case(case_folder, lambda events: events, None, language=spoken().language.tag)

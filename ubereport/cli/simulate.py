@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ubereport.cli.console import JsonOption, print_json, say
+from ubereport.cli.console import JsonOption, print_json, say_rows
 from ubereport.cli.guard import guarded
+from ubereport.language.speaking import _
 
 
 @guarded
@@ -28,6 +29,5 @@ def simulate(
     if json:
         print_json({"parts": [str(p) for p in made.parts], "truth": str(made.truth_dir)})
     else:
-        for part in made.parts:
-            say(f"Recording  {part}")
-        say(f"Truth      {made.truth_dir}")
+        parts = [(_("Recording"), part) for part in made.parts]
+        say_rows(*parts, (_("Truth"), made.truth_dir))

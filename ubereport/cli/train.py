@@ -12,6 +12,7 @@ from ubereport.cli import labels
 from ubereport.cli.console import JsonOption, show_result
 from ubereport.cli.guard import guarded
 from ubereport.cli.training_progress import Count, Steps
+from ubereport.language.speaking import N_, _
 
 app = typer.Typer(help="Train a model on a department's own recordings.", no_args_is_help=True)
 ConfigArgument = Annotated[Path, typer.Argument(help="TOML file with the training settings.")]
@@ -38,7 +39,7 @@ def frames(
     settings = (
         config_from_toml(config, ExtractionConfig) if config is not None else ExtractionConfig()
     )
-    made = extract_stills(settings, resolve_parts(parts), group, out, Count("pictures"))
+    made = extract_stills(settings, resolve_parts(parts), group, out, Count(N_("pictures")))
     result = {
         "n_stills": made.n_written,
         "n_looked_at": made.n_looked_at,
@@ -127,7 +128,7 @@ def export(
 
     bundle = export_from_specification(spec, manifest, runs, models)
     if bundle.metadata.color_reference is None:
-        words = (
+        words = _(
             "Fewer than five training groups: the bundle cannot tell when a recording is strange."
         )
         typer.echo(words, err=True)

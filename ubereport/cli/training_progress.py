@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ubereport.cli.console import clock
+from ubereport.language.speaking import _
 
 if TYPE_CHECKING:
     from ubereport.laboratory.training.loop import Progress
@@ -38,8 +39,10 @@ class Count:
             return
         self._next_s = elapsed_s + self.every_s
         rate = (done - self._first) / elapsed_s if elapsed_s > 0 else 0.0
-        pace = f", {_pace(rate)}, {clock((total - done) / rate)} left" if rate > 0 else ""
-        typer.echo(f"{done} of {total} {self._what}{'' if done == total else pace}", err=True)
+        words = _("{done} of {total} {what}", done=done, total=total, what=_(self._what))
+        if rate > 0 and done < total:
+            words = ", ".join((words, _pace(rate), _left((total - done) / rate)))
+        typer.echo(words, err=True)
 
 
 class Steps:
@@ -55,32 +58,46 @@ class Steps:
         # Of a run that goes on, only the steps of this process count for the rate.
         first = progress.first_step
         if self._is_first and first > 0:
-            typer.echo(f"going on after step {first}", err=True)
+            typer.echo(_("going on after step {step}", step=first), err=True)
         self._is_first = False
         rate = (step - first) / elapsed_s if elapsed_s > 0 else 0.0
-        left = f", {clock((progress.n_steps - step) / rate)} left" if rate > 0 else ""
-        typer.echo(
-            f"step {step} of {progress.n_steps}: loss {progress.loss:.4f}, {rate:.2f} steps/s"
-            f"{left if step < progress.n_steps else ''}{self._found(progress.validation)}",
-            err=True,
+        words = _(
+            "step {step} of {total}: loss {loss}, {rate} steps/s",
+            step=step,
+            total=progress.n_steps,
+            loss=f"{progress.loss:.4f}",
+            rate=f"{rate:.2f}",
         )
+        if rate > 0 and step < progress.n_steps:
+            words += f", {_left((progress.n_steps - step) / rate)}"
+        typer.echo(f"{words}{self._found(progress.validation)}", err=True)
 
     def _found(self, summary: Summary | None) -> str:
         if summary is None:
             return ""
         self.last = summary
         parts = [
-            f"held out ({summary.n_positive} with blood, {summary.n_negative} without)",
-            f"Dice median {_text(summary.dice_median)}",
-            f"sensitivity {_text(summary.sensitivity)}",
-            f"specificity {_text(summary.specificity)}",
-            f"painted on clean {_text(summary.negative_area_mean_frac, 4)}",
+            _(
+                "held out ({positive} with blood, {negative} without)",
+                positive=summary.n_positive,
+                negative=summary.n_negative,
+            ),
+            _("Dice median {value}", value=_text(summary.dice_median)),
+            _("sensitivity {value}", value=_text(summary.sensitivity)),
+            _("specificity {value}", value=_text(summary.specificity)),
+            _("painted on clean {value}", value=_text(summary.negative_area_mean_frac, 4)),
         ]
         return "; " + ", ".join(parts)
 
 
 def _pace(rate: float) -> str:
-    return f"{rate:.1f} a second" if rate >= 1 else f"{1 / rate:.1f} s each"
+    if rate >= 1:
+        return _("{rate} a second", rate=f"{rate:.1f}")
+    return _("{duration} s each", duration=f"{1 / rate:.1f}")
+
+
+def _left(duration_s: float) -> str:
+    return _("{time} left", time=clock(duration_s))
 
 
 def _text(value: float | None, n_decimals: int = 2) -> str:

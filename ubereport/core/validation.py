@@ -255,7 +255,8 @@ def _unknown(owner: Any, key: str) -> str:  # noqa: ANN401 -- a checked type
     prefix, _, name = key.rpartition(".")
     near = difflib.get_close_matches(name, names, n=1)
     dotted = f"{prefix}." if prefix else ""
-    hint = f"did you mean {dotted}{near[0]}?" if near else f"allowed: {', '.join(names)}."
+    meant = f"{dotted}{near[0]}" if near else ""
+    hint = f"did you mean {meant}?" if near else f"allowed: {', '.join(names)}."
     return f"Unknown key {key}; {hint}"
 
 
@@ -303,8 +304,8 @@ def _allowed(kind: Any, bounds: tuple[object, ...]) -> str:  # noqa: ANN401 -- a
         items = get_args(kind)
         if any(isinstance(bound, _Object) for bound in bounds):
             return f"names with {_allowed(*_plain(get_args(items[0])[1], ()))} each"
-        how_many = f" of {len(items)}" if items[-1] is not ... else ""
-        return f"a list{how_many}{_length(bounds)}, each {_allowed(*_plain(items[0], ()))}"
+        listed = "a list" if items[-1] is ... else f"a list of {len(items)}"
+        return _joined(listed, _length(bounds), f"each {_allowed(*_plain(items[0], ()))}")
     if is_dataclass(kind):
         return "a table"
     if isinstance(kind, type) and issubclass(kind, StrEnum):
@@ -312,7 +313,13 @@ def _allowed(kind: Any, bounds: tuple[object, ...]) -> str:  # noqa: ANN401 -- a
     if kind in (int, float):
         number, limits = "a whole number" if kind is int else "a number", _range(_limits(bounds))
         return f"{number}, {limits}" if limits else number.replace("a number", "a finite number")
-    return {bool: "true or false", str: "text"}.get(kind, "") + _length(bounds)
+    word = {bool: "true or false", str: "text"}.get(kind, "")
+    pattern = _limits(bounds).get("pattern")
+    return _joined(word if pattern is None else f"{word} like {pattern}", _length(bounds))
+
+
+def _joined(*clauses: str) -> str:
+    return ", ".join(clause for clause in clauses if clause)
 
 
 def _limits(bounds: tuple[object, ...]) -> Mapping[str, Any]:
@@ -337,9 +344,7 @@ def _range(limits: Mapping[str, Any]) -> str:
 
 def _length(bounds: tuple[object, ...]) -> str:
     limits = _limits(bounds)
-    if "pattern" in limits:
-        return f" like {limits['pattern']}"
     low, high = limits.get("min_length"), limits.get("max_length")
     if low is None and high is None:
         return ""
-    return f", {low} long" if low == high else f", {low or 0} to {high or 'any number'} long"
+    return f"{low} long" if low == high else f"{low or 0} to {high or 'any number'} long"

@@ -282,11 +282,12 @@ def _check_space(folder: Path, n_bytes: int) -> None:
 
 def _output_error(error: OSError, n_bytes: int | None, folder: Path) -> OutputError:
     if error.errno in _FULL:
-        needed = "" if n_bytes is None else f"{n_bytes} bytes ({n_bytes / 1e6:.1f} MB) are needed, "
+        facts = f"{_free_bytes(folder)} bytes are free (or a quota or size limit is reached)"
+        if n_bytes is not None:
+            facts = f"{n_bytes} bytes ({n_bytes / 1e6:.1f} MB) are needed, {facts}"
         return OutputError(
-            f"The output does not fit: {needed}{_free_bytes(folder)}"
-            " bytes are free (or a quota or size limit is reached). Free some space or give"
-            " another --out; nothing was changed."
+            f"The output does not fit: {facts}. Free some space or give another --out; nothing was"
+            " changed."
         )
     if error.errno in _READ_ONLY:
         return OutputError(
@@ -294,9 +295,10 @@ def _output_error(error: OSError, n_bytes: int | None, folder: Path) -> OutputEr
             " write to; nothing was changed."
         )
     reason = error.strerror or type(error).__name__
-    needed = "" if n_bytes is None else f"; {n_bytes} bytes were needed"
+    if n_bytes is not None:
+        reason = f"{reason}; {n_bytes} bytes were needed"
     return OutputError(
-        f"The output cannot be written ({reason}{needed}). Check the disk or"
+        f"The output cannot be written ({reason}). Check the disk or"
         " give another --out; nothing was changed."
     )
 

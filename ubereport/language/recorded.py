@@ -1,7 +1,7 @@
-"""English sentences of records, told in the language of a report.
+"""English sentences of records and errors, told in the language of a report or a command.
 
 A record, a table for machines and an error hold English, whoever reads them: their bytes never
-change with a language. What a report quotes of them is matched with the message it was made from:
+change with a language. What is told of them is matched with the message it was made from:
 ``Part {number} is damaged: {n_lost} of {samples} samples …`` is known to the catalogs as a message
 with named places, and what stands in the places goes into the translated sentence.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 
 from ubereport.language.catalogs import RECORDED
@@ -17,87 +18,92 @@ from ubereport.language.translator import Translator
 
 _PLACE = re.compile(r"\{(\w+)\}")
 _NUMBER = r"[<>≥≤~+−-]?[ \u00a0]?\d+(?:\.\d+)?"
-_QUANTITY = re.compile(
-    rf"(?:{_NUMBER})(?:(?:–| to | of |/)(?:{_NUMBER}))?"
-    r"(?:[ \u00a0]?(?:%|s|min|h|px|Hz|mm|MB|GB|minutes|seconds))?"
-)
+_UNIT = r"(?:[ \u00a0]?(?:%|s|min|h|px|Hz|mm|MB|GB|minutes|seconds))?"
+_QUANTITY = re.compile(rf"{_NUMBER}(?:[–/]{_NUMBER})?{_UNIT}")
 _COUNT = r"[\d.,\u2009]+"
-_SENTENCE = re.compile(r"(?<=\.) ")
+_SENTENCE = re.compile(r"(?<=[.?])\s")
+_SEPARATORS = ("\n", " → ", " ", "; ", ": ", ", ")
 _POINT = re.compile(r"(?<=\d)\.(?=\d)")
 _PERCENT = re.compile(r"(?<=\d)[ \u00a0]%")
-_MAX_DEPTH = 5
+_FULL_STOP = re.compile(r"(?<=[。？]) ")
+_MAX_DEPTH = 6
 
 
-def told_in(translator: Translator, text: str) -> str:
-    """Tell a recorded English text in a language; what is unknown stays as it is."""
+def told_in(translator: Translator, text: str, *, is_typed: bool = False) -> str:
+    """Tell a recorded English text in a language; what is unknown stays as it is.
+
+    Where `is_typed`, single words and numbers stay, too: an error names columns, files, options
+    and bounds as they are to be typed.
+    """
     if translator.language.is_english or not text:
         return text
-    return _told(translator, text, 0)
+    return _Telling(translator, is_typed).told(text, 0)
 
 
-def _told(translator: Translator, text: str, depth: int) -> str:
-    bare = text.strip()
-    if bare != text and bare:
-        return text.replace(bare, _told(translator, bare, depth), 1)
-    found = _exact(translator, text)
-    if found:
-        return found
-    if _QUANTITY.fullmatch(text):
-        return localized_in(translator, text)
-    return text if depth >= _MAX_DEPTH else _told_by_parts(translator, text, depth)
+@dataclass(frozen=True, slots=True)
+class _Telling:
+    translator: Translator
+    is_typed: bool
 
+    def told(self, text: str, depth: int) -> str:
+        bare = text.strip()
+        if bare != text and bare:
+            return text.replace(bare, self.told(bare, depth), 1)
+        if self.is_typed and depth and " " not in text:
+            return text
+        found = self._exact(text)
+        if found:
+            return found
+        if _QUANTITY.fullmatch(text):
+            return text if self.is_typed else localized_in(self.translator, text)
+        return text if depth >= _MAX_DEPTH else self._by_parts(text, depth)
 
-def _exact(translator: Translator, text: str) -> str:
-    """Return the translation of a message without places, also of one that begins a line."""
-    messages = translator.catalog.messages
-    for written in (text, text[:1].swapcase() + text[1:], f"{text};", f". {text}"):
-        found = messages.get((RECORDED, written)) or messages.get(("", written))
-        if found is not None:
-            told = found[0].removesuffix(";").removeprefix(". ").removeprefix("。")
-            is_begun = text[:1].isupper() and written[:1] != text[:1]
-            return told[:1].upper() + told[1:] if is_begun else told
-    return ""
+    def _exact(self, text: str) -> str:
+        """Return the translation of a message without places, also of one that begins a line."""
+        messages = self.translator.catalog.messages
+        for written in (text, text[:1].swapcase() + text[1:], f"{text};", f". {text}"):
+            found = messages.get((RECORDED, written)) or messages.get(("", written))
+            if found is not None:
+                told = found[0].removesuffix(";").removeprefix(". ").removeprefix("。")
+                is_begun = text[:1].isupper() and written[:1] != text[:1]
+                return told[:1].upper() + told[1:] if is_begun else told
+        return ""
 
+    def _by_parts(self, text: str, depth: int) -> str:
+        """Tell a text by its message, its sentences or its clauses, whichever is known first.
 
-def _told_by_parts(translator: Translator, text: str, depth: int) -> str:
-    """Tell a text by its message, its sentences or its clauses, whichever is known first.
+        A place that would hold the end of a sentence holds too much: sentences are told one by one.
+        """
+        loose = None
+        for message in _candidates(self.translator, text):
+            match = _pattern(message).fullmatch(text)
+            if match is None:
+                continue
+            if not any(_SENTENCE.search(value) for value in match.groupdict().values()):
+                return self._retold(message, match, depth)
+            loose = loose or (message, match)
+        told = self._otherwise(text, depth + 1)
+        if told == text and loose is not None:
+            return self._retold(*loose, depth)
+        return told
 
-    A place that would hold the end of a sentence holds too much: sentences are told one by one.
-    """
-    loose = None
-    for message in _candidates(translator, text):
-        match = _pattern(message).fullmatch(text)
-        if match is None:
-            continue
-        if not any(". " in value for value in match.groupdict().values()):
-            return _retold(translator, message, match, depth)
-        loose = loose or (message, match)
-    told = _told_otherwise(translator, text, depth + 1)
-    if told == text and loose is not None:
-        return _retold(translator, *loose, depth)
-    return told
+    def _retold(self, message: str, match: re.Match[str], depth: int) -> str:
+        places = {name: self.told(value, depth + 1) for name, value in match.groupdict().items()}
+        return self.translator.text(message, RECORDED).format(**places)
 
-
-def _retold(translator: Translator, message: str, match: re.Match[str], depth: int) -> str:
-    places = {
-        name: _told(translator, value, depth + 1) for name, value in match.groupdict().items()
-    }
-    return translator.text(message, RECORDED).format(**places)
-
-
-def _told_otherwise(translator: Translator, text: str, depth: int) -> str:
-    """Tell a text that begins a line with a capital, or lists several; else leave it alone."""
-    for separator in (" ", "; ", ": ", ", "):
-        pieces = _SENTENCE.split(text) if separator == " " else text.split(separator)
-        if len(pieces) > 1:
-            told_pieces = [_told(translator, piece, depth) for piece in pieces]
-            if told_pieces != pieces:
-                return separator.join(told_pieces)
-    other_case = text[:1].swapcase() + text[1:]
-    told = _told(translator, other_case, depth) if other_case != text else other_case
-    if told != other_case:
-        return told[:1].upper() + told[1:] if text[0].isupper() else told
-    return text
+    def _otherwise(self, text: str, depth: int) -> str:
+        """Tell a text that lists several, or begins a line with a capital; else leave it alone."""
+        for separator in _SEPARATORS:
+            pieces = _SENTENCE.split(text) if separator == " " else text.split(separator)
+            if len(pieces) > 1:
+                told_pieces = [self.told(piece, depth) for piece in pieces]
+                if told_pieces != pieces:
+                    return _FULL_STOP.sub("", separator.join(told_pieces))
+        other_case = text[:1].swapcase() + text[1:]
+        told = self.told(other_case, depth) if other_case != text else other_case
+        if told != other_case:
+            return told[:1].upper() + told[1:] if text[0].isupper() else told
+        return text
 
 
 def localized_in(translator: Translator, text: str) -> str:
@@ -126,6 +132,13 @@ def _pattern(message: str) -> re.Pattern[str]:
         elif piece in named:
             pattern += f"(?P={piece})"
         else:
-            pattern += rf"(?P<{piece}>{_COUNT if piece == 'n' else '.+?'})"
+            pattern += f"(?P<{piece}>{_values(piece)})"
             named.add(piece)
     return re.compile(pattern, re.DOTALL)
+
+
+def _values(place: str) -> str:
+    """Return what may stand in a place: digits where it counts, a quantity, else anything."""
+    if place.startswith("quantity"):
+        return _QUANTITY.pattern
+    return _COUNT if place == "n" else ".+?"

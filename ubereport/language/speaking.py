@@ -94,6 +94,11 @@ def told(text: str) -> str:
     return told_in(_spoken.get(), text)
 
 
+def told_as_typed(text: str) -> str:
+    """Tell an English sentence of an error; words and numbers that one types stay as they are."""
+    return told_in(_spoken.get(), text, is_typed=True)
+
+
 def localized(text: str) -> str:
     """Write the points and percent signs of an English text of numbers as they are spoken here."""
     return localized_in(_spoken.get(), text)

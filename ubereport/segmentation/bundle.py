@@ -165,9 +165,9 @@ def check_files(bundle: Bundle) -> None:
                 "Get the whole bundle again."
             ) from None
         if digest != expected:
-            what = "weights" if path.name == WEIGHTS_NAME else "graph"
+            what = "The weights" if path.name == WEIGHTS_NAME else "The graph"
             raise BundleError(
-                f"The {what} of bundle {bundle.folder.name!r} were altered or damaged: their "
+                f"{what} of bundle {bundle.folder.name!r} were altered or damaged: their "
                 f"sha256 is {digest}, the metadata says {expected}. Get the bundle again."
             )
 

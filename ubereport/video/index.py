@@ -155,9 +155,10 @@ def _too_few(table: PacketTable, label: str) -> RecordingFormatError:
             f"{label} has no usable presentation times in its {len(table)} packets. "
             "Re-mux it (ffmpeg -fflags +genpts -i in -c copy out.mp4)."
         )
+    pictures = "1 picture" if len(table) == 1 else f"{len(table)} pictures"
     return RecordingFormatError(
-        f"{label} holds {len(table)} picture{'' if len(table) == 1 else 's'}; "
-        "a recording needs at least 2 to have a length. Name the whole recording."
+        f"{label} holds {pictures}; a recording needs at least 2 to have a length. Name the whole"
+        " recording."
     )
 
 
