@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -77,3 +79,19 @@ def _mps() -> DeviceChoice:
             "--device cpu."
         )
     return DeviceChoice(torch.device("mps"), "mps", None)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Hold torch to one thread for work in small steps.
+
+    Threads that share a step wait for each other by turning in circles. On a busy machine of two
+    cores opening a network took 7 s of processor time by two threads and 0.8 s by one, drawing
+    eight crops of 192 px 517 ms and 55 ms.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -15,8 +15,10 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from torchvision.transforms.v2.functional import adjust_hue, gaussian_blur
 
 from ubereport.laboratory.training.config import AugmentConfig
+from ubereport.laboratory.training.labelled_stills import CLEAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,15 +188,8 @@ def augment_batch(
     planes = rgb.permute(0, 3, 1, 2).float()
     planes = F.grid_sample(planes, grid, mode="bilinear", align_corners=False)
     mask = F.grid_sample(label[:, None].float(), grid, mode="nearest", align_corners=False)[:, 0]
-    planes, mask = _surround(planes, mask, recolorings)
-    planes = _tint(planes, recolorings)
-    planes = _shade(planes, recolorings)
-    planes = _resample(planes, recolorings)
-    planes = _blur(planes, recolorings)
-    planes = _add_noise(planes, recolorings).clamp(0, 255).round()
-    if planes.device.type == "cpu":
-        planes = _compress(planes, recolorings)
-    return planes, mask.to(torch.uint8)
+    shown = [_shown(*crop) for crop in zip(planes, mask, recolorings, strict=True)]
+    return torch.stack([p for p, _ in shown]), torch.stack([m for _, m in shown]).to(torch.uint8)
 
 
 def _sampling_grid(
@@ -213,154 +208,62 @@ def _sampling_grid(
     return F.affine_grid(theta, size, align_corners=False)
 
 
-def _column(values: Sequence[float], like: Tensor) -> Tensor:
-    """Return (n, 1, 1, 1) of one number a still."""
-    return torch.tensor(values, dtype=torch.float32).to(like.device)[:, None, None, None]
+def _shown(planes: Tensor, mask: Tensor, how: Recoloring) -> tuple[Tensor, Tensor]:
+    """Return a (3, S, S) crop and its (S, S) mask as another optic and recorder show them."""
+    along = torch.arange(planes.shape[-1], device=planes.device) / planes.shape[-1]
+    x, y = along[None, :], along[:, None]
+    if how.surround is not None:
+        center_x, center_y = how.surround.center
+        is_outside = (x - center_x) ** 2 + (y - center_y) ** 2 > how.surround.radius**2
+        planes = planes.masked_fill(is_outside, how.surround.level)
+        mask = mask.masked_fill(is_outside, CLEAN)
+    planes = _tinted(planes, how.tint)
+    if how.shade is not None:
+        planes = planes * _light(x, y, how.shade) ** (1 / 2.2)
+    if how.degradation is not None:
+        planes = _degraded(planes, how.degradation)
+    return planes.clamp(0, 255).round(), mask
 
 
-def _chosen(values: Sequence[object | None], like: Tensor) -> tuple[list[int], Tensor]:
-    index = [i for i, value in enumerate(values) if value is not None]
-    return index, torch.tensor(index, device=like.device)
+def _tinted(planes: Tensor, tint: Tint) -> Tensor:
+    gain = torch.tensor(tint.gain, device=planes.device)[:, None, None] * tint.exposure
+    lit = ((planes / 255).clamp(0, 1) ** tint.gamma * gain).clamp(0, 1)
+    turned = adjust_hue(lit, tint.hue_steps / 180)
+    return _saturate(turned, tint.saturation) * 255
 
 
-def _places(side_px: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    along = torch.arange(side_px, device=device, dtype=torch.float32) / side_px
-    return along[None, :], along[:, None]
+def _light(x: Tensor, y: Tensor, shade: Shade) -> Tensor:
+    """Return how much light falls on each place of a crop."""
+    center_x, center_y = shade.center
+    distance = torch.hypot((y - center_y) * shade.stretch, (x - center_x) / shade.stretch)
+    t = ((distance - shade.bright) / (shade.dark - shade.bright)).clamp(0, 1)
+    return 1 - (1 - shade.rest) * t * t * (3 - 2 * t)
 
 
-def _surround(
-    planes: Tensor, mask: Tensor, recolorings: Sequence[Recoloring]
-) -> tuple[Tensor, Tensor]:
-    rounds = [r.surround for r in recolorings]
-    index, at = _chosen(rounds, planes)
-    if not index:
-        return planes, mask
-    x, y = _places(planes.shape[-1], planes.device)
-    kept = [r for r in rounds if r is not None]
-    center_x = _column([r.center[0] for r in kept], planes)[:, 0]
-    center_y = _column([r.center[1] for r in kept], planes)[:, 0]
-    radius = _column([r.radius for r in kept], planes)[:, 0]
-    outside = (x - center_x) ** 2 + (y - center_y) ** 2 > radius**2
-    level = _column([float(r.level) for r in kept], planes)
-    planes, mask = planes.clone(), mask.clone()
-    planes[at] = torch.where(outside[:, None], level, planes[at])
-    mask[at] = torch.where(outside, torch.zeros_like(mask[at]), mask[at])
-    return planes, mask
-
-
-def _tint(planes: Tensor, recolorings: Sequence[Recoloring]) -> Tensor:
-    tints = [r.tint for r in recolorings]
-    gain = torch.tensor([t.gain for t in tints], dtype=torch.float32).to(planes.device)
-    curve = (planes / 255).clamp(0, 1) ** _column([t.gamma for t in tints], planes)
-    lit = curve * gain[:, :, None, None] * _column([t.exposure for t in tints], planes)
-    lit = lit.clamp(0, 1)
-    turned = _turn_hue(lit, _column([t.hue_steps / 30 for t in tints], planes))
-    return _saturate(turned, _column([t.saturation for t in tints], planes)) * 255
-
-
-def _turn_hue(planes: Tensor, sixths: Tensor) -> Tensor:
-    """Turn the hue by a share of a sixth of the circle; value and chroma stay (HSV hexagon)."""
-    # HSV's hexagon without leaving RGB: hue is a place on a circle of six sixths, and each channel
-    # is a trapezoid over it that is shifted by a third of the circle from the next (Smith 1978).
-    value = planes.amax(1, keepdim=True)
-    chroma = value - planes.amin(1, keepdim=True)
-    safe = chroma.clamp(min=1e-6)
-    red, green, blue = (planes[:, i : i + 1] for i in range(3))
-    sector = torch.where(
-        value == red,
-        ((green - blue) / safe) % 6,
-        torch.where(value == green, (blue - red) / safe + 2, (red - green) / safe + 4),
-    )
-    hue = (sector + sixths) % 6
-    shift = torch.tensor([5.0, 3.0, 1.0], device=planes.device)[None, :, None, None]
-    k = (shift + hue) % 6
-    return value - chroma * torch.minimum(k, 4 - k).clamp(0, 1)
-
-
-def _saturate(planes: Tensor, factor: Tensor) -> Tensor:
-    """Scale HSV's saturation, at most to 1: what each channel lacks of the value is scaled."""
-    value = planes.amax(1, keepdim=True)
-    lack = value - planes
-    most = lack.amax(1, keepdim=True)
-    allowed = torch.where(most > 0, value / most.clamp(min=1e-6), torch.ones_like(most))
-    return value - lack * torch.minimum(factor.expand_as(most), allowed)
-
-
-def _shade(planes: Tensor, recolorings: Sequence[Recoloring]) -> Tensor:
-    shades = [r.shade for r in recolorings]
-    index, at = _chosen(shades, planes)
-    if not index:
-        return planes
-    x, y = _places(planes.shape[-1], planes.device)
-    kept = [s for s in shades if s is not None]
-    center_x = _column([s.center[0] for s in kept], planes)[:, 0]
-    center_y = _column([s.center[1] for s in kept], planes)[:, 0]
-    stretch = _column([s.stretch for s in kept], planes)[:, 0]
-    bright = _column([s.bright for s in kept], planes)[:, 0]
-    dark = _column([s.dark for s in kept], planes)[:, 0]
-    rest = _column([s.rest for s in kept], planes)[:, 0]
-    distance = torch.hypot((y - center_y) * stretch, (x - center_x) / stretch)
-    t = ((distance - bright) / (dark - bright)).clamp(0, 1)
-    light = 1 - (1 - rest) * t * t * (3 - 2 * t)
-    planes = planes.clone()
-    planes[at] = planes[at] * light[:, None] ** (1 / 2.2)
-    return planes
-
-
-def _resample(planes: Tensor, recolorings: Sequence[Recoloring]) -> Tensor:
-    factors = [None if r.degradation is None else r.degradation.resampling for r in recolorings]
+def _degraded(planes: Tensor, how: Degradation) -> Tensor:
     side_px = planes.shape[-1]
-    result = planes.clone()
-    for i, factor in enumerate(factors):
-        if factor is not None:
-            small = F.interpolate(planes[i : i + 1], size=int(side_px * factor), mode="area")
-            result[i : i + 1] = F.interpolate(small, size=side_px, mode="bilinear")
-    return result
-
-
-def _blur(planes: Tensor, recolorings: Sequence[Recoloring]) -> Tensor:
-    """Blur each still by its own Gaussian: one grouped convolution along each axis."""
-    widths = [None if r.degradation is None else r.degradation.blur_px for r in recolorings]
-    index, at = _chosen(widths, planes)
-    if not index:
-        return planes
-    sigma = torch.tensor([w for w in widths if w is not None], device=planes.device)
-    offset = torch.arange(_BLUR_PX, device=planes.device) - _BLUR_PX // 2
-    weight = torch.exp(-(offset**2) / (2 * sigma[:, None] ** 2))
-    weight = (weight / weight.sum(1, keepdim=True)).repeat_interleave(3, 0)
-    n, half = len(index), _BLUR_PX // 2
-    # One convolution for stills of different blur: every channel of every still is a group of its
-    # own.
-    flat = planes[at].reshape(1, 3 * n, *planes.shape[-2:])
-    flat = F.pad(flat, (half, half, half, half), mode="reflect")
-    flat = F.conv2d(flat, weight[:, None, None, :], groups=3 * n)
-    flat = F.conv2d(flat, weight[:, None, :, None], groups=3 * n)
-    planes = planes.clone()
-    planes[at] = flat.reshape(n, 3, *planes.shape[-2:])
+    if how.resampling is not None:
+        small = F.interpolate(planes[None], size=int(side_px * how.resampling), mode="area")
+        planes = F.interpolate(small, size=side_px, mode="bilinear")[0]
+    if how.blur_px is not None:
+        planes = gaussian_blur(planes, [_BLUR_PX, _BLUR_PX], [how.blur_px, how.blur_px])
+    if how.noise is not None:
+        generator = torch.Generator(planes.device).manual_seed(how.seed)
+        for deviation, n_channels in zip(how.noise, (1, 3), strict=True):
+            shape = (n_channels, side_px, side_px)
+            noise = torch.randn(shape, generator=generator, device=planes.device)
+            planes = planes + noise * deviation
+    if how.jpeg_quality is not None and planes.device.type == "cpu":
+        bgr = planes.clamp(0, 255).round().to(torch.uint8).flip(0).permute(1, 2, 0).numpy()
+        _, code = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, how.jpeg_quality])
+        shown = torch.from_numpy(np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR)))
+        planes = shown.permute(2, 0, 1).flip(0).float()
     return planes
 
 
-def _add_noise(planes: Tensor, recolorings: Sequence[Recoloring]) -> Tensor:
-    given = [None if r.degradation is None else r.degradation.noise for r in recolorings]
-    if not any(given):
-        return planes
-    seed = next(r.degradation.seed for r in recolorings if r.degradation is not None)
-    generator = torch.Generator(planes.device).manual_seed(seed)
-    together = _column([0.0 if noise is None else noise[0] for noise in given], planes)
-    alone = _column([0.0 if noise is None else noise[1] for noise in given], planes)
-    shape = (len(planes), 1, *planes.shape[-2:])
-    gray = torch.randn(shape, generator=generator, device=planes.device)
-    color = torch.randn(planes.shape, generator=generator, device=planes.device)
-    return planes + gray * together + color * alone
-
-
-def _compress(planes: Tensor, recolorings: Sequence[Recoloring]) -> Tensor:
-    planes = planes.clone()
-    for i, recoloring in enumerate(recolorings):
-        quality = recoloring.degradation and recoloring.degradation.jpeg_quality
-        if quality:
-            bgr = planes[i].flip(0).permute(1, 2, 0).to(torch.uint8).numpy()
-            _, code = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-            bgr = np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR))
-            planes[i] = torch.from_numpy(bgr).permute(2, 0, 1).flip(0)
-    return planes
+def _saturate(planes: Tensor, factor: float) -> Tensor:
+    """Scale HSV's saturation, at most to 1: what each channel lacks of the value is scaled."""
+    value = planes.amax(0)
+    lack = value - planes
+    most = value / lack.amax(0).clamp(min=1e-6)
+    return value - lack * most.clamp(max=factor)

@@ -20,6 +20,7 @@ from ubereport.laboratory.training.labelled_stills import (
     Still,
     StillCache,
 )
+from ubereport.segmentation.devices import one_thread
 
 Picker = Callable[[np.random.Generator], tuple[int, tuple[float, float] | None]]
 """Picks the index of a still, and a place (x, y) that its crop shows or None."""
@@ -127,7 +128,8 @@ class Batches:
             matrices.append(draw_matrix(len(rgb), config.side_px, rng, config.augment, center))
             recolorings.append(draw_recoloring(rng, config.augment))
         rgb, label = (torch.stack(pictures) for pictures in zip(*stills, strict=True))
-        planes, label = augment_batch(rgb, label, config.side_px, matrices, recolorings)
+        with one_thread():
+            planes, label = augment_batch(rgb, label, config.side_px, matrices, recolorings)
         if not config.data.has_ignore:
             label[label == IGNORE] = CLEAN
         return Batch(planes, label)
