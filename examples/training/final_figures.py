@@ -15,7 +15,7 @@ from ubereport.files.resources import models_dir
 from ubereport.laboratory.evaluation.config import StillsConfig
 from ubereport.laboratory.evaluation.load import StillSet, load_stills
 from ubereport.laboratory.evaluation.stills import evaluate_stills, with_presence_rule
-from ubereport.laboratory.evaluation.writing import stills_json
+from ubereport.laboratory.evaluation.writing import stills_table
 from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
 from ubereport.segmentation.predictor import Predictor, open_predictor
 
@@ -50,8 +50,7 @@ def scored(bundle: Bundle, predictor: Predictor, stills: StillSet) -> dict[str, 
     calibrated = dict(bundle.metadata.operating_characteristics)
     config = with_presence_rule(StillsConfig(), predictor.thresholds[1], calibrated)
     found = evaluate_stills(stills, predictor, bundle.metadata.name, config)
-    answer: dict[str, Any] = json.loads(stills_json(found))
-    return answer
+    return stills_table(found)
 
 
 def opened(model: str) -> tuple[Bundle, Predictor]:

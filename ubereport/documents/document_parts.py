@@ -28,7 +28,7 @@ from ubereport.report.document import (
     told_document,
 )
 from ubereport.report.document_types import Axis, Document, ForestRow, Section, Unit
-from ubereport.report.text import decimal, label_percent
+from ubereport.report.text import decimal, label_percent, percent
 from ubereport.statistics.estimates import Estimate, TestResult
 
 DASH = "–"
@@ -139,6 +139,16 @@ def columns(*titles: str, wide: str = "") -> tuple[Column, ...]:
         Column(title.removeprefix("#"), is_number=title.startswith("#"), is_wide=title == wide)
         for title in titles
     )
+
+
+def number_cell(value: float | None, n_decimals: int = 2, factor: float = 1.0) -> str:
+    """Return a number for a cell; a dash where there is none."""
+    return DASH if value is None else decimal(factor * value, n_decimals)
+
+
+def share_cell(share: float | None) -> str:
+    """Return a share for a cell in whole percent; a dash where there is none."""
+    return DASH if share is None else percent(share, 0)
 
 
 def axis_of(spec: MetricSpec) -> Axis:

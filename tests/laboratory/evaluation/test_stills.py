@@ -10,14 +10,14 @@ import pytest
 from ubereport.core.errors import AnnotationError, ConfigError
 from ubereport.laboratory.evaluation.config import Consensus, StillsConfig
 from ubereport.laboratory.evaluation.load import LoadedStill, load_stills
-from ubereport.laboratory.evaluation.results import StillScore
+from ubereport.laboratory.evaluation.results import StillScore, Stratum
 from ubereport.laboratory.evaluation.stills import evaluate_stills, reference_of, with_presence_rule
 from ubereport.laboratory.evaluation.summary import paired_difference, summarize
 from ubereport.laboratory.evaluation.writing import (
-    scores_csv,
-    stills_json,
+    json_bytes,
+    models_csv,
     stills_summary,
-    strata_csv,
+    stills_table,
 )
 from ubereport.statistics.estimates import Estimate
 from ubereport.statistics.group_bootstrap import wilson_interval
@@ -136,7 +136,7 @@ def test_an_empty_stratum_has_no_numbers(tmp_path, write_still, box, predictor):
     assert found.strata[0].dice_median is None
     assert stills_summary(found)["specificity"] is None
     assert found.figure("dice_median").over_stills.low is None
-    assert json.loads(stills_json(found))["specificity"] is None
+    assert json.loads(json_bytes(stills_table(found)))["specificity"] is None
 
 
 def test_a_still_is_called_from_the_presence_share_on(tmp_path, write_still, box, predictor):
@@ -276,27 +276,26 @@ def test_no_still_is_refused(evaluated):
         summarize([], "m", "", evaluated.reliability, None, CONFIG)
 
 
-def test_json_is_complete_and_repeats(evaluated):
-    table = json.loads(stills_json(evaluated))
+def test_json_is_complete(evaluated):
+    table = json.loads(json_bytes(stills_table(evaluated)))
     assert table["model"] == "red 1"
     assert len(table["stills"]) == 6
     assert {f["key"] for f in table["figures"]} >= {"dice_median", "negative_called_share"}
     assert table["figures"][0]["over_stills"]["method"]
-    assert stills_json(evaluated) == stills_json(evaluated)
 
 
 def test_csv_has_a_row_a_still_and_empty_cells_for_what_is_missing(evaluated):
-    lines = scores_csv(evaluated.scores).decode().splitlines()
-    assert lines[0].split(",")[:3] == ["name", "group", "n_annotators"]
+    lines = models_csv(StillScore, {"m": evaluated.scores}).decode().splitlines()
+    assert lines[0].split(",")[:4] == ["model", "name", "group", "n_annotators"]
     row = dict(zip(lines[0].split(","), lines[2].split(","), strict=True))
     assert (row["name"], row["dice"], row["is_called"]) == ("a_2", "", "1")
-    assert len(strata_csv(evaluated).decode().splitlines()) == 4
+    assert len(models_csv(Stratum, {"m": evaluated.strata}).decode().splitlines()) == 4
 
 
 def test_csv_runs_no_formula(evaluated):
     score = evaluated.scores[0]
     evil = StillScore("=1+1", "@x", *[getattr(score, n) for n in score.__slots__[2:]])
-    assert scores_csv([evil]).decode().splitlines()[1].startswith("'=1+1,'@x,")
+    assert models_csv(StillScore, {"m": [evil]}).decode().splitlines()[1].startswith("m,'=1+1,'@x,")
 
 
 def test_scores_that_contradict_themselves_are_refused():

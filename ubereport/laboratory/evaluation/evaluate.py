@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,14 +13,18 @@ from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AnalysisConfig, SegmentationConfig, config_from_toml
 from ubereport.core.errors import UsageError
 from ubereport.documents.document_parts import Written, publish_document
-from ubereport.files.spreadsheet import csv_bytes
 from ubereport.laboratory.evaluation.config import StillsConfig
-from ubereport.laboratory.evaluation.examples import Examples, draw_overlay, pick_examples
+from ubereport.laboratory.evaluation.examples import draw_overlay, pick_examples
 from ubereport.laboratory.evaluation.group_errors import errors_by_group_json, read_techniques
 from ubereport.laboratory.evaluation.load import StillSet, find_groups, load_stills, read_groups
 from ubereport.laboratory.evaluation.recording_document import RecordingResult, recording_document
 from ubereport.laboratory.evaluation.recordings import evaluate_recording, over_recordings
-from ubereport.laboratory.evaluation.results import StillsEvaluation
+from ubereport.laboratory.evaluation.results import (
+    GroupScore,
+    StillScore,
+    StillsEvaluation,
+    Stratum,
+)
 from ubereport.laboratory.evaluation.stills import (
     evaluate_stills,
     predict_stills,
@@ -34,13 +36,12 @@ from ubereport.laboratory.evaluation.stills_sections import ModelResult, Overlay
 from ubereport.laboratory.evaluation.summary import paired_difference
 from ubereport.laboratory.evaluation.truth import read_truth
 from ubereport.laboratory.evaluation.writing import (
-    groups_csv,
-    recording_json,
+    json_bytes,
+    models_csv,
     recording_summary,
-    scores_csv,
-    stills_json,
+    recording_table,
     stills_summary,
-    strata_csv,
+    stills_table,
 )
 from ubereport.records.store import read_case
 from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
@@ -138,9 +139,9 @@ def run_stills_evaluation(
     summary = {**_summary(evaluations), "grouping": stills.grouping}
     files = {
         "evaluation.json": _stills_json(evaluations, differences),
-        "scores.csv": _with_model({e.model: scores_csv(e.scores) for e in evaluations}),
-        "strata.csv": _with_model({e.model: strata_csv(e) for e in evaluations}),
-        "groups.csv": _with_model({e.model: groups_csv(e) for e in evaluations}),
+        "scores.csv": models_csv(StillScore, {e.model: e.scores for e in evaluations}),
+        "strata.csv": models_csv(Stratum, {e.model: e.strata for e in evaluations}),
+        "groups.csv": models_csv(GroupScore, {e.model: e.groups for e in evaluations}),
     }
     if request.techniques is not None:
         seed = request.config.seed
@@ -172,7 +173,7 @@ def _overlays(
     """Predict the stills worth looking at once more, and draw them."""
     config = request.config
     examples = pick_examples(evaluation.scores, request.n_examples)
-    names = {name for kind in _kinds(examples) for name in kind}
+    names = {name for kind in dataclasses.astuple(examples) for name in kind}
     chosen = [still for still in stills.stills if still.name in names]
     pictures = {}
     for still, loaded, probability in predict_stills(chosen, predictor, config.batch_size):
@@ -182,36 +183,19 @@ def _overlays(
     return Overlays(examples, pictures)
 
 
-def _kinds(examples: Examples) -> tuple[tuple[str, ...], ...]:
-    return examples.best, examples.median, examples.worst, examples.false_alarms
-
-
 def _summary(evaluations: Sequence[StillsEvaluation]) -> dict[str, Any]:
     each = [{"model": e.model, "n_groups": e.n_groups, **stills_summary(e)} for e in evaluations]
     return {**each[0], "models": each}
 
 
 def _stills_json(evaluations: Sequence[StillsEvaluation], differences: Sequence[Estimate]) -> bytes:
-    first, *others = (json.loads(stills_json(evaluation)) for evaluation in evaluations)
+    first, *others = (stills_table(evaluation) for evaluation in evaluations)
     gaps = [
         {"model": e.model, "minus": evaluations[0].model, "value": d.value, "low": d.low,
          "high": d.high, "method": d.method, "reason": d.reason}
         for e, d in zip(evaluations[1:], differences, strict=True)
     ]  # fmt: skip
-    content = {**first, "other_models": others, "dice_median_differences": gaps}
-    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
-    return f"{text}\n".encode()
-
-
-def _with_model(tables: Mapping[str, bytes]) -> bytes:
-    """Put the tables of several models under one head, the model in front."""
-    head: list[str] = []
-    rows: list[list[str]] = []
-    for model, content in tables.items():
-        own_head, *own_rows = csv.reader(io.StringIO(content.decode()))
-        head = ["model", *own_head]
-        rows += [[model, *row] for row in own_rows]
-    return csv_bytes(head, rows)
+    return json_bytes({**first, "other_models": others, "dice_median_differences": gaps})
 
 
 def run_recording_evaluation(
@@ -273,9 +257,5 @@ def _recording_result(case_folder: Path, truth_folder: Path) -> RecordingResult:
 
 
 def _recordings_json(results: Sequence[RecordingResult], summary: Mapping[str, Any]) -> bytes:
-    each = [
-        {"case_id": r.record.case_id, **json.loads(recording_json(r.evaluation))} for r in results
-    ]
-    content = each[0] if len(each) == 1 else {**summary, "recordings": each}
-    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
-    return f"{text}\n".encode()
+    each = [{"case_id": r.record.case_id, **recording_table(r.evaluation)} for r in results]
+    return json_bytes(each[0] if len(each) == 1 else {**summary, "recordings": each})

@@ -9,7 +9,13 @@ import numpy as np
 
 from ubereport.core.arrays import FloatArray
 from ubereport.core.case import CaseRecord
-from ubereport.documents.document_parts import DASH, SOFTWARE, columns, estimate_text
+from ubereport.documents.document_parts import (
+    SOFTWARE,
+    columns,
+    estimate_text,
+    number_cell,
+    share_cell,
+)
 from ubereport.laboratory.evaluation.results import EventMatch, ReasonScore, RecordingEvaluation
 from ubereport.laboratory.evaluation.truth import RecordingTruth
 from ubereport.language.speaking import N_, _, _n
@@ -25,7 +31,7 @@ from ubereport.report.document_types import (
     Section,
     Unit,
 )
-from ubereport.report.text import clock, decimal, percent
+from ubereport.report.text import clock, decimal
 from ubereport.statistics.estimates import Estimate
 
 _MAX_DRAWN = 1500
@@ -121,14 +127,14 @@ def _lead(result: RecordingResult) -> str:
 
 def _facts(over_all: Mapping[str, Estimate]) -> tuple[Pair, ...]:
     keys = ("area_mae_frac", "event_f1_50", "onset_error_median_s", "clear_error_median_s")
-    return tuple(Pair(_TITLES[key][0], _plain(key, over_all[key].value)) for key in keys)
+    return tuple(Pair(*_row(key, over_all[key].value)) for key in keys)
 
 
-def _plain(key: str, value: float | None) -> str:
-    factor, n_decimals, unit = _TITLES[key][1:]
+def _row(key: str, value: float | None) -> tuple[str, str]:
+    title, factor, n_decimals, unit = _TITLES[key]
     if value is None:
-        return _("not available")
-    return f"{decimal(factor * value, n_decimals)} {unit}".rstrip()
+        return title, _("not available")
+    return title, f"{decimal(factor * value, n_decimals)} {unit}".rstrip()
 
 
 def _over_section(over_all: Mapping[str, Estimate], n: int) -> Section:
@@ -219,8 +225,8 @@ def _numbers_table(evaluation: RecordingEvaluation) -> TableBlock:
 
     limits = evaluation.area_limits_frac
     rows = (
-        (_TITLES["area_mae_frac"][0], _plain("area_mae_frac", evaluation.area_mae_frac)),
-        (_TITLES["area_bias_frac"][0], _plain("area_bias_frac", evaluation.area_bias_frac)),
+        _row("area_mae_frac", evaluation.area_mae_frac),
+        _row("area_bias_frac", evaluation.area_bias_frac),
         (
             _("Area, limits of agreement"),
             _("not available")
@@ -231,20 +237,11 @@ def _numbers_table(evaluation: RecordingEvaluation) -> TableBlock:
                 limits_2=decimal(100 * limits[1], 2),
             ),
         ),
-        (
-            _TITLES["onset_error_median_s"][0],
-            _plain("onset_error_median_s", evaluation.onset_error_median_s),
-        ),
+        _row("onset_error_median_s", evaluation.onset_error_median_s),
         (_("Onset, found minus true (quartiles)"), bias_text(evaluation.onset_bias_quartiles_s)),
-        (
-            _TITLES["clear_error_median_s"][0],
-            _plain("clear_error_median_s", evaluation.clear_error_median_s),
-        ),
+        _row("clear_error_median_s", evaluation.clear_error_median_s),
         (_("Clearing, found minus true (quartiles)"), bias_text(evaluation.clear_bias_quartiles_s)),
-        (
-            _TITLES["false_events_per_hour"][0],
-            _plain("false_events_per_hour", evaluation.false_events_per_hour),
-        ),
+        _row("false_events_per_hour", evaluation.false_events_per_hour),
         (
             _("Compared"),
             _(
@@ -258,18 +255,15 @@ def _numbers_table(evaluation: RecordingEvaluation) -> TableBlock:
 
 
 def _events_table(evaluation: RecordingEvaluation) -> TableBlock:
-    def text(share: float | None) -> str:
-        return DASH if share is None else decimal(share, 2)
-
     rows = tuple(
         (
             f"≥ {score.min_iou:g}",
             str(score.n_true),
             str(score.n_found),
             str(score.n_matched),
-            text(score.precision),
-            text(score.recall),
-            text(score.f1),
+            number_cell(score.precision),
+            number_cell(score.recall),
+            number_cell(score.f1),
         )
         for score in evaluation.events
     )
@@ -313,17 +307,14 @@ def _matches_table(matches: Sequence[EventMatch]) -> TableBlock:
 
 
 def _reasons_table(reasons: Sequence[ReasonScore]) -> TableBlock:
-    def text(share: float | None) -> str:
-        return DASH if share is None else percent(share, 0)
-
     rows = tuple(
         (
             _("any reason") if score.reason is None else score.reason.value.replace("_", " "),
             decimal(score.true_s, 1),
             decimal(score.found_s, 1),
             decimal(score.both_s, 1),
-            text(score.precision),
-            text(score.recall),
+            share_cell(score.precision),
+            share_cell(score.recall),
         )
         for score in reasons
     )

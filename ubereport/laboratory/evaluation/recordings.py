@@ -103,13 +103,14 @@ def over_recordings(
     resampler = Resampler(names, n_resamples, seed, confidence)
     estimates: dict[str, Estimate] = {}
     for key in RECORDING_KEYS:
-        values = [_value(evaluation, key) for evaluation in evaluations]
+        values = [recording_value(evaluation, key) for evaluation in evaluations]
         column = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
         estimates[key] = resampler.over_rows(column, lambda known: float(np.mean(known)))
     return estimates
 
 
-def _value(evaluation: RecordingEvaluation, key: str) -> float | None:
+def recording_value(evaluation: RecordingEvaluation, key: str) -> float | None:
+    """Return the number of an evaluation that `RECORDING_KEYS` calls `key`."""
     if key.startswith("event_f1_"):
         return evaluation.event_score(int(key.removeprefix("event_f1_")) / 100).f1
     if key == "lost_precision":

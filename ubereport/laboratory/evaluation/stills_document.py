@@ -6,21 +6,21 @@ should show. The names stand in ``scores.csv``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from ubereport.documents.document_parts import (
-    DASH,
     SOFTWARE,
     columns,
     estimate_text,
+    number_cell,
+    share_cell,
     share_text,
 )
 from ubereport.laboratory.evaluation.config import StillsConfig
 from ubereport.laboratory.evaluation.results import (
     Confusion,
-    StillScore,
     StillsEvaluation,
     Stratum,
 )
@@ -34,6 +34,7 @@ from ubereport.laboratory.evaluation.stills_sections import (
     overlay_sections,
     reliability_section,
 )
+from ubereport.laboratory.evaluation.summary import strata_of
 from ubereport.language.speaking import N_, _, _n
 from ubereport.report.blocks import Pair, TableBlock
 from ubereport.report.document_types import (
@@ -52,10 +53,9 @@ from ubereport.report.document_types import (
     Section,
     Unit,
 )
-from ubereport.report.text import decimal, percent
+from ubereport.report.text import decimal
 from ubereport.statistics.estimates import Estimate
 
-_STRIP_WIDTH_PX = 480
 _N_BINS = 10
 _PERCENT_ENDS = ("_frac", "_share")
 _AS_PERCENT = ("accuracy", "sensitivity", "specificity")
@@ -312,16 +312,6 @@ def _strata_section(results: Sequence[ModelResult], config: StillsConfig) -> Sec
 def _stratum_groups(evaluation: StillsEvaluation, config: StillsConfig) -> tuple[Group, ...]:
     low, high = config.area_edges
     limit = config.high_agreement
-    is_in: dict[str, Callable[[StillScore], bool]] = {
-        "area_small": lambda s: s.true_frac < low,
-        "area_medium": lambda s: low <= s.true_frac <= high,
-        "area_large": lambda s: s.true_frac > high,
-        "agreement_high": lambda s: s.agreement is not None and s.agreement >= limit,
-        "agreement_low": lambda s: s.agreement is not None and s.agreement < limit,
-        "agreement_high_area_large": lambda s: (
-            s.agreement is not None and s.agreement >= limit and s.true_frac > high
-        ),
-    }
     titles = {
         "area_small": _("Blood < {low}", low=f"{low:.0%}"),
         "area_medium": _("Blood {low} to {high}", low=f"{low:.0%}", high=f"{high:.0%}"),
@@ -334,7 +324,11 @@ def _stratum_groups(evaluation: StillsEvaluation, config: StillsConfig) -> tuple
     }
     groups = []
     for stratum in evaluation.strata:
-        dice = [s.dice for s in evaluation.scores if s.dice is not None and is_in[stratum.key](s)]
+        dice = [
+            s.dice
+            for s in evaluation.scores
+            if s.dice is not None and stratum.key in strata_of(s, config)
+        ]
         if dice:
             low_q, middle, high_q = (float(v) for v in np.quantile(dice, [0.25, 0.5, 0.75]))
             groups.append(Group(titles[stratum.key], tuple(dice), middle, low_q, high_q))
@@ -356,19 +350,16 @@ def _strata_table(evaluation: StillsEvaluation) -> TableBlock:
 
 
 def _stratum_cells(stratum: Stratum) -> tuple[str, ...]:
-    def text(value: float | None, factor: float = 1.0, n_decimals: int = 2) -> str:
-        return DASH if value is None else decimal(factor * value, n_decimals)
-
     return (
         stratum.title,
         str(stratum.n),
-        text(stratum.dice_median),
-        text(stratum.dice_mean),
-        text(stratum.iou_median),
-        text(stratum.surface_dice_median),
-        text(stratum.area_mae_frac, 100, 1),
-        text(stratum.area_bias_frac, 100, 1),
-        DASH if stratum.called_share is None else percent(stratum.called_share, 0),
+        number_cell(stratum.dice_median),
+        number_cell(stratum.dice_mean),
+        number_cell(stratum.iou_median),
+        number_cell(stratum.surface_dice_median),
+        number_cell(stratum.area_mae_frac, 1, 100),
+        number_cell(stratum.area_bias_frac, 1, 100),
+        share_cell(stratum.called_share),
     )
 
 

@@ -11,9 +11,10 @@ import numpy as np
 from ubereport.core.arrays import RgbArray
 from ubereport.core.case import ModelSummary
 from ubereport.documents.document_parts import (
-    DASH,
     columns,
     estimate_text,
+    number_cell,
+    share_cell,
 )
 from ubereport.laboratory.evaluation.examples import Examples
 from ubereport.laboratory.evaluation.reliability import N_BINS, Reliability
@@ -147,16 +148,13 @@ def _consensus(agreement: AnnotatorAgreement) -> str:
 def _pairs_table(agreement: AnnotatorAgreement) -> TableBlock:
     number = {name: i for i, name in enumerate(agreement.annotators, start=1)}
 
-    def text(value: float | None) -> str:
-        return DASH if value is None else decimal(value, 2)
-
     rows = tuple(
         (
             _("{number} and {number_2}", number=number[pair.first], number_2=number[pair.second]),
             str(pair.n),
-            f"{text(pair.dice_median)} ({pair.n_drawn})",
-            f"{text(pair.both_dice_median)} ({pair.n_both})",
-            DASH if pair.presence_agreement is None else percent(pair.presence_agreement, 0),
+            f"{number_cell(pair.dice_median)} ({pair.n_drawn})",
+            f"{number_cell(pair.both_dice_median)} ({pair.n_both})",
+            share_cell(pair.presence_agreement),
         )
         for pair in agreement.pairs
     )
@@ -288,8 +286,8 @@ def _reliability_table(evaluation: StillsEvaluation) -> TableBlock:
                 N_BINS_2=decimal((i + 1) / N_BINS, 1),
             ),
             str(sum(group.seen[i] is not None for group in found.groups)),
-            DASH if told is None else decimal(told, 2),
-            DASH if seen is None else decimal(seen, 2),
+            number_cell(told),
+            number_cell(seen),
         )
         for i, (told, seen) in enumerate(zip(found.told, found.seen, strict=True))
     )
@@ -337,18 +335,15 @@ def groups_section(results: Sequence[ModelResult]) -> Section:
 
 
 def _groups_table(results: Sequence[ModelResult]) -> TableBlock:
-    def text(value: float | None, factor: float, n_decimals: int) -> str:
-        return DASH if value is None else decimal(factor * value, n_decimals)
-
     per_group = zip(*(result.evaluation.groups for result in results), strict=True)
     rows = tuple(
         (
             str(i),
             str(same[0].n_positive),
             str(same[0].n_negative),
-            *(text(group.dice_median, 1, 2) for group in same),
-            *(text(group.negative_area_mean_frac, 100, 1) for group in same),
-            *(text(group.area_mae_frac, 100, 1) for group in same),
+            *(number_cell(group.dice_median) for group in same),
+            *(number_cell(group.negative_area_mean_frac, 1, 100) for group in same),
+            *(number_cell(group.area_mae_frac, 1, 100) for group in same),
         )
         for i, same in enumerate(per_group, start=1)
         if i <= _MAX_GROUPS

@@ -210,40 +210,36 @@ def _confusion(columns: _Columns) -> Confusion:
     )
 
 
+def strata_of(score: StillScore, config: StillsConfig) -> tuple[str, ...]:
+    """Return the keys of the strata that a still with blood belongs to."""
+    low, high = config.area_edges
+    is_large = score.true_frac > high
+    area = "area_small" if score.true_frac < low else "area_large" if is_large else "area_medium"
+    if score.agreement is None:
+        return (area,)
+    if score.agreement < config.high_agreement:
+        return area, "agreement_low"
+    return (area, "agreement_high", *(("agreement_high_area_large",) if is_large else ()))
+
+
 def _strata(scores: Sequence[StillScore], config: StillsConfig) -> tuple[Stratum, ...]:
     low, high = config.area_edges
+    limit = config.high_agreement
+    titles = {
+        "area_small": f"Blood below {low:.0%} of the picture",
+        "area_medium": f"Blood {low:.0%} to {high:.0%}",
+        "area_large": f"Blood above {high:.0%}",
+        "agreement_high": f"Annotators agree (Dice ≥ {limit:.2f})",
+        "agreement_low": f"Annotators disagree (Dice < {limit:.2f})",
+        "agreement_high_area_large": f"Annotators agree and blood above {high:.0%}",
+    }
     positive = [s for s in scores if s.is_positive]
-    strata = [
-        _stratum(
-            "area_small", f"Blood below {low:.0%} of the picture",
-            [s for s in positive if s.true_frac < low],
-        ),
-        _stratum(
-            "area_medium", f"Blood {low:.0%} to {high:.0%}",
-            [s for s in positive if low <= s.true_frac <= high],
-        ),
-        _stratum(
-            "area_large", f"Blood above {high:.0%}", [s for s in positive if s.true_frac > high]
-        ),
-    ]  # fmt: skip
-    rated = [(s, s.agreement) for s in positive if s.agreement is not None]
-    if rated:
-        limit = config.high_agreement
-        agreed = [s for s, agreement in rated if agreement >= limit]
-        strata += [
-            _stratum("agreement_high", f"Annotators agree (Dice ≥ {limit:.2f})", agreed),
-            _stratum(
-                "agreement_low",
-                f"Annotators disagree (Dice < {limit:.2f})",
-                [s for s, agreement in rated if agreement < limit],
-            ),
-            _stratum(
-                "agreement_high_area_large",
-                f"Annotators agree and blood above {high:.0%}",
-                [s for s in agreed if s.true_frac > high],
-            ),
-        ]
-    return tuple(strata)
+    is_rated = any(s.agreement is not None for s in positive)
+    return tuple(
+        _stratum(key, title, [s for s in positive if key in strata_of(s, config)])
+        for key, title in titles.items()
+        if is_rated or key.startswith("area")
+    )
 
 
 def _stratum(key: str, title: str, scores: Sequence[StillScore]) -> Stratum:
