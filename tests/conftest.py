@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ubereport.video.pyav import EncoderSpec
 from ubereport.video.writer import VideoWriter
 
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
@@ -37,7 +38,9 @@ def scene(frame: int) -> np.ndarray:
 
 
 def write_recording(path: Path, pictures, codec="libx264", **options) -> Path:
-    with VideoWriter(path, WIDTH_PX, HEIGHT_PX, RATE_HZ, codec=codec, **options) as writer:
+    with VideoWriter(
+        path, EncoderSpec(WIDTH_PX, HEIGHT_PX, RATE_HZ, codec=codec, **options)
+    ) as writer:
         for picture in pictures:
             writer.write(picture)
     return path

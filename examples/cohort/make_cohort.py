@@ -36,6 +36,7 @@ from ubereport.core.held_out import HeldOutOperation
 from ubereport.core.series import AreaSeries, LossReason
 from ubereport.files.names import folder_name
 from ubereport.records.store import write_case
+from ubereport.video.pyav import EncoderSpec
 from ubereport.video.writer import VideoWriter
 
 TECHNIQUES = ("RF coagulation", "bone wax", "gelatin-thrombin matrix")
@@ -295,7 +296,7 @@ def write_recording(series: AreaSeries, path: Path) -> None:
     rows, columns = np.mgrid[0:HEIGHT_PX, 0:WIDTH_PX]
     path.parent.mkdir(parents=True, exist_ok=True)
     options = {"crf": "12", "g": "10"}
-    with VideoWriter(path, WIDTH_PX, HEIGHT_PX, RATE_HZ, options=options) as writer:
+    with VideoWriter(path, EncoderSpec(WIDTH_PX, HEIGHT_PX, RATE_HZ, options=options)) as writer:
         for second in range(round(series.recorded_s * RATE_HZ)):
             index = int(second / RATE_HZ / STEP_S)
             # The pattern moves, so that no picture is taken for a frozen or a blurred one.

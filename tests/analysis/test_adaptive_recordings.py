@@ -24,6 +24,7 @@ from ubereport.core.config import (
 )
 from ubereport.core.progress import silent
 from ubereport.files.resources import models_dir
+from ubereport.video.pyav import EncoderSpec
 from ubereport.video.writer import VideoWriter
 
 pytestmark = pytest.mark.slow
@@ -38,7 +39,10 @@ def write(path: Path, group: int, ticks_ms: list[int] | None = None, **options: 
     coding = {"crf": "12", "g": str(group), "keyint_min": str(group), "sc_threshold": "0"}
     base_s = Fraction(1, 1000)
     with VideoWriter(
-        path, WIDTH_PX, HEIGHT_PX, RATE_HZ, options={**coding, **options}, time_base_s=base_s
+        path,
+        EncoderSpec(
+            WIDTH_PX, HEIGHT_PX, RATE_HZ, options={**coding, **options}, time_base_s=base_s
+        ),
     ) as writer:
         times_ms = [round(1000 * i / RATE_HZ) for i in range(N_PICTURES)]
         for time_ms in times_ms if ticks_ms is None else ticks_ms:

@@ -27,6 +27,7 @@ from ubereport.core.errors import CaseRecordError, RecordingFormatError
 from ubereport.core.progress import Stage, silent
 from ubereport.records.store import read_case
 from ubereport.segmentation import routes
+from ubereport.video.pyav import EncoderSpec
 from ubereport.video.writer import VideoWriter
 
 pytestmark = pytest.mark.slow
@@ -355,7 +356,9 @@ def test_an_index_that_was_cut_off_leaves_nothing_to_read(bleeding_recording, tm
 def test_parts_may_differ_in_size_codec_and_rate(bleeding_recording, tmp_path, plain_reports):
     """The same 25 % of the view is counted as such in both."""
     second = tmp_path / "second.avi"
-    with VideoWriter(second, 320, 180, 5, codec="mpeg4", options={"b": "4M", "g": "5"}) as writer:
+    with VideoWriter(
+        second, EncoderSpec(320, 180, 5, codec="mpeg4", options={"b": "4M", "g": "5"})
+    ) as writer:
         for i in range(60):
             writer.write(np.kron(scene(i * 2)[::2, ::2], np.ones((3, 4, 1), np.uint8)))
     parts = (bleeding_recording, second)

@@ -225,8 +225,8 @@ def weights(path, kind):
 
 
 WEIGHTS = [
-    ("pickle", "is a pickle, which can run code"),
-    ("text", "is no safetensors file"),
+    ("pickle", "starts like a pickle"),
+    ("text", "is no sound safetensors file"),
     ("other", "does not fit|architecture|missing"),
 ]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ubereport.video.writer import ColorTag, VideoWriter
+from ubereport.video.pyav import ColorTag, EncoderSpec
+from ubereport.video.writer import VideoWriter
 
 COLORS = {
     "red": (200, 30, 20),
@@ -32,11 +33,13 @@ def write(path: Path, size: tuple[int, int], tag: ColorTag, **options: str) -> P
     """Write three pictures of the bars."""
     with VideoWriter(
         path,
-        *size,
-        25,
-        options={"crf": "3", "preset": "ultrafast"},
-        color=tag,
-        **options,  # type: ignore[arg-type]
+        EncoderSpec(
+            *size,
+            25,
+            options={"crf": "3", "preset": "ultrafast"},
+            color=tag,
+            **options,  # type: ignore[arg-type]
+        ),
     ) as writer:
         for _ in range(3):
             writer.write(draw(*size))

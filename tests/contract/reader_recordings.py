@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ubereport.video.writer import ColorTag, VideoWriter
+from ubereport.video.pyav import ColorTag, EncoderSpec
+from ubereport.video.writer import VideoWriter
 
 WIDTH, HEIGHT = 160, 128
 N_BITS = 20
@@ -152,15 +153,17 @@ def make(spec: Spec, path: Path, width: int = WIDTH, height: int = HEIGHT) -> Pa
     stored = (height, width) if turns % 2 else (width, height)
     with VideoWriter(
         path,
-        *stored,
-        spec.rate_hz,
-        spec.codec,
-        pixel_format=spec.pixel_format,
-        options=spec.options,
-        container_options=spec.container_options,
-        time_base_s=spec.time_base_s,
-        rotation_deg=spec.rotation_deg,
-        color=spec.color,
+        EncoderSpec(
+            *stored,
+            spec.rate_hz,
+            spec.codec,
+            pixel_format=spec.pixel_format,
+            options=spec.options,
+            container_options=spec.container_options,
+            time_base_s=spec.time_base_s,
+            rotation_deg=spec.rotation_deg,
+            color=spec.color,
+        ),
     ) as writer:
         for number, tick in enumerate(spec.ticks):
             time_s = max(0.0, spec.time_s(number))

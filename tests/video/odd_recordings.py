@@ -10,6 +10,7 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
+from ubereport.video.pyav import EncoderSpec
 from ubereport.video.writer import VideoWriter
 
 
@@ -22,7 +23,7 @@ def picture(number: int, width: int = 64, height: int = 48) -> np.ndarray:
 def plain(
     path: Path, n: int = 30, codec: str = "libx264", size: tuple[int, int] = (64, 48)
 ) -> Path:
-    with VideoWriter(path, *size, 25, codec, options={"g": "10"}) as writer:
+    with VideoWriter(path, EncoderSpec(*size, 25, codec, options={"g": "10"})) as writer:
         for number in range(n):
             writer.write(picture(number, *size))
     return path
@@ -31,7 +32,7 @@ def plain(
 def with_ticks(path: Path, ticks: Sequence[int], time_base_s: Fraction) -> Path:
     """A recording without reordering whose pictures have these increasing time stamps."""
     with VideoWriter(
-        path, 64, 48, 25, options={"g": "10", "bf": "0"}, time_base_s=time_base_s
+        path, EncoderSpec(64, 48, 25, options={"g": "10", "bf": "0"}, time_base_s=time_base_s)
     ) as writer:
         for number, tick in enumerate(ticks):
             writer.write(picture(number), pts=tick)

@@ -12,6 +12,7 @@ from ubereport.core.config import DecodeConfig
 from ubereport.core.errors import RecordingFormatError
 from ubereport.video.encryption import encryption_schemes
 from ubereport.video.index import index_part
+from ubereport.video.pyav import EncoderSpec
 from ubereport.video.writer import VideoWriter
 
 KEY = {
@@ -27,7 +28,9 @@ _QUIET = {
 
 def _encrypted(path: Path, codec: str) -> Path:
     options = _QUIET.get(codec, {})
-    with VideoWriter(path, 64, 64, 25, codec, options=options, container_options=KEY) as writer:
+    with VideoWriter(
+        path, EncoderSpec(64, 64, 25, codec, options=options, container_options=KEY)
+    ) as writer:
         for number in range(30):
             writer.write(odd.picture(number, 64, 64))
     return path

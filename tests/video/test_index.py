@@ -19,6 +19,7 @@ from ubereport.core.recording import PartIndex, RecordingIndex
 from ubereport.video import index as index_module
 from ubereport.video.decode import decode_stills
 from ubereport.video.index import index_part, index_recording
+from ubereport.video.pyav import EncoderSpec
 from ubereport.video.pyav_reader import read_pictures
 from ubereport.video.reader import read_request
 from ubereport.video.timeline import lost_stretches, place_parts
@@ -360,7 +361,9 @@ def test_truncated_recording_is_read_as_far_as_it_goes(
 
 
 def _writer(path: Path, codec: str, options: dict[str, str]) -> VideoWriter:
-    return VideoWriter(path, 64, 48, 25, codec, options={"g": "10"}, container_options=options)
+    return VideoWriter(
+        path, EncoderSpec(64, 48, 25, codec, options={"g": "10"}, container_options=options)
+    )
 
 
 def _check_truncated(part: PartIndex, kind: str) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from ubereport.core.errors import OutputError
-from ubereport.video.writer import ColorTag, VideoWriter
+from ubereport.video.pyav import ColorTag, EncoderSpec
+from ubereport.video.writer import VideoWriter
 
 
 def _picture(level: int = 90) -> np.ndarray:
@@ -18,7 +19,7 @@ def _picture(level: int = 90) -> np.ndarray:
 
 
 def _write(path: Path, n: int = 12, **options: object) -> None:
-    with VideoWriter(path, 64, 48, 25, **options) as writer:  # type: ignore[arg-type]
+    with VideoWriter(path, EncoderSpec(64, 48, 25, **options)) as writer:  # type: ignore[arg-type]
         for step in range(n):
             writer.write(_picture(20 * step))
 
@@ -45,7 +46,7 @@ def test_container_follows_the_suffix_and_holds_every_picture(tmp_path: Path, su
 def test_explicit_times_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "variable.mkv"
     ticks = [0, 33, 70, 250, 251]
-    with VideoWriter(path, 64, 48, 25, time_base_s=Fraction(1, 1000)) as writer:
+    with VideoWriter(path, EncoderSpec(64, 48, 25, time_base_s=Fraction(1, 1000))) as writer:
         for pts in ticks:
             writer.write(_picture(), pts=pts)
     with av.open(str(path)) as container:
@@ -63,7 +64,7 @@ def test_color_tag_is_written(tmp_path: Path) -> None:
 
 def test_next_picture_follows_an_explicit_time(tmp_path: Path) -> None:
     path = tmp_path / "next.mkv"
-    with VideoWriter(path, 64, 48, 25, time_base_s=Fraction(1, 1000)) as writer:
+    with VideoWriter(path, EncoderSpec(64, 48, 25, time_base_s=Fraction(1, 1000))) as writer:
         writer.write(_picture(), pts=100)
         writer.write(_picture())
     with av.open(str(path)) as container:
@@ -72,14 +73,14 @@ def test_next_picture_follows_an_explicit_time(tmp_path: Path) -> None:
 
 def test_wrong_shape_is_refused(tmp_path: Path) -> None:
     with (
-        VideoWriter(tmp_path / "a.mp4", 64, 48, 25) as writer,
+        VideoWriter(tmp_path / "a.mp4", EncoderSpec(64, 48, 25)) as writer,
         pytest.raises(ValueError, match="takes"),
     ):
         writer.write(np.zeros((10, 10, 3), dtype=np.uint8))
 
 
 def test_time_that_does_not_increase_is_refused(tmp_path: Path) -> None:
-    with VideoWriter(tmp_path / "a.mp4", 64, 48, 25) as writer:
+    with VideoWriter(tmp_path / "a.mp4", EncoderSpec(64, 48, 25)) as writer:
         writer.write(_picture(), pts=5)
         with pytest.raises(ValueError, match="must increase"):
             writer.write(_picture(), pts=5)
@@ -87,14 +88,14 @@ def test_time_that_does_not_increase_is_refused(tmp_path: Path) -> None:
 
 def test_rate_of_zero_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="positive"):
-        VideoWriter(tmp_path / "a.mp4", 64, 48, 0)
+        VideoWriter(tmp_path / "a.mp4", EncoderSpec(64, 48, 0))
 
 
 @pytest.mark.parametrize("codec", ["libx264", "no_such_codec"])
 def test_unwritable_output_names_the_reason_and_not_the_path(tmp_path: Path, codec: str) -> None:
     folder = tmp_path if codec == "no_such_codec" else tmp_path / "absent"
     with pytest.raises(OutputError) as caught:
-        VideoWriter(folder / "patient.mp4", 64, 48, 25, codec)
+        VideoWriter(folder / "patient.mp4", EncoderSpec(64, 48, 25, codec))
     assert "patient" not in str(caught.value)
     assert os.fspath(tmp_path) not in str(caught.value)
 
@@ -102,6 +103,6 @@ def test_unwritable_output_names_the_reason_and_not_the_path(tmp_path: Path, cod
 def test_unfit_size_is_an_output_error(tmp_path: Path) -> None:
     with (
         pytest.raises(OutputError),
-        VideoWriter(tmp_path / "odd.mp4", 63, 47, 25) as writer,
+        VideoWriter(tmp_path / "odd.mp4", EncoderSpec(63, 47, 25)) as writer,
     ):
         writer.write(np.zeros((47, 63, 3), dtype=np.uint8))

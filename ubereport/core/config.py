@@ -11,7 +11,11 @@ from typing import Annotated, Any, TypeVar
 import tomli_w
 from pydantic import Field
 
-from ubereport.core.choices import DecodeDevice, Device, ReaderChoice, Route, SamplingMode
+from ubereport.core.choices import DecodeDevice
+from ubereport.core.choices import Device as Device
+from ubereport.core.choices import ReaderChoice as ReaderChoice
+from ubereport.core.choices import Route as Route
+from ubereport.core.choices import SamplingMode as SamplingMode
 from ubereport.core.errors import ConfigError
 from ubereport.core.validation import (
     FROM_JSON,
@@ -21,28 +25,6 @@ from ubereport.core.validation import (
     read_json_value,
     validated,
 )
-
-__all__ = [
-    "AnalysisConfig",
-    "AuditConfig",
-    "CompareConfig",
-    "DecodeConfig",
-    "Device",
-    "EventConfig",
-    "MetricConfig",
-    "ReaderChoice",
-    "RecordsConfig",
-    "Route",
-    "SamplingConfig",
-    "SamplingMode",
-    "SegmentationConfig",
-    "ValidityConfig",
-    "ViewConfig",
-    "config_from_toml",
-    "config_sha256",
-    "config_to_toml",
-]
-
 
 Share = Annotated[float, Field(gt=0, le=1)]
 """A share of something, and never none of it."""

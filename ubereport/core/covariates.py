@@ -30,23 +30,6 @@ from pydantic import Field, FiniteFloat, ValidationError
 from ubereport.core.errors import CaseRecordError, UsageError
 from ubereport.core.validation import adapter_of
 
-__all__ = [
-    "CALENDAR_TIME",
-    "CASE_ORDER",
-    "COVERAGE",
-    "KNOWN_COLUMNS",
-    "MANIFEST_NAME",
-    "ColumnKind",
-    "ColumnRole",
-    "CovariateColumn",
-    "CovariateValue",
-    "column_title",
-    "covariates_json",
-    "known_column",
-    "read_covariates",
-    "require_column",
-]
-
 MANIFEST_NAME = "manifest.json"
 CovariateValue = str | int | float | bool | None
 

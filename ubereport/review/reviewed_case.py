@@ -118,6 +118,9 @@ def replayed(
     reviewer: str, journal: Journal, series: AreaSeries, events: Sequence[HemostasisEvent]
 ) -> Replay:
     """Replay one reviewer's standing strokes, without measuring what came of them."""
+    # Strokes are played in the order in which they were made, each on what the ones before left.
+    # One that finds nothing it speaks of (the case was measured anew) is set aside and told, never
+    # guessed at.
     spans = measured_spans(events)
     reviewed = series
     stale: list[StaleStroke] = []

@@ -175,6 +175,8 @@ def distance(reference: ColorReference, rgb: RgbArray, field_mask: BoolArray) ->
 def _group_distance(
     values: FloatArray, centroids: FloatArray, scale: FloatArray, whitening: FloatArray
 ) -> float:
+    # Features that rise and fall together must not count twice: after whitening the training groups
+    # lie around as in a ball, and distance means the same in every direction.
     steps = ((centroids - values.mean(axis=0)) / scale) @ whitening
     gaps = np.sqrt((steps**2).mean(axis=1))
     return float(np.sort(gaps)[:_N_NEAREST].mean())

@@ -46,6 +46,9 @@ def _feeding_pairs(
     network: nn.Module, probe: torch.Tensor
 ) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     # Outputs are kept alive with their ids, so that no id is given twice.
+    # Which normalization follows which convolution is not written down in a network; it shows when
+    # one picture is sent through: a normalization whose input is a convolution's output belongs to
+    # it.
     made: dict[int, tuple[nn.Conv2d, torch.Tensor]] = {}
     pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
 

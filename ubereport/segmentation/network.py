@@ -14,8 +14,6 @@ from ubereport.core.errors import BundleError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.metadata import NetworkSpec
 
-__all__ = ["NetworkSpec", "build_network", "load_network", "load_state", "portable_state"]
-
 _ARCHITECTURES = {"unetplusplus": smp.UnetPlusPlus, "unet": smp.Unet}
 _COUNTER = ".num_batches_tracked"
 

@@ -134,6 +134,9 @@ def _late_inputs(model: Any, stages: tuple[str, ...]) -> tuple[str, ...]:  # noq
     Late is every node from the first one on that lies in the late stages, or in the decoder where
     an encoder has none. Weights and constants are no crossing.
     """
+    # The graph is a list in the order of computing. From the first node of a late stage on,
+    # everything may count in low precision; what these nodes read from the ones before is where the
+    # graph is cut.
     first_late = next(iter(stages), "decoder")
     nodes = list(model.graph)
     scopes = [str(node.metadata_props.get("pkg.torch.onnx.name_scopes", "")) for node in nodes]

@@ -166,6 +166,8 @@ def _halves(model: Any, late_inputs: tuple[str, ...]) -> list[Any]:  # noqa: ANN
     import openvino.opset13 as ops
     from openvino import Model
 
+    # One graph, two precisions: the first half answers with the values at the cut, the second takes
+    # them as its inputs, and each is compiled for its own precision.
     values = _values(model)
     exact = Model([values[name] for name in late_inputs], model.get_parameters(), "exact")
     rest = model.clone()

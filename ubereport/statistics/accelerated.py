@@ -46,6 +46,9 @@ def fit_log_normal_times(
     weights, clusters
         (n,) how much each counts; codes from 0 of what belongs together.
     """
+    # A clearing that was seen counts with its density, one that was not with the chance of lasting
+    # longer. Maximized with exact slopes and bends; then the scores of a whole cluster are summed,
+    # since cases of one surgeon are no independent evidence.
     log_t, p = np.log(duration_s), matrix.shape[1]
     start = np.linalg.lstsq(matrix, log_t)[0]
     spread = max(float(np.std(log_t - matrix @ start)), 0.1)

@@ -45,6 +45,9 @@ def fit_mixed(y: FloatArray, matrix: FloatArray, surgeon_codes: IntArray) -> Lin
         (n,) codes from 0.
     """
     reduced = _reduce(y, matrix, surgeon_codes)
+    # Only one number has to be searched for: how the variance between surgeons compares with that
+    # within. A grid first, since the likelihood may have two tops, then a finer search around the
+    # best.
     grid = np.concatenate([[0.0], np.exp(np.linspace(-9, 6, 46))])
     best = int(np.argmin(_reml_losses(grid, reduced)))
     ratio = float(grid[best])
@@ -173,6 +176,9 @@ def permutation_p_value(
     strata
         (n,) codes; cases move only inside a stratum.
     """
+    # What the reduced model leaves unexplained could, if the effect were nothing, belong to any
+    # case of the same surgeon. So residuals are dealt again inside surgeons, and the drop in
+    # squares is compared with the drops of such deals.
     rng = np.random.default_rng(seed)
     full_basis, reduced_basis = linalg.orth(full), linalg.orth(reduced)
     fitted = reduced_basis @ (reduced_basis.T @ y)

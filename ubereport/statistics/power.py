@@ -31,6 +31,8 @@ def detectable_shift(x: FloatArray, y: FloatArray, delta: float) -> float | None
     Both groups are moved to a common median, then one is shifted until the share of larger minus
     that of smaller pairs reaches `delta`. None if no shift inside the range of the cases does.
     """
+    # With both groups moved to the same middle, how far must one be shifted until enough pairs of
+    # cases differ in its favor?
     residuals_x, residuals_y = x - np.median(x), y - np.median(y)
     differences = np.sort(np.subtract.outer(residuals_x, residuals_y).ravel())
     reach = float(np.ptp(differences))

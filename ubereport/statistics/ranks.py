@@ -88,6 +88,8 @@ def walsh_shift(differences: FloatArray, confidence: float = 0.95) -> Estimate:
         return Estimate(value, None, None, _WALSH_METHOD, reason, confidence)
     counts = np.zeros(len(means) + 1)
     counts[0] = 1.0
+    # Each rank is in the sum or is not: count the ways to reach every sum, one rank after the
+    # other.
     for rank in range(1, n + 1):
         counts[rank:] += counts[:-rank].copy()
     cumulative = np.cumsum(counts / 2.0**n)
@@ -101,6 +103,8 @@ def walsh_shift(differences: FloatArray, confidence: float = 0.95) -> Estimate:
 
 def _u_distribution(m: int, n: int) -> FloatArray:
     """(m·n + 1,) null probabilities of the Mann–Whitney U, from the Gaussian binomial."""
+    # The number of ways to get each U is a product of polynomials over a product of polynomials
+    # (the Gaussian binomial); each factor is multiplied in from above or divided out from below.
     counts = np.zeros(m * n + 1)
     counts[0] = 1.0
     for i in range(1, m + 1):

@@ -75,6 +75,7 @@ def pull_in(y: FloatArray, matrix: FloatArray, reach: float = HUBER_REACH) -> Pu
     matrix
         (n, p) columns, which may depend on each other.
     """
+    # Fit, see which cases lie far off, let these weigh less, fit again, until nothing moves.
     weights = np.ones(len(y))
     fitted = matrix @ np.linalg.lstsq(matrix, y)[0]
     for _ in range(_MAX_STEPS):

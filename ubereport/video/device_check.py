@@ -12,7 +12,7 @@ from ubereport.core.config import DecodeConfig
 from ubereport.video.decode import DecodeRequest, try_device
 from ubereport.video.devices import devices_here
 from ubereport.video.index import index_part
-from ubereport.video.pyav import devices_offered
+from ubereport.video.pyav import EncoderSpec, devices_offered
 from ubereport.video.writer import VideoWriter
 
 _N_PICTURES = 10
@@ -54,7 +54,7 @@ def check_devices() -> tuple[tuple[str, ...], tuple[DeviceCheck, ...]]:
 def _recording(path: Path) -> Path:
     """Write ten pictures in which everything moves."""
     rows, columns = np.mgrid[0:_HEIGHT_PX, 0:_WIDTH_PX]
-    with VideoWriter(path, _WIDTH_PX, _HEIGHT_PX, 25, options={"bf": "2"}) as writer:
+    with VideoWriter(path, EncoderSpec(_WIDTH_PX, _HEIGHT_PX, 25, options={"bf": "2"})) as writer:
         for number in range(_N_PICTURES):
             levels = [columns + 20 * number, rows - 10 * number, rows + columns]
             writer.write(np.stack(levels, axis=2).astype(np.uint8))

@@ -177,6 +177,8 @@ class CaseDevices:
                 return None, ""
         else:
             here = tuple(name for name in here if name.partition(":")[0] == asked)
+        # Cheapest questions first: did a device fail in this case, may one be trusted with such a
+        # part, is there one, would it pay. Only then pictures are decoded twice to compare them.
         obstacle = self._failure or why_no_device(part) or _absence(asked, offered, here)
         if obstacle is None and np.mean(part.is_key[wanted]) > _MAX_KEY_SHARE:
             obstacle = "keyframes cost it less than starting a device"

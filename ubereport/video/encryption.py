@@ -86,6 +86,8 @@ def _boxes(file: IO[bytes], span: Span) -> Iterator[tuple[bytes, Span]]:
         head = file.read(_SIZE_AND_KIND.size + _LARGE_SIZE.size)
         size, kind = _SIZE_AND_KIND.unpack_from(head)
         n_head = _SIZE_AND_KIND.size
+        # A box says its size before its kind: 1 means that eight more bytes hold it, 0 that it is
+        # the last.
         if size == 1 and len(head) == n_head + _LARGE_SIZE.size:
             (size,) = _LARGE_SIZE.unpack_from(head, n_head)
             n_head += _LARGE_SIZE.size

@@ -128,6 +128,9 @@ class _PartStream:
 
     def _decode_to(self, target: int) -> None:
         """Make the picture that stands at `target` the one at hand; those after it wait."""
+        # A picture stands until the next one is shown, so the one wanted is known only once a later
+        # one has come out of the decoder. What comes out early waits in line; what somebody asks
+        # for meanwhile ends the search.
         for n_fed in range(_MAX_PACKETS):
             while self._ready and (self._held is None or _is_at_most(self._ready[0], target)):
                 self._held = self._ready.popleft()

@@ -110,6 +110,8 @@ class ClockUnwrapper:
         # Decoding times only rise within one recording; a fall by a second or more is a restart.
         is_reset = self._last is not None and clock < self._last - self._reset_ticks
         if is_reset:
+            # A recorder that starts its clock again goes on filming: what follows is moved to where
+            # the picture before would have ended.
             self.offset = self._end - (clock if pts == NO_PTS else pts)
             self.n_resets += 1
         elif self._last is not None and clock > self._last:

@@ -312,27 +312,67 @@ class FieldPicker:
 
 
 @dataclass(frozen=True, slots=True)
-class EncoderSpec:
-    """How pictures are stored; `time_base_s` is one PTS tick, the rest as FFmpeg names it.
+class ColorTag:
+    """How RGB becomes YUV, and whether the file says so.
 
-    `color_matrix` ("bt709", "bt601") and `color_range` ("limited", "full") say how RGB becomes
-    YUV; `is_color_tagged` whether the file says so.
+    `matrix` is "bt709" or "bt601"; `color_range` is "limited" or "full".
+    """
+
+    matrix: str = "bt709"
+    color_range: str = "limited"
+    is_tagged: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """How pictures are stored, as FFmpeg names it.
+
+    Parameters
+    ----------
+    width_px, height_px
+        Size of every picture; both even unless `pixel_format` keeps full chroma.
+    rate_hz
+        Nominal frame rate.
+    codec
+        Encoder, such as "libx264", "libx265", "mpeg2video", "mpeg4", "wmv2", "libsvtav1".
+    pixel_format
+        Such as "yuv420p", "yuv422p", "yuv420p10le".
+    options
+        Encoder options, such as ``{"crf": "20", "g": "30", "bf": "2"}``.
+    container_options
+        Muxer options, such as ``{"movflags": "faststart"}``.
+    time_base_s
+        Seconds of one PTS tick; one frame period unless given.
+    rotation_deg
+        Counterclockwise rotation that a player must apply, written as a display matrix.
+
+    Raises
+    ------
+    ValueError
+        If the frame rate is not positive.
     """
 
     width_px: int
     height_px: int
-    rate_hz: Fraction
-    time_base_s: Fraction
+    rate_hz: Fraction | int
     codec: str = "libx264"
     pixel_format: str = "yuv420p"
-    color_matrix: str = "bt709"
-    color_range: str = "limited"
-    is_color_tagged: bool = True
+    color: ColorTag = ColorTag()
     rotation_deg: int = 0
     sample_aspect_ratio: Fraction = Fraction(1)
     n_threads: int = 1
     options: Mapping[str, str] = field(default_factory=dict)
     container_options: Mapping[str, str] = field(default_factory=dict)
+    time_base_s: Fraction | None = None
+
+    def __post_init__(self) -> None:
+        if self.rate_hz <= 0:
+            raise ValueError(f"frame rate of {self.rate_hz}; it must be positive")
+
+    @property
+    def tick_s(self) -> Fraction:
+        """Seconds of one PTS tick."""
+        return self.time_base_s or 1 / Fraction(self.rate_hz)
 
 
 class Encoder:
@@ -356,7 +396,7 @@ class Encoder:
         )
         try:
             stream = self._container.add_stream(
-                spec.codec, rate=spec.rate_hz, options=dict(spec.options)
+                spec.codec, rate=Fraction(spec.rate_hz), options=dict(spec.options)
             )
             if not isinstance(stream, VideoStream):
                 raise ValueError(f"{spec.codec} encodes no pictures")
@@ -370,15 +410,15 @@ class Encoder:
         spec, context = self._spec, self._stream.codec_context
         context.width, context.height = spec.width_px, spec.height_px
         context.pix_fmt = spec.pixel_format
-        context.time_base = spec.time_base_s
+        context.time_base = spec.tick_s
         context.sample_aspect_ratio = spec.sample_aspect_ratio
         context.thread_count = spec.n_threads
         context.flags |= CodecFlags.bitexact.value
-        self._stream.time_base = spec.time_base_s
-        if spec.is_color_tagged:
-            code = _MATRIX_CODES[spec.color_matrix]
+        self._stream.time_base = spec.tick_s
+        if spec.color.is_tagged:
+            code = _MATRIX_CODES[spec.color.matrix]
             context.colorspace = context.color_primaries = context.color_trc = code
-            context.color_range = _RANGES[spec.color_range]
+            context.color_range = _RANGES[spec.color.color_range]
         if spec.rotation_deg:
             self._stream.set_display_rotation(spec.rotation_deg)
 
@@ -387,13 +427,13 @@ class Encoder:
         spec = self._spec
         frame = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(
             format=spec.pixel_format,
-            dst_colorspace=_SWS_MATRICES[spec.color_matrix],
+            dst_colorspace=_SWS_MATRICES[spec.color.matrix],
             src_color_range=ColorRange.JPEG,
-            dst_color_range=_RANGES[spec.color_range],
+            dst_color_range=_RANGES[spec.color.color_range],
             interpolation=_EXACT,
             threads=1,
         )
-        frame.pts, frame.time_base = pts, spec.time_base_s
+        frame.pts, frame.time_base = pts, spec.tick_s
         frame.pict_type = 0
         self._container.mux(self._stream.encode(frame))
 

@@ -212,6 +212,8 @@ class _GroupReader:
     def _decoded(self, group: _Group) -> Iterator[tuple[list[VideoFrame], int]]:
         """Feed the decoder as far as the group needs; yield what comes, with the tick offset."""
         offset = 0
+        # A decoder hands pictures out late and in another order than packets go in. So it is fed
+        # until every wanted packet is in, and what it still holds is drained once, at the end.
         for walked in self._walk.packets():
             if group.is_leading(walked.pts):
                 continue

@@ -174,7 +174,7 @@ def test_the_same_model_twice_is_refused(tmp_path):
 def test_bad_stills_are_told_before_any_file_is_written(tmp_path):
     request = request_of(tmp_path)
     cv2.imwrite(str(request.masks / "SECRET-jane_01.png"), mask(3)[:50])
-    with pytest.raises(AnnotationError, match="Export the mask at the picture's size"):
+    with pytest.raises(AnnotationError, match="Export it at the size of its still"):
         run_stills_evaluation(request, silent)
     assert not request.out.exists()
 

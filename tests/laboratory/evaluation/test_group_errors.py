@@ -65,5 +65,5 @@ def test_a_table_of_techniques_is_read_or_refused(tmp_path):
     path.write_text("name,group\na-1,bone wax\na-2,\n")
     assert read_techniques(path) == {"a-1": "bone wax"}
     path.write_text("still,technique\na,b\n")
-    with pytest.raises(AnnotationError, match="Give a CSV with the columns name"):
+    with pytest.raises(AnnotationError, match="needs the columns name, group"):
         read_techniques(path)

@@ -157,7 +157,7 @@ def test_draws_are_divided_by_share_and_blood_is_laid_on_ground_alone(sets, tmp_
         (lambda t: t.replace("3.0", '"much"'), "cannot be used"),
         (lambda t: t.replace("[[collections]]", "[[sets]]"), "lists no"),
         (lambda t: t + "]", "cannot be read"),
-        (lambda t: t + 'doubtful = "no.csv"\n', "doubtful labels of 'capsule' cannot be read"),
+        (lambda t: t + 'doubtful = "no.csv"\n', r"no\.csv cannot be read"),
         (lambda t: t + 'doubtful = "set/MANIFEST.csv"\n', "which 'capsule' does not hold"),
         (lambda t: t.replace('"capsule"\nlay', '"set"\nlay'), "clusters.json cannot be read"),
         (lambda t: t + '[[collections]]\nname = "more"\npath = "set/MANIFEST.csv"\n', "group 'op"),

@@ -9,6 +9,7 @@ from ubereport.core.series import LossReason
 from ubereport.laboratory.training import frames as frames_module
 from ubereport.laboratory.training.config import FramesConfig
 from ubereport.laboratory.training.frames import ExtractionConfig, extract_stills, is_new_view
+from ubereport.video.pyav import EncoderSpec
 from ubereport.video.writer import VideoWriter
 
 WIDTH, HEIGHT, RATE = 160, 120, 10
@@ -26,7 +27,7 @@ def scene(number):
 def recording(tmp_path):
     """Six seconds: two scenes of 2 s with a little noise each, then 2 s of black."""
     path = tmp_path / "case.mp4"
-    with VideoWriter(path, WIDTH, HEIGHT, RATE) as writer:
+    with VideoWriter(path, EncoderSpec(WIDTH, HEIGHT, RATE)) as writer:
         for frame in range(6 * RATE):
             rng = np.random.default_rng(frame)
             if frame >= 4 * RATE:

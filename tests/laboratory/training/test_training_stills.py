@@ -41,8 +41,8 @@ def test_a_manifest_gives_every_row_with_its_masks(manifest):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda t: t.replace("kind", "sort"), "lacks the columns"),
-        (lambda t: t.splitlines()[0] + "\n", "0 rows"),
+        (lambda t: t.replace("kind", "sort"), "lacks kind"),
+        (lambda t: t.splitlines()[0] + "\n", "lacks rows"),
         (lambda t: t + t.splitlines()[1] + "\n", "twice"),
         (lambda t: t.replace("zero", "clean", 1), "allowed: blood, zero"),
         (lambda t: t.replace("images/s0_0.png", "images/none.png"), "no picture"),
@@ -85,7 +85,7 @@ def test_an_unlabelled_still_is_ignored_whole(manifest):
         (lambda m: m[:32], "64 × 32 px, its still 64 × 64 px"),
         (lambda m: (m // 255 * 128).astype(np.uint8), "other than 0 and 255"),
         (lambda m: np.zeros_like(m), "'blood', but its mask has 0"),
-        (lambda m: np.dstack([m, m, m]), "no gray-level"),
+        (lambda m: np.dstack([m, m, np.zeros_like(m)]), "colored"),
     ],
 )
 def test_a_mask_that_does_not_fit_is_refused(manifest, change, words):

@@ -30,7 +30,14 @@ from ubereport.laboratory.annotation.files import (
     zipped,
 )
 from ubereport.laboratory.annotation.run_lengths import RunLengths
-from ubereport.laboratory.annotation.shapes import Shape, Sheet, annotate, extras_of, fill_polygon
+from ubereport.laboratory.annotation.shapes import (
+    Shape,
+    Sheet,
+    annotate,
+    drawn_box,
+    extras_of,
+    fill_polygon,
+)
 from ubereport.laboratory.annotation.types import (
     DEFAULT_LABELS,
     UNKNOWN_ANNOTATOR,
@@ -38,6 +45,7 @@ from ubereport.laboratory.annotation.types import (
     LabelNames,
     Role,
     check_no_repeats,
+    check_writable,
     still_name,
 )
 
@@ -107,19 +115,15 @@ def write_coco(
     OutputError
         If the file cannot be written.
     """
-    check_no_repeats(tuple(annotations))
+    check_writable(annotations)
     images: dict[str, dict[str, Any]] = {}
     entries: list[dict[str, Any]] = []
     for annotation in annotations:
         image = images.setdefault(annotation.still, _image(annotation, len(images) + 1))
-        if (image["height"], image["width"]) != (annotation.height_px, annotation.width_px):
-            raise AnnotationError(f"Annotations of {annotation.still} differ in size.")
         image["ubereport"]["annotators"].append(annotation.annotator)
-        for role in Role:
-            runs = annotation.blood_runs if role is Role.BLOOD else annotation.ignore_runs
-            if runs.area_px:
-                entry = _entry(annotation, role, runs)
-                entries.append({"id": len(entries) + 1, "image_id": image["id"], **entry})
+        for role, mask in annotation.layers:
+            entry = _entry(annotation, role, mask)
+            entries.append({"id": len(entries) + 1, "image_id": image["id"], **entry})
     categories = [{"id": i, "name": role.value} for role, i in _CATEGORY_IDS.items()]
     table = {"images": list(images.values()), "annotations": entries, "categories": categories}
     content = to_json(table if info is None else {"info": dict(info), **table})
@@ -127,32 +131,26 @@ def write_coco(
 
 
 def _image(annotation: Annotation, image_id: int) -> dict[str, Any]:
+    own = {"sha256": annotation.sha256, "group": annotation.group, "annotators": []}
     return {
         "id": image_id,
         "file_name": annotation.still,
         "height": annotation.height_px,
         "width": annotation.width_px,
-        "ubereport": {
-            "sha256": annotation.sha256,
-            "group": annotation.group,
-            "annotators": [],
-        },
+        "ubereport": own,
     }
 
 
-def _entry(annotation: Annotation, role: Role, runs: RunLengths) -> dict[str, Any]:
-    mask = runs.decode()
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    top, left = int(rows[0]), int(columns[0])
+def _entry(annotation: Annotation, role: Role, mask: BoolArray) -> dict[str, Any]:
     return {
         "category_id": _CATEGORY_IDS[role],
         "annotator": annotation.annotator,
         "segmentation": {
             "size": [annotation.height_px, annotation.width_px],
-            "counts": runs.to_string(),
+            "counts": RunLengths.from_mask(mask).to_string(),
         },
-        "area": runs.area_px,
-        "bbox": [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
+        "area": int(mask.sum()),
+        "bbox": list(drawn_box(mask)),
         "iscrowd": 1,
     }
 

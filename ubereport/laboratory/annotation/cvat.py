@@ -23,6 +23,7 @@ from ubereport.laboratory.annotation.shapes import (
     Shape,
     Sheet,
     annotate,
+    drawn_box,
     fill_polygon,
     paste,
     polygons_of,
@@ -32,8 +33,8 @@ from ubereport.laboratory.annotation.types import (
     UNKNOWN_ANNOTATOR,
     Annotation,
     LabelNames,
-    Role,
     check_no_repeats,
+    check_writable,
     still_name,
 )
 
@@ -68,19 +69,16 @@ def write_cvat(annotations: Sequence[Annotation], path: Path, *, is_polygon: boo
     OutputError
         If the file cannot be written.
     """
-    check_no_repeats(tuple(annotations))
+    check_writable(annotations)
     root = ET.Element("annotations")
     ET.SubElement(root, "version").text = "1.1"
     images: dict[str, ET.Element] = {}
     for annotation in annotations:
-        size = {"width": str(annotation.width_px), "height": str(annotation.height_px)}
-        image = images.get(annotation.still)
-        if image is None:
+        if annotation.still not in images:
             key = {"id": str(len(images)), "name": annotation.still}
-            image = images[annotation.still] = ET.SubElement(root, "image", key | size)
-        if image.get("width") != size["width"] or image.get("height") != size["height"]:
-            raise AnnotationError(f"Annotations of {annotation.still} differ in size.")
-        _write_one(image, annotation, is_polygon)
+            size = {"width": str(annotation.width_px), "height": str(annotation.height_px)}
+            images[annotation.still] = ET.SubElement(root, "image", key | size)
+        _write_one(images[annotation.still], annotation, is_polygon)
     ET.indent(root, " ")
     content: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     write_file(path, content + b"\n")
@@ -190,10 +188,7 @@ def _write_one(image: ET.Element, annotation: Annotation, is_polygon: bool) -> N
         "group": annotation.group,
     }
     _add_attributes(ET.SubElement(image, "tag", label=_SEEN, source="manual"), extras)
-    for role in Role:
-        mask = annotation.blood if role is Role.BLOOD else annotation.ignore
-        if not mask.any():
-            continue
+    for role, mask in annotation.layers:
         common = {"label": role.value, "source": "manual", "occluded": "0"}
         for tag, geometry in _geometries(mask, is_polygon):
             shape = ET.SubElement(image, tag, common | geometry | {"z_order": "0"})
@@ -212,15 +207,8 @@ def _geometries(mask: BoolArray, is_polygon: bool) -> Iterator[tuple[str, dict[s
             points = ";".join(f"{x:.2f},{y:.2f}" for x, y in polygon)
             yield "polygon", {"points": points}
         return
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    crop = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    yield (
-        "mask",
-        {
-            "rle": ", ".join(map(str, counts_of(crop.ravel()).tolist())),
-            "left": str(columns[0]),
-            "top": str(rows[0]),
-            "width": str(crop.shape[1]),
-            "height": str(crop.shape[0]),
-        },
-    )
+    left, top, width, height = drawn_box(mask)
+    crop = mask[top : top + height, left : left + width]
+    place = {"left": left, "top": top, "width": width, "height": height}
+    counts = ", ".join(map(str, counts_of(crop.ravel()).tolist()))
+    yield "mask", {"rle": counts, **{key: str(value) for key, value in place.items()}}

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from ubereport.core.errors import AnnotationError
 from ubereport.files.atomic import write_file
-from ubereport.laboratory.annotation.files import png_bytes, read_bytes, read_png_mask
-from ubereport.laboratory.annotation.png import read_png
+from ubereport.laboratory.annotation.files import png_bytes
+from ubereport.laboratory.annotation.png import read_mask_pair, read_png
 from ubereport.laboratory.annotation.still_index import Joined, still_size
 from ubereport.laboratory.annotation.types import (
     UNKNOWN_ANNOTATOR,
@@ -22,9 +18,11 @@ from ubereport.laboratory.annotation.types import (
     AnnotationKind,
     check_no_repeats,
 )
+from ubereport.laboratory.csv_rows import read_rows, rows_bytes
 
 MANIFEST_NAME = "MANIFEST.csv"
 ANNOTATORS_DIR = "annotators"
+_COLUMNS = ("name", "image", "group", "annotator", "second", "kind")
 _KINDS = {
     AnnotationKind.BLOOD: "blood",
     AnnotationKind.ZERO: "zero",
@@ -45,13 +43,7 @@ def read_manifest_folder(folder: Path) -> tuple[Annotation, ...]:
     AnnotationError
         If the manifest lacks a column, a still or mask is missing, or a mask does not fit.
     """
-    try:
-        rows = list(csv.DictReader(io.StringIO(read_bytes(folder / MANIFEST_NAME).decode())))
-    except UnicodeDecodeError:
-        raise AnnotationError(f"{MANIFEST_NAME} is no UTF-8 text. Save it as UTF-8.") from None
-    needed = {"name", "image", "group"}
-    if not rows or needed - set(rows[0]):
-        raise AnnotationError(f"{MANIFEST_NAME} needs rows with the columns {sorted(needed)}.")
+    rows = read_rows(folder / MANIFEST_NAME, "name", "image", "group")
     by_annotator = folder / ANNOTATORS_DIR
     if by_annotator.is_dir():
         return read_png(by_annotator)
@@ -84,17 +76,15 @@ def write_manifest_folder(joined: Joined, folder: Path) -> Path:
         raise AnnotationError(
             f"Still {twice[0]} has more than one annotation. Choose one annotator a still."
         )
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("name", "image", "group", "annotator", "second", "kind"))
+    rows = []
     for name, (annotation, path) in zip(names, joined.pairs, strict=True):
         write_file(folder / "masks" / f"{name}.png", png_bytes(annotation.blood))
         write_file(folder / "ignore" / f"{name}.png", png_bytes(annotation.ignore))
         image = os.path.relpath(path.resolve(), folder.resolve())
         group = annotation.group if annotation.group is not None else name
         kind = _KINDS[annotation.kind]
-        rows.writerow((name, Path(image).as_posix(), group, annotation.annotator, "", kind))
-    write_file(folder / MANIFEST_NAME, text.getvalue().encode())
+        rows.append((name, Path(image).as_posix(), group, annotation.annotator, "", kind))
+    write_file(folder / MANIFEST_NAME, rows_bytes(_COLUMNS, rows))
     return folder / MANIFEST_NAME
 
 
@@ -109,13 +99,11 @@ def _read_one(folder: Path, masks: Path, row: dict[str, str], annotator: str) ->
     still = folder / row["image"]
     if not still.is_file():
         raise AnnotationError(f"Still {row['name']} is missing. Add it or take its row out.")
-    blood = read_png_mask(masks / "masks" / f"{row['name']}.png")
-    ignore_path = masks / "ignore" / f"{row['name']}.png"
-    ignore = read_png_mask(ignore_path) if ignore_path.is_file() else np.zeros_like(blood)
-    if blood.shape != ignore.shape or blood.shape != still_size(still):
+    blood, ignore = read_mask_pair(masks, f"{row['name']}.png")
+    if blood.shape != still_size(still):
         raise AnnotationError(
-            f"The masks of {row['name']} differ in size from each other or from their still. "
-            "Masks have the size of their still."
+            f"The masks of {row['name']} differ in size from their still. Masks have the size of "
+            "their still."
         )
     return Annotation.from_masks(
         still.name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.annotation.still_index import Joined
 from ubereport.laboratory.annotation.types import Annotation
+from ubereport.laboratory.csv_rows import read_rows
 
 STILLS_LIST = "stills.csv"
 _FRAME = re.compile(r"(.+)_\d{6,}")
@@ -80,13 +80,5 @@ def _parts_below(folder: Path, root: Path) -> Sequence[str]:
 
 
 def _listed(path: Path) -> Mapping[str, str]:
-    if not path.is_file():
-        return {}
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            return {row["name"]: row["group"] for row in csv.DictReader(stream) if row["group"]}
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError):
-        raise AnnotationError(
-            f"{path.name} beside the stills cannot be read; it needs the columns name and group. "
-            "Mend it or take it away."
-        ) from None
+    rows = read_rows(path, "name", "group", may_be_empty=True) if path.is_file() else []
+    return {row["name"]: row["group"] for row in rows if row["group"]}

@@ -48,6 +48,7 @@ from ubereport.laboratory.annotation.types import (
     LabelNames,
     Role,
     check_no_repeats,
+    check_writable,
 )
 
 _WIDTHS = (3, 4, 8, 16)
@@ -178,13 +179,10 @@ def write_label_studio(
     OutputError
         If the file cannot be written.
     """
-    check_no_repeats(tuple(annotations))
+    check_writable(annotations)
     tasks: dict[str, dict[str, Any]] = {}
     for annotation in annotations:
         task = tasks.setdefault(annotation.still, _task(annotation, len(tasks) + 1))
-        size = (task["data"]["height_px"], task["data"]["width_px"])
-        if size != (annotation.height_px, annotation.width_px):
-            raise AnnotationError(f"Annotations of {annotation.still} differ in size.")
         entry = {
             "completed_by": {"email": annotation.annotator},
             "was_cancelled": False,
@@ -315,11 +313,7 @@ def _task(annotation: Annotation, task_id: int) -> dict[str, Any]:
 
 
 def _results(annotation: Annotation, is_polygon: bool) -> Iterator[dict[str, Any]]:
-    check_size(annotation.height_px, annotation.width_px)
-    for role in Role:
-        mask = annotation.blood if role is Role.BLOOD else annotation.ignore
-        if not mask.any():
-            continue
+    for role, mask in annotation.layers:
         if is_polygon:
             scale = (100 / annotation.width_px, 100 / annotation.height_px)
             for polygon in polygons_of(mask):

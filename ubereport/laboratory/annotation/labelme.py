@@ -32,6 +32,7 @@ from ubereport.laboratory.annotation.shapes import (
     Shape,
     Sheet,
     annotate,
+    drawn_box,
     extras_of,
     fill_polygon,
     name_of_path,
@@ -44,6 +45,7 @@ from ubereport.laboratory.annotation.types import (
     Annotation,
     LabelNames,
     Role,
+    by_file,
     check_no_repeats,
 )
 
@@ -86,16 +88,8 @@ def write_labelme(
     OutputError
         If a file cannot be written.
     """
-    check_no_repeats(tuple(annotations))
-    is_one = len({annotation.annotator for annotation in annotations}) < 2
-    files: dict[Path, Annotation] = {}
-    for annotation in annotations:
-        folder = path if is_one else path / annotation.annotator
-        files[folder / f"{Path(annotation.still).stem}.json"] = annotation
-    if len(files) != len(annotations):
-        raise AnnotationError("Two stills differ only in their suffix. Rename one of them.")
-    for file, annotation in files.items():
-        write_file(file, to_json(_table(annotation, is_polygon)))
+    for file, annotation in by_file(annotations, ".json").items():
+        write_file(path / file, to_json(_table(annotation, is_polygon)))
 
 
 def _read_file(path: Path, annotator: str, labels: LabelNames) -> Annotation:
@@ -186,10 +180,8 @@ _DRAW: Mapping[str, Callable[[Mapping[str, Any], Sheet], BoolArray]] = {
 
 def _table(annotation: Annotation, is_polygon: bool) -> dict[str, Any]:
     shapes = []
-    for role in Role:
-        mask = annotation.blood if role is Role.BLOOD else annotation.ignore
-        if mask.any():
-            shapes += _polygon_shapes(role, mask) if is_polygon else [_mask_shape(role, mask)]
+    for role, mask in annotation.layers:
+        shapes += _polygon_shapes(role, mask) if is_polygon else [_mask_shape(role, mask)]
     table: dict[str, Any] = {
         "version": "5.5.0",
         "flags": {},
@@ -212,10 +204,9 @@ def _polygon_shapes(role: Role, mask: BoolArray) -> list[dict[str, Any]]:
 
 
 def _mask_shape(role: Role, mask: BoolArray) -> dict[str, Any]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    top, bottom, left, right = (int(v) for v in (rows[0], rows[-1], columns[0], columns[-1]))
-    shape = _shape_table(role, "mask", [[left, top], [right, bottom]])
-    content = png_bytes(mask[top : bottom + 1, left : right + 1])
+    left, top, width, height = drawn_box(mask)
+    shape = _shape_table(role, "mask", [[left, top], [left + width - 1, top + height - 1]])
+    content = png_bytes(mask[top : top + height, left : left + width])
     return shape | {"mask": base64.b64encode(content).decode("ascii")}
 
 

@@ -6,8 +6,6 @@ each still. Without it, the still is found by the stem.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -16,13 +14,15 @@ import numpy as np
 from ubereport.core.arrays import BoolArray
 from ubereport.core.errors import AnnotationError
 from ubereport.files.atomic import write_file
-from ubereport.laboratory.annotation.files import png_bytes, read_bytes, read_png_mask
+from ubereport.laboratory.annotation.files import png_bytes, read_png_mask
 from ubereport.laboratory.annotation.types import (
     UNKNOWN_ANNOTATOR,
     Annotation,
+    by_file,
     check_no_repeats,
     still_name,
 )
+from ubereport.laboratory.csv_rows import read_rows, rows_bytes
 
 _COLUMNS = ("mask", "still", "annotator", "sha256", "group")
 _LIST_NAME = "stills.csv"
@@ -67,69 +67,59 @@ def write_png(annotations: Sequence[Annotation], path: Path) -> None:
     OutputError
         If a file cannot be written.
     """
-    check_no_repeats(tuple(annotations))
-    is_one = len({annotation.annotator for annotation in annotations}) < 2
-    keys = {_key(annotation, is_one): annotation for annotation in annotations}
-    if len(keys) != len(annotations):
-        raise AnnotationError("Two stills differ only in their suffix. Rename one of them.")
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(_COLUMNS)
+    keys = by_file(annotations, ".png")
+    rows = []
     for key, annotation in sorted(keys.items()):
         write_file(path / "masks" / key, png_bytes(annotation.blood))
         write_file(path / "ignore" / key, png_bytes(annotation.ignore))
         extras = (annotation.sha256 or "", annotation.group or "")
-        rows.writerow((key, annotation.still, annotation.annotator, *extras))
-    write_file(path / _LIST_NAME, text.getvalue().encode())
+        rows.append((key, annotation.still, annotation.annotator, *extras))
+    write_file(path / _LIST_NAME, rows_bytes(_COLUMNS, rows))
 
 
-def _key(annotation: Annotation, is_one: bool) -> str:
-    stem = f"{Path(annotation.still).stem}.png"
-    return stem if is_one else f"{annotation.annotator}/{stem}"
+def read_mask_pair(folder: Path, name: str) -> tuple[BoolArray, BoolArray]:
+    """Return what is blood and what is undecided by the files of one name in two folders.
+
+    Raises
+    ------
+    AnnotationError
+        If a mask is missing or no mask, or the two differ in size.
+    """
+    blood = read_png_mask(folder / "masks" / name)
+    path = folder / "ignore" / name
+    ignore = read_png_mask(path) if path.is_file() else np.zeros_like(blood)
+    if blood.shape != ignore.shape:
+        raise AnnotationError(
+            f"The ignore mask {name} is {ignore.shape[1]} × {ignore.shape[0]} px, the blood mask "
+            f"{blood.shape[1]} × {blood.shape[0]} px. They have the size of their still."
+        )
+    return blood, ignore
 
 
 def _read_one(path: Path, key: str, row: dict[str, str] | None) -> Annotation:
-    blood = read_png_mask(path / "masks" / key)
-    ignore_path = path / "ignore" / key
-    ignore = read_png_mask(ignore_path) if ignore_path.is_file() else np.zeros_like(blood)
-    _check_same_size(blood, ignore, key)
+    blood, ignore = read_mask_pair(path, key)
     parts = PurePosixPath(key).parts
-    if row is None:
-        annotator = parts[0] if len(parts) == 2 else UNKNOWN_ANNOTATOR
-        return Annotation.from_masks(
-            PurePosixPath(key).stem, blood & ~ignore, ignore, annotator=annotator
-        )
+    known = row or {
+        "still": PurePosixPath(key).stem,
+        "annotator": parts[0] if len(parts) == 2 else UNKNOWN_ANNOTATOR,
+        "sha256": "",
+        "group": "",
+    }
     return Annotation.from_masks(
-        still_name(row["still"]),
+        still_name(known["still"]),
         blood & ~ignore,
         ignore,
-        annotator=row["annotator"],
-        sha256=row["sha256"] or None,
-        group=row["group"] or None,
+        annotator=known["annotator"],
+        sha256=known["sha256"] or None,
+        group=known["group"] or None,
     )
-
-
-def _check_same_size(blood: BoolArray, ignore: BoolArray, key: str) -> None:
-    if blood.shape != ignore.shape:
-        raise AnnotationError(
-            f"The ignore mask {key} is {ignore.shape[1]} × {ignore.shape[0]} px, the blood mask "
-            f"{blood.shape[1]} × {blood.shape[0]} px. They have the size of their still."
-        )
 
 
 def _read_list(path: Path, keys: set[str]) -> dict[str, dict[str, str]]:
     if not path.is_file():
         return {}
-    try:
-        text = read_bytes(path).decode()
-    except UnicodeDecodeError:
-        raise AnnotationError(f"{path.name} is no UTF-8 text. Save it as UTF-8.") from None
-    rows = list(csv.DictReader(io.StringIO(text)))
+    rows = read_rows(path, *_COLUMNS)
     for row in rows:
-        if set(row) != set(_COLUMNS) or None in row.values():
-            raise AnnotationError(
-                f"{path.name} needs the columns {', '.join(_COLUMNS)} in every row. Mend it."
-            )
         if row["mask"] not in keys:
             raise AnnotationError(
                 f"{path.name} lists the mask {row['mask']!r}, which is missing. Add it or take "

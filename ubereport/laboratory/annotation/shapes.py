@@ -200,6 +200,12 @@ def annotate(sheet: Sheet, shapes: Iterable[Shape]) -> Annotation:
     )
 
 
+def drawn_box(mask: BoolArray) -> tuple[int, int, int, int]:
+    """Return left, top, width and height of the smallest box around what is on, in pixels."""
+    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    return int(left), int(top), int(width), int(height)
+
+
 def paste(crop: BoolArray, left_px: int, top_px: int, height_px: int, width_px: int) -> BoolArray:
     """Return a (H, W) mask with `crop` at a place.
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import numpy as np
 
@@ -119,6 +121,12 @@ class Annotation:
         return self.ignore_runs.decode()
 
     @property
+    def layers(self) -> tuple[tuple[Role, BoolArray], ...]:
+        """What was drawn, blood before undecided; a layer without a pixel is left out."""
+        runs = {Role.BLOOD: self.blood_runs, Role.IGNORE: self.ignore_runs}
+        return tuple((role, layer.decode()) for role, layer in runs.items() if layer.area_px)
+
+    @property
     def height_px(self) -> int:
         """Height of the still."""
         return self.blood_runs.height_px
@@ -213,6 +221,34 @@ def check_no_repeats(annotations: tuple[Annotation, ...]) -> tuple[Annotation, .
             )
         seen.add(key)
     return annotations
+
+
+def check_writable(annotations: Sequence[Annotation]) -> None:
+    """Raise AnnotationError where an annotator has a still twice, or its sizes differ."""
+    check_no_repeats(tuple(annotations))
+    size_of: dict[str, tuple[int, int]] = {}
+    for a in annotations:
+        if size_of.setdefault(a.still, (a.height_px, a.width_px)) != (a.height_px, a.width_px):
+            raise AnnotationError(f"Annotations of {a.still} differ in size.")
+
+
+def by_file(annotations: Sequence[Annotation], suffix: str) -> dict[str, Annotation]:
+    """Return annotations by the file that each gets; several annotators get a folder each.
+
+    Raises
+    ------
+    AnnotationError
+        If two stills differ only in their suffix, or an annotator has a still twice.
+    """
+    check_no_repeats(tuple(annotations))
+    is_one = len({annotation.annotator for annotation in annotations}) < 2
+    files = {
+        ("" if is_one else f"{a.annotator}/") + f"{Path(a.still).stem}{suffix}": a
+        for a in annotations
+    }
+    if len(files) != len(annotations):
+        raise AnnotationError("Two stills differ only in their suffix. Rename one of them.")
+    return files
 
 
 def _check_plain(name: str, what: str) -> None:

@@ -76,6 +76,10 @@ def staple(masks: BoolArray, is_decided: BoolArray) -> StapleResult:
     k = len(masks)
     if not 2 <= k <= 30:
         raise ValueError(f"STAPLE takes 2 to 30 annotators, got {k}")
+    # Expectation and maximization in turn: from what annotators are trusted with, how likely each
+    # pixel is blood; from that, how often each annotator finds blood and clean. Pixels with the
+    # same votes answer alike, so that a picture is as many rows as there are patterns of votes, not
+    # pixels.
     code = np.zeros(masks.shape[1:], dtype=np.int64)
     for bit, mask in enumerate(masks):
         code |= mask.astype(np.int64) << bit

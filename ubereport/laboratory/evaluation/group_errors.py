@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from ubereport.core.arrays import FloatArray
 from ubereport.core.errors import AnnotationError
+from ubereport.laboratory.csv_rows import read_rows
 from ubereport.laboratory.evaluation.results import StillScore
 
 _N_BOOTSTRAP = 1000
@@ -25,15 +25,8 @@ def read_techniques(path: Path) -> dict[str, str]:
     AnnotationError
         If the file cannot be read or lacks a column.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-        return {row["name"].strip(): row["group"].strip() for row in rows if row["group"].strip()}
-    except (OSError, UnicodeError, KeyError, AttributeError, csv.Error):
-        raise AnnotationError(
-            "The table of techniques cannot be read. Give a CSV with the columns name (the still's "
-            "stem) and group (the technique, as the manifest spells it)."
-        ) from None
+    rows = read_rows(path, "name", "group")
+    return {row["name"].strip(): row["group"].strip() for row in rows if row["group"].strip()}
 
 
 def errors_by_group_json(

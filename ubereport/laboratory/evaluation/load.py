@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 
 from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.core.errors import AnnotationError
+from ubereport.laboratory.csv_rows import read_rows
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 _MANIFEST = "MANIFEST.csv"
@@ -199,18 +199,7 @@ def read_groups(path: Path) -> dict[str, str]:
     AnnotationError
         If it cannot be read or lacks a column.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AnnotationError(
-            f"The list of groups cannot be read ({type(error).__name__}). Name a CSV file with "
-            "the columns name and group."
-        ) from None
-    if not rows or not {"name", "group"} <= set(rows[0]):
-        raise AnnotationError(
-            f"{path.name} lacks rows or the columns name and group. Give one row a still."
-        )
+    rows = read_rows(path, "name", "group")
     return {row["name"]: row["group"] for row in rows}
 
 
@@ -229,10 +218,10 @@ def read_still(still: ReferenceStill) -> LoadedStill:
         )
     rgb = np.ascontiguousarray(bgr[..., ::-1], dtype=np.uint8)
     shape = (rgb.shape[0], rgb.shape[1])
-    masks = np.stack([_read_mask(path, still.name, shape) for path in still.masks])
+    masks = np.stack([read_mask(path, still.name, shape) for path in still.masks])
     is_decided = np.ones(shape, dtype=np.bool_)
     for path in still.ignores:
-        is_decided &= ~_read_mask(path, still.name, shape)
+        is_decided &= ~read_mask(path, still.name, shape)
     if not is_decided.any():
         raise AnnotationError(
             f"Still {still.name} has no decided pixel. Take it out or mend its ignore mask."
@@ -314,7 +303,14 @@ def _check_folder(folder: Path, what: str) -> None:
         raise AnnotationError(f"The folder of {what} does not exist. Name an existing folder.")
 
 
-def _read_mask(path: Path, name: str, shape: tuple[int, int]) -> BoolArray:
+def read_mask(path: Path, name: str, shape: tuple[int, int]) -> BoolArray:
+    """Return the (H, W) mask of a still called `name`: 0 and 255, or 0 and 1, in shades of gray.
+
+    Raises
+    ------
+    AnnotationError
+        If the file is no picture, has colors, other values or another size.
+    """
     mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if mask is None:
         raise AnnotationError(f"A mask of {name} cannot be read. Replace it by a PNG file.")
@@ -327,14 +323,13 @@ def _read_mask(path: Path, name: str, shape: tuple[int, int]) -> BoolArray:
         mask = colors[..., 0]
     if mask.shape != shape:
         raise AnnotationError(
-            f"A mask of {name} has {mask.shape[1]} × {mask.shape[0]} pixels, its picture "
-            f"{shape[1]} × {shape[0]}. Export the mask at the picture's size."
+            f"A mask of {name} is {mask.shape[1]} × {mask.shape[0]} px, its still {shape[1]} × "
+            f"{shape[0]} px. Export it at the size of its still."
         )
     values = np.unique(mask)
-    if not (set(values.tolist()) <= {0, 255} or set(values.tolist()) <= {0, 1}):
+    if not (np.isin(values, (0, 255)).all() or np.isin(values, (0, 1)).all()):
         raise AnnotationError(
-            f"A mask of {name} has {len(values)} different values, such as {values[-1]} and "
-            f"{values[len(values) // 2]}; allowed are 0 and 255. Export it without smoothing, "
-            "as PNG."
+            f"A mask of {name} has values other than 0 and 255: {len(values)} different ones. "
+            "Export it without smoothing, as PNG."
         )
     return np.asarray(mask > 0, dtype=np.bool_)

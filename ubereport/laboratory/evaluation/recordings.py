@@ -220,6 +220,8 @@ def _common_seconds(
     for start_s, end_s, found in zip(series.time_s, series.end_time_s, series.reason, strict=True):
         if not found.is_recorded:
             continue
+        # Rows of the case and stretches of the truth have different edges. Cut at both, so that
+        # each piece has one reason on either side.
         inner = cuts_s[(cuts_s > start_s) & (cuts_s < end_s)]
         edges_s = np.concatenate([[start_s], inner, [end_s]])
         for a, b in pairwise(edges_s.tolist()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from ubereport.core.arrays import BoolArray, FloatArray, freeze
 from ubereport.core.errors import AnnotationError
 from ubereport.core.intervals import Interval
 from ubereport.core.series import LossReason
+from ubereport.laboratory.csv_rows import read_rows
 
 _REASONS = ", ".join(reason.value for reason in LossReason if reason is not LossReason.NONE)
 
@@ -84,6 +84,8 @@ class RecordingTruth:
         """
         if event.clear_s is not None:
             return Interval(event.onset_s, event.clear_s)
+        # An event that nobody saw clear ends where the view was last good before a gap that is too
+        # long to look across: later blood belongs to no event that began before.
         edges_s = self.edges_s
         starts_s, ends_s = edges_s[:-1][self.is_valid], edges_s[1:][self.is_valid]
         later = ends_s > event.onset_s
@@ -104,9 +106,11 @@ def read_truth(folder: Path) -> RecordingTruth:
         If a file is missing, lacks a column, or holds something that is no number, no reason, out
         of range or out of order.
     """
-    area = _rows(folder / "area.csv", ("time_s", "area_frac", "is_valid"))
-    events = _rows(folder / "events.csv", ("onset_s", "clear_s", "peak_area_frac"))
-    stretches = _rows(folder / "validity.csv", ("start_s", "end_s", "reason"))
+    area = read_rows(folder / "area.csv", "time_s", "area_frac", "is_valid", may_be_empty=True)
+    events = read_rows(
+        folder / "events.csv", "onset_s", "clear_s", "peak_area_frac", may_be_empty=True
+    )
+    stretches = read_rows(folder / "validity.csv", "start_s", "end_s", "reason", may_be_empty=True)
     time_s = [_number("area.csv", row, "time_s") for row in area]
     is_valid = [_flag("area.csv", row, "is_valid") for row in area]
     area_frac = [
@@ -148,26 +152,6 @@ def _stretch(row: dict[str, str]) -> TrueStretch:
         ) from None
     start_s, end_s = (_number("validity.csv", row, key) for key in ("start_s", "end_s"))
     return TrueStretch(Interval(start_s, end_s), reason)
-
-
-def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            reader = csv.DictReader(stream)
-            names = reader.fieldnames or ()
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error):
-        raise AnnotationError(
-            f"{path.name} cannot be read in the truth folder. It needs area.csv, events.csv and "
-            "validity.csv, as `ubereport simulate` writes them."
-        ) from None
-    missing = [column for column in columns if column not in names]
-    if missing or any(row[column] is None for row in rows for column in columns):
-        raise AnnotationError(
-            f"{path.name} lacks {', '.join(missing) or 'cells in a row'}; it needs the columns "
-            f"{', '.join(columns)}."
-        )
-    return rows
 
 
 def _number(file: str, row: dict[str, str], column: str) -> float:

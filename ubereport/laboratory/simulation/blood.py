@@ -140,6 +140,8 @@ def _arrival(
 
 def _share_covered_before(late: Float32Array, middle: np.ndarray) -> Float32Array:
     """Rank of each place among those of the middle disc, so that a level is an area."""
+    # Which share of the middle is reached before each place? Then "blood covers 20 %" is a plain
+    # comparison with 0.2, whatever shape it takes.
     late = np.asarray(late, np.float32)
     sample = np.sort(late[middle][:: max(1, int(middle.sum() // 20000))])
     rank = np.interp(late.ravel(), sample, np.linspace(0, 1, len(sample)))

@@ -95,6 +95,9 @@ def cells(
     at = (np.arange(work_px, dtype=np.float32) + np.float32(0.5)) * np.float32(n_cells / work_px)
     column, row = np.meshgrid(at, at)
     cell_row, cell_column = row.astype(np.int64), column.astype(np.int64)
+    # Each cell of a grid holds one seed, so that the nearest two seeds of a pixel lie in its own
+    # cell or in the eight around it. Half the difference of the two distances is how far the border
+    # is.
     first = np.full((work_px, work_px), 9, np.float32)
     second = np.full((work_px, work_px), 9, np.float32)
     for d_row in (0, 1, 2):

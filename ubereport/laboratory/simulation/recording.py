@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,11 +17,13 @@ from ubereport.core.errors import OutputError, UsageError
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.intervals import Interval
 from ubereport.core.series import AreaSeries, LossReason
+from ubereport.files.atomic import write_file
+from ubereport.laboratory.csv_rows import rows_bytes
 from ubereport.laboratory.simulation.config import SimulationConfig
 from ubereport.laboratory.simulation.render import RenderedFrame, Renderer
 from ubereport.laboratory.simulation.scenario import Scenario, plan_scenario
 from ubereport.metrics.event_detection import detect_events
-from ubereport.video.pyav import repeat_packets
+from ubereport.video.pyav import EncoderSpec, repeat_packets
 from ubereport.video.writer import VideoWriter
 
 TRUTH_RATE_HZ = 10
@@ -112,26 +113,17 @@ def write_truth(truth: Truth, folder: Path) -> None:
         (_seconds(s.interval.start_s), _seconds(s.interval.end_s), s.reason.value)
         for s in truth.stretches
     )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / "area.csv", ("time_s", "area_frac", "is_valid", "reason"), area_rows)
-        _write(folder / "events.csv", ("onset_s", "clear_s", "peak_area_frac"), event_rows)
-        _write(folder / "validity.csv", ("start_s", "end_s", "reason"), validity_rows)
-    except OSError as error:
-        raise OutputError(
-            f"The truth cannot be written ({error.strerror}). Name a folder that can be written."
-        ) from None
+    tables = {
+        "area.csv": (("time_s", "area_frac", "is_valid", "reason"), area_rows),
+        "events.csv": (("onset_s", "clear_s", "peak_area_frac"), event_rows),
+        "validity.csv": (("start_s", "end_s", "reason"), validity_rows),
+    }
+    for name, (header, rows) in tables.items():
+        write_file(folder / name, rows_bytes(header, rows))
 
 
 def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
-
-
-def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 _CRF_CODECS = ("libx264", "libx265", "libsvtav1", "libvpx-vp9")
@@ -394,13 +386,7 @@ class _Recorder:
     def _keep_mask(self, picture: RenderedFrame, time_s: float) -> None:
         folder = self._out_dir / "truth" / "masks"
         _, png = cv2.imencode(".png", picture.blood_mask.astype(np.uint8) * 255)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{round(time_s * 1000):09d}.png").write_bytes(png.tobytes())
-        except OSError as error:
-            raise OutputError(
-                f"A mask cannot be written ({error.strerror}). Check free space and permissions."
-            ) from None
+        write_file(folder / f"{round(time_s * 1000):09d}.png", png.tobytes())
 
     def _writer(self, path: Path) -> VideoWriter:
         config, clock = self._clock.scenario.config, self._clock
@@ -413,10 +399,12 @@ class _Recorder:
             options["bf"] = "0"
         return VideoWriter(
             path,
-            config.width_px,
-            config.height_px,
-            clock.rate_hz,
-            config.codec,
-            options=options,
-            container_options={"movflags": "faststart"},
+            EncoderSpec(
+                config.width_px,
+                config.height_px,
+                clock.rate_hz,
+                config.codec,
+                options=options,
+                container_options={"movflags": "faststart"},
+            ),
         )

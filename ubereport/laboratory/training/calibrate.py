@@ -158,6 +158,8 @@ def _scores(
 
 
 def _best_threshold(scores: dict[float, list[StillScore]], max_area_frac: float) -> float:
+    # Of the thresholds that paint little enough on clean stills, the one with the best overlap. If
+    # none does, the one that paints least.
     summaries = {t: summarize(s, 0.0) for t, s in scores.items()}
     area = {t: f.negative_area_mean_frac for t, f in summaries.items()}
     dice = {t: f.dice_mean for t, f in summaries.items()}

@@ -6,7 +6,6 @@ was trained on it must say so too.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import tomllib
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ubereport.core.errors import AnnotationError
+from ubereport.laboratory.csv_rows import read_rows
 from ubereport.laboratory.training.capsule import capsule_stills
 from ubereport.laboratory.training.labelled_stills import Collection, Still, read_manifest
 
@@ -94,14 +94,7 @@ def _without_doubt(
     """Mark the stills that the list of doubtful labels names."""
     if "doubtful" not in entry:
         return stills
-    try:
-        with (folder / entry["doubtful"]).open(newline="", encoding="utf-8") as stream:
-            named = {row["name"] for row in csv.DictReader(stream)}
-    except (OSError, UnicodeDecodeError, KeyError) as error:
-        raise AnnotationError(
-            f"The list of doubtful labels of {entry['name']!r} cannot be read "
-            f"({type(error).__name__}). Name a CSV file with the columns name and why."
-        ) from None
+    named = {row["name"] for row in read_rows(folder / entry["doubtful"], "name")}
     strangers = sorted(named - {still.name for still in stills})
     if strangers:
         raise AnnotationError(

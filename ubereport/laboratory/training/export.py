@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,23 +199,16 @@ def export_bundle(
         held_out.maps, held_out.labels, held_out.groups, calibration.thresholds[1]
     )
     metadata = BundleMetadata(
-        name=text.name,
-        version=text.version,
-        title=text.title,
+        **dataclasses.asdict(text),
         kind="network",
         input_height_px=config.input_px,
         input_width_px=config.input_px,
         thresholds=calibration.thresholds,
-        training_population=text.training_population,
-        limits=text.limits,
-        intended_use=text.intended_use,
-        evaluated_on=text.evaluated_on,
         network=network_spec(config),
         input_mean=(INPUT_MEAN,) * 3,
         input_scale=(INPUT_SCALE,) * 3,
         test_time="flip" if flip else "none",
         operating_characteristics=calibration.figures,
-        licence=text.licence,
         training_data=tuple(training_data),
         held_out_operations=operations,
         color_reference=colors,

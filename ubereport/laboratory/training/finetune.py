@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from torch import Tensor
 
 from ubereport.core.errors import AnnotationError, UsageError
 from ubereport.files.atomic import write_file
+from ubereport.laboratory.csv_rows import rows_bytes
 from ubereport.laboratory.training.batches import Batches, Pool, pool_of
 from ubereport.laboratory.training.capsule import BoxedStill, box_cache
 from ubereport.laboratory.training.collections import collections_of
@@ -227,11 +226,8 @@ def _list_held_out(stills: Sequence[Still], folder: Path) -> None:
     """Write which stills are held out, for `evaluate stills --only`; none holds nothing out."""
     if not stills:
         return
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("name", "group"))
-    rows.writerows((still.name, still.group) for still in stills)
-    write_file(folder / HELD_OUT_NAME, text.getvalue().encode())
+    rows = rows_bytes(("name", "group"), ((still.name, still.group) for still in stills))
+    write_file(folder / HELD_OUT_NAME, rows)
 
 
 def _check_shares(config: TrainConfig, train: Sequence[Still], boxed: Sequence[BoxedStill]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import zipfile
@@ -25,6 +24,7 @@ from ubereport.core.frames import FieldOfView, FrameBatch, SamplingPlan
 from ubereport.core.recording import RecordingIndex, Timeline
 from ubereport.core.series import LossReason
 from ubereport.files.atomic import publish_staged, write_file
+from ubereport.laboratory.csv_rows import rows_bytes
 from ubereport.laboratory.training.config import FramesConfig
 from ubereport.video.candidates import plan_uniform
 from ubereport.video.decode import DecodeRequest, decode
@@ -34,6 +34,7 @@ from ubereport.video.timeline import place_parts
 _THUMBNAIL_PX = 16
 _BATCH = 16
 _WORK = "work.npz"
+_COLUMNS = ("name", "image", "group", "kind", "time_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,8 @@ def extract_stills(
             on_progress(work.next_row, len(plan))
     reasons = work.judged.settled(plan, config.validity)
     stills = _without_frozen(work.rows, reasons, partial)
-    _write_list(partial / "stills.csv", stills, group)
+    listed = ((name, f"{name}.png", group, "unlabelled", time_s) for name, time_s in stills)
+    write_file(partial / "stills.csv", rows_bytes(_COLUMNS, listed))
     (partial / _WORK).unlink(missing_ok=True)
     publish_staged(partial, target)
     lost = Counter(reason for reason in reasons if reason is not LossReason.NONE)
@@ -293,11 +295,3 @@ def _looked_at(
             for batch in batches:
                 look, memory = look_at(batch, stretch.field, config.validity, memory)
                 yield batch, stretch.field, look, memory
-
-
-def _write_list(path: Path, rows: Sequence[tuple[str, str]], group: str) -> None:
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["name", "image", "group", "kind", "time_s"])
-        for name, time_s in rows:
-            writer.writerow([name, f"{name}.png", group, "unlabelled", time_s])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import re
 from collections.abc import Callable, Sequence
@@ -16,6 +15,8 @@ from numpy.typing import NDArray
 from ubereport.core.arrays import RgbArray
 from ubereport.core.errors import AnnotationError
 from ubereport.files.atomic import staged_for
+from ubereport.laboratory.csv_rows import read_rows
+from ubereport.laboratory.evaluation.load import read_mask
 
 CLEAN, BLOOD, IGNORE = 0, 1, 255
 LabelArray = NDArray[np.uint8]
@@ -110,19 +111,7 @@ def read_manifest(path: Path) -> tuple[Still, ...]:
         If the manifest cannot be read, has no rows, lacks a column, repeats a name, or names a
         still or mask that is missing.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError) as error:
-        raise AnnotationError(
-            f"The manifest {path.name!r} cannot be read ({type(error).__name__}). Name a CSV file."
-        ) from None
-    needed = {"name", "image", "group", "kind"}
-    if not rows or needed - set(rows[0]):
-        raise AnnotationError(
-            f"{path.name} has {len(rows)} rows and lacks the columns "
-            f"{sorted(needed - set(rows[0] if rows else []))}; it needs {sorted(needed)}."
-        )
+    rows = read_rows(path, "name", "image", "group", "kind")
     stills = tuple(_still(row, path.parent) for row in rows)
     names = [still.name for still in stills]
     twice = sorted({name for name in names if names.count(name) > 1})[:3]
@@ -179,7 +168,7 @@ def read_label(still: Still, height_px: int, width_px: int) -> LabelArray:
     if still.mask_path is None:
         known = CLEAN if still.kind == "zero" else IGNORE
         return np.full((height_px, width_px), known, np.uint8)
-    mask = _read_binary(still.mask_path, still.name, height_px, width_px)
+    mask = read_mask(still.mask_path, still.name, (height_px, width_px))
     label = np.where(mask, BLOOD, CLEAN).astype(np.uint8)
     if mask.any() != (still.kind == "blood"):
         raise AnnotationError(
@@ -187,24 +176,8 @@ def read_label(still: Still, height_px: int, width_px: int) -> LabelArray:
             f"{int(mask.sum())} pixels of blood. Mend the list or the mask."
         )
     if still.ignore_path is not None:
-        label[_read_binary(still.ignore_path, still.name, height_px, width_px)] = IGNORE
+        label[read_mask(still.ignore_path, still.name, (height_px, width_px))] = IGNORE
     return label
-
-
-def _read_binary(path: Path, name: str, height_px: int, width_px: int) -> NDArray[np.bool_]:
-    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if mask is None or mask.ndim != 2:
-        raise AnnotationError(f"The mask of {name} is no gray-level PNG. Export it again.")
-    if mask.shape != (height_px, width_px):
-        raise AnnotationError(
-            f"The mask of {name} is {mask.shape[1]} × {mask.shape[0]} px, its still "
-            f"{width_px} × {height_px} px. Masks have the size of their still."
-        )
-    if not np.isin(mask, (0, 255)).all():
-        raise AnnotationError(
-            f"The mask of {name} has values other than 0 and 255. Export it without smoothing."
-        )
-    return np.asarray(mask == 255)
 
 
 def fold_of_groups(stills: Sequence[Still], n_folds: int, seed: int) -> dict[str, int]:
@@ -396,7 +369,7 @@ def never_on_instruments(cache: StillCache, index: NDArray[np.int64]) -> StillCa
         still = cache.stills[i]
         height, width = read_rgb(still.image_path).shape[:2]
         path = Path(str(still.instrument_path))
-        drawn = _read_binary(path, still.name, height, width).astype(np.uint8)
+        drawn = read_mask(path, still.name, (height, width)).astype(np.uint8)
         metal = cv2.resize(drawn, (side, side), interpolation=cv2.INTER_NEAREST)
         inside = cv2.erode(metal, rim) > 0
         label[i][(metal > 0) & (label[i] == BLOOD)] = IGNORE

@@ -103,6 +103,8 @@ def choose_stills(
     place = features / scale
     chosen = [int(np.argmax(weight))]
     nearest = np.linalg.norm(place - place[chosen[0]], axis=1)
+    # Greedy: each next still is the one whose uncertainty times its distance to the nearest one
+    # chosen is largest, so that neither ten alike nor ten that are sure are drawn.
     while len(chosen) < n:
         gain = weight * nearest
         gain[chosen] = -1.0
