@@ -19,10 +19,10 @@ from ubereport.core.recording import PartIndex
 from ubereport.video.candidates import plan_uniform
 from ubereport.video.decode import DecodeOutcome, DecodeRequest, Decoding, decode
 from ubereport.video.index import index_part, index_recording
+from ubereport.video.pyav import ColorTag
 from ubereport.video.pyav_reader import read_pictures
 from ubereport.video.reader import read_request, upright_size, why_not_decord
 from ubereport.video.timeline import place_parts
-from ubereport.video.writer import ColorTag
 
 CONFIG = DecodeConfig(stall_timeout_s=60)
 HAS_DECORD = importlib.util.find_spec("decord") is not None

@@ -144,8 +144,8 @@ def validated(
     ubereport.core.errors.ConfigError: tea.steep_s = 0 cannot be used; allowed: ...
     """
 
-    def refuse(found: ValidationError, kind: type[Any]) -> Exception:
-        fault = fault_of(found, kind, section)
+    def refuse(failure: ValidationError, kind: type[Any]) -> Exception:
+        fault = fault_of(failure, kind, section)
         return error(f"{fault} {remedy.format(key=fault.key)}")
 
     def decorate(kind: type[T]) -> type[T]:
@@ -155,8 +155,8 @@ def validated(
             check = adapter_of(made).validator.validate_python
             try:
                 check(ArgsKwargs(args, values), self_instance=self)
-            except ValidationError as found:
-                raise refuse(found, made) from None
+            except ValidationError as failure:
+                raise refuse(failure, made) from None
 
         made.__init__ = functools.wraps(made.__init__)(__init__)
         made.__refusal__ = refuse
@@ -175,8 +175,8 @@ def read_json_value(value: object, kind: type[T]) -> T:
     """
     try:
         read: T = adapter_of(kind).validate_json(json.dumps(value, default=str))
-    except ValidationError as found:
-        raise kind.__refusal__(found, kind) from None  # type: ignore[attr-defined]
+    except ValidationError as failure:
+        raise kind.__refusal__(failure, kind) from None  # type: ignore[attr-defined]
     return read
 
 
@@ -196,9 +196,9 @@ def json_value(value: Any) -> dict[str, Any]:  # noqa: ANN401 -- any frozen data
     text = json.dumps(written, default=lambda number: number.item(), allow_nan=False)
     try:
         tree: dict[str, Any] = adapter.dump_python(adapter.validate_json(text), mode="json")
-    except ValidationError as found:
+    except ValidationError as failure:
         raise ValueError(
-            f"what is to be written is wrong: {fault_of(found, type(value))}"
+            f"what is to be written is wrong: {fault_of(failure, type(value))}"
         ) from None
     return tree
 
@@ -219,9 +219,9 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401
     return TypeAdapter(kind)
 
 
-def fault_of(found: ValidationError, kind: type[Any], section: str = "") -> Fault:
+def fault_of(failure: ValidationError, kind: type[Any], section: str = "") -> Fault:
     """Return the first thing that cannot be used in what should have been a `kind`."""
-    first = found.errors(include_url=False)[0]
+    first = failure.errors(include_url=False)[0]
     where = [_name_of(kind, step) if i == 0 else step for i, step in enumerate(first["loc"])]
     key = _key([section, *where] if section else where)
     match first["type"]:

@@ -70,12 +70,12 @@ def read_catalog(language: Language, path: Path | None = None) -> Catalog:
 
     try:
         with (catalog_path(language) if path is None else path).open("rb") as file:
-            found = read_po(file, abort_invalid=True)
-        plural_form = gettext.c2py(found.plural_expr)
+            entries = read_po(file, abort_invalid=True)
+        plural_form = gettext.c2py(entries.plural_expr)
     except (OSError, PoFileError, ValueError, SyntaxError, LookupError) as error:
         return Catalog(problem=_problem(language, error))
     messages: dict[tuple[str, str], tuple[str, ...]] = {}
-    for message in found:
+    for message in entries:
         if not message.id or message.fuzzy:
             continue
         ids, texts = forms(message.id), forms(message.string)
@@ -88,13 +88,13 @@ def read_catalog(language: Language, path: Path | None = None) -> Catalog:
 
 def templates(messages: Mapping[tuple[str, str], tuple[str, ...]]) -> tuple[Template, ...]:
     """Return the recorded messages with places, those with most words first."""
-    found = []
+    entries = []
     for context, message in messages:
         pieces = _FIELD.split(message)
         if context == RECORDED and len(pieces) > 1:
             n_words = sum(len(piece) for piece in pieces[::2])
-            found.append((-n_words, Template(message, pieces[0], pieces[-1])))
-    return tuple(template for _, template in sorted(found, key=lambda pair: pair[0]))
+            entries.append((-n_words, Template(message, pieces[0], pieces[-1])))
+    return tuple(template for _, template in sorted(entries, key=lambda pair: pair[0]))
 
 
 def forms(text: str | Sequence[str | None] | None) -> tuple[str, ...]:

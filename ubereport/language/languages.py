@@ -78,13 +78,13 @@ def find_language(tag: str) -> Language:
     >>> find_language("es-mx").tag
     'es-MX'
     """
-    found = _found(tag)
-    if found is None:
+    language = _found(tag)
+    if language is None:
         known = ", ".join(f"{language.code} ({language.name})" for language in LANGUAGES)
         near = _near(tag)
         hint = f" Did you mean {near}?" if near else ""
         raise UsageError(f"There is no language {tag[:40]!r}.{hint} Give one of: {known}.")
-    return found
+    return language
 
 
 def _found(tag: str) -> Language | None:
@@ -122,6 +122,6 @@ def chosen_language(asked: str | None, environment: Mapping[str, str]) -> Langua
             return find_language(tag)
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
         if environment.get(name):
-            found = _found(environment[name])
-            return ENGLISH if found is None else Language(found.code, found.name)
+            language = _found(environment[name])
+            return ENGLISH if language is None else Language(language.code, language.name)
     return ENGLISH

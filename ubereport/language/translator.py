@@ -35,15 +35,15 @@ class Translator:
 
     def text(self, message: str, context: str = "") -> str:
         """Return a message in this language; the English one where there is no translation."""
-        found = self.catalog.messages.get((context, message))
-        return message if found is None else found[0]
+        entry = self.catalog.messages.get((context, message))
+        return message if entry is None else entry[0]
 
     def plural(self, singular: str, plural: str, n: int) -> str:
         """Return the form of a message that counts `n` things."""
-        found = self.catalog.messages.get(("", singular))
-        if found is None:
+        entry = self.catalog.messages.get(("", singular))
+        if entry is None:
             return singular if n == 1 else plural
-        return found[min(self.catalog.plural_form(n), len(found) - 1)]
+        return entry[min(self.catalog.plural_form(n), len(entry) - 1)]
 
     def plural_places(self) -> dict[str, int]:
         """Return the place of each plural form by the name that CLDR, and a browser, gives it."""

@@ -106,11 +106,11 @@ def reviewed_by(
     changes nothing and is listed as stale.
     """
     replay = replayed(reviewer, journal, series, events)
-    found = _as_measured(_events(replay, event_config), events)
-    by_threshold = dict.fromkeys(Threshold, found)
+    counted = _as_measured(_events(replay, event_config), events)
+    by_threshold = dict.fromkeys(Threshold, counted)
     values = compute_metrics(replay.series, by_threshold, event_config, metric_config)
     return ReviewedCase(
-        reviewer, replay.series, found, values, replay.spans, replay.stale, replay.is_finished
+        reviewer, replay.series, counted, values, replay.spans, replay.stale, replay.is_finished
     )
 
 
@@ -229,7 +229,7 @@ def _events(replay: Replay, config: EventConfig) -> tuple[HemostasisEvent, ...]:
 
 
 def _as_measured(
-    found: Sequence[HemostasisEvent], measured: Sequence[HemostasisEvent]
+    counted: Sequence[HemostasisEvent], measured: Sequence[HemostasisEvent]
 ) -> tuple[HemostasisEvent, ...]:
     """Return `found` with the measured event, digit for digit, where nothing about it changed.
 
@@ -237,7 +237,7 @@ def _as_measured(
     """
     by_bounds = {(event.onset_s, event.end_s): event for event in measured}
     kept: list[HemostasisEvent] = []
-    for event in found:
+    for event in counted:
         before = by_bounds.get((event.onset_s, event.end_s))
         is_same = (
             before is not None

@@ -37,8 +37,8 @@ def fuse_batch_norms(network: nn.Module) -> nn.Module:
             if child in replaced:
                 setattr(module, name, replaced[child])
     with torch.inference_mode():
-        found = fused(probe)
-    is_same = torch.allclose(found, expected, rtol=_TOLERANCE, atol=_TOLERANCE)
+        answer = fused(probe)
+    is_same = torch.allclose(answer, expected, rtol=_TOLERANCE, atol=_TOLERANCE)
     return fused if is_same else original
 
 

@@ -69,7 +69,7 @@ def measure_routes(
     """
     has_openvino = bundle.metadata.graph is not None and is_openvino_present()
     routes = [Route.TORCH, *([Route.OPENVINO] if has_openvino else [])]
-    found: dict[tuple[Route, str], RouteSpeed] = {}
+    speeds: dict[tuple[Route, str], RouteSpeed] = {}
     exact = None
     for route in routes:
         for is_low in (False, True):
@@ -80,12 +80,12 @@ def measure_routes(
                 n_threads=n_threads,
             )
             predictor = open_predictor(bundle, config)
-            if (route, predictor.precision) in found:
+            if (route, predictor.precision) in speeds:
                 continue
             areas = predictor.areas(rgb, field_mask)
             exact = areas if exact is None else exact
             apart = np.abs(areas - exact)
-            found[route, predictor.precision] = RouteSpeed(
+            speeds[route, predictor.precision] = RouteSpeed(
                 route=route,
                 device=predictor.device,
                 precision=predictor.precision,
@@ -93,7 +93,7 @@ def measure_routes(
                 area_deviation_max_frac=float(apart.max()),
                 area_deviation_mean_frac=float(apart.mean()),
             )
-    return tuple(found.values())
+    return tuple(speeds.values())
 
 
 def _pictures_per_s(predictor: Predictor, rgb: RgbArray, field_mask: BoolArray) -> float:

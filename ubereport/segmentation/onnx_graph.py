@@ -196,14 +196,14 @@ def _check_equal(
         path = Path(folder) / GRAPH_NAME
         path.write_bytes(content)
         path.with_name(WEIGHTS_NAME).write_bytes(weights)
-        found = CompiledNetwork(path, (), metadata, is_low=False, n_threads=1)(rgb)
+        logits = CompiledNetwork(path, (), metadata, is_low=False, n_threads=1)(rgb)
     folded = fuse_batch_norms(network)  # as torch runs it and OpenVINO compiles it
     mean = torch.tensor(metadata.input_mean).view(1, 3, 1, 1)
     scale = torch.tensor(metadata.input_scale).view(1, 3, 1, 1)
     with torch.inference_mode():
         planes = (torch.from_numpy(rgb).permute(0, 3, 1, 2).float() - mean) / scale
         expected = folded(planes)[:, 0].numpy()
-    apart = float(np.abs(found - expected).max())
+    apart = float(np.abs(logits - expected).max())
     allowed = _fp32_roundings(network) * float(expected.std())
     if not apart <= allowed:
         raise BundleError(

@@ -64,7 +64,7 @@ def fit_log_normal_times(
     def bend(theta: FloatArray) -> FloatArray:
         return -_derivatives(theta, log_t, is_seen, matrix, weights)[1]
 
-    found = optimize.minimize(
+    optimum = optimize.minimize(
         loss,
         np.append(start, np.log(spread)),
         jac=slopes,
@@ -72,7 +72,7 @@ def fit_log_normal_times(
         method="trust-exact",
         options={"gtol": _STILL * float(weights.sum()), "maxiter": 500},
     )
-    scores, curvature = _derivatives(found.x, log_t, is_seen, matrix, weights)
+    scores, curvature = _derivatives(optimum.x, log_t, is_seen, matrix, weights)
     slope = float(np.max(np.abs(scores.sum(axis=0))))
     if slope > 100 * _STILL * weights.sum() or float(np.linalg.eigvalsh(curvature)[-1]) >= 0:
         return None
@@ -81,7 +81,7 @@ def fit_log_normal_times(
     n_clusters = len(np.unique(clusters))
     bread = np.linalg.inv(curvature)
     covariance = bread @ (sums.T @ sums) @ bread * n_clusters / max(n_clusters - 1, 1)
-    return TimesFit(found.x[:p], covariance[:p, :p], float(np.exp(found.x[p])))
+    return TimesFit(optimum.x[:p], covariance[:p, :p], float(np.exp(optimum.x[p])))
 
 
 def _derivatives(

@@ -53,13 +53,13 @@ def fit_mixed(y: FloatArray, matrix: FloatArray, surgeon_codes: IntArray) -> Lin
     ratio = float(grid[best])
     if best > 0:
         bounds = (np.log(grid[max(best - 1, 1)]), np.log(grid[min(best + 1, len(grid) - 1)]))
-        found = optimize.minimize_scalar(
+        optimum = optimize.minimize_scalar(
             lambda log_ratio: float(_reml_losses(np.exp([log_ratio]), reduced)[0]),
             bounds=bounds,
             method="bounded",
             options={"xatol": 1e-8},
         )
-        ratio = float(np.exp(found.x))
+        ratio = float(np.exp(optimum.x))
     return _solve(ratio, reduced)
 
 

@@ -66,13 +66,13 @@ def unit_spread(shares: Sequence[float], n_samples: Sequence[int]) -> UnitSpread
         restricted = np.log(weights.sum()) - np.log(weights).sum()
         return float(restricted + weights @ (x - center) ** 2 - 2 * np.log(between))
 
-    found = min(
+    optimum = min(
         (
             optimize.minimize(loss, np.log(start), method="Nelder-Mead", options={"xatol": 1e-6})
             for start in _STARTS
         ),
         key=lambda result: float(result.fun),
     )
-    between, within = (float(sd) for sd in np.exp(np.clip(found.x, -20, 20)) * scale)
+    between, within = (float(sd) for sd in np.exp(np.clip(optimum.x, -20, 20)) * scale)
     weights = 1 / (between**2 + within**2 / n)
     return UnitSpread(float((weights @ x) / weights.sum()), between, within, len(x))

@@ -131,7 +131,7 @@ def write_coco(
 
 
 def _image(annotation: Annotation, image_id: int) -> dict[str, Any]:
-    own = {"sha256": annotation.sha256, "group": annotation.group, "annotators": []}
+    own: dict[str, Any] = {"sha256": annotation.sha256, "group": annotation.group, "annotators": []}
     return {
         "id": image_id,
         "file_name": annotation.still,

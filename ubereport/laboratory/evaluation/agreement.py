@@ -36,11 +36,11 @@ class StapleResult:
 
 def pairwise_dice(masks: BoolArray, is_decided: BoolArray) -> dict[tuple[int, int], float]:
     """Return the Dice of every pair of (k, H, W) masks of which at least one shows blood."""
-    found = {
+    overlaps = {
         (a, b): dice(masks[a] & is_decided, masks[b] & is_decided)
         for a, b in combinations(range(len(masks)), 2)
     }
-    return {pair: value for pair, value in found.items() if value is not None}
+    return {pair: value for pair, value in overlaps.items() if value is not None}
 
 
 def majority(masks: BoolArray) -> tuple[BoolArray, BoolArray]:

@@ -67,7 +67,7 @@ def annotator_agreement(
     return AnnotatorAgreement(
         annotators=stills.annotators,
         consensus=config.consensus.value,
-        pairs=tuple(_pair(names, found) for names, found in pairs.items()),
+        pairs=tuple(_pair(names, on_stills) for names, on_stills in pairs.items()),
         presence_kappa=kappa,
         presence_kappa_reason=reason,
         n_kappa=n_kappa,
@@ -89,18 +89,18 @@ def _presence_kappa(votes: Sequence[tuple[int, int]]) -> tuple[float | None, str
     return kappa, reason, len(counts)
 
 
-def _pair(names: tuple[str, str], found: Sequence[_PairOnStill]) -> AnnotatorPair:
-    drawn = [one.dice for one in found if one.dice is not None]
-    both = [one.dice for one in found if one.dice is not None and one.n_drew == 2]
+def _pair(names: tuple[str, str], on_stills: Sequence[_PairOnStill]) -> AnnotatorPair:
+    drawn = [one.dice for one in on_stills if one.dice is not None]
+    both = [one.dice for one in on_stills if one.dice is not None and one.n_drew == 2]
     return AnnotatorPair(
         names[0],
         names[1],
-        len(found),
+        len(on_stills),
         len(drawn),
         float(np.median(drawn)) if drawn else None,
         float(np.mean(drawn)) if drawn else None,
         len(both),
         float(np.median(both)) if both else None,
         float(np.mean(both)) if both else None,
-        float(np.mean([one.n_drew != 1 for one in found])) if found else None,
+        float(np.mean([one.n_drew != 1 for one in on_stills])) if on_stills else None,
     )

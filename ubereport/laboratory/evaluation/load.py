@@ -282,20 +282,20 @@ def _is_picture(path: Path) -> bool:
 
 
 def _by_stem(paths: Iterable[Path], what: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+    by_stem: dict[str, Path] = {}
     for path in sorted(paths):
-        if path.stem in found:
+        if path.stem in by_stem:
             raise AnnotationError(
-                f"{path.stem} occurs twice among the {what}, as {found[path.stem].suffix} and "
+                f"{path.stem} occurs twice among the {what}, as {by_stem[path.stem].suffix} and "
                 f"{path.suffix}. Keep one."
             )
-        found[path.stem] = path
-    if not found:
+        by_stem[path.stem] = path
+    if not by_stem:
         raise AnnotationError(
             f"A folder of {what} is empty. Put files there that end in "
             f"{', '.join(sorted(_SUFFIXES))}."
         )
-    return found
+    return by_stem
 
 
 def _check_folder(folder: Path, what: str) -> None:

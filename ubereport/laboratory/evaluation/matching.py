@@ -13,7 +13,7 @@ IntervalPair = tuple[int, int, float]
 
 
 def match_intervals(
-    true: Sequence[Interval], found: Sequence[Interval], min_iou: float
+    true: Sequence[Interval], detections: Sequence[Interval], min_iou: float
 ) -> tuple[IntervalPair, ...]:
     """Return (true, found, IoU) index pairs: as many as possible, then of largest total IoU.
 
@@ -26,11 +26,11 @@ def match_intervals(
     """
     if not 0 < min_iou <= 1:
         raise ValueError(f"temporal IoU of {min_iou}; allowed: above 0 to 1")
-    overlap = np.array([[t.iou(f) for f in found] for t in true], dtype=np.float64)
-    overlap = overlap.reshape(len(true), len(found))
+    overlap = np.array([[t.iou(f) for f in detections] for t in true], dtype=np.float64)
+    overlap = overlap.reshape(len(true), len(detections))
     # Each allowed pair is worth more than all overlaps of any matching together, so that one more
     # pair always wins; a forbidden pair is worth nothing.
-    worth = np.where(overlap >= min_iou, overlap + min(len(true), len(found)) + 1.0, 0.0)
+    worth = np.where(overlap >= min_iou, overlap + min(len(true), len(detections)) + 1.0, 0.0)
     return tuple(
         (row, column, float(overlap[row, column]))
         for row, column in best_pairs(worth)

@@ -136,9 +136,9 @@ def _events(
     events: Sequence[HemostasisEvent], truth: RecordingTruth, max_gap_s: float
 ) -> tuple[tuple[EventScore, ...], tuple[EventMatch, ...]]:
     true = [truth.event_interval(event, max_gap_s) for event in truth.events]
-    found = [Interval(event.onset_s, event.end_s) for event in events]
-    pairs = {min_iou: match_intervals(true, found, min_iou) for min_iou in MIN_IOUS}
-    scores = tuple(_score(m, len(true), len(found), len(pairs[m])) for m in MIN_IOUS)
+    detections = [Interval(event.onset_s, event.end_s) for event in events]
+    pairs = {min_iou: match_intervals(true, detections, min_iou) for min_iou in MIN_IOUS}
+    scores = tuple(_score(m, len(true), len(detections), len(pairs[m])) for m in MIN_IOUS)
     matches = tuple(_match(pair, truth.events, events) for pair in pairs[MIN_IOUS[0]])
     return scores, matches
 
@@ -157,9 +157,9 @@ def _score(min_iou: float, n_true: int, n_found: int, n_matched: int) -> EventSc
 
 
 def _match(
-    pair: IntervalPair, true: Sequence[TrueEvent], found: Sequence[HemostasisEvent]
+    pair: IntervalPair, true: Sequence[TrueEvent], detections: Sequence[HemostasisEvent]
 ) -> EventMatch:
-    event, detected = true[pair[0]], found[pair[1]]
+    event, detected = true[pair[0]], detections[pair[1]]
     onset_error_s, clear_error_s = None, None
     if detected.is_onset_observed:
         onset_error_s = detected.onset_s - event.onset_s
@@ -181,7 +181,7 @@ def _reasons(series: AreaSeries, truth: RecordingTruth) -> tuple[ReasonScore, ..
         _reason_score(
             reason,
             sum(s for (true, _), s in seconds.items() if true is reason),
-            sum(s for (_, found), s in seconds.items() if found is reason),
+            sum(s for (_, measured), s in seconds.items() if measured is reason),
             seconds.get((reason, reason), 0.0),
         )
         for reason in present
@@ -217,8 +217,10 @@ def _common_seconds(
     cuts_s = np.unique([t for s in truth.stretches for t in (s.interval.start_s, s.interval.end_s)])
     starts_s = np.array([s.interval.start_s for s in truth.stretches])
     seconds: dict[tuple[LossReason, LossReason], float] = {}
-    for start_s, end_s, found in zip(series.time_s, series.end_time_s, series.reason, strict=True):
-        if not found.is_recorded:
+    for start_s, end_s, measured in zip(
+        series.time_s, series.end_time_s, series.reason, strict=True
+    ):
+        if not measured.is_recorded:
             continue
         # Rows of the case and stretches of the truth have different edges. Cut at both, so that
         # each piece has one reason on either side.
@@ -227,7 +229,7 @@ def _common_seconds(
         for a, b in pairwise(edges_s.tolist()):
             true = _reason_at((a + b) / 2, starts_s, truth)
             if true.is_recorded:
-                seconds[true, found] = seconds.get((true, found), 0.0) + b - a
+                seconds[true, measured] = seconds.get((true, measured), 0.0) + b - a
     return seconds
 
 

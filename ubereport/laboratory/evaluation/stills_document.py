@@ -407,10 +407,10 @@ def _area_section(results: Sequence[ModelResult]) -> Section:
 
 def _area_figures(number: int, evaluation: StillsEvaluation) -> tuple[Figure, Figure]:
     true = [score.true_frac for score in evaluation.scores]
-    found = [score.predicted_frac for score in evaluation.scores]
-    top = min(1.0, 1.05 * max(0.05, *true, *found))
-    mean = tuple((a + b) / 2 for a, b in zip(true, found, strict=True))
-    gap = tuple(b - a for a, b in zip(true, found, strict=True))
+    predicted = [score.predicted_frac for score in evaluation.scores]
+    top = min(1.0, 1.05 * max(0.05, *true, *predicted))
+    mean = tuple((a + b) / 2 for a, b in zip(true, predicted, strict=True))
+    gap = tuple(b - a for a, b in zip(true, predicted, strict=True))
     bias = _number(evaluation, "area_bias_frac").value or 0.0
     lines = [Curve("bias", (0.0, top), (bias, bias))]
     words = ""
@@ -432,7 +432,7 @@ def _area_figures(number: int, evaluation: StillsEvaluation) -> tuple[Figure, Fi
             _("Area, model against reference, {model}", model=evaluation.model),
             _("Each mark is one still; on the line both agree, above it the model calls too much."),
             ScatterFigure(
-                (PointSet("stills", tuple(true), tuple(found)),),
+                (PointSet("stills", tuple(true), tuple(predicted)),),
                 Axis(_("Area, reference"), Unit.PERCENT, 0.0, top),
                 Axis(_("Area, model"), Unit.PERCENT, 0.0, top),
                 (Curve("equal", (0.0, top), (0.0, top)),),

@@ -254,10 +254,10 @@ def reliability_section(results: Sequence[ModelResult]) -> Section:
     return Section(_("Are the probabilities honest?"), (text,), figures, tables)
 
 
-def reliability_drawing(found: Reliability) -> ScatterFigure:
+def reliability_drawing(reliability: Reliability) -> ScatterFigure:
     """Draw every group's tenths, their means over groups, and the diagonal."""
-    each = [pair for group in found.groups for pair in _told_and_seen(group.told, group.seen)]
-    mean = _told_and_seen(found.told, found.seen)
+    each = [pair for group in reliability.groups for pair in _told_and_seen(group.told, group.seen)]
+    mean = _told_and_seen(reliability.told, reliability.seen)
     return ScatterFigure(
         (PointSet("groups", tuple(told for told, _ in each), tuple(seen for _, seen in each)),),
         Axis(_("Probability told"), Unit.NUMBER, 0.0, 1.0),
@@ -277,7 +277,7 @@ def _told_and_seen(
 
 
 def _reliability_table(evaluation: StillsEvaluation) -> TableBlock:
-    found = evaluation.reliability
+    reliability = evaluation.reliability
     rows = tuple(
         (
             _(
@@ -285,16 +285,16 @@ def _reliability_table(evaluation: StillsEvaluation) -> TableBlock:
                 N_BINS=decimal(i / N_BINS, 1),
                 N_BINS_2=decimal((i + 1) / N_BINS, 1),
             ),
-            str(sum(group.seen[i] is not None for group in found.groups)),
+            str(sum(group.seen[i] is not None for group in reliability.groups)),
             number_cell(told),
             number_cell(seen),
         )
-        for i, (told, seen) in enumerate(zip(found.told, found.seen, strict=True))
+        for i, (told, seen) in enumerate(zip(reliability.told, reliability.seen, strict=True))
     )
     note = _(
         "Means over groups with 100 pixels or more in a tenth. Over all pixels the "
         "probability is off by {error} points (expected calibration error, groups alike).",
-        error=decimal(100 * found.error, 1),
+        error=decimal(100 * reliability.error, 1),
     )
     heads = columns(_("Probability"), _("#Groups"), _("#Told"), _("#Seen"))
     return TableBlock(

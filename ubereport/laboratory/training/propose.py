@@ -153,13 +153,13 @@ def propose(
     partial.mkdir(parents=True, exist_ok=True)
     looks = _Looks(partial / "looks.jsonl", f"{proposer.key} {proposer.side_px}")
     for i, path in enumerate(paths):
-        if path.stem not in looks.found:
+        if path.stem not in looks.by_name:
             probability, small = _look(path, proposer)
             looks.add(path.stem, uncertainty(probability), _appearance(small))
         if on_progress is not None:
             on_progress(i + 1, len(paths))
-    scores = np.array([looks.found[name][0] for name in names])
-    features = np.array([looks.found[name][1] for name in names])
+    scores = np.array([looks.by_name[name][0] for name in names])
+    features = np.array([looks.by_name[name][1] for name in names])
     worth = scores + weakness_of(reviewed, proposer).near(features) if reviewed else scores
     chosen = choose_stills(worth, features, n)
     candidates = _write_candidates([paths[i] for i in chosen], scores[chosen], proposer, partial)
@@ -187,17 +187,17 @@ class _Looks:
 
     def __init__(self, path: Path, key: str) -> None:
         self.path = path
-        self.found: dict[str, tuple[float, NDArray[np.float64]]] = {}
+        self.by_name: dict[str, tuple[float, NDArray[np.float64]]] = {}
         lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
         if lines and lines[0] == json.dumps(key):
             for line in lines[1:-1]:
                 name, score, features = json.loads(line)
-                self.found[name] = (score, np.array(features))
-        kept = [json.dumps(key), *(self._line(name, *self.found[name]) for name in self.found)]
+                self.by_name[name] = (score, np.array(features))
+        kept = [json.dumps(key), *(self._line(name, *self.by_name[name]) for name in self.by_name)]
         path.write_text("\n".join(kept) + "\n", encoding="utf-8")
 
     def add(self, name: str, score: float, features: NDArray[np.float64]) -> None:
-        self.found[name] = (score, features)
+        self.by_name[name] = (score, features)
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(self._line(name, score, features) + "\n")
 

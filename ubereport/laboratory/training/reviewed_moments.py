@@ -71,12 +71,12 @@ def reviewed_moments(
         for event in record.events
         if _is_confirmed(review, event.onset_s, event.end_s) and not _is_near(event.peak_s, drawn_s)
     ]
-    found = [
+    moments = [
         *drawn.values(),
         *(ReviewedMoment(time_s, Said.CLEAR) for time_s in clear_s),
         *(ReviewedMoment(time_s, Said.CONFIRMED) for time_s in confirmed_s),
     ]
-    return tuple(sorted(found, key=lambda moment: moment.time_s))
+    return tuple(sorted(moments, key=lambda moment: moment.time_s))
 
 
 def _called_clear(measured: AreaSeries, reviewed: AreaSeries) -> BoolArray:
