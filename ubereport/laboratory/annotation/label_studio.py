@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ubereport.core.arrays import BoolArray
 from ubereport.core.errors import AnnotationError
@@ -87,7 +86,9 @@ def brush_to_mask(rle: Sequence[int], height_px: int, width_px: int) -> BoolArra
         if is_repeated:
             words[position:end] = bits.read(_WORD_BITS)
         else:
-            words[position:end] = bits.read_words(end - position)
+            n_words = end - position
+            told = bits.read(n_words * _WORD_BITS).to_bytes(n_words)
+            words[position:end] = np.frombuffer(told, dtype=np.uint8)
         position = end
     return np.asarray(words[_N_CHANNELS - 1 :: _N_CHANNELS].reshape(height_px, width_px) > 0)
 
@@ -122,25 +123,15 @@ class _Bits:
     """Reads numbers from bytes, highest bit first."""
 
     def __init__(self, content: bytes) -> None:
-        self._bits = np.unpackbits(np.frombuffer(content, dtype=np.uint8))
+        self._text = f"{int.from_bytes(content):0{8 * len(content)}b}"
         self._position = 0
 
     def read(self, n_bits: int) -> int:
-        value = 0
-        for bit in self._take(n_bits):
-            value = value << 1 | int(bit)
-        return value
-
-    def read_words(self, n_words: int) -> NDArray[np.uint8]:
-        return np.packbits(self._take(n_words * _WORD_BITS))
-
-    def _take(self, n_bits: int) -> NDArray[np.uint8]:
-        end = self._position + n_bits
-        if end > len(self._bits):
+        bits = self._text[self._position : self._position + n_bits]
+        if len(bits) < n_bits:
             raise AnnotationError("A brush stroke ends too early. Export it again.")
-        bits = self._bits[self._position : end]
-        self._position = end
-        return bits
+        self._position += n_bits
+        return int(bits, 2) if bits else 0
 
 
 _UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-(?=.)")
