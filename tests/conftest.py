@@ -90,6 +90,15 @@ def streamable_recording(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def graphs_folder(tmp_path_factory) -> Path:
+    """Where all workers find the graphs that one of them has made (`stored_graphs`)."""
+    mine = tmp_path_factory.getbasetemp()
+    folder = (mine.parent if IS_ONE_OF_SEVERAL else mine) / "graphs"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The recordings and stills beside the checkout; skips where they are absent."""
     if not SHARED_DATA.is_dir():

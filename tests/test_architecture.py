@@ -131,3 +131,14 @@ def test_help_loads_no_heavy_library():
         "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert end.code in (0, None)\n"
     )
     assert not loaded & {"torch", "av", "decord", "cv2", "pandas", "scipy", "matplotlib", "ray"}
+
+
+def test_no_test_moves_the_places_that_others_import_from() -> None:
+    """`from conftest import …` finds another file once a folder of tests has put itself first."""
+    moved = [
+        path.name
+        for path in Path(__file__).parent.rglob("*.py")
+        for line in ast.parse(path.read_text(encoding="utf-8")).body
+        if ast.unparse(line).startswith("sys.path.")
+    ]
+    assert moved == []

@@ -127,8 +127,12 @@ def test_a_batch_killed_at_random_ends_byte_identical(department, library, tmp_p
     ]  # fmt: skip
     rng = random.Random(7)
     for _ in range(3):
+        started = time.time()
         running = subprocess.Popen(argv, stdout=subprocess.DEVNULL, start_new_session=True)
-        time.sleep(rng.uniform(2.0, 12.0))
+        while not any(path.stat().st_mtime > started for path in mine.glob("**/*")):
+            assert running.poll() is None
+            time.sleep(0.1)
+        time.sleep(rng.uniform(0.0, 3.0))
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
     done = subprocess.run(argv, capture_output=True, text=True, timeout=300)

@@ -94,7 +94,8 @@ def test_simulate_writes_recording_and_truth(capsys, tmp_path):
     }
 
 
-def test_doctor_says_what_is_there(capsys):
+def test_doctor_says_what_is_there(capsys, monkeypatch):
+    monkeypatch.setattr("ubereport.cli.route_speeds.N_STILLS", 2)
     code, out, _ = run(capsys, "doctor", "--json")
     found = json.loads(out)
     assert code == (0 if found["is_ready"] else 4)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ubereport.cohort.alarms import USUAL_RULES, ChartRules, false_alarm_of_chart, rules_for_page
+from ubereport.cohort.alarms import USUAL_RULES, ChartRules, false_alarm_of_page, rules_for_page
 from ubereport.cohort.charts import ChartCases, xmr_chart
 from ubereport.cohort.scales import MetricScale, ScaleKind
 from ubereport.core.config import AuditConfig
@@ -31,13 +31,13 @@ def signals_of_steady(n, rules, n_charts, seed):
 )
 def test_the_stated_false_alarm_is_that_of_the_charts(rules):
     n_signals = signals_of_steady(30, rules, 300, seed=8)
-    assert stats.binomtest(n_signals, 300, false_alarm_of_chart(30, rules)).pvalue > 0.003
+    assert stats.binomtest(n_signals, 300, false_alarm_of_page([30], rules)).pvalue > 0.003
 
 
 def test_the_usual_rules_alarm_in_every_second_long_chart():
     # Why a page may not use them: five such charts are hardly ever quiet.
-    assert false_alarm_of_chart(80, USUAL_RULES) > 0.4
-    assert false_alarm_of_chart(2, USUAL_RULES) == 0.0
+    assert false_alarm_of_page([80], USUAL_RULES) > 0.4
+    assert false_alarm_of_page([2], USUAL_RULES) == 0.0
 
 
 @pytest.mark.parametrize("lengths", [[80], [60, 60, 20, 20, 80], [400] * 9])
@@ -45,8 +45,7 @@ def test_a_page_holds_its_share_with_the_mildest_rules_that_do(lengths):
     rules, probability = rules_for_page(lengths, 7, 0.065)
     assert probability <= 0.065
     milder = replace(rules, limit_sigmas=rules.limit_sigmas - 0.05)
-    quiet = np.prod([1 - false_alarm_of_chart(n, milder) for n in lengths])
-    assert 1 - quiet > 0.065
+    assert false_alarm_of_page(lengths, milder) > 0.065
 
 
 def test_more_charts_make_wider_limits_and_longer_runs():

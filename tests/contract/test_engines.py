@@ -8,15 +8,13 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import engine_jobs
 import pytest
 
 from ubereport.batch.engine.embedded import EmbeddedEngine
 from ubereport.batch.engine.job import Job, JobState, Outcome
 from ubereport.batch.engine.ray import RayEngine
 from ubereport.core.errors import DependencyError
-
-sys.path.insert(0, str(Path(__file__).parent))
-import engine_jobs
 
 IS_RAY_REQUIRED = "ray" in os.environ.get("UBEREPORT_REQUIRE", "")
 

@@ -1,6 +1,6 @@
 """A batch of 20 short recordings, 4 of them broken, killed at random: is anything lost?
 
-    python tests/perf/killed_batch.py --out DIR [--kills 5] [--engine embedded|ray] [--jobs 2]
+    python -m tests.perf.killed_batch --out DIR [--kills 5] [--engine embedded|ray] [--jobs 2]
 
 Runs the batch once undisturbed; then kills it (SIGKILL of the whole process group) at random, runs
 it to its end, and compares every file but ``run.json``.
@@ -18,9 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from conftest import BLEED_START_S, DURATION_S, RATE_HZ, scene, write_recording
+from tests.conftest import BLEED_START_S, DURATION_S, RATE_HZ, scene, write_recording
 
 SETTINGS = """
 [sampling]

@@ -1,6 +1,6 @@
 """Memory of a long recording: the whole process tree over the run, from its first to its last part.
 
-    python tests/perf/long_recording.py --hours 2 --out /tmp/long
+    python -m tests.perf.long_recording --hours 2 --out /tmp/long
 
 Makes a simulated 1080p recording whose pictures repeat (drawn and encoded once, kept in --out),
 analyzes it and prints the proportional set size of `ubereport` and its children over time: the
@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from bench.process import tree_mib
 
+from tests.perf.bench.process import tree_mib
 from ubereport.laboratory.simulation.config import SimulationConfig
 from ubereport.laboratory.simulation.recording import simulate
 

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+from tests.perf.gpu_checks import Step, as_text, run
 
-from tests.perf.gpu_checks import Step, as_text, run  # noqa: E402
+ROOT = Path(__file__).resolve().parents[2]
 
 GIVEN = argparse.Namespace(device="cpu")
 

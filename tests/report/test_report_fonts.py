@@ -78,19 +78,33 @@ def test_a_drawing_measures_japanese_labels_with_their_font():
     assert 'font-family="Inter Ubereport, BIZ UDPGothic Ubereport, sans-serif"' in svg
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_a_script_is_shown_or_told(usual_view, name):
-    text = SCRIPTS[name]
-    view = replace(usual_view, caveats=(text,))
-    assert text in render_html(view)
-    remark = render_pdf(view).remark
-    covered = set().union(*(fonts._characters_of(path) for path in system_fonts()))
-    covered |= fonts.bundled_characters("Inter-Regular")
-    covered |= fonts.bundled_characters("BizUdpGothic-Regular")
+@pytest.fixture(scope="module")
+def covered():
+    """The characters that some font here can show."""
+    found = set().union(*(fonts._characters_of(path) for path in system_fonts()))
+    found |= fonts.bundled_characters("Inter-Regular")
+    return found | fonts.bundled_characters("BizUdpGothic-Regular")
+
+
+def assert_shown_or_told(text, covered, remark):
     missing = sorted({c for c in text if not c.isspace()} - covered)
     assert bool(remark) == bool(missing)
     if missing:
         assert f"U+{ord(missing[0]):04X}" in remark
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_is_shown_or_told(usual_view, covered, name, monkeypatch):
+    monkeypatch.setattr(pdf, "print_with_weasyprint", lambda html: (html.encode(), "none"))
+    printed = render_pdf(replace(usual_view, caveats=(SCRIPTS[name],)))
+    assert SCRIPTS[name] in printed.pdf.decode()
+    assert_shown_or_told(SCRIPTS[name], covered, printed.remark)
+
+
+def test_all_scripts_are_printed_on_one_report(usual_view, covered):
+    printed = render_pdf(replace(usual_view, caveats=tuple(SCRIPTS.values())))
+    assert printed.pdf.startswith(b"%PDF")
+    assert_shown_or_told("".join(SCRIPTS.values()), covered, printed.remark)
 
 
 def test_without_fonts_the_missing_script_is_named():

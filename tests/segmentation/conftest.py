@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from stored_graphs import graphs_translated_once
 from torch import nn
 
 from ubereport.segmentation.bundle import METADATA_NAME, Bundle, load_bundle
@@ -81,14 +82,18 @@ def sure_network(tiny_network: nn.Module) -> nn.Module:
 
 @pytest.fixture(scope="session")
 def sure(
-    tmp_path_factory: pytest.TempPathFactory, tiny_network: nn.Module, metadata: BundleMetadata
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_network: nn.Module,
+    metadata: BundleMetadata,
+    graphs_folder: Path,
 ) -> Bundle:
     """The sure network as a bundle with a graph, its normalizations not folded."""
     network = copy.deepcopy(tiny_network)
     with torch.no_grad():
         network.get_submodule("segmentation_head.0").weight.mul_(30)
     folder = tmp_path_factory.mktemp("sure") / "tiny-1"
-    return write_bundle(folder, network, metadata, "# Tiny", has_graph=True)
+    with graphs_translated_once(graphs_folder):
+        return write_bundle(folder, network, metadata, "# Tiny", has_graph=True)
 
 
 @pytest.fixture

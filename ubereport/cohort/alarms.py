@@ -67,11 +67,6 @@ class _NullCharts:
         return float(is_signal.mean())
 
 
-def false_alarm_of_chart(n_points: int, rules: ChartRules) -> float:
-    """Return the probability that a chart of `n_points` steady cases raises any signal."""
-    return 0.0 if n_points < _MIN_POINTS else _null_charts(n_points).share(rules)
-
-
 def rules_for_page(
     chart_lengths: Sequence[int], min_run_points: int, allowed: float
 ) -> tuple[ChartRules, float]:
@@ -81,24 +76,31 @@ def rules_for_page(
     other. Else points outside and runs only: the shortest runs, of `min_run_points` or more, that
     cost a tenth of what is allowed, then the narrowest limits that fit into the rest.
     """
-    lengths = [n for n in chart_lengths if n >= _MIN_POINTS]
     usual = replace(USUAL_RULES, run_points=max(min_run_points, USUAL_RULES.run_points))
-    if (probability := _page(lengths, usual)) <= allowed:
+    if (probability := false_alarm_of_page(chart_lengths, usual)) <= allowed:
         return usual, probability
     run_points = min_run_points
     while run_points < _MAX_RUN_POINTS:
-        if _page(lengths, ChartRules(math.inf, run_points, None, False)) <= _RUNS_SHARE * allowed:
+        if (
+            false_alarm_of_page(chart_lengths, ChartRules(math.inf, run_points, None, False))
+            <= _RUNS_SHARE * allowed
+        ):
             break
         run_points += 1
     for limit in _LIMIT_GRID:
         rules = ChartRules(round(float(limit), 2), run_points, None, is_near_used=False)
-        if (probability := _page(lengths, rules)) <= allowed:
+        if (probability := false_alarm_of_page(chart_lengths, rules)) <= allowed:
             break
     return rules, probability
 
 
-def _page(lengths: Sequence[int], rules: ChartRules) -> float:
-    return 1 - math.prod(1 - _null_charts(n).share(rules) for n in lengths)
+def false_alarm_of_page(chart_lengths: Sequence[int], rules: ChartRules) -> float:
+    """Return the probability that a page of charts of steady cases raises any signal.
+
+    Charts count as independent of each other; one of fewer than three points has no signals.
+    """
+    shares = (_null_charts(n).share(rules) for n in chart_lengths if n >= _MIN_POINTS)
+    return 1 - math.prod(1 - share for share in shares)
 
 
 @lru_cache(maxsize=64)

@@ -111,9 +111,9 @@ def _scan(task: Header, channel: _Channel, log: ErrorLog) -> None:
 
 
 def _read(task: Header, arrays: Arrays, channel: _Channel, log: ErrorLog) -> None:
-    from ubereport.video.reader import ReadRequest
+    from ubereport.video.reader import PictureReader, ReadRequest
 
-    pictures = _loaded(task["reader"])
+    pictures: PictureReader = _loaded(task["reader"])
     request = ReadRequest.from_message(task["request"], arrays)
     channel.beat()
     taken = pictures(request, log.take, channel.beat)

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from stored_graphs import graphs_translated_once
 
 from ubereport.laboratory.training.config import (
     AugmentConfig,
@@ -61,6 +62,13 @@ def write_set(folder: Path, n_groups=6, per_group=4):
         writer.writerow(["name", "image", "group", "kind"])
         writer.writerows(rows)
     return folder / "MANIFEST.csv"
+
+
+@pytest.fixture
+def graph_at_hand(graphs_folder):
+    """Exports take the graph of the tiny network from where it was made once."""
+    with graphs_translated_once(graphs_folder):
+        yield
 
 
 @pytest.fixture

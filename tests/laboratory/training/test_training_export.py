@@ -56,6 +56,7 @@ def test_weights_that_cannot_be_averaged_are_refused(states):
         average_states(states)
 
 
+@pytest.mark.usefixtures("graph_at_hand")
 def test_a_bundle_is_written_with_its_figures_and_predicts(manifest, tmp_path, tiny_config):
     stills = read_manifest(manifest)
     cache = cache_stills(stills, 64, tmp_path / "cache")

@@ -87,6 +87,7 @@ def written(folder, config, *, licence="MIT", use="any", stated='licence = "CC B
     return folder / "spec.toml", folder / "sets.toml"
 
 
+@pytest.mark.usefixtures("graph_at_hand")
 def test_sets_are_named_with_licence_and_counts_beside_what_the_specification_adds(
     tmp_path, tiny_config
 ):
@@ -109,6 +110,7 @@ def test_a_set_without_a_licence_is_not_exported(tmp_path, tiny_config):
     assert not (tmp_path / "models").exists()
 
 
+@pytest.mark.usefixtures("graph_at_hand")
 def test_weights_of_academic_sets_must_say_so(tmp_path, tiny_config):
     spec, sets = written(tmp_path, tiny_config, use="academic")
     with pytest.raises(ConfigError, match="squares is for academic use only"):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -49,22 +50,22 @@ def shelf_of():
 
 @pytest.fixture
 def visit(shelf_of):
-    """A browser that was let in: (client, headers that the page itself sends)."""
-    clients: list[TestClient] = []
+    """A browser that was let in, with the headers that the page itself sends."""
+    with ExitStack() as clients:
 
-    def opened(folder: Path, *recordings: Path) -> TestClient:
-        gate = Gate(PORT)
-        app = review_app(
-            shelf_of(folder, *recordings),
-            gate,
-            lambda case: rerender_case(case, lambda events: events, None),
-        )
-        client = TestClient(app, base_url=f"http://127.0.0.1:{PORT}", raise_server_exceptions=False)
-        client.headers["Origin"] = f"http://127.0.0.1:{PORT}"
-        assert client.get("/", params={"token": gate.token}).status_code == 200
-        clients.append(client)
-        return client
+        def opened(folder: Path, *recordings: Path) -> TestClient:
+            gate = Gate(PORT)
+            app = review_app(
+                shelf_of(folder, *recordings),
+                gate,
+                lambda case: rerender_case(case, lambda events: events, None),
+            )
+            # Entered, it keeps one event loop; else each request starts a thread with its own.
+            client = clients.enter_context(
+                TestClient(app, base_url=f"http://127.0.0.1:{PORT}", raise_server_exceptions=False)
+            )
+            client.headers["Origin"] = f"http://127.0.0.1:{PORT}"
+            assert client.get("/", params={"token": gate.token}).status_code == 200
+            return client
 
-    yield opened
-    for client in clients:
-        client.close()
+        yield opened
