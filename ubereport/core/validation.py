@@ -108,9 +108,9 @@ class Fault:
         """Return the fault as a sentence."""
         if self.hint:
             return self.hint
-        given = repr(self.given)
-        shown = given if len(given) <= 120 else f"{given[:119]}…"
-        return f"{self.key} = {shown} cannot be used; allowed: {self.allowed}."
+        text = repr(self.given)
+        shortened = text if len(text) <= 120 else f"{text[:119]}…"
+        return f"{self.key} = {shortened} cannot be used; allowed: {self.allowed}."
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))

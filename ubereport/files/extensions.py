@@ -13,7 +13,7 @@ class Extension:
 
     name: str
     origin: str
-    found: object
+    value: object
     problem: str = ""
 
     @property
@@ -29,13 +29,13 @@ def installed_extensions(group: str) -> tuple[Extension, ...]:
     What cannot be loaded is told by the kind of its error alone: an error's text may hold anything.
     """
     points = sorted(entry_points(group=group), key=lambda point: (point.name, point.value))
-    found = []
+    extensions = []
     for point in points:
         package = point.dist
         origin = "an unknown package" if package is None else f"{package.name} {package.version}"
         try:
-            found.append(Extension(point.name, origin, point.load()))
+            extensions.append(Extension(point.name, origin, point.load()))
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- somebody else's code
             why = f"it cannot be loaded ({type(error).__name__})"
-            found.append(Extension(point.name, origin, None, why))
-    return tuple(found)
+            extensions.append(Extension(point.name, origin, None, why))
+    return tuple(extensions)

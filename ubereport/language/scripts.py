@@ -33,13 +33,13 @@ def script_words_json(translator: Translator, sources: Iterable[str]) -> str:
     ``messages`` has the forms of each English text (the singular of one that counts);
     ``plurals`` says which form counts what browsers call "one", "few", "other", ….
     """
-    found = translator.catalog.messages
+    forms = translator.catalog.messages
     marked = {text for source in sources for text in marked_in_script(source)}
     english = {text if isinstance(text, str) else text[0] for text in marked}
     words = {
         "point": translator.signs.point,
         "percent": translator.signs.percent,
         "plurals": translator.plural_places(),
-        "messages": {text: found["", text] for text in sorted(english) if ("", text) in found},
+        "messages": {text: forms["", text] for text in sorted(english) if ("", text) in forms},
     }
     return json.dumps(words, ensure_ascii=True, separators=(",", ":"))

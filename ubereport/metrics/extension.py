@@ -81,7 +81,7 @@ def added_metrics(taken: frozenset[str]) -> AddedMetrics:
     metrics: dict[str, Metric] = {}
     origins, problems = [], []
     for extension in installed_extensions(GROUP):
-        found, problem = extension.found, extension.problem
+        found, problem = extension.value, extension.problem
         if not problem and not isinstance(found, Metric):
             problem = "it is no metric made by ubereport.metric"
         elif isinstance(found, Metric):

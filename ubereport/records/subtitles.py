@@ -82,10 +82,10 @@ def subtitle_files(
 def srt_bytes(cues: Iterable[Cue]) -> bytes:
     """Return cues as SRT: numbered, ``HH:MM:SS,mmm``, UTF-8; cues without length are left out."""
     timed = [(_milliseconds(cue.start_s), _milliseconds(cue.end_s), cue.text) for cue in cues]
-    shown = [(start, end, text) for start, end, text in timed if end > start >= 0]
+    visible = [(start, end, text) for start, end, text in timed if end > start >= 0]
     blocks = (
         f"{number}\n{_srt_time(start)} --> {_srt_time(end)}\n{text}\n"
-        for number, (start, end, text) in enumerate(shown, start=1)
+        for number, (start, end, text) in enumerate(visible, start=1)
     )
     return "\n".join(blocks).encode("utf-8")
 

@@ -70,7 +70,7 @@ def added_sections(record: CaseRecord) -> tuple[tuple[SectionView, ...], tuple[F
 
 
 def _view(extension: Extension, record: CaseRecord) -> list[SectionView]:
-    section: Callable[[CaseRecord], Any] = extension.found  # type: ignore[assignment]
+    section: Callable[[CaseRecord], Any] = extension.value  # type: ignore[assignment]
     found = section(record)
     if found is None:
         return []

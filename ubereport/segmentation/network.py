@@ -64,16 +64,16 @@ def load_state(network: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
         If keys are missing or unexpected, a shape differs, or a value is not finite.
     """
     expected = {k: v for k, v in network.state_dict().items() if not k.endswith(_COUNTER)}
-    given = {k: v for k, v in state.items() if not k.endswith(_COUNTER)}
-    missing = sorted(expected.keys() - given.keys())
-    unexpected = sorted(given.keys() - expected.keys())
+    tensors = {k: v for k, v in state.items() if not k.endswith(_COUNTER)}
+    missing = sorted(expected.keys() - tensors.keys())
+    unexpected = sorted(tensors.keys() - expected.keys())
     if missing or unexpected:
         raise BundleError(
             f"The weights belong to another architecture: {len(missing)} tensors are missing "
             f"({', '.join(missing[:3])}), {len(unexpected)} are unexpected "
             f"({', '.join(unexpected[:3])}). Use weights of the described network."
         )
-    for key, tensor in given.items():
+    for key, tensor in tensors.items():
         if tensor.shape != expected[key].shape:
             raise BundleError(
                 f"Tensor {key} has shape {tuple(tensor.shape)}, the network needs "
@@ -81,7 +81,7 @@ def load_state(network: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
             )
         if not bool(torch.isfinite(tensor).all()):
             raise BundleError(f"Tensor {key} holds NaN or infinity; such weights are not used.")
-    network.load_state_dict(dict(given), strict=False)
+    network.load_state_dict(dict(tensors), strict=False)
 
 
 def load_network(bundle: Bundle) -> nn.Module:

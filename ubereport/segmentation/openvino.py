@@ -172,13 +172,13 @@ def _halves(model: Any, late_inputs: tuple[str, ...]) -> list[Any]:  # noqa: ANN
     exact = Model([values[name] for name in late_inputs], model.get_parameters(), "exact")
     rest = model.clone()
     values = _values(rest)
-    taken = []
+    parameters = []
     for name in late_inputs:
         parameter = ops.parameter(values[name].get_partial_shape(), np.float32)
         for reader in values[name].get_target_inputs():
             reader.replace_source_output(parameter.output(0))
-        taken.append(parameter)
-    return [exact, Model(rest.get_results(), taken, "rest")]
+        parameters.append(parameter)
+    return [exact, Model(rest.get_results(), parameters, "rest")]
 
 
 def _values(model: Any) -> dict[str, Any]:  # noqa: ANN401

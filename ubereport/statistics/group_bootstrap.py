@@ -135,8 +135,8 @@ class Resampler:
             return Estimate(value, None, None, method, reason, self._confidence)
         resampled = []
         for draw in self._draws:
-            drawn = [parts[i] for i in draw if len(parts[i])]
-            resampled.append(of_drawn(drawn) if drawn else np.nan)
+            groups = [parts[i] for i in draw if len(parts[i])]
+            resampled.append(of_drawn(groups) if groups else np.nan)
         tail = (1 - self._confidence) / 2
         low, high = np.nanquantile(resampled, [tail, 1 - tail])
         return Estimate(value, float(low), float(high), method, "", self._confidence)

@@ -84,8 +84,8 @@ class _Reduced:
     def weighted(self, ratios: FloatArray) -> FloatArray:
         """Return ``base' (I + ratio · J)^(-1) base``, (r, p + 1, p + 1), one for each ratio."""
         pull = ratios[:, None] / (1 + ratios[:, None] * self.n_cases)
-        drawn = (self.sums.T * pull[:, None, :]) @ self.sums
-        return np.asarray(np.eye(self.p + 1) - drawn)
+        reduction = (self.sums.T * pull[:, None, :]) @ self.sums
+        return np.asarray(np.eye(self.p + 1) - reduction)
 
 
 def _reduce(y: FloatArray, matrix: FloatArray, codes: IntArray) -> _Reduced:

@@ -89,8 +89,8 @@ def pull_in(y: FloatArray, matrix: FloatArray, reach: float = HUBER_REACH) -> Pu
         fitted = again
         if is_still or spread == 0:
             break
-    kept = float(np.mean(weights == 1.0)) if len(y) else 1.0
-    return PulledIn(matrix, fitted + weights * (y - fitted), fitted, weights, max(kept, 1e-6))
+    full_share = float(np.mean(weights == 1.0)) if len(y) else 1.0
+    return PulledIn(matrix, fitted + weights * (y - fitted), fitted, weights, max(full_share, 1e-6))
 
 
 def _spread(residuals: FloatArray) -> float:

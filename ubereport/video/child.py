@@ -116,13 +116,13 @@ def _read(task: Header, arrays: Arrays, channel: _Channel, log: ErrorLog) -> Non
     pictures: PictureReader = _loaded(task["reader"])
     request = ReadRequest.from_message(task["request"], arrays)
     channel.beat()
-    taken = pictures(request, log.take, channel.beat)
+    decoded = pictures(request, log.take, channel.beat)
     _limit_memory(task["memory_mib"], has_driver_mappings=request.device is not None)
     n_slots = task["n_slots"]
     shape = (n_slots, request.height_px, request.width_px, 3)
     ring = np.frombuffer(map_ring(task["ring"], int(np.prod(shape))), np.uint8).reshape(shape)
     # A slot of the ring is written again only after the parent has said that it took the picture.
-    for sample, picture in enumerate(taken):
+    for sample, picture in enumerate(decoded):
         channel.free_slots.acquire()
         if picture is not None:
             ring[sample % n_slots] = picture.rgb

@@ -87,7 +87,7 @@ def _first_picture(opened: OpenStream, on_progress: Callable[[], None]) -> Video
 
 def _facts(opened: OpenStream, frame: VideoFrame | None) -> StreamFacts:
     stream, context = opened.stream, opened.stream.codec_context
-    shown = context if frame is None else frame
+    source = context if frame is None else frame
     pixel_format = context.format if frame is None else frame.format
     duration_s, end_s = _declared(opened)
     sar = stream.sample_aspect_ratio or Fraction(1)
@@ -96,13 +96,13 @@ def _facts(opened: OpenStream, frame: VideoFrame | None) -> StreamFacts:
         container=opened.container_name,
         codec=context.codec.canonical_name,
         pixel_format="unknown" if pixel_format is None else pixel_format.name,
-        width_px=shown.width,
-        height_px=shown.height,
+        width_px=source.width,
+        height_px=source.height,
         bit_depth=8 if pixel_format is None else max(c.bits for c in pixel_format.components),
         rotation_deg=0 if frame is None else round(frame.rotation / 90) * 90 % 360,
         is_interlaced=context.field_order >= 2 or (frame is not None and frame.interlaced_frame),
-        color_matrix=_MATRIX_NAMES.get(shown.colorspace, "unspecified"),
-        color_range=_RANGE_NAMES.get(shown.color_range, "unspecified"),
+        color_matrix=_MATRIX_NAMES.get(source.colorspace, "unspecified"),
+        color_range=_RANGE_NAMES.get(source.color_range, "unspecified"),
         sample_aspect_ratio=(sar.numerator, sar.denominator),
         time_base=(opened.time_base_s.numerator, opened.time_base_s.denominator),
         rate_hz=(rate.numerator, rate.denominator),

@@ -88,12 +88,12 @@ def read_coco(path: Path, labels: LabelNames = DEFAULT_LABELS) -> tuple[Annotati
             raise AnnotationError(f"An annotation has category {category}, which is not listed.")
         mask = _mask(entry.get("segmentation"), sheet)
         shapes.setdefault((image_id, str(annotator)), []).append((roles[category], mask))
-    made = [
+    annotations = [
         annotate(sheet, shapes.get((image_id, annotator), ()))
         for image_id, by_annotator in sheets.items()
         for annotator, sheet in (by_annotator or {"": _sheet(images[image_id])}).items()
     ]
-    return check_no_repeats(tuple(made))
+    return check_no_repeats(tuple(annotations))
 
 
 def write_coco(

@@ -55,8 +55,8 @@ def read_cvat(path: Path, labels: LabelNames = DEFAULT_LABELS) -> tuple[Annotati
     root = _parse(read_bytes(path), path.name)
     if root.tag != "annotations":
         raise AnnotationError(f"{path.name} is no CVAT file for images 1.1. Export it as such.")
-    made = [a for image in root.iter("image") for a in _read_image(image, labels)]
-    return check_no_repeats(tuple(made))
+    annotations = [a for image in root.iter("image") for a in _read_image(image, labels)]
+    return check_no_repeats(tuple(annotations))
 
 
 def write_cvat(annotations: Sequence[Annotation], path: Path, *, is_polygon: bool = False) -> None:

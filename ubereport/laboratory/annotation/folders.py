@@ -47,15 +47,15 @@ def read_manifest_folder(folder: Path) -> tuple[Annotation, ...]:
     by_annotator = folder / ANNOTATORS_DIR
     if by_annotator.is_dir():
         return read_png(by_annotator)
-    made = []
+    drawings = []
     for row in rows:
         is_drawn = (folder / "masks" / f"{row['name']}.png").is_file()
         if row.get("kind") == "unlabelled" and not is_drawn:
             continue
-        made.append(_read_one(folder, folder, row, row.get("annotator") or UNKNOWN_ANNOTATOR))
+        drawings.append(_read_one(folder, folder, row, row.get("annotator") or UNKNOWN_ANNOTATOR))
         if row.get("second"):
-            made.append(_read_one(folder, folder / "second", row, row["second"]))
-    return check_no_repeats(tuple(made))
+            drawings.append(_read_one(folder, folder / "second", row, row["second"]))
+    return check_no_repeats(tuple(drawings))
 
 
 def write_manifest_folder(joined: Joined, folder: Path) -> Path:

@@ -120,18 +120,18 @@ def write_annotations(
     OutputError
         If a file cannot be written.
     """
-    drawn = {
+    writers = {
         LabelFormat.LABELME: write_labelme,
         LabelFormat.CVAT: write_cvat,
         LabelFormat.LABEL_STUDIO: write_label_studio,
     }
-    if kind in drawn:
-        drawn[kind](annotations, path, is_polygon=is_polygon)
+    if kind in writers:
+        writers[kind](annotations, path, is_polygon=is_polygon)
         return
     if is_polygon or kind in (LabelFormat.FOLDER, LabelFormat.AUTO):
         raise UsageError(
             f"{kind.value} cannot be written {'as polygons' if is_polygon else 'here'}; allowed: "
-            f"{', '.join(drawn)}{'' if is_polygon else ', png, coco'}. Choose another."
+            f"{', '.join(writers)}{'' if is_polygon else ', png, coco'}. Choose another."
         )
     if kind is LabelFormat.PNG:
         write_png(annotations, path)

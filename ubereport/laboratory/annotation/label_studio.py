@@ -154,8 +154,8 @@ def read_label_studio(
         mask does not fit its still, or the size of a zero mask is not known.
     """
     tasks = list_of(read_json(read_bytes(path), path.name), path.name)
-    made = [a for task in tasks for a in _read_task(table_of(task, "A task"), stills, labels)]
-    return check_no_repeats(tuple(made))
+    drawings = [a for task in tasks for a in _read_task(table_of(task, "A task"), stills, labels)]
+    return check_no_repeats(tuple(drawings))
 
 
 def write_label_studio(

@@ -68,12 +68,12 @@ def read_labelme(path: Path, labels: LabelNames = DEFAULT_LABELS) -> tuple[Annot
         files = sorted(path.glob("*.json")) + sorted(path.glob("*/*.json"))
     if not files:
         raise AnnotationError(f"{path.name} holds no labelme files (.json). Check the path.")
-    made = []
+    annotations = []
     for file in files:
         is_inside = path.is_dir() and file.parent != path
         annotator = file.parent.name if is_inside else UNKNOWN_ANNOTATOR
-        made.append(_read_file(file, annotator, labels))
-    return check_no_repeats(tuple(made))
+        annotations.append(_read_file(file, annotator, labels))
+    return check_no_repeats(tuple(annotations))
 
 
 def write_labelme(

@@ -92,8 +92,8 @@ def still_folders(root: Path) -> tuple[Path, ...]:
     if not root.is_dir():
         raise AnnotationError(f"There is no folder of stills {root.name!r}. Check the path.")
     inside = (path for path in root.rglob("*") if path.is_dir())
-    seen = (path for path in inside if not _is_left_out(path.relative_to(root)))
-    return (root, *sorted(seen))
+    pictures = (path for path in inside if not _is_left_out(path.relative_to(root)))
+    return (root, *sorted(pictures))
 
 
 def _is_left_out(path: Path) -> bool:

@@ -90,15 +90,15 @@ def _presence_kappa(votes: Sequence[tuple[int, int]]) -> tuple[float | None, str
 
 
 def _pair(names: tuple[str, str], on_stills: Sequence[_PairOnStill]) -> AnnotatorPair:
-    drawn = [one.dice for one in on_stills if one.dice is not None]
+    dice = [one.dice for one in on_stills if one.dice is not None]
     both = [one.dice for one in on_stills if one.dice is not None and one.n_drew == 2]
     return AnnotatorPair(
         names[0],
         names[1],
         len(on_stills),
-        len(drawn),
-        float(np.median(drawn)) if drawn else None,
-        float(np.mean(drawn)) if drawn else None,
+        len(dice),
+        float(np.median(dice)) if dice else None,
+        float(np.mean(dice)) if dice else None,
         len(both),
         float(np.median(both)) if both else None,
         float(np.mean(both)) if both else None,

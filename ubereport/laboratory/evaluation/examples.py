@@ -65,8 +65,8 @@ def draw_overlay(
     ):
         tint = np.array(color, dtype=np.float32)
         picture[mask] = (1 - _OPACITY) * picture[mask] + _OPACITY * tint
-    drawn = np.ascontiguousarray(np.clip(picture, 0, 255).astype(np.uint8))
+    canvas = np.ascontiguousarray(np.clip(picture, 0, 255).astype(np.uint8))
     for mask, color in ((reference, (255, 255, 255)), (predicted, (0, 0, 0))):
         contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(drawn, contours, -1, color, 1)
-    return drawn
+        cv2.drawContours(canvas, contours, -1, color, 1)
+    return canvas

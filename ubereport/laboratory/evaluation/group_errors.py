@@ -66,16 +66,16 @@ def _errors(group: str, scores: Sequence[StillScore], seed: int) -> dict[str, fl
             f"{_MIN_RECORDINGS} recordings or more, some with blood."
         )
     rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(
+    counts = rng.multinomial(
         len(recordings), np.full(len(recordings), 1 / len(recordings)), size=_N_BOOTSTRAP
     )
-    found, painted = _shares(drawn @ sums)
-    own_found, own_painted = _shares(sums.sum(axis=0)[None, :])
+    recall, painted = _shares(counts @ sums)
+    own_recall, own_painted = _shares(sums.sum(axis=0)[None, :])
     return {
         "painted_clean_frac": float(own_painted[0]),
         "painted_se": float(np.nanstd(painted, ddof=1)),
-        "blood_found_share": float(own_found[0]),
-        "found_se": float(np.nanstd(found, ddof=1)),
+        "blood_found_share": float(own_recall[0]),
+        "found_se": float(np.nanstd(recall, ddof=1)),
         "n_stills": len(scores),
         "n_recordings": len(recordings),
     }
@@ -89,6 +89,6 @@ def _pixels(score: StillScore) -> FloatArray:
 
 def _shares(sums: FloatArray) -> tuple[FloatArray, FloatArray]:
     nothing = np.full(len(sums), np.nan)
-    found = np.divide(sums[:, 0], sums[:, 1], out=nothing.copy(), where=sums[:, 1] > 0)
+    recall = np.divide(sums[:, 0], sums[:, 1], out=nothing.copy(), where=sums[:, 1] > 0)
     painted = np.divide(sums[:, 2], sums[:, 3], out=nothing.copy(), where=sums[:, 3] > 0)
-    return found, painted
+    return recall, painted

@@ -236,13 +236,13 @@ def _reference(
     ignored: Mapping[str, Mapping[str, Path]],
     group: str,
 ) -> ReferenceStill:
-    drawn = [(who, files[name]) for who, files in sorted(by_annotator.items()) if name in files]
+    masks = [(who, files[name]) for who, files in sorted(by_annotator.items()) if name in files]
     return ReferenceStill(
         name,
         group,
         image,
-        tuple(who for who, _ in drawn),
-        tuple(path for _, path in drawn),
+        tuple(who for who, _ in masks),
+        tuple(path for _, path in masks),
         tuple(files[name] for _, files in sorted(ignored.items()) if name in files),
     )
 
@@ -268,8 +268,8 @@ def _pictures(folder: Path) -> dict[str, Path]:
     if any(_is_picture(path) for path in folder.iterdir()):
         return _files_by_stem(folder, "pictures")
     inside = [path for path in folder.rglob("*") if _is_picture(path)]
-    shown = (p for p in inside if not any(x.startswith(".") for x in p.relative_to(folder).parts))
-    return _by_stem(shown, "pictures")
+    visible = (p for p in inside if not any(x.startswith(".") for x in p.relative_to(folder).parts))
+    return _by_stem(visible, "pictures")
 
 
 def _files_by_stem(folder: Path, what: str) -> dict[str, Path]:

@@ -64,11 +64,11 @@ def surface_agreement(
 
 def _outline(mask: BoolArray, is_decided: BoolArray) -> BoolArray:
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    drawn = mask & is_decided
+    region = mask & is_decided
     # The picture's border is no outline: what lies behind it is unknown.
-    inner = cv2.erode(drawn.astype(np.uint8), cross, borderValue=1)
+    inner = cv2.erode(region.astype(np.uint8), cross, borderValue=1)
     near_undecided = cv2.dilate((~is_decided).astype(np.uint8), cross, borderValue=0)
-    return np.asarray(drawn & (inner == 0) & (near_undecided == 0), dtype=np.bool_)
+    return np.asarray(region & (inner == 0) & (near_undecided == 0), dtype=np.bool_)
 
 
 def _distance_px(outline: BoolArray) -> FloatArray:

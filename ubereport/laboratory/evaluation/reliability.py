@@ -48,9 +48,9 @@ def bin_sums(
 
     Columns: pixels, their probabilities, pixels with blood. Sums of stills add up to their group's.
     """
-    told, seen = probability[is_decided].astype(np.float64), is_blood[is_decided]
-    index = np.minimum((told * N_BINS).astype(np.int64), N_BINS - 1)
-    columns = (np.ones_like(told), told, seen.astype(np.float64))
+    likelihood, truth = probability[is_decided].astype(np.float64), is_blood[is_decided]
+    index = np.minimum((likelihood * N_BINS).astype(np.int64), N_BINS - 1)
+    columns = (np.ones_like(likelihood), likelihood, truth.astype(np.float64))
     return np.stack([np.bincount(index, weight, N_BINS) for weight in columns], axis=1)
 
 

@@ -310,7 +310,7 @@ def groups_section(results: Sequence[ModelResult]) -> Section:
         )
         for result in results
     }
-    drawn = tuple(
+    marks = tuple(
         Group(model, dice, *(float(q) for q in np.quantile(dice, [0.5, 0.25, 0.75])))
         for model, dice in groups.items()
         if dice
@@ -322,7 +322,7 @@ def groups_section(results: Sequence[ModelResult]) -> Section:
             "Each mark is one group of stills, such as one recording: its median Dice where the "
             "reference shows blood."
         ),
-        GroupFigure(drawn, Axis(_("Dice"), Unit.NUMBER, 0.0, 1.0)),
+        GroupFigure(marks, Axis(_("Dice"), Unit.NUMBER, 0.0, 1.0)),
     )
     n = len(results[0].evaluation.groups)
     text = _(
@@ -331,7 +331,7 @@ def groups_section(results: Sequence[ModelResult]) -> Section:
     )
     parts = [results[i : i + _MODELS_A_TABLE] for i in range(0, len(results), _MODELS_A_TABLE)]
     tables = tuple(_groups_table(part) for part in parts) if n > 1 else ()
-    return Section(_("Group by group"), (text,), (figure,) if drawn else (), tables)
+    return Section(_("Group by group"), (text,), (figure,) if marks else (), tables)
 
 
 def _groups_table(results: Sequence[ModelResult]) -> TableBlock:

@@ -215,13 +215,13 @@ class Cloud:
     @staticmethod
     def _at(texture: Float32Array, x: Float32Array, y: Float32Array) -> Float32Array:
         """Sample a texture that is mirrored every four field radii, so that it never ends."""
-        drawn = cv2.remap(
+        sample = cv2.remap(
             texture,
             np.asarray(np.abs(np.mod(x, 8) - 4) * 47.5, np.float32),
             np.asarray(np.abs(np.mod(y + 2, 8) - 4) * 47.5, np.float32),
             cv2.INTER_LINEAR,
         )
-        return np.asarray(drawn, np.float32)
+        return np.asarray(sample, np.float32)
 
 
 def tint_by_blood(rgb: np.ndarray, depth: Float32Array, shade: np.ndarray) -> np.ndarray:

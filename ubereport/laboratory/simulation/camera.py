@@ -230,14 +230,14 @@ class Drawing:
     def seen(self, canvas: np.ndarray, pose: Pose) -> np.ndarray:
         """Cut from a site's square canvas what the camera sees at `pose`."""
         matrix = pose.canvas_from_box(self.radius, self.center, len(canvas))
-        drawn = cv2.warpAffine(
+        view = cv2.warpAffine(
             canvas,
             matrix,
             self.size,
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REFLECT_101,
         )
-        return np.asarray(drawn)
+        return np.asarray(view)
 
     def enlarged(self, coarse: np.ndarray, interpolation: int = cv2.INTER_LINEAR) -> np.ndarray:
         """Bring a layer of the coarse grid to the drawing's size."""

@@ -54,11 +54,11 @@ class ToolPainter:
             return
         matrix[:, 2] -= (box.left_px, box.top_px)
         size = (box.width_px, box.height_px)
-        drawn = np.asarray(cv2.warpAffine(self._sprite(tool, time_s), matrix, size))
+        sprite = np.asarray(cv2.warpAffine(self._sprite(tool, time_s), matrix, size))
         rows, columns = slice(box.top_px, box.bottom_px), slice(box.left_px, box.right_px)
         region = picture[rows, columns]
-        self._cast_shadow(region, np.ascontiguousarray(drawn[..., 3]))
-        alpha = lay_over(region, drawn)
+        self._cast_shadow(region, np.ascontiguousarray(sprite[..., 3]))
+        alpha = lay_over(region, sprite)
         np.maximum(hidden[rows, columns], alpha, out=hidden[rows, columns])
 
     def _sprite(self, tool: Tool, time_s: float) -> np.ndarray:

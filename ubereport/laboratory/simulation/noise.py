@@ -75,8 +75,8 @@ def fibers(
     cos, sin = np.float32(np.cos(angle_rad)), np.float32(np.sin(angle_rad))
     along = columns_px * cos + rows_px * sin + np.float32(long_px / 2)
     across = -columns_px * sin + rows_px * cos + wave + np.float32(long_px / 2)
-    drawn = cv2.remap(total, along, across, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-    return np.asarray((drawn - drawn.mean()) / max(float(drawn.std()), 1e-6), np.float32)
+    strands = cv2.remap(total, along, across, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray((strands - strands.mean()) / max(float(strands.std()), 1e-6), np.float32)
 
 
 def cells(
@@ -173,5 +173,5 @@ def _enlarged(grid: Float32Array, height_px: int, width_px: int) -> Float32Array
     y = np.linspace(1, rows - 2, height_px, dtype=np.float32)
     x = np.linspace(1, columns - 2, width_px, dtype=np.float32)
     map_x, map_y = np.meshgrid(x, y)
-    drawn = cv2.remap(grid, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-    return np.asarray(drawn, np.float32)
+    enlarged = cv2.remap(grid, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(enlarged, np.float32)

@@ -184,10 +184,10 @@ def settle_answers(folder: Path, answers_path: Path, annotator: str) -> SettledA
         elif answered.answer is Answer.UNDECIDED:
             ignore = blood | ignore if (blood | ignore).any() else np.ones_like(blood)
             blood = np.zeros_like(blood)
-        made = Annotation.from_masks(
+        annotation = Annotation.from_masks(
             still.still, blood, ignore, annotator=annotator, sha256=still.sha256
         )
-        (rejected if answered.answer is Answer.REJECT else settled).append(made)
+        (rejected if answered.answer is Answer.REJECT else settled).append(annotation)
     n_open = len(stills) - len(answers)
     return SettledAnswers(tuple(settled), tuple(rejected), n_open)
 

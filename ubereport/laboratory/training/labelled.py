@@ -138,16 +138,16 @@ def import_labels(given: LabelSources, folder: Path) -> Imported:
     index = index_stills(*still_folders(given.stills))
     read = _read_all(given, index)
     everyone = check_no_repeats(read.annotations)
-    taken = without_annotators(everyone, given.without)
-    taken = tuple(a for a in taken if not given.only or a.annotator in given.only)
-    if not taken:
+    annotations = without_annotators(everyone, given.without)
+    annotations = tuple(a for a in annotations if not given.only or a.annotator in given.only)
+    if not annotations:
         people = ", ".join(sorted({a.annotator for a in everyone})) or "nobody"
         raise AnnotationError(
             f"There is no annotation to take; annotated by: {people}. Check the sources, "
             "--only and --without."
         )
     joined = join_stills(
-        (*taken, *read.rejected),
+        (*annotations, *read.rejected),
         index,
         is_missing_allowed=given.is_missing_allowed,
     )
@@ -204,8 +204,8 @@ def _read_all(given: LabelSources, index: StillIndex) -> _Read:
         replace(a, annotator=given.annotator) if a.annotator == UNKNOWN_ANNOTATOR else a
         for a in annotations
     )
-    drawn = {a.still for a in named}
-    return _Read(named, tuple(a for a in rejected if a.still not in drawn), n_unanswered)
+    stills = {a.still for a in named}
+    return _Read(named, tuple(a for a in rejected if a.still not in stills), n_unanswered)
 
 
 def _one_each(pairs: Sequence[tuple[Annotation, Path]]) -> Joined:

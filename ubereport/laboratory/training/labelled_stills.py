@@ -264,13 +264,13 @@ def check_recordings(stills: Sequence[Still]) -> None:
     """
     groups: dict[str, str] = {}
     for still in stills:
-        made = _FRAME.fullmatch(still.name)
-        if made is None:
+        recording = _FRAME.fullmatch(still.name)
+        if recording is None:
             continue
-        other = groups.setdefault(made[1], still.group)
+        other = groups.setdefault(recording[1], still.group)
         if other != still.group:
             raise AnnotationError(
-                f"Stills of recording {made[1]} are listed under two groups, {other} and "
+                f"Stills of recording {recording[1]} are listed under two groups, {other} and "
                 f"{still.group}: a split would put one recording on both sides. Give them one."
             )
 
@@ -283,9 +283,9 @@ def check_twins(cache: StillCache, train: NDArray[np.int64], held_out: NDArray[n
     AnnotationError
         If one is.
     """
-    seen = {_digest(cache.rgb[i]): int(i) for i in train} if len(held_out) else {}
+    index_of = {_digest(cache.rgb[i]): int(i) for i in train} if len(held_out) else {}
     for i in held_out:
-        twin = seen.get(_digest(cache.rgb[i]))
+        twin = index_of.get(_digest(cache.rgb[i]))
         if twin is not None:
             one, other = cache.stills[twin], cache.stills[int(i)]
             raise AnnotationError(
@@ -369,8 +369,8 @@ def never_on_instruments(cache: StillCache, index: NDArray[np.int64]) -> StillCa
         still = cache.stills[i]
         height, width = read_rgb(still.image_path).shape[:2]
         path = Path(str(still.instrument_path))
-        drawn = read_mask(path, still.name, (height, width)).astype(np.uint8)
-        metal = cv2.resize(drawn, (side, side), interpolation=cv2.INTER_NEAREST)
+        instrument = read_mask(path, still.name, (height, width)).astype(np.uint8)
+        metal = cv2.resize(instrument, (side, side), interpolation=cv2.INTER_NEAREST)
         inside = cv2.erode(metal, rim) > 0
         label[i][(metal > 0) & (label[i] == BLOOD)] = IGNORE
         label[i][inside] = CLEAN

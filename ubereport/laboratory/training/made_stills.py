@@ -41,9 +41,9 @@ def simulated_stills(seed: int, n: int, side_px: int, folder: Path) -> StillCach
     """
 
     def make() -> tuple[RgbArray, LabelArray]:
-        drawn = list(simulate_stills(seed, n, side_px, side_px))
-        label = np.where(np.stack([blood for _, blood, _ in drawn]), BLOOD, CLEAN)
-        return np.stack([rgb for rgb, _, _ in drawn]), label.astype(np.uint8)
+        stills = list(simulate_stills(seed, n, side_px, side_px))
+        label = np.where(np.stack([blood for _, blood, _ in stills]), BLOOD, CLEAN)
+        return np.stack([rgb for rgb, _, _ in stills]), label.astype(np.uint8)
 
     rgb, label = mapped(folder / f"simulated-{seed}-{n}-{side_px}", make)
     return StillCache(_stills("simulated", label, _STILLS_A_SITE), rgb, label)
@@ -78,9 +78,9 @@ def composites(
         digest.update(np.asarray(cache.rgb[i]).tobytes())
         digest.update(np.asarray(cache.label[i]).tobytes())
     weights = draw_weights([cache.stills[int(i)] for i in index], group_power)
-    made = _Composites(cache, index, weights, n)
+    dataset = _Composites(cache, index, weights, n)
     rgb, label = mapped(
-        folder / f"composites-{digest.hexdigest()[:20]}", lambda: _all_of(made, n_processes)
+        folder / f"composites-{digest.hexdigest()[:20]}", lambda: _all_of(dataset, n_processes)
     )
     return StillCache(_stills("composite", label, 1), rgb, label)
 

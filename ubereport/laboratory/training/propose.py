@@ -189,12 +189,13 @@ class _Looks:
         self.path = path
         self.by_name: dict[str, tuple[float, NDArray[np.float64]]] = {}
         lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
-        if lines and lines[0] == json.dumps(key):
+        head = json.dumps(key)
+        if lines and lines[0] == head:
             for line in lines[1:-1]:
                 name, score, features = json.loads(line)
                 self.by_name[name] = (score, np.array(features))
-        kept = [json.dumps(key), *(self._line(name, *self.by_name[name]) for name in self.by_name)]
-        path.write_text("\n".join(kept) + "\n", encoding="utf-8")
+        rows = (self._line(name, *look) for name, look in self.by_name.items())
+        path.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
 
     def add(self, name: str, score: float, features: NDArray[np.float64]) -> None:
         self.by_name[name] = (score, features)

@@ -59,12 +59,12 @@ def reviewed_moments(
     measured areas are taken, 5 s apart and 24 at most: neighbors show the same, and one long
     stretch must not outweigh all other cases.
     """
-    drawn = {
+    strokes = {
         round(stroke.time_s * 1000): ReviewedMoment(stroke.time_s, Said.DRAWN, stroke.mask)
         for _, stroke in journal.standing(review.reviewer)
         if stroke.mask is not None and stroke.time_s is not None
     }
-    drawn_s = [moment.time_s for moment in drawn.values()]
+    drawn_s = [moment.time_s for moment in strokes.values()]
     clear_s = _apart(record.series, _called_clear(record.series, review.series), drawn_s)
     confirmed_s = [
         event.peak_s
@@ -72,7 +72,7 @@ def reviewed_moments(
         if _is_confirmed(review, event.onset_s, event.end_s) and not _is_near(event.peak_s, drawn_s)
     ]
     moments = [
-        *drawn.values(),
+        *strokes.values(),
         *(ReviewedMoment(time_s, Said.CLEAR) for time_s in clear_s),
         *(ReviewedMoment(time_s, Said.CONFIRMED) for time_s in confirmed_s),
     ]

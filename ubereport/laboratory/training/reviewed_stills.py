@@ -157,7 +157,7 @@ def _reviewed_cases(
     cases: list[_Case] = []
     failed: list[tuple[str, str]] = []
     n_unreviewed = 0
-    for folder in [found for path in given for found in case_folders(path)]:
+    for folder in [case for path in given for case in case_folders(path)]:
         try:
             desk = CaseDesk(folder, files)
             journal = desk.journal()

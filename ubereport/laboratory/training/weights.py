@@ -159,14 +159,14 @@ def map_encoder_state(
     BundleError
         If the count or a shape differs.
     """
-    kept = {key: value for key, value in given.items() if not key.startswith(_HEAD)}
-    if len(kept) != len(expected):
+    tensors = {key: value for key, value in given.items() if not key.startswith(_HEAD)}
+    if len(tensors) != len(expected):
         raise BundleError(
-            f"The encoder weights hold {len(kept)} tensors, the encoder {len(expected)}. "
+            f"The encoder weights hold {len(tensors)} tensors, the encoder {len(expected)}. "
             "Use the weights of EfficientNet-Lite0."
         )
     renamed = {}
-    for (old, tensor), (new, wanted) in zip(kept.items(), expected.items(), strict=True):
+    for (old, tensor), (new, wanted) in zip(tensors.items(), expected.items(), strict=True):
         if tensor.shape != wanted.shape:
             raise BundleError(
                 f"Encoder tensor {old} has shape {tuple(tensor.shape)}, {new} needs "
