@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from statistics import NormalDist
 
 import numpy as np
 
@@ -14,29 +13,19 @@ from ubereport.statistics.estimates import Estimate
 _MIN_GROUPS = 3
 
 
-def wilson_interval(n_hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the Wilson score interval of a share; `n` at least 1.
+def share_with_wilson(n_hits: int, n: int, confidence: float) -> Estimate:
+    """Return a share of stills with its Wilson interval; without a value where n is 0.
 
     Source: Wilson 1927; Newcombe, Stat Med 1998;17:857, method 3.
     """
-    if not 0 <= n_hits <= n or n < 1:
-        raise ValueError(f"{n_hits} of {n}: need 0 ≤ hits ≤ n and n ≥ 1")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share = n_hits / n
-    middle = share + z * z / (2 * n)
-    half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
-    low = 0.0 if n_hits == 0 else float((middle - half) / scale)
-    high = 1.0 if n_hits == n else float((middle + half) / scale)
-    return low, high
+    from scipy import stats  # evaluations are loaded without it
 
-
-def share_with_wilson(n_hits: int, n: int, confidence: float) -> Estimate:
-    """Return a share of stills with its Wilson interval; without a value where n is 0."""
     method = "Wilson score interval"
     if n == 0:
         return Estimate(None, None, None, method, "no still of this kind", confidence)
-    return Estimate(n_hits / n, *wilson_interval(n_hits, n, confidence), method, "", confidence)
+    interval = stats.binomtest(n_hits, n).proportion_ci(confidence, method="wilson")
+    low, high = float(interval.low), float(interval.high)
+    return Estimate(n_hits / n, low, high, method, "", confidence)
 
 
 class Resampler:

@@ -59,6 +59,9 @@ def unit_spread(shares: Sequence[float], n_samples: Sequence[int]) -> UnitSpread
     if scale == 0:
         return UnitSpread(float(x[0]), 0.0, 0.0, len(x))
 
+    # A share of n samples strays by w / sqrt(n) on the arcsine scale, wherever it lies; what large
+    # units still differ by is b. Three starts, since the loss of few units may have
+    # more than one hollow.
     def loss(logs: FloatArray) -> float:
         between, within = np.exp(np.clip(logs, -20, 20)) * scale
         weights = 1 / (between**2 + within**2 / n)

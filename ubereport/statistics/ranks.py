@@ -53,6 +53,9 @@ def hodges_lehmann(x: FloatArray, y: FloatArray, confidence: float = 0.95) -> Es
 def _lower_rank(x: FloatArray, y: FloatArray, confidence: float) -> int:
     """1-based rank, among the sorted differences, of the lower limit; below 1 if there is none."""
     m, n = len(x), len(y)
+    # Of all differences, as many are cut off at either end as chance alone would put there with
+    # half of what the confidence leaves: counted exactly in small groups without
+    # ties, else by the normal curve.
     if _is_exact(x, y):
         cumulative = np.cumsum(_u_distribution(m, n))
         return int(np.searchsorted(cumulative, (1 - confidence) / 2, side="right"))
@@ -148,6 +151,9 @@ def _dominance_rows(x: FloatArray, y: FloatArray) -> FloatArray:
 
 
 def _delta_variance(x: FloatArray, y: FloatArray, delta: float) -> float:
+    # Delta is a mean over all pairs, and pairs that share a case go together. So its variance comes
+    # from how the cases of each group differ (rows, columns), less the scatter of single pairs,
+    # which is in both. In small groups that can fall below what is possible; then the least holds.
     m, n = len(x), len(y)
     rows = float(np.sum((_dominance_rows(x, y) - delta) ** 2))
     columns = float(np.sum((-_dominance_rows(y, x) - delta) ** 2))

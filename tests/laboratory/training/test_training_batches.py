@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ubereport.core.errors import AnnotationError, ConfigError
+from ubereport.laboratory.training import batches as batches_module
 from ubereport.laboratory.training import loop, made_stills
 from ubereport.laboratory.training.batches import Batches
 from ubereport.laboratory.training.finetune import mixed_pools
@@ -140,3 +141,16 @@ def test_composites_of_a_process_that_ends_early_are_not_used(config, cache, tmp
         composites(cache, zero, config, tmp_path / "one", 2)
     monkeypatch.undo()
     assert len(composites(cache, zero, config, tmp_path / "one", 2).stills) == 6
+
+
+def test_a_batch_is_drawn_on_one_thread(batches, monkeypatch):
+    augment, n_threads = batches_module.augment_batch, []
+
+    def counted(*args):
+        n_threads.append(torch.get_num_threads())
+        return augment(*args)
+
+    monkeypatch.setattr(batches_module, "augment_batch", counted)
+    torch.set_num_threads(2)
+    batches.draw(1, 1)
+    assert (n_threads, torch.get_num_threads()) == ([1], 2)

@@ -52,6 +52,8 @@ def _refined_ellipse(outline: Outline, ellipse: Ellipse, level: FloatArray) -> E
     offset_px = _edge_offsets_px(
         np.column_stack([x * width, y * height])[inside], normal[inside], level
     )
+    # An edge that lies off to the right on both sides moves the center by half of what they differ;
+    # one that lies outward on both makes the radius larger by half of their sum.
     sides = [(normal[inside] @ np.array(way)) > np.sqrt(0.5) for way in _SIDES.values()]
     right, left, down, up = (_median_or_nan(offset_px[side]) for side in sides)
     everywhere = _median_or_nan(offset_px)

@@ -75,6 +75,8 @@ def brush_to_mask(rle: Sequence[int], height_px: int, width_px: int) -> BoolArra
             f"A brush stroke has another size than its still of {width_px} × {height_px} px. "
             "Export it again."
         )
+    # Runs of bytes follow, 4 a pixel: one bit says whether a byte is repeated, two which of four
+    # widths the run's length is written in. Only the last byte, opacity, says where was painted.
     widths = [bits.read(4) + 1 for _ in range(4)]
     words = np.zeros(n_bytes, dtype=np.uint8)
     position = 0

@@ -61,6 +61,7 @@ def evaluate_recording(
     max_gap_s
         The longest loss that does not end an event, as the events were detected with.
     """
+    # The true row on display at each sample; before the first and after the last there is none.
     row = np.searchsorted(truth.time_s, series.time_s + 1e-6, side="right") - 1
     is_inside = (row >= 0) & (series.time_s < truth.edges_s[-1])
     row = np.clip(row, 0, len(truth.time_s) - 1)

@@ -90,6 +90,7 @@ class Film:
         clot = self._bleed.clot_target_frac(time_s)
         depth = np.zeros_like(order)
         if liquid > 1e-4:
+            # By how much a place was overtaken: below 0 it is dry, at 0 lies the film's thin edge.
             ahead = np.float32(liquid) * (1 + np.float32(0.10) * ripple) - order
             edge = max(0.015, 0.35 * liquid)
             wet = smoothstep(-0.65 * edge, 0.85 * edge, ahead)
@@ -116,6 +117,9 @@ def _arrival(
     rough: Float32Array,
 ) -> Float32Array:
     """When blood reaches each place, in arbitrary units."""
+    # Nothing flows: each place is told once when blood gets there, and a growing film covers the
+    # earliest first. A rivulet is late off its line, a pool fills hollows first, anything else
+    # spreads from its source and four drops near it; irrigation hastens what lies along the flow.
     cos, sin = np.float32(np.cos(bleed.flow_rad)), np.float32(np.sin(bleed.flow_rad))
     along, across = x * cos + y * sin, -x * sin + y * cos
     if bleed.kind is BleedKind.RIVULET:

@@ -129,6 +129,7 @@ class Pose:
                 [sin * a_x, cos * a_y, middle + self.y * per_radius - 0.5],
             ]
         )
+        # So far (0, 0) is the middle of the field; from here on it is the first pixel.
         matrix[:, 2] -= matrix[:, :2] @ (center - 0.5)
         return matrix
 
@@ -158,6 +159,9 @@ class CameraPath:
 
     def pose(self, time_s: float) -> Pose:
         """Return where the camera looks at `time_s`."""
+        # The camera rests at a place, then glides to the next in the last 45 % of its dwell. The
+        # surgeon's hand, breathing and the pulse shake it; `room` keeps the end of the painted
+        # site out of view.
         since_s = max(0.0, time_s - self._start_s)
         at = since_s / _DWELL_S
         row = min(int(at), len(self._x) - 2)

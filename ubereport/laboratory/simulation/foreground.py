@@ -89,6 +89,7 @@ def tip_in_view(tool: Tool, pose: Pose, time_s: float) -> tuple[float, float]:
     x, y = pose.to_view(tool.target_x, tool.target_y)
     coming = min((time_s - tool.start_s) / _TRAVEL_S, (tool.end_s - time_s) / _TRAVEL_S, 1.0)
     coming = max(coming, 0.0)
+    # 1.7 field radii off, the tip is out of view; sines of unlike periods look like a hand at work.
     away = 1.7 * (1 - coming * coming * (3 - 2 * coming))
     work = 0.05 if tool.is_active(time_s) else 0.02
     x += work * math.sin(2.1 * time_s) + 0.02 * math.sin(5.3 * time_s)
@@ -211,6 +212,7 @@ class Floating:
 
     def _draw_at_tip(self, picture: np.ndarray, tip: tuple[float, float], time_s: float) -> None:
         for way in self._ways[_N_BUBBLES : _N_BUBBLES + _N_TIP_BUBBLES]:
+            # From 0 at the tip to 1, where the bubble has risen and spread; then it begins anew.
             age = (time_s * (0.7 + 0.6 * way[0]) + way[1]) % 1.0
             spread = (way[2] - 0.5) * 0.5 + 0.08 * math.sin(9 * age + 6 * way[3])
             at = tip[0] + spread * age, tip[1] - 0.75 * age * way[5]
@@ -292,6 +294,8 @@ def _bubble(radius_px: float) -> np.ndarray:
     axis = (np.arange(side) - (side - 1) / 2) / radius_px
     x, y = np.meshgrid(axis, axis)
     r = np.hypot(x, y)
+    # What makes it a bubble: a rim that is bright above and dark below, the lamp's glint at the
+    # upper left, and an arc at the lower right where that light leaves again.
     inside = np.clip((1 - r) * radius_px + 0.5, 0, 1)
     rim = np.exp(-(((r - 0.86) / 0.13) ** 2))
     glint = np.exp(-((np.hypot(x + 0.38, y + 0.42) / 0.20) ** 2))

@@ -156,6 +156,8 @@ class Scene:
         exposure = 0.93 + drift + 0.02 * math.sin(0.9 * time_s)
         r2 = (x - np.float32(0.04)) ** 2 + (y + np.float32(0.03)) ** 2
         gain = np.clip(1.04 - 0.40 * r2 - 0.10 * r2 * r2, 0.2, 1) * np.float32(exposure)
+        # As headlights in fog: of what comes from the tissue, turbid water takes a share away
+        # (gain), and puts light of its own color in its place.
         light = np.zeros((*x.shape, 3), np.float32)
         if is_in_body:
             pink = self._pink(time_s)

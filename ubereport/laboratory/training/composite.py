@@ -346,6 +346,7 @@ def _vessel_loop(rgb: RgbArray, rng: np.random.Generator) -> RgbArray:
     side = rgb.shape[0]
     t = np.linspace(0, 1, 24)[:, None]
     knots = rng.uniform(-0.1, 1.1, (4, 2)) * side
+    # A cubic Bézier curve: from the first knot to the last, drawn toward the two between.
     curve = (
         (1 - t) ** 3 * knots[0]
         + 3 * (1 - t) ** 2 * t * knots[1]

@@ -371,6 +371,7 @@ def never_on_instruments(cache: StillCache, index: NDArray[np.int64]) -> StillCa
         path = Path(str(still.instrument_path))
         instrument = read_mask(path, still.name, (height, width)).astype(np.uint8)
         metal = cv2.resize(instrument, (side, side), interpolation=cv2.INTER_NEAREST)
+        # Near its edge either outline may be right, well inside of it there is no blood.
         inside = cv2.erode(metal, rim) > 0
         label[i][(metal > 0) & (label[i] == BLOOD)] = IGNORE
         label[i][inside] = CLEAN

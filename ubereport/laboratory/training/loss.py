@@ -29,6 +29,9 @@ def segmentation_loss(logit: Tensor, label: Tensor, config: LossConfig) -> Tenso
     decided = (label != IGNORE).to(logit.dtype)
     target = (label == BLOOD).to(logit.dtype)
     logit = torch.where(decided.bool(), logit[:, 0], torch.zeros_like(logit[:, 0]))
+    # Cross-entropy counts pixels, so that small bleeds hardly count; overlap counts stills, but has
+    # no slope where nothing bleeds. Together each mends the other's fault; undecided pixels are in
+    # neither.
     weight = decided * (1 + (config.positive_weight - 1) * target)
     cross = F.binary_cross_entropy_with_logits(logit, target, weight, reduction="sum")
     loss = config.cross_entropy_weight * cross / decided.sum().clamp(min=1)

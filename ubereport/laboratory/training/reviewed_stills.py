@@ -184,6 +184,7 @@ def _groups(desks: Sequence[CaseDesk]) -> list[str]:
     for number, desk in enumerate(desks):
         for part in desk.record.parts:
             other = first.setdefault(part.sha256, number)
+            # Both groups become one, with all cases that either had been joined with before.
             joined, kept = groups[number], groups[other]
             groups = [kept if group == joined else group for group in groups]
     return groups
