@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from ubereport.laboratory.simulation import site as tissues
 from ubereport.laboratory.simulation.blood import (
     BLOOD_OPACITY,
     BLOOD_OPTICAL_DEPTH,
@@ -16,7 +17,7 @@ from ubereport.laboratory.simulation.camera import Pose
 from ubereport.laboratory.simulation.noise import CameraNoise, cells, clouds, fibers, smoothstep
 from ubereport.laboratory.simulation.render import Renderer
 from ubereport.laboratory.simulation.scenario import BleedKind, Scenario
-from ubereport.laboratory.simulation.site import SITE_REACH, Site, Tissue, paint_site, paint_tissue
+from ubereport.laboratory.simulation.site import SITE_REACH, Site, paint_site
 
 
 def _flat(level: int) -> np.ndarray:
@@ -108,9 +109,21 @@ def test_clot_remains_after_washing(make_scenario, bleed):
     assert Renderer(scenario).frame(12.0).area_frac == pytest.approx(0.02, abs=0.012)
 
 
-@pytest.mark.parametrize("tissue", list(Tissue))
-def test_tissue_is_paler_or_less_red_than_blood(tissue: Tissue):
-    painted = paint_tissue(tissue, np.random.default_rng(1), 96)
+@pytest.mark.parametrize(
+    "paint",
+    [
+        tissues.paint_bone,
+        tissues.paint_drilled_bone,
+        tissues.paint_ligament,
+        tissues.paint_dura,
+        tissues.paint_fat,
+        tissues.paint_muscle,
+        tissues.paint_inflamed,
+        tissues.paint_char,
+    ],
+)
+def test_tissue_is_paler_or_less_red_than_blood(paint: tissues.Painter):
+    painted = paint(np.random.default_rng(1), 96)
     assert painted.albedo.shape == (96, 96, 3)
     assert np.isfinite(painted.relief).all()
     red, green, blue = np.median(painted.albedo.reshape(-1, 3), axis=0)

@@ -19,19 +19,6 @@ import numpy as np
 from ubereport.laboratory.simulation.noise import Float32Array, cells, clouds, fibers, smoothstep
 
 
-class Tissue(StrEnum):
-    """What a surface is made of."""
-
-    BONE = "bone"
-    DRILLED_BONE = "drilled_bone"
-    LIGAMENT = "ligament"
-    DURA = "dura"
-    FAT = "fat"
-    MUSCLE = "muscle"
-    INFLAMED = "inflamed"
-    CHAR = "char"
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
     """A painted surface.
@@ -51,9 +38,8 @@ class Material:
     gloss: Float32Array
 
 
-def paint_tissue(tissue: Tissue, rng: np.random.Generator, size_px: int) -> Material:
-    """Paint one tissue over a square of `size_px` pixels."""
-    return _PAINTERS[tissue](rng, size_px)
+Painter = Callable[[np.random.Generator, int], Material]
+"""Paints one tissue over a square of so many pixels."""
 
 
 def blend(below: Material, above: Material, cover: Float32Array) -> Material:
@@ -72,7 +58,8 @@ def _mixed(low: tuple[float, ...], high: tuple[float, ...], share: Float32Array)
     return np.asarray(a + np.clip(share, 0, 1)[..., None] * (b - a), np.float32)
 
 
-def _bone(rng: np.random.Generator, n: int) -> Material:
+def paint_bone(rng: np.random.Generator, n: int) -> Material:
+    """Paint cortical bone: pale, with pits."""
     broad = clouds(rng, n, n, 3, 4)
     fine = clouds(rng, n, n, 30, 3)
     albedo = _mixed((0.84, 0.68, 0.55), (0.97, 0.91, 0.80), 0.62 + 0.22 * broad + 0.06 * fine)
@@ -82,7 +69,8 @@ def _bone(rng: np.random.Generator, n: int) -> Material:
     return Material(albedo, relief, np.full((n, n), 0.35, np.float32))
 
 
-def _drilled_bone(rng: np.random.Generator, n: int) -> Material:
+def paint_drilled_bone(rng: np.random.Generator, n: int) -> Material:
+    """Paint bone under the burr: grooves, and marrow in its holes."""
     to_seed, to_border = cells(rng, n, 30)
     holes = smoothstep(0.12, 0.30, to_border) * smoothstep(0.75, 0.35, to_seed)
     broad = clouds(rng, n, n, 4, 3)
@@ -94,7 +82,8 @@ def _drilled_bone(rng: np.random.Generator, n: int) -> Material:
     return Material(albedo, relief, np.full((n, n), 0.45, np.float32))
 
 
-def _ligament(rng: np.random.Generator, n: int) -> Material:
+def paint_ligament(rng: np.random.Generator, n: int) -> Material:
+    """Paint ligamentum flavum: yellow fibers."""
     angle_rad = float(rng.uniform(-0.5, 0.5) + np.pi / 2)
     coarse = fibers(rng, n, 22, angle_rad, 10)
     fine = fibers(rng, n, 70, angle_rad, 16)
@@ -105,7 +94,8 @@ def _ligament(rng: np.random.Generator, n: int) -> Material:
     return Material(albedo, relief, (0.4 + 0.1 * coarse).astype(np.float32))
 
 
-def _dura(rng: np.random.Generator, n: int) -> Material:
+def paint_dura(rng: np.random.Generator, n: int) -> Material:
+    """Paint dura: white, glossy, with fine vessels."""
     broad = clouds(rng, n, n, 2, 3)
     albedo = _mixed((0.80, 0.81, 0.86), (0.99, 0.97, 0.96), 0.6 + 0.2 * broad)
     vessels = _vessels(rng, n, 7)
@@ -114,7 +104,8 @@ def _dura(rng: np.random.Generator, n: int) -> Material:
     return Material(albedo, relief, np.full((n, n), 1.0, np.float32))
 
 
-def _fat(rng: np.random.Generator, n: int) -> Material:
+def paint_fat(rng: np.random.Generator, n: int) -> Material:
+    """Paint fat: yellow lobules with seams."""
     to_seed, to_border = cells(rng, n, 13)
     _, fine_border = cells(rng, n, 34)
     dome = np.sqrt(np.clip(1 - to_seed * to_seed, 0, 1))
@@ -128,7 +119,8 @@ def _fat(rng: np.random.Generator, n: int) -> Material:
     return Material(albedo, relief, (0.55 + 0.3 * dome).astype(np.float32))
 
 
-def _muscle(rng: np.random.Generator, n: int) -> Material:
+def paint_muscle(rng: np.random.Generator, n: int) -> Material:
+    """Paint muscle: red bundles with pale strands."""
     angle_rad = float(rng.uniform(0, np.pi))
     bundles = fibers(rng, n, 14, angle_rad, 9)
     strands = fibers(rng, n, 55, angle_rad, 18)
@@ -143,7 +135,8 @@ def _muscle(rng: np.random.Generator, n: int) -> Material:
     return Material(albedo, relief, np.full((n, n), 0.35, np.float32))
 
 
-def _inflamed(rng: np.random.Generator, n: int) -> Material:
+def paint_inflamed(rng: np.random.Generator, n: int) -> Material:
+    """Paint inflamed tissue: grainy red with dark vessels."""
     broad = clouds(rng, n, n, 4, 4)
     grain = clouds(rng, n, n, 40, 3)
     albedo = _mixed((0.64, 0.27, 0.24), (0.90, 0.56, 0.49), 0.5 + 0.2 * broad + 0.10 * grain)
@@ -154,7 +147,8 @@ def _inflamed(rng: np.random.Generator, n: int) -> Material:
     return Material(albedo, relief, np.full((n, n), 0.6, np.float32))
 
 
-def _char(rng: np.random.Generator, n: int) -> Material:
+def paint_char(rng: np.random.Generator, n: int) -> Material:
+    """Paint what a probe has charred: brown, dull."""
     grain = clouds(rng, n, n, 30, 4)
     albedo = _mixed((0.20, 0.13, 0.10), (0.66, 0.50, 0.36), 0.35 + 0.25 * grain)
     return Material(albedo, 0.012 * grain, np.full((n, n), 0.1, np.float32))
@@ -187,18 +181,6 @@ def _line(canvas: np.ndarray, start: np.ndarray, end: np.ndarray, width: float, 
     level = int(np.clip(255 * width * max(0.55, n * 0.005 * width), 90, 255))
     points = [(int(p[0] * 16), int(p[1] * 16)) for p in (start, end)]
     cv2.line(canvas, points[0], points[1], level, thickness, cv2.LINE_AA, 4)
-
-
-_PAINTERS: dict[Tissue, Callable[[np.random.Generator, int], Material]] = {
-    Tissue.BONE: _bone,
-    Tissue.DRILLED_BONE: _drilled_bone,
-    Tissue.LIGAMENT: _ligament,
-    Tissue.DURA: _dura,
-    Tissue.FAT: _fat,
-    Tissue.MUSCLE: _muscle,
-    Tissue.INFLAMED: _inflamed,
-    Tissue.CHAR: _char,
-}
 
 
 SITE_REACH = 1.7
@@ -256,11 +238,8 @@ class _Ground:
     def wander(self, amount: float, n_cells: float = 7) -> Float32Array:
         return np.float32(amount) * clouds(self.rng, self.size_px, self.size_px, n_cells, 5)
 
-    def paint(self, tissue: Tissue) -> Material:
-        return paint_tissue(tissue, self.rng, self.size_px)
-
-    def raised(self, tissue: Tissue, height: Float32Array | float) -> Material:
-        painted = self.paint(tissue)
+    def raised(self, painter: Painter, height: Float32Array | float) -> Material:
+        painted = painter(self.rng, self.size_px)
         return Material(painted.albedo, painted.relief + np.float32(1) * height, painted.gloss)
 
     def side(self, angle_rad: float, offset: float, wander: float = 0.06) -> Float32Array:
@@ -274,33 +253,33 @@ def _cover(distance: Float32Array, softness: float = 0.03) -> Float32Array:
 
 
 def _lay_approach(g: _Ground) -> Material:
-    ground = g.raised(Tissue.MUSCLE, -0.15)
+    ground = g.raised(paint_muscle, -0.15)
     fat = _cover(g.wander(0.5, 4) + 0.35 * g.y + 0.05, 0.08)
-    ground = blend(ground, g.raised(Tissue.FAT, 0.1), fat)
+    ground = blend(ground, g.raised(paint_fat, 0.1), fat)
     bone = _cover(0.55 - np.hypot(g.x * 1.1 - 0.1, g.y * 1.3 + 0.1) + g.wander(0.10), 0.05)
-    return blend(ground, g.raised(Tissue.BONE, -0.12), bone)
+    return blend(ground, g.raised(paint_bone, -0.12), bone)
 
 
 def _lay_lamina(g: _Ground) -> Material:
     angle_rad = float(g.rng.uniform(-0.3, 0.3))
-    ground = g.raised(Tissue.LIGAMENT, -0.22)
+    ground = g.raised(paint_ligament, -0.22)
     arc = g.y * 0.9 + g.x * np.float32(np.sin(angle_rad)) + 0.45 * g.x**2 - 0.12 + g.wander(0.05)
-    lamina = g.raised(Tissue.BONE, 0.10 - 0.25 * np.clip(arc + 0.5, 0, 1) ** 2)
+    lamina = g.raised(paint_bone, 0.10 - 0.25 * np.clip(arc + 0.5, 0, 1) ** 2)
     ground = blend(ground, lamina, _cover(-arc))
     muscle = _cover(np.hypot(g.x, g.y * 0.9) - 1.02 + g.wander(0.14, 5), 0.06)
-    ground = blend(ground, g.raised(Tissue.MUSCLE, 0.2), muscle)
+    ground = blend(ground, g.raised(paint_muscle, 0.2), muscle)
     fat = _cover(g.wander(0.35, 6) + 0.9 * g.y - 0.85, 0.05)
-    return blend(ground, g.raised(Tissue.FAT, 0.12), fat)
+    return blend(ground, g.raised(paint_fat, 0.12), fat)
 
 
 def _lay_drilling(g: _Ground) -> Material:
-    ground = g.raised(Tissue.BONE, 0.18)
+    ground = g.raised(paint_bone, 0.18)
     trough = np.hypot(g.x * 0.9 + 0.05, g.y * 1.25 - 0.05) - 0.72 + g.wander(0.06)
-    ground = blend(ground, g.raised(Tissue.DRILLED_BONE, -0.02), _cover(-trough))
+    ground = blend(ground, g.raised(paint_drilled_bone, -0.02), _cover(-trough))
     ligament = np.hypot(g.x * 1.1 + 0.05, (g.y - 0.18) * 2.0) - 0.52 + g.wander(0.06)
-    ground = blend(ground, g.raised(Tissue.LIGAMENT, -0.22), _cover(-ligament))
+    ground = blend(ground, g.raised(paint_ligament, -0.22), _cover(-ligament))
     rim = _cover(g.side(float(g.rng.uniform(2.2, 4.1)), 0.95, 0.14), 0.06)
-    return blend(ground, g.raised(Tissue.MUSCLE, 0.25), rim)
+    return blend(ground, g.raised(paint_muscle, 0.25), rim)
 
 
 def _lay_canal(g: _Ground) -> Material:
@@ -308,33 +287,33 @@ def _lay_canal(g: _Ground) -> Material:
     across = g.x * np.float32(np.cos(tilt_rad)) + g.y * np.float32(np.sin(tilt_rad))
     along = -g.x * np.float32(np.sin(tilt_rad)) + g.y * np.float32(np.cos(tilt_rad))
     tube = 0.22 * np.sqrt(np.clip(1 - (across / 0.75) ** 2, 0, 1))
-    ground = g.raised(Tissue.DURA, tube - 0.45)
+    ground = g.raised(paint_dura, tube - 0.45)
     fat = _cover(g.wander(0.16, 6) + np.abs(across - 0.05) - 0.50, 0.05)
-    ground = blend(ground, g.raised(Tissue.FAT, -0.28), fat)
+    ground = blend(ground, g.raised(paint_fat, -0.28), fat)
     ligament = _cover(np.abs(along + 0.05) - 0.72 + 0.3 * across**2 + g.wander(0.08), 0.03)
-    ground = blend(ground, g.raised(Tissue.LIGAMENT, -0.12), ligament)
+    ground = blend(ground, g.raised(paint_ligament, -0.12), ligament)
     left = _cover(-across - 0.62 + 0.12 * along + g.wander(0.05), 0.025)
     right = _cover(across - 0.74 + 0.15 * along**2 + g.wander(0.05), 0.025)
-    ground = blend(ground, g.raised(Tissue.DRILLED_BONE, 0.12), left)
-    return blend(ground, g.raised(Tissue.BONE, 0.15), right)
+    ground = blend(ground, g.raised(paint_drilled_bone, 0.12), left)
+    return blend(ground, g.raised(paint_bone, 0.15), right)
 
 
 def _lay_muscle(g: _Ground) -> Material:
-    ground = g.raised(Tissue.MUSCLE, 0.0)
+    ground = g.raised(paint_muscle, 0.0)
     cleft = _cover(0.05 - np.abs(g.side(float(g.rng.uniform(0, 3)), 0.1, 0.18)), 0.1)
-    ground = blend(ground, g.raised(Tissue.MUSCLE, -0.35), cleft)
+    ground = blend(ground, g.raised(paint_muscle, -0.35), cleft)
     fat = _cover(g.wander(0.4, 5) - 0.62, 0.08)
-    return blend(ground, g.raised(Tissue.FAT, 0.08), fat)
+    return blend(ground, g.raised(paint_fat, 0.08), fat)
 
 
 def _lay_inflamed(g: _Ground) -> Material:
-    ground = g.raised(Tissue.LIGAMENT, -0.15)
+    ground = g.raised(paint_ligament, -0.15)
     patch = _cover(1.0 - np.hypot(g.x + 0.1, g.y * 1.1) + g.wander(0.2, 5), 0.10)
-    ground = blend(ground, g.raised(Tissue.INFLAMED, 0.0), patch)
+    ground = blend(ground, g.raised(paint_inflamed, 0.0), patch)
     char = _cover(0.16 - np.hypot(g.x - 0.3, g.y + 0.2) + g.wander(0.07, 9), 0.06)
-    ground = blend(ground, g.raised(Tissue.CHAR, -0.02), char)
+    ground = blend(ground, g.raised(paint_char, -0.02), char)
     rim = _cover(g.side(float(g.rng.uniform(0, 6.28)), 0.8, 0.12), 0.04)
-    return blend(ground, g.raised(Tissue.BONE, 0.2), rim)
+    return blend(ground, g.raised(paint_bone, 0.2), rim)
 
 
 _LAYOUTS: dict[Site, Callable[[_Ground], Material]] = {
