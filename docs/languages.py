@@ -52,11 +52,13 @@ RECORDING_MODULES = (
     "laboratory/evaluation/agreement.py",
     "laboratory/evaluation/annotators.py",
     "laboratory/evaluation/evaluate.py",
+    "laboratory/evaluation/load.py",
     "laboratory/evaluation/matching.py",
     "laboratory/evaluation/overlap.py",
     "laboratory/evaluation/recordings.py",
     "laboratory/evaluation/results.py",
     "laboratory/evaluation/stills.py",
+    "laboratory/evaluation/summary.py",
 )
 """Where sentences are made that a record or a table for machines holds."""
 TELLING_MODULES = (

@@ -178,7 +178,7 @@ def test_dropped_cases_are_counted_with_reasons(make_row):
     found = compare_cohort(cohort_table(rows), config=FAST)
     assert {d.reason: d.n_cases for d in found.dropped} == {
         "technique not stated in the manifest": 1,
-        "no impaired_share_20: no evaluable time": 1,
+        "no value of impaired_share_20: no evaluable time": 1,
     }
     assert found.n_cases == 14
 
@@ -203,7 +203,9 @@ def test_one_group_or_none_is_refused_with_what_was_found(make_row):
     with pytest.raises(UsageError, match="needs cases in two groups; found only a"):
         compare_cohort(one, config=FAST)
     none = cohort_table([make_row("c", {"impaired_share_20": None}, {"technique": "a"})])
-    with pytest.raises(UsageError, match=r"found none\. 1 left out: no impaired_share_20: no data"):
+    with pytest.raises(
+        UsageError, match=r"found none\. 1 left out: no value of impaired_share_20: no data"
+    ):
         compare_cohort(none, config=FAST)
 
 

@@ -101,7 +101,7 @@ def test_dropped_cases_are_those_that_were_planted(script, comparison):
     assert dropped == {
         "measured with another model or other settings": list(truth.old_model_cases),
         "technique not stated in the manifest": list(truth.technique_missing),
-        "no impaired_share_20: no evaluable time": [truth.no_view_case],
+        "no value of impaired_share_20: no evaluable time": [truth.no_view_case],
     }
     lost = {d.reason: d.case_ids for d in comparison.adjusted.dropped}
     assert lost["surgeon not known"] == ("EX-021",)

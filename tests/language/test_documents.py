@@ -1,6 +1,7 @@
 """Comparison and audit in every language: no English left, files for machines alike."""
 
 import re
+from collections import Counter
 
 import pytest
 from language.gathering import MARK, pseudo_translator
@@ -15,7 +16,7 @@ from ubereport.documents.audit import AuditRequest, run_audit
 from ubereport.documents.comparison import CompareRequest, run_comparison
 from ubereport.documents.comparison_document import comparison_document
 from ubereport.language.languages import find_language
-from ubereport.language.speaking import speaking
+from ubereport.language.speaking import speaking, told
 from ubereport.language.translator import translator
 from ubereport.report.document import told_document
 
@@ -81,6 +82,45 @@ def test_files_for_machines_are_the_same_in_every_language(written):
         kept = found if kept is None else kept
         assert found == kept
     assert {"comparison.json", "audit.json", "contrasts.csv", "charts.csv"} <= set(kept)
+
+
+def test_dates_are_written_as_the_language_does(written):
+    for code, is_iso in (("en", True), ("de", False), ("ja", False)):
+        _, audit = written(translator(find_language(code)), f"dates-{code}")
+        page = " ".join(texts(audit.html.read_text(encoding="utf-8")))
+        assert bool(re.search(r"2026-\d\d", page)) is is_iso
+
+
+def test_names_that_equal_a_message_are_not_translated(tmp_path, written):
+    """Each is a word of the catalogs, alone or as a case id, a surgeon, a procedure."""
+    names = ("Small", "Percentage points higher", "Large", "Moderate", "Exact", "Higher", "Years")
+    with speaking(translator(find_language("de"))):
+        assert [name for name in names if told(name) == name] == []
+    library = tmp_path / "library"
+    for number in range(24):
+        group = number % 2
+        manifest = {
+            "date": f"2026-01-{1 + number:02d}", "technique": names[group], "use_start": "0",
+            "surgeon": names[2 + number % 3], "procedure": names[5 + number % 2],
+        }  # fmt: skip
+        add_case(library, number, 0.02 + 0.1 * group + 0.001 * number, manifest)
+    found = {}
+    for code in ("en", "de"):
+        config = CompareConfig(n_bootstrap=100, n_permutations=100)
+        out = tmp_path / code
+        with speaking(translator(find_language(code))):
+            _, comparison = run_comparison(
+                CompareRequest(
+                    library, out / "comparison", "technique", config, pdf=PdfChoice.NEVER
+                )
+            )
+            _, audit = run_audit(
+                AuditRequest(library, out / "audit", AuditConfig(), PdfChoice.NEVER)
+            )
+        pages = (document.html.read_text(encoding="utf-8") for document in (comparison, audit))
+        found[code] = Counter(text for page in pages for text in texts(page) if text in names)
+    assert found["de"] == found["en"]
+    assert set(found["en"]) == set(names)
 
 
 @pytest.mark.parametrize("surgeons", [("S1", "S2"), ("S1", "S1")])

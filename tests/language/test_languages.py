@@ -5,8 +5,9 @@ import datetime
 import pytest
 
 from ubereport.core.errors import UsageError
+from ubereport.language.catalogs import placeholders
 from ubereport.language.languages import LANGUAGES, chosen_language, find_language
-from ubereport.language.speaking import _, _n, localized, speaking, spoken, told
+from ubereport.language.speaking import _, _n, day, localized, moment, month, speaking, spoken, told
 from ubereport.language.translator import translator
 from ubereport.report import text
 from ubereport.report.html import Paper, usual_paper
@@ -80,18 +81,32 @@ def test_numbers_are_written_as_the_language_does(tag, percent, decimal, count):
 
 
 @pytest.mark.parametrize(
-    ("tag", "day", "items"),
+    ("tag", "date", "items"),
     [
         ("en", "2026-11-28", "a, b and c"),
         ("de", "28.11.2026", "a, b und c"),
-        ("es", "28 nov 2026", "a, b y c"),
+        ("es", "28\u00a0nov\u00a02026", "a, b y c"),
         ("ja", "2026/11/28", "a、b、c"),
     ],
 )
-def test_dates_and_lists_are_written_as_the_language_does(tag, day, items):
+def test_dates_and_lists_are_written_as_the_language_does(tag, date, items):
     with speak(tag):
-        assert spoken().date(datetime.date(2026, 11, 28)) == day
+        assert spoken().date(datetime.date(2026, 11, 28)) == date
         assert spoken().enumeration(["a", "b", "c"]) == items
+
+
+@pytest.mark.parametrize(
+    ("tag", "written"),
+    [
+        ("en", ("2026-11-28", "2026-11", "2026-11-28T12:30:00Z")),
+        ("de", ("28.11.2026", "Nov.\u00a02026", "28.11.2026, 12:30:00 UTC")),
+        ("es", ("28\u00a0nov\u00a02026", "nov\u00a02026", "28 nov 2026, 12:30:00 UTC")),
+        ("ja", ("2026/11/28", "2026年11月", "2026/11/28 12:30:00 UTC")),
+    ],
+)
+def test_days_months_and_moments_of_records_are_written_as_the_language_does(tag, written):
+    with speak(tag):
+        assert (day("2026-11-28"), month("2026-11"), moment("2026-11-28T12:30:00Z")) == written
 
 
 @pytest.mark.parametrize(
@@ -180,3 +195,18 @@ def test_versions_are_no_numbers():
     with speak("de"):
         assert localized("18.4 %") == "18,4\u00a0%"
         assert told("0.1.0") == "0.1.0"
+
+
+def test_what_is_translated_is_not_taken_for_english_again():
+    """Documents tell all their texts: one that a short message fits would be told a second time.
+
+    "no {metric}: {reason}" once took the Spanish "no disponible: …" for its own.
+    """
+    spanish = translator(find_language("es"))
+    retold = []
+    with speaking(spanish):
+        for forms in spanish.catalog.messages.values():
+            for form in forms:
+                text = form.format(**dict.fromkeys(placeholders(form), "Xx"))
+                retold += [(text, told(text))] if told(text) != text else []
+    assert retold == []

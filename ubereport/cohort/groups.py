@@ -161,7 +161,8 @@ def _drops(
         elif labels[row] is None:
             reason = f"{by} not stated in the manifest"
         elif np.isnan(values[row]):
-            reason = f"no {primary}: {table.reasons.get((case_id, primary), 'not measured')}"
+            why = table.reasons.get((case_id, primary), "not measured")
+            reason = f"no value of {primary}: {why}"
         else:
             continue
         drops.setdefault(reason, []).append(row)

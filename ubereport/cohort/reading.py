@@ -30,7 +30,7 @@ from ubereport.cohort.wording import (
 from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import column_title
 from ubereport.core.metrics import Direction, MetricSpec
-from ubereport.language.speaking import N_, _, localized, told
+from ubereport.language.speaking import N_, _, day, localized, told
 from ubereport.metrics.registry import metric_spec
 from ubereport.statistics.estimates import Estimate
 
@@ -234,7 +234,7 @@ def _leaves_zero_out(estimate: Estimate) -> bool:
 def _as_planned(plan: PlanUse, text: str) -> str:
     """Say before a finding whether a plan foresaw it."""
     if plan.status is PlanStatus.FOLLOWED:
-        return _("As planned on {date}: {text}", date=plan.written_at[:10], text=text)
+        return _("As planned on {date}: {text}", date=day(plan.written_at[:10]), text=text)
     if plan.status is PlanStatus.DEPARTED:
         return _("Exploratory, not as planned: {text}", text=text)
     return _("Exploratory: {text}", text=text) if plan.status is PlanStatus.NONE else text

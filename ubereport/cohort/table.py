@@ -75,6 +75,12 @@ class CohortTable:
     n_reviewed: int = 0
 
     @property
+    def names(self) -> frozenset[str]:
+        """What people called cases, techniques, surgeons, …: words of no language."""
+        typed = self.cases[["case_id", "folder", *self.covariates]].to_numpy().flat
+        return frozenset(value for value in typed if isinstance(value, str))
+
+    @property
     def n_cases(self) -> int:
         """Cases that could be read."""
         return len(self.cases)

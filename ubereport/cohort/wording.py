@@ -99,7 +99,8 @@ def unread_text(unread: Sequence[UnreadCase]) -> str:
     >>> unread_text([UnreadCase("a", "cut off")])
     '1 case folder could not be read'
     """
-    return f"{plural(len(unread), 'case folder')} could not be read"
+    n = len(unread)
+    return f"{n} case folder could not be read" if n == 1 else f"{n} case folders could not be read"
 
 
 def _rounded(value: float) -> str:

@@ -20,6 +20,7 @@ from ubereport.documents.document_parts import (
     publish_document,
     report_links,
 )
+from ubereport.language.speaking import naming
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,13 @@ def run_audit(request: AuditRequest) -> tuple[Audit, Written]:
         If `out` cannot be written.
     """
     check_out(request.out, request.library)
-    audit = audit_cohort(
-        read_cohort(request.library, is_measured=request.is_measured), request.config
-    )
+    table = read_cohort(request.library, is_measured=request.is_measured)
+    audit = audit_cohort(table, request.config)
     links = report_links(request.library, request.out, [case.folder for case in audit.cases])
-    document = audit_document(audit, request.config, links)
-    paper = audit_document(audit, request.config, None, is_paper=True)
-    written = publish_document(
-        request.out, "audit", document, audit_files(audit), paper, request.pdf
-    )
+    with naming(table.names):
+        document = audit_document(audit, request.config, links)
+        paper = audit_document(audit, request.config, None, is_paper=True)
+        written = publish_document(
+            request.out, "audit", document, audit_files(audit), paper, request.pdf
+        )
     return audit, written

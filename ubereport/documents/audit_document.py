@@ -35,7 +35,7 @@ from ubereport.documents.document_parts import (
     short_title,
 )
 from ubereport.documents.outcome_sections import agreement_section, outcome_section
-from ubereport.language.speaking import N_, _, _n, _p, spoken, told
+from ubereport.language.speaking import N_, _, _n, _p, day, spoken, told
 from ubereport.metrics.registry import metric_spec
 from ubereport.report.blocks import Pair, TableBlock
 from ubereport.report.document_types import (
@@ -93,7 +93,7 @@ def audit_document(
 
 def _subtitle(audit: Audit, title: str) -> str:
     dates = [case.date for case in audit.cases if case.date and case.is_used]
-    span = _(", {min} to {max}", min=min(dates), max=max(dates)) if dates else ""
+    span = _(", {min} to {max}", min=day(min(dates)), max=day(max(dates))) if dates else ""
     return _(
         "{cases} measured in one way{span}. Chart metric: {title}",
         cases=_n("{n} case", "{n} cases", audit.n_cases),
@@ -241,9 +241,9 @@ def _signal_cells(
         _("{case_id}\xa0to {case_id_2}", case_id=first.case_id, case_id_2=last.case_id)
         if is_run
         else first.case_id,
-        _("{date} to {date_2}", date=first.date, date_2=last.date)
+        _("{date} to {date_2}", date=day(first.date), date_2=day(last.date))
         if last.date != first.date
-        else first.date,
+        else day(first.date),
         _("{lowest} to {highest}", lowest=lowest, highest=highest) if is_run else lowest,
         _limits_text(first, chart),
         _("{signal}: {run} cases in turn", signal=signal, run=len(run)) if is_run else signal,
@@ -285,7 +285,7 @@ def _chart_figure(number: int, chart: ControlChart, config: AuditConfig) -> Figu
     spec = metric_spec(chart.metric_key)
     marks = tuple(
         ControlMark(
-            point.date,
+            day(point.date),
             point.value,
             point.lower,
             point.upper,
@@ -336,7 +336,7 @@ def _points_table(chart: ControlChart, config: AuditConfig) -> TableBlock:
     rows = tuple(
         (
             point.case_id,
-            point.date,
+            day(point.date),
             metric_text(point.value, metric_spec(chart.metric_key)),
             _limits_text(point, chart),
             _signal_names(point.signals, config) or _p("signal of a point", "none"),
@@ -410,7 +410,7 @@ def _case_cells(case: AuditCase, config: AuditConfig) -> tuple[str, ...]:
     signal = "; ".join(name for name in (_signal_names(case.signals, config), *other) if name)
     return (
         case.case_id,
-        case.date or DASH,
+        day(case.date) if case.date else DASH,
         case.procedure or DASH,
         case.technique or DASH,
         case.surgeon or DASH,

@@ -10,7 +10,7 @@ from ubereport.batch.run import BatchResult, CaseResult, result_table
 from ubereport.core.version import __version__
 from ubereport.files.atomic import write_file
 from ubereport.files.spreadsheet import csv_bytes
-from ubereport.language.speaking import N_, _
+from ubereport.language.speaking import N_, _, naming
 from ubereport.report.blocks import Column, TableBlock
 from ubereport.report.document import render_document_html
 from ubereport.report.document_types import Document, Section
@@ -45,7 +45,8 @@ def write_summary(result: BatchResult, library: Path) -> Path:
     write_file(library / "batch.json", f"{json.dumps(content, indent=1)}\n".encode("ascii"))
     write_file(library / "batch.csv", csv_bytes(*result_table(result.cases)))
     page = library / "batch.html"
-    write_file(page, render_document_html(_document(result)).encode())
+    with naming(case.case_id for case in result.cases):
+        write_file(page, render_document_html(_document(result)).encode())
     return page
 
 

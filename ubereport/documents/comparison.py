@@ -21,6 +21,7 @@ from ubereport.documents.document_parts import (
     check_out,
     publish_document,
 )
+from ubereport.language.speaking import naming
 from ubereport.records.store import read_series
 
 
@@ -65,8 +66,9 @@ def run_comparison(request: CompareRequest) -> tuple[Comparison, Written]:
     comparison = compare_cohort(
         table, request.by, request.config, request.covariates, request.reference, given
     )
-    document = comparison_document(comparison, request.config)
-    written = publish_document(
-        request.out, "comparison", document, comparison_files(comparison), pdf=request.pdf
-    )
+    with naming(table.names):
+        document = comparison_document(comparison, request.config)
+        written = publish_document(
+            request.out, "comparison", document, comparison_files(comparison), pdf=request.pdf
+        )
     return comparison, written

@@ -42,7 +42,7 @@ from ubereport.documents.lead_section import (
     lead_sentences,
     uses_section,
 )
-from ubereport.language.speaking import N_, _, _n, told
+from ubereport.language.speaking import N_, _, _n, moment, told
 from ubereport.metrics.registry import metric_spec
 from ubereport.report.blocks import Pair, TableBlock
 from ubereport.report.document_types import (
@@ -180,7 +180,9 @@ def _points_figure(name: str, metric: MetricComparison) -> Figure:
 
 def _plan_text(plan: PlanUse) -> str:
     seal = _(
-        "plan of {written_at}, seal {sha256}", written_at=plan.written_at, sha256=plan.sha256[:12]
+        "plan of {written_at}, seal {sha256}",
+        written_at=moment(plan.written_at) if plan.written_at else "",
+        sha256=plan.sha256[:12],
     )
     return {
         PlanStatus.NONE: _("No plan was declared before the cases were measured: exploratory."),

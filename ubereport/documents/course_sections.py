@@ -16,7 +16,7 @@ from ubereport.documents.document_parts import (
     DASH,
     columns,
 )
-from ubereport.language.speaking import _
+from ubereport.language.speaking import _, month
 from ubereport.report.blocks import TableBlock
 from ubereport.report.document_types import (
     Axis,
@@ -123,17 +123,17 @@ def learning_section(curves: Sequence[LearningCurve], config: AuditConfig) -> Se
 
 def quality_section(months: Sequence[MonthQuality]) -> Section:
     """Return coverage and warnings, month by month."""
-    known = [month for month in months if month.coverage_median_frac is not None]
+    known = [found for found in months if found.coverage_median_frac is not None]
     rows = tuple(
         (
-            month.month,
-            str(month.n_cases),
-            DASH if month.coverage_median_frac is None else percent(month.coverage_median_frac),
-            str(month.n_flagged),
+            month(found.month),
+            str(found.n_cases),
+            DASH if found.coverage_median_frac is None else percent(found.coverage_median_frac),
+            str(found.n_flagged),
         )
-        for month in months
+        for found in months
     )
-    heads = columns(_("Month"), _("#Cases"), _(_("#Median coverage")), _(_("#Cases with warnings")))
+    heads = columns(_("Month"), _("#Cases"), _("#Median coverage"), _("#Cases with warnings"))
     table = TableBlock(_("Coverage and warnings, month by month"), heads, rows)
     if not known:
         return Section(_("Coverage and quality over time"), (_("No case has a date."),))
@@ -147,7 +147,7 @@ def quality_section(months: Sequence[MonthQuality]) -> Section:
         ControlFigure(
             tuple(
                 ControlMark(
-                    m.month,
+                    month(m.month),
                     float(m.coverage_median_frac or 0.0),
                     at=float(dt.date.fromisoformat(f"{m.month}-15").toordinal()),
                 )

@@ -17,7 +17,7 @@ from ubereport.core.errors import OutputError
 from ubereport.core.metrics import MetricSpec
 from ubereport.core.version import __version__
 from ubereport.files.atomic import publish_folder
-from ubereport.language.speaking import N_, _, _n, told
+from ubereport.language.speaking import N_, _, _n, day, told
 from ubereport.metrics.registry import METRICS, installed_metrics, metric_spec
 from ubereport.report.blocks import Column, Pair, TableBlock
 from ubereport.report.document import (
@@ -151,13 +151,20 @@ def share_cell(share: float | None) -> str:
     return DASH if share is None else percent(share, 0)
 
 
+def level_text(level: str) -> str:
+    """Return a level of a covariate; a flag's in words."""
+    return {"True": _("yes"), "yes": _("yes"), "False": _("no"), "no": _("no")}.get(level, level)
+
+
 def axis_of(spec: MetricSpec) -> Axis:
     """Return the axis that values of a metric are drawn on."""
     if is_share(spec):
         return Axis(spec.title, Unit.PERCENT, low=0.0)
     if spec.unit == "s":
         return Axis(spec.title, Unit.SECONDS, low=0.0)
-    return Axis(_with_unit(spec.title, spec), Unit.COUNT if spec.unit == "1" else Unit.NUMBER, 0.0)
+    return Axis(
+        _with_unit(told(spec.title), spec), Unit.COUNT if spec.unit == "1" else Unit.NUMBER, 0.0
+    )
 
 
 def difference_axis(label: str, spec: MetricSpec) -> Axis:
@@ -298,8 +305,8 @@ def models_table(models: Sequence[ModelUse]) -> TableBlock:
             model.sha256[:10],
             model.settings_sha256[:10],
             str(model.n_cases),
-            model.first_date or DASH,
-            model.last_date or DASH,
+            day(model.first_date) if model.first_date else DASH,
+            day(model.last_date) if model.last_date else DASH,
             _("results rest on it") if model.is_used else _("set aside, never mixed"),
         )
         for model in models

@@ -15,6 +15,7 @@ from ubereport.core.covariates import column_title, known_column
 from ubereport.documents.document_parts import (
     columns,
     difference_unit,
+    level_text,
     pair_text,
 )
 from ubereport.documents.lead_section import (
@@ -62,7 +63,7 @@ def _balance_cells(row: BalanceRow) -> tuple[str, ...]:
     unit = {"mm[Hg]": "mmHg", "a": "years", "kg/m2": "kg/m²"}.get(column.unit if column else "", "")
     if unit:
         title = f"{title}, {unit}"
-    level = {"True": "yes", "False": "no"}.get(row.level, row.level)
+    level = level_text(row.level)
     is_percent = row.column.endswith("_frac")
     difference = row.standardized_difference
     title = f"{title[0].upper()}{title[1:]}"

@@ -23,9 +23,10 @@ from ubereport.documents.document_parts import (
     estimate_text,
     forest_row,
     gap_text,
+    level_text,
     pair_text,
 )
-from ubereport.language.speaking import N_, _, _n, spoken
+from ubereport.language.speaking import N_, _, _n, spoken, told
 from ubereport.metrics.registry import metric_spec
 from ubereport.report.blocks import TableBlock
 from ubereport.report.document_types import (
@@ -147,7 +148,7 @@ def love_figure(balance: Sequence[BalanceRow]) -> Figure | None:
     caption = _(
         "Each square is the largest difference between two groups, in standard deviations. "
         "Right of the line ({LOVE_LIMIT}) the groups are not alike.",
-        LOVE_LIMIT=_LOVE_LIMIT,
+        LOVE_LIMIT=decimal(_LOVE_LIMIT, 2),
     )
     if total:
         caption = _(
@@ -185,8 +186,8 @@ def _size(row: BalanceRow) -> float | None:
 def _title(row: BalanceRow) -> str:
     column = known_column(row.column)
     title = column.title if column is not None else column_title(row.column)
-    level = {"True": "yes", "False": "no"}.get(row.level, row.level)
-    title = f"{title[0].upper()}{title[1:]}"
+    title = told(f"{title[0].upper()}{title[1:]}")
+    level = level_text(row.level)
     return f"{title}: {level}" if level else title
 
 

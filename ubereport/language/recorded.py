@@ -19,12 +19,12 @@ from ubereport.language.translator import Translator
 _PLACE = re.compile(r"\{(\w+)\}")
 _NUMBER = r"[<>≥≤~+−-]?[ \u00a0]?\d+(?:\.\d+)?"
 _UNIT = r"(?:[ \u00a0]?(?:%|s|min|h|px|Hz|mm|MB|GB|minutes|seconds))?"
-_QUANTITY = re.compile(rf"{_NUMBER}(?:[–/]{_NUMBER})?{_UNIT}")
+_QUANTITY = re.compile(rf"(?:p [<=] )?{_NUMBER}(?:[–/]{_NUMBER})?{_UNIT}")
 _COUNT = r"[\d.,\u2009]+"
 _SENTENCE = re.compile(r"(?<=[.?])\s")
 _SEPARATORS = ("\n", " → ", " ", "; ", ": ", ", ")
 _POINT = re.compile(r"(?<=\d)\.(?=\d)")
-_PERCENT = re.compile(r"(?<=\d)[ \u00a0]%")
+_PERCENT = re.compile(r"(?<=\d)[ \u00a0]?%")
 _FULL_STOP = re.compile(r"(?<=[。？]) ")
 _MAX_DEPTH = 6
 
@@ -46,6 +46,8 @@ class _Telling:
     is_typed: bool
 
     def told(self, text: str, depth: int) -> str:
+        if text in self.translator.names:
+            return text
         bare = text.strip()
         if bare != text and bare:
             return text.replace(bare, self.told(bare, depth), 1)

@@ -8,9 +8,11 @@ they render carries its language with the request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
+from datetime import date, datetime
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -31,6 +33,14 @@ def speaking(language: Translator) -> Iterator[Translator]:
         yield language
     finally:
         _spoken.reset(token)
+
+
+@contextmanager
+def naming(names: Iterable[str]) -> Iterator[None]:
+    """Leave `names` as they are wherever a sentence of a record is told, until the block ends."""
+    spoken_here = _spoken.get()
+    with speaking(replace(spoken_here, names=spoken_here.names | frozenset(names))):
+        yield
 
 
 def in_english(function: Callable[P, R]) -> Callable[P, R]:
@@ -97,6 +107,21 @@ def told(text: str) -> str:
 def told_as_typed(text: str) -> str:
     """Tell an English sentence of an error; words and numbers that one types stay as they are."""
     return told_in(_spoken.get(), text, is_typed=True)
+
+
+def day(iso: str) -> str:
+    """Write a day of a record, such as ``2026-11-28``, as it is written here."""
+    return _spoken.get().date(date.fromisoformat(iso))
+
+
+def month(iso: str) -> str:
+    """Write a month of a record, such as ``2026-11``, as it is written here."""
+    return _spoken.get().month(date.fromisoformat(f"{iso}-01"))
+
+
+def moment(iso: str) -> str:
+    """Write a moment of a record, such as ``2026-11-28T12:30:00Z``, as it is written here."""
+    return _spoken.get().moment(datetime.fromisoformat(iso))
 
 
 def localized(text: str) -> str:

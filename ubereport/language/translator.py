@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any
 
 from ubereport.language.catalogs import Catalog, read_catalog
@@ -25,13 +25,18 @@ class NumberSigns:
 
 @dataclass(frozen=True, slots=True)
 class Translator:
-    """Texts and numbers of one language. `locale` is Babel's, None for English."""
+    """Texts and numbers of one language.
+
+    `locale` is Babel's, None for English. `names` are texts that somebody gave to something, such
+    as a technique called "Small": no message, whatever the catalog holds.
+    """
 
     language: Language = ENGLISH
     catalog: Catalog = field(default_factory=Catalog)
     signs: NumberSigns = field(default_factory=NumberSigns)
     locale: Any = None
     problem: str = ""
+    names: frozenset[str] = frozenset()
 
     def text(self, message: str, context: str = "") -> str:
         """Return a message in this language; the English one where there is no translation."""
@@ -66,13 +71,29 @@ class Translator:
 
         return str(format_decimal(n, locale=self.locale))
 
-    def date(self, day: date) -> str:
+    def date(self, day: dt.date) -> str:
         """Write a day; English in ISO 8601, which is read alike everywhere."""
         if self.locale is None:
             return day.isoformat()
         from babel.dates import format_date
 
-        return str(format_date(day, "medium", locale=self.locale))
+        return _unbroken(format_date(day, "medium", locale=self.locale))
+
+    def month(self, day: dt.date) -> str:
+        """Write the month of a day: "2026-11" in English, "Nov. 2026" in German."""
+        if self.locale is None:
+            return f"{day:%Y-%m}"
+        from babel.dates import format_skeleton
+
+        return _unbroken(format_skeleton("yMMM", day, locale=self.locale))
+
+    def moment(self, at: dt.datetime) -> str:
+        """Write a moment of universal time; English in ISO 8601."""
+        if self.locale is None:
+            return at.isoformat().replace("+00:00", "Z")
+        from babel.dates import format_datetime
+
+        return f"{format_datetime(at, 'medium', locale=self.locale)} UTC"
 
     def enumeration(self, items: Sequence[str]) -> str:
         """Write a list: "a, b and c"."""
@@ -81,6 +102,11 @@ class Translator:
         from babel.lists import format_list
 
         return str(format_list(items, locale=self.locale))
+
+
+def _unbroken(text: str) -> str:
+    """Keep a date on one line of a narrow column."""
+    return text.replace(" ", _NBSP)
 
 
 def translator(language: Language, catalog: Catalog | None = None) -> Translator:

@@ -25,7 +25,7 @@ from ubereport.report.marks import (
     MUTED,
 )
 from ubereport.report.plot import INK, Axes, Figure, FixedLocator, NullLocator, draw_svg
-from ubereport.report.text import label_percent
+from ubereport.report.text import label_percent, width
 from ubereport.report.timeline import TimeColumns, equal_edges, lost_runs, tick_step_s, time_columns
 from ubereport.statistics.survival import KaplanMeierCurve
 
@@ -112,8 +112,8 @@ def _draw_event_lane(axes: Axes, events: Sequence[HemostasisEvent], end_s: float
 
 def _lane_name(axes: Axes, name: str) -> None:
     axes.text(
-        -0.008, 0.3, name, transform=axes.transAxes, ha="right", va="center", fontsize=6.5,
-        color=MUTED,
+        -0.008, 0.3, name, transform=axes.transAxes, ha="right", va="center",
+        fontsize=6.5 if width(name) <= 8 else 5.5, color=MUTED,
     )  # fmt: skip
 
 
@@ -409,8 +409,8 @@ def _mark_cleared(axes: Axes, curve: KaplanMeierCurve, mark_s: float) -> None:
 def _write_at_risk(axes: Axes, curve: KaplanMeierCurve, ticks_s: Sequence[int]) -> None:
     place = axes.get_xaxis_transform()
     axes.text(
-        -0.026, -0.31, _("Still\nwatched"), transform=axes.transAxes, ha="right", va="center",
-        fontsize=6.5, color=MUTED, linespacing=1.0,
+        -0.08, -0.225, _("Still watched"), transform=axes.transAxes, ha="left", va="center",
+        fontsize=6.5, color=MUTED,
     )  # fmt: skip
     for tick_s in ticks_s:
         axes.text(

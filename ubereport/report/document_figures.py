@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import singledispatch
 from itertools import pairwise
+from textwrap import fill
 
 import numpy as np
 
-from ubereport.language.speaking import _, told
+from ubereport.language.speaking import _, localized, told
 from ubereport.report.document_axes import label_text, place_axes, set_x_axis, set_y_axis
 from ubereport.report.document_types import (
     Axis,
@@ -204,6 +205,7 @@ def _control(drawing: ControlFigure) -> tuple[float, Callable[[Canvas], None]]:
     def draw(canvas: Canvas) -> None:
         axes = place_axes(canvas, 12.0, 10.0, 22.0)
         values = [point.value for point in drawing.points]
+        names = []
         for name in ("lower", "upper"):
             limits = [getattr(point, name) for point in drawing.points]
             line = [np.nan if limit is None else limit for limit in limits]
@@ -212,16 +214,17 @@ def _control(drawing: ControlFigure) -> tuple[float, Callable[[Canvas], None]]:
                 linestyle=":" if drawing.is_trial else "--",
             )  # fmt: skip
             if line and np.isfinite(line[-1]):
-                _name_right(axes, line[-1], _limit_name(name, is_trial=drawing.is_trial))
+                names.append((line[-1], _limit_name(name, is_trial=drawing.is_trial)))
         if drawing.center is not None:
             axes.axhline(drawing.center, color=INK, linewidth=0.9)
-            _name_right(axes, drawing.center, _("center"))
+            names.append((drawing.center, _("center")))
         axes.plot(at, values, color=MUTED, linewidth=0.8)
         _draw_dots(axes, at, values, 2.6, MUTED)
         _draw_signals(axes, at, drawing)
         margin = 0.5 if len(at) < 2 else max(0.5, 0.012 * (at[-1] - at[0]))
         axes.set_xlim(at[0] - margin if at else 0.5, at[-1] + margin if at else 1.5)
         set_y_axis(axes, drawing.y)
+        _name_right(axes, names)
         _label_order(axes, at, [point.label for point in drawing.points])
         axes.set_xlabel(label_text(_(drawing.order_name), 60), labelpad=2)
 
@@ -284,11 +287,15 @@ def _draw_signals(axes: Axes, at: Sequence[float], drawing: ControlFigure) -> No
         )  # fmt: skip
 
 
-def _name_right(axes: Axes, height: float, words: str) -> None:
-    axes.text(
-        1.01, height, words, transform=axes.get_yaxis_transform(), ha="left", va="center",
-        fontsize=6.5,
-    )  # fmt: skip
+def _name_right(axes: Axes, names: Sequence[tuple[float, str]]) -> None:
+    """Name levels right of a plot whose heights are set; names of near levels stand apart."""
+    low, high = axes.get_ylim()
+    placed = _spread([height for height, _words in names], 0.055 * (high - low), high)
+    for at, (_height, words) in zip(placed, names, strict=True):
+        axes.text(
+            1.01, at, fill(words, 20), transform=axes.get_yaxis_transform(), ha="left",
+            va="center", fontsize=6.5, linespacing=1.0,
+        )  # fmt: skip
 
 
 def _label_order(axes: Axes, at: Sequence[float], labels: Sequence[str]) -> None:
@@ -297,7 +304,7 @@ def _label_order(axes: Axes, at: Sequence[float], labels: Sequence[str]) -> None
         return
     wanted = np.linspace(at[0], at[-1], min(9, len(at)))
     rows = sorted({int(np.argmin(np.abs(np.asarray(at) - place))) for place in wanted})
-    least = (at[-1] - at[0]) / 14
+    least = (at[-1] - at[0]) / 10
     kept: list[int] = []
     for row in rows:
         if not kept or at[row] - at[kept[-1]] >= least:
@@ -310,18 +317,19 @@ def _label_order(axes: Axes, at: Sequence[float], labels: Sequence[str]) -> None
 def _funnel(drawing: FunnelFigure) -> tuple[float, Callable[[Canvas], None]]:
     def draw(canvas: Canvas) -> None:
         axes = place_axes(canvas, 12.0, 9.5, 22.0)
+        names = []
         for limits, line, name in (
             (drawing.inner_high, "--", "95 %"),
             (drawing.inner_low, "--", "95 %"),
-            (drawing.outer_high, "-.", "99.8 %"),
-            (drawing.outer_low, "-.", "99.8 %"),
+            (drawing.outer_high, "-.", localized("99.8 %")),
+            (drawing.outer_low, "-.", localized("99.8 %")),
         ):
             axes.plot(drawing.limit_x, limits, color=INK, linewidth=0.8, linestyle=line)
             if limits:
-                _name_right(axes, limits[-1], name)
+                names.append((limits[-1], name))
         if drawing.target is not None:
             axes.axhline(drawing.target, color=INK, linewidth=0.9)
-            _name_right(axes, drawing.target, _("target"))
+            names.append((drawing.target, _("target")))
         for point in drawing.points:
             axes.plot(
                 point.x, point.y, marker="s" if point.is_outside else "o", markersize=5,
@@ -334,6 +342,7 @@ def _funnel(drawing: FunnelFigure) -> tuple[float, Callable[[Canvas], None]]:
             )  # fmt: skip
         set_x_axis(axes, drawing.x)
         set_y_axis(axes, drawing.y)
+        _name_right(axes, names)
         if drawing.limit_x:
             axes.set_xlim(drawing.x.low, drawing.x.high or drawing.limit_x[-1])
 
@@ -382,7 +391,7 @@ def _forest(drawing: ForestFigure) -> tuple[float, Callable[[Canvas], None]]:
             if line.value is not None:
                 axes.plot([line.value], [row], marker="s", markersize=5, color=EVENT_FILL)
             axes.text(
-                1.02, row, label_text(line.text, 36), transform=axes.get_yaxis_transform(),
+                1.02, row, label_text(line.text, 33), transform=axes.get_yaxis_transform(),
                 ha="left", va="center", fontsize=7,
             )  # fmt: skip
         axes.set_yticks(range(len(drawing.rows)))

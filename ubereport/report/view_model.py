@@ -9,7 +9,7 @@ from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.held_out import share_band
 from ubereport.core.intervals import Interval
 from ubereport.core.series import LossReason
-from ubereport.language.speaking import N_, _, _n, _p, spoken, told
+from ubereport.language.speaking import N_, _, _n, _p, naming, spoken, told
 from ubereport.metrics.registry import METRICS, metric_spec
 from ubereport.report.blocks import Column, FigureBlock, PageHead, Pair, TableBlock
 from ubereport.report.case_figures import PartSpan, loss_swatch, timeline_svg
@@ -81,6 +81,17 @@ def build_view_model(
     sections
         What installed packages add.
     """
+    with naming((record.case_id,)):
+        return _case_view(record, frames_dir, event_config, metric_config, sections)
+
+
+def _case_view(
+    record: CaseRecord,
+    frames_dir: Path | None,
+    event_config: EventConfig,
+    metric_config: MetricConfig,
+    sections: tuple[SectionView, ...],
+) -> CaseView:
     specs = {m.spec.key: m.spec for m in METRICS}
     specs |= {m.key: metric_spec(m.key, m.unit) for m in record.metrics if m.key not in specs}
     metrics = CaseMetrics(record, specs)

@@ -18,7 +18,7 @@ from ubereport.documents.document_parts import (
 )
 from ubereport.laboratory.evaluation.results import EventMatch, ReasonScore, RecordingEvaluation
 from ubereport.laboratory.evaluation.truth import RecordingTruth
-from ubereport.language.speaking import N_, _, _n
+from ubereport.language.speaking import N_, _, _n, localized
 from ubereport.report.blocks import Pair, TableBlock
 from ubereport.report.document_types import (
     Axis,
@@ -207,7 +207,7 @@ def _events_figure(number: int, evaluation: RecordingEvaluation) -> Figure:
         ),
         BarFigure(
             tuple(
-                Bar(_("IoU ≥ {min_iou}", min_iou=f"{score.min_iou:g}"), score.f1)
+                Bar(_("IoU ≥ {min_iou}", min_iou=localized(f"{score.min_iou:g}")), score.f1)
                 for score in evaluation.events
             ),
             Axis("F1", Unit.PERCENT, 0.0, 1.0),
@@ -257,7 +257,7 @@ def _numbers_table(evaluation: RecordingEvaluation) -> TableBlock:
 def _events_table(evaluation: RecordingEvaluation) -> TableBlock:
     rows = tuple(
         (
-            f"≥ {score.min_iou:g}",
+            localized(f"≥ {score.min_iou:g}"),
             str(score.n_true),
             str(score.n_found),
             str(score.n_matched),

@@ -58,7 +58,7 @@ from ubereport.statistics.estimates import Estimate
 
 _N_BINS = 10
 _PERCENT_ENDS = ("_frac", "_share")
-_AS_PERCENT = ("accuracy", "sensitivity", "specificity")
+_AS_PERCENT = (N_("accuracy"), N_("sensitivity"), N_("specificity"))
 _CAVEATS = (
     N_(
         "The numbers hold for stills like these. How often an image-wise call is right on a whole "
@@ -202,8 +202,8 @@ def _side_by_side(results: Sequence[ModelResult]) -> Figure:
     keys = {
         "dice_median": _("Dice, median"),
         "iou_median": _("IoU, median"),
-        "sensitivity": "sensitivity",
-        "specificity": "specificity",
+        "sensitivity": _("sensitivity"),
+        "specificity": _("specificity"),
     }
     rows = tuple(
         _forest_row(f"{result.evaluation.model}: {title}", estimate)
@@ -313,13 +313,13 @@ def _stratum_groups(evaluation: StillsEvaluation, config: StillsConfig) -> tuple
     low, high = config.area_edges
     limit = config.high_agreement
     titles = {
-        "area_small": _("Blood < {low}", low=f"{low:.0%}"),
-        "area_medium": _("Blood {low} to {high}", low=f"{low:.0%}", high=f"{high:.0%}"),
-        "area_large": _("Blood > {high}", high=f"{high:.0%}"),
-        "agreement_high": _("Agreement ≥ {limit}", limit=f"{limit:.2f}"),
-        "agreement_low": _("Agreement < {limit}", limit=f"{limit:.2f}"),
+        "area_small": _("Blood < {low}", low=percent(low, 0)),
+        "area_medium": _("Blood {low} to {high}", low=percent(low, 0), high=percent(high, 0)),
+        "area_large": _("Blood > {high}", high=percent(high, 0)),
+        "agreement_high": _("Agreement ≥ {limit}", limit=decimal(limit, 2)),
+        "agreement_low": _("Agreement < {limit}", limit=decimal(limit, 2)),
         "agreement_high_area_large": _(
-            "≥ {limit} and > {high}", limit=f"{limit:.2f}", high=f"{high:.0%}"
+            "≥ {limit} and > {high}", limit=decimal(limit, 2), high=percent(high, 0)
         ),
     }
     groups = []
@@ -365,7 +365,7 @@ def _stratum_cells(stratum: Stratum) -> tuple[str, ...]:
 
 def _presence_section(results: Sequence[ModelResult]) -> Section:
     rows = tuple(
-        _forest_row(f"{result.evaluation.model}: {key}", _number(result.evaluation, key))
+        _forest_row(f"{result.evaluation.model}: {_(key)}", _number(result.evaluation, key))
         for key in _AS_PERCENT
         for result in results
     )
@@ -412,7 +412,7 @@ def _area_figures(number: int, evaluation: StillsEvaluation) -> tuple[Figure, Fi
     mean = tuple((a + b) / 2 for a, b in zip(true, predicted, strict=True))
     gap = tuple(b - a for a, b in zip(true, predicted, strict=True))
     bias = _number(evaluation, "area_bias_frac").value or 0.0
-    lines = [Curve("bias", (0.0, top), (bias, bias))]
+    lines = [Curve(_("bias"), (0.0, top), (bias, bias))]
     words = ""
     if evaluation.area_limits_frac is not None:
         low, high = evaluation.area_limits_frac
@@ -435,7 +435,7 @@ def _area_figures(number: int, evaluation: StillsEvaluation) -> tuple[Figure, Fi
                 (PointSet("stills", tuple(true), tuple(predicted)),),
                 Axis(_("Area, reference"), Unit.PERCENT, 0.0, top),
                 Axis(_("Area, model"), Unit.PERCENT, 0.0, top),
-                (Curve("equal", (0.0, top), (0.0, top)),),
+                (Curve(_("equal"), (0.0, top), (0.0, top)),),
             ),
         ),
         Figure(

@@ -142,7 +142,8 @@ def _kappa_text(agreement: AnnotatorAgreement) -> str:
 
 
 def _consensus(agreement: AnnotatorAgreement) -> str:
-    return {"staple": _("STAPLE consensus")}.get(agreement.consensus, agreement.consensus)
+    words = {"majority": _("majority"), "staple": _("STAPLE consensus")}
+    return words.get(agreement.consensus, agreement.consensus)
 
 
 def _pairs_table(agreement: AnnotatorAgreement) -> TableBlock:
@@ -259,12 +260,12 @@ def reliability_drawing(reliability: Reliability) -> ScatterFigure:
     each = [pair for group in reliability.groups for pair in _told_and_seen(group.told, group.seen)]
     mean = _told_and_seen(reliability.told, reliability.seen)
     return ScatterFigure(
-        (PointSet("groups", tuple(told for told, _ in each), tuple(seen for _, seen in each)),),
+        (PointSet(_("groups"), tuple(told for told, _ in each), tuple(seen for _, seen in each)),),
         Axis(_("Probability told"), Unit.NUMBER, 0.0, 1.0),
         Axis(_("Share of pixels with blood"), Unit.NUMBER, 0.0, 1.0),
         (
             Curve(_("mean of groups"), tuple(t for t, _ in mean), tuple(s for _, s in mean)),
-            Curve("honest", (0.0, 1.0), (0.0, 1.0)),
+            Curve(_("honest"), (0.0, 1.0), (0.0, 1.0)),
         ),
     )
 
