@@ -53,7 +53,7 @@ export class Timeline {
     this.drawLost(c, plot); this.drawThresholds(c, plot);
     this.drawArea(c, plot, this.facts.series, COLORS.was, false);
     this.drawArea(c, plot, this.review.reviewed_series, COLORS.area, true);
-    this.drawEvents(c, plot); this.drawAxis(c, plot, height); this.drawCursor(c, plot, height);
+    this.nameThresholds(c, plot); this.drawEvents(c, plot); this.drawAxis(c, plot, height); this.drawCursor(c, plot, height);
   }
 
   drawLost(c, plot) {
@@ -68,10 +68,17 @@ export class Timeline {
   }
 
   drawThresholds(c, plot) {
-    c.font = "11px Inter, 'BIZ UDPGothic', sans-serif"; c.textBaseline = "bottom";
-    for (const [frac, words] of [[this.facts.onset_frac, N_("onset {area}")], [this.facts.impaired_frac, N_("impaired {area}")]]) {
+    for (const frac of [this.facts.onset_frac, this.facts.impaired_frac]) {
       c.strokeStyle = COLORS.line; c.beginPath(); c.moveTo(0, plot.y(frac)); c.lineTo(plot.width, plot.y(frac)); c.stroke();
-      c.fillStyle = COLORS.quiet; c.fillText(_(words, { area: percent(frac, 0) }), 4, plot.y(frac) - 1);
+    }
+  }
+
+  // Over the area, on a ground of their own: a case that begins in blood hides them otherwise.
+  nameThresholds(c, plot) {
+    c.font = "11px Inter, 'BIZ UDPGothic', sans-serif"; c.textBaseline = "bottom";
+    for (const [frac, words] of [[this.facts.onset_frac, _("onset {area}", { area: percent(this.facts.onset_frac, 0) })], [this.facts.impaired_frac, _("impaired {area}", { area: percent(this.facts.impaired_frac, 0) })]]) {
+      c.fillStyle = "#ffffffd9"; c.fillRect(2, plot.y(frac) - 14, c.measureText(words).width + 4, 13);
+      c.fillStyle = COLORS.quiet; c.fillText(words, 4, plot.y(frac) - 1);
     }
   }
 

@@ -8,6 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+from ubereport.language.languages import find_language
+from ubereport.language.speaking import speaking
+from ubereport.language.translator import translator
 from ubereport.review.desk.gate import COOKIE, MAX_BODY_BYTES, SECURITY_HEADERS, Gate
 from ubereport.review.desk.web import review_app
 from ubereport.review.strokes import Action
@@ -177,3 +180,19 @@ def test_two_thousand_requests_of_any_shape_break_nothing(visit, case_folder, mo
     look()
     assert 200 in seen
     assert {code for code in seen if code >= 500} == set()
+
+
+def test_a_refusal_is_said_in_the_language_of_the_server(shelf_of, case_folder):
+    with speaking(translator(find_language("de"))):
+        app = review_app(shelf_of(case_folder), Gate(PORT), lambda _: None)
+    client = TestClient(app, base_url=f"http://127.0.0.1:{PORT}")
+    assert "Adresse öffnen" in client.get("/", params={"token": "guess"}).text
+
+
+def test_facts_and_errors_are_said_in_the_language_of_the_server(visit, case_folder):
+    with speaking(translator(find_language("de"))):
+        client = visit(case_folder)
+    facts = client.get("/api/cases/0/facts").json()
+    assert facts["loss_words"]["out_of_body"] == "außerhalb des Körpers"
+    titles = [m["title"] for m in client.get("/api/cases/0/review?reviewer=KT").json()["metrics"]]
+    assert "Mittlere Fläche" in titles

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
+from ubereport.language.speaking import N_, _
+
 if TYPE_CHECKING:
     from starlette.requests import Request
 
@@ -68,20 +70,20 @@ class Gate:
     def _refusal(self, request: Request) -> Response | None:
         headers = request.headers
         if headers.get("host") not in self._hosts:
-            return _refused(421, "This page answers under its own address only.")
+            return _refused(421, _("This page answers under its own address only."))
         origin = headers.get("origin")
         if origin is not None and origin.removeprefix("http://") not in self._hosts:
             return _refused(403, "Only the review page itself may ask.")
         if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
             return _refused(403, "Only the review page itself may ask.")
         if self._is_too_often():
-            return _refused(429, "Too many requests at once. Wait a moment.")
+            return _refused(429, _("Too many requests at once. Wait a moment."))
         token = request.query_params.get("token")
         if request.url.path == "/" and token is not None:
             is_right = hmac.compare_digest(token.encode(), self.token.encode())
-            return None if is_right else _refused(403, _WRONG)
+            return None if is_right else _refused(403, _(_WRONG))
         if not self._has_session(request):
-            return _refused(403, _WRONG)
+            return _refused(403, _(_WRONG))
         if request.method not in ("GET", "HEAD") and origin is None:
             return _refused(403, "Only the review page itself may ask.")
         return self._body_refusal(request)
@@ -114,7 +116,7 @@ class Gate:
         return False
 
 
-_WRONG = "Open the address that `ubereport review` printed; it is new each time."
+_WRONG = N_("Open the address that `ubereport review` printed; it is new each time.")
 
 
 def _refused(status: int, why: str) -> Response:
