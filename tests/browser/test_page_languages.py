@@ -44,16 +44,19 @@ READ = """
   e.getAttribute("aria-valuetext"),
 ]).filter((text) => text && text.trim()).map((text) => text.trim())
 """
-# Boxes whose text runs out of them, and buttons that stand outside the window.
+# Boxes whose text runs out of them and is cut or lies over the next; what scrolls is at hand.
 CLIPPED = """
 [...document.querySelectorAll("body *")].filter((e) => e.checkVisibility() && e.innerText
-  && (getComputedStyle(e).overflowX !== "visible" || e.matches("button, td, th, dt, dd, label"))
+  && (["hidden", "clip"].includes(getComputedStyle(e).overflowX)
+    || e.matches("button, td, th, dt, dd, label")) && !e.matches(".unseen")
   && (e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).display !== "inline"))
   .map((e) => e.innerText.slice(0, 60))
 """
+# Tables and drawings scroll in frames of their own.
 OUTSIDE = """
 [...document.querySelectorAll("body *")].filter((e) => e.checkVisibility()
-  && e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.tagName + " " + e.id)
+  && !e.closest(".table-frame, .drawing") && e.getBoundingClientRect().right > innerWidth + 1)
+  .map((e) => e.tagName + " " + e.id)
 """
 
 

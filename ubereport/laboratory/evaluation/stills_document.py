@@ -53,7 +53,7 @@ from ubereport.report.document_types import (
     Section,
     Unit,
 )
-from ubereport.report.text import decimal
+from ubereport.report.text import decimal, percent
 from ubereport.statistics.estimates import Estimate
 
 _N_BINS = 10
