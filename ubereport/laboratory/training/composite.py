@@ -250,7 +250,7 @@ def add_blood(
         picture = render(picture, thickness, random_optics(rng), light, rng)
         mask = _mark(mask, thickness)
     if rng.random() < 0.15:
-        picture, mask = _bubbles(picture, mask, rng)
+        picture = _bubbles(picture, rng)
     return picture, mask
 
 
@@ -260,9 +260,7 @@ def _mark(label: LabelArray, thickness: Field) -> LabelArray:
     return np.asarray(np.where(thickness >= _HIDDEN_THICKNESS, BLOOD, marked), np.uint8)
 
 
-def _bubbles(
-    rgb: RgbArray, label: LabelArray, rng: np.random.Generator
-) -> tuple[RgbArray, LabelArray]:
+def _bubbles(rgb: RgbArray, rng: np.random.Generator) -> RgbArray:
     """Draw gas bubbles: a bright rim and a highlight; what is seen through them stays."""
     picture = rgb.copy()
     side = rgb.shape[0]
@@ -275,21 +273,15 @@ def _bubbles(
         cv2.circle(rim, spot, max(1, radius // 5), 1.0, -1, cv2.LINE_AA)
         glow = rim[..., None] * rng.uniform(40, 140)
         picture = np.clip(picture + glow, 0, 255).astype(np.uint8)
-    return picture, label
+    return picture
 
 
-def add_red_decoys(
-    rgb: RgbArray, label: LabelArray, rng: np.random.Generator
-) -> tuple[RgbArray, LabelArray]:
-    """Add red that is no blood: erythema, muscle, liver-like texture, RF glow, a vessel loop.
-
-    The label stays: what was blood is blood, what was clean is clean.
-    """
+def add_red_decoys(rgb: RgbArray, rng: np.random.Generator) -> RgbArray:
+    """Add red that is no blood: erythema, muscle, liver-like texture, RF glow, a vessel loop."""
     decoys = (_erythema, _muscle, _liver, _glow, _vessel_loop)
     picture = decoys[int(rng.integers(len(decoys)))](rgb, rng)
     outside = rgb.max(axis=-1) <= 10
-    picture = np.where(outside[..., None], rgb, picture)
-    return np.asarray(picture, np.uint8), label
+    return np.where(outside[..., None], rgb, picture).astype(np.uint8)
 
 
 def _region(side: int, rng: np.random.Generator, soft: float) -> NDArray[np.float32]:

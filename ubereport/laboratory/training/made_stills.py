@@ -103,7 +103,7 @@ class _Composites(Dataset[tuple[RgbArray, LabelArray]]):
         chosen = self.index[int(rng.choice(len(self.index), p=self.weights))]
         picture, mask = np.asarray(self.cache.rgb[chosen]), np.asarray(self.cache.label[chosen])
         if rng.random() < _DECOY_SHARE:
-            picture, mask = add_red_decoys(picture, mask, rng)
+            picture = add_red_decoys(picture, rng)
         if rng.random() < _BLOOD_SHARE:
             picture, mask = add_blood(picture, mask, rng)
         return picture, mask
