@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -113,10 +114,8 @@ def _index_error(failure: ChildFailure, label: str) -> Exception:
 
 
 def _facts(plain: Mapping[str, Any]) -> StreamFacts:
-    values = dict(plain)
-    for name in ("sample_aspect_ratio", "time_base", "rate_hz"):
-        values[name] = (int(values[name][0]), int(values[name][1]))
-    return StreamFacts(**values)
+    ratios = {name: tuple(plain[name]) for name in ("sample_aspect_ratio", "time_base", "rate_hz")}
+    return StreamFacts(**{**plain, **ratios})
 
 
 def _check_size(facts: StreamFacts, config: DecodeConfig, label: str) -> None:
@@ -142,10 +141,8 @@ def _timed(
         return facts, table
     count = np.arange(len(table), dtype=np.int64)
     numerator, denominator = facts.rate_hz
-    values = {name: getattr(facts, name) for name in StreamFacts.__slots__}
-    values["time_base"] = (denominator, numerator)
     table = PacketTable(count, count, np.ones_like(count), table.is_key, table.is_shown)
-    return StreamFacts(**values), table
+    return replace(facts, time_base=(denominator, numerator)), table
 
 
 def _too_few(table: PacketTable, label: str) -> RecordingFormatError:

@@ -43,7 +43,6 @@ class StreamFacts:
     stream_index: int
     n_video_streams: int
     n_read_errors: int
-    is_first_picture_decoded: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)

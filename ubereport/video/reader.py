@@ -104,12 +104,8 @@ class ReadRequest:
     @classmethod
     def from_message(cls, plain: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Undo `to_message`."""
-        left, top, right, bottom = plain["crop"]
-        numerator, denominator = plain["time_base"]
-        values: dict[str, Any] = {**plain, **arrays}
-        values["crop"] = (left, top, right, bottom)
-        values["time_base"] = (numerator, denominator)
-        return cls(**values)
+        tuples: dict[str, Any] = {name: tuple(plain[name]) for name in ("crop", "time_base")}
+        return cls(**{**plain, **arrays, **tuples})
 
     @property
     def time_base_s(self) -> Fraction:

@@ -113,7 +113,6 @@ def _facts(opened: OpenStream, frame: VideoFrame | None) -> StreamFacts:
         stream_index=stream.index,
         n_video_streams=opened.n_moving_streams,
         n_read_errors=opened.n_read_errors,
-        is_first_picture_decoded=frame is not None,
     )
 
 

@@ -24,14 +24,11 @@ class StapleResult:
         (H, W) that a pixel is blood; 0 where undecided.
     sensitivity, specificity
         (k,) of each annotator against the consensus.
-    n_rounds
-        Rounds until it stood still.
     """
 
     probability: FloatArray
     sensitivity: FloatArray
     specificity: FloatArray
-    n_rounds: int
 
 
 def pairwise_dice(masks: BoolArray, is_decided: BoolArray) -> dict[tuple[int, int], float]:
@@ -89,19 +86,18 @@ def staple(masks: BoolArray, is_decided: BoolArray) -> StapleResult:
     prior = float(counts @ votes.mean(axis=1) / max(1, counts.sum()))
     if prior in (0.0, 1.0):
         probability[is_decided] = prior
-        return StapleResult(probability, np.ones(k), np.ones(k), 0)
+        return StapleResult(probability, np.ones(k), np.ones(k))
     sensitivity, specificity = np.full(k, 0.99), np.full(k, 0.99)
     is_blood = np.zeros(len(patterns))
-    n_rounds, change = 0, np.inf
-    while change >= _TOLERANCE and n_rounds < _MAX_ROUNDS:
+    for _ in range(_MAX_ROUNDS):
         before = np.concatenate([sensitivity, specificity])
         is_blood = _expected(votes, prior, sensitivity, specificity)
         sensitivity = (counts * is_blood) @ votes / (counts @ is_blood)
         specificity = (counts * (1 - is_blood)) @ (1 - votes) / (counts @ (1 - is_blood))
-        change = float(np.abs(np.concatenate([sensitivity, specificity]) - before).max())
-        n_rounds += 1
+        if np.abs(np.concatenate([sensitivity, specificity]) - before).max() < _TOLERANCE:
+            break
     probability[is_decided] = is_blood[np.searchsorted(patterns, code[is_decided])]
-    return StapleResult(probability, sensitivity, specificity, n_rounds)
+    return StapleResult(probability, sensitivity, specificity)
 
 
 def _expected(
