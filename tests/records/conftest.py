@@ -8,12 +8,15 @@ import pytest
 
 from ubereport.core.case import (
     CaseRecord,
+    CutEvidence,
+    EndPictures,
     FieldSummary,
     Flag,
     FlagLevel,
     KeyFrame,
     KeyFrameKind,
     ModelSummary,
+    PartJoin,
     PartSummary,
     Provenance,
     ReaderUse,
@@ -144,6 +147,9 @@ def make_record() -> Callable[..., CaseRecord]:
             "case_id": "case-3f9a2c41d0",
             "parts": (_part(0.0, 10.0, "a" * 64), _part(40.0, 20.0, "c" * 64)),
             "pauses": (Interval(10.0, 40.0),),
+            "joins": (
+                PartJoin(0, CutEvidence.EQUAL_SIZES, EndPictures.DIFFER, 9.5, 0.30000000000000004),
+            ),
             "series": _series(),
             "events": events,
             "metrics": (

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from ubereport.core.case import SCHEMA_VERSION, CaseRecord, Flag, FlagLevel
+from ubereport.core.case import (
+    SCHEMA_VERSION,
+    CaseRecord,
+    CutEvidence,
+    EndPictures,
+    Flag,
+    FlagLevel,
+    PartJoin,
+)
 from ubereport.core.errors import CaseRecordError
 from ubereport.core.metrics import MetricValue
 from ubereport.records import schema
@@ -223,3 +231,21 @@ def test_all_of_the_record_is_stored(tree):
     stored = set(tree) | set(tree["recording"])
     assert set(tree) == {field.name for field in dataclasses.fields(CaseContent)}
     assert names <= stored
+
+
+def test_joins_of_parts_come_back_and_the_series_knows_them(make_record):
+    joins = (
+        PartJoin(0, CutEvidence.EQUAL_LENGTHS, EndPictures.JOIN, 2.5, 3.0),
+        PartJoin(1, CutEvidence.EQUAL_LENGTHS, EndPictures.UNTOLD, None, None),
+    )
+    record = make_record(joins=joins)
+    back = record_of(parse_case_json(case_json(record)), record.series)
+    assert back.joins == joins
+    assert back.series.joined_parts == (0,)
+
+
+def test_a_record_from_before_joins_were_looked_for_opens_with_none(record, tree):
+    older = copy.deepcopy(tree)
+    del older["recording"]["joins"]
+    back = record_of(parse_case_json(_bytes(older)), record.series)
+    assert (back.joins, back.series.joined_parts) == ((), ())

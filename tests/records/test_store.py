@@ -39,7 +39,7 @@ def _assert_equal(first: CaseRecord, second: CaseRecord) -> None:
     for field in dataclasses.fields(CaseRecord):
         if field.name != "series":
             assert getattr(first, field.name) == getattr(second, field.name), field.name
-    for name in AreaSeries.__slots__:
+    for name in AreaSeries.COLUMNS:
         a, b = getattr(first.series, name), getattr(second.series, name)
         assert a == b if name == "reason" else np.array_equal(a, b, equal_nan=name != "is_valid")
 

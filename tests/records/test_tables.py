@@ -28,7 +28,7 @@ PROMISED_EVENT_COLUMNS = (
 
 
 def _same_series(first, second):
-    for name in AreaSeries.__slots__:
+    for name in AreaSeries.COLUMNS:
         a, b = getattr(first, name), getattr(second, name)
         if name == "reason":
             assert a == b

@@ -201,7 +201,7 @@ def test_a_record_without_any_sample_still_has_a_report(build_view, usual_record
     series = sample_record.series_of(0.4, (), ())
     empty = replace(
         series,
-        **{name: getattr(series, name)[:0] for name in series.__slots__},
+        **{name: getattr(series, name)[:0] for name in series.COLUMNS},
     )
     record = replace(
         usual_record, series=empty, events=(), key_frames=(), metrics=(), pauses=(), flags=()
@@ -317,7 +317,7 @@ def test_provenance_names_hashes_versions_and_the_whole_configuration(usual_reco
 
 def test_figures_refuse_what_cannot_be_drawn():
     series = sample_record.series_of(0.4, (), ())
-    empty = replace(series, **{name: getattr(series, name)[:0] for name in series.__slots__})
+    empty = replace(series, **{name: getattr(series, name)[:0] for name in series.COLUMNS})
     with pytest.raises(ValueError, match="0 rows"):
         case_figures.timeline_svg(empty, (), (), None)
     with pytest.raises(ValueError, match="at least one block"):

@@ -103,9 +103,14 @@ class Measurement:
 
 
 def assemble_series(
-    plan: SamplingPlan, measurement: Measurement, lost: Iterable[LostStretch]
+    plan: SamplingPlan,
+    measurement: Measurement,
+    lost: Iterable[LostStretch],
+    joined_parts: tuple[int, ...] = (),
 ) -> AreaSeries:
     """Merge samples and stretches without pictures into one series in time order.
+
+    `joined_parts` follow the next part without a pause.
 
     Raises
     ------
@@ -131,4 +136,5 @@ def assemble_series(
         area_frac_strict=area_frac[order, 2],
         is_valid=np.array([reason[i] is LossReason.NONE for i in order], dtype=np.bool_),
         reason=tuple(reason[i] for i in order),
+        joined_parts=joined_parts,
     )

@@ -13,10 +13,11 @@ from ubereport.analysis.key_frames import keep_key_frames
 from ubereport.analysis.measurement import assemble_series
 from ubereport.analysis.measurer import Measurer
 from ubereport.analysis.opened_case import OpenedCase
+from ubereport.analysis.part_joins import find_joins
 from ubereport.analysis.sampling import MeasuredCase, measure_case
 from ubereport.analysis.summaries import part_summaries, recording_flags
 from ubereport.analysis.views import distribution_flag, fit_views
-from ubereport.core.case import CaseRecord, Provenance
+from ubereport.core.case import CaseRecord, Provenance, joined_parts
 from ubereport.core.config import config_sha256, config_to_toml
 from ubereport.core.progress import ProgressHook
 from ubereport.core.version import __version__
@@ -62,6 +63,9 @@ def analyze_case(
     opening = opened.loading.begin()
     views = fit_views(opened, on_progress)
     watch.lap("fitting the field of view")
+    joins = find_joins(opened, views.stretches)
+    joined = joined_parts(joins)
+    watch.lap("looking at the ends of parts")
     model = opened.bundle.metadata
     measurer = Measurer(
         opened.index,
@@ -72,10 +76,10 @@ def analyze_case(
         checkpoint,
         opened.decoders,
     )
-    measured = measure_case(measurer, views.stretches, on_progress)
+    measured = measure_case(measurer, views.stretches, on_progress, joined)
     predictor = opening.result()
     watch.lap("measuring")
-    series = assemble_series(measured.plan, measured.measurement, opened.lost)
+    series = assemble_series(measured.plan, measured.measurement, opened.lost, joined)
     parts = part_summaries(
         opened.index, opened.timeline, views.stretches, measured.plan, measured.measurement
     )
@@ -99,6 +103,7 @@ def analyze_case(
         ),
         key_frames=key_frames,
         provenance=_provenance(opened, predictor, measured),
+        joins=joins,
     )
     return AnalyzedCase(record, files, watch.laps)
 

@@ -35,9 +35,14 @@ class MeasuredCase:
 
 
 def measure_case(
-    measurer: Measurer, stretches: Sequence[FieldStretch], on_progress: ProgressHook
+    measurer: Measurer,
+    stretches: Sequence[FieldStretch],
+    on_progress: ProgressHook,
+    joined_parts: tuple[int, ...] = (),
 ) -> MeasuredCase:
     """Look at what comes first, then at what `next_looks` names, until it names nothing.
+
+    `joined_parts` follow the next part without a pause.
 
     Every pass adds at least one picture, and passes reach ever farther, so that this ends.
 
@@ -62,7 +67,7 @@ def measure_case(
         reports.append(decoded)
         seen = seen.merged(looks, measured)
         chosen, measurement = seen.settled(candidates, config.validity)
-        series = assemble_series(candidates.plan(chosen, ""), measurement, ())
+        series = assemble_series(candidates.plan(chosen, ""), measurement, (), joined_parts)
         wanted = next_looks(
             candidates, chosen, series, config.events, config.sampling, len(reports)
         )

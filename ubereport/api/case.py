@@ -136,7 +136,8 @@ def analyze(  # noqa: PLR0913 -- its options are those of the command
     model, rate, sampling, reader, device, decode
         As on the command line; they override `config`.
     continuous
-        True where the parts follow each other without a pause, so that events cross them.
+        Whether the parts follow each other without a pause, so that events cross them; None finds
+        it out: a recorder that cuts its files ends them at equal lengths, and pictures join.
     pdf
         "always", "auto" or "never".
     config

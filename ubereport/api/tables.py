@@ -48,7 +48,7 @@ class Series:
         """Return the columns of ``series.parquet``; areas are NaN where a row is not valid."""
         import pandas as pd
 
-        columns = {f.name: getattr(self.area, f.name) for f in dataclasses.fields(self.area)}
+        columns = {name: getattr(self.area, name) for name in self.area.COLUMNS}
         columns["reason"] = [str(reason) for reason in self.area.reason]
         return pd.DataFrame(columns)
 

@@ -25,7 +25,8 @@ _ABOUT = {
     "surgeon": "Replaced by a pseudonym; who is who is kept in a key file beside the library.",
     "technique": f"One of: {'; '.join(TECHNIQUES)}; or a name of your own, always spelled alike.",
     "continuous": "yes where the parts follow each other without a pause (a recorder that cuts its "
-    "files): events cross from one part into the next.",
+    "files): events cross from one part into the next; no where it was paused. Left empty, lengths "
+    "and pictures decide.",
     "use_start": "When the technique was used, on the case clock (750 or 12:30), several with ';' "
     "in order; 0: from the start. Techniques are compared from the first use on.",
     "use_end": "When each use ended, as many as starts; may be left out.",

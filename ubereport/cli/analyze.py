@@ -34,7 +34,8 @@ ContinuousOption = Annotated[
     bool | None,
     typer.Option(
         "--continuous/--paused",
-        help="Parts follow each other without a pause: events cross from one into the next.",
+        help="Parts follow each other without a pause, so that events cross from one into the next,"
+        " or do not; if neither is said, lengths, sizes and pictures decide.",
     ),
 ]
 ConfigOption = Annotated[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final, Literal
@@ -86,6 +86,44 @@ class PartSummary:
     n_undecoded: Tally
     n_corrupt: Tally
     field_of_view: FieldSummary
+
+
+class CutEvidence(StrEnum):
+    """What tells that a recorder, and not a person, ended a part."""
+
+    EQUAL_LENGTHS = "equal_lengths"
+    EQUAL_SIZES = "equal_sizes"
+    USUAL_LENGTH = "usual_length"
+    USUAL_SIZE = "usual_size"
+
+
+class EndPictures(StrEnum):
+    """What the last picture of a part and the first of the next tell of a pause between them."""
+
+    JOIN = "join"
+    DIFFER = "differ"
+    UNTOLD = "untold"
+
+
+@dataclass(frozen=True, slots=True)
+class PartJoin:
+    """The end of part `part_index`, where a recorder seems to have cut, and the part after it.
+
+    `change_levels` is how far the pictures on both sides lie apart, `usual_change_levels` how far
+    the view moves within a fifth of a second around them (levels of 0 to 255); None where the
+    pictures are black, still, damaged or too far apart to tell.
+    """
+
+    part_index: Tally
+    evidence: CutEvidence
+    pictures: EndPictures
+    change_levels: Annotated[float, Field(ge=0)] | None
+    usual_change_levels: Annotated[float, Field(ge=0)] | None
+
+
+def joined_parts(joins: Iterable[PartJoin]) -> tuple[int, ...]:
+    """Return the parts whose end joins the next part."""
+    return tuple(join.part_index for join in joins if join.pictures is EndPictures.JOIN)
 
 
 def part_at(parts: Sequence[PartSummary], at_s: float) -> int | None:
@@ -178,7 +216,7 @@ class CaseRecord:
     """One analyzed case under its pseudonymous id; round-trips exactly through a case folder.
 
     `review` is what people made of it; None where nobody reviewed it. Everything else is as
-    measured.
+    measured. `joins` lists the parts that a recorder seems to have cut.
     """
 
     case_id: str
@@ -192,6 +230,7 @@ class CaseRecord:
     provenance: Provenance
     schema_version: Literal["1.0"] = SCHEMA_VERSION
     review: CaseReview | None = None
+    joins: tuple[PartJoin, ...] = ()
 
     def metric(self, key: str) -> MetricValue:
         """Return the metric called `key`; raise KeyError if the case has none of that name."""

@@ -150,7 +150,9 @@ class EventConfig:
     """Hemostasis events on the smoothed area; see the definitions in the README.
 
     `smoothing_s` is the width of the centered, time-weighted running median that steadies the
-    area before the thresholds are applied; 0 turns it off. Events cross parts if `is_continuous`.
+    area before the thresholds are applied; 0 turns it off. Events cross all parts where
+    `is_continuous` is true and none where it is false; where it is not set they cross parts that
+    were found to follow each other without a pause.
     """
 
     onset_frac: Share = 0.05
@@ -162,7 +164,7 @@ class EventConfig:
     smoothing_s: Seconds = 1.5
     moderate_frac: Share = 0.20
     major_frac: Share = 0.50
-    is_continuous: bool = False
+    is_continuous: bool | None = None
 
     def __post_init__(self) -> None:
         onset, major = self.onset_frac, self.major_frac

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 import numpy as np
 
@@ -69,6 +70,8 @@ class AreaSeries:
         (n,) bool.
     reason
         n `LossReason`; NONE exactly where valid.
+    joined_parts
+        Parts whose end was found to join the next part's beginning without a pause.
     """
 
     time_s: FloatArray
@@ -79,6 +82,12 @@ class AreaSeries:
     area_frac_strict: FloatArray
     is_valid: BoolArray
     reason: tuple[LossReason, ...]
+    joined_parts: tuple[int, ...] = ()
+
+    COLUMNS: ClassVar[tuple[str, ...]] = (
+        *("time_s", "duration_s", "part_index"),
+        *("area_frac", "area_frac_lenient", "area_frac_strict", "is_valid", "reason"),
+    )
 
     def __post_init__(self) -> None:
         freeze(self, np.float64, "time_s", "duration_s")
@@ -95,7 +104,7 @@ class AreaSeries:
 
     def _check_lengths(self) -> None:
         n = len(self.time_s)
-        for name in self.__slots__:
+        for name in self.COLUMNS:
             if len(getattr(self, name)) != n:
                 raise ValueError(f"{name} has {len(getattr(self, name))} entries; time_s has {n}")
 
@@ -161,21 +170,35 @@ class AreaSeries:
         }[threshold]
         return dataclasses.replace(self, area_frac=area_frac)
 
-    def stretches(self, max_gap_s: float, is_continuous: bool = False) -> tuple[IntArray, ...]:
+    def stretches(
+        self, max_gap_s: float, is_continuous: bool | None = None
+    ) -> tuple[IntArray, ...]:
         """Return the row numbers of the valid rows, one array for each stretch of view.
 
         The view is lost between two valid rows for the time that no valid row covers. A loss of up
-        to `max_gap_s` lies inside a stretch, a longer one ends it. The end of a part ends it too,
-        since the recording may have been paused there for a time that nobody measured, unless the
-        parts are said to follow each other without a pause (`is_continuous`).
+        to `max_gap_s` lies inside a stretch, a longer one ends it, and so does a pause
+        (`paused_before`).
         """
         rows = np.flatnonzero(self.is_valid)
         if len(rows) == 0:
             return ()
         lost_s = self.time_s[rows[1:]] - self.end_time_s[rows[:-1]]
-        pauses = np.cumsum([r is LossReason.PAUSE for r in self.reason])[rows]
-        is_other_part = np.diff(pauses) > 0
-        if not is_continuous:
-            is_other_part |= np.diff(self.part_index[rows]) != 0
-        is_cut = (lost_s > max_gap_s + _TOUCHING_S) | is_other_part
+        is_paused = np.diff(self.paused_before(is_continuous)[rows]) > 0
+        is_cut = (lost_s > max_gap_s + _TOUCHING_S) | is_paused
         return tuple(np.split(rows, np.flatnonzero(is_cut) + 1))
+
+    def paused_before(self, is_continuous: bool | None = None) -> IntArray:
+        """(n,) how often the recording was, or may have been, paused up to each row.
+
+        The end of a part may be a pause of a time that nobody measured, unless the part was found
+        to join the next (`joined_parts`). Where somebody said that parts follow each other without
+        a pause, or that they do not, that holds (`is_continuous`); a stated pause is one always.
+        """
+        is_pause = np.array([r is LossReason.PAUSE for r in self.reason], dtype=np.bool_)
+        if not is_continuous:
+            before, after = self.part_index[:-1], self.part_index[1:]
+            is_joined = np.isin(before, self.joined_parts) & (after == before + 1)
+            if is_continuous is False:
+                is_joined[:] = False
+            is_pause[1:] |= (before != after) & ~is_joined
+        return np.cumsum(is_pause)

@@ -83,7 +83,7 @@ def longest_run(case: CaseInput, area_frac: float) -> Measurement:
     """Longest run of evaluable seconds with an area of at least `area_frac`.
 
     A loss of view that an event would bridge (up to ``max_gap_s``) does not end a run, and its
-    seconds do not count; the end of a part ends it.
+    seconds do not count; the end of a part ends it unless the parts join.
     """
     series = case.series
     longest_s = 0.0

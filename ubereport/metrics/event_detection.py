@@ -9,7 +9,7 @@ import numpy as np
 
 from ubereport.core.config import EventConfig
 from ubereport.core.events import CensorReason, HemostasisEvent, Severity
-from ubereport.core.series import AreaSeries, LossReason
+from ubereport.core.series import AreaSeries
 from ubereport.metrics.smoothing import ROUNDING_S, Runs, runs_of_stretch
 
 _MIN_LOOKS = 2
@@ -153,7 +153,5 @@ def _event(
 def _is_view_lost_after(series: AreaSeries, row: int, config: EventConfig) -> bool:
     """Whether the recording goes on after a stretch's last `row`, too long or in another part."""
     lost_s = float(series.end_time_s[-1] - series.end_time_s[row])
-    is_another_part = any(reason is LossReason.PAUSE for reason in series.reason[row:])
-    if not config.is_continuous:
-        is_another_part |= bool(np.any(series.part_index[row:] != series.part_index[row]))
-    return lost_s > config.max_gap_s + ROUNDING_S or is_another_part
+    n_pauses = series.paused_before(config.is_continuous)
+    return lost_s > config.max_gap_s + ROUNDING_S or bool(n_pauses[-1] > n_pauses[row])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -14,8 +14,10 @@ from ubereport.core.case import (
     CaseRecord,
     Flag,
     KeyFrame,
+    PartJoin,
     PartSummary,
     Provenance,
+    joined_parts,
 )
 from ubereport.core.errors import CaseRecordError, UsageError
 from ubereport.core.events import HemostasisEvent
@@ -44,10 +46,11 @@ MIGRATIONS: Mapping[str, Migration] = {}
 
 @dataclass(frozen=True, slots=True)
 class RecordingContent:
-    """The recording: its parts, and the pauses between them on the case clock."""
+    """The recording: its parts, pauses between them on the case clock, and a recorder's cuts."""
 
     parts: Annotated[tuple[PartSummary, ...], Field(min_length=1)]
     pauses: tuple[Interval, ...]
+    joins: Annotated[tuple[PartJoin, ...], LEFT_OUT_WHEN_EMPTY] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ def case_json(record: CaseRecord) -> bytes:
     content = CaseContent(
         schema_version=record.schema_version,
         case_id=record.case_id,
-        recording=RecordingContent(record.parts, record.pauses),
+        recording=RecordingContent(record.parts, record.pauses, record.joins),
         series=SeriesContent("series.parquet", len(record.series), series_sha256(record.series)),
         metrics=record.metrics,
         events=record.events,
@@ -201,7 +204,7 @@ def record_of(content: CaseContent, series: AreaSeries) -> CaseRecord:
         case_id=content.case_id,
         parts=content.recording.parts,
         pauses=content.recording.pauses,
-        series=series,
+        series=replace(series, joined_parts=joined_parts(content.recording.joins)),
         events=content.events,
         metrics=content.metrics,
         flags=content.flags,
@@ -209,6 +212,7 @@ def record_of(content: CaseContent, series: AreaSeries) -> CaseRecord:
         provenance=content.provenance,
         schema_version=content.schema_version,
         review=content.review,
+        joins=content.recording.joins,
     )
 
 

@@ -91,8 +91,11 @@ def series_from_parquet(content: bytes) -> AreaSeries:
         table = file.read(columns=_SCHEMA.names, use_threads=False)
         table = table.select(_SCHEMA.names).cast(_SCHEMA)
         columns = {name: table.column(name) for name in _SCHEMA.names}
+        numbers: dict[str, Any] = {
+            name: _numbers(columns[name]) for name in _SCHEMA.names if name != "reason"
+        }
         return AreaSeries(
-            **{name: _numbers(columns[name]) for name in _SCHEMA.names if name != "reason"},
+            **numbers,
             reason=tuple(LossReason(reason) for reason in columns["reason"].to_pylist()),
         )
     except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:

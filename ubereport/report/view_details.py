@@ -301,31 +301,6 @@ def _picture(part: PartSummary) -> str:
     return ", ".join(words)
 
 
-def recording_notes(record: CaseRecord) -> tuple[str, ...]:
-    """Say which stretches were paused or are gaps inside a part."""
-    notes = [
-        _(
-            "Pause between parts: {clock_range}, {duration} long.",
-            clock_range=clock_range(pause.start_s, pause.end_s),
-            duration=clock(pause.duration_s),
-        )
-        for pause in record.pauses
-    ]
-    for number, part in enumerate(record.parts, start=1):
-        if part.gaps:
-            gap_s = sum(gap.duration_s for gap in part.gaps)
-            notes.append(
-                _n(
-                    "Part {number}: {n} gap without pictures, {gap} in all.",
-                    "Part {number}: {n} gaps without pictures, {gap} in all.",
-                    len(part.gaps),
-                    number=number,
-                    gap=clock(gap_s),
-                )
-            )
-    return tuple(notes)
-
-
 def model_view(model: ModelSummary) -> ModelView:
     """Lay out the model card in short."""
     lenient, central, strict = (decimal(threshold, 2) for threshold in model.thresholds)

@@ -17,6 +17,7 @@ from ubereport.report.case_text import DASH, CaseMetrics
 from ubereport.report.data_block import case_data_json, timeline_words_json
 from ubereport.report.extension import SectionView
 from ubereport.report.marks import LOSS_WORDS
+from ubereport.report.recording_notes import recording_notes
 from ubereport.report.review_view import review_headline, review_view
 from ubereport.report.text import (
     band,
@@ -36,7 +37,6 @@ from ubereport.report.view_details import (
     metric_table,
     model_view,
     provenance_view,
-    recording_notes,
     recording_table,
 )
 from ubereport.report.view_over_time import strip_figure, survival_view
@@ -118,7 +118,7 @@ def _case_view(
         metrics=metric_table(record, metrics, specs),
         flags=flags,
         recording=recording_table(record),
-        recording_notes=recording_notes(record),
+        recording_notes=recording_notes(record, event_config),
         methods=methods(event_config, metric_config, record.provenance.sampling),
         model=model_view(record.provenance.model),
         provenance=provenance_view(record),

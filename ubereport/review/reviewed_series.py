@@ -31,7 +31,8 @@ def cut_rows(series: AreaSeries, times_s: Sequence[float]) -> AreaSeries:
     rows = np.searchsorted(series.time_s, starts, side="right") - 1
     is_cut = np.append(rows[1:] == rows[:-1], False)
     ends = np.where(is_cut, np.append(starts[1:], np.nan), series.end_time_s[rows])
-    return AreaSeries(
+    return replace(
+        series,
         time_s=starts,
         duration_s=ends - starts,
         reason=tuple(series.reason[row] for row in rows),

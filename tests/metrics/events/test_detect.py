@@ -291,6 +291,17 @@ def test_a_recorder_that_cuts_without_a_pause_breaks_no_event(series_of):
     assert whole == detect_events(series_of([(0.0, 10), (0.2, 20), (0.0, 30)]), CONFIG)[0]
 
 
+def test_parts_that_were_found_to_join_are_one_stretch_unless_somebody_says_no(series_of):
+    series = dataclasses.replace(_two_parts(series_of, 20.0), joined_parts=(0,))
+    (whole,) = detect_events(series, CONFIG)
+    assert (whole.onset_s, whole.clear_s) == (10.0, 30.0)
+    first, _second = detect_events(series, dataclasses.replace(CONFIG, is_continuous=False))
+    assert first.is_censored
+    # That part 1 joins a part 2 says nothing of parts 0 and 1.
+    other = dataclasses.replace(series, joined_parts=(1,))
+    assert len(detect_events(other, CONFIG)) == 2
+
+
 def test_a_pause_that_was_stated_cuts_all_the_same(series_of):
     pieces = [(0.0, 10), (0.2, 10), (LossReason.PAUSE, 1), (0.2, 10), (0.0, 30)]
     first, second = detect_events(
