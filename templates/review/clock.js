@@ -1,4 +1,6 @@
-// Times as a person reads them, and where in a series they fall.
+// Times as a reviewer needs them: tenths of seconds, since onsets are set by them, and no row outside of
+// the case. timeline_reader.js has its own: a static report is one file that imports nothing, tells whole
+// seconds as its printed pages do, and has a row under every point of its drawing.
 export function clock(seconds) {
   const s = Math.max(0, seconds);
   const h = Math.floor(s / 3600), m = Math.floor(s / 60) % 60, rest = decimal(s % 60, 1).padStart(4, "0");

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+_PLACE_PIPES = (
+    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4);"
+    " os.execvp(sys.argv[3], sys.argv[3:])"
+)
 KEY_CODES = {
     " ": 32,
     "Enter": 13,
@@ -83,6 +89,28 @@ class Page:
             raise RuntimeError(answer["exceptionDetails"]["exception"]["description"])
         return answer["result"].get("value")
 
+    def frame_run(self, script: str, *, is_awaited: bool = False, timeout_s: float = 20.0) -> Any:
+        """Run a script in the only frame of the page; `is_awaited` until it is true."""
+        started = time.monotonic()
+        while True:
+            value = self._frame_value(script)
+            if value or not is_awaited:
+                return value
+            if time.monotonic() - started > timeout_s:
+                raise TimeoutError(f"{script} is not so in the frame after {timeout_s} s")
+            time.sleep(0.05)
+
+    def _frame_value(self, script: str) -> Any:
+        frames = [t for t in self.call("Target.getTargets")["targetInfos"] if t["type"] == "iframe"]
+        if not frames:
+            return None
+        page, attached = self._session, {"targetId": frames[0]["targetId"], "flatten": True}
+        self._session = self.call("Target.attachToTarget", **attached)["sessionId"]
+        try:
+            return self.run(script)
+        finally:
+            self._session = page
+
     def wait(self, condition: str, timeout_s: float = 20.0) -> float:
         """Wait until a script is true; return the seconds that took."""
         started = time.monotonic()
@@ -126,11 +154,20 @@ class Page:
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
 
+def _high_pipe() -> tuple[int, int]:
+    """Return a pipe whose ends lie above the numbers that Chromium wants."""
+    low = os.pipe()
+    high = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in low]
+    for end in low:
+        os.close(end)
+    return high[0], high[1]
+
+
 @contextlib.contextmanager
 def chromium(program: str, profile: Path) -> Iterator[Page]:
     """Start Chromium without a network of its own and close it whatever happens."""
-    to_read, to_write = os.pipe()
-    from_read, from_write = os.pipe()
+    to_read, to_write = _high_pipe()
+    from_read, from_write = _high_pipe()
     command = [
         program,
         "--headless=new",
@@ -145,16 +182,11 @@ def chromium(program: str, profile: Path) -> Iterator[Page]:
         "about:blank",
     ]
 
-    def place_pipes() -> None:  # the protocol wants descriptors 3 and 4
-        os.dup2(to_read, 30)
-        os.dup2(from_write, 31)
-        os.dup2(30, 3)
-        os.dup2(31, 4)
-
+    # The protocol wants descriptors 3 and 4, whatever this process has open under those numbers: a
+    # process of its own places them and becomes Chromium.
     process = subprocess.Popen(
-        command,
-        preexec_fn=place_pipes,
-        pass_fds=(3, 4),
+        [sys.executable, "-SE", "-c", _PLACE_PIPES, str(to_read), str(from_write), *command],
+        pass_fds=(to_read, from_write),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -152,7 +152,11 @@ def demo(
 
 
 def _print_case(published: PublishedCase | Case, is_json: bool) -> None:
+    from ubereport.records.listing import MEASURED
+    from ubereport.records.store import standing_review
+
     record = published.record
+    review = standing_review(record, published.folder)
     if is_json:
         print_json(
             {
@@ -165,7 +169,11 @@ def _print_case(published: PublishedCase | Case, is_json: bool) -> None:
                     {"key": f.key, "level": str(f.level), "message": f.message}
                     for f in record.flags
                 ],
+                "numbers": MEASURED,
                 "metrics": {m.key: m.value for m in record.metrics},
+                "reviewed_metrics": None
+                if review is None
+                else {m.key: m.value for m in review.metrics},
             }
         )
         return
@@ -180,3 +188,5 @@ def _print_case(published: PublishedCase | Case, is_json: bool) -> None:
         ("", published.report_pdf),
         width=8,
     )
+    if review is not None:
+        say(_("Numbers reviewed by {who} stand beside the measured ones.", who=review.standing))

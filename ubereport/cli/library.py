@@ -41,25 +41,37 @@ def list_library(
 def show_case(
     library: LibraryArgument,
     case_id: Annotated[str, typer.Argument(help="Case id or folder name.")],
+    measured: MeasuredOption = False,
     json: JsonOption = False,
 ) -> None:
     """Show the numbers of one case. Example: ubereport library show department C007."""
     from ubereport.cohort.library import find_case
     from ubereport.metrics.registry import metric_spec
+    from ubereport.records.listing import numbers_word
+    from ubereport.records.store import standing_review
 
     folder, record = find_case(library, case_id)
+    review = None if measured else standing_review(record, folder)
+    metrics = record.metrics if review is None else review.metrics
+    numbers = numbers_word(is_reviewed=review is not None)
     if json:
         print_json(
             {
                 "case_folder": str(folder),
                 "case_id": record.case_id,
+                "numbers": numbers,
+                "reviewer": None if review is None else review.standing,
                 "flags": [{"key": f.key, "message": f.message} for f in record.flags],
-                "metrics": {m.key: m.value for m in record.metrics},
+                "metrics": {m.key: m.value for m in metrics},
             }
         )
         return
     say(_("Case {case} in {folder}", case=record.case_id, folder=folder))
-    for metric in record.metrics:
+    if review is None:
+        say(_("Numbers as measured."))
+    else:
+        say(_("Numbers reviewed by {who}.", who=review.standing))
+    for metric in metrics:
         value = f"{metric.value:.4g}" if metric.value is not None else f"– ({told(metric.reason)})"
         say(f"  {told(metric_spec(metric.key, metric.unit).title)}: {value} [{metric.unit}]")
     for flag in record.flags:

@@ -13,6 +13,7 @@
     ├── ModelError                  4   a model bundle or its answer cannot be trusted
     │   ├── BundleError             4   missing, altered, of another architecture, or a pickle
     │   └── PredictionError         4   NaN, wrong shape or out of range
+    │       └── NetworkLostError    4   the process that ran the network died again and again
     ├── CaseRecordError             4   a stored case cannot be read
     │   └── ReviewError             4   a review was altered, or no longer speaks of the case
     ├── OutputError                 4   the output cannot be written (full, read-only, in use)
@@ -74,6 +75,10 @@ class BundleError(ModelError):
 
 class PredictionError(ModelError):
     """A network answered with NaN, a wrong shape or values out of range."""
+
+
+class NetworkLostError(PredictionError):
+    """The process that ran the network died again and again."""
 
 
 class CaseRecordError(UbereportError):

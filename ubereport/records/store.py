@@ -12,7 +12,7 @@ from typing import Any
 
 from ubereport.core.case import CaseRecord, KeyFrame
 from ubereport.core.errors import CaseRecordError, OutputError
-from ubereport.core.review import ReviewState
+from ubereport.core.review import CaseReview, ReviewState
 from ubereport.core.series import AreaSeries
 from ubereport.files.atomic import check_relative_name, files_inside, publish_folder, write_file
 from ubereport.files.names import validate_case_id
@@ -201,10 +201,22 @@ def is_review_standing(review: Mapping[str, Any] | None, folder: Path) -> bool:
     folder
         The case folder.
     """
-    if review is None or review["state"] != ReviewState.COMPLETE.value:
+    if review is None:
         return False
+    return _is_standing(ReviewState(review["state"]), int(review["n_lines"]), folder)
+
+
+def standing_review(record: CaseRecord, folder: Path) -> CaseReview | None:
+    """Return the review whose numbers stand for a case; None as `is_review_standing`."""
+    review = record.review
+    if review is None or not _is_standing(review.state, review.n_lines, folder):
+        return None
+    return review
+
+
+def _is_standing(state: ReviewState, n_lines: int, folder: Path) -> bool:
     try:
-        return count_review_lines(folder) == int(review["n_lines"])
+        return state is ReviewState.COMPLETE and count_review_lines(folder) == n_lines
     except OSError:
         return False
 

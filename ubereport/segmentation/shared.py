@@ -22,7 +22,7 @@ from typing import Any
 
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
 from ubereport.core.config import SegmentationConfig
-from ubereport.core.errors import PredictionError, UbereportError
+from ubereport.core.errors import NetworkLostError, PredictionError, UbereportError
 from ubereport.files.spawned_process import SpawnedProcess, end_with_parent
 from ubereport.files.system import IS_WINDOWS
 from ubereport.segmentation.bundle import Bundle
@@ -128,7 +128,7 @@ class SharedPredictor:
             if is_good:
                 return content
             raise content
-        raise PredictionError(_LOST)
+        raise NetworkLostError(_LOST)
 
     def _connected(self) -> Connection:
         started = time.monotonic()
@@ -139,7 +139,7 @@ class SharedPredictor:
                 # While a server is started again its socket is away; its folder stays.
                 is_over = not Path(self._address.folder).is_dir()
                 if is_over or time.monotonic() - started > RECONNECT_S:
-                    raise PredictionError(_LOST) from None
+                    raise NetworkLostError(_LOST) from None
                 time.sleep(_POLL_S)
         return self._pipe
 
@@ -213,7 +213,7 @@ class SharedNetwork:
         try:
             state, content = self._server.pipe.recv()
         except EOFError:
-            raise PredictionError(_LOST) from None
+            raise NetworkLostError(_LOST) from None
         if isinstance(content, BaseException):
             raise content
         return bool(state)

@@ -16,7 +16,7 @@ from review.desk.conftest import RECORDING
 from tests_support import decoding_children
 
 from ubereport.core.config import SegmentationConfig
-from ubereport.core.errors import PredictionError
+from ubereport.core.errors import NetworkLostError
 from ubereport.files.resources import models_dir
 from ubereport.review.desk import mask_network
 from ubereport.review.desk.mask_network import MaskNetwork
@@ -81,13 +81,14 @@ def test_a_lost_network_is_told_and_the_next_mask_starts_another(bundle, rgb, mo
         def __init__(self, *_: object) -> None: ...
 
         def masks(self, _: object) -> None:
-            raise PredictionError("was lost 3 times")
+            raise NetworkLostError("was lost 3 times; run without --share-network")
 
     with MaskNetwork() as network:
         with monkeypatch.context() as patch:
             patch.setattr(mask_network, "SharedPredictor", Lost)
-            with pytest.raises(PredictionError, match="lost"):
+            with pytest.raises(NetworkLostError, match="ask for the mask again") as lost:
                 network.masks(bundle, rgb)
+            assert "--" not in str(lost.value)  # no option of another command
         assert not multiprocessing.active_children()
         assert network.masks(bundle, rgb).shape == rgb.shape[:3]
 

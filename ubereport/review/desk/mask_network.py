@@ -10,13 +10,17 @@ from typing import TypeVar
 from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.core.closing import ClosedOnExit
 from ubereport.core.config import SegmentationConfig
-from ubereport.core.errors import PredictionError
+from ubereport.core.errors import NetworkLostError, PredictionError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.pictures import ProbabilityArray
 from ubereport.segmentation.shared import SharedNetwork, SharedPredictor
 
 Answer = TypeVar("Answer", BoolArray, ProbabilityArray)
 _IDLE_S = 120.0
+_LOST = (
+    "The process that draws masks was lost again and again (killed, out of memory, or the device"
+    " failed). Free memory and ask for the mask again; everything else goes on without it."
+)
 
 
 class MaskNetwork(ClosedOnExit):
@@ -59,6 +63,9 @@ class MaskNetwork(ClosedOnExit):
             self._stay()
             try:
                 return ask(self._predictor_of(bundle))
+            except NetworkLostError:
+                self._end()
+                raise NetworkLostError(_LOST) from None
             except PredictionError:
                 self._end()
                 raise

@@ -1,0 +1,42 @@
+"""`ubereport library show` says whose numbers it shows."""
+
+import json
+
+import pytest
+from cli.test_evaluate_commands import run
+from records.conftest import make_record  # noqa: F401 -- a fixture
+
+from ubereport.records.store import write_case
+
+
+@pytest.fixture
+def reviewed_library(tmp_path, make_record):  # noqa: F811 -- the fixture
+    """One case whose review stands: three lines, as its record says."""
+    record = make_record(case_id="a")
+    files = {path: b"picture" for f in record.key_frames for path in (f.raw_path, f.overlay_path)}
+    write_case(record, tmp_path / "a", files)
+    (tmp_path / "a" / "review.jsonl").write_bytes(b"{}\n" * record.review.n_lines)
+    return tmp_path
+
+
+def test_a_shown_case_says_whose_numbers_it_has(capsys, reviewed_library, make_record):  # noqa: F811 -- the fixture
+    def shown(*options: str) -> dict:
+        return json.loads(
+            run(capsys, "library", "show", str(reviewed_library), "a", "--json", *options)[1]
+        )
+
+    record = make_record(case_id="a")
+    reviewed, measured = shown(), shown("--measured")
+    assert (reviewed["numbers"], reviewed["reviewer"]) == ("reviewed", "KT")
+    assert reviewed["metrics"] == {m.key: m.value for m in record.review.metrics}
+    assert (measured["numbers"], measured["reviewer"]) == ("measured", None)
+    assert measured["metrics"] == {m.key: m.value for m in record.metrics}
+    printed = run(capsys, "library", "show", str(reviewed_library), "a")[1]
+    assert "Numbers reviewed by KT." in printed
+
+
+def test_a_stroke_that_no_report_holds_leaves_the_measured_numbers(capsys, reviewed_library):
+    with (reviewed_library / "a" / "review.jsonl").open("ab") as journal:
+        journal.write(b"{}\n")
+    printed = run(capsys, "library", "show", str(reviewed_library), "a")[1]
+    assert "Numbers as measured.\n" in printed
