@@ -89,6 +89,16 @@
     Home: () => show(0), End: () => show(n - 1),
     Enter: () => jump(eventAt(starts[row])),
   };
+  // The review page shows this report in a frame and asks for links to its moments; the file by itself
+  // has nobody to tell, and keeps times in words.
+  window.addEventListener("message", asked => {
+    if (window.parent === window || asked.source !== window.parent || asked.data !== "moments") return;
+    for (const place of document.querySelectorAll("tr[data-time-s] > :first-child, [data-at-s] > h4")) {
+      const { timeS, atS } = place.parentNode.dataset, link = made("button", "moment", place);
+      link.textContent = words.open;
+      link.addEventListener("click", () => window.parent.postMessage(Number(timeS ?? atS), "*"));
+    }
+  });
   reader.addEventListener("pointermove", moved => show(rowAt(pointed(moved))));
   reader.addEventListener("click", clicked => jump(eventAt(pointed(clicked))));
   reader.addEventListener("focus", () => show(row));

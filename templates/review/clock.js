@@ -2,7 +2,7 @@
 // the case. timeline_reader.js has its own: a static report is one file that imports nothing, tells whole
 // seconds as its printed pages do, and has a row under every point of its drawing.
 export function clock(seconds) {
-  const s = Math.max(0, seconds);
+  const s = Math.round(10 * Math.max(0, seconds)) / 10; // 119.96 s are 2:00.0, not 1:60.0
   const h = Math.floor(s / 3600), m = Math.floor(s / 60) % 60, rest = decimal(s % 60, 1).padStart(4, "0");
   return h ? `${h}:${String(m).padStart(2, "0")}:${rest}` : `${m}:${rest}`;
 }

@@ -1,4 +1,5 @@
 // All cases: find, sort, filter, open.
+import { reportPage } from "./wire.js";
 
 const COLUMNS = [
   ["case_id", N_("Case"), (row) => row.case_id || row.folder, false],
@@ -6,7 +7,8 @@ const COLUMNS = [
   ["event_count", N_("Events"), (row) => row.event_count ?? "–", true],
   ["coverage_frac", N_("Coverage"), (row) => percent(row.coverage_frac), true],
   ["n_warnings", N_("Warnings"), (row) => row.n_warnings || "", true],
-  ["n_strokes", N_("Review"), (row) => (row.problem ? row.problem : row.n_strokes ? _n("{n} stroke", "{n} strokes", row.n_strokes) : _("not begun")), false],
+  ["n_strokes", N_("Review"), (row) => (row.problem ? row.problem : row.n_strokes ? `${_n("{n} stroke", "{n} strokes", row.n_strokes)} · ${row.numbers === "reviewed" ? _("numbers reviewed") : _("numbers as measured")}` : _("not begun")), false],
+  ["report", N_("Report"), (row) => (row.problem ? "" : _("open")), false],
 ];
 const $ = (id) => document.getElementById(id);
 let rows = [], sorted = { key: "case_id", isUp: true };
@@ -35,7 +37,8 @@ function fill() {
     COLUMNS.forEach(([key, , words, isNumber], i) => {
       const cell = document.createElement("td");
       cell.className = isNumber ? "number" : "";
-      if (i === 0 && !row.problem) { const link = document.createElement("a"); link.href = `#case-${row.number}`; link.textContent = words(row); cell.append(link); } else cell.textContent = words(row);
+      const address = row.problem ? null : i === 0 ? `#case-${row.number}` : key === "report" ? reportPage(row.number) : null;
+      if (address) { const link = document.createElement("a"); link.href = address; link.textContent = words(row); cell.append(link); } else cell.textContent = words(row);
       line.append(cell);
     });
     return line;

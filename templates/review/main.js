@@ -13,9 +13,9 @@ const SPEEDS = [1, 2, 4, 8, 16];
 const FRAME_MS = 1000 / 6;
 
 const page = { number: null, facts: null, review: null, timeS: 0, chosen: null, mark: null, stretch: null, isPlaying: false, isBusy: false };
-const tell = (text) => { $("said").textContent = text || ""; };
+const tell = (text, isRefusal = false) => { $("said").textContent = text || ""; $("said").classList.toggle("refused", isRefusal); };
 const timeline = new Timeline($("timeline"), (timeS) => { stop(); moveTo(timeS); });
-const viewer = new Viewer({ picture: $("picture"), overlay: $("overlay"), note: $("note"), stage: $("stage") }, tell);
+const viewer = new Viewer({ picture: $("picture"), overlay: $("overlay"), note: $("note"), stage: $("stage") }, (text) => tell(text, true));
 viewer.onArea = (area) => { $("where").textContent = _("Mended mask: {area} of the view", { area: percent(area) }); };
 
 async function reviewer() {
@@ -36,7 +36,7 @@ async function openCase(number, atS = null) {
   $("case").hidden = false; $("library").hidden = true;
   $("title").textContent = page.facts.case_id;
   $("subtitle").textContent = _("{duration} · measured with {model} · reviewer {who}", { duration: clock(page.facts.duration_s), model: page.facts.model, who: page.who });
-  $("report").href = wire.reportUrl(number);
+  $("report").href = wire.reportPage(number);
   document.title = `${page.facts.case_id} · ${_("Review")} · ubereport`;
   viewer.open(number);
   showReview();
@@ -54,7 +54,7 @@ function showReview() {
     const box = document.createElement("div"), dt = document.createElement("dt"), dd = document.createElement("dd");
     const words = (value) => (value === null ? "–" : m.is_share ? percent(value) : decimal(value, 0));
     dt.textContent = m.title;
-    if (m.measured === m.reviewed) dd.textContent = words(m.measured);
+    if (words(m.measured) === words(m.reviewed)) dd.textContent = words(m.measured);
     else { const del = document.createElement("del"); del.textContent = words(m.measured); dd.append(del, words(m.reviewed)); }
     box.append(dt, dd); return box;
   }));
@@ -65,6 +65,7 @@ function showReview() {
   else if (missing) notes.push(_n("{n} part of the recording is not at hand: key frames only there.", "{n} parts of the recording are not at hand: key frames only there.", missing));
   if (r.parts.some((part) => part.state === "other")) notes.push(_("A file given with --recording is not the recording that was measured; its pictures are not shown."));
   if (r.stale.length) notes.push(_n("{n} earlier stroke no longer fits this case and must be looked at again: {where}.", "{n} earlier strokes no longer fit this case and must be looked at again: {where}.", r.stale.length, { where: r.stale.map((stroke) => _("line {line} at {time}", { line: stroke.line, time: clock(stroke.time_s) })).join("; ") }));
+  if (r.estimated_s) notes.push(_("The area of {seconds} s is estimated between moments at which you said it.", { seconds: decimal(r.estimated_s, 1) }));
   tell(notes.join(" "));
   showEvents();
 }
@@ -100,15 +101,20 @@ const isChosen = (event) => page.chosen !== null && page.chosen.onset_s === even
 
 function choose(event) {
   page.chosen = event;
+  leaveStretch(); // else what is said next would be said of a stretch that is out of sight
   showEvents();
+  showStrip(event);
+  moveTo(event.peak_s);
+  $("events").querySelector('[aria-current="true"]')?.scrollIntoView({ block: "nearest" });
+}
+
+function showStrip(event) {
   const n = 8, step = (event.end_s - event.onset_s) / n;
   $("strip").replaceChildren(...Array.from({ length: n }, (_item, i) => {
     const timeS = event.onset_s + (i + 0.5) * step, button = document.createElement("button"), image = document.createElement("img");
     image.src = wire.smallUrl(page.number, timeS); image.alt = _("Picture at {time}", { time: clock(timeS) }); image.loading = "lazy";
     button.append(image); button.addEventListener("click", () => moveTo(timeS)); return button;
   }));
-  moveTo(event.peak_s);
-  $("events").querySelector('[aria-current="true"]')?.scrollIntoView({ block: "nearest" });
 }
 
 function chooseNextOpen() {
@@ -163,26 +169,27 @@ async function say(action, content = {}, isNextOpen = false) {
   try {
     const before = page.chosen;
     page.review = await wire.say(page.number, { action, reviewer: page.who, ...content });
-    page.stretch = null; page.mark = null; $("stretch").hidden = true;
+    leaveStretch();
     showReview();
     if (isNextOpen && chooseNextOpen()) return;
     page.chosen = page.review.events.find((event) => before && event.onset_s <= page.timeS + 0.01 && event.end_s >= page.timeS - 0.01)
       || page.review.events.find((event) => before && event.onset_s === before.onset_s) || null;
     showEvents(); timeline.at(page.timeS, page.chosen, page.stretch);
+    if (page.chosen && (page.chosen.onset_s !== before.onset_s || page.chosen.end_s !== before.end_s)) showStrip(page.chosen);
     $("where").textContent = timeline.words(page.timeS);
-  } catch (error) { tell(error.message); } finally { page.isBusy = false; }
+  } catch (error) { tell(error.message, true); } finally { page.isBusy = false; }
 }
 
 const chosenEvent = () => {
   if (page.chosen && page.chosen.verdict !== "struck") return { event: [page.chosen.onset_s, page.chosen.end_s] };
-  tell(_("Choose an event first: n goes to the next one."));
+  tell(_("Choose an event first: n goes to the next one."), true);
   return null;
 };
 const onEvent = (action, content, isNextOpen) => { const event = chosenEvent(); if (event) say(action, { ...event, ...content }, isNextOpen); };
 
 function markStretch(end) {
   if (end === "from") page.mark = page.timeS;
-  if (end === "to" && page.mark === null) { tell(_("Set where the stretch begins first: [ at its first moment.")); return; }
+  if (end === "to" && page.mark === null) { tell(_("Set where the stretch begins first: [ at its first moment."), true); return; }
   if (end === "to") page.stretch = page.mark < page.timeS ? [page.mark, page.timeS] : [page.timeS, page.mark];
   $("stretch").hidden = page.stretch === null;
   tell(page.stretch
@@ -190,11 +197,25 @@ function markStretch(end) {
     : _("Stretch from {start}; ] sets its end.", { start: clock(page.mark) }));
   timeline.at(page.timeS, page.chosen, page.stretch);
 }
-const onStretch = (action, content = {}) => (page.stretch && page.stretch[1] > page.stretch[0] ? say(action, { stretch: page.stretch, ...content }) : tell(_("Mark a stretch first: [ where it begins, ] where it ends.")));
+function leaveStretch() { page.stretch = null; page.mark = null; $("stretch").hidden = true; }
+const onStretch = (action, content = {}) => (page.stretch && page.stretch[1] > page.stretch[0] ? say(action, { stretch: page.stretch, ...content }) : tell(_("Mark a stretch first: [ where it begins, ] where it ends."), true));
+
+// What a person sees of the picture shown is a number to type; it starts from what stands there.
+function askArea() {
+  const s = page.review.reviewed_series, row = rowAt(s, page.timeS), area = row < 0 ? null : s.area_frac[row];
+  if (!page.stretch && area !== null) $("area").value = Math.round(100 * area);
+  $("area").focus(); $("area").select();
+}
+function setArea() {
+  const area = $("area").valueAsNumber / 100;
+  $("area").blur();
+  if (!(area >= 0 && area <= 1)) { tell(_("An area is a number from 0 to 100 % of the view."), true); return; }
+  if (page.stretch) onStretch("blood", { area_frac: area }); else say("area", { time_s: page.timeS, area_frac: area });
+}
 
 async function mend() {
   if (viewer.mending) { leaveMending(); return; }
-  try { await viewer.mend(); } catch (error) { tell(error.message); return; }
+  try { await viewer.mend(); } catch (error) { tell(error.message, true); return; }
   $("brush").hidden = false; $("draw").setAttribute("aria-pressed", "true");
 }
 function leaveMending() { viewer.leave(); $("note").textContent = ""; $("brush").hidden = true; $("draw").setAttribute("aria-pressed", "false"); $("where").textContent = timeline.words(page.timeS); }
@@ -216,7 +237,7 @@ function drawByKey(event) {
   else if (event.key === "Enter") viewer.putPoint();
   else if (event.key === "Backspace") viewer.takePoint();
   else if (event.key === " " && viewer.polygon?.length > 2) { viewer.closePolygon(); return true; }
-  else if (event.key === " ") { tell(_("A polygon needs three points: Enter puts one.")); return true; }
+  else if (event.key === " ") { tell(_("A polygon needs three points: Enter puts one."), true); return true; }
   else return false;
   tell("");
   $("tool").firstChild.textContent = `${_(TOOLS.polygon)} `;
@@ -234,17 +255,21 @@ const KEYS = {
   u: () => say("undo"), f: () => say("finish"),
   "[": () => markStretch("from"), "]": () => markStretch("to"),
   k: () => onStretch("not_blood"), l: () => onStretch("view_lost"),
-  a: () => onStretch("blood", { area_frac: Number($("area").value) / 100 }),
+  a: askArea,
   o: () => { $("drawn").firstChild.textContent = `${_(OVERLAYS[viewer.nextDrawn()])} `; },
   d: mend, Enter: keepMask, Escape: leaveMending,
   g: () => { viewer.tool = viewer.tool === "brush" ? "polygon" : "brush"; viewer.polygon = null; $("tool").firstChild.textContent = `${_(TOOLS[viewer.tool])} `; },
   r: () => { viewer.isErasing = !viewer.isErasing; $("erase").setAttribute("aria-pressed", String(viewer.isErasing)); },
 };
 
+// Far moves: a minute, or to one of the ends.
+const FAR = { PageUp: () => page.timeS - 60, PageDown: () => page.timeS + 60, Home: () => 0, End: () => page.facts.duration_s };
+
 document.addEventListener("keydown", (event) => {
   if ($("case").hidden || $("who").open) return;
   const isTyping = event.target.matches("input, select");
-  if (isTyping && event.key !== "Escape") { if (event.target.id === "area" && event.key === "Enter") KEYS.a(); return; }
+  if (isTyping && event.key === "Escape") { event.target.blur(); return; }
+  if (isTyping) { if (event.target.id === "area" && event.key === "Enter") { event.preventDefault(); setArea(); } return; }
   if (drawByKey(event)) { event.preventDefault(); return; }
   if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
     const direction = event.key === "ArrowLeft" ? -1 : 1;
@@ -253,25 +278,27 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault(); return;
   }
   if (event.ctrlKey || event.altKey || event.metaKey) return;
+  if (FAR[event.key]) { event.preventDefault(); stop(); moveTo(FAR[event.key]()); return; }
   if (event.target.matches("button, a, summary") && (event.key === " " || event.key === "Enter")) return;
   if (/^[1-5]$/.test(event.key)) { $("speed").selectedIndex = Number(event.key) - 1; event.preventDefault(); return; }
   const action = KEYS[event.key];
   if (action) { event.preventDefault(); tell(""); action(); }
 });
 document.addEventListener("click", (event) => { const key = event.target.closest("button[data-key]")?.dataset.key; if (key) { tell(""); KEYS[key](); } });
+$("setarea").addEventListener("click", setArea);
 $("render").addEventListener("click", async () => {
   $("render").disabled = true; $("render").textContent = _("Rendering…");
-  try { await wire.render(page.number); tell(_("The report is rendered again with your review.")); } catch (error) { tell(error.message); }
+  try { await wire.render(page.number); tell(_("The report is rendered again with your review.")); } catch (error) { tell(error.message, true); }
   $("render").disabled = false; $("render").textContent = _("Render the report again");
 });
 
 async function route() {
   try {
-    const rows = await wire.library(), chosen = /^#case-(\d+)$/.exec(location.hash), at = /^#at-(\d+(?:\.\d+)?)$/.exec(location.hash);
+    const rows = await wire.library(), chosen = /^#case-(\d+)/.exec(location.hash), at = /^#(?:case-\d+-)?at-(\d+(?:\.\d+)?)$/.exec(location.hash);
     $("back").hidden = rows.length < 2;
     if (rows.length === 1 || chosen) await openCase(chosen ? Number(chosen[1]) : 0, at ? Number(at[1]) : null);
     else { $("case").hidden = true; $("library").hidden = false; $("title").textContent = _("Cases"); $("progress").textContent = ""; $("headline").replaceChildren(); $("subtitle").textContent = ""; showLibrary(rows); }
-  } catch (error) { tell(error.message); $("subtitle").textContent = error.message; }
+  } catch (error) { tell(error.message, true); $("subtitle").textContent = error.message; }
 }
 window.addEventListener("hashchange", route);
 route();

@@ -1,7 +1,7 @@
 // The case as one picture: area, thresholds, events, lost stretches, parts, and where we are.
 import { clock, rowAt } from "./clock.js";
 
-const COLORS = { area: "#b3123a", was: "#9aa7b2", lost: "#d5dbe0", line: "#c9d2d9", ink: "#12202b", quiet: "#4a5a67",
+const COLORS = { area: "#b3123a", was: "#9aa7b2", lost: "#d5dbe0", line: "#c9d2d9", veil: "#ffffff8c", ink: "#12202b", quiet: "#4a5a67",
   open: "#7a8894", confirmed: "#0b6b4f", mended: "#0b6b4f", added: "#0b6b4f", struck: "#b3123a" };
 
 export class Timeline {
@@ -36,7 +36,7 @@ export class Timeline {
     if (row < 0) return `${clock(timeS)} · ${_("nothing recorded")}`;
     const area = series.area_frac[row];
     const state = area === null ? this.facts.loss_words[series.reason[row]] || _("view lost") : _("{area} of the view obscured", { area: percent(area) });
-    return `${clock(timeS)} · ${state}`;
+    return `${clock(timeS)} · ${state}${this.review.is_estimated[row] ? ` ${_("(estimated)")}` : ""}`;
   }
 
   timeAt(x) { return Math.min(this.facts.duration_s, Math.max(0, (x / this.canvas.clientWidth) * this.facts.duration_s)); }
@@ -53,7 +53,7 @@ export class Timeline {
     this.drawLost(c, plot); this.drawThresholds(c, plot);
     this.drawArea(c, plot, this.facts.series, COLORS.was, false);
     this.drawArea(c, plot, this.review.reviewed_series, COLORS.area, true);
-    this.nameThresholds(c, plot); this.drawEvents(c, plot); this.drawAxis(c, plot, height); this.drawCursor(c, plot, height);
+    this.drawJudged(c, plot); this.nameThresholds(c, plot); this.drawEvents(c, plot); this.drawAxis(c, plot, height); this.drawCursor(c, plot, height);
   }
 
   drawLost(c, plot) {
@@ -96,6 +96,21 @@ export class Timeline {
       const y = plot.y(area);
       if (isFilled) c.fillRect(x, y, 1, Math.max(1, plot.bottom - y)); else c.fillRect(x, y, 1, 1.5);
     });
+  }
+
+  // Rings where a person said or drew the area; a pale veil where it is estimated between them.
+  drawJudged(c, plot) {
+    const s = this.review.reviewed_series;
+    c.fillStyle = COLORS.veil;
+    this.review.is_estimated.forEach((isEstimated, i) => {
+      if (isEstimated) c.fillRect(plot.x(s.time_s[i]), plot.y(s.area_frac[i]), Math.max(0.5, plot.x(s.duration_s[i])), plot.bottom - plot.y(s.area_frac[i]));
+    });
+    c.strokeStyle = COLORS.ink; c.fillStyle = "#fff";
+    for (const timeS of this.review.judged_s) {
+      const row = rowAt(s, timeS);
+      if (row < 0 || s.area_frac[row] === null) continue;
+      c.beginPath(); c.arc(plot.x(timeS), plot.y(s.area_frac[row]), 3, 0, 2 * Math.PI); c.fill(); c.stroke();
+    }
   }
 
   drawEvents(c, plot) {

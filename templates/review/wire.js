@@ -30,6 +30,8 @@ export const say = (n, stroke) => json(`/api/cases/${n}/strokes`, {
 export const render = (n) => json(`/api/cases/${n}/render`, { method: "POST" });
 export const smallUrl = (n, timeS) => `/api/cases/${n}/small?time_s=${timeS.toFixed(3)}&width=160`;
 export const reportUrl = (n) => `/api/cases/${n}/report`;
+export const hasReport = (n) => asked(reportUrl(n));
+export const reportPage = (n) => `/report#case-${n}`;
 
 export async function picture(n, timeS, isExact, width, signal) {
   const answer = await asked(

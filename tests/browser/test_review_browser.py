@@ -125,6 +125,16 @@ def test_times_move_by_keys_and_bounds_follow(page, case_folder):
     assert first
 
 
+def test_far_moments_are_one_key_away(page):
+    page.key("Home")
+    assert _text(page, "where").startswith("0:00.0")
+    page.key("PageDown")
+    assert _text(page, "where").startswith("1:00.0")
+    page.key("End")
+    page.key("PageUp")
+    assert _text(page, "where").startswith("2:00.0")
+
+
 def test_a_drawn_mask_is_kept(page, case_folder):
     page.wait("document.getElementById('overlay').width > 1")
     page.key("d")
@@ -200,6 +210,72 @@ def test_escape_leaves_a_mask_drawn_by_keys(page, case_folder):
     page.key("ArrowRight", shift=True)  # moves in time again
     assert _text(page, "where") != before
     assert read_journal(case_folder, "C001").strokes == ()
+
+
+def test_an_area_said_by_keys_is_carried_along_its_event(page, case_folder):
+    event = read_case(case_folder).events[0]
+    page.key("a")
+    assert page.run("document.activeElement.id") == "area"
+    assert page.run("getSelection().toString() || document.getElementById('area').value")
+    for key in ("7", "Enter"):
+        page.key(key)
+    page.wait("document.getElementById('where').textContent.includes('7.0\u00a0%')")
+    assert page.run("document.activeElement.id") != "area"
+    (stroke,) = read_journal(case_folder, "C001").strokes
+    assert (stroke.action, stroke.area_frac) == (Action.AREA, 0.07)
+    assert event.onset_s <= stroke.time_s < event.end_s
+    page.key("ArrowRight")
+    assert "(estimated)" in _text(page, "where")
+    assert "is estimated" in _text(page, "said")
+    page.key("a")
+    for key in ("9", "9", "9", "Enter"):
+        page.key(key)
+    assert "from 0 to 100 %" in _text(page, "said")
+    page.key("a")
+    page.key("Escape")
+    page.key("u")
+    page.wait("!document.getElementById('where').textContent.includes('estimated')")
+    assert page.console == []
+
+
+def test_a_report_opens_its_moments_while_the_page_runs(page, case_folder, tmp_path):
+    """The file by itself has no link: only the page that frames it is told of a moment."""
+    event = read_case(case_folder).events[1]
+    page.run("location.assign(document.getElementById('report').href)")
+    page.wait("document.getElementById('report')?.contentWindow && document.readyState")
+    page.frame_run("document.querySelectorAll('tr button.moment').length >= 2", is_awaited=True)
+    page.screenshot(tmp_path / "report.png")
+    page.frame_run("document.querySelector('#event-2 button.moment').click()")
+    page.wait("document.querySelector('#events [aria-current=true]')")
+    assert page.run("location.hash") == f"#case-0-at-{event.onset_s:.3f}"
+    chosen = page.run("document.querySelector('#events [aria-current=true]').textContent")
+    assert clock(int(event.onset_s)) in f"0:0{chosen}"
+    html = (case_folder / "report.html").read_text(encoding="utf-8")
+    assert 'class="moment"' not in html
+    assert page.console == []
+
+
+def test_what_is_said_never_reaches_a_stretch_out_of_sight(page, case_folder):
+    page.key("[")
+    page.key("ArrowRight", shift=True)
+    page.key("]")
+    assert not page.run("document.getElementById('stretch').hidden")
+    page.key("n")
+    for key in ("a", "9", "Enter"):
+        page.key(key)
+    page.wait("document.getElementById('where').textContent.includes('9.0\u00a0%')")
+    (stroke,) = read_journal(case_folder, "C001").strokes
+    assert (stroke.action, stroke.stretch) == (Action.AREA, None)
+
+
+def test_small_pictures_follow_an_added_event(page):
+    first = "document.querySelector('#strip img').alt"
+    page.key("Home")
+    before = page.run(first)
+    page.key("+")
+    page.wait("document.querySelector('#events .added')")
+    page.wait(f"{first} !== '{before}'")
+    assert page.run(first).startswith("Picture at 0:00.")
 
 
 def test_two_tabs_lose_nothing(page, case_folder):

@@ -25,7 +25,7 @@ NO_TEXT = re.compile(
     r"\d+px .*|(?:[a-z]+(?:\[[a-z-]+\])?(?:, )?)+|#\w+ button|Enter|Backspace|Escape|use strict"
 )
 """A font, selectors, keys, a directive."""
-APPS = {"review/index.html": {}, "proposal.html": {"proposal": "{}"}}
+APPS = {"review/index.html": {}, "review/report.html": {}, "proposal.html": {"proposal": "{}"}}
 
 
 def rendered(template, language):

@@ -46,6 +46,9 @@ class CaseReview:
         Agreement of the first two who finished; None where only one did, or it cannot be rated.
     events, metrics
         As after the review that `standing` made.
+    estimated_s
+        Seconds whose area in those metrics is neither measured nor said, but estimated between
+        moments of an event at which the reviewer said it.
     """
 
     state: ReviewState
@@ -64,6 +67,7 @@ class CaseReview:
     kappa: Annotated[float, Field(ge=-1, le=1)] | None
     events: tuple[HemostasisEvent, ...]
     metrics: tuple[MetricValue, ...]
+    estimated_s: Annotated[float, Field(ge=0)] = 0.0
 
     @property
     def is_complete(self) -> bool:

@@ -101,7 +101,9 @@ def _done_section(result: BatchResult) -> Section:
     if not rows:
         return Section(_("Complete cases"), paragraphs=(_("None."),))
     return Section(
-        _("Complete cases"), tables=(TableBlock(_("Cases with a report"), DONE_HEAD, rows),)
+        _("Complete cases"),
+        paragraphs=(_("Numbers as measured. What a review changed stands in the case's report."),),
+        tables=(TableBlock(_("Cases with a report"), DONE_HEAD, rows),),
     )
 
 

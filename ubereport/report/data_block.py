@@ -82,6 +82,7 @@ def timeline_words_json() -> str:
         "obscured": _("{area} of the view obscured"),
         "lost": _("lost: {reason}"),
         "event": _("event {number}"),
+        "open": _("See it in the recording"),
         "reasons": {str(reason): _(words) for reason, words in LOSS_WORDS.items()},
     }
     return json.dumps(words, ensure_ascii=True, separators=(",", ":"))

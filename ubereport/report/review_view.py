@@ -134,6 +134,15 @@ def _names(review: CaseReview) -> str:
 
 def _notes(review: CaseReview) -> tuple[str, ...]:
     notes = []
+    if review.estimated_s > 0:
+        notes.append(
+            _(
+                "The area of {estimated} is estimated: between moments of an event at which the "
+                "reviewer said it, the difference from the measured area is carried in straight "
+                "lines.",
+                estimated=clock(review.estimated_s),
+            )
+        )
     if review.event_f1 is not None:
         f1 = decimal(review.event_f1, 2)
         notes.append(

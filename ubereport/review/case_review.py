@@ -66,6 +66,7 @@ def summarized_review(
         kappa=kappa,
         events=shown.events,
         metrics=shown.metrics,
+        estimated_s=shown.estimated_s,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ubereport.core.arrays import FloatArray
+from ubereport.core.arrays import BoolArray, FloatArray
 from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.errors import ReviewError
 from ubereport.core.events import CensorReason, HemostasisEvent
@@ -18,11 +18,13 @@ from ubereport.core.series import AreaSeries, Threshold
 from ubereport.metrics.event_detection import severity_of
 from ubereport.metrics.registry import compute_metrics
 from ubereport.metrics.smoothing import ROUNDING_S, smooth_area
+from ubereport.review.estimated_areas import SaidAreas, with_estimates
 from ubereport.review.journal import Journal
 from ubereport.review.reviewed_series import (
     area_marked,
     cut_rows,
     lost_marked,
+    row_at,
     sample_marked,
 )
 from ubereport.review.spans import EventSpan, StaleStroke, Verdict, measured_spans, stroke_spans
@@ -33,9 +35,13 @@ _HEADLINE_FRAC = 0.2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Replay:
-    """Series and spans after one reviewer's standing strokes; fields as in `ReviewedCase`."""
+    """Series and spans after one reviewer's standing strokes; fields as in `ReviewedCase`.
+
+    `said` tells of which time of the series the area is a person's word.
+    """
 
     series: AreaSeries
+    said: SaidAreas
     spans: tuple[EventSpan, ...]
     stale: tuple[StaleStroke, ...]
     is_finished: bool
@@ -51,6 +57,9 @@ class ReviewedCase:
         Whose review it is.
     series, events, metrics
         As after the review; metrics that rest on events have no band, since a person decided.
+    is_estimated
+        (n,) rows of the series whose area nobody said and no model measured: it is carried from
+        moments of the same event at which the person said it (`estimated_areas`).
     spans
         All events that were ever under review, the struck ones too.
     stale
@@ -63,9 +72,15 @@ class ReviewedCase:
     series: AreaSeries
     events: tuple[HemostasisEvent, ...]
     metrics: tuple[MetricValue, ...]
+    is_estimated: BoolArray
     spans: tuple[EventSpan, ...]
     stale: tuple[StaleStroke, ...]
     is_finished: bool
+
+    @property
+    def estimated_s(self) -> float:
+        """Seconds whose area is estimated."""
+        return float(self.series.duration_s[self.is_estimated].sum())
 
     @property
     def n_open(self) -> int:
@@ -106,11 +121,20 @@ def reviewed_by(
     changes nothing and is listed as stale.
     """
     replay = replayed(reviewer, journal, series, events)
-    counted = _as_measured(_events(replay, event_config), events)
+    reviewed, is_estimated = with_estimates(
+        replay.series, series, replay.spans, replay.said, events, event_config
+    )
+    counted = _as_measured(_events(reviewed, replay.spans, event_config), events)
     by_threshold = dict.fromkeys(Threshold, counted)
-    values = compute_metrics(replay.series, by_threshold, event_config, metric_config)
     return ReviewedCase(
-        reviewer, replay.series, counted, values, replay.spans, replay.stale, replay.is_finished
+        reviewer=reviewer,
+        series=reviewed,
+        events=counted,
+        metrics=compute_metrics(reviewed, by_threshold, event_config, metric_config),
+        is_estimated=is_estimated,
+        spans=replay.spans,
+        stale=replay.stale,
+        is_finished=replay.is_finished,
     )
 
 
@@ -122,7 +146,7 @@ def replayed(
     # One that finds nothing it speaks of (the case was measured anew) is set aside and told, never
     # guessed at.
     spans = measured_spans(events)
-    reviewed = series
+    reviewed, said = series, SaidAreas()
     stale: list[StaleStroke] = []
     is_finished = False
     for line, stroke in journal.standing(reviewer):
@@ -131,12 +155,14 @@ def replayed(
         except ReviewError:
             stale.append(StaleStroke(line, stroke.action, _where_s(stroke)))
             continue
-        reviewed = _stroke_series(reviewed, stroke, spans, after)
+        struck = _struck(spans, after) if stroke.action is Action.STRIKE else ()
+        reviewed = _stroke_series(reviewed, stroke, struck)
+        said = _stroke_said(said, stroke, struck, reviewed)
         spans = after
         is_finished = is_finished or stroke.action is Action.FINISH
     reviewed = _with_bounds(reviewed, spans)
     spans = tuple(_struck_where_lost(reviewed, span) for span in spans)
-    return Replay(reviewed, spans, tuple(stale), is_finished)
+    return Replay(reviewed, said, spans, tuple(stale), is_finished)
 
 
 def open_spans_by_effect(case: ReviewedCase) -> tuple[EventSpan, ...]:
@@ -173,22 +199,20 @@ def _where_s(stroke: Stroke) -> float:
     return 0.0 if stroke.time_s is None else stroke.time_s
 
 
-def _stroke_series(
-    series: AreaSeries,
-    stroke: Stroke,
-    before: tuple[EventSpan, ...],
-    after: tuple[EventSpan, ...],
-) -> AreaSeries:
+def _struck(before: tuple[EventSpan, ...], after: tuple[EventSpan, ...]) -> tuple[Interval, ...]:
+    """Return where events stood before and stand no more."""
+    return tuple(
+        old.interval
+        for old in before
+        if old.is_standing
+        and not any(new.is_standing and new.interval == old.interval for new in after)
+    )
+
+
+def _stroke_series(series: AreaSeries, stroke: Stroke, struck: tuple[Interval, ...]) -> AreaSeries:
     """Return the series after one stroke; an event that was struck shows no blood."""
-    if stroke.action is Action.STRIKE:
-        struck = [
-            old.interval
-            for old in before
-            if old.is_standing
-            and not any(new.is_standing and new.interval == old.interval for new in after)
-        ]
-        for interval in struck:
-            series = area_marked(series, interval, 0.0)
+    for interval in struck:
+        series = area_marked(series, interval, 0.0)
     if stroke.stretch is not None and stroke.action is Action.NOT_BLOOD:
         return area_marked(series, stroke.stretch, 0.0)
     if stroke.stretch is not None and stroke.action is Action.VIEW_LOST:
@@ -200,6 +224,25 @@ def _stroke_series(
     if stroke.time_s is not None:
         return sample_marked(series, stroke.time_s, stroke.area_frac)
     return series
+
+
+def _stroke_said(
+    said: SaidAreas, stroke: Stroke, struck: tuple[Interval, ...], series: AreaSeries
+) -> SaidAreas:
+    """Note of which time a stroke says the area; an added event has none until it is said."""
+    for interval in struck:
+        said = said.with_stretch(interval)
+    if stroke.stretch is not None:
+        if stroke.action is Action.ADD:
+            return said.without(stroke.stretch)
+        return said.with_stretch(stroke.stretch)
+    if stroke.area_frac is None or stroke.time_s is None:
+        return said
+    row = row_at(series, stroke.time_s)
+    if row is None:
+        return said
+    said = said.with_stretch(Interval(float(series.time_s[row]), float(series.end_time_s[row])))
+    return said.with_moment(stroke.time_s) if stroke.action is Action.AREA else said
 
 
 def _with_bounds(series: AreaSeries, spans: Sequence[EventSpan]) -> AreaSeries:
@@ -218,13 +261,15 @@ def _rows_inside(series: AreaSeries, span: EventSpan) -> np.ndarray[tuple[int], 
     return np.flatnonzero(_inside_s(series, span.interval) > ROUNDING_S)
 
 
-def _events(replay: Replay, config: EventConfig) -> tuple[HemostasisEvent, ...]:
+def _events(
+    series: AreaSeries, spans: Sequence[EventSpan], config: EventConfig
+) -> tuple[HemostasisEvent, ...]:
     """Measure the standing spans."""
-    smoothed = smooth_area(replay.series, config)
+    smoothed = smooth_area(series, config)
     events: list[HemostasisEvent] = []
-    for span in replay.spans:
+    for span in spans:
         if span.is_standing:
-            events.append(_event(replay.series, smoothed, span, events, config))
+            events.append(_event(series, smoothed, span, events, config))
     return tuple(events)
 
 

@@ -13,7 +13,7 @@ from ubereport.core.intervals import Interval
 from ubereport.core.series import AreaSeries, LossReason
 
 _SAME_S = 1e-6
-_AREAS = ("area_frac", "area_frac_lenient", "area_frac_strict")
+AREAS = ("area_frac", "area_frac_lenient", "area_frac_strict")
 
 
 def cut_rows(series: AreaSeries, times_s: Sequence[float]) -> AreaSeries:
@@ -36,7 +36,7 @@ def cut_rows(series: AreaSeries, times_s: Sequence[float]) -> AreaSeries:
         time_s=starts,
         duration_s=ends - starts,
         reason=tuple(series.reason[row] for row in rows),
-        **{name: getattr(series, name)[rows] for name in ("part_index", "is_valid", *_AREAS)},
+        **{name: getattr(series, name)[rows] for name in ("part_index", "is_valid", *AREAS)},
     )
 
 
@@ -72,7 +72,7 @@ def lost_marked(series: AreaSeries, stretch: Interval) -> AreaSeries:
         for is_lost, old in zip(is_inside, cut.reason, strict=True)
     )
     areas: dict[str, Any] = {
-        name: np.where(is_inside, np.nan, getattr(cut, name)) for name in _AREAS
+        name: np.where(is_inside, np.nan, getattr(cut, name)) for name in AREAS
     }
     return replace(cut, is_valid=cut.is_valid & ~is_inside, reason=reason, **areas)
 
@@ -93,7 +93,6 @@ def _changed(
     series: AreaSeries, is_changed: BoolArray, value: Callable[[str], object]
 ) -> AreaSeries:
     areas: dict[str, Any] = {
-        name: np.where(is_changed, np.asarray(value(name)), getattr(series, name))
-        for name in _AREAS
+        name: np.where(is_changed, np.asarray(value(name)), getattr(series, name)) for name in AREAS
     }
     return replace(series, **areas)

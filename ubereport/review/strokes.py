@@ -21,7 +21,8 @@ class Action(StrEnum):
     """What a stroke does.
 
     The first seven speak of a hemostasis event, the next three of a stretch of time, `MASK` of
-    one picture; `UNDO` takes an earlier stroke back, `FINISH` says that the whole case was seen.
+    one picture, `AREA` of one picture and of the event around it; `UNDO` takes an earlier stroke
+    back, `FINISH` says that the whole case was seen.
     """
 
     CONFIRM = "confirm"
@@ -35,6 +36,7 @@ class Action(StrEnum):
     BLOOD = "blood"
     VIEW_LOST = "view_lost"
     MASK = "mask"
+    AREA = "area"
     UNDO = "undo"
     FINISH = "finish"
 
@@ -42,9 +44,9 @@ class Action(StrEnum):
 _ON_EVENT = frozenset(
     {Action.CONFIRM, Action.STRIKE, Action.MERGE, Action.SET_ONSET, Action.SET_CLEAR, Action.SPLIT}
 )
-_AT_TIME = frozenset({Action.SET_ONSET, Action.SET_CLEAR, Action.SPLIT, Action.MASK})
+_AT_TIME = frozenset({Action.SET_ONSET, Action.SET_CLEAR, Action.SPLIT, Action.MASK, Action.AREA})
 _ON_STRETCH = frozenset({Action.ADD, Action.NOT_BLOOD, Action.BLOOD, Action.VIEW_LOST})
-_WITH_AREA = frozenset({Action.BLOOD, Action.MASK})
+_WITH_AREA = frozenset({Action.BLOOD, Action.MASK, Action.AREA})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,9 @@ class Stroke:
     stretch
         The stretch of the case clock it speaks of; of `ADD`, the new event.
     time_s
-        The new onset or clearing, where to split, or the picture whose mask was mended.
+        The new onset or clearing, where to split, or the picture that was drawn on or judged.
     area_frac
-        The area of the view, 0..1, that a person saw (`BLOOD`) or drew (`MASK`).
+        The area of the view, 0..1, that a person saw (`BLOOD`, `AREA`) or drew (`MASK`).
     mask
         The drawn mask.
     undoes

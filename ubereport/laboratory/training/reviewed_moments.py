@@ -14,7 +14,7 @@ from ubereport.core.series import AreaSeries
 from ubereport.review.journal import Journal
 from ubereport.review.reviewed_case import ReviewedCase
 from ubereport.review.spans import Verdict
-from ubereport.review.strokes import MendedMask
+from ubereport.review.strokes import Action, MendedMask
 
 _APART_S = 5.0
 _MAX_CLEAR = 24
@@ -25,7 +25,8 @@ class Said(StrEnum):
     """What a person said of a picture.
 
     `DRAWN`: they drew its mask. `CLEAR`: it lies where they said "not blood". `CONFIRMED`: it is
-    the peak of an event that they confirmed, with the mask that the model laid over it.
+    the peak of an event that they confirmed, with the mask that the model laid over it; where they
+    said another area in that event, the model's mask is no label.
     """
 
     DRAWN = "drawn"
@@ -65,11 +66,18 @@ def reviewed_moments(
         if stroke.mask is not None and stroke.time_s is not None
     }
     drawn_s = [moment.time_s for moment in strokes.values()]
-    clear_s = _apart(record.series, _called_clear(record.series, review.series), drawn_s)
+    clear_s = _apart(record.series, _called_clear(record.series, review), drawn_s)
+    judged_s = [
+        stroke.time_s
+        for _, stroke in journal.standing(review.reviewer)
+        if stroke.action is Action.AREA and stroke.time_s is not None
+    ]
     confirmed_s = [
         event.peak_s
         for event in record.events
-        if _is_confirmed(review, event.onset_s, event.end_s) and not _is_near(event.peak_s, drawn_s)
+        if _is_confirmed(review, event.onset_s, event.end_s)
+        and not any(event.onset_s <= time_s < event.end_s for time_s in judged_s)
+        and not _is_near(event.peak_s, drawn_s)
     ]
     moments = [
         *strokes.values(),
@@ -79,13 +87,14 @@ def reviewed_moments(
     return tuple(sorted(moments, key=lambda moment: moment.time_s))
 
 
-def _called_clear(measured: AreaSeries, reviewed: AreaSeries) -> BoolArray:
+def _called_clear(measured: AreaSeries, review: ReviewedCase) -> BoolArray:
     """(n,) which measured rows show blood by the model and none by the person.
 
     Reviewed rows are measured ones, cut; the piece that a row begins with holds its picture.
     """
+    reviewed = review.series
     row = np.searchsorted(reviewed.time_s, measured.time_s + 1e-6, side="right") - 1
-    is_clear = reviewed.is_valid[row] & (reviewed.area_frac[row] == 0)
+    is_clear = reviewed.is_valid[row] & (reviewed.area_frac[row] == 0) & ~review.is_estimated[row]
     called: BoolArray = measured.is_valid & (measured.area_frac > 0) & is_clear
     return called
 

@@ -207,7 +207,7 @@ class CaseDesk:
                     f"The time {time_s:.1f} s lies outside of the case, which lasts from 0 to"
                     f" {self.end_s:.1f} s. Choose a moment inside it."
                 )
-        if saying.action is Action.MASK and saying.time_s is not None:
+        if saying.action in (Action.MASK, Action.AREA) and saying.time_s is not None:
             self.check_measured(saying.time_s)
 
     def check_measured(self, time_s: float) -> None:
@@ -221,6 +221,6 @@ class CaseDesk:
         row = row_at(self.record.series, time_s)
         if row is None or not self.record.series.is_valid[row]:
             raise ReviewError(
-                "The picture shown was not measured (its view is lost), so that a mask would"
-                " change no number. Choose a picture with a measured area."
+                "The picture shown was not measured (its view is lost), so that a mask or an area"
+                " would change no number. Choose a picture with a measured area."
             )

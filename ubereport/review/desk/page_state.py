@@ -16,6 +16,7 @@ from ubereport.review.desk.case_desk import CaseDesk
 from ubereport.review.journal import Journal
 from ubereport.review.reviewed_case import ReviewedCase, headline_effect_s, open_spans_by_effect
 from ubereport.review.spans import EventSpan, Verdict
+from ubereport.review.strokes import Action
 
 _SECONDS_PER_EVENT = 6.0
 _SHOWN_METRICS = (
@@ -62,6 +63,13 @@ def review_state(desk: CaseDesk, journal: Journal, reviewer: str) -> dict[str, A
         ],
         "metrics": [_metric_pair(desk, review, key) for key in _SHOWN_METRICS],
         "reviewed_series": series_columns(review.series),
+        "is_estimated": review.is_estimated.tolist(),
+        "estimated_s": round(review.estimated_s, 1),
+        "judged_s": [
+            stroke.time_s
+            for _, stroke in journal.standing(reviewer)
+            if stroke.action in (Action.AREA, Action.MASK)
+        ],
         "can_undo": bool(journal.standing(reviewer)),
         "parts": [
             {

@@ -65,6 +65,7 @@ def review_app(shelf: Shelf, gate: Gate, on_rendered: Callable[[Path], None]) ->
     return Starlette(
         routes=[
             Route("/", pages.page),
+            Route("/report", pages.framed_report),
             Route("/api/library", pages.library),
             Route("/api/cases/{case:int}/facts", pages.facts),
             Route("/api/cases/{case:int}/review", pages.review),
@@ -121,9 +122,10 @@ class _Pages:
         self._on_rendered = on_rendered
 
     async def page(self, _: Request) -> Response:
-        scripts = sorted((templates_dir() / "review").glob("*.js"))
-        sources = [script.read_text(encoding="utf-8") for script in scripts]
-        return HTMLResponse(await run_in_threadpool(render_app, "review/index.html", sources))
+        return await _app_page("review/index.html")
+
+    async def framed_report(self, _: Request) -> Response:
+        return await _app_page("review/report.html")
 
     async def schema(self, _: Request) -> Response:
         return FileResponse(templates_dir() / "review" / "schema.json")
@@ -177,12 +179,12 @@ class _Pages:
         path = desk.folder / beside if (desk.folder / beside).is_file() else own
         if not path.is_file():
             raise UsageError("This case has no report yet. Render it from the review page.")
-        # The report is one file with its styles inside; it may load nothing else.
+        # The report is one file with its styles inside; it may load nothing else, and the page
+        # that links its moments shows it in a frame.
         policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
-        policy += "; script-src 'unsafe-inline'; frame-ancestors 'none'; sandbox allow-scripts"
-        return FileResponse(
-            path, media_type="text/html", headers={"Content-Security-Policy": policy}
-        )
+        policy += "; script-src 'unsafe-inline'; frame-ancestors 'self'; sandbox allow-scripts"
+        headers = {"Content-Security-Policy": policy, "X-Frame-Options": "SAMEORIGIN"}
+        return FileResponse(path, media_type="text/html", headers=headers)
 
     async def say(self, request: Request) -> Response:
         desk = await self._desk(request)
@@ -205,6 +207,12 @@ class _Pages:
 
     async def _pictures(self, request: Request) -> CasePictures:
         return await run_in_threadpool(self._shelf.pictures, request.path_params["case"])
+
+
+async def _app_page(template: str) -> Response:
+    scripts = sorted((templates_dir() / "review").glob("*.js"))
+    sources = [script.read_text(encoding="utf-8") for script in scripts]
+    return HTMLResponse(await run_in_threadpool(render_app, template, sources))
 
 
 def _time(request: Request) -> float:
