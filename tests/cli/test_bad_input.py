@@ -21,6 +21,7 @@ from tests_support import PLAIN_PDF
 
 from ubereport.batch.case import CaseRequest, rerender_case, run_case
 from ubereport.cli.main import main
+from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AnalysisConfig, SegmentationConfig
 from ubereport.core.errors import UsageError
 from ubereport.core.progress import silent
@@ -181,7 +182,8 @@ HOSTILE_IDS = [
 def analyzed(bleeding_recording, tmp_path_factory):
     config = AnalysisConfig(segmentation=SegmentationConfig(model="hsv-red"))
     out = tmp_path_factory.mktemp("hostile")
-    return run_case(CaseRequest((bleeding_recording,), out, HOSTILE_IDS[0], config), silent)
+    request = CaseRequest((bleeding_recording,), out, HOSTILE_IDS[0], config, pdf=PdfChoice.NEVER)
+    return run_case(request, silent)
 
 
 @pytest.mark.parametrize("case_id", HOSTILE_IDS)
@@ -256,6 +258,8 @@ def test_an_interrupt_ends_with_130_and_the_rerun_goes_on(tmp_path, bleeding_rec
         "--rate",
         "10",
         "--no-frames",
+        "--pdf",
+        "never",
         "--json",
     ]
     # A test run in the background inherits an ignored SIGINT; a terminal's program does not.

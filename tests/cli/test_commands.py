@@ -132,6 +132,7 @@ def test_adaptive_sampling_is_the_default_and_says_what_it_looked_at(
     capsys, tmp_path, bleeding_recording
 ):
     parts = ["analyze", str(bleeding_recording), "--model", "hsv-red", "--quiet", "--json"]
+    parts += ["--pdf", "never"]
     code, _, _ = run(capsys, *parts, "--out", str(tmp_path / "default"))
     assert code == 0
     code, _, _ = run(capsys, *parts, "--out", str(tmp_path / "named"), "--sampling", "adaptive")

@@ -99,7 +99,10 @@ import sys
 import ubereport
 from ubereport.core.config import AnalysisConfig, SegmentationConfig
 settings = AnalysisConfig(segmentation=SegmentationConfig(model="hsv-red"))
-print(ubereport.analyze(sys.argv[1], sys.argv[2], case_id=sys.argv[3], config=settings).folder)
+case = ubereport.analyze(
+    sys.argv[1], sys.argv[2], case_id=sys.argv[3], config=settings, pdf="never"
+)
+print(case.folder)
 """
 COMPARE = """
 import sys
@@ -178,7 +181,7 @@ def test_its_metric_is_in_tables_and_comparisons(installed, folder, tmp_path):
 
 @pytest.mark.slow
 def test_a_case_made_with_an_extension_is_drawn_again_without_it(folder, tmp_path):
-    ran(COMMAND, "report", folder, "--out", tmp_path, path=ROOT)
+    ran(COMMAND, "report", folder, "--out", tmp_path, "--pdf", "never", path=ROOT)
     (drawn,) = tmp_path.glob("*/case.json")
     case = case_of(drawn.parent)
     assert KEY not in [m["key"] for m in case["metrics"]]

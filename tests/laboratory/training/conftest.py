@@ -19,7 +19,7 @@ from ubereport.laboratory.training.config import (
 SIDE = 64
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread():
     """Tiny networks lose more to waiting threads than they gain."""
     before = torch.get_num_threads()
@@ -76,7 +76,7 @@ def manifest(tmp_path):
     return write_set(tmp_path / "set")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_config():
     """Three steps on 32-pixel crops: the whole loop in about a second."""
     return TrainConfig(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.laboratory.training.conftest import write_set
 from ubereport.core.config import config_from_toml, config_to_toml
 from ubereport.core.errors import AnnotationError, BundleError, ConfigError, OutputError
 from ubereport.files import atomic
@@ -195,11 +196,19 @@ def test_fine_tuning_holds_a_fold_out_and_writes_the_average(manifest, tmp_path,
     assert len(inside) + len(out) == len(stills)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, tiny_config):
+    """What training on the set gives when nothing comes between."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    stills = read_manifest(write_set(folder / "set"))
+    return finetune(tiny_config, stills, folder / "whole" / "tiny")
+
+
 @pytest.mark.parametrize(
     "what", ["rgb.npy", "tiny/.held_out", "tiny/.config", "/.checkpoint.", "tiny/.average"]
 )
 def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(
-    manifest, tmp_path, tiny_config, monkeypatch, what
+    manifest, tmp_path, tiny_config, undisturbed, monkeypatch, what
 ):
     stills, runs = read_manifest(manifest), tmp_path / "runs"
     write, save = atomic._write_through, np.save
@@ -220,7 +229,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(
         finetune(tiny_config, stills, runs / "tiny")
     monkeypatch.undo()
     state = finetune(tiny_config, stills, runs / "tiny")
-    assert equal(state, finetune(tiny_config, stills, tmp_path / "whole" / "tiny"))
+    assert equal(state, undisturbed)
     assert equal(state, load_weights(runs / "tiny" / "average.safetensors"))
     assert not [path for path in runs.rglob("*") if ".new-" in path.name]
 

@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from ubereport.batch.case import CaseRequest, rerender_case, run_case
+from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AnalysisConfig, SegmentationConfig
 from ubereport.core.progress import silent
 from ubereport.files.resources import models_dir
@@ -24,7 +25,8 @@ def measured_case(tmp_path_factory):
     """The example recording, measured with red thresholds: quick, and wrong in many places."""
     config = AnalysisConfig(segmentation=SegmentationConfig(model="hsv-red"))
     out = tmp_path_factory.mktemp("cases")
-    return run_case(CaseRequest((RECORDING,), out, "C001", config), silent).folder
+    request = CaseRequest((RECORDING,), out, "C001", config, pdf=PdfChoice.NEVER)
+    return run_case(request, silent).folder
 
 
 @pytest.fixture
