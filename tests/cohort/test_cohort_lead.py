@@ -154,13 +154,22 @@ def test_a_covariate_that_is_none_or_all_is_a_barrier(make_row):
     assert any("Total imbalance" in line for line in found.reading)
 
 
+def test_a_barrier_names_a_column_as_people_do(make_row):
+    apart = library(
+        make_row, effect=-1.5,
+        covariates=lambda i, group: {"levels": 1 if group == "a" else 2},
+    )  # fmt: skip
+    barriers = " ".join(lead_of(compare_cohort(apart, config=FAST, reference="a")).barriers)
+    assert "levels operated alone tells the two apart" in barriers
+
+
 def test_techniques_of_different_years_cannot_be_compared(make_row):
     later = library(
         make_row, effect=-1.5,
         covariates=lambda i, group: {"date": f"{2024 + (group == 'b')}-{1 + i % 12:02d}-01"},
     )  # fmt: skip
     found = compare_cohort(later, config=FAST, reference="a")
-    assert "calendar_time alone tells the two apart" in " ".join(lead_of(found).barriers)
+    assert "calendar time alone tells the two apart" in " ".join(lead_of(found).barriers)
 
 
 def test_use_times_not_known_are_immortal_time(make_row):

@@ -11,6 +11,7 @@ whose limits are estimated from the same values, as they are in an audit.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -31,18 +32,23 @@ class ChartRules:
     """When a point of a control chart stands out.
 
     `limit_sigmas` is the distance of a limit from the center (3: mean ± 2.66 × mean moving
-    range). `trend_points` and `is_near_used` are None and False where the rule is not used.
+    range). `average_sigmas` is that of the `running_average`, in its own standard deviations.
+    `trend_points`, `average_sigmas` and `is_near_used` are None and False where a rule is not used.
     """
 
     limit_sigmas: float = 3.0
     run_points: int = 7
     trend_points: int | None = 7
     is_near_used: bool = True
+    average_sigmas: float | None = None
 
 
 USUAL_RULES = ChartRules()
-# Of what a page may spend, this share goes to runs, which find slow shifts; the rest to limits.
+# Of what a page may spend, these shares go to runs and running averages; the rest to limits.
 _RUNS_SHARE = 0.1
+_AVERAGE_SHARE = 0.4
+_AVERAGE_WEIGHT = 0.2
+_AVERAGE_BOUND = 3.0
 _MAX_RUN_POINTS = 40
 _MAX_VALUES = 500_000
 _LIMIT_GRID = np.arange(3.0, 6.01, 0.05)
@@ -56,6 +62,7 @@ class _NullCharts:
     longest_run: IntArray
     longest_trend: IntArray
     is_near: BoolArray
+    largest_average: FloatArray
 
     def share(self, rules: ChartRules) -> float:
         """Share of the charts with a signal under `rules`."""
@@ -64,6 +71,8 @@ class _NullCharts:
             is_signal |= self.longest_trend >= rules.trend_points
         if rules.is_near_used:
             is_signal |= self.is_near
+        if rules.average_sigmas is not None:
+            is_signal |= self.largest_average > rules.average_sigmas
         return float(is_signal.mean())
 
 
@@ -73,8 +82,9 @@ def rules_for_page(
     """Return the rules for the charts of a page, and the probability that it raises a signal.
 
     The usual rules where they keep the page at `allowed`, charts counted as independent of each
-    other. Else points outside and runs only: the shortest runs, of `min_run_points` or more, that
-    cost a tenth of what is allowed, then the narrowest limits that fit into the rest.
+    other. Else points outside, runs and running averages: the shortest runs, of `min_run_points` or
+    more, that cost a tenth of what is allowed, the narrowest limits of averages that cost four
+    tenths, then the narrowest limits of points that fit into the rest.
     """
     usual = replace(USUAL_RULES, run_points=max(min_run_points, USUAL_RULES.run_points))
     if (probability := false_alarm_of_page(chart_lengths, usual)) <= allowed:
@@ -87,11 +97,45 @@ def rules_for_page(
         ):
             break
         run_points += 1
+    average = _average_limit(chart_lengths, _AVERAGE_SHARE * allowed)
     for limit in _LIMIT_GRID:
-        rules = ChartRules(round(float(limit), 2), run_points, None, is_near_used=False)
+        rules = ChartRules(round(float(limit), 2), run_points, None, False, average)
         if (probability := false_alarm_of_page(chart_lengths, rules)) <= allowed:
             break
     return rules, probability
+
+
+def running_average(distances: FloatArray) -> FloatArray:
+    """Return the average of the cases so far, the latest counting most, in standard deviations.
+
+    An exponentially weighted moving average (Roberts, Technometrics 1959;1:239) with a weight of
+    0.2: a shift or a bad month of some cases in a row adds up in it long before one of them leaves
+    its limits. A case counts as no further off than 3, so that one odd case is no shift.
+
+    Parameters
+    ----------
+    distances
+        (..., n) distances from the center in standard deviations, in order of time.
+    """
+    bounded = np.clip(distances, -_AVERAGE_BOUND, _AVERAGE_BOUND)
+    average, averages = np.zeros(bounded.shape[:-1]), np.empty_like(bounded)
+    for i in range(bounded.shape[-1]):
+        average = _AVERAGE_WEIGHT * bounded[..., i] + (1 - _AVERAGE_WEIGHT) * average
+        averages[..., i] = average
+    # Its variance grows from the weight's square to weight / (2 - weight), Montgomery eq. 9.24.
+    n_cases = np.arange(1, bounded.shape[-1] + 1)
+    grown = 1 - (1 - _AVERAGE_WEIGHT) ** (2 * n_cases)
+    return np.asarray(averages / np.sqrt(_AVERAGE_WEIGHT / (2 - _AVERAGE_WEIGHT) * grown))
+
+
+def _average_limit(chart_lengths: Sequence[int], allowed: float) -> float:
+    """Return the narrowest limit of running averages alone that keeps a page at `allowed`."""
+    limits = [round(float(limit), 2) for limit in _LIMIT_GRID]
+    for limit in limits:
+        rules = ChartRules(math.inf, sys.maxsize, None, False, limit)
+        if false_alarm_of_page(chart_lengths, rules) <= allowed:
+            return limit
+    return limits[-1]
 
 
 def false_alarm_of_page(chart_lengths: Sequence[int], rules: ChartRules) -> float:
@@ -112,11 +156,10 @@ def _null_charts(n_points: int) -> _NullCharts:
         _signs_of(rng.standard_normal((min(at_a_time, _N_SIMULATED - start), n_points)))
         for start in range(0, _N_SIMULATED, at_a_time)
     ]
-    largest, runs, trends, is_near = (np.concatenate(column) for column in zip(*found, strict=True))
-    return _NullCharts(largest, runs, trends, is_near)
+    return _NullCharts(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
-def _signs_of(values: FloatArray) -> tuple[FloatArray, IntArray, IntArray, BoolArray]:
+def _signs_of(values: FloatArray) -> tuple[FloatArray, IntArray, IntArray, BoolArray, FloatArray]:
     """Return the fields of `_NullCharts` for charts of (r, n) values."""
     sigma = _MOVING_RANGE_SIGMA * np.abs(np.diff(values, axis=1)).mean(axis=1, keepdims=True)
     distances = (values - values.mean(axis=1, keepdims=True)) / sigma
@@ -130,6 +173,7 @@ def _signs_of(values: FloatArray) -> tuple[FloatArray, IntArray, IntArray, BoolA
         _longest_constant(side),
         _longest_constant(steps) + 1,
         np.any((n_near >= 2) & together, axis=1),
+        np.abs(running_average(distances)).max(axis=1),
     )
 
 

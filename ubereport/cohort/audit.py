@@ -127,6 +127,7 @@ def _false_alarm(
         rules.run_points,
         rules.trend_points,
         rules.is_near_used,
+        rules.average_sigmas,
     )
 
 

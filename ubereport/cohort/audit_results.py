@@ -17,6 +17,7 @@ class Signal(StrEnum):
     ONE_SIDE = "one_side"
     TREND = "trend"
     NEAR_LIMIT = "near_limit"
+    AVERAGE = "average"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,7 @@ class FalseAlarm:
     run_points: int
     trend_points: int | None
     is_near_used: bool
+    average_sigmas: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ubereport.cohort.alarms import USUAL_RULES, ChartRules
+from ubereport.cohort.alarms import USUAL_RULES, ChartRules, running_average
 from ubereport.cohort.audit_results import ControlChart, ControlPoint, Dispersion, Signal
 from ubereport.cohort.comparison_results import DropCount
 from ubereport.cohort.scales import MetricScale
@@ -341,6 +341,7 @@ def signals_of(
     - outside: beyond a limit;
     - one side: so many in a row on one side of the center;
     - trend: so many in a row each above (or each below) the one before;
+    - average: the `running_average` of the cases so far is off;
     - near limit: two of three in a row, all on one side, beyond two thirds of the limit.
 
     Source: NHS "Making Data Count" rules as implemented in NHSRplotthedots, with the numbers of
@@ -355,6 +356,8 @@ def signals_of(
     }
     if rules.trend_points is not None:
         marks[Signal.TREND] = _in_trend(values, rules.trend_points)
+    if rules.average_sigmas is not None:
+        marks[Signal.AVERAGE] = np.abs(running_average(distances)) > rules.average_sigmas
     if rules.is_near_used:
         marks[Signal.NEAR_LIMIT] = _in_two_of_three((size > 2 * limit / 3) & (size <= limit), side)
     return [tuple(signal for signal, mark in marks.items() if mark[i]) for i in range(len(values))]
@@ -409,6 +412,7 @@ def _signal_text(signal: Signal, cases: str, rules: ChartRules) -> str:
         Signal.ONE_SIDE: f"{cases} in a run of {rules.run_points} or more on one side.",
         Signal.TREND: f"{cases} in a trend of {rules.trend_points} or more.",
         Signal.NEAR_LIMIT: f"{cases} near a limit twice in three.",
+        Signal.AVERAGE: f"{cases} at which the average of the latest cases lies off.",
     }[signal]
 
 

@@ -19,6 +19,7 @@ from ubereport.cohort.device import CaseAreas, ErrorDraws, SeenError
 from ubereport.cohort.scales import MetricScale
 from ubereport.core.arrays import FloatArray, IntArray
 from ubereport.core.config import CompareConfig
+from ubereport.core.covariates import column_title
 from ubereport.statistics.crossings import crossing
 from ubereport.statistics.distributions import t_reach
 from ubereport.statistics.estimates import Estimate, TestResult
@@ -111,7 +112,8 @@ def _barriers(
         if {group, reference} in [set(pair) for pair in row.apart]
     ]
     barriers = [
-        f"{name} alone tells the two apart: no case of one is like any case of the other in it"
+        f"{column_title(name)} alone tells the two apart: no case of one is like any case of the "
+        "other in it"
         for name in dict.fromkeys(apart)
     ]
     barriers += [why for groups, why in given.hidden if groups <= {group, reference}]

@@ -188,6 +188,7 @@ def _signal_name(signal: Signal, config: AuditConfig) -> str:
         Signal.ONE_SIDE: _("run on one side"),
         Signal.TREND: "trend",
         Signal.NEAR_LIMIT: _("2 of 3 near a limit"),
+        Signal.AVERAGE: _("average of the latest cases off"),
     }[signal]
 
 
