@@ -122,6 +122,18 @@ def test_a_stretch_called_clear_is_labelled_and_a_lost_one_is_not(library):
     assert moments_of(folder) == ()
 
 
+def test_where_a_person_said_another_area_the_model_s_masks_are_no_labels(library):
+    """The picture that was called clear is one; those estimated to be clear beside it are none."""
+    folder = the_case(library)
+    event = review_all(folder, with_mask=False)[0]
+    desk = CaseDesk(folder)
+    desk.say(Saying(Action.AREA, "KT", time_s=event.peak_s, area_frac=0.0))
+    review = desk.reviewed(desk.journal(), "KT")
+    assert (review.series.area_frac[review.is_estimated] == 0).any()
+    inside = [m for m in moments_of(folder) if event.onset_s <= m.time_s < event.end_s]
+    assert [(m.said, m.time_s) for m in inside] == [(Said.CLEAR, event.peak_s)]
+
+
 def test_only_a_drawn_moment_has_a_mask():
     with pytest.raises(ValueError, match="clear with the mask"):
         ReviewedMoment(

@@ -88,7 +88,7 @@ def test_a_mended_mask_is_kept_with_its_picture_and_changes_the_area(visit, case
     assert (case_folder / stroke.mask.picture_path).is_file()
 
 
-def test_a_picture_that_was_not_measured_takes_no_mask(visit, case_folder):
+def test_a_picture_that_was_not_measured_takes_no_mask_and_no_area(visit, case_folder):
     client = visit(case_folder, RECORDING)
     series = read_case(case_folder).series
     lost_s = float(series.time_s[~series.is_valid][0])
@@ -96,6 +96,10 @@ def test_a_picture_that_was_not_measured_takes_no_mask(visit, case_folder):
     answer = _say(client, action="mask", time_s=lost_s, mask_png=png)
     assert answer.status_code == 409
     assert not (case_folder / "review").exists()
+    answer = _say(client, action="area", time_s=lost_s, area_frac=0.2)
+    assert answer.status_code == 409
+    assert "would change no number" in answer.json()["error"]
+    assert read_journal(case_folder, "C001").strokes == ()
 
 
 def test_another_recording_is_not_shown(visit, case_folder, tmp_path):
