@@ -211,11 +211,23 @@ def test_a_picture_of_estimates_that_are_missing_is_words(tmp_path):
     _, document = document_of(tmp_path)
     leading = section(document, "What may be said")
     assert leading.figures == ()
+    # "The same without ..." would speak of a picture that is not there.
+    assert [table.caption for table in leading.tables] == ["Differences, chance alone"]
     assert any(
         "weighted: not available: fewer than 10 cases in one of the two." in text
         for text in leading.paragraphs
     )
     assert not any("…" in text for text in leading.paragraphs)
+
+
+def test_values_apart_in_a_few_cases_are_not_called_alike(tmp_path):
+    for number, share in enumerate(LOW[:4] + HIGH[:4]):
+        technique = "wax" if share in LOW else "RF"
+        manifest = {"surgeon": "S1", "technique": technique, "levels": 1 + (technique == "RF")}
+        add_case(tmp_path, number, share, manifest)
+    _, document = document_of(tmp_path)
+    (table,) = (t for t in section(document, "Balance").tables if "Covariates" in t.caption)
+    assert [row[-1] for row in table.rows if row[0] == "Levels operated"] == ["too few to tell"]
 
 
 def test_two_cases_get_points_but_no_p_value(tmp_path):

@@ -74,8 +74,15 @@ def _balance_cells(row: BalanceRow) -> tuple[str, ...]:
             for cell in row.cells
         ),
         "–" if difference is None else decimal(difference, 2),
-        _("not alike") if row.is_unbalanced else _("alike"),
+        _alike(row),
     )
+
+
+def _alike(row: BalanceRow) -> str:
+    if row.is_unbalanced:
+        return _("not alike")
+    # Values that differ without any spread: in a few cases nobody knows what that means.
+    return _("too few to tell") if row.standardized_difference is None else _("alike")
 
 
 def _balance_cell(cell: BalanceCell, *, is_level: bool, is_percent: bool) -> str:

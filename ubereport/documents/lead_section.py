@@ -93,7 +93,8 @@ def lead_section(comparison: Comparison, rest: tuple[str, ...]) -> Section:
         ),
         ForestFigure(shown, difference_axis(_("Difference"), spec), sides=_sides(spec)),
     )
-    tables = tuple(t for t in (_verdict_table(comparison, spec, factor),) if t.rows)
+    table = _verdict_table(comparison, spec, factor, is_drawn=bool(shown))
+    tables = (table,) if table.rows else ()
     return Section(_("What may be said"), (*rest, *missing), (figure,) if shown else (), tables)
 
 
@@ -110,7 +111,9 @@ def _sides(spec: MetricSpec) -> tuple[str, str]:
     }[spec.direction]
 
 
-def _verdict_table(comparison: Comparison, spec: MetricSpec, factor: float) -> TableBlock:
+def _verdict_table(
+    comparison: Comparison, spec: MetricSpec, factor: float, *, is_drawn: bool
+) -> TableBlock:
     rows = tuple(
         (
             pair_text(lead.group, lead.reference),
@@ -128,7 +131,8 @@ def _verdict_table(comparison: Comparison, spec: MetricSpec, factor: float) -> T
         "its neighbors. E-value: how many times likelier something unmeasured would have to be in "
         "one group, and to go with the outcome, to explain the difference alone."
     )
-    return TableBlock(_("The same without the model’s error"), columns(*heads), rows, note)
+    title = _("The same without the model’s error") if is_drawn else _("Differences, chance alone")
+    return TableBlock(title, columns(*heads), rows, note)
 
 
 def _threshold_cell(lead: Lead, name: str, factor: float) -> str:

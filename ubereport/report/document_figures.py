@@ -299,12 +299,12 @@ def _name_right(axes: Axes, names: Sequence[tuple[float, str]]) -> None:
 
 
 def _label_order(axes: Axes, at: Sequence[float], labels: Sequence[str]) -> None:
-    """Label the points that stand about evenly over the axis, nine at most."""
+    """Label the points that stand about evenly over the axis, eight at most, none touching."""
     if not at:
         return
-    wanted = np.linspace(at[0], at[-1], min(9, len(at)))
+    wanted = np.linspace(at[0], at[-1], min(8, len(at)))
     rows = sorted({int(np.argmin(np.abs(np.asarray(at) - place))) for place in wanted})
-    least = (at[-1] - at[0]) / 10
+    least = (at[-1] - at[0]) / 8.5
     kept: list[int] = []
     for row in rows:
         if not kept or at[row] - at[kept[-1]] >= least:
