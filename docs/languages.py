@@ -62,6 +62,7 @@ RECORDING_MODULES = (
 )
 """Where sentences are made that a record or a table for machines holds."""
 TELLING_MODULES = (
+    "laboratory/evaluation/load.py",
     "core/validation.py",
     "batch/estimate.py",
     "batch/parts.py",
@@ -107,6 +108,12 @@ BOUNDS = (
 PIECES = (
     *("a number", "a finite number", "a whole number", "a table", "a list", "each {allowed}"),
     *("a folder", "a pipe", "a socket", "a device", "Argument {number}", "Change {key}."),
+    *("decoding", "disk", "inference", "memory", "printing browser", "processor", "templates"),
+    *("{rate} pictures/s", "recommended", "late stages bf16", "{n} files"),
+    *("{name} (licence {licence})", "{name} (no licence stated)"),
+    *("Minor events", "Moderate events", "Major events"),
+    *("1 case.", "{n} cases.", "1 case folder could not be read."),
+    "{n} case folders could not be read.",
     *("1 problem", "{n} problems", "1 picture", "{n} pictures"),
 )
 """Pieces of errors that are too short to be told from names."""

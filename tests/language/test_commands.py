@@ -116,6 +116,27 @@ def test_every_command_takes_a_language(capsys, command):
     assert "--language" in out
 
 
+def test_the_language_of_settings_is_spoken_and_recorded_nowhere(
+    capsys, bleeding_recording, english_case, tmp_path, monkeypatch
+):
+    settings = tmp_path / "settings.toml"
+    settings.write_text('language = "de"\n')
+    folder, told = analyze(
+        capsys, bleeding_recording, tmp_path / "out", "--config", str(settings)
+    )  # fmt: skip
+    assert machine_files(folder) == machine_files(english_case)
+    assert '<html lang="de">' in (folder / "report.html").read_text(encoding="utf-8")
+    assert "Bericht" in told
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ubereport.toml").write_text('language = "es"\n')
+    assert "cobertura" in run(capsys, "library", "list", str(folder.parent))[1]
+    assert "Abdeckung" in run(capsys, "library", "list", str(folder.parent), "--language", "de")[1]
+    (tmp_path / "ubereport.toml").write_text('language = "spanisch"\n')
+    code, _, err = run(capsys, "library", "list", str(folder.parent))
+    assert code == 2
+    assert "There is no language 'spanisch'. Did you mean es?" in err
+
+
 def test_an_unknown_language_ends_with_one_sentence(capsys, tmp_path):
     code, out, err = run(capsys, "library", "list", str(tmp_path), "--language", "jp")
     assert (code, out) == (2, "")

@@ -6,7 +6,12 @@ import pytest
 
 from ubereport.core.errors import UsageError
 from ubereport.language.catalogs import placeholders
-from ubereport.language.languages import LANGUAGES, chosen_language, find_language
+from ubereport.language.languages import (
+    LANGUAGES,
+    chosen_language,
+    find_language,
+    language_in_settings,
+)
 from ubereport.language.speaking import _, _n, day, localized, moment, month, speaking, spoken, told
 from ubereport.language.translator import translator
 from ubereport.report import text
@@ -55,6 +60,25 @@ def test_unknown_languages_are_refused(tag):
 )
 def test_the_option_comes_before_the_environment(asked, environment, tag):
     assert chosen_language(asked, environment).tag == tag
+
+
+@pytest.mark.parametrize(
+    ("asked", "settings", "tag"), [(None, "de", "de"), ("es", "de", "es"), (None, None, "ja")]
+)
+def test_settings_come_after_the_option_and_before_the_environment(asked, settings, tag):
+    environment = {"UBEREPORT_LANGUAGE": "ja", "LANG": "en_US.UTF-8"}
+    assert chosen_language(asked, environment, settings).tag == tag
+
+
+def test_an_unknown_language_of_the_settings_names_near_ones_and_where_it_stands():
+    with pytest.raises(UsageError, match=r"'jp'\. Did you mean ja\?.*The settings file names it"):
+        chosen_language(None, {"UBEREPORT_LANGUAGE": "de"}, "jp")
+
+
+def test_a_settings_file_that_cannot_be_read_is_told(tmp_path):
+    (tmp_path / "ubereport.toml").write_text("language = de")
+    with pytest.raises(UsageError, match=r"ubereport\.toml cannot be read.*Mend it"):
+        language_in_settings(tmp_path / "ubereport.toml")
 
 
 def test_a_language_of_the_environment_that_is_not_there_is_refused():

@@ -28,6 +28,8 @@ class Options:
 def settings_of(config: AnalysisConfig | str | Path | None, options: Options) -> AnalysisConfig:
     """Return the settings of `config` (a TOML file or the settings themselves) with `options`.
 
+    A file may name a `language`, too, which is whoever speaks's and no part of a record.
+
     Raises
     ------
     ConfigError
@@ -35,7 +37,7 @@ def settings_of(config: AnalysisConfig | str | Path | None, options: Options) ->
     """
     base = AnalysisConfig() if config is None else config
     if not isinstance(base, AnalysisConfig):
-        base = config_from_toml(Path(base), AnalysisConfig)
+        base = config_from_toml(Path(base), AnalysisConfig, aside=("language",))
     return replace(
         base,
         sampling=_replaced(base.sampling, mode=options.sampling, rate_hz=options.rate),

@@ -36,9 +36,8 @@ class BatchEstimate:
         """Yield the estimate as sentences."""
         yield f"{self.n_cases} cases, {self.n_present} of them already in the library."
         yield f"{self.recorded_h:.2f} h of recordings to measure."
-        rate = f"{self.real_time_factor:.1f} × real time ({self.basis})"
         wall = f"About {self.wall_min:.0f} min" if self.wall_min >= 1 else "Less than a minute"
-        yield f"{wall} at {rate}."
+        yield f"{wall} at {self.real_time_factor:.1f} × real time ({self.basis})."
         for row, reason in self.unreadable:
             yield f"Row {row} would fail: {reason}"
 

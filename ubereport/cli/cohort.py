@@ -56,6 +56,7 @@ def compare(
 
     Example: ubereport compare department --by technique --out comparison
     """
+    from ubereport.cohort.reading import spoken_reading
     from ubereport.documents.comparison import CompareRequest, run_comparison
 
     config = CompareConfig(primary=primary, margin=margin)
@@ -63,8 +64,8 @@ def compare(
     request = CompareRequest(library, out, by, config, covariates, reference, pdf, errors, measured)
     comparison, written = run_comparison(request)
     if not json:
-        for paragraph in (*comparison.headline, *comparison.reading):
-            say(told(paragraph))
+        for paragraph in spoken_reading(comparison, config):
+            say(paragraph)
         say_written(written)
         settle_pdf(pdf, written.pdf_problem, written.pdf_remark)
         return

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from ubereport.cli.console import JsonOption, columns, print_json, say_rows
 from ubereport.cli.guard import guarded
 from ubereport.core.errors import DependencyError
-from ubereport.language.speaking import _, told_as_typed
+from ubereport.language.speaking import _, told, told_as_typed
 
 
 @guarded
@@ -30,7 +30,7 @@ def doctor(
         width = max(9, *(columns(mark) + 1 for mark in marks))
         for finding in findings:
             mark = _("ok") if finding.is_good else marks[finding.is_needed]
-            found = f"{told_as_typed(finding.what)}: {told_as_typed(finding.found)}"
+            found = f"{told(finding.what)}: {told(finding.found)}"
             say_rows((mark, found), width=width)
             if not finding.is_good:
                 say_rows(("", f"→ {told_as_typed(finding.mend)}"), width=width)

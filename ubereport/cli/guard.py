@@ -9,13 +9,21 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, ParamSpec, TypeVar
 
 import typer
 
 from ubereport.cli.console import warn
-from ubereport.core.errors import UbereportError
-from ubereport.language.languages import LANGUAGES, VARIABLE, chosen_language
+from ubereport.core.errors import UbereportError, UsageError
+from ubereport.language.languages import (
+    LANGUAGES,
+    SETTINGS_NAME,
+    VARIABLE,
+    chosen_language,
+    language_in_settings,
+)
 from ubereport.language.speaking import _, speaking, told_as_typed
 from ubereport.language.translator import translator
 
@@ -32,8 +40,9 @@ LanguageOption = Annotated[
         "--language",
         metavar="TAG",
         help=f"Language of reports and messages: {', '.join(x.code for x in LANGUAGES)}, also with "
-        f"a territory (es-MX); default: {VARIABLE}, else the locale's, else English. Files for "
-        "machines stay as they are.",
+        "a territory (es-MX); default: the settings' (language in the file of --config or in "
+        f"{SETTINGS_NAME} here), else {VARIABLE}, the locale's, English. Files for machines stay "
+        "as they are.",
     ),
 ]
 
@@ -50,7 +59,9 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         asked = kwargs.pop("language", None)
         try:
-            language = translator(chosen_language(str(asked) if asked else None, os.environ))
+            named = None if asked else _named_in_settings(kwargs.get("config"))
+            chosen = chosen_language(str(asked) if asked else None, os.environ, named)
+            language = translator(chosen)
         except UbereportError as error:
             raise _told_exit(error) from None
         with speaking(language):
@@ -58,12 +69,24 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
                 warn(language.problem)
             try:
                 return command(*args, **kwargs)
-            except (typer.Exit, typer.Abort, typer.BadParameter):
-                raise
+            except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
+                raise  # nobody reads any more: typer ends without a word
             except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- every bug ends here
                 raise _told_exit(error) from None
 
     return _with_language(wrapper, command)
+
+
+def _named_in_settings(config: object) -> str | None:
+    """Return the language that the file of ``--config`` names, else that of this folder.
+
+    What is wrong with the file of ``--config`` is told by the command, which reads all of it.
+    """
+    if isinstance(config, Path):
+        with suppress(UsageError):
+            return language_in_settings(config)
+    settings = Path(SETTINGS_NAME)
+    return language_in_settings(settings) if settings.is_file() else None
 
 
 def _with_language(wrapper: Callable[P, R], command: Callable[P, R]) -> Callable[P, R]:

@@ -10,7 +10,7 @@ import typer
 
 from ubereport.cli.console import JsonOption, MeasuredOption, print_json, say
 from ubereport.cli.guard import guarded
-from ubereport.language.speaking import _, told, told_as_typed
+from ubereport.language.speaking import _, localized, told, told_as_typed
 
 app = typer.Typer(help="List, show and export the cases of a library.", no_args_is_help=True)
 LibraryArgument = Annotated[Path, typer.Argument(help="Folder of case folders.")]
@@ -122,4 +122,4 @@ def _print_rows(rows: tuple[object, ...], is_json: bool) -> None:
 
 
 def _share(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f} %"
+    return "–" if value is None else localized(f"{100 * value:.1f} %")

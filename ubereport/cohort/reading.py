@@ -22,7 +22,6 @@ from ubereport.cohort.table import CohortTable, review_caveat, versions_caveat
 from ubereport.cohort.wording import (
     difference_text,
     interval_text,
-    list_text,
     p_text,
     unread_text,
     value_text,
@@ -30,7 +29,7 @@ from ubereport.cohort.wording import (
 from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import column_title
 from ubereport.core.metrics import Direction, MetricSpec
-from ubereport.language.speaking import N_, _, day, localized, told
+from ubereport.language.speaking import N_, _, _n, day, localized, spoken, told
 from ubereport.metrics.registry import metric_spec
 from ubereport.statistics.estimates import Estimate
 
@@ -78,7 +77,10 @@ def comparison_reading(
     balance: tuple[BalanceRow, ...],
     power: tuple[PowerNote, ...],
 ) -> tuple[str, ...]:
-    """Return the result in paragraphs: what was seen, how sure, adjusted, events, power."""
+    """Return the result in paragraphs: what was seen, how sure, adjusted, events, power.
+
+    Spoken in the language of whoever asks; records are written in English.
+    """
     spec = metric_spec(primary.metric_key)
     paragraphs = [
         _seen(primary, spec),
@@ -91,42 +93,71 @@ def comparison_reading(
     return tuple(f"{text[0].upper()}{text[1:]}" for text in paragraphs)
 
 
+def spoken_reading(comparison: Comparison, config: CompareConfig) -> tuple[str, ...]:
+    """Return all that a comparison says, in the language that is spoken."""
+    return (
+        *lead_reading(comparison, config),
+        *comparison_reading(
+            comparison.primary,
+            comparison.adjusted,
+            comparison.time_to_clear,
+            comparison.balance,
+            comparison.power,
+        ),
+    )
+
+
 def _seen(primary: MetricComparison, spec: MetricSpec) -> str:
     groups = [
-        f"{value_text(group.median, spec)} with {group.group} ({group.n_cases} "
-        f"case{'' if group.n_cases == 1 else 's'}; middle half "
-        f"{value_text(group.quartile_low, spec)} to {value_text(group.quartile_high, spec)})"
+        _n(
+            "{median} with {group} ({n} case; middle half {low} to {high})",
+            "{median} with {group} ({n} cases; middle half {low} to {high})",
+            group.n_cases,
+            median=localized(value_text(group.median, spec)),
+            group=group.group,
+            low=localized(value_text(group.quartile_low, spec)),
+            high=localized(value_text(group.quartile_high, spec)),
+        )
         for group in primary.groups
     ]
-    text = f"{spec.title}, the primary metric: the median was {list_text(groups)}."
+    text = _(
+        "{title}, the primary metric: the median was {groups}.",
+        title=told(spec.title),
+        groups=spoken().enumeration(groups),
+    )
     if len(primary.groups) > 2:
-        text += f" Over all groups: {_test_text(primary.omnibus.p_value, primary.omnibus.reason)}."
+        result = _test_text(primary.omnibus.p_value, primary.omnibus.reason)
+        text = f"{text} {_('Over all groups: {result}.', result=result)}"
     return text
 
 
 def _test_text(p_value: float | None, reason: str) -> str:
-    return reason if p_value is None else p_text(p_value)
+    return told(reason) if p_value is None else localized(p_text(p_value))
 
 
 def _contrast(contrast: Contrast, spec: MetricSpec) -> str:
-    shift = contrast.shift
-    value = 0.0 if shift.value is None else shift.value
-    side = "higher" if value > 0 else "lower"
-    head = f"{contrast.group} against {contrast.reference}, nothing held equal: "
-    if value == 0:
-        head += f"the typical case did not differ ({interval_text(shift, spec)})"
-    else:
-        head += (
-            f"the typical case was {difference_text(value, spec)} {side} "
-            f"({interval_text(shift, spec)})"
-        )
-    delta = contrast.cliff_delta
-    if delta.value is not None:
-        head += f"; Cliff's delta {delta.value:+.2f}, {contrast.magnitude}".replace("-", "−")
+    value = contrast.shift.value or 0.0
+    interval = interval_text(contrast.shift, spec)
+    found = _("the typical case did not differ ({interval})", interval=interval)
+    if value != 0:
+        size = _size(value, spec, is_lower=value < 0)
+        found = _("the typical case was {size} ({interval})", size=size, interval=interval)
+    text = _(
+        "{group} against {reference}, nothing held equal: {found}",
+        group=contrast.group,
+        reference=contrast.reference,
+        found=found,
+    )
+    if contrast.cliff_delta.value is not None:
+        delta = localized(f"{contrast.cliff_delta.value:+.2f}".replace("-", "−"))
+        magnitude = told(contrast.magnitude)
+        text += "; " + _("Cliff's delta {delta}, {magnitude}", delta=delta, magnitude=magnitude)
     test = contrast.test
     if test.p_holm is None:
-        return f"{head}. {test.reason[0].upper()}{test.reason[1:]}; look at the points."
-    return f"{head}; {p_text(test.p_holm)}."
+        reason = told(test.reason)
+        sentence = _("{reason}; look at the points.", reason=f"{reason[:1].upper()}{reason[1:]}")
+        return f"{text}. {sentence}"
+    return f"{text}; {localized(p_text(test.p_holm))}."
 
 
 def lead_reading(comparison: Comparison, config: CompareConfig) -> tuple[str, ...]:
@@ -304,66 +335,101 @@ def tipping_text(lead: Lead, spec: MetricSpec) -> str:
 def adjusted_reading(adjusted: AdjustedComparison, spec: MetricSpec) -> tuple[str, ...]:
     """Return the adjusted estimate in words: what was held equal, every contrast, the notes."""
     if adjusted.reason:
-        return (f"Adjusted estimate: none, because {adjusted.reason}.",)
+        reason = told(adjusted.reason)
+        return (_("Adjusted estimate: none, because {reason}.", reason=reason),)
     names = (["surgeon"] if adjusted.n_surgeons > 1 else []) + [
         column_title(name) for name in adjusted.covariates
     ]
-    held = f"With {list_text(names)} held equal" if names else "With nothing held equal"
-    found = [_adjusted_contrast(contrast, spec) for contrast in adjusted.contrasts]
-    text = f"{held} ({adjusted.n_cases} cases): {'; '.join(found)}."
-    if len(found) > 1:
-        text += " The p-values are corrected for the number of comparisons, the intervals are not."
-    return (text, *adjusted.notes)
+    found = "; ".join(_adjusted_contrast(contrast, spec) for contrast in adjusted.contrasts)
+    text = _(
+        "With nothing held equal ({cases} cases): {found}.", cases=adjusted.n_cases, found=found
+    )
+    if names:
+        text = _(
+            "With {names} held equal ({cases} cases): {found}.",
+            names=spoken().enumeration([told(name) for name in names]),
+            cases=adjusted.n_cases,
+            found=found,
+        )
+    if len(adjusted.contrasts) > 1:
+        corrected = _(
+            "The p-values are corrected for the number of comparisons, the intervals are not."
+        )
+        text = f"{text} {corrected}"
+    return (text, *map(told, adjusted.notes))
 
 
 def _adjusted_contrast(contrast: AdjustedContrast, spec: MetricSpec) -> str:
-    difference = contrast.difference
-    value = 0.0 if difference.value is None else difference.value
-    side = "higher" if value > 0 else "lower"
-    return (
-        f"{contrast.group} was {difference_text(value, spec)} {side} than {contrast.reference} "
-        f"({interval_text(difference, spec)}; "
-        f"{_test_text(contrast.test.p_holm, contrast.test.reason)})"
+    value = contrast.difference.value or 0.0
+    return _(
+        "{group} was {size} than {reference} ({interval}; {test})",
+        group=contrast.group,
+        size=_size(value, spec, is_lower=value <= 0),
+        reference=contrast.reference,
+        interval=interval_text(contrast.difference, spec),
+        test=_test_text(contrast.test.p_holm, contrast.test.reason),
     )
 
 
 def _clearing(clear: TimeToClear) -> list[str]:
     if clear.reason:
-        return [f"Time to clear: not compared, because there is {clear.reason}."]
+        reason = told(clear.reason)
+        return [_("Time to clear: not compared, because there is {reason}.", reason=reason)]
     groups = [
-        f"{_share_text(curve.cleared_60s_share)} with {curve.group} ({curve.n_events} events, "
-        f"{curve.n_censored} censored, in {curve.n_cases} cases)"
+        _(
+            "{share} with {group} ({events} events, {censored} censored, in {cases} cases)",
+            share=_share_text(curve.cleared_60s_share),
+            group=curve.group,
+            events=curve.n_events,
+            censored=curve.n_censored,
+            cases=curve.n_cases,
+        )
         for curve in clear.curves
     ]
     differences = [
-        f"{d.group} against {d.reference} {_points_text(d.cleared_60s_share)}"
+        _(
+            "{group} against {reference} {points}",
+            group=d.group,
+            reference=d.reference,
+            points=_points_text(d.cleared_60s_share),
+        )
         for d in clear.differences
         if d.cleared_60s_share.low is not None
     ]
-    text = f"Within 60 s the view was clear again in {list_text(groups)}."
-    if differences:
-        text += f" Difference in percentage points: {'; '.join(differences)}."
-    return [
-        f"{text} The intervals take whole cases or surgeons together, so that many events of few "
-        "cases do not pass for much evidence. They are not corrected for how many there are."
+    sentences = [
+        _(
+            "Within 60 s the view was clear again in {groups}.",
+            groups=spoken().enumeration(groups),
+        )
     ]
+    if differences:
+        joined = "; ".join(differences)
+        sentences.append(_("Difference in percentage points: {differences}.", differences=joined))
+    sentences.append(
+        _(
+            "The intervals take whole cases or surgeons together, so that many events of few "
+            "cases do not pass for much evidence. They are not corrected for how many there are."
+        )
+    )
+    return [" ".join(sentences)]
 
 
 def _points_text(difference: Estimate) -> str:
     value, low, high = (
-        0.0 if number is None else 100 * number
+        f"{0.0 if number is None else 100 * number:+.0f}".replace("-", "−")
         for number in (difference.value, difference.low, difference.high)
     )
-    return f"{value:+.0f} (interval {low:+.0f} to {high:+.0f})".replace("-", "−")
+    return _("{value} (interval {low} to {high})", value=value, low=low, high=high)
 
 
 def _share_text(share: Estimate) -> str:
     if share.value is None:
-        return f"an unknown share ({share.reason})"
-    text = f"{100 * share.value:.0f} % of events"
+        return _("an unknown share ({reason})", reason=told(share.reason))
+    text = _("{percent} % of events", percent=f"{100 * share.value:.0f}")
     if share.low is None or share.high is None:
         return text
-    return f"{text} (interval {100 * share.low:.0f} to {100 * share.high:.0f} %)"
+    low, high = f"{100 * share.low:.0f}", f"{100 * share.high:.0f}"
+    return _("{share} (interval {low} to {high} %)", share=text, low=low, high=high)
 
 
 def _balance(balance: tuple[BalanceRow, ...]) -> list[str]:
@@ -371,29 +437,53 @@ def _balance(balance: tuple[BalanceRow, ...]) -> list[str]:
     texts = []
     if total:
         texts.append(
-            f"Total imbalance: in {list_text(total)} two groups have nothing in common. What is "
-            "said of the groups could as well be said of that."
+            _(
+                "Total imbalance: in {names} two groups have nothing in common. What is said of "
+                "the groups could as well be said of that.",
+                names=spoken().enumeration([told(name) for name in total]),
+            )
         )
     names = dict.fromkeys(
         column_title(row.column) for row in balance if row.is_unbalanced and not row.is_total
     )
-    names_left = [name for name in names if name not in total]
+    names_left = [told(name) for name in names if name not in total]
     if names_left:
         texts.append(
-            f"The groups were not alike in {list_text(names_left)} (standardized difference of "
-            "0.25 or more); part of the difference may come from there."
+            _(
+                "The groups were not alike in {names} (standardized difference of 0.25 or more); "
+                "part of the difference may come from there.",
+                names=spoken().enumeration(names_left),
+            )
         )
     return texts
 
 
 def _power(note: PowerNote, spec: MetricSpec) -> str:
-    pair = f"{note.group} ({note.n_group} cases) against {note.reference} ({note.n_reference})"
+    pair = _(
+        "{group} ({cases} cases) against {reference} ({reference_cases})",
+        group=note.group,
+        cases=note.n_group,
+        reference=note.reference,
+        reference_cases=note.n_reference,
+    )
     if note.cliff_delta is None:
-        return f"Power: {pair}: so few cases could not show even complete separation."
-    text = (
-        f"Power: {pair}: these cases had a chance of {100 * note.power:.0f} % to show a difference "
-        f"of Cliff's delta {note.cliff_delta:.2f} or more"
+        return _("Power: {pair}: so few cases could not show even complete separation.", pair=pair)
+    shown = localized(f"{note.cliff_delta:.2f}")
+    power = f"{100 * note.power:.0f}"
+    text = _(
+        "Power: {pair}: these cases had a chance of {power} % to show a difference of Cliff's "
+        "delta {delta} or more.",
+        pair=pair,
+        power=power,
+        delta=shown,
     )
     if note.shift is not None:
-        text += f", about {difference_text(note.shift, spec)}"
-    return f"{text}. A smaller difference would mostly have been missed."
+        text = _(
+            "Power: {pair}: these cases had a chance of {power} % to show a difference of Cliff's "
+            "delta {delta} or more, about {size}.",
+            pair=pair,
+            power=power,
+            delta=shown,
+            size=difference_text(note.shift, spec),
+        )
+    return f"{text} {_('A smaller difference would mostly have been missed.')}"

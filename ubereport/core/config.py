@@ -273,8 +273,10 @@ class AnalysisConfig:
 T = TypeVar("T")
 
 
-def config_from_toml(source: str | Path, kind: type[T]) -> T:
+def config_from_toml(source: str | Path, kind: type[T], aside: tuple[str, ...] = ()) -> T:
     """Read a configuration of `kind` from TOML text or from a file.
+
+    Keys named in `aside` may stand there for somebody else and are passed over.
 
     Raises
     ------
@@ -285,14 +287,15 @@ def config_from_toml(source: str | Path, kind: type[T]) -> T:
     try:
         text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
     except (OSError, UnicodeDecodeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else "") or type(error).__name__
         raise ConfigError(
-            f"The configuration cannot be read ({error}). Name a TOML file."
+            f"The configuration cannot be read ({reason}). Name a TOML file."
         ) from None
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"The configuration is no valid TOML: {error}.") from None
-    return read_json_value(table, kind)
+    return read_json_value({key: table[key] for key in table if key not in aside}, kind)
 
 
 def config_to_toml(config: object) -> str:

@@ -336,10 +336,14 @@ def _range(limits: Mapping[str, Any]) -> str:
         else ""
         for word, open_end, end in (("above ", "gt", "ge"), ("below ", "lt", "le"))
     )
-    step = f", a multiple of {limits['multiple_of']}" if "multiple_of" in limits else ""
+    step = f"a multiple of {limits['multiple_of']}" if "multiple_of" in limits else ""
     if not high:
-        return f"{low} or more{step}" if low else step.removeprefix(", ")
-    return f"{low} to {high}{step}".strip()
+        return _joined(_at_least(low), step)
+    return _joined(f"{low} to {high}".strip(), step)
+
+
+def _at_least(quantity: str) -> str:
+    return f"{quantity} or more" if quantity else ""
 
 
 def _length(bounds: tuple[object, ...]) -> str:

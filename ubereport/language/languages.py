@@ -6,11 +6,14 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from ubereport.core.errors import UsageError
 
 VARIABLE = "UBEREPORT_LANGUAGE"
 """Environment variable that names the language of a machine."""
+SETTINGS_NAME = "ubereport.toml"
+"""Settings file of a folder: read for its language by every command that runs there."""
 
 _LETTER_TERRITORIES = frozenset(
     ("BZ", "CA", "CL", "CO", "CR", "GT", "MX", "NI", "PA", "PH", "PR", "SV", "US", "VE")
@@ -106,8 +109,37 @@ def _near(tag: str) -> str:
     return names[matches[0]] if matches else ""
 
 
-def chosen_language(asked: str | None, environment: Mapping[str, str]) -> Language:
-    """Return the language of an option, else of the environment, else English.
+def language_in_settings(path: Path) -> str | None:
+    """Return the language that a settings file (TOML) names; None where it names none.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read.
+    """
+    import tomllib
+
+    try:
+        named = tomllib.loads(path.read_text(encoding="utf-8")).get("language")
+    except (OSError, ValueError) as error:
+        reason = type(error).__name__
+        raise UsageError(
+            f"{SETTINGS_NAME} cannot be read ({reason}). Mend it or take it out of this folder."
+        ) from None
+    return None if named is None else str(named)
+
+
+def _found_where(tag: str, words: str) -> Language:
+    try:
+        return find_language(tag)
+    except UsageError as refused:
+        raise UsageError(f"{refused} {words}") from None
+
+
+def chosen_language(
+    asked: str | None, environment: Mapping[str, str], settings: str | None = None
+) -> Language:
+    """Return the language of an option, else of the settings, the environment, else English.
 
     ``UBEREPORT_LANGUAGE`` comes before the locale. Of a locale only the language counts: whether
     a machine says ``en_US`` or ``en_GB`` must not move a report to other paper.
@@ -115,11 +147,14 @@ def chosen_language(asked: str | None, environment: Mapping[str, str]) -> Langua
     Raises
     ------
     UsageError
-        If the option or ``UBEREPORT_LANGUAGE`` names a language that is not there.
+        If the option, the settings or ``UBEREPORT_LANGUAGE`` name a language that is not there.
     """
-    for tag in (asked, environment.get(VARIABLE)):
-        if tag:
-            return find_language(tag)
+    if asked:
+        return find_language(asked)
+    if settings:
+        return _found_where(settings, "The settings file names it.")
+    if environment.get(VARIABLE):
+        return _found_where(environment[VARIABLE], f"{VARIABLE} names it.")
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
         if environment.get(name):
             language = _found(environment[name])

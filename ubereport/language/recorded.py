@@ -96,7 +96,8 @@ class _Telling:
     def _otherwise(self, text: str, depth: int) -> str:
         """Tell a text that lists several, or begins a line with a capital; else leave it alone."""
         for separator in _SEPARATORS:
-            pieces = _SENTENCE.split(text) if separator == " " else text.split(separator)
+            n_splits = 1 if separator == ": " else -1  # what follows may hold a colon of its own
+            pieces = _SENTENCE.split(text) if separator == " " else text.split(separator, n_splits)
             if len(pieces) > 1:
                 told_pieces = [self.told(piece, depth) for piece in pieces]
                 if told_pieces != pieces:

@@ -68,8 +68,6 @@ def split_indices(
         ).items()
     }
     is_trained = np.array([s.collection.is_trained for s in stills], bool)
-    # Held out is the fold of each collection that is dealt out, and the whole of each that is only
-    # looked at; without a fold nothing is.
     is_dealt_out = np.array([folds.get(s.group, -1) == data.fold for s in stills], bool)
     is_out = (is_dealt_out | ~is_trained) & (data.fold >= 0)
     is_doubtful = np.array([s.is_doubtful for s in stills], bool)
