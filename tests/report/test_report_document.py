@@ -10,6 +10,7 @@ import pytest
 from pypdf import PdfReader
 from report import sample_document
 
+from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.report.blocks import Column, TableBlock
 from ubereport.report.document import (
     build_document_view,
@@ -37,7 +38,6 @@ from ubereport.report.document_types import (
     Section,
     Unit,
 )
-from ubereport.report.wording import DISCLAIMER
 
 NBSP = "\u00a0"
 HOSTILE = "<img src=x onerror=alert(1)></script>{{7*7}}\u202e</style>$x_1$"

@@ -16,10 +16,10 @@ from jinja2 import UndefinedError
 from report import sample_record
 
 from ubereport.core.case import CaseRecord, Flag, FlagLevel
+from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.files.resources import templates_dir
 from ubereport.report.html import Medium, Paper, render_html, render_page
 from ubereport.report.text import printable
-from ubereport.report.wording import DISCLAIMER
 
 HOSTILE = (
     "<img src=x onerror=alert(1)></script><script>alert(2)</script>{{7*7}}{% raw %}\"'&amp;"

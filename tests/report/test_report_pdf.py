@@ -9,10 +9,10 @@ from pypdf import PdfReader
 from report import sample_record
 from weasyprint import HTML
 
+from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.report.html import Paper
 from ubereport.report.pdf import render_pdf
 from ubereport.report.weasyprint import data_only_fetcher
-from ubereport.report.wording import DISCLAIMER
 
 MM = 72 / 25.4
 

@@ -14,11 +14,11 @@ from pypdf import PdfReader
 from report import sample_record
 
 from ubereport.core.choices import PdfChoice
+from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.core.errors import DependencyError
 from ubereport.report import chromium, weasyprint
 from ubereport.report.html import Medium, Paper, render_page
 from ubereport.report.pdf import missing_printer, render_pdf, try_printers
-from ubereport.report.wording import DISCLAIMER
 
 SYSTEMS = ("apt-get install", "dnf install", "brew install", "MSYS2")
 FOREIGN = '<p>before</p><script>document.write("ran")</script><img src="http://127.0.0.1:1/x.png">'

@@ -69,7 +69,7 @@ def test_an_unfinished_review_gives_no_number(reviewed, state, changes, words):
 
 def test_the_section_lists_what_became_of_every_event(usual_record, reviewed):
     view = review_view(reviewed(event_f1=0.8, kappa=0.75), SPECS)
-    after = [row[2] for row in view.events.rows]
+    after = [row[2] for row in view.event_rows]
     assert after[0] == "struck, or given another onset"
     assert set(after[1:]) <= {"unchanged"}
     assert "0.80" in view.notes[0]

@@ -26,7 +26,6 @@ from ubereport.documents.document_parts import (
     DASH,
     SOFTWARE,
     axis_of,
-    columns,
     drops_table,
     left_out_section,
     metric_text,
@@ -37,7 +36,7 @@ from ubereport.documents.document_parts import (
 from ubereport.documents.outcome_sections import agreement_section, outcome_section
 from ubereport.language.speaking import N_, _, _n, _p, day, spoken, told
 from ubereport.metrics.registry import metric_spec
-from ubereport.report.blocks import Pair, TableBlock
+from ubereport.report.blocks import Pair, TableBlock, columns
 from ubereport.report.document_types import (
     ControlFigure,
     ControlMark,
@@ -217,9 +216,7 @@ def _signal_section(audit: Audit, config: AuditConfig) -> Section:
     )
     if not rows:
         return Section(_("Signals"), (_("None."),))
-    heads = columns(
-        _("Chart"), _("Case"), _("Date"), _("#Value"), _("#Limits"), _("Signal"), wide=_("Chart")
-    )
+    heads = columns("*" + _("Chart"), _("Case"), _("Date"), _("#Value"), _("#Limits"), _("Signal"))
     return Section(
         _("Signals"), (text,), tables=(TableBlock(_("Cases that stand out"), heads, rows),)
     )
@@ -374,9 +371,9 @@ def _case_section(
         shown = shown[:_MAX_ROWS_ON_PAPER]
     titles = [f"#{short_title(key)}" for key in keys]
     heads = columns(
-        _("Case"), _("Date"), _("Procedure"), _("Technique"), _("Surgeon"), _("#Coverage"),
+        _("Case"), _("Date"), _("Procedure"), "*" + _("Technique"), _("Surgeon"), _("#Coverage"),
         *titles, _("#Warnings"),
-        _("Signal"), wide=_("Technique"),
+        _("Signal"),
     )  # fmt: skip
     rows = tuple(_case_cells(case, config) for _, case in shown)
     table = TableBlock(

@@ -10,24 +10,10 @@ from ubereport.batch.run import BatchResult, CaseResult, result_table
 from ubereport.core.version import __version__
 from ubereport.files.atomic import write_file
 from ubereport.files.spreadsheet import csv_bytes
-from ubereport.language.speaking import N_, _, naming
-from ubereport.report.blocks import Column, TableBlock
+from ubereport.language.speaking import _, naming
+from ubereport.report.blocks import TableBlock, columns
 from ubereport.report.document import render_document_html
 from ubereport.report.document_types import Document, Section
-
-FAILED_HEAD = (
-    Column(N_("Row"), is_number=True),
-    Column(N_("Case")),
-    Column(N_("Reason"), is_wide=True),
-)
-DONE_HEAD = (
-    Column(N_("Case"), is_wide=True),
-    Column(N_("Recorded"), is_number=True),
-    Column(N_("Coverage"), is_number=True),
-    Column(N_("View obscured ≥ 20 %"), is_number=True),
-    Column(N_("Events"), is_number=True),
-    Column(N_("Warnings"), is_number=True),
-)
 
 
 def write_summary(result: BatchResult, library: Path) -> Path:
@@ -78,10 +64,11 @@ def _failed_section(failed: list[CaseResult]) -> Section:
     if not failed:
         return Section(_("Failed cases"), paragraphs=(_("None."),))
     rows = tuple((str(case.row), case.case_id, case.reason) for case in failed)
+    heads = columns("#" + _("Row"), _("Case"), "*" + _("Reason"))
     return Section(
         _("Failed cases"),
         paragraphs=(_("Mend them and run the same command again: what is done is reused."),),
-        tables=(TableBlock(_("Failed cases and why"), FAILED_HEAD, rows),),
+        tables=(TableBlock(_("Failed cases and why"), heads, rows),),
     )
 
 
@@ -100,11 +87,14 @@ def _done_section(result: BatchResult) -> Section:
     )
     if not rows:
         return Section(_("Complete cases"), paragraphs=(_("None."),))
-    return Section(
-        _("Complete cases"),
-        paragraphs=(_("Numbers as measured. What a review changed stands in the case's report."),),
-        tables=(TableBlock(_("Cases with a report"), DONE_HEAD, rows),),
+    heads = columns(
+        "*" + _("Case"),
+        *("#" + _("Recorded"), "#" + _("Coverage"), "#" + _("View obscured ≥ 20 %")),
+        *("#" + _("Events"), "#" + _("Warnings")),
     )
+    table = TableBlock(_("Cases with a report"), heads, rows)
+    text = _("Numbers as measured. What a review changed stands in the case's report.")
+    return Section(_("Complete cases"), paragraphs=(text,), tables=(table,))
 
 
 def _percent(share: float | None) -> str:

@@ -6,14 +6,9 @@ import numpy as np
 
 from ubereport.cohort.comparison_results import ClearCurve, TimeToClear
 from ubereport.cohort.survival import BAND_TIMES_S
-from ubereport.documents.document_parts import (
-    columns,
-    estimate_text,
-    pair_text,
-    share_text,
-)
+from ubereport.documents.document_parts import estimate_text, pair_text, share_text
 from ubereport.language.speaking import _
-from ubereport.report.blocks import TableBlock
+from ubereport.report.blocks import TableBlock, columns
 from ubereport.report.document_types import (
     AtRiskRow,
     Axis,

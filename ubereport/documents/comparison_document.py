@@ -21,7 +21,6 @@ from ubereport.documents.clearing_section import clearing_section
 from ubereport.documents.document_parts import (
     SOFTWARE,
     axis_of,
-    columns,
     difference_axis,
     difference_unit,
     drops_table,
@@ -44,7 +43,7 @@ from ubereport.documents.lead_section import (
 )
 from ubereport.language.speaking import N_, _, _n, moment, told
 from ubereport.metrics.registry import metric_spec
-from ubereport.report.blocks import Pair, TableBlock
+from ubereport.report.blocks import Pair, TableBlock, columns
 from ubereport.report.document_types import (
     Axis,
     Document,
@@ -297,7 +296,7 @@ def _adjusted_section(adjusted: AdjustedComparison, primary: MetricComparison) -
     left_out = tuple((column_title(item.column), item.reason) for item in adjusted.left_out)
     tables = []
     if left_out:
-        heads = columns(_("Covariate"), _("Why it is not used"), wide=_("Why it is not used"))
+        heads = columns(_("Covariate"), "*" + _("Why it is not used"))
         tables.append(TableBlock(_("Covariates left out of the model"), heads, left_out))
     if adjusted.dropped:
         tables.append(drops_table(_("Cases left out of the model"), adjusted.dropped))

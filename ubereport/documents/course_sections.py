@@ -12,12 +12,9 @@ from ubereport.cohort.audit_results import (
     MonthQuality,
 )
 from ubereport.core.config import AuditConfig
-from ubereport.documents.document_parts import (
-    DASH,
-    columns,
-)
+from ubereport.documents.document_parts import DASH
 from ubereport.language.speaking import _, month
-from ubereport.report.blocks import TableBlock
+from ubereport.report.blocks import TableBlock, columns
 from ubereport.report.document_types import (
     Axis,
     ControlFigure,

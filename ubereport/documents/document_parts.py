@@ -19,7 +19,7 @@ from ubereport.core.version import __version__
 from ubereport.files.atomic import publish_folder
 from ubereport.language.speaking import N_, _, _n, day, told
 from ubereport.metrics.registry import METRICS, installed_metrics, metric_spec
-from ubereport.report.blocks import Column, Pair, TableBlock
+from ubereport.report.blocks import Pair, TableBlock, columns
 from ubereport.report.document import (
     DocumentView,
     build_document_view,
@@ -127,18 +127,6 @@ def _same_drawings(view: DocumentView, paper: Document) -> DocumentView:
         for drawn, given in zip(view.sections, paper.sections, strict=True)
     )
     return replace(view, sections=sections)
-
-
-def columns(*titles: str, wide: str = "") -> tuple[Column, ...]:
-    """Return columns; a title that starts with ``#`` heads numbers, `wide` takes spare width.
-
-    >>> [(c.title, c.is_number) for c in columns("Case", _("#Events"))]
-    [('Case', False), ('Events', True)]
-    """
-    return tuple(
-        Column(title.removeprefix("#"), is_number=title.startswith("#"), is_wide=title == wide)
-        for title in titles
-    )
 
 
 def number_cell(value: float | None, n_decimals: int = 2, factor: float = 1.0) -> str:
@@ -286,7 +274,7 @@ def names_text(names: Sequence[str]) -> str:
 def drops_table(caption: str, dropped: Sequence[DropCount]) -> TableBlock:
     """Return the cases that a result leaves out, with their number and ids."""
     rows = tuple((_plain(d.reason), str(d.n_cases), names_text(d.case_ids)) for d in dropped)
-    heads = columns(_("Reason"), _("#Cases"), _("Case ids"), wide=_("Case ids"))
+    heads = columns(_("Reason"), _("#Cases"), "*" + _("Case ids"))
     return TableBlock(caption, heads, rows)
 
 
@@ -367,7 +355,7 @@ def left_out_section(
         tables.append(drops_table(_("Cases left out"), dropped))
     if unread:
         rows = tuple((case.folder, case.reason) for case in unread)
-        heads = columns(_("Folder"), _("Reason"), wide=_("Reason"))
+        heads = columns(_("Folder"), "*" + _("Reason"))
         tables.append(TableBlock(_("Case folders that could not be read"), heads, rows))
     tables.append(models_table(models))
     n_left_out = sum(d.n_cases for d in dropped)

@@ -12,18 +12,13 @@ from ubereport.cohort.comparison_results import (
 from ubereport.cohort.wording import is_share
 from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import column_title, known_column
-from ubereport.documents.document_parts import (
-    columns,
-    difference_unit,
-    level_text,
-    pair_text,
-)
+from ubereport.documents.document_parts import difference_unit, level_text, pair_text
 from ubereport.documents.lead_section import (
     love_figure,
 )
 from ubereport.language.speaking import _, _p
 from ubereport.metrics.registry import metric_spec
-from ubereport.report.blocks import Pair, TableBlock
+from ubereport.report.blocks import Pair, TableBlock, columns
 from ubereport.report.document_types import (
     Section,
 )

@@ -18,7 +18,6 @@ from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import column_title, known_column
 from ubereport.core.metrics import Direction, MetricSpec
 from ubereport.documents.document_parts import (
-    columns,
     difference_axis,
     estimate_text,
     forest_row,
@@ -28,7 +27,7 @@ from ubereport.documents.document_parts import (
 )
 from ubereport.language.speaking import N_, _, _n, spoken, told
 from ubereport.metrics.registry import metric_spec
-from ubereport.report.blocks import TableBlock
+from ubereport.report.blocks import TableBlock, columns
 from ubereport.report.document_types import (
     Axis,
     Figure,

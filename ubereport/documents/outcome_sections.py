@@ -10,15 +10,10 @@ from ubereport.cohort.audit_results import (
     OutcomeRelation,
 )
 from ubereport.core.covariates import column_title
-from ubereport.documents.document_parts import (
-    columns,
-    estimate_text,
-    p_cells,
-    short_title,
-)
+from ubereport.documents.document_parts import estimate_text, p_cells, short_title
 from ubereport.language.speaking import _, _n
 from ubereport.metrics.registry import metric_spec
-from ubereport.report.blocks import TableBlock
+from ubereport.report.blocks import TableBlock, columns
 from ubereport.report.document_types import (
     Axis,
     Figure,

@@ -14,6 +14,18 @@ class Column:
     is_wide: bool = False
 
 
+def columns(*titles: str) -> tuple[Column, ...]:
+    """Return columns; ``#`` before a title heads numbers, ``*`` lets it take the spare width.
+
+    >>> [(c.title, c.is_number, c.is_wide) for c in columns("Case", "#Events", "*Remarks")]
+    [('Case', False, False), ('Events', True, False), ('Remarks', False, True)]
+    """
+    return tuple(
+        Column(title.removeprefix("#").removeprefix("*"), title[:1] == "#", title[:1] == "*")
+        for title in titles
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class TableBlock:
     """A table with one caption; every row has one string per column.
@@ -56,10 +68,10 @@ class FigureBlock:
     """
 
     figure_id: str
-    title: str
     caption: str
     svg: str
     table: TableBlock | None = None
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

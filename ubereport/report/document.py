@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TypeVar, cast
 
 from ubereport.core.choices import PdfChoice
+from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.language.speaking import spoken, told
 from ubereport.report.blocks import FigureBlock, PageHead, Pair, TableBlock
 from ubereport.report.document_figures import FULL_WIDTH_MM, HALF_WIDTH_MM, drawing_svg
@@ -15,7 +16,6 @@ from ubereport.report.document_types import Document, Figure, ImageStrip, Sectio
 from ubereport.report.html import Medium, Paper, render_page
 from ubereport.report.pdf import PrintedReport, print_page
 from ubereport.report.text import DIRECTION_MARKS, printable, shorten
-from ubereport.report.wording import DISCLAIMER
 
 _TEMPLATE = "document.html"
 _KEYS = frozenset({"figure_id", "uri", "row_links", "signal"})
@@ -124,12 +124,12 @@ def _section(number: int, section: Section) -> SectionView:
 def _figure(figure: Figure) -> FigureView:
     drawing = figure.drawing
     if isinstance(drawing, ImageStrip):
-        block = FigureBlock(figure.figure_id, figure.title, figure.caption, "", figure.table)
+        block = FigureBlock(figure.figure_id, figure.caption, "", figure.table, figure.title)
         return FigureView(block, drawing, figure.is_half)
     width_mm = HALF_WIDTH_MM if figure.is_half else FULL_WIDTH_MM
     svg = drawing_svg(figure.figure_id, figure.title, drawing, width_mm)
     table = numbers_table(drawing) if figure.table is None else figure.table
-    block = FigureBlock(figure.figure_id, figure.title, figure.caption, svg, table)
+    block = FigureBlock(figure.figure_id, figure.caption, svg, table, figure.title)
     return FigureView(block, None, figure.is_half)
 
 

@@ -7,19 +7,20 @@ import hashlib
 import re
 from collections.abc import Sequence
 from enum import StrEnum
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.files.resources import templates_dir
 from ubereport.language.scripts import script_words_json
 from ubereport.language.speaking import _, _n, spoken, told
-from ubereport.report.blocks import PageHead
+from ubereport.report import text as printed
+from ubereport.report.blocks import FigureBlock, PageHead, TableBlock, columns
 from ubereport.report.fonts import JAPANESE_FAMILY, japanese_characters, japanese_faces
-from ubereport.report.text import DIRECTION_MARKS, printable
 from ubereport.report.views import CaseView
 
 _SCREEN_CSS = (
@@ -37,6 +38,10 @@ _PAPER_CSS = (
     "css/document.css",
     "css/print.css",
     "css/paper.css",
+)
+_NUMBER_FILTERS = (
+    *("clock", "decimal", "file_size", "percent", "printable", "seconds", "short_number"),
+    "short_percent",
 )
 _CSS_PLACE = "/* style sheets */"
 _BROWSER_PAPER_CSS = (*_PAPER_CSS[:-1], "css/browser_paper.css")
@@ -97,7 +102,6 @@ def render_page(
         If the template names something that `context` lacks.
     """
     environment = _environment()
-    environment.filters["svg"] = _svg_image if medium is Medium.PAPER else _svg_inline
     names = {
         "page": page,
         "medium": "screen" if medium is Medium.SCREEN else "paper",
@@ -144,7 +148,9 @@ def render_app(
     )
 
 
+@cache
 def _environment() -> Environment:
+    """Return the environment of every page: templates are compiled once a process."""
     environment = Environment(
         loader=FileSystemLoader(templates_dir()),
         autoescape=True,
@@ -154,7 +160,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals |= {"_": _, "_n": _n}
+    environment.globals |= {"_": _, "_n": _n, "columns": columns, "TableBlock": TableBlock}
+    environment.globals |= {"FigureBlock": FigureBlock, "clock_range": printed.clock_range}
+    environment.globals["pixels"] = printed.pixels
+    environment.filters |= {name: getattr(printed, name) for name in _NUMBER_FILTERS}
+    environment.filters |= {"recorded": _recorded, "svg": _svg_of_medium}
     environment.filters["json_block"] = _json_block
     environment.filters["keys"] = _keys
     environment.filters["css_string"] = _css_string
@@ -197,8 +207,13 @@ def _language_sheets() -> tuple[str, ...]:
 def _finalize(value: object) -> object:
     """Spell out invisible characters of whatever a template prints, whoever formatted it."""
     if isinstance(value, str) and not isinstance(value, Markup):
-        return printable(value, DIRECTION_MARKS)
+        return printed.printable(value, printed.DIRECTION_MARKS)
     return value
+
+
+def _recorded(text: str) -> str:
+    """Tell what a record quotes in English, in the language of the page."""
+    return told(printed.printable(text))
 
 
 def _font_uri(suffix: str, name: str) -> str:
@@ -206,8 +221,12 @@ def _font_uri(suffix: str, name: str) -> str:
     return f"data:font/{suffix};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _svg_inline(svg: str) -> Markup:
-    return Markup(svg)  # noqa: S704 -- drawings of our own, labels escaped there
+@pass_context
+def _svg_of_medium(context: Context, svg: str) -> Markup:
+    """Put a drawing into a page: as it is for browsers, as a picture for WeasyPrint."""
+    if context["is_for_browser"]:
+        return Markup(svg)  # noqa: S704 -- drawings of our own, labels escaped there
+    return _svg_image(svg)
 
 
 def _svg_image(svg: str) -> Markup:

@@ -10,7 +10,6 @@ from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import MetricSpec
 from ubereport.core.review import CaseReview, ReviewState
 from ubereport.language.speaking import _, _n, spoken, told
-from ubereport.report.blocks import Column, TableBlock
 from ubereport.report.case_text import CaseMetrics
 from ubereport.report.text import clock, decimal, percent, printable
 from ubereport.report.views import ReviewView
@@ -55,12 +54,18 @@ def review_view(record: CaseRecord, specs: Mapping[str, MetricSpec]) -> ReviewVi
     review = record.review
     if review is None:
         return None
+    measured = {event.onset_s: event for event in record.events}
+    reviewed = {event.onset_s: event for event in review.events}
+    onsets_s = sorted({*measured, *reviewed})
     return ReviewView(
         statement=_statement(review),
-        is_complete=review.is_complete,
         notes=_notes(review),
-        numbers=_numbers(record, review, specs),
-        events=_events(record, review),
+        number_rows=_number_rows(record, review, specs),
+        event_rows=tuple(
+            _event_row(measured.get(onset_s), reviewed.get(onset_s))
+            for onset_s in onsets_s[:_MAX_EVENT_ROWS]
+        ),
+        n_more_events=len(onsets_s) - _MAX_EVENT_ROWS,
     )
 
 
@@ -176,43 +181,16 @@ def _reviewed_metrics(
     return CaseMetrics(replace(record, metrics=review.metrics), specs)
 
 
-def _numbers(record: CaseRecord, review: CaseReview, specs: Mapping[str, MetricSpec]) -> TableBlock:
+def _number_rows(
+    record: CaseRecord, review: CaseReview, specs: Mapping[str, MetricSpec]
+) -> tuple[tuple[str, ...], ...]:
     measured = CaseMetrics(record, specs)
     reviewed = _reviewed_metrics(record, review, specs)
-    rows = tuple(
+    return tuple(
         (told(specs[key].title), measured.short_text(key), reviewed.short_text(key))
         for key in _COMPARED
         if key in specs
     )
-    after = _("After review") if review.is_complete else _("With what was said so far")
-    columns = (
-        Column(_("Metric"), is_wide=True),
-        Column(_("Measured"), is_number=True),
-        Column(after, is_number=True),
-    )
-    return TableBlock(_("Numbers before and after the review"), columns, rows)
-
-
-def _events(record: CaseRecord, review: CaseReview) -> TableBlock:
-    """List every event on either side, in time order, with what became of it."""
-    measured = {event.onset_s: event for event in record.events}
-    reviewed = {event.onset_s: event for event in review.events}
-    rows = tuple(
-        _event_row(measured.get(onset_s), reviewed.get(onset_s))
-        for onset_s in sorted({*measured, *reviewed})[:_MAX_EVENT_ROWS]
-    )
-    columns = (
-        Column(_("Onset")),
-        Column(_("Measured"), is_wide=True),
-        Column(_("After review"), is_wide=True),
-    )
-    n_more = len({*measured, *reviewed}) - len(rows)
-    note = (
-        ""
-        if n_more <= 0
-        else _n("{n} more event in case.json.", "{n} more events in case.json.", n_more)
-    )
-    return TableBlock(_("Events before and after the review"), columns, rows, note=note)
 
 
 def _event_row(

@@ -209,6 +209,20 @@ def short_number(value: float) -> str:
     return _signed(f"{value:g}")
 
 
+def seconds(span_s: float) -> str:
+    r"""Print a threshold in seconds without idle decimals.
+
+    >>> seconds(3.0), seconds(1.5)
+    ('3\xa0s', '1.5\xa0s')
+    """
+    return f"{short_number(span_s)}{_NBSP}s"
+
+
+def pixels(width_px: int, height_px: int) -> str:
+    """Print the size of a picture."""
+    return f"{width_px}{_NBSP}×{_NBSP}{height_px}{_NBSP}px"
+
+
 def short_percent(fraction: float) -> str:
     r"""Format a threshold as percent without idle decimals.
 

@@ -16,8 +16,7 @@ from ubereport.core.case import (
 from ubereport.core.config import EventConfig
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import Direction, MetricSpec
-from ubereport.language.speaking import N_, _, _n, told
-from ubereport.report.blocks import Column, Pair, TableBlock
+from ubereport.language.speaking import N_, _, told
 from ubereport.report.case_text import CaseMetrics
 from ubereport.report.data_block import event_id, stills_id
 from ubereport.report.marks import CENSOR_WORDS
@@ -26,14 +25,14 @@ from ubereport.report.text import (
     clock,
     clock_range,
     decimal,
-    file_size,
     number_word,
     percent,
+    pixels,
     printable,
     within,
 )
-from ubereport.report.views import EventCard, EventsView, ModelView, ProvenanceView, StillPair
-from ubereport.report.wording import OPERATING_WORDS, band_of_peak, seconds
+from ubereport.report.views import EventCard, EventsView, StillPair
+from ubereport.report.wording import OPERATING_WORDS, band_of_peak
 
 _MOMENTS = {
     KeyFrameKind.ONSET: N_("Onset"),
@@ -47,57 +46,16 @@ _DIRECTIONS = {
 }
 
 
-def events_view(record: CaseRecord, frames_dir: Path | None, config: EventConfig) -> EventsView:
-    """Lay out all events as a table, and those with key frames as cards."""
-    cards = () if frames_dir is None else _cards(record, frames_dir)
-    return EventsView(
-        statement=_events_statement(record, config),
-        table=_events_table(record, config, cards) if record.events else None,
-        row_ids=tuple(event_id(k) for k in range(len(record.events))),
-        row_seconds=tuple(f"{event.onset_s:.3f}" for event in record.events),
-        cards=cards,
-        cards_note=_cards_note(record, cards),
-    )
-
-
-def _events_statement(record: CaseRecord, config: EventConfig) -> str:
-    if record.series.evaluable_s <= 0:
-        return _("Events are not available: the recording has no evaluable time.")
-    if not record.events:
-        return _(
-            "No hemostasis event: the steadied area never reached {onset} for {min_duration}.",
-            onset=percent(config.onset_frac, 0),
-            min_duration=seconds(config.min_duration_s),
-        )
-    n_cleared = sum(event.time_to_clear_s is not None for event in record.events)
-    return _n(
-        "{n} event; onset and clearing were both seen in {n_cleared}. "
-        "Times are on the case clock (h:mm:ss); areas are shares of the field of view.",
-        "{n} events; onset and clearing were both seen in {n_cleared}. "
-        "Times are on the case clock (h:mm:ss); areas are shares of the field of view.",
-        len(record.events),
-        n_cleared=n_cleared,
-    )
-
-
-def _events_table(
-    record: CaseRecord, config: EventConfig, cards: tuple[EventCard, ...]
-) -> TableBlock:
+def events_view(
+    record: CaseRecord, cards: tuple[EventCard, ...], config: EventConfig
+) -> EventsView:
+    """Lay out all events as the rows of a table; those with stills lead to them."""
     pictured = {card.event_id for card in cards}
     stills = [stills_id(k) for k in range(len(record.events))]
-    return TableBlock(
-        _("Hemostasis events"),
-        (
-            Column(_("Event")),
-            Column(_("Onset"), is_number=True),
-            Column(_("Clear"), is_number=True),
-            Column(_("Time to clear"), is_number=True),
-            Column(_("Peak area"), is_number=True),
-            Column(_("Mean area"), is_number=True),
-            Column(_("Band of peak"), is_number=True),
-            Column(_("Remarks"), is_wide=True),
-        ),
-        tuple(_event_row(k, event, config) for k, event in enumerate(record.events, start=1)),
+    return EventsView(
+        rows=tuple(_event_row(k, event, config) for k, event in enumerate(record.events, start=1)),
+        row_ids=tuple(event_id(k) for k in range(len(record.events))),
+        row_seconds=tuple(f"{event.onset_s:.3f}" for event in record.events),
         row_links=tuple(f"#{one}" if one in pictured else "" for one in stills),
     )
 
@@ -136,7 +94,10 @@ def _remarks(event: HemostasisEvent) -> str:
     return "; ".join(remarks)
 
 
-def _cards(record: CaseRecord, frames_dir: Path) -> tuple[EventCard, ...]:
+def event_cards(record: CaseRecord, frames_dir: Path | None) -> tuple[EventCard, ...]:
+    """Put the key frames of each event that has any onto a card; none without their folder."""
+    if frames_dir is None:
+        return ()
     per_event: dict[int, list[KeyFrame]] = {}
     for frame in record.key_frames:
         if 0 <= frame.event_index < len(record.events):
@@ -186,29 +147,9 @@ def _still_pair(index: int, frame: KeyFrame, frames_dir: Path) -> StillPair:
     )
 
 
-def _cards_note(record: CaseRecord, cards: tuple[EventCard, ...]) -> str:
-    if not record.events:
-        return ""
-    if not cards:
-        return _("Key frames are not available: no stills were kept with this case.")
-    n_without = len(record.events) - len(cards)
-    note = _(
-        "Left: as recorded. Right: what the model marked as blood. To see an event in its "
-        "recording: ubereport review CASE_FOLDER --recording FILES --at TIME."
-    )
-    if not n_without:
-        return note
-    without = _n(
-        "{n} event without stills: see the table.",
-        "{n} events without stills: see the table.",
-        n_without,
-    )
-    return f"{note} {without}"
-
-
-def metric_table(
+def metric_rows(
     record: CaseRecord, metrics: CaseMetrics, specs: Mapping[str, MetricSpec]
-) -> TableBlock:
+) -> tuple[tuple[str, ...], ...]:
     """Lay out every metric of the record with its range, ground and definition."""
     rows = []
     for value in record.metrics:
@@ -216,50 +157,14 @@ def metric_table(
         coverage = "–" if value.coverage_frac is None else percent(value.coverage_frac)
         direction = _(_DIRECTIONS[spec.direction]) if _DIRECTIONS[spec.direction] else ""
         definition = f"{told(spec.definition)} {direction}".strip()
-        rows.append(
-            (
-                told(spec.title),
-                metrics.text(value.key),
-                metrics.band(value.key) or "–",
-                number_word(value.n),
-                coverage,
-                definition,
-            )
-        )
-    return TableBlock(
-        _("All metrics of this case"),
-        (
-            Column(_("Metric")),
-            Column(_("Value"), is_number=True),
-            Column(_("Range"), is_number=True),
-            Column("n", is_number=True),
-            Column(_("Coverage"), is_number=True),
-            Column(_("What it is"), is_wide=True),
-        ),
-        tuple(rows),
-        note=_(
-            "Range: over the neighboring probability thresholds. n: samples or events that the "
-            "value rests on. Coverage: evaluable over recorded time of the stretch it speaks of."
-        ),
-    )
+        text, band = metrics.text(value.key), metrics.band(value.key) or "–"
+        rows.append((told(spec.title), text, band, number_word(value.n), coverage, definition))
+    return tuple(rows)
 
 
-def recording_table(record: CaseRecord) -> TableBlock:
+def part_rows(record: CaseRecord) -> tuple[tuple[str, ...], ...]:
     """Lay out the parts of the recording, one row each."""
-    return TableBlock(
-        _("Parts of the recording"),
-        (
-            Column(_("Part")),
-            Column(_("On the case clock"), is_number=True),
-            Column(_("Length found"), is_number=True),
-            Column(_("Length declared"), is_number=True),
-            Column(_("Picture")),
-            Column(_("Samples"), is_number=True),
-            Column(_("Damaged"), is_number=True),
-            Column(_("Field of view")),
-        ),
-        tuple(_part_row(k, part) for k, part in enumerate(record.parts, start=1)),
-    )
+    return tuple(_part_row(k, part) for k, part in enumerate(record.parts, start=1))
 
 
 def _part_row(number: int, part: PartSummary) -> tuple[str, ...]:
@@ -276,19 +181,15 @@ def _part_row(number: int, part: PartSummary) -> tuple[str, ...]:
         _(
             "{shape}, {size}, confidence {confidence}",
             shape=told(printable(field.shape)),
-            size=_pixels(field.right_px - field.left_px, field.bottom_px - field.top_px),
+            size=pixels(field.right_px - field.left_px, field.bottom_px - field.top_px),
             confidence=decimal(field.confidence, 2),
         ),
     )
 
 
-def _pixels(width_px: int, height_px: int) -> str:
-    return f"{width_px}\u00a0×\u00a0{height_px}\u00a0px"
-
-
 def _picture(part: PartSummary) -> str:
     words = [
-        _pixels(part.width_px, part.height_px),
+        pixels(part.width_px, part.height_px),
         printable(part.codec),
         printable(part.pixel_format),
     ]
@@ -301,64 +202,9 @@ def _picture(part: PartSummary) -> str:
     return ", ".join(words)
 
 
-def model_view(model: ModelSummary) -> ModelView:
-    """Lay out the model card in short."""
-    lenient, central, strict = (decimal(threshold, 2) for threshold in model.thresholds)
-    pairs = (
-        Pair(
-            _("Name and version"),
-            _(
-                "{name}, version {version}",
-                name=printable(model.name),
-                version=printable(model.version),
-            ),
-        ),
-        Pair(_("Trained on"), told(printable(model.training_population))),
-        Pair(_("Limits"), told(printable(model.limits))),
-        Pair(
-            _("Licence of its weights"), printable(model.licence) or _("not stated by the bundle")
-        ),
-        Pair(_("Architecture"), printable(model.architecture)),
-        Pair(
-            _("Input"),
-            _pixels(model.input_width_px, model.input_height_px),
-        ),
-        Pair(
-            _("Probability thresholds"),
-            _(
-                "{central}; ranges from {lenient} (lenient) and {strict} (strict)",
-                central=central,
-                lenient=lenient,
-                strict=strict,
-            ),
-        ),
-    )
-    rates = _operating_rows(dict(model.operating_characteristics))
-    return ModelView(
-        title=told(printable(model.title)),
-        pairs=pairs,
-        operating=TableBlock(
-            _("Operating characteristics"),
-            (
-                Column(_("Measure"), is_wide=True),
-                Column(_("Value"), is_number=True),
-                Column(_("95\xa0% interval"), is_number=True),
-            ),
-            rates,
-            note=_(
-                "Measured on {test_set}.", test_set=told(printable(model.evaluated_on)).rstrip(".")
-            ),
-        )
-        if rates
-        else None,
-        operating_note=""
-        if rates
-        else _("Operating characteristics are not available: the bundle states none."),
-    )
-
-
-def _operating_rows(rates: Mapping[str, float]) -> tuple[tuple[str, str, str], ...]:
+def operating_rows(model: ModelSummary) -> tuple[tuple[str, ...], ...]:
     """Put the limits of a rate into its row; a limit without its rate keeps a row of its own."""
+    rates = dict(model.operating_characteristics)
     rows = []
     for name, value in rates.items():
         base = name.removesuffix("_low").removesuffix("_high")
@@ -391,51 +237,20 @@ def _operating_value(name: str, value: float) -> str:
     return percent(value)
 
 
-def provenance_view(record: CaseRecord) -> ProvenanceView:
-    """Lay out what made the numbers: versions, hashes, readers and the whole configuration."""
-    made = record.provenance
-    pairs = [
-        Pair("ubereport", printable(made.ubereport_version)),
-        Pair(_("Record schema"), printable(record.schema_version)),
-        Pair(
-            _("Libraries"),
-            ", ".join(
-                f"{printable(name)} {printable(version)}" for name, version in made.library_versions
-            ),
-        ),
-        Pair(_("Model sha256"), printable(made.model.sha256)),
-        Pair(_("Configuration sha256"), printable(made.config_sha256)),
-        *(
-            Pair(
-                _("Part {number} sha256", number=k),
-                printable(part.sha256),
-                f"{file_size(part.size_bytes)}",
-            )
-            for k, part in enumerate(record.parts, start=1)
-        ),
-        Pair(_("Sampling"), told(printable(made.sampling))),
-        Pair(_("Device"), f"{printable(made.device)}, {printable(made.precision)}"),
-    ]
-    return ProvenanceView(
-        pairs=tuple(pairs),
-        readers=TableBlock(
-            _("Which reader decoded what"),
-            (
-                Column(_("Part")),
-                Column(_("Reader")),
-                Column(_("Case time"), is_number=True),
-                Column(_("Why"), is_wide=True),
-            ),
-            tuple(
-                (
-                    str(use.part_index + 1),
-                    printable(use.reader),
-                    clock_range(max(use.start_s, 0.0), max(use.end_s, 0.0)),
-                    told(printable(use.why)),
-                )
-                for use in made.readers
-            ),
-        ),
-        failures=tuple(told(printable(failure)) for failure in made.decode_failures),
-        config_lines=tuple(printable(line) for line in made.config_toml.splitlines()),
+def libraries_text(record: CaseRecord) -> str:
+    """Name the libraries that made the numbers, with their versions."""
+    versions = record.provenance.library_versions
+    return ", ".join(f"{printable(name)} {printable(version)}" for name, version in versions)
+
+
+def reader_rows(record: CaseRecord) -> tuple[tuple[str, ...], ...]:
+    """Lay out which reader decoded what, and why."""
+    return tuple(
+        (
+            str(use.part_index + 1),
+            printable(use.reader),
+            clock_range(max(use.start_s, 0.0), max(use.end_s, 0.0)),
+            told(printable(use.why)),
+        )
+        for use in record.provenance.readers
     )

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from ubereport.core.case import CaseRecord, Flag, FlagLevel
 from ubereport.core.config import EventConfig, MetricConfig
+from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.core.held_out import share_band
 from ubereport.core.intervals import Interval
 from ubereport.core.series import LossReason
 from ubereport.language.speaking import N_, _, _n, _p, naming, spoken, told
 from ubereport.metrics.registry import METRICS, metric_spec
-from ubereport.report.blocks import Column, FigureBlock, PageHead, Pair, TableBlock
+from ubereport.report.blocks import PageHead, Pair
 from ubereport.report.case_figures import PartSpan, loss_swatch, timeline_svg
 from ubereport.report.case_text import DASH, CaseMetrics
 from ubereport.report.data_block import case_data_json, timeline_words_json
@@ -33,22 +34,25 @@ from ubereport.report.text import (
 )
 from ubereport.report.timeline import closing_interval, round_edges, time_columns
 from ubereport.report.view_details import (
+    event_cards,
     events_view,
-    metric_table,
-    model_view,
-    provenance_view,
-    recording_table,
+    libraries_text,
+    metric_rows,
+    operating_rows,
+    part_rows,
+    reader_rows,
 )
-from ubereport.report.view_over_time import strip_figure, survival_view
+from ubereport.report.view_over_time import clearing_drawn, strip_drawn
 from ubereport.report.views import (
     CaseView,
     CoverageView,
+    Drawn,
     FlagView,
     Headline,
     ImpairmentRow,
     LossRow,
 )
-from ubereport.report.wording import DISCLAIMER, FIXED_CAVEATS, methods
+from ubereport.report.wording import FIXED_CAVEATS
 
 _MAX_FRONT_FLAGS = 3
 _MAX_FRONT_CHARACTERS = 130
@@ -96,32 +100,36 @@ def _case_view(
     specs |= {m.key: metric_spec(m.key, m.unit) for m in record.metrics if m.key not in specs}
     metrics = CaseMetrics(record, specs)
     flags = _flags(record)
+    cards = event_cards(record, frames_dir)
+    clearing_statement, clearing = clearing_drawn(record, metric_config)
     return CaseView(
         page=_page(record),
+        record=record,
+        event_config=event_config,
+        metric_config=metric_config,
         recorded_line=_recorded_line(record),
         headline=_headline(record, metrics, review_headline(record, specs)),
         impairment=tuple(_impairment(record, metrics, key) for key in ("5", "20", "50")),
         facts=_facts(record, metrics, metric_config),
         timeline=_timeline(record, metric_config),
-        timeline_note=""
-        if len(record.series)
-        else _("Timeline not available: nothing was sampled"),
         timeline_words=timeline_words_json() if len(record.series) else "",
         coverage=_coverage(record),
         caveats=_caveats(record),
         front_flags=_front_flags(flags),
         front_flags_note=_front_flags_note(flags),
         review=review_view(record, specs),
-        events=events_view(record, frames_dir, event_config),
-        strip=strip_figure(record, metric_config),
-        survival=survival_view(record, metric_config),
-        metrics=metric_table(record, metrics, specs),
+        events=events_view(record, cards, event_config),
+        cards=cards,
+        strip=strip_drawn(record, metric_config),
+        clearing=clearing,
+        clearing_statement=clearing_statement,
+        metric_rows=metric_rows(record, metrics, specs),
         flags=flags,
-        recording=recording_table(record),
+        part_rows=part_rows(record),
         recording_notes=recording_notes(record, event_config),
-        methods=methods(event_config, metric_config, record.provenance.sampling),
-        model=model_view(record.provenance.model),
-        provenance=provenance_view(record),
+        operating_rows=operating_rows(record.provenance.model),
+        libraries=libraries_text(record),
+        reader_rows=reader_rows(record),
         data_json=case_data_json(record, event_config),
         sections=sections,
     )
@@ -325,7 +333,7 @@ def _range_line(metrics: CaseMetrics, key: str) -> str:
     return _("range {range}", range=band) if band else ""
 
 
-def _timeline(record: CaseRecord, metric_config: MetricConfig) -> FigureBlock | None:
+def _timeline(record: CaseRecord, metric_config: MetricConfig) -> Drawn | None:
     if len(record.series) == 0:
         return None
     parts = [
@@ -335,21 +343,11 @@ def _timeline(record: CaseRecord, metric_config: MetricConfig) -> FigureBlock | 
         for k, part in enumerate(record.parts, start=1)
     ]
     closing = closing_interval(record.series, metric_config.closing_window_s)
-    return FigureBlock(
-        figure_id="timeline",
-        title=_("The case over time"),
-        caption=_(
-            "Area of the view obscured by blood over case time (h:mm). Dark: mean; light: largest "
-            "value at that moment. Shaded and numbered: hemostasis events, open boxes where the "
-            "clearing was not seen. Hatched: lost time, by reason. Dotted lines: 5, 20 and "
-            "50\xa0% of the view."
-        ),
-        svg=timeline_svg(record.series, record.events, parts, closing),
-        table=_timeline_table(record),
-    )
+    svg = timeline_svg(record.series, record.events, parts, closing)
+    return Drawn(svg, _timeline_rows(record))
 
 
-def _timeline_table(record: CaseRecord) -> TableBlock:
+def _timeline_rows(record: CaseRecord) -> tuple[tuple[str, ...], ...]:
     columns = time_columns(record.series, round_edges(record.series, _MAX_TABLE_COLUMNS))
     rows = []
     for i, reason in enumerate(columns.reason):
@@ -366,17 +364,7 @@ def _timeline_table(record: CaseRecord) -> TableBlock:
                 else _p("lost time", "none"),
             )
         )
-    return TableBlock(
-        _("The timeline as a table"),
-        (
-            Column(_("Case time")),
-            Column(_("Evaluable"), is_number=True),
-            Column(_("Mean area"), is_number=True),
-            Column(_("Largest area"), is_number=True),
-            Column(_("Lost")),
-        ),
-        tuple(rows),
-    )
+    return tuple(rows)
 
 
 def _coverage(record: CaseRecord) -> CoverageView:
@@ -394,11 +382,6 @@ def _coverage(record: CaseRecord) -> CoverageView:
     coverage = series.coverage_frac
     return CoverageView(
         share=_("not available") if coverage is None else percent(coverage),
-        sentence=_(
-            "{evaluable} of {recorded} recorded are evaluable.",
-            evaluable=clock(series.evaluable_s),
-            recorded=clock(recorded_s),
-        ),
         losses=losses,
         damage=_damage(record),
     )

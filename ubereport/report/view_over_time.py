@@ -6,42 +6,18 @@ from ubereport.core.case import CaseRecord
 from ubereport.core.config import MetricConfig
 from ubereport.language.speaking import _, _n
 from ubereport.metrics.strip import StripBlock, strip_blocks
-from ubereport.report.blocks import Column, FigureBlock, TableBlock
 from ubereport.report.case_figures import clearing_svg, strip_svg
-from ubereport.report.text import clock, clock_range, percent, sentence_of, short_number
-from ubereport.report.views import SurvivalView
+from ubereport.report.text import clock, clock_range, percent, sentence_of
+from ubereport.report.views import Drawn
 from ubereport.statistics.survival import KaplanMeierCurve, kaplan_meier
 
 _MAX_CURVE_ROWS = 24
 
 
-def strip_figure(record: CaseRecord, config: MetricConfig) -> FigureBlock | None:
+def strip_drawn(record: CaseRecord, config: MetricConfig) -> Drawn | None:
     """Draw the strip of blocks; None where nothing was sampled."""
     blocks = strip_blocks(record.series, config)
-    if not blocks:
-        return None
-    return FigureBlock(
-        figure_id="strip",
-        title=_("The case in blocks"),
-        caption=_(
-            "Blocks of {minutes}\xa0min of case time, named by their start (h:mm). Bar "
-            "and number: share of the block's evaluable time with at least 20\xa0% of the view "
-            "obscured by blood. Diamond: mean area. Hatched: nothing evaluable.",
-            minutes=short_number(config.strip_block_s / 60),
-        ),
-        svg=strip_svg(blocks),
-        table=TableBlock(
-            _("Blocks in numbers"),
-            (
-                Column(_("Case time")),
-                Column(_("Evaluable"), is_number=True),
-                Column(_("Coverage"), is_number=True),
-                Column(_("Mean area"), is_number=True),
-                Column(_("Time ≥\xa020\xa0%"), is_number=True),
-            ),
-            tuple(_block_row(block) for block in blocks),
-        ),
-    )
+    return Drawn(strip_svg(blocks), tuple(map(_block_row, blocks))) if blocks else None
 
 
 def _block_row(block: StripBlock) -> tuple[str, ...]:
@@ -58,22 +34,18 @@ def _share(fraction: float | None) -> str:
     return _("not available") if fraction is None else percent(fraction)
 
 
-def survival_view(record: CaseRecord, config: MetricConfig) -> SurvivalView:
-    """Draw the Kaplan–Meier curve of time to clear, or say why there are too few events."""
+def clearing_drawn(record: CaseRecord, config: MetricConfig) -> tuple[str, Drawn | None]:
+    """Say what the Kaplan–Meier curve of time to clear says and draw it, unless events are few."""
     curve = kaplan_meier(record.events)
-    if curve.n_events < config.kaplan_meier_min_events:
-        return SurvivalView(
-            _n(
-                "The curve is not available: {n} event with a seen onset; at least {needed} are "
-                "needed.",
-                "The curve is not available: {n} events with a seen onset; at least {needed} are "
-                "needed.",
-                curve.n_events,
-                needed=config.kaplan_meier_min_events,
-            ),
-            None,
-        )
-    return SurvivalView(_statement(curve), _survival_figure(curve))
+    if curve.n_events >= config.kaplan_meier_min_events:
+        return _statement(curve), Drawn(clearing_svg(curve), _clearing_rows(curve))
+    text = _n(
+        "The curve is not available: {n} event with a seen onset; at least {needed} are needed.",
+        "The curve is not available: {n} events with a seen onset; at least {needed} are needed.",
+        curve.n_events,
+        needed=config.kaplan_meier_min_events,
+    )
+    return text, None
 
 
 def _statement(curve: KaplanMeierCurve) -> str:
@@ -110,7 +82,7 @@ def _statement(curve: KaplanMeierCurve) -> str:
     return sentence_of(words)
 
 
-def _survival_figure(curve: KaplanMeierCurve) -> FigureBlock:
+def _clearing_rows(curve: KaplanMeierCurve) -> tuple[tuple[str, ...], ...]:
     rows = []
     every = -(-len(curve.time_s) // _MAX_CURVE_ROWS)
     for i in range(0, len(curve.time_s), every):
@@ -129,24 +101,4 @@ def _survival_figure(curve: KaplanMeierCurve) -> FigureBlock:
                 limits,
             )
         )
-    return FigureBlock(
-        figure_id="time-to-clear",
-        title=_("Time to clear"),
-        caption=_(
-            "Share of events whose view was clear again, over time since onset (Kaplan–Meier). "
-            "Shaded: 95\xa0% limits for independent events, which events of one case are not. "
-            "Upright ticks: the clearing was not seen."
-        ),
-        svg=clearing_svg(curve),
-        table=TableBlock(
-            _("Time to clear in numbers"),
-            (
-                Column(_("Since onset")),
-                Column(_("Still watched"), is_number=True),
-                Column(_("Cleared then"), is_number=True),
-                Column(_("Cleared so far"), is_number=True),
-                Column(_("95\xa0% limits"), is_number=True),
-            ),
-            tuple(rows),
-        ),
-    )
+    return tuple(rows)

@@ -1,6 +1,7 @@
-"""What a case report says, ready to be laid out: every string formatted, no number left.
+"""What a case report says, ready to be laid out.
 
-HTML and PDF are made from the same `CaseView`. Times that later interactivity needs (playing the
+HTML and PDF are made from the same `CaseView`. Words that are the same in every report stand in
+the templates. Times that later interactivity needs (playing the
 recording at a moment, correcting an event) are kept as plain seconds in `data_json`, under ids
 that never change for the same record.
 """
@@ -9,7 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ubereport.report.blocks import FigureBlock, Image, PageHead, Pair, TableBlock
+from ubereport.core.case import CaseRecord
+from ubereport.core.config import EventConfig, MetricConfig
+from ubereport.report.blocks import Image, PageHead, Pair
 from ubereport.report.extension import SectionView
 
 
@@ -52,7 +55,6 @@ class CoverageView:
     """How much of the recording could be looked at, and what is damaged."""
 
     share: str
-    sentence: str
     losses: tuple[LossRow, ...]
     damage: tuple[str, ...]
 
@@ -90,42 +92,20 @@ class EventCard:
 
 @dataclass(frozen=True, slots=True)
 class EventsView:
-    """All events; `statement` says in words what the table holds, also where it is empty."""
+    """The rows of all events: what each says, its id, its seconds, its link to the stills."""
 
-    statement: str
-    table: TableBlock | None
+    rows: tuple[tuple[str, ...], ...]
     row_ids: tuple[str, ...]
     row_seconds: tuple[str, ...]
-    cards: tuple[EventCard, ...]
-    cards_note: str
+    row_links: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class SurvivalView:
-    """Time to clear of all events: a figure, or the reason why there is none."""
+class Drawn:
+    """A drawing of the case and the rows of the table that says the same."""
 
-    statement: str
-    figure: FigureBlock | None
-
-
-@dataclass(frozen=True, slots=True)
-class ModelView:
-    """The model card in short."""
-
-    title: str
-    pairs: tuple[Pair, ...]
-    operating: TableBlock | None
-    operating_note: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProvenanceView:
-    """What made the numbers."""
-
-    pairs: tuple[Pair, ...]
-    readers: TableBlock
-    failures: tuple[str, ...]
-    config_lines: tuple[str, ...]
+    svg: str
+    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,23 +113,25 @@ class ReviewView:
     """What people made of the case, beside what was measured."""
 
     statement: str
-    is_complete: bool
     notes: tuple[str, ...]
-    numbers: TableBlock
-    events: TableBlock
+    number_rows: tuple[tuple[str, ...], ...]
+    event_rows: tuple[tuple[str, ...], ...]
+    n_more_events: int
 
 
 @dataclass(frozen=True, slots=True)
 class CaseView:
-    """A whole case report."""
+    """A whole case report: the record, and what the templates cannot say of it by themselves."""
 
     page: PageHead
+    record: CaseRecord
+    event_config: EventConfig
+    metric_config: MetricConfig
     recorded_line: str
     headline: Headline
     impairment: tuple[ImpairmentRow, ...]
     facts: tuple[Pair, ...]
-    timeline: FigureBlock | None
-    timeline_note: str
+    timeline: Drawn | None
     timeline_words: str
     coverage: CoverageView
     caveats: tuple[str, ...]
@@ -157,14 +139,16 @@ class CaseView:
     front_flags_note: str
     review: ReviewView | None
     events: EventsView
-    strip: FigureBlock | None
-    survival: SurvivalView
-    metrics: TableBlock
+    cards: tuple[EventCard, ...]
+    strip: Drawn | None
+    clearing: Drawn | None
+    clearing_statement: str
+    metric_rows: tuple[tuple[str, ...], ...]
     flags: tuple[FlagView, ...]
-    recording: TableBlock
+    part_rows: tuple[tuple[str, ...], ...]
     recording_notes: tuple[str, ...]
-    methods: tuple[Pair, ...]
-    model: ModelView
-    provenance: ProvenanceView
+    operating_rows: tuple[tuple[str, ...], ...]
+    libraries: str
+    reader_rows: tuple[tuple[str, ...], ...]
     data_json: str
     sections: tuple[SectionView, ...] = ()

@@ -11,7 +11,6 @@ from ubereport.core.arrays import FloatArray
 from ubereport.core.case import CaseRecord
 from ubereport.documents.document_parts import (
     SOFTWARE,
-    columns,
     estimate_text,
     number_cell,
     share_cell,
@@ -19,7 +18,7 @@ from ubereport.documents.document_parts import (
 from ubereport.laboratory.evaluation.results import EventMatch, ReasonScore, RecordingEvaluation
 from ubereport.laboratory.evaluation.truth import RecordingTruth
 from ubereport.language.speaking import N_, _, _n, localized
-from ubereport.report.blocks import Pair, TableBlock
+from ubereport.report.blocks import Pair, TableBlock, columns
 from ubereport.report.document_types import (
     Axis,
     Bar,

@@ -12,7 +12,6 @@ import numpy as np
 
 from ubereport.documents.document_parts import (
     SOFTWARE,
-    columns,
     estimate_text,
     number_cell,
     share_cell,
@@ -36,7 +35,7 @@ from ubereport.laboratory.evaluation.stills_sections import (
 )
 from ubereport.laboratory.evaluation.summary import strata_of
 from ubereport.language.speaking import N_, _, _n
-from ubereport.report.blocks import Pair, TableBlock
+from ubereport.report.blocks import Pair, TableBlock, columns
 from ubereport.report.document_types import (
     Axis,
     Curve,

@@ -11,7 +11,6 @@ import numpy as np
 from ubereport.core.arrays import RgbArray
 from ubereport.core.case import ModelSummary
 from ubereport.documents.document_parts import (
-    columns,
     estimate_text,
     number_cell,
     share_cell,
@@ -23,7 +22,7 @@ from ubereport.laboratory.evaluation.results import (
     StillsEvaluation,
 )
 from ubereport.language.speaking import _, _n
-from ubereport.report.blocks import Image, Pair, TableBlock
+from ubereport.report.blocks import Image, Pair, TableBlock, columns
 from ubereport.report.document_types import (
     Axis,
     Curve,
