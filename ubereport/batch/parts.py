@@ -13,24 +13,8 @@ from ubereport.core.errors import UsageError
 
 RECORDING_SUFFIXES = frozenset(
     {
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".wmv",
-        ".asf",
-        ".mpg",
-        ".mpeg",
-        ".m2v",
-        ".vob",
-        ".ts",
-        ".m2ts",
-        ".mts",
-        ".mxf",
-        ".flv",
-        ".dcm",
+        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".asf", ".mpg", ".mpeg"),
+        *(".m2v", ".vob", ".ts", ".m2ts", ".mts", ".mxf", ".flv", ".dcm"),
     }
 )
 

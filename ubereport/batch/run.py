@@ -240,35 +240,18 @@ def _result(row: int, outcome: Outcome[CaseDone]) -> CaseResult:
 def result_table(cases: Sequence[CaseResult]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return header and rows of ``batch.csv``; numbers as fractions, empty where not known."""
     header = (
-        "row",
-        "case_id",
-        "state",
-        "folder",
-        "recorded_s",
-        "coverage_frac",
-        "impaired_share_20",
-        "event_count",
-        "n_warnings",
-        "kind",
-        "reason",
+        *("row", "case_id", "state", "folder", "recorded_s", "coverage_frac", "impaired_share_20"),
+        *("event_count", "n_warnings", "kind", "reason"),
     )
     return header, [_cells(case) for case in cases]
 
 
 def _cells(case: CaseResult) -> tuple[str, ...]:
     done = case.done
-    if done is None:
-        middle = ("failed", "", "", "", "", "", "")
-    else:
-        middle = (
-            "done",
-            done.folder_name,
-            _number(done.recorded_s),
-            _number(done.coverage_frac),
-            _number(done.impaired_share_20),
-            _number(done.event_count),
-            str(done.n_warnings),
-        )
+    middle: tuple[str, ...] = ("failed", *[""] * 6)
+    if done is not None:
+        numbers = (done.recorded_s, done.coverage_frac, done.impaired_share_20, done.event_count)
+        middle = ("done", done.folder_name, *map(_number, numbers), str(done.n_warnings))
     return (str(case.row), case.case_id, *middle, case.kind, case.reason)
 
 

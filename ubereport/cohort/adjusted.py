@@ -164,12 +164,12 @@ def _contrast_fits(
     residuals = scale.forward(cases.values) - fitted.pulled.fitted
     degrees = max(len(residuals) - np.linalg.matrix_rank(fitted.pulled.matrix), 1)
     residual_sd = float(np.sqrt(residuals @ residuals / degrees))
-    found = []
+    fits = []
     for reference, group in combinations(range(len(cases.groups)), 2):
         contrast = fitted.design.contrast(group, reference)
         effect, error = fitted.fit.of(contrast)
         weights = effect_weights(fitted.design.matrix, contrast, fitted.surgeon_codes, fitted.fit)
-        found.append(
+        fits.append(
             ContrastFit(
                 cases.groups[group],
                 cases.groups[reference],
@@ -184,7 +184,7 @@ def _contrast_fits(
                 fitted.design.is_within,
             )
         )
-    return tuple(found)
+    return tuple(fits)
 
 
 def _shared_surgeons(cases: ModelCases, fitted: _Fitted, group: int, reference: int) -> set[int]:
@@ -206,6 +206,9 @@ def _with_covariates(
     cases: ModelCases, base: _Complete, design: Design, config: CompareConfig
 ) -> tuple[_Complete, Design, tuple[LeftOut, ...]]:
     """Add covariates one by one while the cases allow it."""
+    # One covariate after the other, the most important first: each is tried together with those
+    # already in, on the cases that know them all. It stays only if enough cases and every group are
+    # left and the design can still tell everything apart; else it is named with the reason.
     allowed = (1 - config.max_missing_frac) * len(base.cases.case_ids)
     n_groups = len(base.cases.groups)
     current, left_out = base, []

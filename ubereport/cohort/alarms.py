@@ -89,6 +89,9 @@ def rules_for_page(
     usual = replace(USUAL_RULES, run_points=max(min_run_points, USUAL_RULES.run_points))
     if (probability := false_alarm_of_page(chart_lengths, usual)) <= allowed:
         return usual, probability
+    # Two knobs, one budget. First lengthen the runs until they alone cost a tenth of it, limits
+    # put out of reach; then widen the limits in small steps until both together fit. Runs come
+    # first because they find what limits miss, a level that moved a little for good.
     run_points = min_run_points
     while run_points < _MAX_RUN_POINTS:
         if (
@@ -152,11 +155,11 @@ def _null_charts(n_points: int) -> _NullCharts:
     """Simulate steady charts, some at a time: thousands of long ones would fill the memory."""
     rng = np.random.default_rng([_SEED, n_points])
     at_a_time = max(1, _MAX_VALUES // n_points)
-    found = [
+    signs = [
         _signs_of(rng.standard_normal((min(at_a_time, _N_SIMULATED - start), n_points)))
         for start in range(0, _N_SIMULATED, at_a_time)
     ]
-    return _NullCharts(*(np.concatenate(column) for column in zip(*found, strict=True)))
+    return _NullCharts(*(np.concatenate(column) for column in zip(*signs, strict=True)))
 
 
 def _signs_of(values: FloatArray) -> tuple[FloatArray, IntArray, IntArray, BoolArray, FloatArray]:

@@ -241,7 +241,7 @@ def _funnels(table: CohortTable, dated: _Dated, config: AuditConfig) -> tuple[Fu
         return _funnels_of(table, _used_rows(table), config)
     last = dt.date.fromisoformat(dated.dates[-1])
     start = (last - dt.timedelta(days=config.funnel_days - 1)).isoformat()
-    found: list[Funnel] = []
+    funnels: list[Funnel] = []
     for procedure in sorted(set(dated.procedures)):
         places = [
             place
@@ -250,11 +250,11 @@ def _funnels(table: CohortTable, dated: _Dated, config: AuditConfig) -> tuple[Fu
         ]
         if places:
             first_date, last_date = dated.dates[places[0]], dated.dates[places[-1]]
-            found += [
+            funnels += [
                 replace(funnel, procedure=procedure, first_date=first_date, last_date=last_date)
                 for funnel in _funnels_of(table, [dated.rows[place] for place in places], config)
             ]
-    return tuple(found)
+    return tuple(funnels)
 
 
 def _used_rows(table: CohortTable) -> list[int]:
@@ -392,13 +392,13 @@ def _months(table: CohortTable) -> tuple[MonthQuality, ...]:
         if date is not None:
             months.setdefault(str(date)[:7], []).append(row)
     coverage, n_flags = table.column("coverage_frac"), table.column("n_flags")
-    found = []
+    qualities = []
     for month, rows in sorted(months.items()):
         known = [coverage[row] for row in rows if coverage[row] is not None]
         median = float(np.median(known)) if known else None
         n_flagged = sum(n_flags[row] > 0 for row in rows)
-        found.append(MonthQuality(month, len(rows), median, n_flagged))
-    return tuple(found)
+        qualities.append(MonthQuality(month, len(rows), median, n_flagged))
+    return tuple(qualities)
 
 
 def _case_rows(

@@ -46,7 +46,7 @@ class Dispersion:
     is_applied: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ControlChart:
     """An XmR or u-chart of one procedure, in the unit of the metric.
 
@@ -64,15 +64,15 @@ class ControlChart:
     unit: str
     scale: str
     points: tuple[ControlPoint, ...]
-    center: float | None
-    lower: float | None
-    upper: float | None
-    near_lower: float | None
-    near_upper: float | None
+    center: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    near_lower: float | None = None
+    near_upper: float | None = None
     n_baseline: int
-    n_screened: int
+    n_screened: int = 0
     is_trial: bool
-    dispersion: Dispersion | None
+    dispersion: Dispersion | None = None
     dropped: tuple[DropCount, ...]
     reading: str
     limit_sigmas: float = 3.0

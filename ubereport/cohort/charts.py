@@ -116,28 +116,46 @@ def xmr_chart(
         }
     points = _points(cases, values, [lines["lower"]] * len(values),
                      [lines["upper"]] * len(values), phase.signals)  # fmt: skip
-    return ControlChart(
-        kind="xmr",
-        procedure=procedure,
-        metric_key=spec.key,
-        title=spec.title,
-        unit=spec.unit,
-        scale=scale.kind.value,
-        points=points,
+    chart = _chart("xmr", scale.kind.value, cases, points, spec, procedure, phase, config, rules)
+    return replace(
+        chart,
         center=lines["center"],
         lower=lines["lower"],
         upper=lines["upper"],
         near_lower=lines["near_lower"],
         near_upper=lines["near_upper"],
-        n_baseline=phase.n_baseline,
         n_screened=0 if phase.fit is None else phase.fit.n_screened,
+        autocorrelation=None if phase.fit is None else phase.fit.autocorrelation,
+    )
+
+
+def _chart(
+    kind: str,
+    scale: str,
+    cases: ChartCases,
+    points: tuple[ControlPoint, ...],
+    spec: MetricSpec,
+    procedure: str,
+    phase: _PhaseOne,
+    config: AuditConfig,
+    rules: ChartRules,
+) -> ControlChart:
+    """Return a chart without lines of its own; limits of single points stand with the points."""
+    return ControlChart(
+        kind=kind,
+        procedure=procedure,
+        metric_key=spec.key,
+        title=spec.title,
+        unit=spec.unit,
+        scale=scale,
+        points=points,
+        n_baseline=phase.n_baseline,
         is_trial=phase.n_baseline < config.trial_points,
-        dispersion=None,
+        dispersion=None if phase.fit is None else phase.fit.dispersion,
         dropped=cases.dropped,
         reading=_reading(points, phase, config, rules),
         limit_sigmas=rules.limit_sigmas,
         excluded=tuple(cases.case_ids[i] for i in phase.excluded),
-        autocorrelation=None if phase.fit is None else phase.fit.autocorrelation,
     )
 
 
@@ -182,6 +200,9 @@ def _phase_one(
     first = fit(is_baseline, True)
     if fitted is None or first is None:
         return _PhaseOne(None, [()] * n, 0)
+    # Round by round: what stands out of the last limits is taken out of the cases that the next
+    # rest on. The first round looks with limits by medians and takes out single points only; it
+    # ends when a round takes out nobody, or would take out more than a third.
     candidate, signals = first, _signals(values, fitted, rules)
     while True:
         found = _signals(values, candidate, rules)
@@ -265,39 +286,20 @@ def u_chart(
         return _Fit(middle, sigma, 0, None, replace(dispersion, sigma_z=wider, is_applied=True))
 
     phase = _phase_one(roots if is_root else rates, config, rules, fit)
-    found = phase.fit
+    final = phase.fit
     center: float | None = None
     lower: list[float | None] = [None] * len(counts)
     upper: list[float | None] = [None] * len(counts)
-    if found is not None:
-        center = (found.center / 2) ** 2 if is_root else found.center
-        reach = rules.limit_sigmas * found.sigma
-        low, high = np.maximum(found.center - reach, 0.0), found.center + reach
+    if final is not None:
+        center = (final.center / 2) ** 2 if is_root else final.center
+        reach = rules.limit_sigmas * final.sigma
+        low, high = np.maximum(final.center - reach, 0.0), final.center + reach
         lower = ((low / 2) ** 2 if is_root else low).tolist()
         upper = ((high / 2) ** 2 if is_root else high).tolist()
     points = _points(cases, rates, lower, upper, phase.signals)
-    return ControlChart(
-        kind="u",
-        procedure=procedure,
-        metric_key=spec.key,
-        title=spec.title,
-        unit=spec.unit,
-        scale="root" if is_root else "identity",
-        points=points,
-        center=center,
-        lower=None,
-        upper=None,
-        near_lower=None,
-        near_upper=None,
-        n_baseline=phase.n_baseline,
-        n_screened=0,
-        is_trial=phase.n_baseline < config.trial_points,
-        dispersion=None if found is None else found.dispersion,
-        dropped=cases.dropped,
-        reading=_reading(points, phase, config, rules),
-        limit_sigmas=rules.limit_sigmas,
-        excluded=tuple(cases.case_ids[i] for i in phase.excluded),
-    )
+    scale = "root" if is_root else "identity"
+    chart = _chart("u", scale, cases, points, spec, procedure, phase, config, rules)
+    return replace(chart, center=center)
 
 
 def _is_overdispersed(counts: FloatArray, exposure: FloatArray, config: AuditConfig) -> bool:
@@ -437,9 +439,11 @@ def _reading(
     if phase.fit is None:
         return f"{plural(len(points), 'case')}: too few, or too few events, for limits."
     counts = {signal: sum(signal in point.signals for point in points) for signal in Signal}
-    found = [_signal_text(signal, plural(n, "case"), rules) for signal, n in counts.items() if n]
+    sentences = [
+        _signal_text(signal, plural(n, "case"), rules) for signal, n in counts.items() if n
+    ]
     text = _limits_text(plural(len(points), "case"), n_baseline, n_excluded, config.trial_points)
-    text += f" {' '.join(found)}" if found else " Nothing stands out from chance variation."
+    text += f" {' '.join(sentences)}" if sentences else " Nothing stands out from chance variation."
     dispersion, autocorrelation = phase.fit.dispersion, phase.fit.autocorrelation
     if dispersion is not None and dispersion.is_applied:
         text += (

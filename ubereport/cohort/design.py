@@ -87,6 +87,9 @@ def build_design(
     more terms than the number of cases allows (`min_cases_per_term` a term), is left out with its
     reason, later ones first.
     """
+    # A contrast must compare cases of one surgeon, else it compares surgeons. Few surgeons: one
+    # column each, and no model where a group is then no longer told apart. Many: each surgeon's
+    # shares of the groups as columns, so that the group columns keep what varies inside surgeons.
     n = len(group_codes)
     columns = [np.ones(n), *_indicators(group_codes, n_groups)]
     is_within = False

@@ -176,6 +176,9 @@ def draw_errors(
         if drawn is None:
             return None
         painted, found, usual = drawn
+    # Solve m = p + (f - p) t for the true area and put it into the usual operation's line: the same
+    # areas, had this group been measured as usual. A group that finds less blood has its areas
+    # stretched, one that paints clean tissue has that taken off first.
     painted = np.clip(painted, 0.0, 1.0)
     slope = (usual[1] - usual[0]) / np.maximum(found - painted, _MIN_SLOPE)
     return ErrorDraws(np.asarray(usual[0] - slope * painted), np.asarray(slope))
@@ -208,6 +211,9 @@ class CaseAreas:
             return np.asarray(np.clip(a + b * self.values, 0.0, 1.0))
         if self.shares is None or self.key not in SHARE_LEVELS:
             raise ValueError(f"{self.key} cannot be read under another error of the model")
+        # Time at or above x under the other error is time at or above (x - a) / b as measured. Of
+        # each case that share is known at 5, 20 and 50 %: draw it as two straight lines, logit of
+        # the share over log of the area, and read it off there, also a little beyond their ends.
         at_frac = (SHARE_LEVELS[self.key] - a) / b
         log_at = np.log(np.clip(at_frac, _SMALLEST_FRAC, None))
         low, middle, high = _LOGIT.forward(self.shares).T

@@ -54,6 +54,9 @@ def mean_funnel(
     widen = math.sqrt(phi) if is_widened else 1.0
     t_95, t_998 = (t_quantile(p, degrees) for p in (0.975, 0.999))
 
+    # The target holds the surgeon's own cases, which pulls it toward the surgeon: the distance of a
+    # mean from it varies by s² (1/n - 1/N), not s²/n. One who has all the cases is the target and
+    # cannot lie away from it, so that the funnel closes there.
     def limit(n: float, quantile: float) -> float:
         error = sd * math.sqrt(max(1 / n - 1 / total, 0.0))
         return float(scale.back(target + quantile * widen * error))

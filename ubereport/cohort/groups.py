@@ -128,10 +128,10 @@ def derived_covariates(cases: GroupedCases) -> tuple[Covariate, ...]:
             n_before[surgeon] += 1
             order[row] = float(n_before[surgeon])
     elapsed = [None if day is None else day - first for day in days]
-    found = [Covariate(CALENDAR_TIME, tuple(elapsed[row] for row in cases.rows))]
+    covariates = [Covariate(CALENDAR_TIME, tuple(elapsed[row] for row in cases.rows))]
     if order:
-        found.append(Covariate(CASE_ORDER, tuple(order.get(int(row)) for row in cases.rows)))
-    return tuple(found)
+        covariates.append(Covariate(CASE_ORDER, tuple(order.get(int(row)) for row in cases.rows)))
+    return tuple(covariates)
 
 
 def _check_groups(groups: Sequence[str], by: str, drops: dict[str, list[int]]) -> None:

@@ -207,7 +207,7 @@ def _at_thresholds(
 ) -> tuple[ThresholdContrast, ...]:
     """Return the contrast at each threshold of the bundle, with the spread of the central one."""
     reach = t_reach(config.confidence, fit.degrees) * fit.error
-    found = []
+    contrasts = []
     for name, values in (given.at_thresholds or {}).items():
         own = values[fit.rows]
         if np.isnan(own).any():
@@ -216,8 +216,8 @@ def _at_thresholds(
         low, high = (_in_unit(fit, scale, effect + sign * reach) for sign in (-1, 1))
         estimate = Estimate(_in_unit(fit, scale, effect), low, high, "adjusted", "",
                             config.confidence)  # fmt: skip
-        found.append(ThresholdContrast(name, estimate))
-    return tuple(found)
+        contrasts.append(ThresholdContrast(name, estimate))
+    return tuple(contrasts)
 
 
 def tipping_point(
@@ -237,6 +237,9 @@ def tipping_point(
     higher = fit.group if fit.effect > 0 else fit.reference
     at, sign = given.groups.index(higher), float(np.sign(fit.effect))
 
+    # Take the supposed error back out of one group's areas, and see what is left of the effect
+    # beyond chance. It falls as the error grows; where it crosses zero the finding is undone. Paint
+    # of p on clean view measures t as p + (1 - p) t, hence both a shift and a slope.
     def left(factor: float, false_area: float) -> float:
         shift, slope = np.zeros((1, len(given.groups))), np.ones((1, len(given.groups)))
         slope[0, at] = 1 / (factor * (1 - false_area))

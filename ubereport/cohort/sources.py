@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 
@@ -17,10 +18,17 @@ from ubereport.cohort.comparison_results import (
     TimeToClear,
     UseEffect,
 )
-from ubereport.cohort.device import KNOT_KEYS, CaseAreas, GroupError, draw_errors, seen_error
+from ubereport.cohort.device import (
+    KNOT_KEYS,
+    CaseAreas,
+    GroupError,
+    draw_errors,
+    read_group_errors,
+    seen_error,
+)
 from ubereport.cohort.groups import GroupedCases
 from ubereport.cohort.lead import LeadInput, lead_of
-from ubereport.cohort.plan import ComparePlan, plan_use
+from ubereport.cohort.plan import ComparePlan, plan_use, read_plan
 from ubereport.cohort.scales import scale_of
 from ubereport.cohort.table import CohortTable
 from ubereport.cohort.uses import (
@@ -36,6 +44,7 @@ from ubereport.core.arrays import FloatArray
 from ubereport.core.config import CompareConfig
 from ubereport.core.errors import UsageError
 from ubereport.metrics.registry import metric_spec
+from ubereport.records.store import read_series
 
 _N_DRAWS = 2000
 _HIDDEN_SHARE = 0.5
@@ -67,6 +76,15 @@ class ComparisonSources:
 
 
 NO_SOURCES = ComparisonSources()
+
+
+def sources_of(library: Path, errors: Path | None) -> ComparisonSources:
+    """Return what a library and a file of errors by group give a comparison."""
+    return ComparisonSources(
+        plan=read_plan(library),
+        series_of=lambda folder: read_series(library / folder),
+        local_errors={} if errors is None else read_group_errors(errors),
+    )
 
 
 def plan_barriers(plan: PlanUse) -> tuple[str, ...]:

@@ -98,6 +98,9 @@ def open_curves(
     duration_s: FloatArray, is_cleared: BoolArray, weights: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return the distinct times (t,) and the share still open from each on, (b, t)."""
+    # Kaplan and Meier for many sets of weights at once: sort the events by time, sum the weights
+    # that leave, and that clear, at each distinct time; who is at risk then is what leaves from
+    # there on (a sum from the end), and what stays open is the product of the shares that do.
     order = np.argsort(duration_s, kind="stable")
     times_s, starts = np.unique(duration_s[order], return_index=True)
     leaving = np.add.reduceat(weights[:, order], starts, axis=1)
@@ -307,6 +310,8 @@ def _limits(
     The interval for the range that the data leave open: Imbens and Manski, Econometrica
     2004;72:1845. None where too many resampled cohorts have no event of the group.
     """
+    # Each end gets its own error: what the data leave open lies between the ends for certain, so
+    # chance is added outside of each and never inside, as an interval around one number would.
     known = replicates[~np.isnan(replicates).any(axis=1)]
     if bounds is None or len(known) < len(replicates) / 2:
         return None
@@ -328,10 +333,10 @@ def _point_estimates(
         return [(None, "no event with an observed onset")] * 4
     if plain.n_censored == plain.n_events:
         return [(None, "no clearing was seen: all events are censored")] * 4
-    found = clear_quantities(duration_s, is_cleared, weights, horizon_s)[0]
+    quantities = clear_quantities(duration_s, is_cleared, weights, horizon_s)[0]
     is_followed = [plain.cleared_share_at(t) is not None for t in (*_MARKS_S, horizon_s)]
-    values = [float(found[0]) if np.isfinite(found[0]) else None]
-    values += [float(v) if ok else None for v, ok in zip(found[1:], is_followed, strict=True)]
+    values = [float(quantities[0]) if np.isfinite(quantities[0]) else None]
+    values += [float(v) if ok else None for v, ok in zip(quantities[1:], is_followed, strict=True)]
     unwatched = [f"no event was watched for {t:.0f} s" for t in (*_MARKS_S, horizon_s)]
     reasons = ["more than half of the events stayed open", *unwatched]
     return [

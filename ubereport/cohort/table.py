@@ -26,16 +26,6 @@ from ubereport.cohort.comparison_results import ModelFacts, ModelUse, UnreadCase
 from ubereport.core.arrays import FloatArray
 from ubereport.core.errors import CaseRecordError, UsageError
 
-__all__ = [
-    "EVENT_COLUMNS",
-    "CohortTable",
-    "cohort_table",
-    "group_labels",
-    "read_cohort",
-    "review_caveat",
-    "versions_caveat",
-]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CohortTable:
@@ -205,18 +195,18 @@ def _typed(column: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _models(cases: pd.DataFrame, facts: Mapping[str, ModelFacts]) -> tuple[ModelUse, ...]:
-    found: list[ModelUse] = []
+    uses: list[ModelUse] = []
     keys = ["model_name", "model_version", "model_sha256", "settings_sha256"]
     dated = cases.assign(_date=cases.get("date", None))
     for _, rows in dated.groupby(keys, sort=True):
         known = sorted(str(date) for date in rows["_date"] if isinstance(date, str))
         first, last = (known[0], known[-1]) if known else ("", "")
         name, version, sha256, settings = (str(rows[key].iloc[0]) for key in keys)
-        found.append(
+        uses.append(
             ModelUse(name, version, sha256, settings, len(rows), first, last, False, facts[sha256])
         )
-    found.sort(key=lambda use: (use.n_cases, use.last_date), reverse=True)
-    return tuple(dataclasses.replace(use, is_used=rank == 0) for rank, use in enumerate(found))
+    uses.sort(key=lambda use: (use.n_cases, use.last_date), reverse=True)
+    return tuple(dataclasses.replace(use, is_used=rank == 0) for rank, use in enumerate(uses))
 
 
 def review_caveat(table: CohortTable) -> tuple[str, ...]:

@@ -52,11 +52,11 @@ def use_times_of(table: CohortTable) -> tuple[UseTimes, ...]:
     """Return the use times of every case of a table, checked against its recording."""
     starts, ends = table.column("use_start"), table.column("use_end")
     recorded, paused = table.column("recorded_s"), table.column("pause_s")
-    found = []
+    times = []
     for row in range(table.n_cases):
         length_s = None if recorded[row] is None else recorded[row] + (paused[row] or 0.0)
-        found.append(_use_times(starts[row], ends[row], length_s))
-    return tuple(found)
+        times.append(_use_times(starts[row], ends[row], length_s))
+    return tuple(times)
 
 
 def _use_times(start: object, end: object, length_s: float | None) -> UseTimes:
@@ -103,6 +103,9 @@ def from_first_use(table: CohortTable, uses: tuple[UseTimes, ...], series_of: Se
     is_used = table.is_used().to_numpy()
     first_of: dict[str, float] = {}
     around: dict[str, tuple[float, float]] = {}
+    # The clock of a case starts anew at the first use: areas and events before it could not have
+    # been changed by the technique. Values of such a case are measured again from its series; a
+    # case that used it from the start keeps its own, and one that cannot be measured has none.
     for row, use in enumerate(uses):
         case_id = str(cases["case_id"].iloc[row])
         if use.first_s is not None:

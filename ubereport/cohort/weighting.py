@@ -93,9 +93,9 @@ def overlap_difference(
     drawn = []
     for _ in range(200):
         rows = np.concatenate([rng.choice(own, len(own)) for own in members])
-        found = _weighted_difference(values[rows], is_group[rows], terms[rows])
-        if found is not None:
-            drawn.append(found)
+        difference = _weighted_difference(values[rows], is_group[rows], terms[rows])
+        if difference is not None:
+            drawn.append(difference)
     if len(drawn) < 100:
         reason = "in most resampled cohorts the two can be told apart"
         return Estimate(value, None, None, OVERLAP, reason, config.confidence)
@@ -126,6 +126,9 @@ def logistic_probabilities(terms: FloatArray, is_group: BoolArray) -> FloatArray
 
     Iteratively reweighted least squares; where terms tell the groups apart, coefficients run away.
     """
+    # Newton's steps: at each, solve the least squares that the likelihood looks like from here.
+    # Where terms tell the groups apart the best coefficients are infinite and the steps never get
+    # small; odds beyond exp(30) are taken for that.
     matrix = np.column_stack([np.ones(len(terms)), terms])
     beta = np.zeros(matrix.shape[1])
     y = is_group.astype(np.float64)
@@ -159,19 +162,19 @@ def matched_estimates(cases: GroupedCases, config: CompareConfig) -> tuple[Other
     values = cases.values(config.primary)
     log_s = np.array([np.nan if r is None else np.log(max(float(str(r)), 1.0)) for r in recorded])
     caliper = _CALIPER_SD * float(np.nanstd(log_s))
-    found = []
+    estimates = []
     for reference, group in combinations(range(len(cases.groups)), 2):
         pairs = _matched(cases, (group, reference), procedure, log_s, caliper)
         differences = np.array([values[i] - values[j] for i, j in pairs])
         if len(pairs):
             estimate = walsh_shift(differences, config.confidence)
-            found.append(
+            estimates.append(
                 OtherEstimate(
                     cases.groups[group], cases.groups[reference], MATCHED, len(pairs), len(pairs),
                     estimate,
                 )
             )  # fmt: skip
-    return tuple(found)
+    return tuple(estimates)
 
 
 def _matched(
@@ -181,6 +184,8 @@ def _matched(
     log_s: FloatArray,
     caliper: float,
 ) -> list[tuple[int, int]]:
+    # Greedy, the smaller group choosing: in the order of the table each case takes the nearest one
+    # still free, and nobody is taken twice. Pairs come back group first, whoever chose.
     members = [np.flatnonzero(cases.codes == code).tolist() for code in pair]
     is_swapped = len(members[0]) > len(members[1])
     seekers, free = (members[1], members[0]) if is_swapped else (members[0], members[1])

@@ -18,7 +18,6 @@ from ubereport.cohort.audit_results import (
 from ubereport.core.config import AuditConfig
 from ubereport.documents.course_sections import (
     funnel_section,
-    is_turning,
     learning_section,
     quality_section,
 )
@@ -44,7 +43,7 @@ from ubereport.report.document_types import (
     Figure,
     Section,
 )
-from ubereport.report.text import decimal, percent, within
+from ubereport.report.text import decimal, percent, span_text, within
 
 _MAX_ROWS_ON_PAPER = 100
 _MAX_TABLE_POINTS = 60
@@ -76,7 +75,7 @@ def audit_document(
         facts=_facts(audit),
         caveats=audit.caveats,
         sections=(
-            _signal_section(audit, config),
+            _signal_section(audit),
             *_chart_sections(audit.charts, config),
             funnel_section(audit.funnels),
             learning_section(audit.learning_curves, config),
@@ -85,7 +84,7 @@ def audit_document(
             quality_section(audit.months),
             *model_sections(audit.models),
             left_out_section(audit.dropped, audit.unread, audit.models),
-            _case_section(audit, config, links, is_paper=is_paper),
+            _case_section(audit, links, is_paper=is_paper),
         ),
     )
 
@@ -107,7 +106,7 @@ def _lead(audit: Audit, config: AuditConfig) -> tuple[str, ...]:
         found = [point for point in chart.points if point.signals]
         if found:
             kinds = dict.fromkeys(signal for point in found for signal in point.signals)
-            named = names_text([_signal_name(kind, config) for kind in kinds])
+            named = names_text([_signal_name(kind) for kind in kinds])
             sentences.append(
                 f"{_chart_name(chart)}: {_n('{n} case', '{n} cases', len(found))} ({named})"
             )
@@ -125,7 +124,7 @@ def _lead(audit: Audit, config: AuditConfig) -> tuple[str, ...]:
             charts=_n("{n} control chart", "{n} control charts", n_charts),
         )
     probability = f"{100 * audit.false_alarm.probability:.0f}"
-    turned = [c.surgeon for c in audit.learning_curves if is_turning(c)]
+    turned = [c.surgeon for c in audit.learning_curves if c.is_turning]
     curves = (
         _("The level of {turned} changed in the course of the cases.", turned=names_text(turned))
         if turned
@@ -181,7 +180,7 @@ def _facts(audit: Audit) -> tuple[Pair, ...]:
     )
 
 
-def _signal_name(signal: Signal, config: AuditConfig) -> str:
+def _signal_name(signal: Signal) -> str:
     return {
         Signal.OUTSIDE: _("outside a limit"),
         Signal.ONE_SIDE: _("run on one side"),
@@ -191,8 +190,8 @@ def _signal_name(signal: Signal, config: AuditConfig) -> str:
     }[signal]
 
 
-def _signal_names(signals: Sequence[Signal], config: AuditConfig) -> str:
-    return ", ".join(_signal_name(signal, config) for signal in signals)
+def _signal_names(signals: Sequence[Signal]) -> str:
+    return ", ".join(_signal_name(signal) for signal in signals)
 
 
 def _chart_name(chart: ControlChart) -> str:
@@ -203,9 +202,9 @@ def _chart_name(chart: ControlChart) -> str:
     return f"{told(procedure)}, {title}"
 
 
-def _signal_section(audit: Audit, config: AuditConfig) -> Section:
+def _signal_section(audit: Audit) -> Section:
     rows = tuple(
-        _signal_cells(chart, tuple(run), config)
+        _signal_cells(chart, tuple(run))
         for chart in audit.charts
         for signals, run in groupby(chart.points, key=lambda point: point.signals)
         if signals
@@ -222,16 +221,14 @@ def _signal_section(audit: Audit, config: AuditConfig) -> Section:
     )
 
 
-def _signal_cells(
-    chart: ControlChart, run: Sequence[ControlPoint], config: AuditConfig
-) -> tuple[str, ...]:
+def _signal_cells(chart: ControlChart, run: Sequence[ControlPoint]) -> tuple[str, ...]:
     """Return one row for cases that follow one another on a chart with the same signal."""
     spec = metric_spec(chart.metric_key)
     first, last = run[0], run[-1]
     lowest, highest = (
         metric_text(choose(point.value for point in run), spec) for choose in (min, max)
     )
-    signal = _signal_names(first.signals, config)
+    signal = _signal_names(first.signals)
     is_run = len(run) > 1
     return (
         f"{told(chart.procedure[0].upper() + chart.procedure[1:])}, "
@@ -239,10 +236,8 @@ def _signal_cells(
         _("{case_id}\xa0to {case_id_2}", case_id=first.case_id, case_id_2=last.case_id)
         if is_run
         else first.case_id,
-        _("{date} to {date_2}", date=day(first.date), date_2=day(last.date))
-        if last.date != first.date
-        else day(first.date),
-        _("{lowest} to {highest}", lowest=lowest, highest=highest) if is_run else lowest,
+        span_text(day(first.date), day(last.date)) if last.date != first.date else day(first.date),
+        span_text(lowest, highest) if is_run else lowest,
         _limits_text(first, chart),
         _("{signal}: {run} cases in turn", signal=signal, run=len(run)) if is_run else signal,
     )
@@ -252,11 +247,7 @@ def _limits_text(point: ControlPoint, chart: ControlChart) -> str:
     spec = metric_spec(chart.metric_key)
     if point.lower is None or point.upper is None:
         return _p("limits", "none")
-    return _(
-        "{lower} to {upper}",
-        lower=metric_text(point.lower, spec),
-        upper=metric_text(point.upper, spec),
-    )
+    return span_text(metric_text(point.lower, spec), metric_text(point.upper, spec))
 
 
 def _chart_sections(charts: Sequence[ControlChart], config: AuditConfig) -> tuple[Section, ...]:
@@ -287,7 +278,7 @@ def _chart_figure(number: int, chart: ControlChart, config: AuditConfig) -> Figu
             point.value,
             point.lower,
             point.upper,
-            _signal_name(point.signals[0], config) if point.signals else "",
+            _signal_name(point.signals[0]) if point.signals else "",
             float(dt.date.fromisoformat(point.date).toordinal()),
         )
         for point in chart.points
@@ -299,7 +290,7 @@ def _chart_figure(number: int, chart: ControlChart, config: AuditConfig) -> Figu
         f"{told(chart.title)} ({kind})",
         f"{told(chart.reading)} {_chart_caption(chart, config)}",
         ControlFigure(marks, chart.center, axis, _("date of operation"), chart.is_trial),
-        _points_table(chart, config),
+        _points_table(chart),
     )
 
 
@@ -329,7 +320,7 @@ def _chart_caption(chart: ControlChart, config: AuditConfig) -> str:
     return text
 
 
-def _points_table(chart: ControlChart, config: AuditConfig) -> TableBlock:
+def _points_table(chart: ControlChart) -> TableBlock:
     is_long = len(chart.points) > _MAX_TABLE_POINTS
     rows = tuple(
         (
@@ -337,7 +328,7 @@ def _points_table(chart: ControlChart, config: AuditConfig) -> TableBlock:
             day(point.date),
             metric_text(point.value, metric_spec(chart.metric_key)),
             _limits_text(point, chart),
-            _signal_names(point.signals, config) or _p("signal of a point", "none"),
+            _signal_names(point.signals) or _p("signal of a point", "none"),
         )
         for point in chart.points
         if point.signals or not is_long
@@ -357,9 +348,7 @@ def _chart_drops(chart: ControlChart) -> tuple[TableBlock, ...]:
     )
 
 
-def _case_section(
-    audit: Audit, config: AuditConfig, links: tuple[str, ...] | None, *, is_paper: bool
-) -> Section:
+def _case_section(audit: Audit, links: tuple[str, ...] | None, *, is_paper: bool) -> Section:
     keys = [key for key, _ in audit.cases[0].values] if audit.cases else []
     is_cut = is_paper and len(audit.cases) > _MAX_ROWS_ON_PAPER
     shown = [
@@ -375,7 +364,7 @@ def _case_section(
         *titles, _("#Warnings"),
         _("Signal"),
     )  # fmt: skip
-    rows = tuple(_case_cells(case, config) for _, case in shown)
+    rows = tuple(_case_cells(case) for _, case in shown)
     table = TableBlock(
         _(
             "{cases} of {cases_2}",
@@ -400,12 +389,12 @@ def _case_section(
     return Section(_("Cases"), (text,), tables=(table,))
 
 
-def _case_cells(case: AuditCase, config: AuditConfig) -> tuple[str, ...]:
+def _case_cells(case: AuditCase) -> tuple[str, ...]:
     other = [
         _(_ON_CHART[key]) if key in _ON_CHART else within(short_title(key))
         for key in case.elsewhere
     ]
-    signal = "; ".join(name for name in (_signal_names(case.signals, config), *other) if name)
+    signal = "; ".join(name for name in (_signal_names(case.signals), *other) if name)
     return (
         case.case_id,
         day(case.date) if case.date else DASH,

@@ -7,9 +7,7 @@ from pathlib import Path
 
 from ubereport.cohort.compare import compare_cohort
 from ubereport.cohort.comparison_results import Comparison
-from ubereport.cohort.device import read_group_errors
-from ubereport.cohort.plan import read_plan
-from ubereport.cohort.sources import ComparisonSources
+from ubereport.cohort.sources import sources_of
 from ubereport.cohort.table import read_cohort
 from ubereport.cohort.writing import comparison_files
 from ubereport.core.choices import PdfChoice
@@ -22,7 +20,6 @@ from ubereport.documents.document_parts import (
     publish_document,
 )
 from ubereport.language.speaking import naming
-from ubereport.records.store import read_series
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +55,7 @@ def run_comparison(request: CompareRequest) -> tuple[Comparison, Written]:
     check_out(request.out, request.library)
     table = read_cohort(request.library, is_measured=request.is_measured)
     require_column(request.config.primary, table.metric_keys, "metric")
-    given = ComparisonSources(
-        plan=read_plan(request.library),
-        series_of=lambda folder: read_series(request.library / folder),
-        local_errors={} if request.errors is None else read_group_errors(request.errors),
-    )
+    given = sources_of(request.library, request.errors)
     comparison = compare_cohort(
         table, request.by, request.config, request.covariates, request.reference, given
     )

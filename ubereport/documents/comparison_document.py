@@ -49,12 +49,12 @@ from ubereport.report.document_types import (
     Document,
     Figure,
     ForestFigure,
-    ForestRow,
     Group,
     GroupFigure,
     Section,
     Unit,
 )
+from ubereport.report.text import span_text
 
 _SIDES = {
     Direction.LOWER_IS_BETTER: N_("Left is a clearer view. "),
@@ -206,16 +206,10 @@ def _groups_table(metric: MetricComparison) -> TableBlock:
             str(group.n_cases),
             str(group.n_surgeons),
             metric_text(group.median, spec),
-            _(
-                "{quartile_low} to {quartile_high}",
-                quartile_low=metric_text(group.quartile_low, spec),
-                quartile_high=metric_text(group.quartile_high, spec),
+            span_text(
+                metric_text(group.quartile_low, spec), metric_text(group.quartile_high, spec)
             ),
-            _(
-                "{minimum} to {maximum}",
-                minimum=metric_text(group.minimum, spec),
-                maximum=metric_text(group.maximum, spec),
-            ),
+            span_text(metric_text(group.minimum, spec), metric_text(group.maximum, spec)),
         )
         for group in metric.groups
     )
@@ -379,12 +373,8 @@ def _secondary_section(metrics: Sequence[MetricComparison]) -> tuple[Section, ..
         ),
         ForestFigure(
             tuple(
-                ForestRow(
-                    f"{short_title(metric.metric_key)}: {c.group}",
-                    c.cliff_delta.value,
-                    c.cliff_delta.low,
-                    c.cliff_delta.high,
-                    estimate_text(c.cliff_delta, n_decimals=2, is_signed=True),
+                forest_row(
+                    f"{short_title(metric.metric_key)}: {c.group}", c.cliff_delta, n_decimals=2
                 )
                 for metric in metrics
                 for c in metric.contrasts

@@ -74,11 +74,6 @@ def _funnel_figure(number: int, funnel: Funnel) -> Figure:
     )
 
 
-def is_turning(curve: LearningCurve) -> bool:
-    """Whether a learning curve turns by more than chance."""
-    return curve.is_turning
-
-
 def learning_section(curves: Sequence[LearningCurve], config: AuditConfig) -> Section:
     """Return the learning curves, or why there are none."""
     heading = _("Learning curves (CUSUM)")
@@ -108,7 +103,7 @@ def learning_section(curves: Sequence[LearningCurve], config: AuditConfig) -> Se
                 curve.cusum,
                 Axis(_("Cumulative sum ({scale} scale)", scale=curve.scale)),
                 fitted=curve.fitted,
-                turning_index=curve.turning_case - 1 if is_turning(curve) else None,
+                turning_index=curve.turning_case - 1 if curve.is_turning else None,
                 labels=curve.case_ids,
             ),
             is_half=True,

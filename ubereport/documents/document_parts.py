@@ -123,10 +123,10 @@ def _same_drawings(view: DocumentView, paper: Document) -> DocumentView:
     """Return `view` with the words and tables of `paper`: nothing is drawn twice."""
     paper = told_document(paper)
     sections = tuple(
-        replace(drawn, paragraphs=given.paragraphs, tables=given.tables, notes=given.notes)
-        for drawn, given in zip(view.sections, paper.sections, strict=True)
+        replace(whole, paragraphs=given.paragraphs, tables=given.tables, notes=given.notes)
+        for whole, given in zip(view.document.sections, paper.sections, strict=True)
     )
-    return replace(view, sections=sections)
+    return replace(view, document=replace(view.document, sections=sections))
 
 
 def number_cell(value: float | None, n_decimals: int = 2, factor: float = 1.0) -> str:
@@ -255,13 +255,16 @@ def short_title(key: str) -> str:
     return told(metric_spec(key).title) if short is None else _(short)
 
 
-def forest_row(label: str, estimate: Estimate, factor: float) -> ForestRow:
+def forest_row(
+    label: str, estimate: Estimate, factor: float = 1.0, n_decimals: int | None = None
+) -> ForestRow:
     """Return a difference as a row of a forest, in the unit that `factor` makes of it."""
     value, low, high = (
         None if number is None else factor * number
         for number in (estimate.value, estimate.low, estimate.high)
     )
-    return ForestRow(label, value, low, high, estimate_text(estimate, factor, is_signed=True))
+    text = estimate_text(estimate, factor, n_decimals, is_signed=True)
+    return ForestRow(label, value, low, high, text)
 
 
 def names_text(names: Sequence[str]) -> str:

@@ -11,9 +11,10 @@ from ubereport.cohort.comparison_results import (
 )
 from ubereport.cohort.wording import is_share
 from ubereport.core.config import CompareConfig
-from ubereport.core.covariates import column_title, known_column
-from ubereport.documents.document_parts import difference_unit, level_text, pair_text
+from ubereport.core.covariates import known_column
+from ubereport.documents.document_parts import difference_unit, pair_text
 from ubereport.documents.lead_section import (
+    covariate_title,
     love_figure,
 )
 from ubereport.language.speaking import _, _p
@@ -54,16 +55,11 @@ def balance_section(comparison: Comparison) -> Section:
 
 def _balance_cells(row: BalanceRow) -> tuple[str, ...]:
     column = known_column(row.column)
-    title = column.title if column is not None else column_title(row.column)
     unit = {"mm[Hg]": "mmHg", "a": "years", "kg/m2": "kg/m²"}.get(column.unit if column else "", "")
-    if unit:
-        title = f"{title}, {unit}"
-    level = level_text(row.level)
     is_percent = row.column.endswith("_frac")
     difference = row.standardized_difference
-    title = f"{title[0].upper()}{title[1:]}"
     return (
-        f"{title}: {level}" if level else title,
+        covariate_title(row, unit),
         *(
             _balance_cell(cell, is_level=bool(row.level), is_percent=is_percent)
             for cell in row.cells

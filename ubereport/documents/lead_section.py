@@ -166,7 +166,7 @@ def love_figure(balance: Sequence[BalanceRow]) -> Figure | None:
         ForestFigure(
             tuple(
                 ForestRow(
-                    _title(row), row.standardized_difference, None, None,
+                    covariate_title(row), row.standardized_difference, None, None,
                     _("nothing in common") if row.is_total else decimal(_size(row) or 0.0, 2),
                 )
                 for row in rows
@@ -186,10 +186,11 @@ def _size(row: BalanceRow) -> float | None:
     )
 
 
-def _title(row: BalanceRow) -> str:
+def covariate_title(row: BalanceRow, unit: str = "") -> str:
+    """Name a covariate, with its unit and the level that a row is of."""
     column = known_column(row.column)
     title = column.title if column is not None else column_title(row.column)
-    title = told(f"{title[0].upper()}{title[1:]}")
+    title = told(f"{title[0].upper()}{title[1:]}") + (f", {told(unit)}" if unit else "")
     level = level_text(row.level)
     return f"{title}: {level}" if level else title
 

@@ -10,7 +10,7 @@ from ubereport.cohort.audit_results import (
     OutcomeRelation,
 )
 from ubereport.core.covariates import column_title
-from ubereport.documents.document_parts import estimate_text, p_cells, short_title
+from ubereport.documents.document_parts import estimate_text, forest_row, p_cells, short_title
 from ubereport.language.speaking import _, _n
 from ubereport.metrics.registry import metric_spec
 from ubereport.report.blocks import TableBlock, columns
@@ -18,10 +18,10 @@ from ubereport.report.document_types import (
     Axis,
     Figure,
     ForestFigure,
-    ForestRow,
     Section,
     Unit,
 )
+from ubereport.report.text import span_text
 
 
 def agreement_section(agreements: Sequence[Agreement]) -> Section:
@@ -36,7 +36,7 @@ def agreement_section(agreements: Sequence[Agreement]) -> Section:
 
 def _rating_table(agreement: Agreement) -> TableBlock:
     edges = ("0 %", *(f"{100 * edge:g} %" for edge in agreement.band_edges))
-    bands = [_("{low} to {high}", low=low, high=high) for low, high in pairwise(edges)]
+    bands = [span_text(low, high) for low, high in pairwise(edges)]
     bands.append(_("{edges} and more", edges=edges[-1]))
     counts = {(cell.rating, cell.band): cell.n_cases for cell in agreement.table}
     ratings = sorted({cell.rating for cell in agreement.table})
@@ -73,12 +73,8 @@ def outcome_section(outcomes: Sequence[OutcomeRelation]) -> Section:
         ),
         ForestFigure(
             tuple(
-                ForestRow(
-                    f"{_outcome_name(r)}: {short_title(r.metric_key)}",
-                    r.estimate.value,
-                    r.estimate.low,
-                    r.estimate.high,
-                    estimate_text(r.estimate, n_decimals=2, is_signed=True),
+                forest_row(
+                    f"{_outcome_name(r)}: {short_title(r.metric_key)}", r.estimate, n_decimals=2
                 )
                 for r in outcomes
             ),

@@ -89,6 +89,8 @@ def longest_run(case: CaseInput, area_frac: float) -> Measurement:
     longest_s = 0.0
     events = case.event_config
     for rows in series.stretches(events.max_gap_s, events.is_continuous):
+        # Number the runs of equal answers by counting the changes before each row, and add up the
+        # seconds of each number; rows of another stretch start anew.
         is_above = series.area_frac[rows] >= area_frac
         run = np.cumsum(np.diff(is_above, prepend=False) != 0)
         run_s = np.bincount(run[is_above], weights=series.duration_s[rows][is_above])

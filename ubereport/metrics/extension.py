@@ -81,17 +81,17 @@ def added_metrics(taken: frozenset[str]) -> AddedMetrics:
     metrics: dict[str, Metric] = {}
     origins, problems = [], []
     for extension in installed_extensions(GROUP):
-        found, problem = extension.value, extension.problem
-        if not problem and not isinstance(found, Metric):
+        metric, problem = extension.value, extension.problem
+        if not problem and not isinstance(metric, Metric):
             problem = "it is no metric made by ubereport.metric"
-        elif isinstance(found, Metric):
-            key = found.spec.key
+        elif isinstance(metric, Metric):
+            key = metric.spec.key
             if key in taken or key in metrics:
                 problem = f"another metric is called {key}, too"
             elif not _KEY.fullmatch(key):
                 problem = "its name is not of small letters, digits and _"
             else:
-                metrics[key] = _guarded(found, extension.origin)
+                metrics[key] = _guarded(metric, extension.origin)
                 origins.append(f"{key} ({extension.origin})")
         if problem:
             problems.append((extension.told, problem))
@@ -103,20 +103,22 @@ def _guarded(metric: Metric, origin: str) -> Metric:
 
     def measure(case: CaseInput) -> Measurement:
         try:
-            found = metric.measure(case)
-            _check(found, metric.spec)
+            answer = metric.measure(case)
+            _check(answer, metric.spec)
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- somebody else's code
             why = f"{origin} {FAILED} ({type(error).__name__})"
             return Measurement(None, 0, case.coverage_frac, why)
-        return found
+        return answer
 
     return replace(metric, measure=measure)
 
 
-def _check(found: Measurement, spec: MetricSpec) -> None:
+def _check(answer: Measurement, spec: MetricSpec) -> None:
     """Raise ValueError or AttributeError unless the answer can stand in a record."""
-    value = found.value
-    json_value(MetricValue(spec.key, spec.unit, value, found.reason, found.n, found.coverage_frac))
+    value = answer.value
+    json_value(
+        MetricValue(spec.key, spec.unit, value, answer.reason, answer.n, answer.coverage_frac)
+    )
     low = -float("inf") if spec.lower_bound is None else spec.lower_bound
     high = float("inf") if spec.upper_bound is None else spec.upper_bound
     if value is not None and not low <= value <= high:

@@ -71,7 +71,6 @@ class FigureBlock:
     caption: str
     svg: str
     table: TableBlock | None = None
-    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

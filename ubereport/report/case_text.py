@@ -69,21 +69,21 @@ class CaseMetrics:
 
     def value(self, key: str) -> float | None:
         """Return the plain value; None where the case has none."""
-        found = self._values.get(key)
-        return None if found is None else found.value
+        entry = self._values.get(key)
+        return None if entry is None else entry.value
 
-    def found(self, key: str) -> MetricValue | None:
+    def entry(self, key: str) -> MetricValue | None:
         """Return the whole entry; None if the record was written without this metric."""
         return self._values.get(key)
 
     def text(self, key: str) -> str:
         """Print the value, or say why there is none."""
-        found = self._values.get(key)
-        if found is None:
+        entry = self._values.get(key)
+        if entry is None:
             return unavailable(_("this record was written without it"))
-        if found.value is None:
-            return unavailable(told(found.reason))
-        return format_metric(found.value, self._specs[key])
+        if entry.value is None:
+            return unavailable(told(entry.reason))
+        return format_metric(entry.value, self._specs[key])
 
     def short_text(self, key: str) -> str:
         """Print the value, or a dash where a number is all that fits."""
@@ -92,5 +92,5 @@ class CaseMetrics:
 
     def band(self, key: str) -> str:
         """Print the range of a metric; empty where there is none."""
-        found = self._values.get(key)
-        return "" if found is None else format_band(found, self._specs[key])
+        entry = self._values.get(key)
+        return "" if entry is None else format_band(entry, self._specs[key])

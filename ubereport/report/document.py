@@ -9,10 +9,10 @@ from typing import TypeVar, cast
 from ubereport.core.choices import PdfChoice
 from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.language.speaking import spoken, told
-from ubereport.report.blocks import FigureBlock, PageHead, Pair, TableBlock
+from ubereport.report.blocks import FigureBlock, PageHead
 from ubereport.report.document_figures import FULL_WIDTH_MM, HALF_WIDTH_MM, drawing_svg
 from ubereport.report.document_tables import numbers_table
-from ubereport.report.document_types import Document, Figure, ImageStrip, Section
+from ubereport.report.document_types import Document, Figure, ImageStrip
 from ubereport.report.html import Medium, Paper, render_page
 from ubereport.report.pdf import PrintedReport, print_page
 from ubereport.report.text import DIRECTION_MARKS, printable, shorten
@@ -24,37 +24,15 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class FigureView:
-    """A figure laid out: a drawing, or pictures in a row."""
-
-    block: FigureBlock
-    strip: ImageStrip | None
-    is_half: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SectionView:
-    """A section with its figures drawn."""
-
-    section_id: str
-    heading: str
-    paragraphs: tuple[str, ...]
-    figures: tuple[FigureView, ...]
-    tables: tuple[TableBlock, ...]
-    terms: tuple[Pair, ...]
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class DocumentView:
-    """A document with everything drawn and named; HTML and PDF are made from the same one."""
+    """A document in the language of its reader with every figure drawn, for HTML and PDF alike.
+
+    `drawn` has the figures of each section, in their order.
+    """
 
     page: PageHead
-    subtitle: str
-    lead: tuple[str, ...]
-    facts: tuple[Pair, ...]
-    caveats: tuple[str, ...]
-    sections: tuple[SectionView, ...]
+    document: Document
+    drawn: tuple[tuple[FigureBlock, ...], ...]
 
 
 def build_document_view(document: Document) -> DocumentView:
@@ -80,13 +58,8 @@ def build_document_view(document: Document) -> DocumentView:
             disclaimer=told(DISCLAIMER),
             language=spoken().language.tag,
         ),
-        subtitle=document.subtitle,
-        lead=document.lead,
-        facts=document.facts,
-        caveats=document.caveats,
-        sections=tuple(
-            _section(number, section) for number, section in enumerate(document.sections, start=1)
-        ),
+        document=document,
+        drawn=tuple(tuple(map(_drawn, section.figures)) for section in document.sections),
     )
 
 
@@ -109,28 +82,14 @@ def _told_part(part: T) -> T:
     return part
 
 
-def _section(number: int, section: Section) -> SectionView:
-    return SectionView(
-        section_id=f"section-{number}",
-        heading=section.heading,
-        paragraphs=section.paragraphs,
-        figures=tuple(_figure(figure) for figure in section.figures),
-        tables=section.tables,
-        terms=section.terms,
-        notes=section.notes,
-    )
-
-
-def _figure(figure: Figure) -> FigureView:
+def _drawn(figure: Figure) -> FigureBlock:
     drawing = figure.drawing
     if isinstance(drawing, ImageStrip):
-        block = FigureBlock(figure.figure_id, figure.caption, "", figure.table, figure.title)
-        return FigureView(block, drawing, figure.is_half)
+        return FigureBlock(figure.figure_id, figure.caption, "", figure.table)
     width_mm = HALF_WIDTH_MM if figure.is_half else FULL_WIDTH_MM
     svg = drawing_svg(figure.figure_id, figure.title, drawing, width_mm)
     table = numbers_table(drawing) if figure.table is None else figure.table
-    block = FigureBlock(figure.figure_id, figure.caption, svg, table, figure.title)
-    return FigureView(block, None, figure.is_half)
+    return FigureBlock(figure.figure_id, figure.caption, svg, table)
 
 
 def render_document_html(document: Document | DocumentView, paper: Paper | None = None) -> str:

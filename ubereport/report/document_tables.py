@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import singledispatch
 
 from ubereport.language.speaking import _, _p, told
-from ubereport.report.blocks import Column, TableBlock
+from ubereport.report.blocks import TableBlock, columns
 from ubereport.report.document_types import (
     BarFigure,
     ControlFigure,
@@ -19,7 +19,7 @@ from ubereport.report.document_types import (
     ScatterFigure,
     Unit,
 )
-from ubereport.report.text import clock, decimal, number_word, percent
+from ubereport.report.text import clock, decimal, number_word, percent, span_text
 
 MAX_ROWS = 60
 _DASH = "–"
@@ -42,14 +42,13 @@ def value_text(value: float | None, unit: Unit) -> str:
 def _range_text(low: float | None, high: float | None, unit: Unit) -> str:
     if low is None or high is None:
         return _DASH
-    return _("{low} to {high}", low=value_text(low, unit), high=value_text(high, unit))
+    return span_text(value_text(low, unit), value_text(high, unit))
 
 
-def _table(columns: Sequence[tuple[str, bool]], rows: Sequence[tuple[str, ...]]) -> TableBlock:
+def _table(rows: Sequence[tuple[str, ...]], *heads: str) -> TableBlock:
     every = max(1, -(-len(rows) // MAX_ROWS))
     note = _("Every {every}th of {rows} rows.", every=every, rows=len(rows)) if every > 1 else ""
-    heads = tuple(Column(title, is_number=is_number) for title, is_number in columns)
-    return TableBlock(_("The figure in numbers"), heads, tuple(rows[::every]), note)
+    return TableBlock(_("The figure in numbers"), columns(*heads), tuple(rows[::every]), note)
 
 
 @singledispatch
@@ -76,13 +75,8 @@ def _curves(drawing: CurveFigure) -> TableBlock:
         for curve in drawing.curves
         for i, (x, y) in enumerate(zip(curve.x, curve.y, strict=True))
     ]
-    heads = (
-        (_("Curve"), False),
-        (drawing.x.label, True),
-        (drawing.y.label, True),
-        (_("Limits"), True),
-    )
-    return _table(heads, rows)
+    labels = (f"#{drawing.x.label}", f"#{drawing.y.label}")
+    return _table(rows, _("Curve"), *labels, "#" + _("Limits"))
 
 
 @numbers_table.register
@@ -98,14 +92,8 @@ def _groups(drawing: GroupFigure) -> TableBlock:
         )
         for group in drawing.groups
     ]
-    heads = (
-        (_("Group"), False),
-        ("n", True),
-        (_(drawing.center_name).capitalize(), True),
-        (_(drawing.interval_name).capitalize(), True),
-        (_("Smallest to largest"), True),
-    )
-    return _table(heads, rows)
+    names = (f"#{_(n).capitalize()}" for n in (drawing.center_name, drawing.interval_name))
+    return _table(rows, _("Group"), "#n", *names, "#" + _("Smallest to largest"))
 
 
 @numbers_table.register
@@ -120,9 +108,7 @@ def _control(drawing: ControlFigure) -> TableBlock:
         )
         for point in drawing.points
     ]
-    return _table(
-        ((_("Point"), False), (_("Value"), True), (_("Limits"), True), (_("Signal"), False)), rows
-    )
+    return _table(rows, _("Point"), "#" + _("Value"), "#" + _("Limits"), _("Signal"))
 
 
 @numbers_table.register
@@ -136,13 +122,8 @@ def _funnel(drawing: FunnelFigure) -> TableBlock:
         )
         for point in drawing.points
     ]
-    heads = (
-        (_("Name"), False),
-        (drawing.x.label, True),
-        (drawing.y.label, True),
-        (_("Outer limits"), False),
-    )
-    return _table(heads, rows)
+    labels = (f"#{drawing.x.label}", f"#{drawing.y.label}")
+    return _table(rows, _("Name"), *labels, _("Outer limits"))
 
 
 @numbers_table.register
@@ -159,9 +140,7 @@ def _cusum(drawing: CusumFigure) -> TableBlock:
         )
         for i, value in enumerate(drawing.values)
     ]
-    return _table(
-        ((_("Case"), False), (_("Cumulative sum"), True), (_("Chance stays in"), True)), rows
-    )
+    return _table(rows, _("Case"), "#" + _("Cumulative sum"), "#" + _("Chance stays in"))
 
 
 @numbers_table.register
@@ -171,10 +150,7 @@ def _forest(drawing: ForestFigure) -> TableBlock:
         (row.label, value_text(row.value, unit), _range_text(row.low, row.high, unit), row.text)
         for row in drawing.rows
     ]
-    return _table(
-        ((_("Row"), False), (_("Estimate"), True), (_("Interval"), True), (_("In words"), False)),
-        rows,
-    )
+    return _table(rows, _("Row"), "#" + _("Estimate"), "#" + _("Interval"), _("In words"))
 
 
 @numbers_table.register
@@ -184,7 +160,7 @@ def _bars(drawing: BarFigure) -> TableBlock:
         (bar.label, value_text(bar.value, unit), _range_text(bar.low, bar.high, unit))
         for bar in drawing.bars
     ]
-    return _table(((_("Bar"), False), (drawing.axis.label, True), (_("Interval"), True)), rows)
+    return _table(rows, _("Bar"), f"#{drawing.axis.label}", "#" + _("Interval"))
 
 
 @numbers_table.register
@@ -194,7 +170,7 @@ def _scatter(drawing: ScatterFigure) -> TableBlock:
         for points in drawing.sets
         for x, y in zip(points.x, points.y, strict=True)
     ]
-    return _table(((_("Set"), False), (drawing.x.label, True), (drawing.y.label, True)), rows)
+    return _table(rows, _("Set"), f"#{drawing.x.label}", f"#{drawing.y.label}")
 
 
 @numbers_table.register
@@ -203,4 +179,4 @@ def _histogram(drawing: HistogramFigure) -> TableBlock:
         (_range_text(low, high, drawing.x.unit), number_word(count))
         for low, high, count in zip(drawing.edges, drawing.edges[1:], drawing.counts, strict=False)
     ]
-    return _table(((drawing.x.label, False), (_("Count"), True)), rows)
+    return _table(rows, drawing.x.label, "#" + _("Count"))

@@ -71,13 +71,13 @@ def added_sections(record: CaseRecord) -> tuple[tuple[SectionView, ...], tuple[F
 
 def _view(extension: Extension, record: CaseRecord) -> list[SectionView]:
     section: Callable[[CaseRecord], Any] = extension.value  # type: ignore[assignment]
-    found = section(record)
-    if found is None:
+    answer = section(record)
+    if answer is None:
         return []
-    if not isinstance(found, Section):
+    if not isinstance(answer, Section):
         raise TypeError(f"{extension.name} answered no Section")
-    columns = tuple(Column(printable(title)) for title in found.head)
-    rows = tuple(tuple(printable(cell) for cell in row) for row in found.rows)
-    table = TableBlock(printable(found.title), columns, rows) if columns or rows else None
-    paragraphs = tuple(printable(text) for text in found.paragraphs)
-    return [SectionView(printable(found.title), extension.origin, paragraphs, table)]
+    columns = tuple(Column(printable(title)) for title in answer.head)
+    rows = tuple(tuple(printable(cell) for cell in row) for row in answer.rows)
+    table = TableBlock(printable(answer.title), columns, rows) if columns or rows else None
+    paragraphs = tuple(printable(text) for text in answer.paragraphs)
+    return [SectionView(printable(answer.title), extension.origin, paragraphs, table)]

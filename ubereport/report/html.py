@@ -23,28 +23,17 @@ from ubereport.report.blocks import FigureBlock, PageHead, TableBlock, columns
 from ubereport.report.fonts import JAPANESE_FAMILY, japanese_characters, japanese_faces
 from ubereport.report.views import CaseView
 
-_SCREEN_CSS = (
-    "css/fonts.css",
-    "css/base.css",
-    "css/case.css",
-    "css/document.css",
-    "css/screen.css",
-    "css/print.css",
-)
-_PAPER_CSS = (
-    "css/fonts.css",
-    "css/base.css",
-    "css/case.css",
-    "css/document.css",
-    "css/print.css",
-    "css/paper.css",
-)
+_CSS = ("css/fonts.css", "css/base.css", "css/case.css", "css/document.css")
+_SHEETS = {
+    "screen": (*_CSS, "css/screen.css", "css/print.css"),
+    "paper": (*_CSS, "css/print.css", "css/paper.css"),
+    "browser-paper": (*_CSS, "css/print.css", "css/browser_paper.css"),
+}
 _NUMBER_FILTERS = (
     *("clock", "decimal", "file_size", "percent", "printable", "seconds", "short_number"),
     "short_percent",
 )
 _CSS_PLACE = "/* style sheets */"
-_BROWSER_PAPER_CSS = (*_PAPER_CSS[:-1], "css/browser_paper.css")
 
 
 class Medium(StrEnum):
@@ -175,11 +164,6 @@ def _environment() -> Environment:
 def _css(environment: Environment, medium: Medium, names: dict[str, Any], page_html: str) -> str:
     """Join the style sheets of a medium, with the fonts that a page needs."""
     suffix = "ttf" if medium is Medium.PAPER else "woff2"
-    sheets = {
-        Medium.SCREEN: _SCREEN_CSS,
-        Medium.PAPER: _PAPER_CSS,
-        Medium.BROWSER_PAPER: _BROWSER_PAPER_CSS,
-    }[medium]
     page_number = _("Page {page} of {pages}", page="\1", pages="\2")
     # The margins of a page are set by the style sheets: their words count, too.
     words = f"{page_html}{page_number}{names['page'].disclaimer}{names['page'].running}"
@@ -193,7 +177,7 @@ def _css(environment: Environment, medium: Medium, names: dict[str, Any], page_h
             families=Markup(families),  # noqa: S704 -- a name of our own
             page_number=page_number,
         )
-        for sheet in (*sheets, *_language_sheets())
+        for sheet in (*_SHEETS[medium], *_language_sheets())
     )
     return faces + css
 

@@ -158,6 +158,15 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
+def span_text(low: str, high: str) -> str:
+    """Say from where to where something reaches.
+
+    >>> span_text("3", "7")
+    '3 to 7'
+    """
+    return _("{low} to {high}", low=low, high=high)
+
+
 def clock_range(low_s: float, high_s: float) -> str:
     """Format a range of times."""
     return f"{clock(low_s)}–{clock(high_s)}"

@@ -100,6 +100,9 @@ def _is_lost_to(series: AreaSeries, reason: LossReason) -> FloatArray:
 
 def _covered_s(series: AreaSeries, weight: FloatArray, edge_s: FloatArray) -> FloatArray:
     """Return (n,) the integral of `weight` over the rows inside each column."""
+    # The running total of an integral is a line with corners at the ends of the rows: read it off
+    # at the edges of the columns, and each column has the difference. Rows that reach over an edge
+    # are split exactly, however few columns there are.
     at_s = np.column_stack([series.time_s, series.end_time_s]).ravel()
     at_s = np.maximum.accumulate(at_s)
     steps = np.column_stack([np.zeros(len(series)), weight * series.duration_s]).ravel()

@@ -29,6 +29,7 @@ from ubereport.report.text import (
     percent,
     pixels,
     printable,
+    span_text,
     within,
 )
 from ubereport.report.views import EventCard, EventsView, StillPair
@@ -214,11 +215,7 @@ def operating_rows(model: ModelSummary) -> tuple[tuple[str, ...], ...]:
         interval = (
             "–"
             if low is None or high is None
-            else _(
-                "{low} to {high}",
-                low=_operating_value(name, low),
-                high=_operating_value(name, high),
-            )
+            else span_text(_operating_value(name, low), _operating_value(name, high))
         )
         rows.append((_operating_name(name), _operating_value(name, value), interval))
     return tuple(rows)

@@ -235,18 +235,18 @@ def _model_error_note(record: CaseRecord, share: float) -> str:
     """
     series = record.series
     area_frac, weight_s = series.area_frac[series.is_valid], series.duration_s[series.is_valid]
-    found = share_band(area_frac, weight_s, 0.20, record.provenance.model.held_out_operations)
-    if found is None:
+    errors = share_band(area_frac, weight_s, 0.20, record.provenance.model.held_out_operations)
+    if errors is None:
         return _("how far the model errs from operation to operation is not stated")
     note = _(
         "{range} with what the model erred on {level} of {n_operations} unseen operations",
-        range=band(found.low_frac, found.high_frac),
-        level=percent(found.level, 0),
-        n_operations=found.n_operations,
+        range=band(errors.low_frac, errors.high_frac),
+        level=percent(errors.level, 0),
+        n_operations=errors.n_operations,
     )
-    if share < found.low_frac:
+    if share < errors.low_frac:
         return _("{told}; there it missed blood more than it painted clean view", told=note)
-    if share > found.high_frac:
+    if share > errors.high_frac:
         return _("{told}; there it painted clean view more than it missed blood", told=note)
     return note
 
@@ -254,9 +254,9 @@ def _model_error_note(record: CaseRecord, share: float) -> str:
 def _impairment(record: CaseRecord, metrics: CaseMetrics, level: str) -> ImpairmentRow:
     key = f"impaired_share_{level}"
     share = metrics.value(key)
-    found = metrics.found(key)
-    low = share if found is None or found.band_low is None else found.band_low
-    high = share if found is None or found.band_high is None else found.band_high
+    entry = metrics.entry(key)
+    low = share if entry is None or entry.band_low is None else entry.band_low
+    high = share if entry is None or entry.band_high is None else entry.band_high
     if share is None or low is None or high is None:
         share = low = high = 0.0
         time = "–"
@@ -395,23 +395,23 @@ def _damage(record: CaseRecord) -> tuple[str, ...]:
     """Say what is broken in the files, whether or not the analysis raised a flag about it."""
     lines = []
     for number, part in enumerate(record.parts, start=1):
-        found = []
+        faults = []
         if part.duration_s - part.found_duration_s > 1.0:
             missing_s = part.duration_s - part.found_duration_s
-            found.append(
+            faults.append(
                 _("{missing} of its declared length are missing", missing=clock(missing_s))
             )
         if part.n_corrupt or part.n_undecoded:
             n_bad = number_word(part.n_corrupt + part.n_undecoded)
-            found.append(
+            faults.append(
                 _(
                     "{n_bad} of {n_samples} samples damaged or unreadable",
                     n_bad=n_bad,
                     n_samples=number_word(part.n_samples),
                 )
             )
-        if found:
-            lines.append(_("Part {number}: {damage}", number=number, damage=sentence_of(found)))
+        if faults:
+            lines.append(_("Part {number}: {damage}", number=number, damage=sentence_of(faults)))
     return tuple(lines)
 
 

@@ -7,7 +7,7 @@ from ubereport.core.config import MetricConfig
 from ubereport.language.speaking import _, _n
 from ubereport.metrics.strip import StripBlock, strip_blocks
 from ubereport.report.case_figures import clearing_svg, strip_svg
-from ubereport.report.text import clock, clock_range, percent, sentence_of
+from ubereport.report.text import clock, clock_range, percent, sentence_of, span_text
 from ubereport.report.views import Drawn
 from ubereport.statistics.survival import KaplanMeierCurve, kaplan_meier
 
@@ -87,11 +87,7 @@ def _clearing_rows(curve: KaplanMeierCurve) -> tuple[tuple[str, ...], ...]:
     every = -(-len(curve.time_s) // _MAX_CURVE_ROWS)
     for i in range(0, len(curve.time_s), every):
         low, high = 1 - curve.high_frac[i], 1 - curve.low_frac[i]
-        limits = (
-            _("not available")
-            if low != low
-            else _("{low} to {high}", low=percent(low), high=percent(high))
-        )
+        limits = _("not available") if low != low else span_text(percent(low), percent(high))
         rows.append(
             (
                 clock(curve.time_s[i]),
