@@ -23,7 +23,6 @@ from ubereport.core.config import (
     SegmentationConfig,
 )
 from ubereport.core.progress import silent
-from ubereport.files.resources import models_dir
 from ubereport.video.pyav import EncoderSpec
 from ubereport.video.writer import VideoWriter
 
@@ -81,7 +80,7 @@ class Pair:
 
 def analyzed(path: Path, work: Path, mode: SamplingMode) -> CaseRecord:
     config = replace(CONFIG, sampling=SamplingConfig(mode))
-    opened = open_case([path], config, models_dir(), silent)
+    opened = open_case([path], config, silent)
     checkpoint = Checkpoint(work / mode.value, opened.fingerprint)
     return analyze_case(opened, "C1", checkpoint, silent).record
 

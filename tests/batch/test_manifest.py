@@ -170,7 +170,7 @@ def test_surgeons_get_the_same_pseudonyms_in_every_run(folder):
 
 def test_a_planned_batch_holds_no_name_of_a_surgeon(folder):
     manifest = read_manifest(write(folder, GOOD))
-    plan = plan_batch(manifest, folder / "library", AnalysisConfig(), 1, None)
+    plan = plan_batch(manifest, folder / "library", AnalysisConfig(), 1)
     assert "Ito" not in repr(plan)
     assert '"S1"' in repr(plan.jobs[0].payload)
     assert "Dr. Ito" in default_key_file(folder / "library").read_text()

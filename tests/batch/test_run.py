@@ -73,7 +73,7 @@ def library(department, tmp_path_factory):
     """The library of an undisturbed run."""
     folder = tmp_path_factory.mktemp("libraries") / "undisturbed"
     keys = folder.parent / "keys.json"
-    plan = plan_batch(read_manifest(department), folder, CONFIG, 1, None, keys=keys)
+    plan = plan_batch(read_manifest(department), folder, CONFIG, 1, keys=keys)
     write_summary(run_batch(plan, EmbeddedEngine(), lambda result: None), folder)
     return folder
 
@@ -104,7 +104,7 @@ def test_the_manifest_row_lies_with_the_case(library):
 def test_a_second_run_reuses_what_is_done(department, library):
     before = digests(library)
     keys = library.parent / "keys.json"
-    plan = plan_batch(read_manifest(department), library, CONFIG, 1, None, keys=keys)
+    plan = plan_batch(read_manifest(department), library, CONFIG, 1, keys=keys)
     result = run_batch(plan, EmbeddedEngine(), lambda r: None)
     assert [c.done.is_reused for c in result.cases if c.done] == [True, True, True]
     write_summary(result, library)
@@ -145,7 +145,7 @@ def test_a_batch_killed_at_random_ends_byte_identical(department, library, tmp_p
 
 def test_the_table_of_a_batch_is_safe_and_complete(library, department):
     keys = library.parent / "keys.json"
-    plan = plan_batch(read_manifest(department), library, CONFIG, 1, None, keys=keys)
+    plan = plan_batch(read_manifest(department), library, CONFIG, 1, keys=keys)
     result = run_batch(plan, EmbeddedEngine(), lambda r: None)
     header, rows = result_table(result.cases)
     assert {len(row) for row in rows} == {len(header)}

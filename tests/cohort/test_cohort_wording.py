@@ -5,7 +5,6 @@ import pytest
 from ubereport.cohort.wording import (
     difference_text,
     interval_text,
-    is_share,
     list_text,
     p_text,
     value_text,
@@ -61,4 +60,4 @@ def test_small_p_values_are_not_spelled_out():
 def test_lists_and_shares():
     assert list_text(["a"]) == "a"
     assert list_text(["a", "b"]) == "a and b"
-    assert [is_share(spec) for spec in (SHARE, SECONDS, COUNT)] == [True, False, False]
+    assert [spec.is_share for spec in (SHARE, SECONDS, COUNT)] == [True, False, False]

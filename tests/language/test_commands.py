@@ -6,7 +6,6 @@ import shutil
 import pytest
 
 from ubereport.cli.main import main
-from ubereport.files.resources import models_dir
 
 
 def run(capsys, *argv):
@@ -45,9 +44,7 @@ def english_case(bleeding_recording, tmp_path_factory):
         sampling=SamplingConfig(rate_hz=0.5), segmentation=SegmentationConfig(model="hsv-red")
     )
     out = tmp_path_factory.mktemp("english")
-    request = CaseRequest(
-        (bleeding_recording,), out, "C1", settings, models=models_dir(), pdf=PdfChoice.NEVER
-    )
+    request = CaseRequest((bleeding_recording,), out, "C1", settings, pdf=PdfChoice.NEVER)
     return run_case(request, lambda _: None).folder
 
 

@@ -18,7 +18,6 @@ from ubereport.analysis.pipeline import analyze_case
 from ubereport.core.config import AnalysisConfig, ReaderChoice, SamplingMode
 from ubereport.core.progress import silent
 from ubereport.core.series import AreaSeries
-from ubereport.files.resources import models_dir
 
 # Name: reader, batch size, low precision.
 SETTINGS = {
@@ -46,7 +45,7 @@ def measured(parts: list[Path], model: str, rate_hz: float, setting: str, work: 
         ),
         records=replace(config.records, is_frames_kept=False),
     )
-    opened = open_case(parts, config, models_dir(), silent)
+    opened = open_case(parts, config, silent)
     checkpoint = Checkpoint(work, opened.fingerprint)
     record = analyze_case(opened, "equality", checkpoint, silent).record
     checkpoint.discard()

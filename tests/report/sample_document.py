@@ -104,12 +104,9 @@ def funnel() -> FunnelFigure:
 def cusum() -> CusumFigure:
     x = np.arange(60)
     values = 2.4 * np.sin(np.pi * x / 59) + 0.2 * np.sin(x)
-    spread = 1.2 * np.sqrt((x + 1) * (60 - x) / 900)
     return CusumFigure(
         tuple(values),
         Axis("Cumulative sum"),
-        tuple(-spread),
-        tuple(spread),
         tuple(2.4 * np.sin(np.pi * x / 59)),
         int(values.argmax()),
     )

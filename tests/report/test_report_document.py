@@ -106,13 +106,6 @@ def test_missing_estimates_and_bars_say_so_instead_of_zero():
     assert [row[1] for row in numbers_table(bars).rows] == ["–", "0.000"]
 
 
-def test_a_ratio_may_stand_on_a_logarithmic_axis():
-    rows = (ForestRow("A", 2.0, 0.5, 8.0, "2.0"),)
-    figure = ForestFigure(rows, Axis("Odds ratio", is_log=True, low=0.1, high=10.0), 1.0)
-    words = labels(drawing_svg("a", "t", figure, 178.0))
-    assert {"0.1", "1", "10"} <= set(words)
-
-
 def test_empty_figures_do_not_fail():
     for drawing in (
         CurveFigure((), Axis("x"), Axis("y")),

@@ -55,7 +55,6 @@ class OpenedCase:
 def open_case(
     parts: Sequence[Path],
     config: AnalysisConfig,
-    models: Path | None,
     on_progress: ProgressHook,
     n_threads: int = 0,
     *,
@@ -78,7 +77,7 @@ def open_case(
     """
     started = time.perf_counter()
     on_progress(Progress(Stage.INDEX, 0.0, 1.0, 0, 0.0))
-    bundle = load_bundle(find_bundle(config.segmentation.model, models))
+    bundle = load_bundle(find_bundle(config.segmentation.model))
     running = _bounded(config, n_threads)
     loading = PredictorLoading(lambda: _predictor(bundle, running, network))
     if is_loaded_at_once:

@@ -173,7 +173,6 @@ def run_request(request: BatchRequest, watch: Watch) -> Batch:
             request.library,
             request.settings,
             request.jobs,
-            None,
             network,
             request.pdf,
             request.keys,

@@ -41,8 +41,8 @@ from ubereport.video.pool import DecoderPool
 class CaseRequest:
     """What to analyze and where the case folder goes.
 
-    `case_id` is pseudonymous; None makes one from the recording's hash. `models` is the folder
-    of bundles; None takes the shipped ones. `manifest_json` is kept with the case where given.
+    `case_id` is pseudonymous; None makes one from the recording's hash. `manifest_json` is kept
+    with the case where given.
     `n_threads` bounds the cores that the case may use; 0 takes all. `network` is where a network
     that several cases share answers; None loads one for this case. `pdf` is no setting of the
     measurement: it decides on ``report.pdf`` and changes no byte of another file but
@@ -54,7 +54,6 @@ class CaseRequest:
     case_id: str | None
     config: AnalysisConfig
     is_forced: bool = False
-    models: Path | None = None
     manifest_json: str | None = None
     n_threads: int = 0
     network: NetworkAddress | None = None
@@ -101,7 +100,6 @@ def run_case(request: CaseRequest, on_progress: ProgressHook) -> PublishedCase:
         opened = open_case(
             request.parts,
             request.config,
-            request.models,
             on_progress,
             request.n_threads,
             decoders=decoders,

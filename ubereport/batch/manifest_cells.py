@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from collections.abc import Callable
 
 from ubereport.core.clock_times import parse_times
 from ubereport.core.covariates import ColumnKind, CovariateColumn, CovariateValue
@@ -77,15 +78,8 @@ def parse_cell(cell: Cell, column: CovariateColumn | None) -> CovariateValue:
         return _number_or_text(cell, text)
     if column.kind is ColumnKind.DATE:
         return _date(cell, text)
-    if column.kind is ColumnKind.FLAG:
-        return _flag(text)
-    if column.kind is ColumnKind.NUMBER:
-        return _number(text)
-    if column.kind is ColumnKind.RATING:
-        return _rating(text)
-    if column.kind is ColumnKind.TIMES:
-        return _times(text)
-    return text
+    reader = _READERS.get(column.kind)
+    return text if reader is None else reader(text)
 
 
 def _number_or_text(cell: Cell, text: str) -> CovariateValue:
@@ -133,6 +127,14 @@ def _flag(text: str) -> bool:
     if folded in _FALSE:
         return False
     raise ManifestError(f"{text!r} is neither yes nor no → write yes or no")
+
+
+_READERS: dict[ColumnKind, Callable[[str], CovariateValue]] = {
+    ColumnKind.FLAG: _flag,
+    ColumnKind.NUMBER: _number,
+    ColumnKind.RATING: _rating,
+    ColumnKind.TIMES: _times,
+}
 
 
 def _date(cell: Cell, text: str) -> str:

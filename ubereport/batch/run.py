@@ -98,7 +98,6 @@ def plan_batch(
     library: Path,
     config: AnalysisConfig,
     n_jobs: int,
-    models: Path | None,
     network: NetworkAddress | None = None,
     pdf: PdfChoice = PdfChoice.AUTO,
     keys: Path | None = None,
@@ -126,17 +125,21 @@ def plan_batch(
             "Name a writable folder with --library."
         ) from None
     n_threads = 0 if n_jobs == 1 else max(1, (os.cpu_count() or 1) // n_jobs)
-    return BatchPlan(
-        manifest,
-        library,
-        tuple(
-            Job(
-                case.case_id,
-                _request(case, library, config, (models, n_threads, network, pdf)),
-            )
-            for case in manifest.cases
-        ),
-    )
+    jobs = []
+    for case in manifest.cases:
+        request = CaseRequest(
+            parts=case.parts,
+            out_dir=library,
+            case_id=case.case_id,
+            config=_of_case(config, case),
+            manifest_json=covariates_json(case.covariates),
+            n_threads=n_threads,
+            network=network,
+            pdf=pdf,
+        )
+        progress_path = library / PROGRESS_DIR / folder_name(case.case_id)
+        jobs.append(Job(case.case_id, WorkerRequest(request, progress_path)))
+    return BatchPlan(manifest, library, tuple(jobs))
 
 
 def run_batch(
@@ -197,27 +200,6 @@ class _ProgressFile:
             self._path.write_text(f"{progress.stage}\t{share:.4f}\t{rate}\n", encoding="utf-8")
         except OSError:
             return  # a table without a line; the case itself is not touched
-
-
-def _request(
-    case: ManifestCase,
-    library: Path,
-    config: AnalysisConfig,
-    how: tuple[Path | None, int, NetworkAddress | None, PdfChoice],
-) -> WorkerRequest:
-    models, n_threads, network, pdf = how
-    request = CaseRequest(
-        parts=case.parts,
-        out_dir=library,
-        case_id=case.case_id,
-        config=_of_case(config, case),
-        models=models,
-        manifest_json=covariates_json(case.covariates),
-        n_threads=n_threads,
-        network=network,
-        pdf=pdf,
-    )
-    return WorkerRequest(request, library / PROGRESS_DIR / folder_name(case.case_id))
 
 
 def _of_case(config: AnalysisConfig, case: ManifestCase) -> AnalysisConfig:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from ubereport.core.config import AnalysisConfig, Device
 from ubereport.segmentation.bundle import find_bundle, load_bundle
@@ -13,7 +12,7 @@ from ubereport.segmentation.shared import NetworkAddress, SharedNetwork
 
 @contextmanager
 def shared_network(
-    config: AnalysisConfig, n_jobs: int, is_asked_for: bool | None, models: Path | None = None
+    config: AnalysisConfig, n_jobs: int, is_asked_for: bool | None
 ) -> Iterator[NetworkAddress | None]:
     """Run one network for all cases of a batch on this machine; yield where, or None.
 
@@ -33,7 +32,7 @@ def shared_network(
     if is_asked_for is False or (is_asked_for is None and is_pointless):
         yield None
         return
-    bundle = load_bundle(find_bundle(section.model, models))
+    bundle = load_bundle(find_bundle(section.model))
     if bundle.metadata.hsv is not None and not is_asked_for:
         yield None
         return

@@ -11,11 +11,6 @@ from ubereport.language.translator import Translator
 from ubereport.statistics.estimates import Estimate
 
 
-def is_share(spec: MetricSpec) -> bool:
-    """Whether the metric is a fraction of a whole, shown in percent."""
-    return spec.unit == "1" and spec.upper_bound == 1.0
-
-
 def value_text(value: float | None, spec: MetricSpec) -> str:
     """Return a value in the unit that people read.
 
@@ -26,7 +21,7 @@ def value_text(value: float | None, spec: MetricSpec) -> str:
     """
     if value is None:
         return "not known"
-    if is_share(spec):
+    if spec.is_share:
         return f"{_rounded(100 * value)} %"
     unit = "" if spec.unit == "1" else f" {_spoken(spec.unit)}"
     return f"{_rounded(value)}{unit}"
@@ -34,7 +29,7 @@ def value_text(value: float | None, spec: MetricSpec) -> str:
 
 def difference_text(value: float, spec: MetricSpec) -> str:
     """Return the size of a difference, without its sign: percentage points for shares."""
-    if is_share(spec):
+    if spec.is_share:
         points = _rounded(100 * abs(value))
         if points in ("1", "1.0"):
             return _("{points} percentage point", points=localized(points))
@@ -46,7 +41,7 @@ def interval_text(estimate: Estimate, spec: MetricSpec) -> str:
     """Return the interval of a difference, e.g. "95 % interval −3.1 to −0.4 percentage points"."""
     if estimate.low is None or estimate.high is None:
         return _("no interval: {reason}", reason=told(estimate.reason))
-    factor = 100.0 if is_share(spec) else 1.0
+    factor = 100.0 if spec.is_share else 1.0
     limits = (factor * estimate.low, factor * estimate.high)
     is_large = max(abs(limit) for limit in limits) >= 1
     low, high = (
@@ -54,7 +49,7 @@ def interval_text(estimate: Estimate, spec: MetricSpec) -> str:
         for limit in limits
     )
     confidence = f"{100 * estimate.confidence:.0f}"
-    if is_share(spec):
+    if spec.is_share:
         return _(
             "{confidence} % interval {low} to {high} percentage points",
             confidence=confidence, low=low, high=high,

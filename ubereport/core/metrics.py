@@ -29,6 +29,11 @@ class MetricSpec:
     upper_bound: float | None = None
     is_headline: bool = False
 
+    @property
+    def is_share(self) -> bool:
+        """Whether the metric is a share of a whole, in 0..1, which people read in percent."""
+        return self.unit == "1" and self.upper_bound == 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class MetricValue:

@@ -13,7 +13,6 @@ from ubereport.cohort.comparison_results import (
     PlanUse,
 )
 from ubereport.cohort.reading import NOT_RANDOMIZED
-from ubereport.cohort.wording import is_share
 from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import column_title
 from ubereport.core.metrics import Direction
@@ -298,7 +297,7 @@ def _adjusted_section(adjusted: AdjustedComparison, primary: MetricComparison) -
         return Section(
             heading, (_("None: {reason}.", reason=adjusted.reason),), tables=tuple(tables)
         )
-    factor = 100.0 if is_share(spec) else 1.0
+    factor = 100.0 if spec.is_share else 1.0
     figure = Figure(
         "adjusted",
         _("Differences with surgeon and covariates held equal"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ubereport.cohort.comparison_results import DropCount, ModelUse, UnreadCase
-from ubereport.cohort.wording import is_share, p_text, value_text
+from ubereport.cohort.wording import p_text, value_text
 from ubereport.core.choices import PdfChoice
 from ubereport.core.covariates import column_title
 from ubereport.core.errors import OutputError
@@ -146,7 +146,7 @@ def level_text(level: str) -> str:
 
 def axis_of(spec: MetricSpec) -> Axis:
     """Return the axis that values of a metric are drawn on."""
-    if is_share(spec):
+    if spec.is_share:
         return Axis(spec.title, Unit.PERCENT, low=0.0)
     if spec.unit == "s":
         return Axis(spec.title, Unit.SECONDS, low=0.0)
@@ -157,14 +157,14 @@ def axis_of(spec: MetricSpec) -> Axis:
 
 def difference_axis(label: str, spec: MetricSpec) -> Axis:
     """Return the axis that differences of a metric are drawn on."""
-    if is_share(spec):
+    if spec.is_share:
         return Axis(_("{label}, percentage points", label=label), Unit.NUMBER)
     return Axis(_with_unit(label, spec), Unit.NUMBER)
 
 
 def difference_unit(spec: MetricSpec) -> str:
     """Return the unit of a difference in words."""
-    if is_share(spec):
+    if spec.is_share:
         return _("percentage points")
     return {
         "1": _("the count"),
@@ -183,7 +183,7 @@ def _with_unit(label: str, spec: MetricSpec) -> str:
 
 def gap_text(estimate: Estimate, spec: MetricSpec) -> str:
     """Return a difference with its interval: "−3.1 (−7.0 to 0.5)", percentage points for shares."""
-    return estimate_text(estimate, 100.0 if is_share(spec) else 1.0, is_signed=True)
+    return estimate_text(estimate, 100.0 if spec.is_share else 1.0, is_signed=True)
 
 
 def pair_text(group: str, reference: str) -> str:
@@ -394,6 +394,6 @@ def metric_text(value: float | None, spec: MetricSpec) -> str:
     """Return a value of a metric as a cell: no unit but percent; a dash where there is none."""
     if value is None:
         return DASH
-    if is_share(spec):
+    if spec.is_share:
         return value_text(value, spec)
     return f"{value:.0f}" if value.is_integer() or value >= 100 else decimal(value, 1)

@@ -9,7 +9,6 @@ from ubereport.cohort.comparison_results import (
     Contrast,
     PowerNote,
 )
-from ubereport.cohort.wording import is_share
 from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import known_column
 from ubereport.documents.document_parts import difference_unit, pair_text
@@ -91,7 +90,7 @@ def _balance_cell(cell: BalanceCell, *, is_level: bool, is_percent: bool) -> str
 def power_section(comparison: Comparison) -> Section:
     """Return what this many cases could have shown."""
     spec = metric_spec(comparison.primary.metric_key)
-    rows = tuple(_power_cells(note, is_share(spec)) for note in comparison.power)
+    rows = tuple(_power_cells(note, spec.is_share) for note in comparison.power)
     unit = difference_unit(spec)
     heads = (
         _("Group − other"),

@@ -13,7 +13,6 @@ from ubereport.cohort.comparison_results import (
     Verdict,
 )
 from ubereport.cohort.reading import lead_reading
-from ubereport.cohort.wording import is_share
 from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import column_title, known_column
 from ubereport.core.metrics import Direction, MetricSpec
@@ -66,7 +65,7 @@ def lead_sentences(
 def lead_section(comparison: Comparison, rest: tuple[str, ...]) -> Section:
     """Return the forest of the estimates that lead, with what else was tried."""
     spec = metric_spec(comparison.primary.metric_key)
-    factor = 100.0 if is_share(spec) else 1.0
+    factor = 100.0 if spec.is_share else 1.0
     rows = [
         forest_row(pair_text(lead.group, lead.reference), lead.with_error, factor)
         for lead in comparison.leads

@@ -43,7 +43,6 @@ class TableBlock:
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
-    has_row_heads: bool = True
     row_links: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

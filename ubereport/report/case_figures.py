@@ -20,6 +20,7 @@ from ubereport.report.marks import (
     EVENT_FILL,
     EVENT_SHADE,
     GRID,
+    HATCH,
     LOSS_MARKS,
     LOSS_WORDS,
     MUTED,
@@ -159,7 +160,7 @@ def _draw_lost(axes: Axes, columns: TimeColumns) -> None:
             span.start_s,
             span.end_s,
             facecolor=mark.fill,
-            edgecolor=mark.line,
+            edgecolor=HATCH,
             hatch=mark.hatch or None,
             linewidth=0.3,
             zorder=1,
@@ -260,7 +261,7 @@ def loss_swatch(reason: LossReason) -> str:
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
         axes.axvspan(
-            0, 1, facecolor=mark.fill, edgecolor=mark.line, hatch=mark.hatch or None, linewidth=0.6
+            0, 1, facecolor=mark.fill, edgecolor=HATCH, hatch=mark.hatch or None, linewidth=0.6
         )
 
     name = str(reason).replace("_", "-")

@@ -18,14 +18,9 @@ DASH = "–"
 _AREA_TIME_UNITS = {"area_time_frac_min": "%·min", "area_time_frac_min_per_h": "%·min/h"}
 
 
-def is_share(spec: MetricSpec) -> bool:
-    """Whether a metric lies in 0..1 and is printed as percent."""
-    return spec.unit == "1" and spec.upper_bound == 1.0
-
-
 def format_metric(value: float, spec: MetricSpec) -> str:
     """Print a value in the unit of its metric: percent, ``h:mm:ss``, a count or a number."""
-    if is_share(spec):
+    if spec.is_share:
         return percent(value)
     if spec.unit == "s":
         return clock(value)
@@ -43,7 +38,7 @@ def format_band(value: MetricValue, spec: MetricSpec) -> str:
         return ""
     if low == high:
         return format_metric(low, spec)
-    if is_share(spec):
+    if spec.is_share:
         return band(low, high)
     if spec.unit == "s":
         return clock_range(low, high)

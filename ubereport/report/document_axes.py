@@ -55,16 +55,12 @@ def _axis_words(axis: Axis) -> str:
 
 def set_x_axis(axes: Axes, axis: Axis) -> None:
     """Set ends, ticks and words of the horizontal axis."""
-    if axis.is_log:
-        axes.set_xscale("log")
     axes.set_xlim(axis.low, axis.high)
     axes.xaxis.set_major_formatter(FuncFormatter(partial(_tick_text, axis.unit)))
-    if axis.unit is Unit.SECONDS and not axis.is_log:
+    if axis.unit is Unit.SECONDS:
         low, high = axes.get_xlim()
         step_s = tick_step_s(high - low, 8)
         axes.set_xticks([k * step_s for k in range(ceil(low / step_s), floor(high / step_s) + 1)])
-    if axis.is_log:
-        axes.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
     axes.set_xlabel(_axis_words(axis), labelpad=2)
 
 

@@ -27,7 +27,7 @@ from ubereport.report.document_types import (
     ScatterFigure,
     Unit,
 )
-from ubereport.report.marks import BLOOD_DARK, EVENT_FILL, EVENT_SHADE, GRID, GROUP_STYLES, MUTED
+from ubereport.report.marks import BLOOD_DARK, EVENT_FILL, GRID, GROUP_STYLES, MUTED
 from ubereport.report.plot import (
     INK,
     Axes,
@@ -181,8 +181,8 @@ def _groups(drawing: GroupFigure) -> tuple[float, Callable[[Canvas], None]]:
         set_x_axis(axes, drawing.axis)
         words = _(
             "Diamond: {center_name}. Bar: {interval_name}.",
-            center_name=_(drawing.center_name),
-            interval_name=_(drawing.interval_name),
+            center_name=_("median"),
+            interval_name=_("quartiles"),
         )
         axes.set_title(words, loc="right", fontsize=6.5, color=MUTED, pad=3)
 
@@ -355,10 +355,6 @@ def _cusum(drawing: CusumFigure) -> tuple[float, Callable[[Canvas], None]]:
 
     def draw(canvas: Canvas) -> None:
         axes = place_axes(canvas, 12.0, 9.5, 5.0)
-        if drawing.envelope_low and drawing.envelope_high:
-            axes.fill_between(
-                at, drawing.envelope_low, drawing.envelope_high, facecolor=EVENT_SHADE, linewidth=0
-            )
         axes.axhline(0.0, color=INK, linewidth=0.6)
         axes.plot(at, drawing.values, color=EVENT_FILL, linewidth=1.3)
         _draw_dots(axes, at, drawing.values, 2.4, EVENT_FILL)

@@ -92,7 +92,7 @@ def _groups(drawing: GroupFigure) -> TableBlock:
         )
         for group in drawing.groups
     ]
-    names = (f"#{_(n).capitalize()}" for n in (drawing.center_name, drawing.interval_name))
+    names = (f"#{name.capitalize()}" for name in (_("median"), _("quartiles")))
     return _table(rows, _("Group"), "#n", *names, "#" + _("Smallest to largest"))
 
 
@@ -129,18 +129,11 @@ def _funnel(drawing: FunnelFigure) -> TableBlock:
 @numbers_table.register
 def _cusum(drawing: CusumFigure) -> TableBlock:
     unit = drawing.y.unit
-    has_envelope = bool(drawing.envelope_low)
     rows = [
-        (
-            drawing.labels[i] if drawing.labels else str(i + 1),
-            value_text(value, unit),
-            _range_text(drawing.envelope_low[i], drawing.envelope_high[i], unit)
-            if has_envelope
-            else _DASH,
-        )
+        (drawing.labels[i] if drawing.labels else str(i + 1), value_text(value, unit))
         for i, value in enumerate(drawing.values)
     ]
-    return _table(rows, _("Case"), "#" + _("Cumulative sum"), "#" + _("Chance stays in"))
+    return _table(rows, _("Case"), "#" + _("Cumulative sum"))
 
 
 @numbers_table.register

@@ -33,7 +33,6 @@ class Axis:
     unit: Unit = Unit.NUMBER
     low: float | None = None
     high: float | None = None
-    is_log: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +93,6 @@ class GroupFigure:
 
     groups: tuple[Group, ...]
     axis: Axis
-    center_name: str = N_("median")
-    interval_name: str = N_("quartiles")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +151,7 @@ class FunnelFigure:
 
 @dataclass(frozen=True, slots=True)
 class CusumFigure:
-    """A cumulative sum over cases with the envelope that chance alone stays in.
+    """A cumulative sum over cases.
 
     `turning_index` is the 0-based case farthest from zero, None where none is named. `labels`
     name the cases, empty for their numbers.
@@ -162,8 +159,6 @@ class CusumFigure:
 
     values: tuple[float, ...]
     y: Axis
-    envelope_low: tuple[float, ...] = ()
-    envelope_high: tuple[float, ...] = ()
     fitted: tuple[float, ...] = ()
     turning_index: int | None = None
     labels: tuple[str, ...] = ()

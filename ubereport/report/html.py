@@ -30,8 +30,8 @@ _SHEETS = {
     "browser-paper": (*_CSS, "css/print.css", "css/browser_paper.css"),
 }
 _NUMBER_FILTERS = (
-    *("clock", "decimal", "file_size", "percent", "printable", "seconds", "short_number"),
-    "short_percent",
+    *("clock", "decimal", "duration", "file_size", "percent"),
+    *("printable", "seconds", "short_number", "short_percent"),
 )
 _CSS_PLACE = "/* style sheets */"
 

@@ -15,15 +15,15 @@ EVENT_FILL = "#2f4b66"
 EVENT_SHADE = "#dbe5ee"
 GRID = "#dfe4e8"
 MUTED = "#55636f"
+HATCH = "#6d7a86"
 
 
 @dataclass(frozen=True, slots=True)
 class LossMark:
-    """How lost time is drawn: a fill, and a hatch in `line` over it."""
+    """How lost time is drawn: a fill, and a hatch over it."""
 
     fill: str
     hatch: str
-    line: str = "#6d7a86"
 
 
 LOSS_MARKS: dict[LossReason, LossMark] = {

@@ -200,15 +200,6 @@ def decimal(value: float, n_decimals: int) -> str:
     return _signed(f"{value:z.{n_decimals}f}")
 
 
-def plural(n: int, singular: str) -> str:
-    """Count things in English words.
-
-    >>> plural(1, "event"), plural(3, "event")
-    ('1 event', '3 events')
-    """
-    return f"{n} {singular if n == 1 else singular + 's'}"
-
-
 def short_number(value: float) -> str:
     """Format a number without idle decimals.
 

@@ -10,11 +10,11 @@ from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.core.held_out import share_band
 from ubereport.core.intervals import Interval
 from ubereport.core.series import LossReason
-from ubereport.language.speaking import N_, _, _n, _p, naming, spoken, told
+from ubereport.language.speaking import N_, _, _p, naming, spoken, told
 from ubereport.metrics.registry import METRICS, metric_spec
-from ubereport.report.blocks import PageHead, Pair
+from ubereport.report.blocks import PageHead
 from ubereport.report.case_figures import PartSpan, loss_swatch, timeline_svg
-from ubereport.report.case_text import DASH, CaseMetrics
+from ubereport.report.case_text import CaseMetrics
 from ubereport.report.data_block import case_data_json, timeline_words_json
 from ubereport.report.extension import SectionView
 from ubereport.report.marks import LOSS_WORDS
@@ -107,16 +107,14 @@ def _case_view(
         record=record,
         event_config=event_config,
         metric_config=metric_config,
-        recorded_line=_recorded_line(record),
         headline=_headline(record, metrics, review_headline(record, specs)),
         impairment=tuple(_impairment(record, metrics, key) for key in ("5", "20", "50")),
-        facts=_facts(record, metrics, metric_config),
+        values=metrics,
         timeline=_timeline(record, metric_config),
         timeline_words=timeline_words_json() if len(record.series) else "",
         coverage=_coverage(record),
         caveats=_caveats(record),
         front_flags=_front_flags(flags),
-        front_flags_note=_front_flags_note(flags),
         review=review_view(record, specs),
         events=events_view(record, cards, event_config),
         cards=cards,
@@ -154,32 +152,6 @@ def _page(record: CaseRecord) -> PageHead:
     )
 
 
-def _recorded_line(record: CaseRecord) -> str:
-    recorded_s = record.series.recorded_s
-    recorded = _n(
-        "{recorded} recorded in {n} part",
-        "{recorded} recorded in {n} parts",
-        len(record.parts),
-        recorded=clock(recorded_s),
-    )
-    if record.pauses:
-        pause_s = sum(pause.duration_s for pause in record.pauses)
-        recorded = _(
-            "{recorded_in_parts}, {pause} paused between them",
-            recorded_in_parts=recorded,
-            pause=clock(pause_s),
-        )
-    coverage = record.series.coverage_frac
-    if coverage is None:
-        return f"{recorded} · {_('nothing evaluable')}"
-    evaluable = _(
-        "{evaluable} evaluable ({coverage})",
-        evaluable=clock(record.series.evaluable_s),
-        coverage=percent(coverage),
-    )
-    return f"{recorded} · {evaluable}"
-
-
 def _flags(record: CaseRecord) -> tuple[FlagView, ...]:
     ordered = sorted(record.flags, key=lambda flag: _FLAG_ORDER.index(flag.level))
     return tuple(_flag_view(flag) for flag in ordered)
@@ -197,35 +169,18 @@ def _front_flags(flags: tuple[FlagView, ...]) -> tuple[FlagView, ...]:
     )
 
 
-def _front_flags_note(flags: tuple[FlagView, ...]) -> str:
-    n_shown = len(_front_flags(flags))
-    n_more = len(flags) - n_shown
-    if not flags:
-        return _("No quality flag was raised.")
-    if n_more == 0:
-        return ""
-    if n_shown:
-        return _n(
-            "{n} more flag under “Quality flags”.",
-            "{n} more flags under “Quality flags”.",
-            n_more,
-        )
-    return _n("{n} note under “Quality flags”.", "{n} notes under “Quality flags”.", n_more)
-
-
 def _headline(record: CaseRecord, metrics: CaseMetrics, review_notes: tuple[str, ...]) -> Headline:
     key = "impaired_share_20"
     share = metrics.value(key)
-    sentence = _("of the evaluable time, blood obscured at least 20\xa0% of the view")
     if share is None:
-        return Headline(metrics.text(key), False, _("Time with at least 20\xa0% obscured"), ())
+        return Headline(metrics.text(key), False, ())
     evaluable_s = record.series.evaluable_s
     part = duration(share * evaluable_s, evaluable_s)
     notes = [_("{part} of {evaluable}", part=part, evaluable=duration(evaluable_s, evaluable_s))]
     if metrics.band(key):
         notes.append(_("{range} with a stricter or laxer model", range=metrics.band(key)))
     notes.append(_model_error_note(record, share))
-    return Headline(metrics.short_text(key), True, sentence, (*review_notes, *notes))
+    return Headline(metrics.short_text(key), True, (*review_notes, *notes))
 
 
 def _model_error_note(record: CaseRecord, share: float) -> str:
@@ -273,64 +228,6 @@ def _impairment(record: CaseRecord, metrics: CaseMetrics, level: str) -> Impairm
         css_band_left=f"{100 * low:.2f}%",
         css_band_width=f"{100 * (high - low):.2f}%",
     )
-
-
-def _facts(
-    record: CaseRecord, metrics: CaseMetrics, metric_config: MetricConfig
-) -> tuple[Pair, ...]:
-    closing_s = min(metric_config.closing_window_s, record.series.evaluable_s)
-    cleared_60s, cleared_180s = (
-        metrics.short_text(key) for key in ("cleared_60s_share", "cleared_180s_share")
-    )
-    return (
-        _fact(metrics, "event_count", _("Hemostasis events"), *_event_lines(record)),
-        _fact(
-            metrics,
-            "time_to_clear_median_s",
-            _("Median time to clear"),
-            _("cleared by 60\xa0s: {cleared_60s}", cleared_60s=cleared_60s),
-            _("cleared by 180\xa0s: {cleared_180s}", cleared_180s=cleared_180s),
-        ),
-        _fact(
-            metrics,
-            "longest_run_20_s",
-            _("Longest run ≥\xa020\xa0%"),
-            _range_line(metrics, "longest_run_20_s"),
-        ),
-        _fact(
-            metrics,
-            "area_mean_frac",
-            _("Mean area"),
-            _range_line(metrics, "area_mean_frac"),
-            _("median {median}", median=metrics.short_text("area_median_frac")),
-        ),
-        _fact(
-            metrics,
-            "closing_area_mean_frac",
-            _("Closing field"),
-            _("mean of the last {closing}", closing=duration(closing_s, closing_s)),
-            _("≥\xa05\xa0% in {share}", share=metrics.short_text("closing_share_5")),
-        ),
-    )
-
-
-def _fact(metrics: CaseMetrics, key: str, term: str, *lines: str) -> Pair:
-    if metrics.value(key) is None:
-        return Pair(term, DASH, lines=(metrics.text(key),))
-    return Pair(term, metrics.short_text(key), lines=lines)
-
-
-def _event_lines(record: CaseRecord) -> tuple[str, ...]:
-    n_censored = sum(event.is_censored for event in record.events)
-    lines = [_n("{n} re-bleed", "{n} re-bleeds", sum(event.is_rebleed for event in record.events))]
-    if n_censored:
-        lines.append(_("{n_censored} without a seen clearing", n_censored=n_censored))
-    return tuple(lines)
-
-
-def _range_line(metrics: CaseMetrics, key: str) -> str:
-    band = metrics.band(key)
-    return _("range {range}", range=band) if band else ""
 
 
 def _timeline(record: CaseRecord, metric_config: MetricConfig) -> Drawn | None:

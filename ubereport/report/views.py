@@ -12,17 +12,17 @@ from dataclasses import dataclass
 
 from ubereport.core.case import CaseRecord
 from ubereport.core.config import EventConfig, MetricConfig
-from ubereport.report.blocks import Image, PageHead, Pair
+from ubereport.report.blocks import Image, PageHead
+from ubereport.report.case_text import CaseMetrics
 from ubereport.report.extension import SectionView
 
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The one number a reader takes away, its sentence and its range."""
+    """The one number a reader takes away, and its range."""
 
     value: str
     is_available: bool
-    sentence: str
     notes: tuple[str, ...]
 
 
@@ -127,16 +127,14 @@ class CaseView:
     record: CaseRecord
     event_config: EventConfig
     metric_config: MetricConfig
-    recorded_line: str
     headline: Headline
     impairment: tuple[ImpairmentRow, ...]
-    facts: tuple[Pair, ...]
+    values: CaseMetrics
     timeline: Drawn | None
     timeline_words: str
     coverage: CoverageView
     caveats: tuple[str, ...]
     front_flags: tuple[FlagView, ...]
-    front_flags_note: str
     review: ReviewView | None
     events: EventsView
     cards: tuple[EventCard, ...]
