@@ -140,13 +140,27 @@ def test_an_unknown_language_ends_with_one_sentence(capsys, tmp_path):
     assert "There is no language 'jp'. Did you mean ja?" in err
 
 
-def test_json_is_the_same_in_every_language(capsys, english_case):
-    library = str(english_case.parent)
-    shown = {
-        run(capsys, "library", "show", library, "C1", "--json", "--language", code)[1]
-        for code in ("en", "ja", "de", "es")
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (("library", "show", "LIBRARY", "C1", "--json"), 0),
+        (("library", "list", "LIBRARY", "--json"), 0),
+        (("models", "list", "--json"), 0),
+        (("library", "show", "LIBRARY", "C2", "--json"), 2),
+        (("compare", "LIBRARY", "--by", "technique", "--out", "OUT", "--json"), 2),
+        (("report", "LIBRARY", "--json"), 4),
+    ],
+)
+def test_json_and_exit_codes_are_the_same_in_every_language(
+    capsys, english_case, tmp_path, argv, code
+):
+    given = {"LIBRARY": str(english_case.parent), "OUT": str(tmp_path / "out")}
+    said = {
+        language: run(capsys, *(given.get(a, a) for a in argv), "--language", language)
+        for language in ("en", "ja", "de", "es")
     }
-    assert len(shown) == 1
+    assert {(shown[0], shown[1]) for shown in said.values()} == {(code, said["en"][1])}
+    assert len({shown[2] for shown in said.values()}) == (1 if code == 0 else 4)
 
 
 def test_a_damaged_catalog_is_told_and_english_spoken(capsys, tmp_path, monkeypatch):
