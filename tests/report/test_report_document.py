@@ -6,6 +6,7 @@ import socket
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from pypdf import PdfReader
 from report import sample_document
@@ -205,3 +206,14 @@ def test_the_pdf_needs_no_network_and_repeats_its_bytes(document_view, monkeypat
     assert title == "Hemostatic techniques compared – Technique comparison"
     for page in reader.pages:
         assert DISCLAIMER in re.sub(r"\s+", " ", page.extract_text())
+
+
+def test_dates_under_a_chart_do_not_touch():
+    days = [0, 40, 60, 96, 145, 194, 246, 294, 340, 391]
+    first = np.datetime64("2025-03-19")
+    points = tuple(ControlMark(str(first + day), 1.0 + day % 2, at=float(day)) for day in days)
+    words = labels(drawing_svg("a", "t", ControlFigure(points, None, Axis("y")), 178.0))
+    named = [np.datetime64(word) for word in words if re.fullmatch(r"202\d-\d\d-\d\d", word or "")]
+    # A date takes a ninth of the axis, with the space that tells it from the next.
+    assert len(named) >= 5
+    assert np.diff(np.array(named)).astype(int).min() >= days[-1] / 8.6
