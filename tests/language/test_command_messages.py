@@ -115,14 +115,7 @@ def english_in(said: str) -> list[str]:
     return WORDS.findall(OF_LIBRARIES.sub("", said))
 
 
-def manifest(folder: Path, text: str) -> Path:
-    path = folder / "cases.csv"
-    path.write_text(text)
-    return path
-
-
-def settings(folder: Path, text: str) -> Path:
-    path = folder / "settings.toml"
+def written(path: Path, text: str) -> Path:
     path.write_text(text)
     return path
 
@@ -144,7 +137,8 @@ def test_wrong_settings_are_told(run, tmp_path, text):
     recording = tmp_path / "a.mp4"
     recording.write_bytes(b"x")
     code, said = run(
-        "analyze", recording, "--out", tmp_path / "out", "--config", settings(tmp_path, text)
+        *("analyze", recording, "--out", tmp_path / "out"),
+        *("--config", written(tmp_path / "settings.toml", text)),
     )
     assert code == 2
     assert english_in(said) == []
@@ -167,7 +161,7 @@ BAD_MANIFESTS = (
 @pytest.mark.parametrize("text", BAD_MANIFESTS)
 def test_what_is_wrong_with_a_manifest_is_told(run, tmp_path, text):
     (tmp_path / "a.mp4").write_bytes(b"x")
-    code, said = run("batch", manifest(tmp_path, text), "--check")
+    code, said = run("batch", written(tmp_path / "cases.csv", text), "--check")
     assert code == 2
     assert english_in(said.replace("bone wx", "").replace("bone wax", "")) == []
 

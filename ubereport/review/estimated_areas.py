@@ -21,8 +21,8 @@ from ubereport.core.config import EventConfig
 from ubereport.core.events import CensorReason, HemostasisEvent
 from ubereport.core.intervals import Interval
 from ubereport.core.series import AreaSeries
-from ubereport.review.reviewed_series import AREAS, row_at
-from ubereport.review.spans import EventSpan
+from ubereport.review.reviewed_series import AREAS, row_at, rows_begun_in
+from ubereport.review.spans import SAME_S, EventSpan
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +90,16 @@ def with_estimates(
     config
         Whose onset and offset thresholds say what the area is where a person set a bound.
     """
-    model = np.searchsorted(measured.time_s, series.time_s + 1e-6, side="right") - 1
+    model = np.searchsorted(measured.time_s, series.time_s + SAME_S, side="right") - 1
     is_said = np.zeros(len(series), dtype=np.bool_)
     for stretch in said.stretches:
-        is_said |= (series.time_s >= stretch.start_s - 1e-6) & (
-            series.time_s < stretch.end_s - 1e-6
-        )
+        is_said |= rows_begun_in(series, stretch)
     areas: dict[str, Any] = {name: getattr(series, name).copy() for name in AREAS}
     is_estimated = np.zeros(len(series), dtype=np.bool_)
     for span in spans:
         if not span.is_standing or not any(map(span.interval.contains, said.moments_s)):
             continue
-        is_inside = series.is_valid & (series.time_s >= span.onset_s - 1e-6)
-        is_inside &= series.time_s < span.end_s - 1e-6
+        is_inside = series.is_valid & rows_begun_in(series, span.interval)
         anchors = _bounds(span, measured, events, config)
         for row in np.flatnonzero(is_inside & is_said):
             shape = measured.area_frac[model[row]] if span.is_measured else 0.0

@@ -11,8 +11,8 @@ import numpy as np
 from ubereport.core.arrays import BoolArray
 from ubereport.core.intervals import Interval
 from ubereport.core.series import AreaSeries, LossReason
+from ubereport.review.spans import SAME_S
 
-_SAME_S = 1e-6
 AREAS = ("area_frac", "area_frac_lenient", "area_frac_strict")
 
 
@@ -24,7 +24,7 @@ def cut_rows(series: AreaSeries, times_s: Sequence[float]) -> AreaSeries:
     at = np.unique(np.asarray(times_s, dtype=np.float64))
     row = np.searchsorted(series.time_s, at, side="right") - 1
     at, row = at[row >= 0], row[row >= 0]
-    is_inside = (at > series.time_s[row] + _SAME_S) & (at < series.end_time_s[row] - _SAME_S)
+    is_inside = (at > series.time_s[row] + SAME_S) & (at < series.end_time_s[row] - SAME_S)
     if not is_inside.any():
         return series
     starts = np.sort(np.concatenate([series.time_s, at[is_inside]]))
@@ -79,13 +79,20 @@ def lost_marked(series: AreaSeries, stretch: Interval) -> AreaSeries:
 
 def row_at(series: AreaSeries, time_s: float) -> int | None:
     """Return the row that holds `time_s`; None where no row does."""
-    row = int(np.searchsorted(series.time_s, time_s + _SAME_S, side="right")) - 1
+    row = int(np.searchsorted(series.time_s, time_s + SAME_S, side="right")) - 1
     return row if row >= 0 and time_s < series.end_time_s[row] else None
 
 
+def rows_begun_in(series: AreaSeries, stretch: Interval) -> BoolArray:
+    """Return (n,) which rows begin within `stretch`, wherever they end."""
+    is_after = series.time_s >= stretch.start_s - SAME_S
+    is_begun: BoolArray = is_after & (series.time_s < stretch.end_s - SAME_S)
+    return is_begun
+
+
 def _inside(series: AreaSeries, stretch: Interval) -> BoolArray:
-    is_after = series.time_s >= stretch.start_s - _SAME_S
-    is_inside: BoolArray = is_after & (series.end_time_s <= stretch.end_s + _SAME_S)
+    is_after = series.time_s >= stretch.start_s - SAME_S
+    is_inside: BoolArray = is_after & (series.end_time_s <= stretch.end_s + SAME_S)
     return is_inside
 
 
