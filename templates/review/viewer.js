@@ -29,8 +29,10 @@ export class Viewer {
     this.wantedS = timeS;
     try {
       if (!isPlaying) this.paint(await wire.picture(this.number, timeS, false, this.width, asking.signal));
-      this.paint(await wire.picture(this.number, timeS, true, this.width, asking.signal));
-      if (!isPlaying) await this.showMask(asking.signal);
+      const shown = await wire.picture(this.number, timeS, true, this.width, asking.signal);
+      this.paint(shown);
+      // A key frame stands in where the recording is not at hand: nobody asked for a mask of it.
+      if (shown.isExact && !isPlaying) await this.showMask(asking.signal);
     } catch (error) {
       if (error.name !== "AbortError" && !error.isSuperseded) this.onTold(error.message);
     }

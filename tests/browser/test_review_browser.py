@@ -301,6 +301,29 @@ def test_nothing_runs_out_of_the_window(page, width_px, height_px, scale):
     assert page.run("document.documentElement.scrollWidth <= innerWidth + 1")
 
 
+def test_what_is_judged_stays_in_sight_in_a_small_window(page):
+    """At 200 % zoom the picture and the chosen event are seen together, whatever is scrolled."""
+    page.size(640, 360, 2)
+    page.wait("innerWidth === 640")
+    page.key("n")
+    within = "(({ top, bottom }) => top >= -1 && bottom <= innerHeight + 1)"
+    for element in ("#stage", "#events [aria-current=true]"):
+        page.wait(f"{within}(document.querySelector('{element}').getBoundingClientRect())")
+    assert page.run("document.querySelector('.bar').offsetHeight") <= 0.3 * 360
+
+
+def test_key_frames_alone_are_said_and_no_mask_is_asked_for(browser, tmp_path, case_folder):
+    with served(str(case_folder)) as address, chromium(browser, tmp_path / "profile") as opened:
+        opened.open(address)
+        opened.wait("document.getElementById('who')?.open")
+        opened.run("document.getElementById('initials').value = 'KT'")
+        opened.run("document.querySelector('#who button').click()")
+        opened.wait("document.getElementById('picture').dataset.exact === '0'")
+        opened.wait("document.getElementById('said').textContent.includes('key frames only')")
+        assert opened.run("!document.querySelector('.said.refused')")
+        assert opened.console == []
+
+
 def test_axe_finds_nothing_serious(page):
     if not AXE.is_file():
         if "axe" in os.environ.get("UBEREPORT_REQUIRE", "").split(","):

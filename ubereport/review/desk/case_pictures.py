@@ -24,7 +24,11 @@ from ubereport.video.reader import color_rule, upright_size
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShownPicture:
-    """A picture to show: JPEG bytes, its time on the case clock, and whether it is exact."""
+    """A picture to show: JPEG bytes and its time on the case clock.
+
+    `is_exact` says that it is the recording's own picture of the moment asked for; a stored key
+    frame never is, and has no mask to be asked for.
+    """
 
     jpeg: bytes
     time_s: float
@@ -212,7 +216,7 @@ class CasePictures:
                 " frames. Start the review with --recording."
             )
         jpeg = (self._desk.folder / nearest.raw_path).read_bytes()
-        return ShownPicture(jpeg, nearest.time_s, abs(nearest.time_s - time_s) < 1e-3)
+        return ShownPicture(jpeg, nearest.time_s, is_exact=False)
 
 
 def field_mask(part: PartSummary, seen_px: tuple[int, ...]) -> BoolArray:
