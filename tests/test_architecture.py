@@ -21,10 +21,10 @@ DOORS = {
     "onnxscript": ["segmentation/onnx_graph.py"],
     "ray": ["batch/engine/ray.py"],
     "babel": ["language/catalogs.py", "language/translator.py"],
-    "fontTools": ["report/fonts.py"],
-    "matplotlib": ["report/plot.py"],
-    "jinja2": ["report/html.py"],
-    "weasyprint": ["report/weasyprint.py"],
+    "fontTools": ["documents/page/fonts.py"],
+    "matplotlib": ["documents/page/plot.py"],
+    "jinja2": ["documents/page/html.py"],
+    "weasyprint": ["documents/page/weasyprint.py"],
     "starlette": ["review/desk/gate.py", "review/desk/web.py"],
     "uvicorn": ["review/desk/serve.py"],
 }
@@ -108,7 +108,7 @@ def modules_after(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("room", ["report", "cohort", "records", "metrics", "review"])
+@pytest.mark.parametrize("room", ["documents", "cohort", "records", "metrics", "review"])
 def test_rooms_after_the_series_run_without_decoders_and_torch(room):
     names = [
         f"ubereport.{p.relative_to(PACKAGE).with_suffix('').as_posix().replace('/', '.')}"

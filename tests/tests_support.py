@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from ubereport.report.pdf import PrintedReport
+from ubereport.documents.page.pdf import PrintedReport
 
 HALF_EPS = 2.0**-24
 """The most that one sum or product in fp32 is rounded by, as a share of it."""
@@ -76,9 +76,11 @@ def _text(path: Path) -> str:
 
 def plain_reports(monkeypatch):
     """Take stand-ins for a case's reports: rendering takes seconds."""
-    monkeypatch.setattr("ubereport.report.view_model.build_view_model", lambda *_: None)
-    monkeypatch.setattr("ubereport.report.html.render_html", lambda _: "html")
-    monkeypatch.setattr("ubereport.report.pdf.render_pdf", lambda _, choice: PLAIN_PDF)
+    monkeypatch.setattr("ubereport.documents.case.view_model.build_view_model", lambda *_: None)
+    monkeypatch.setattr("ubereport.documents.case.rendering.render_html", lambda _: "html")
+    monkeypatch.setattr(
+        "ubereport.documents.case.rendering.render_pdf", lambda _, choice: PLAIN_PDF
+    )
 
 
 def fp32_roundings(network, n_each=1):

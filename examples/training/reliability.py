@@ -8,9 +8,9 @@ import json
 import sys
 from pathlib import Path
 
+from ubereport.documents.page.document_figures import drawing_svg
 from ubereport.laboratory.evaluation.reliability import GroupReliability, over_groups
 from ubereport.laboratory.evaluation.stills_sections import reliability_drawing
-from ubereport.report.document_figures import drawing_svg
 
 WIDTH_MM = 120
 

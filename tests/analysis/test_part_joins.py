@@ -16,8 +16,8 @@ from ubereport.core.config import AnalysisConfig, EventConfig, SegmentationConfi
 from ubereport.core.events import CensorReason
 from ubereport.core.progress import silent
 from ubereport.core.recording import PartIndex, VideoFormat
+from ubereport.documents.case.recording_notes import recording_notes
 from ubereport.records.store import read_case
-from ubereport.report.recording_notes import recording_notes
 
 CONFIG = AnalysisConfig(segmentation=SegmentationConfig(model="hsv-red", batch_size=4))
 FORMAT = VideoFormat(

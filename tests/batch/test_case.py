@@ -340,7 +340,9 @@ def test_a_cut_recording_is_analyzed_as_far_as_it_goes(
 
 
 def test_a_cut_is_told_on_page_one(streamable_recording, tmp_path, monkeypatch):
-    monkeypatch.setattr("ubereport.report.pdf.render_pdf", lambda view, choice: PLAIN_PDF)
+    monkeypatch.setattr(
+        "ubereport.documents.case.rendering.render_pdf", lambda view, choice: PLAIN_PDF
+    )
     cut = copy_bytes(streamable_recording, tmp_path / "cut.mp4", 0.5)
     html = run_case(request(cut, tmp_path / "out"), silent).report_html.read_text()
     assert "Part 1 is cut: it declares 24.0 s" in html.split('id="events"')[0]

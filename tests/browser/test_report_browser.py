@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from browser.devtools import chromium
 from browser.headless import complaints, run_browser
-from report import sample_record
+from documents import sample_record
 
 from ubereport.core.config import EventConfig, MetricConfig
-from ubereport.report.html import render_html
-from ubereport.report.marks import LOSS_WORDS
-from ubereport.report.text import clock
-from ubereport.report.view_model import build_view_model
+from ubereport.documents.case.rendering import render_html
+from ubereport.documents.case.view_model import build_view_model
+from ubereport.documents.page.marks import LOSS_WORDS
+from ubereport.documents.page.text import clock
 
 pytestmark = pytest.mark.browser
 

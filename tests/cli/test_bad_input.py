@@ -188,7 +188,9 @@ def analyzed(bleeding_recording, tmp_path_factory):
 
 @pytest.mark.parametrize("case_id", HOSTILE_IDS)
 def test_a_hostile_case_id_does_no_harm(tmp_path, analyzed, case_id, monkeypatch):
-    monkeypatch.setattr("ubereport.report.pdf.render_pdf", lambda view, choice: PLAIN_PDF)
+    monkeypatch.setattr(
+        "ubereport.documents.case.rendering.render_pdf", lambda view, choice: PLAIN_PDF
+    )
     record = replace(analyzed.record, case_id=case_id, key_frames=())
     if "\u202e" in case_id:
         with pytest.raises(UsageError, match=r"^[^\n]+$"):

@@ -16,10 +16,10 @@ from ubereport.cohort.audit import audit_cohort
 from ubereport.cohort.table import read_cohort
 from ubereport.core.config import AuditConfig
 from ubereport.core.errors import OutputError, UsageError
-from ubereport.documents.audit import AuditRequest, run_audit
-from ubereport.documents.audit_document import audit_document
-from ubereport.documents.document_parts import report_links
-from ubereport.report.document_types import ControlFigure, CusumFigure, FunnelFigure
+from ubereport.documents.cohort.audit import AuditRequest, run_audit
+from ubereport.documents.cohort.audit_document import audit_document
+from ubereport.documents.cohort.document_parts import report_links
+from ubereport.documents.page.document_types import ControlFigure, CusumFigure, FunnelFigure
 
 CONFIG = AuditConfig(n_permutations=100)
 SHARES = np.random.default_rng(8).normal(0.10, 0.008, 40).round(4).tolist()

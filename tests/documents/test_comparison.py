@@ -15,11 +15,11 @@ from ubereport.cohort.compare import compare_cohort
 from ubereport.cohort.table import read_cohort
 from ubereport.core.config import CompareConfig
 from ubereport.core.errors import OutputError, UsageError
-from ubereport.documents.comparison import CompareRequest, run_comparison
-from ubereport.documents.comparison_document import comparison_document
+from ubereport.documents.cohort.comparison import CompareRequest, run_comparison
+from ubereport.documents.cohort.comparison_document import comparison_document
+from ubereport.documents.page.document import render_document_html
+from ubereport.documents.page.document_types import CurveFigure, GroupFigure
 from ubereport.metrics.registry import metric_spec
-from ubereport.report.document import render_document_html
-from ubereport.report.document_types import CurveFigure, GroupFigure
 
 CONFIG = CompareConfig(n_bootstrap=100, n_permutations=100)
 LOW = [0.010, 0.021, 0.032, 0.043, 0.054, 0.065]

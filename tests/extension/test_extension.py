@@ -12,15 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from report import sample_record
+from documents import sample_record
 
 from ubereport.core.config import EventConfig, MetricConfig
+from ubereport.documents.case import extension as section_extension
+from ubereport.documents.case.extension import Section, added_sections
 from ubereport.files.extensions import Extension
 from ubereport.metrics import extension as metric_extension
 from ubereport.metrics.case_input import CaseInput, Measurement
 from ubereport.metrics.extension import added_metrics, metric
-from ubereport.report import extension as section_extension
-from ubereport.report.extension import Section, added_sections
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "impaired_share_30"

@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from documents import sample_document, sample_record
 from laboratory.evaluation.test_evaluation_report import request_of
 from made_up_library import make_library
-from report import sample_document, sample_record
 
 from ubereport.cohort.audit import audit_cohort
 from ubereport.cohort.compare import compare_cohort
 from ubereport.cohort.table import CohortTable, read_cohort
 from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AuditConfig, CompareConfig, EventConfig, MetricConfig
-from ubereport.documents.audit_document import audit_document
-from ubereport.documents.comparison_document import comparison_document
+from ubereport.documents.case.rendering import render_html
+from ubereport.documents.case.view_model import build_view_model
+from ubereport.documents.cohort.audit_document import audit_document
+from ubereport.documents.cohort.comparison_document import comparison_document
+from ubereport.documents.page.document import render_document_html
 from ubereport.laboratory.evaluation.evaluate import run_stills_evaluation
-from ubereport.report.document import render_document_html
-from ubereport.report.html import render_html
-from ubereport.report.view_model import build_view_model
 
 _QUICK = CompareConfig(n_bootstrap=100, n_permutations=100)
 

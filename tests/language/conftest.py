@@ -5,14 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from report import sample_record
+from documents import sample_record
 
 from ubereport.core.case import CaseRecord, Flag, FlagLevel
 from ubereport.core.config import EventConfig, MetricConfig
+from ubereport.documents.case.view_model import build_view_model
+from ubereport.documents.case.views import CaseView
 from ubereport.language.speaking import speaking
 from ubereport.language.translator import Translator
-from ubereport.report.view_model import build_view_model
-from ubereport.report.views import CaseView
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 FLAGS = (

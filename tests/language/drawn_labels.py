@@ -10,8 +10,8 @@ from matplotlib import rcParams
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ubereport.report import plot
-from ubereport.report.fonts import JAPANESE_FAMILY, japanese_characters
+from ubereport.documents.page import plot
+from ubereport.documents.page.fonts import JAPANESE_FAMILY, japanese_characters
 
 _SLACK_PX = 1.5
 _LEAST_OVERLAP = 0.15

@@ -7,15 +7,14 @@ import re
 from pathlib import Path
 
 import pytest
+from documents.test_report_golden import skeleton
 from language.gathering import MARK, pseudo_translator
 from pypdf import PdfReader
-from report.test_report_golden import skeleton
 
+from ubereport.documents.case.rendering import render_html, render_pdf
 from ubereport.language.languages import LANGUAGES, find_language
 from ubereport.language.speaking import speaking
 from ubereport.language.translator import translator
-from ubereport.report.html import render_html
-from ubereport.report.pdf import render_pdf
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 OTHERS = [language.code for language in LANGUAGES if not language.is_english]

@@ -12,13 +12,13 @@ from ubereport.cohort.compare import compare_cohort
 from ubereport.cohort.table import read_cohort
 from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AuditConfig, CompareConfig
-from ubereport.documents.audit import AuditRequest, run_audit
-from ubereport.documents.comparison import CompareRequest, run_comparison
-from ubereport.documents.comparison_document import comparison_document
+from ubereport.documents.cohort.audit import AuditRequest, run_audit
+from ubereport.documents.cohort.comparison import CompareRequest, run_comparison
+from ubereport.documents.cohort.comparison_document import comparison_document
+from ubereport.documents.page.document import told_document
 from ubereport.language.languages import find_language
 from ubereport.language.speaking import speaking, told
 from ubereport.language.translator import translator
-from ubereport.report.document import told_document
 
 GROUPS = {
     "Bone wax": [0.010, 0.021, 0.032, 0.043, 0.054, 0.065],

@@ -5,6 +5,8 @@ import datetime
 import pytest
 
 from ubereport.core.errors import UsageError
+from ubereport.documents.page import text
+from ubereport.documents.page.html import Paper, usual_paper
 from ubereport.language.catalogs import placeholders
 from ubereport.language.languages import (
     LANGUAGES,
@@ -14,8 +16,6 @@ from ubereport.language.languages import (
 )
 from ubereport.language.speaking import _, _n, day, localized, moment, month, speaking, spoken, told
 from ubereport.language.translator import translator
-from ubereport.report import text
-from ubereport.report.html import Paper, usual_paper
 
 
 def speak(tag: str):

@@ -7,12 +7,12 @@ import pytest
 from language.gathering import MARK, pseudo_translator
 from language.test_case_report import PLAIN, texts
 
+from ubereport.documents.page.html import render_app
 from ubereport.files.resources import templates_dir
 from ubereport.language.languages import LANGUAGES, find_language
 from ubereport.language.scripts import marked_in_script, script_words_json
 from ubereport.language.speaking import speaking
 from ubereport.language.translator import translator
-from ubereport.report.html import render_app
 
 SCRIPTS = {
     path.name: path.read_text(encoding="utf-8")

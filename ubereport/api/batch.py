@@ -18,11 +18,11 @@ from ubereport.batch.manifest import Manifest, read_manifest
 from ubereport.batch.run import BatchPlan, BatchResult, CaseResult, plan_batch
 from ubereport.batch.run import run_batch as run_plan
 from ubereport.batch.sharing import shared_network
+from ubereport.batch.summary import write_summary
 from ubereport.core.choices import Device, EngineChoice, PdfChoice
 from ubereport.core.config import AnalysisConfig
 from ubereport.core.errors import UsageError
 from ubereport.core.validation import FROM_JSON, validated
-from ubereport.documents.batch_summary import write_summary
 
 if TYPE_CHECKING:
     import pandas as pd

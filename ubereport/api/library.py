@@ -14,9 +14,9 @@ from ubereport.cohort.comparison_results import Comparison
 from ubereport.cohort.library import find_case
 from ubereport.cohort.table import CohortTable, read_cohort
 from ubereport.core.config import AuditConfig, CompareConfig
-from ubereport.documents.audit import AuditRequest, run_audit
-from ubereport.documents.comparison import CompareRequest, run_comparison
-from ubereport.documents.document_parts import Written
+from ubereport.documents.cohort.audit import AuditRequest, run_audit
+from ubereport.documents.cohort.comparison import CompareRequest, run_comparison
+from ubereport.documents.cohort.document_parts import Written
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -244,9 +244,9 @@ def _may_be_finished(request: CaseRequest) -> bool:
 
 def _load_report(_: object) -> None:
     """Load what draws the report, half a second and more, after the network has been loaded."""
-    for name in ("html", "pdf", "view_model"):
-        importlib.import_module(f"ubereport.report.{name}")
-    from ubereport.report.weasyprint import can_load
+    for name in ("rendering", "view_model"):
+        importlib.import_module(f"ubereport.documents.case.{name}")
+    from ubereport.documents.page.weasyprint import can_load
 
     can_load()
 

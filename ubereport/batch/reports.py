@@ -20,8 +20,8 @@ from ubereport.language.translator import translator
 from ubereport.records.store import read_frames, write_into_case
 
 if TYPE_CHECKING:
-    from ubereport.report.extension import SectionView
-    from ubereport.report.pdf import PrintedReport
+    from ubereport.documents.case.extension import SectionView
+    from ubereport.documents.page.pdf import PrintedReport
 
 REPORT_STEM = "report"
 _BESIDE = re.compile(r"report\.([a-z]{2,3}(?:-[A-Z]{2})?)\.html")
@@ -87,9 +87,8 @@ def render_report(
     stem: str = REPORT_STEM,
 ) -> RenderedReport:
     """Render the report in a language; the key frames are handed over in a private folder."""
-    from ubereport.report.html import render_html
-    from ubereport.report.pdf import render_pdf
-    from ubereport.report.view_model import build_view_model
+    from ubereport.documents.case.rendering import render_html, render_pdf
+    from ubereport.documents.case.view_model import build_view_model
 
     started = time.perf_counter()
     config = config_from_toml(record.provenance.config_toml, AnalysisConfig)
@@ -112,7 +111,7 @@ def with_added_sections(record: CaseRecord) -> tuple[CaseRecord, tuple[SectionVi
 
     The record has a flag for each section that fails on it.
     """
-    from ubereport.report.extension import added_sections
+    from ubereport.documents.case.extension import added_sections
 
     sections, left_out = added_sections(record)
     return replace(record, flags=(*record.flags, *left_out)), sections
@@ -122,8 +121,8 @@ def render_late(
     folder: Path, record: CaseRecord, choice: PdfChoice, language: str
 ) -> RenderedReport:
     """Add what a case that is reused lacks: a report in this language, or its PDF."""
-    from ubereport.report.extension import added_sections
-    from ubereport.report.pdf import PrintedReport, missing_printer
+    from ubereport.documents.case.extension import added_sections
+    from ubereport.documents.page.pdf import PrintedReport, missing_printer
 
     stem = report_stem(language, case_language(folder))
     has_html = (folder / f"{stem}.html").is_file()

@@ -16,7 +16,7 @@ from ubereport.language.speaking import _, _n, told
 
 if TYPE_CHECKING:
     from ubereport.cohort.comparison_results import Lead
-    from ubereport.documents.document_parts import Written
+    from ubereport.documents.cohort.document_parts import Written
 
 LibraryArgument = Annotated[Path, typer.Argument(help="Folder of case folders.")]
 OutOption = Annotated[
@@ -57,7 +57,7 @@ def compare(
     Example: ubereport compare department --by technique --out comparison
     """
     from ubereport.cohort.reading import spoken_reading
-    from ubereport.documents.comparison import CompareRequest, run_comparison
+    from ubereport.documents.cohort.comparison import CompareRequest, run_comparison
 
     config = CompareConfig(primary=primary, margin=margin)
     covariates = tuple(covariate) if covariate else None
@@ -178,7 +178,7 @@ def audit(
 
     Example: ubereport audit department --out audit
     """
-    from ubereport.documents.audit import AuditRequest, run_audit
+    from ubereport.documents.cohort.audit import AuditRequest, run_audit
 
     request = AuditRequest(library, out, AuditConfig(metric=metric), pdf, measured)
     found, written = run_audit(request)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ubereport.core.config import Device
 from ubereport.core.errors import UbereportError
+from ubereport.documents.page.pdf import HOW_TO_PRINT, try_printers
 from ubereport.files.resources import templates_dir
-from ubereport.report.pdf import HOW_TO_PRINT, try_printers
 from ubereport.segmentation.bundle import BundleEntry, list_bundles, verify_bundle
 
 NEEDED = (

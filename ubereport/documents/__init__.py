@@ -1,1 +1,1 @@
-"""What people read of several cases: comparison, audit, the summary of a batch."""
+"""What people read: the report of a case, and documents of several cases."""

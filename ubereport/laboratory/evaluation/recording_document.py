@@ -9,17 +9,14 @@ import numpy as np
 
 from ubereport.core.arrays import FloatArray
 from ubereport.core.case import CaseRecord
-from ubereport.documents.document_parts import (
+from ubereport.documents.cohort.document_parts import (
     SOFTWARE,
     estimate_text,
     number_cell,
     share_cell,
 )
-from ubereport.laboratory.evaluation.results import EventMatch, ReasonScore, RecordingEvaluation
-from ubereport.laboratory.evaluation.truth import RecordingTruth
-from ubereport.language.speaking import N_, _, _n, localized
-from ubereport.report.blocks import Pair, TableBlock, columns
-from ubereport.report.document_types import (
+from ubereport.documents.page.blocks import Pair, TableBlock, columns
+from ubereport.documents.page.document_types import (
     Axis,
     Bar,
     BarFigure,
@@ -30,7 +27,10 @@ from ubereport.report.document_types import (
     Section,
     Unit,
 )
-from ubereport.report.text import clock, decimal
+from ubereport.documents.page.text import clock, decimal
+from ubereport.laboratory.evaluation.results import EventMatch, ReasonScore, RecordingEvaluation
+from ubereport.laboratory.evaluation.truth import RecordingTruth
+from ubereport.language.speaking import N_, _, _n, localized
 from ubereport.statistics.estimates import Estimate
 
 _MAX_DRAWN = 1500

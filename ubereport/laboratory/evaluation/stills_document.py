@@ -10,13 +10,31 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ubereport.documents.document_parts import (
+from ubereport.documents.cohort.document_parts import (
     SOFTWARE,
     estimate_text,
     number_cell,
     share_cell,
     share_text,
 )
+from ubereport.documents.page.blocks import Pair, TableBlock, columns
+from ubereport.documents.page.document_types import (
+    Axis,
+    Curve,
+    Document,
+    Figure,
+    ForestFigure,
+    ForestRow,
+    Group,
+    GroupFigure,
+    HistogramFigure,
+    Mark,
+    PointSet,
+    ScatterFigure,
+    Section,
+    Unit,
+)
+from ubereport.documents.page.text import decimal, percent
 from ubereport.laboratory.evaluation.config import StillsConfig
 from ubereport.laboratory.evaluation.results import (
     Confusion,
@@ -35,24 +53,6 @@ from ubereport.laboratory.evaluation.stills_sections import (
 )
 from ubereport.laboratory.evaluation.summary import strata_of
 from ubereport.language.speaking import N_, _, _n
-from ubereport.report.blocks import Pair, TableBlock, columns
-from ubereport.report.document_types import (
-    Axis,
-    Curve,
-    Document,
-    Figure,
-    ForestFigure,
-    ForestRow,
-    Group,
-    GroupFigure,
-    HistogramFigure,
-    Mark,
-    PointSet,
-    ScatterFigure,
-    Section,
-    Unit,
-)
-from ubereport.report.text import decimal, percent
 from ubereport.statistics.estimates import Estimate
 
 _N_BINS = 10

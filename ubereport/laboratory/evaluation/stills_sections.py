@@ -10,20 +10,13 @@ import numpy as np
 
 from ubereport.core.arrays import RgbArray
 from ubereport.core.case import ModelSummary
-from ubereport.documents.document_parts import (
+from ubereport.documents.cohort.document_parts import (
     estimate_text,
     number_cell,
     share_cell,
 )
-from ubereport.laboratory.evaluation.examples import Examples
-from ubereport.laboratory.evaluation.reliability import N_BINS, Reliability
-from ubereport.laboratory.evaluation.results import (
-    AnnotatorAgreement,
-    StillsEvaluation,
-)
-from ubereport.language.speaking import _, _n
-from ubereport.report.blocks import Image, Pair, TableBlock, columns
-from ubereport.report.document_types import (
+from ubereport.documents.page.blocks import Image, Pair, TableBlock, columns
+from ubereport.documents.page.document_types import (
     Axis,
     Curve,
     Figure,
@@ -35,7 +28,14 @@ from ubereport.report.document_types import (
     Section,
     Unit,
 )
-from ubereport.report.text import decimal, percent
+from ubereport.documents.page.text import decimal, percent
+from ubereport.laboratory.evaluation.examples import Examples
+from ubereport.laboratory.evaluation.reliability import N_BINS, Reliability
+from ubereport.laboratory.evaluation.results import (
+    AnnotatorAgreement,
+    StillsEvaluation,
+)
+from ubereport.language.speaking import _, _n
 from ubereport.statistics.estimates import Estimate
 from ubereport.video.picture_scaling import display_size, encode_jpeg, to_model_size
 

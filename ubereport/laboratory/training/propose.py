@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.core.errors import AnnotationError, OutputError
+from ubereport.documents.page.html import render_app
 from ubereport.files.atomic import publish_staged
 from ubereport.files.resources import templates_dir
 from ubereport.laboratory.training.answers import ANSWERS_SCHEMA, PROPOSAL_NAME, PROPOSAL_SCHEMA
 from ubereport.laboratory.training.labelled_stills import Still, read_label, read_rgb
 from ubereport.laboratory.training.weakness import Weakness, error_frac
-from ubereport.report.html import render_app
 
 Predict = Callable[[RgbArray], NDArray[np.float32]]
 _SHOWN_PX = 720

@@ -9,9 +9,9 @@ import numpy as np
 
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.series import AreaSeries
+from ubereport.documents.page.marks import LOSS_WORDS
 from ubereport.language.speaking import _, told
 from ubereport.metrics.registry import metric_spec
-from ubereport.report.marks import LOSS_WORDS
 from ubereport.review.desk.case_desk import CaseDesk
 from ubereport.review.journal import Journal
 from ubereport.review.reviewed_case import ReviewedCase, headline_effect_s, open_spans_by_effect

@@ -27,11 +27,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.core.errors import ReviewError, UbereportError, UsageError
+from ubereport.documents.page.html import render_app
 from ubereport.files.atomic import write_file
 from ubereport.files.resources import templates_dir
 from ubereport.language.speaking import speaking, spoken, told
 from ubereport.language.translator import Translator
-from ubereport.report.html import render_app
 from ubereport.review.desk.case_desk import CaseDesk, Saying
 from ubereport.review.desk.case_pictures import CasePictures, ShownPicture
 from ubereport.review.desk.gate import Gate

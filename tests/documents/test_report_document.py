@@ -1,0 +1,219 @@
+"""Documents: every kind of figure, on the base of the case report, as safe as that."""
+
+import io
+import re
+import socket
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from documents import sample_document
+from pypdf import PdfReader
+
+from ubereport.core.disclaimer import DISCLAIMER
+from ubereport.documents.page.blocks import Column, TableBlock
+from ubereport.documents.page.document import (
+    build_document_view,
+    render_document_html,
+    render_document_pdf,
+)
+from ubereport.documents.page.document_figures import drawing_svg
+from ubereport.documents.page.document_tables import MAX_ROWS, numbers_table, value_text
+from ubereport.documents.page.document_types import (
+    Axis,
+    Bar,
+    BarFigure,
+    ControlFigure,
+    ControlMark,
+    Curve,
+    CurveFigure,
+    Document,
+    Figure,
+    ForestFigure,
+    ForestRow,
+    Group,
+    GroupFigure,
+    PointSet,
+    ScatterFigure,
+    Section,
+    Unit,
+)
+
+NBSP = "\u00a0"
+HOSTILE = "<img src=x onerror=alert(1)></script>{{7*7}}\u202e</style>$x_1$"
+
+
+def labels(svg):
+    root = ET.fromstring(svg)
+    return [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+@pytest.fixture(scope="session")
+def document_view():
+    return build_document_view(sample_document.document())
+
+
+@pytest.mark.parametrize("name", sample_document.KINDS)
+def test_every_kind_is_drawn_the_same_twice_and_has_numbers(name):
+    drawing = sample_document.KINDS[name]()
+    svg = drawing_svg(name, "title", drawing, 178.0)
+    assert drawing_svg(name, "title", drawing, 178.0) == svg
+    assert labels(svg)
+    table = numbers_table(drawing)
+    assert 0 < len(table.rows) <= MAX_ROWS
+
+
+def test_curves_name_themselves_and_count_who_is_at_risk():
+    words = labels(drawing_svg("a", "t", sample_document.curves(), 178.0))
+    assert {"RF coagulation", "Bone wax", "60 s", "180 s", "61"} <= set(words)
+    assert "Events cleared (%)" in words
+    assert {"0:00", "1:00", "2:00"} <= set(words)
+
+
+def test_raw_points_are_always_drawn():
+    few = GroupFigure((Group("A", (0.1,) * 7, 0.1, 0.1, 0.1),), Axis("Share", Unit.PERCENT))
+    more = GroupFigure((Group("A", (0.1,) * 9, 0.1, 0.1, 0.1),), Axis("Share", Unit.PERCENT))
+    n_marks = [drawing_svg("a", "t", figure, 178.0).count("<use ") for figure in (few, more)]
+    assert n_marks[1] - n_marks[0] == 2
+    assert "A" in labels(drawing_svg("a", "t", few, 178.0))
+    assert "(n = 7)" in labels(drawing_svg("a", "t", few, 178.0))
+
+
+def test_signals_are_named_and_trial_limits_say_so():
+    words = labels(drawing_svg("a", "t", sample_document.control(), 178.0))
+    assert {"outside", "trend", "center"} <= set(words)
+    assert "upper limit (trial)" in words
+    table = numbers_table(sample_document.control())
+    assert [row[3] for row in table.rows].count("trend") == 3
+    plain = replace(sample_document.control(), is_trial=False)
+    assert "upper limit" in labels(drawing_svg("a", "t", plain, 178.0))
+
+
+def test_points_without_limits_or_center_are_drawn():
+    points = (ControlMark("1", 0.1), ControlMark("2", 0.2))
+    words = labels(drawing_svg("a", "t", ControlFigure(points, None, Axis("y")), 178.0))
+    assert "center" not in words
+    assert numbers_table(ControlFigure(points, None, Axis("y"))).rows[0][2] == "–"
+
+
+def test_missing_estimates_and_bars_say_so_instead_of_zero():
+    rows = (ForestRow("A", None, None, None, "not available: 3 cases"),)
+    assert "not available: 3 cases" in labels(
+        drawing_svg("a", "t", ForestFigure(rows, Axis("x")), 178.0)
+    )
+    bars = BarFigure((Bar("A", None), Bar("B", 0.0)), Axis("x"))
+    assert " not available" in labels(drawing_svg("a", "t", bars, 178.0))
+    assert [row[1] for row in numbers_table(bars).rows] == ["–", "0.000"]
+
+
+def test_empty_figures_do_not_fail():
+    for drawing in (
+        CurveFigure((), Axis("x"), Axis("y")),
+        GroupFigure((Group("A", (), None),), Axis("x")),
+        ForestFigure((), Axis("x")),
+        ControlFigure((), None, Axis("y")),
+        ScatterFigure((PointSet("A", (), ()),), Axis("x"), Axis("y")),
+    ):
+        assert drawing_svg("a", "t", drawing, 87.0).startswith("<svg")
+        assert numbers_table(drawing).rows in ((), (("A", "0", "–", "–", "–"),))
+
+
+def test_long_tables_are_thinned_and_say_so():
+    curve = Curve("A", tuple(range(1000)), tuple(range(1000)))
+    table = numbers_table(CurveFigure((curve,), Axis("x"), Axis("y")))
+    assert len(table.rows) <= MAX_ROWS
+    assert table.note == "Every 17th of 1000 rows."
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "expected"),
+    [
+        (None, Unit.NUMBER, "–"),
+        (float("nan"), Unit.PERCENT, "–"),
+        (0.125, Unit.PERCENT, "12.5 %"),
+        (74.0, Unit.SECONDS, "0:01:14"),
+        (-74.0, Unit.SECONDS, "−0:01:14"),
+        (1234.0, Unit.COUNT, "1 234"),
+        (-0.1234, Unit.NUMBER, "−0.123"),
+        (12.345, Unit.NUMBER, "12.35"),
+        (123.45, Unit.NUMBER, "123.5"),
+        (12345.6, Unit.NUMBER, "12346"),
+    ],
+)
+def test_values_print_as_their_axis_says(value, unit, expected):
+    assert value_text(value, unit).replace(NBSP, " ").replace("\u2009", " ") == expected
+
+
+def test_what_is_no_drawing_is_refused():
+    with pytest.raises(TypeError, match="no drawing"):
+        drawing_svg("a", "t", "text", 178.0)
+    with pytest.raises(TypeError, match="no drawing"):
+        numbers_table("text")
+
+
+def test_figure_ids_are_unique():
+    figure = Figure("same", "t", "c", sample_document.bars())
+    with pytest.raises(ValueError, match="given twice: same"):
+        build_document_view(Document("t", "s", (Section("h", figures=(figure, figure)),)))
+
+
+def test_rows_have_a_cell_for_every_column():
+    with pytest.raises(ValueError, match="2 cells for 1 columns"):
+        TableBlock("caption", (Column("one"),), (("a", "b"),))
+
+
+def test_the_page_is_as_closed_as_a_case_report(document_view):
+    html = render_document_html(document_view)
+    assert "default-src 'none'" in html
+    assert "<script" not in html
+    assert DISCLAIMER in html
+    for name in sample_document.KINDS:
+        assert f'id="figure-{name}"' in html
+    assert html.count("<details") == len(sample_document.KINDS)
+    ids = re.findall(r'\bid="([^"]*)"', html)
+    assert len(ids) == len(set(ids))
+    assert render_document_html(sample_document.document()) == html
+
+
+def test_hostile_strings_stay_text():
+    html = render_document_html(sample_document.document(HOSTILE))
+    assert "<img src=x" not in html
+    assert "onerror=alert(1)>" not in html
+    assert "{{7*7}}" in html
+    assert "\u202e" not in html
+    assert html.count("</style>") == 1
+    assert html.count("&lt;img src=x") > 30
+
+
+def test_scripts_of_other_languages_are_kept():
+    html = render_document_html(
+        Document("止血技術の比較", "症例", (Section("結果", ("要約",)),), kicker="比較")
+    )
+    assert "止血技術の比較" in html
+
+
+def test_the_pdf_needs_no_network_and_repeats_its_bytes(document_view, monkeypatch):
+    first = render_document_pdf(document_view).pdf
+
+    def refuse(*_args, **_kwargs):
+        raise AssertionError("a report opened a socket")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    assert render_document_pdf(document_view).pdf == first
+    reader = PdfReader(io.BytesIO(first))
+    title = " ".join(reader.metadata.title.split())
+    assert title == "Hemostatic techniques compared – Technique comparison"
+    for page in reader.pages:
+        assert DISCLAIMER in re.sub(r"\s+", " ", page.extract_text())
+
+
+def test_dates_under_a_chart_do_not_touch():
+    days = [0, 40, 60, 96, 145, 194, 246, 294, 340, 391]
+    first = np.datetime64("2025-03-19")
+    points = tuple(ControlMark(str(first + day), 1.0 + day % 2, at=float(day)) for day in days)
+    words = labels(drawing_svg("a", "t", ControlFigure(points, None, Axis("y")), 178.0))
+    named = [np.datetime64(word) for word in words if re.fullmatch(r"202\d-\d\d-\d\d", word or "")]
+    # A date takes a ninth of the axis, with the space that tells it from the next.
+    assert len(named) >= 5
+    assert np.diff(np.array(named)).astype(int).min() >= days[-1] / 8.6

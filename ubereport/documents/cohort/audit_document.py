@@ -1,0 +1,408 @@
+"""An audit as a document: what stands out first, then every chart."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from ubereport.cohort.audit_results import (
+    Audit,
+    AuditCase,
+    ControlChart,
+    ControlPoint,
+    FunnelZone,
+    Signal,
+)
+from ubereport.core.config import AuditConfig
+from ubereport.documents.cohort.course_sections import (
+    funnel_section,
+    learning_section,
+    quality_section,
+)
+from ubereport.documents.cohort.document_parts import (
+    DASH,
+    SOFTWARE,
+    axis_of,
+    drops_table,
+    left_out_section,
+    metric_text,
+    model_sections,
+    names_text,
+    short_title,
+)
+from ubereport.documents.cohort.outcome_sections import agreement_section, outcome_section
+from ubereport.documents.page.blocks import Pair, TableBlock, columns
+from ubereport.documents.page.document_types import (
+    ControlFigure,
+    ControlMark,
+    Document,
+    Figure,
+    Section,
+)
+from ubereport.documents.page.text import decimal, percent, span_text, within
+from ubereport.language.speaking import N_, _, _n, _p, day, spoken, told
+from ubereport.metrics.registry import metric_spec
+
+_MAX_ROWS_ON_PAPER = 100
+_MAX_TABLE_POINTS = 60
+_MOVING_RANGE_FACTOR = 2.66 / 3
+_ON_CHART = {"coverage_frac": N_("on coverage"), "event_rate_per_10min": N_("on events")}
+
+
+def audit_document(
+    audit: Audit,
+    config: AuditConfig,
+    links: tuple[str, ...] | None = None,
+    *,
+    is_paper: bool = False,
+) -> Document:
+    """Lay an audit out: what stands out first, then every chart.
+
+    `links` lead from a case to its report, one a case. On paper a long case table keeps the cases
+    that stand out.
+    """
+    title = metric_spec(audit.metric_key).title
+    outcomes = (outcome_section(audit.outcomes),) if audit.outcomes else ()
+    agreements = (agreement_section(audit.agreements),) if audit.agreements else ()
+    return Document(
+        title=_("Departmental audit"),
+        subtitle=_subtitle(audit, title),
+        kicker=_("Audit"),
+        software=SOFTWARE,
+        lead=_lead(audit, config),
+        facts=_facts(audit),
+        caveats=audit.caveats,
+        sections=(
+            _signal_section(audit),
+            *_chart_sections(audit.charts, config),
+            funnel_section(audit.funnels),
+            learning_section(audit.learning_curves, config),
+            *agreements,
+            *outcomes,
+            quality_section(audit.months),
+            *model_sections(audit.models),
+            left_out_section(audit.dropped, audit.unread, audit.models),
+            _case_section(audit, links, is_paper=is_paper),
+        ),
+    )
+
+
+def _subtitle(audit: Audit, title: str) -> str:
+    dates = [case.date for case in audit.cases if case.date and case.is_used]
+    span = _(", {min} to {max}", min=day(min(dates)), max=day(max(dates))) if dates else ""
+    return _(
+        "{cases} measured in one way{span}. Chart metric: {title}",
+        cases=_n("{n} case", "{n} cases", audit.n_cases),
+        span=span,
+        title=title,
+    )
+
+
+def _lead(audit: Audit, config: AuditConfig) -> tuple[str, ...]:
+    sentences = []
+    for chart in audit.charts:
+        found = [point for point in chart.points if point.signals]
+        if found:
+            kinds = dict.fromkeys(signal for point in found for signal in point.signals)
+            named = names_text([_signal_name(kind) for kind in kinds])
+            sentences.append(
+                f"{_chart_name(chart)}: {_n('{n} case', '{n} cases', len(found))} ({named})"
+            )
+    n_charts = len(audit.charts)
+    if sentences:
+        head = _(
+            "{sentences} of {charts} show more than chance variation. {join}.",
+            sentences=len(sentences),
+            charts=_n("{n} control chart", "{n} control charts", n_charts),
+            join=". ".join(sentences),
+        )
+    else:
+        head = _(
+            "Nothing stands out from chance variation in {charts}.",
+            charts=_n("{n} control chart", "{n} control charts", n_charts),
+        )
+    probability = f"{100 * audit.false_alarm.probability:.0f}"
+    turned = [c.surgeon for c in audit.learning_curves if c.is_turning]
+    curves = (
+        _("The level of {turned} changed in the course of the cases.", turned=names_text(turned))
+        if turned
+        else _("No learning curve turns by more than random order would bring.")
+    )
+    beyond = sum(p.zone is FunnelZone.BEYOND_998 for f in audit.funnels for p in f.points)
+    funnel = _(
+        "{surgeons} beyond the 99.8 % limits of a funnel plot.",
+        surgeons=_n("{n} surgeon", "{n} surgeons", beyond),
+    )
+    lead = [head]
+    if audit.learning_curves:
+        lead.append(curves)
+    if any(f.points for f in audit.funnels):
+        lead.append(
+            funnel if beyond else _("No surgeon lies beyond the 99.8 % limits of a funnel.")
+        )
+    lead.append(
+        _(
+            "A department in which nothing changes would see a signal on {probability} % of "
+            "such pages.",
+            probability=probability,
+        )
+    )
+    return (" ".join(lead),)
+
+
+def _facts(audit: Audit) -> tuple[Pair, ...]:
+    n_signals = sum(bool(point.signals) for chart in audit.charts for point in chart.points)
+    n_flags = sorted(case.n_flags for case in audit.cases if case.is_used)
+    warnings = str(n_flags[len(n_flags) // 2]) if n_flags else "–"
+    known = sorted(c.coverage_frac for c in audit.cases if c.coverage_frac is not None)
+    coverage = percent(known[len(known) // 2], 0) if known else _("not available")
+    n_ways = len(audit.models)
+    return (
+        Pair(
+            _("Cases charted"),
+            str(audit.n_cases),
+            _("of {cases} in the library", cases=len(audit.cases)),
+        ),
+        Pair(
+            _("Points with a signal"),
+            str(n_signals),
+            _("on {charts}", charts=_n("{n} chart", "{n} charts", len(audit.charts))),
+        ),
+        Pair(_("Median coverage"), coverage, _("share of recorded time that could be judged")),
+        Pair(_("Warnings of a case"), warnings, _("median; see each case’s own report")),
+        Pair(
+            _("Ways of measuring"),
+            str(n_ways),
+            _("mixed: see below") if n_ways > 1 else _("not mixed"),
+        ),
+    )
+
+
+def _signal_name(signal: Signal) -> str:
+    return {
+        Signal.OUTSIDE: _("outside a limit"),
+        Signal.ONE_SIDE: _("run on one side"),
+        Signal.TREND: "trend",
+        Signal.NEAR_LIMIT: _("2 of 3 near a limit"),
+        Signal.AVERAGE: _("average of the latest cases off"),
+    }[signal]
+
+
+def _signal_names(signals: Sequence[Signal]) -> str:
+    return ", ".join(_signal_name(signal) for signal in signals)
+
+
+def _chart_name(chart: ControlChart) -> str:
+    procedure = f"{chart.procedure[0].upper()}{chart.procedure[1:]}"
+    title = chart.title[0].lower() + chart.title[1:]
+    if not spoken().language.is_english:
+        title = within(told(chart.title))
+    return f"{told(procedure)}, {title}"
+
+
+def _signal_section(audit: Audit) -> Section:
+    rows = tuple(
+        _signal_cells(chart, tuple(run))
+        for chart in audit.charts
+        for signals, run in groupby(chart.points, key=lambda point: point.signals)
+        if signals
+    )
+    text = _(
+        "A signal asks for a look at the case: its report, its recording, what was new in the "
+        "theater that day. It is no verdict."
+    )
+    if not rows:
+        return Section(_("Signals"), (_("None."),))
+    heads = columns("*" + _("Chart"), _("Case"), _("Date"), _("#Value"), _("#Limits"), _("Signal"))
+    return Section(
+        _("Signals"), (text,), tables=(TableBlock(_("Cases that stand out"), heads, rows),)
+    )
+
+
+def _signal_cells(chart: ControlChart, run: Sequence[ControlPoint]) -> tuple[str, ...]:
+    """Return one row for cases that follow one another on a chart with the same signal."""
+    spec = metric_spec(chart.metric_key)
+    first, last = run[0], run[-1]
+    lowest, highest = (
+        metric_text(choose(point.value for point in run), spec) for choose in (min, max)
+    )
+    signal = _signal_names(first.signals)
+    is_run = len(run) > 1
+    return (
+        f"{told(chart.procedure[0].upper() + chart.procedure[1:])}, "
+        f"{within(short_title(spec.key))}",
+        _("{case_id}\xa0to {case_id_2}", case_id=first.case_id, case_id_2=last.case_id)
+        if is_run
+        else first.case_id,
+        span_text(day(first.date), day(last.date)) if last.date != first.date else day(first.date),
+        span_text(lowest, highest) if is_run else lowest,
+        _limits_text(first, chart),
+        _("{signal}: {run} cases in turn", signal=signal, run=len(run)) if is_run else signal,
+    )
+
+
+def _limits_text(point: ControlPoint, chart: ControlChart) -> str:
+    spec = metric_spec(chart.metric_key)
+    if point.lower is None or point.upper is None:
+        return _p("limits", "none")
+    return span_text(metric_text(point.lower, spec), metric_text(point.upper, spec))
+
+
+def _chart_sections(charts: Sequence[ControlChart], config: AuditConfig) -> tuple[Section, ...]:
+    if not charts:
+        return (
+            Section(
+                _("Control charts"), (_("No case has a date, so there is no order to chart."),)
+            ),
+        )
+    sections = []
+    for procedure in dict.fromkeys(chart.procedure for chart in charts):
+        own = [(i, chart) for i, chart in enumerate(charts) if chart.procedure == procedure]
+        sections.append(
+            Section(
+                _("Control charts, {procedure}", procedure=procedure),
+                figures=tuple(_chart_figure(number, chart, config) for number, chart in own),
+                tables=tuple(table for _, chart in own for table in _chart_drops(chart)),
+            )
+        )
+    return tuple(sections)
+
+
+def _chart_figure(number: int, chart: ControlChart, config: AuditConfig) -> Figure:
+    spec = metric_spec(chart.metric_key)
+    marks = tuple(
+        ControlMark(
+            day(point.date),
+            point.value,
+            point.lower,
+            point.upper,
+            _signal_name(point.signals[0]) if point.signals else "",
+            float(dt.date.fromisoformat(point.date).toordinal()),
+        )
+        for point in chart.points
+    )
+    axis = replace(axis_of(spec), label=chart.title, low=None)
+    kind = _("XmR chart") if chart.kind == "xmr" else _("u-chart")
+    return Figure(
+        f"chart-{number + 1}",
+        f"{told(chart.title)} ({kind})",
+        f"{told(chart.reading)} {_chart_caption(chart, config)}",
+        ControlFigure(marks, chart.center, axis, _("date of operation"), chart.is_trial),
+        _points_table(chart),
+    )
+
+
+def _chart_caption(chart: ControlChart, config: AuditConfig) -> str:
+    if chart.kind == "xmr":
+        text = _(
+            "One point a case, by date. Between the dashed limits (mean ± {limit_sigmas} × "
+            "mean moving range, on the {scale} scale) cases differ as they usually do.",
+            limit_sigmas=decimal(_MOVING_RANGE_FACTOR * chart.limit_sigmas, 2),
+            scale=chart.scale,
+        )
+    else:
+        text = _(
+            "Events per 10 minutes at risk (outside events), one point a case. Limits are wider "
+            "where less time could be judged."
+        )
+    if chart.is_trial:
+        text += _(
+            " Trial limits: fewer than {trial_points} cases; they will move as cases come.",
+            trial_points=config.trial_points,
+        )
+    if chart.n_screened:
+        text += _(
+            " {ranges} left out as extreme.",
+            ranges=_n("{n} moving range", "{n} moving ranges", chart.n_screened),
+        )
+    return text
+
+
+def _points_table(chart: ControlChart) -> TableBlock:
+    is_long = len(chart.points) > _MAX_TABLE_POINTS
+    rows = tuple(
+        (
+            point.case_id,
+            day(point.date),
+            metric_text(point.value, metric_spec(chart.metric_key)),
+            _limits_text(point, chart),
+            _signal_names(point.signals) or _p("signal of a point", "none"),
+        )
+        for point in chart.points
+        if point.signals or not is_long
+    )
+    note = _("Cases with a signal only; every case stands in charts.csv.") if is_long else ""
+    heads = columns(_("Case"), _("Date"), _("#Value"), _("#Limits"), _("Signal"))
+    return TableBlock(_chart_name(chart), heads, rows, note)
+
+
+def _chart_drops(chart: ControlChart) -> tuple[TableBlock, ...]:
+    if not chart.dropped:
+        return ()
+    return (
+        drops_table(
+            _("Not on the chart: {chart_name}", chart_name=_chart_name(chart)), chart.dropped
+        ),
+    )
+
+
+def _case_section(audit: Audit, links: tuple[str, ...] | None, *, is_paper: bool) -> Section:
+    keys = [key for key, _ in audit.cases[0].values] if audit.cases else []
+    is_cut = is_paper and len(audit.cases) > _MAX_ROWS_ON_PAPER
+    shown = [
+        (i, case)
+        for i, case in enumerate(audit.cases)
+        if not is_cut or case.signals or case.elsewhere or not case.is_used
+    ]
+    if is_cut:
+        shown = shown[:_MAX_ROWS_ON_PAPER]
+    titles = [f"#{short_title(key)}" for key in keys]
+    heads = columns(
+        _("Case"), _("Date"), _("Procedure"), "*" + _("Technique"), _("Surgeon"), _("#Coverage"),
+        *titles, _("#Warnings"),
+        _("Signal"),
+    )  # fmt: skip
+    rows = tuple(_case_cells(case) for _, case in shown)
+    table = TableBlock(
+        _(
+            "{cases} of {cases_2}",
+            cases=_n("{n} case", "{n} cases", len(rows)),
+            cases_2=len(audit.cases),
+        ),
+        heads,
+        rows,
+        row_links=() if links is None else tuple(links[i] for i, _ in shown),
+    )
+    text = _("Every case of the library in order of date.")
+    if is_cut:
+        text = _(
+            "Cases with a signal and cases set aside, {MAX_ROWS_ON_PAPER} at most. All cases "
+            "stand in audit.html and cases.csv.",
+            MAX_ROWS_ON_PAPER=_MAX_ROWS_ON_PAPER,
+        )
+    elif links is None and not is_paper:
+        text += _(" For links to the case reports, write the audit beside or inside the library.")
+    elif not is_paper:
+        text += _(" A case id leads to the case’s own report.")
+    return Section(_("Cases"), (text,), tables=(table,))
+
+
+def _case_cells(case: AuditCase) -> tuple[str, ...]:
+    other = [
+        _(_ON_CHART[key]) if key in _ON_CHART else within(short_title(key))
+        for key in case.elsewhere
+    ]
+    signal = "; ".join(name for name in (_signal_names(case.signals), *other) if name)
+    return (
+        case.case_id,
+        day(case.date) if case.date else DASH,
+        case.procedure or DASH,
+        case.technique or DASH,
+        case.surgeon or DASH,
+        DASH if case.coverage_frac is None else percent(case.coverage_frac, 0),
+        *(metric_text(value, metric_spec(key)) for key, value in case.values),
+        str(case.n_flags),
+        (signal or DASH) if case.is_used else _("set aside"),
+    )

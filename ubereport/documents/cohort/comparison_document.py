@@ -1,0 +1,402 @@
+"""A comparison of groups of cases as a document: the answer first, then what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ubereport.cohort.comparison_results import (
+    AdjustedComparison,
+    Comparison,
+    MetricComparison,
+    PlanStatus,
+    PlanUse,
+)
+from ubereport.cohort.reading import NOT_RANDOMIZED
+from ubereport.core.config import CompareConfig
+from ubereport.core.covariates import column_title
+from ubereport.core.metrics import Direction
+from ubereport.documents.cohort.clearing_section import clearing_section
+from ubereport.documents.cohort.document_parts import (
+    SOFTWARE,
+    axis_of,
+    difference_axis,
+    difference_unit,
+    drops_table,
+    estimate_text,
+    forest_row,
+    gap_text,
+    left_out_section,
+    metric_text,
+    model_sections,
+    names_text,
+    p_cells,
+    pair_text,
+    short_title,
+)
+from ubereport.documents.cohort.ground_sections import (
+    balance_section,
+    method_section,
+    power_section,
+)
+from ubereport.documents.cohort.lead_section import (
+    lead_section,
+    lead_sentences,
+    uses_section,
+)
+from ubereport.documents.page.blocks import Pair, TableBlock, columns
+from ubereport.documents.page.document_types import (
+    Axis,
+    Document,
+    Figure,
+    ForestFigure,
+    Group,
+    GroupFigure,
+    Section,
+    Unit,
+)
+from ubereport.documents.page.text import span_text
+from ubereport.language.speaking import N_, _, _n, moment, told
+from ubereport.metrics.registry import metric_spec
+
+_SIDES = {
+    Direction.LOWER_IS_BETTER: N_("Left is a clearer view. "),
+    Direction.HIGHER_IS_BETTER: N_("Right is a clearer view. "),
+    Direction.NEUTRAL: "",
+}
+
+
+def _capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def comparison_document(comparison: Comparison, config: CompareConfig) -> Document:
+    """Lay a comparison out: the answer first, then what it rests on."""
+    by = column_title(comparison.by)
+    head, rest = lead_sentences(comparison, config)
+    return Document(
+        title=_("Groups of cases compared by {by}", by=by),
+        subtitle=_subtitle(comparison),
+        kicker=_("Comparison"),
+        software=SOFTWARE,
+        lead=head,
+        facts=_facts(comparison),
+        caveats=(NOT_RANDOMIZED,),
+        sections=(
+            lead_section(comparison, rest),
+            balance_section(comparison),
+            _primary_section(comparison),
+            clearing_section(comparison.time_to_clear),
+            *uses_section(comparison.use_effects),
+            *_secondary_section(comparison.secondary),
+            _adjusted_section(comparison.adjusted, comparison.primary),
+            power_section(comparison),
+            Section(
+                _("To be read with care"),
+                tuple(c for c in comparison.caveats if c != NOT_RANDOMIZED),
+            ),
+            *model_sections(comparison.models),
+            left_out_section(comparison.dropped, comparison.unread, comparison.models),
+            method_section(comparison, config),
+        ),
+    )
+
+
+def _subtitle(comparison: Comparison) -> str:
+    groups = len(comparison.primary.groups)
+    return _(
+        "{cases}, {surgeons}, {groups}; reference: {reference}",
+        cases=_n("{n} case", "{n} cases", comparison.n_cases),
+        surgeons=_n("{n} surgeon", "{n} surgeons", comparison.n_surgeons),
+        groups=_n("{n} group", "{n} groups", groups),
+        reference=comparison.reference,
+    )
+
+
+def _facts(comparison: Comparison) -> tuple[Pair, ...]:
+    spec = metric_spec(comparison.primary.metric_key)
+    n_dropped = sum(drop.n_cases for drop in comparison.dropped) + len(comparison.unread)
+    medians = [
+        Pair(
+            _("Median, {group}", group=group.group),
+            metric_text(group.median, spec),
+            _(
+                "{cases} of {surgeons}",
+                cases=_n("{n} case", "{n} cases", group.n_cases),
+                surgeons=_n("{n} surgeon", "{n} surgeons", group.n_surgeons),
+            ),
+        )
+        for group in comparison.primary.groups[:4]
+    ]
+    cases = Pair(
+        _("Cases compared"),
+        str(comparison.n_cases),
+        _("{n_dropped} left out, with reasons", n_dropped=n_dropped),
+    )
+    return (cases, *medians)
+
+
+def _primary_section(comparison: Comparison) -> Section:
+    metric = comparison.primary
+    spec = metric_spec(metric.metric_key)
+    caption = _(
+        "Each mark is one case. {side}{definition} Where the marks of two groups "
+        "overlap widely, single cases say little about the technique.",
+        side=_SIDES[spec.direction] and _(_SIDES[spec.direction]),
+        definition=told(spec.definition[0].upper() + spec.definition[1:]),
+    )
+    figure = replace(_points_figure("primary", metric), caption=caption)
+    return Section(
+        _("Primary metric"),
+        (
+            _(
+                "{title}: the one primary metric. {plan_text}",
+                title=metric.title,
+                plan_text=_plan_text(comparison.plan),
+            ),
+        ),
+        (figure,),
+        (_groups_table(metric), _contrasts_table(metric, _("Differences between groups"))),
+    )
+
+
+def _points_figure(name: str, metric: MetricComparison) -> Figure:
+    groups = tuple(
+        Group(
+            group.group,
+            tuple(point.value for point in group.points),
+            group.median,
+            group.quartile_low,
+            group.quartile_high,
+        )
+        for group in metric.groups
+    )
+    return Figure(
+        name,
+        _("{title}, case by case", title=metric.title),
+        _("Each mark is one case; the diamond is the median, the bar the middle half."),
+        GroupFigure(groups, axis_of(metric_spec(metric.metric_key))),
+        _groups_table(metric),
+    )
+
+
+def _plan_text(plan: PlanUse) -> str:
+    seal = _(
+        "plan of {written_at}, seal {sha256}",
+        written_at=moment(plan.written_at) if plan.written_at else "",
+        sha256=plan.sha256[:12],
+    )
+    return {
+        PlanStatus.NONE: _("No plan was declared before the cases were measured: exploratory."),
+        PlanStatus.FOLLOWED: _(
+            "As declared ({seal}). {detail}", seal=seal, detail=plan.detail
+        ).strip(),
+        PlanStatus.DEPARTED: _(
+            "Not as declared ({seal}): {detail}. Exploratory.", seal=seal, detail=plan.detail
+        ),
+        PlanStatus.LATE: _("Declared too late ({seal}): {detail}.", seal=seal, detail=plan.detail),
+        PlanStatus.CHANGED: _(
+            "The plan cannot be relied on ({seal}): {detail}.", seal=seal, detail=plan.detail
+        ),
+    }[plan.status]
+
+
+def _groups_table(metric: MetricComparison) -> TableBlock:
+    spec = metric_spec(metric.metric_key)
+    rows = tuple(
+        (
+            group.group,
+            str(group.n_cases),
+            str(group.n_surgeons),
+            metric_text(group.median, spec),
+            span_text(
+                metric_text(group.quartile_low, spec), metric_text(group.quartile_high, spec)
+            ),
+            span_text(metric_text(group.minimum, spec), metric_text(group.maximum, spec)),
+        )
+        for group in metric.groups
+    )
+    heads = (
+        _("Group"),
+        _("#Cases"),
+        _("#Surgeons"),
+        _("#Median"),
+        _(_("#Middle half")),
+        _(_("#Smallest to largest")),
+    )
+    return TableBlock(metric.title, columns(*heads), rows)
+
+
+def _contrasts_table(metric: MetricComparison, caption: str) -> TableBlock:
+    spec = metric_spec(metric.metric_key)
+    rows = tuple(
+        (
+            pair_text(c.group, c.reference),
+            gap_text(c.shift, spec),
+            estimate_text(c.cliff_delta, n_decimals=2, is_signed=True),
+            c.magnitude or "–",
+            *p_cells(c.test),
+        )
+        for c in metric.contrasts
+    )
+    heads = (
+        _("Group − other"),
+        _("#Hodges–Lehmann shift (95 % interval)"),
+        _("#Cliff’s delta (95 % interval)"),
+        _("Size"),
+        _("#p"),
+        _("#p, Holm"),
+    )
+    return TableBlock(caption, columns(*heads), rows, _contrast_note(metric, difference_unit(spec)))
+
+
+def _contrast_note(metric: MetricComparison, unit: str) -> str:
+    sizes = ", ".join(f"{group.group} {group.n_cases}" for group in metric.groups)
+    texts = [_("Shift in {unit}.", unit=unit), _("Cases: {sizes}.", sizes=sizes)]
+    if metric.is_primary:
+        texts.append(
+            _(
+                "It is the typical difference between a case of one group and a case of the "
+                "other. Cliff’s delta: share of pairs in which the first is larger minus share in "
+                "which it is smaller; below 0.147 negligible, below 0.33 small, below 0.474 "
+                "medium."
+            )
+        )
+    names = dict.fromkeys(c.test.name for c in metric.contrasts if c.test.p_value is not None)
+    if names:
+        texts.append(
+            _(
+                "p from the {list}; Holm over {family}.",
+                list=names_text(list(names)),
+                family=_family(metric),
+            )
+        )
+    texts += [
+        _(
+            "No p-value for {pair_text}: {reason}.",
+            pair_text=pair_text(c.group, c.reference),
+            reason=c.test.reason,
+        )
+        for c in metric.contrasts
+        if c.test.p_value is None
+    ]
+    return " ".join(texts)
+
+
+def _family(metric: MetricComparison) -> str:
+    return next((c.test.family for c in metric.contrasts if c.test.family), _("these contrasts"))
+
+
+def _adjusted_section(adjusted: AdjustedComparison, primary: MetricComparison) -> Section:
+    spec = metric_spec(primary.metric_key)
+    heading = _("Adjusted estimate")
+    left_out = tuple((column_title(item.column), item.reason) for item in adjusted.left_out)
+    tables = []
+    if left_out:
+        heads = columns(_("Covariate"), "*" + _("Why it is not used"))
+        tables.append(TableBlock(_("Covariates left out of the model"), heads, left_out))
+    if adjusted.dropped:
+        tables.append(drops_table(_("Cases left out of the model"), adjusted.dropped))
+    if adjusted.reason:
+        return Section(
+            heading, (_("None: {reason}.", reason=adjusted.reason),), tables=tuple(tables)
+        )
+    factor = 100.0 if spec.is_share else 1.0
+    figure = Figure(
+        "adjusted",
+        _("Differences with surgeon and covariates held equal"),
+        _(
+            "Each square is an estimated difference, the bar its 95 % interval. A bar that "
+            "crosses the line at 0 is compatible with no difference. Only what the manifest holds "
+            "is adjusted for."
+        ),
+        ForestFigure(
+            tuple(
+                forest_row(pair_text(c.group, c.reference), c.difference, factor)
+                for c in adjusted.contrasts
+            ),
+            difference_axis(_("Adjusted difference"), spec),
+        ),
+    )
+    held = names_text([column_title(name) for name in adjusted.covariates]) or _("nothing else")
+    text = _(
+        "{method}, on the {scale} scale: {cases} of {surgeons}. Held equal beside surgeon: {held}.",
+        method=_capitalized(told(adjusted.method)),
+        scale=adjusted.scale,
+        cases=_n("{n} case", "{n} cases", adjusted.n_cases),
+        surgeons=_n("{n} surgeon", "{n} surgeons", adjusted.n_surgeons),
+        held=held,
+    )
+    return Section(
+        heading,
+        (text,),
+        (figure,),
+        (_adjusted_table(adjusted, spec.unit, factor), *tables),
+        notes=adjusted.notes,
+    )
+
+
+def _adjusted_table(adjusted: AdjustedComparison, unit: str, factor: float) -> TableBlock:
+    rows = []
+    for c in adjusted.contrasts:
+        ratio = "–" if c.ratio is None else estimate_text(c.ratio, n_decimals=2, is_signed=False)
+        rows.append(
+            (
+                pair_text(c.group, c.reference),
+                estimate_text(c.difference, factor, is_signed=True),
+                ratio,
+                *p_cells(c.test),
+            )
+        )
+    ratio_name = {"logit": _("Odds ratio"), "log": _("Ratio")}.get(adjusted.scale, "Ratio")
+    in_unit = _("percentage points") if factor == 100.0 else unit
+    heads = (
+        _("Group − other"),
+        _("#Difference, {in_unit} (95 % interval)", in_unit=in_unit),
+        _("#{ratio_name} (95 % interval)", ratio_name=ratio_name),
+        _("#p"),
+        _("#p, Holm"),
+    )
+    names = dict.fromkeys(c.test.name for c in adjusted.contrasts if c.test.p_value is not None)
+    note = _("p from the {list}.", list=names_text(list(names))) if names else ""
+    return TableBlock(_("Adjusted differences"), columns(*heads), tuple(rows), note)
+
+
+def _secondary_section(metrics: Sequence[MetricComparison]) -> tuple[Section, ...]:
+    if not metrics:
+        return ()
+    figure = Figure(
+        "secondary",
+        _("Cliff’s delta of every secondary metric"),
+        _(
+            "Each group against {group}: right of the line its values were larger, left of it "
+            "smaller; a bar that crosses the line is compatible with no difference. The scale "
+            "is the same for all metrics, from −1 to 1.",
+            group=metrics[0].groups[0].group,
+        ),
+        ForestFigure(
+            tuple(
+                forest_row(
+                    f"{short_title(metric.metric_key)}: {c.group}", c.cliff_delta, n_decimals=2
+                )
+                for metric in metrics
+                for c in metric.contrasts
+                if c.reference == metric.groups[0].group
+            ),
+            Axis(_("Cliff’s delta"), Unit.NUMBER, -1.0, 1.0),
+        ),
+    )
+    points = tuple(_points_figure(f"secondary-{i + 1}", m) for i, m in enumerate(metrics))
+    tables = tuple(
+        table
+        for metric in metrics
+        for table in (
+            _groups_table(metric),
+            _contrasts_table(metric, _("{title}: contrasts", title=metric.title)),
+        )
+    )
+    text = _(
+        "Secondary metrics are looked at beside the primary one; their p-values are corrected "
+        "together (Holm)."
+    )
+    return (Section(_("Secondary metrics"), (text,), (figure, *points), tables),)

@@ -1,0 +1,108 @@
+"""A document as HTML and PDF, on the same base template as the case report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, is_dataclass, replace
+from enum import StrEnum
+from typing import TypeVar, cast
+
+from ubereport.core.choices import PdfChoice
+from ubereport.core.disclaimer import DISCLAIMER
+from ubereport.documents.page.blocks import FigureBlock, PageHead
+from ubereport.documents.page.document_figures import FULL_WIDTH_MM, HALF_WIDTH_MM, drawing_svg
+from ubereport.documents.page.document_tables import numbers_table
+from ubereport.documents.page.document_types import Document, Figure, ImageStrip
+from ubereport.documents.page.html import Medium, Paper, render_page
+from ubereport.documents.page.pdf import PrintedReport, print_page
+from ubereport.documents.page.text import DIRECTION_MARKS, printable, shorten
+from ubereport.language.speaking import spoken, told
+
+_TEMPLATE = "document.html"
+_KEYS = frozenset({"figure_id", "uri", "row_links", "signal"})
+"""Fields that name something for machines, or whose words choose a mark."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentView:
+    """A document in the language of its reader with every figure drawn, for HTML and PDF alike.
+
+    `drawn` has the figures of each section, in their order.
+    """
+
+    page: PageHead
+    document: Document
+    drawn: tuple[tuple[FigureBlock, ...], ...]
+
+
+def build_document_view(document: Document) -> DocumentView:
+    """Draw every figure of `document`.
+
+    Raises
+    ------
+    ValueError
+        If two figures have one id, or an id has characters that are not allowed.
+    """
+    document = told_document(document)
+    ids = [figure.figure_id for section in document.sections for figure in section.figures]
+    if len(ids) != len(set(ids)):
+        twice = sorted({name for name in ids if ids.count(name) > 1})
+        raise ValueError(f"figure ids given twice: {', '.join(twice)}; each needs its own")
+    title = printable(document.title, DIRECTION_MARKS)
+    return DocumentView(
+        page=PageHead(
+            kicker=printable(document.kicker, DIRECTION_MARKS),
+            title=title,
+            running=shorten(title, 70),
+            software=printable(document.software, DIRECTION_MARKS),
+            disclaimer=told(DISCLAIMER),
+            language=spoken().language.tag,
+        ),
+        document=document,
+        drawn=tuple(tuple(map(_drawn, section.figures)) for section in document.sections),
+    )
+
+
+def told_document(document: Document) -> Document:
+    """Tell what a document quotes of records and results: their sentences are English."""
+    return document if spoken().language.is_english else _told_part(document)
+
+
+def _told_part(part: T) -> T:
+    """Tell every text in `part`, a frozen value of tuples, strings and other such values."""
+    if isinstance(part, StrEnum):
+        return part
+    if isinstance(part, str):
+        return cast(T, told(part))
+    if isinstance(part, tuple):
+        return cast(T, tuple(_told_part(item) for item in part))
+    if is_dataclass(part) and not isinstance(part, type):
+        values = {f.name: getattr(part, f.name) for f in fields(part) if f.name not in _KEYS}
+        return replace(part, **{name: _told_part(value) for name, value in values.items()})
+    return part
+
+
+def _drawn(figure: Figure) -> FigureBlock:
+    drawing = figure.drawing
+    if isinstance(drawing, ImageStrip):
+        return FigureBlock(figure.figure_id, figure.caption, "", figure.table)
+    width_mm = HALF_WIDTH_MM if figure.is_half else FULL_WIDTH_MM
+    svg = drawing_svg(figure.figure_id, figure.title, drawing, width_mm)
+    table = numbers_table(drawing) if figure.table is None else figure.table
+    return FigureBlock(figure.figure_id, figure.caption, svg, table)
+
+
+def render_document_html(document: Document | DocumentView, paper: Paper | None = None) -> str:
+    """Render a document as one HTML page that needs no network, no script and no other file."""
+    view = build_document_view(document) if isinstance(document, Document) else document
+    return render_page(_TEMPLATE, view.page, Medium.SCREEN, paper, view=view)
+
+
+def render_document_pdf(
+    document: Document | DocumentView,
+    paper: Paper | None = None,
+    choice: PdfChoice = PdfChoice.AUTO,
+) -> PrintedReport:
+    """Print a document; the same document and printer give the same bytes."""
+    view = build_document_view(document) if isinstance(document, Document) else document
+    return print_page(_TEMPLATE, view.page, paper, choice, view=view)

@@ -1,1 +1,0 @@
-"""View models, figures, HTML and PDF."""
