@@ -71,6 +71,16 @@ def test_one_process_serves_requests_of_other_sizes_and_crops(
     assert len(seen) == 1
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs Linux's /proc")
+def test_a_kept_process_lets_go_of_the_recording(coded_part: PartIndex, pool: DecoderPool) -> None:
+    """One that forgot to held each file's index and decoder, 28 MiB a request of half an hour."""
+    _all(decode(_request(coded_part), ONE, coded_part.n_frames, pool=pool))
+    (child,) = decoding_children()
+    opened = {str(file.readlink()) for file in Path(f"/proc/{child}/fd").iterdir()}
+    assert opened
+    assert str(Path(coded_part.path).resolve()) not in opened
+
+
 def test_a_failed_process_is_not_kept_and_the_pool_goes_on(
     coded_part: PartIndex, pool: DecoderPool
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from ubereport.core.closing import ClosedOnExit
 from ubereport.video.packets import NO_PTS, ClockUnwrapper
 from ubereport.video.pyav import OpenStream, Packet, VideoStream
 from ubereport.video.reader import ReadRequest
@@ -29,7 +30,7 @@ class WalkedPacket:
     is_reset: bool
 
 
-class PacketWalk:
+class PacketWalk(ClosedOnExit):
     """The packets of one stream in file order, with jumps to keyframes.
 
     Parameters
@@ -147,6 +148,10 @@ class PacketWalk:
         is_reset = self._clock.feed(pts, dts, packet.duration or 0)
         offset = self._clock.offset
         return WalkedPacket(packet, pts if pts == NO_PTS else pts + offset, offset, is_reset)
+
+    def close(self) -> None:
+        """Let go of the file; what is forgotten unclosed keeps its index and decoder in memory."""
+        self.opened.close()
 
     def _reopen(self) -> None:
         self.opened.close()

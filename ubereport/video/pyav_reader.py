@@ -47,9 +47,10 @@ def read_pictures(
     """
     cv2.setNumThreads(1)
     speak_on_stderr()
-    reader = _GroupReader(request, take_complaints, on_progress)
-    for key, wanted in _groups(request):
-        yield from reader.read(key, wanted)
+    with PacketWalk(request, on_progress) as walk:
+        reader = _GroupReader(request, walk, take_complaints)
+        for key, wanted in _groups(request):
+            yield from reader.read(key, wanted)
 
 
 def read_on_device(
@@ -72,18 +73,22 @@ def read_on_device(
     """
     cv2.setNumThreads(1)
     speak_on_stderr()
-    return _trusted(request, _GroupReader(request, take_complaints, on_progress))
+    return _trusted(request, PacketWalk(request, on_progress), take_complaints)
 
 
-def _trusted(request: ReadRequest, reader: _GroupReader) -> Iterator[Picture]:
+def _trusted(
+    request: ReadRequest, walk: PacketWalk, take_complaints: Callable[[], int]
+) -> Iterator[Picture]:
     """Yield what a device decodes for as long as there is no sign of damage."""
-    for key, wanted in _groups(request):
-        for picture in reader.read(key, wanted):
-            if picture is None:
-                raise DecodeError(f"gave no picture on {request.device}")
-            if picture.is_corrupt:
-                raise DecodeError("met damage, which a graphics device hides")
-            yield picture
+    reader = _GroupReader(request, walk, take_complaints)
+    with walk:
+        for key, wanted in _groups(request):
+            for picture in reader.read(key, wanted):
+                if picture is None:
+                    raise DecodeError(f"gave no picture on {request.device}")
+                if picture.is_corrupt:
+                    raise DecodeError("met damage, which a graphics device hides")
+                yield picture
 
 
 def _groups(request: ReadRequest) -> Iterator[tuple[int, IntArray]]:
@@ -151,15 +156,12 @@ class _Group:
 
 class _GroupReader:
     def __init__(
-        self,
-        request: ReadRequest,
-        take_complaints: Callable[[], int],
-        on_progress: Callable[[], None],
+        self, request: ReadRequest, walk: PacketWalk, take_complaints: Callable[[], int]
     ) -> None:
         self._request = request
         self._keys = np.flatnonzero(request.is_key)
         self._take_complaints = take_complaints
-        self._walk = PacketWalk(request, on_progress)
+        self._walk = walk
         self._fields = FieldPicker(self._walk.opened.is_bottom_first)
         # Of a picture in two fields nothing may build on the second, which the first yet needs.
         self._is_whole = not self._walk.opened.has_single_pictures
