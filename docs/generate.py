@@ -17,8 +17,8 @@ from ubereport.batch.manifest_schema import SCHEMA_NAME, manifest_schema_json
 from ubereport.cli.main import app
 from ubereport.core import config
 from ubereport.core.validation import json_schema
+from ubereport.files.records.schema import case_schema
 from ubereport.metrics.registry import METRICS
-from ubereport.records.schema import case_schema
 
 REFERENCE = Path(__file__).parent / "reference"
 PACKAGE = Path(ubereport.__file__).parent
@@ -153,7 +153,7 @@ PAGES = {
     REFERENCE / "commands.md": commands,
     REFERENCE / "settings.md": settings,
     REFERENCE / "metrics.md": metrics,
-    PACKAGE / "records" / "case.schema.json": case_schema_json,
+    PACKAGE / "files" / "records" / "case.schema.json": case_schema_json,
     PACKAGE / "batch" / SCHEMA_NAME: manifest_schema_json,
 }
 

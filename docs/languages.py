@@ -66,7 +66,7 @@ TELLING_MODULES = (
     "core/validation.py",
     "batch/estimate.py",
     "batch/parts.py",
-    "records/listing.py",
+    "files/records/listing.py",
     "segmentation/bundle.py",
 )
 """Where sentences are made that commands tell beside their errors, one entry each."""

@@ -108,7 +108,7 @@ def modules_after(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("room", ["documents", "cohort", "records", "metrics", "review"])
+@pytest.mark.parametrize("room", ["documents", "cohort", "files", "metrics", "review"])
 def test_rooms_after_the_series_run_without_decoders_and_torch(room):
     names = [
         f"ubereport.{p.relative_to(PACKAGE).with_suffix('').as_posix().replace('/', '.')}"

@@ -26,7 +26,7 @@ ALLOWED = {
     ("documents/page/chromium.py", "geteuid"): "asked for by hasattr: Windows has no root",
     ("documents/page/chromium.py", "killpg"): "not on Windows: children end with the browser",
     ("documents/page/chromium.py", "SIGKILL"): "not on Windows: children end with the browser",
-    ("cli/installation.py", "sysconf"): "asked for by hasattr: memory is then not told",
+    ("laboratory/installation.py", "sysconf"): "asked for by hasattr: memory is then not told",
     ("laboratory/training/made_stills.py", "fork"): "asked for: without it one process makes all",
     ("video/child.py", "/proc"): "no bound on memory where there is no /proc",
     ("video/child.py", "RLIMIT_AS"): "no bound on memory where there is no module resource",

@@ -35,7 +35,7 @@ from ubereport.core.case import (
 from ubereport.core.held_out import HeldOutOperation
 from ubereport.core.series import AreaSeries, LossReason
 from ubereport.files.names import folder_name
-from ubereport.records.store import write_case
+from ubereport.files.records.store import write_case
 from ubereport.video.pyav import EncoderSpec
 from ubereport.video.writer import VideoWriter
 

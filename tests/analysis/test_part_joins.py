@@ -17,7 +17,7 @@ from ubereport.core.events import CensorReason
 from ubereport.core.progress import silent
 from ubereport.core.recording import PartIndex, VideoFormat
 from ubereport.documents.case.recording_notes import recording_notes
-from ubereport.records.store import read_case
+from ubereport.files.records.store import read_case
 
 CONFIG = AnalysisConfig(segmentation=SegmentationConfig(model="hsv-red", batch_size=4))
 FORMAT = VideoFormat(

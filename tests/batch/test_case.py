@@ -15,7 +15,6 @@ from conftest import scene
 from tests_support import PLAIN_PDF, copy_bytes, plain_reports
 
 from ubereport.batch.case import CaseRequest, rerender_case, run_case
-from ubereport.batch.reports import RenderedReport
 from ubereport.core.config import (
     AnalysisConfig,
     EventConfig,
@@ -25,7 +24,8 @@ from ubereport.core.config import (
 )
 from ubereport.core.errors import CaseRecordError, RecordingFormatError
 from ubereport.core.progress import Stage, silent
-from ubereport.records.store import read_case
+from ubereport.documents.case.reports import RenderedReport
+from ubereport.files.records.store import read_case
 from ubereport.segmentation import routes
 from ubereport.video.pyav import EncoderSpec
 from ubereport.video.writer import VideoWriter

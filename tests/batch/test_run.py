@@ -18,7 +18,7 @@ from ubereport.batch.manifest import read_manifest
 from ubereport.batch.run import plan_batch, result_table, run_batch
 from ubereport.batch.summary import write_summary
 from ubereport.core.config import AnalysisConfig, RecordsConfig, SamplingConfig, SegmentationConfig
-from ubereport.records.listing import list_cases
+from ubereport.files.records.listing import list_cases
 
 pytestmark = pytest.mark.slow
 CONFIG = AnalysisConfig(

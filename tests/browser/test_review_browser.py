@@ -16,7 +16,7 @@ from browser.devtools import Page, chromium
 from review.desk.conftest import RECORDING, measured_case  # noqa: F401 -- a fixture
 
 from ubereport.documents.page.text import clock
-from ubereport.records.store import read_case
+from ubereport.files.records.store import read_case
 from ubereport.review.journal import read_journal
 from ubereport.review.strokes import Action
 

@@ -25,7 +25,7 @@ from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AnalysisConfig, SegmentationConfig
 from ubereport.core.errors import UsageError
 from ubereport.core.progress import silent
-from ubereport.records.store import write_case
+from ubereport.files.records.store import write_case
 
 pytestmark = pytest.mark.slow
 SECRET = "SECRET-Jane-Doe"

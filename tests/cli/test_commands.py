@@ -95,7 +95,7 @@ def test_simulate_writes_recording_and_truth(capsys, tmp_path):
 
 
 def test_doctor_says_what_is_there(capsys, monkeypatch):
-    monkeypatch.setattr("ubereport.cli.route_speeds.N_STILLS", 2)
+    monkeypatch.setattr("ubereport.laboratory.route_speeds.N_STILLS", 2)
     code, out, _ = run(capsys, "doctor", "--json")
     found = json.loads(out)
     assert code == (0 if found["is_ready"] else 4)
@@ -113,12 +113,12 @@ def test_doctor_says_what_is_there(capsys, monkeypatch):
 
 
 def test_doctor_names_a_missing_library(monkeypatch):
-    from ubereport.cli import installation as doctor
+    from ubereport.laboratory import installation as doctor
 
     def absent(name):
         raise ImportError(name)
 
-    monkeypatch.setattr("ubereport.cli.route_speeds.measure_shipped", lambda: ())
+    monkeypatch.setattr("ubereport.laboratory.route_speeds.measure_shipped", lambda: ())
     monkeypatch.setattr(doctor.importlib, "import_module", absent)
     monkeypatch.setenv("PATH", "")  # no browser that could print instead
     findings = {f.what: f for f in doctor.examine()}

@@ -4,9 +4,9 @@ import json
 
 import pytest
 from cli.test_evaluate_commands import run
-from records.conftest import make_record  # noqa: F401 -- a fixture
+from files.records.conftest import make_record  # noqa: F401 -- a fixture
 
-from ubereport.records.store import write_case
+from ubereport.files.records.store import write_case
 
 
 @pytest.fixture

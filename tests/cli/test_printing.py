@@ -133,7 +133,7 @@ def test_a_pdf_comes_when_it_is_wanted_and_goes_with_its_numbers(
 
 
 def test_doctor_tells_of_both_printers(capsys, no_printer, monkeypatch):
-    monkeypatch.setattr("ubereport.cli.installation._inference", tuple)
+    monkeypatch.setattr("ubereport.laboratory.installation._inference", tuple)
     _, printed, _ = run(capsys, "doctor", "--json")
     findings = {f["what"]: f for f in json.loads(printed)["findings"]}
     for what in ("WeasyPrint", "printing browser"):

@@ -20,7 +20,7 @@ from ubereport.cohort.table import read_cohort
 from ubereport.core.config import AnalysisConfig, SamplingConfig, SamplingMode, SegmentationConfig
 from ubereport.core.progress import silent
 from ubereport.core.series import AreaSeries, LossReason
-from ubereport.records.store import read_case, read_series
+from ubereport.files.records.store import read_case, read_series
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "cohort"
 

@@ -15,9 +15,9 @@ import pytest
 from documents import sample_record
 
 from ubereport.core.config import EventConfig, MetricConfig
+from ubereport.core.extensions import Extension
 from ubereport.documents.case import extension as section_extension
 from ubereport.documents.case.extension import Section, added_sections
-from ubereport.files.extensions import Extension
 from ubereport.metrics import extension as metric_extension
 from ubereport.metrics.case_input import CaseInput, Measurement
 from ubereport.metrics.extension import added_metrics, metric

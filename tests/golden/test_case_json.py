@@ -26,9 +26,9 @@ from ubereport.core.events import CensorReason, HemostasisEvent, Severity
 from ubereport.core.intervals import Interval
 from ubereport.core.metrics import MetricValue
 from ubereport.core.series import AreaSeries, LossReason
-from ubereport.records.schema import case_json
-from ubereport.records.store import read_case
-from ubereport.records.tables import series_parquet
+from ubereport.files.records.schema import case_json
+from ubereport.files.records.store import read_case
+from ubereport.files.records.tables import series_parquet
 
 GOLDEN = Path(__file__).with_name("case_1.0")
 

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.browser.devtools import Page, chromium
-from ubereport.records.store import read_case
+from ubereport.files.records.store import read_case
 
 LOOKED_AT = (0.1, 0.3, 0.5, 0.7, 0.9)
 SAID = ("progress", "headline", "where", "said", "note")

@@ -22,6 +22,7 @@ from ubereport.analysis.opened_case import open_case
 from ubereport.analysis.pipeline import analyze_case
 from ubereport.core.config import AnalysisConfig
 from ubereport.core.progress import silent
+from ubereport.files.records.tables import series_from_parquet, series_parquet
 from ubereport.files.resources import models_dir
 from ubereport.laboratory.evaluation.recordings import (
     RECORDING_KEYS,
@@ -32,7 +33,6 @@ from ubereport.laboratory.evaluation.truth import read_truth
 from ubereport.laboratory.simulation.config import SimulationConfig
 from ubereport.laboratory.simulation.recording import simulate
 from ubereport.metrics.event_detection import detect_events
-from ubereport.records.tables import series_from_parquet, series_parquet
 from ubereport.segmentation.bundle import find_bundle, load_bundle
 
 FIRST_SEED = 9001

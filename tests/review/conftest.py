@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pytest
-from records.conftest import make_record  # noqa: F401 -- a fixture
+from files.records.conftest import make_record  # noqa: F401 -- a fixture
 
 from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.intervals import Interval
 from ubereport.core.series import AreaSeries, LossReason
+from ubereport.files.records.tables import series_sha256
 from ubereport.metrics.event_detection import detect_events
-from ubereport.records.tables import series_sha256
 from ubereport.review.journal import Journal
 from ubereport.review.reviewed_case import ReviewedCase, reviewed_by
 from ubereport.review.strokes import Action, Stroke

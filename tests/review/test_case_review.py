@@ -14,12 +14,12 @@ from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.review import ReviewState
 from ubereport.core.series import Threshold
+from ubereport.files.records.fhir import diagnostic_report
+from ubereport.files.records.listing import list_cases
+from ubereport.files.records.schema import case_json
+from ubereport.files.records.store import read_case, write_case
 from ubereport.metrics.event_detection import detect_events
 from ubereport.metrics.registry import compute_metrics
-from ubereport.records.fhir import diagnostic_report
-from ubereport.records.listing import list_cases
-from ubereport.records.schema import case_json
-from ubereport.records.store import read_case, write_case
 from ubereport.review.case_review import reviewed_record
 from ubereport.review.journal import JOURNAL_NAME, append_stroke
 from ubereport.review.strokes import Action

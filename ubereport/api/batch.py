@@ -14,8 +14,14 @@ from pydantic import Field
 from ubereport.api.settings import Options, pdf_choice, settings_of
 from ubereport.api.tables import html_table
 from ubereport.batch.engine.job import Engine
-from ubereport.batch.manifest import Manifest, read_manifest
-from ubereport.batch.run import BatchPlan, BatchResult, CaseResult, plan_batch
+from ubereport.batch.estimate import BatchEstimate as BatchEstimate
+from ubereport.batch.estimate import estimate_batch as estimate_batch
+from ubereport.batch.manifest import Manifest
+from ubereport.batch.manifest import read_manifest as read_manifest
+from ubereport.batch.run import BatchPlan as BatchPlan
+from ubereport.batch.run import BatchResult as BatchResult
+from ubereport.batch.run import CaseResult as CaseResult
+from ubereport.batch.run import plan_batch
 from ubereport.batch.run import run_batch as run_plan
 from ubereport.batch.sharing import shared_network
 from ubereport.batch.summary import write_summary

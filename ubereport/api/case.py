@@ -10,15 +10,18 @@ from pathlib import Path
 
 from ubereport.api.settings import Options, pdf_choice, settings_of
 from ubereport.api.tables import Events, Metrics, Series
-from ubereport.batch.case import CaseRequest, PublishedCase, run_case
-from ubereport.batch.parts import resolve_parts
+from ubereport.batch.case import CaseRequest, run_case
+from ubereport.batch.case import PublishedCase as PublishedCase
+from ubereport.batch.case import rerender_case as rerender_case
+from ubereport.batch.parts import doubts_about_parts as doubts_about_parts
+from ubereport.batch.parts import resolve_parts as resolve_parts
 from ubereport.core.case import Flag
 from ubereport.core.choices import DecodeDevice, Device, PdfChoice, ReaderChoice, SamplingMode
 from ubereport.core.config import AnalysisConfig, config_from_toml
 from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.core.progress import ProgressHook, silent
+from ubereport.files.records import store
 from ubereport.metrics.case_input import CaseInput
-from ubereport.records import store
 
 
 class Case(PublishedCase):

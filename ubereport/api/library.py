@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING
 from ubereport.api.case import Case, read_case
 from ubereport.cohort.audit_results import Audit
 from ubereport.cohort.comparison_results import Comparison
-from ubereport.cohort.library import find_case
+from ubereport.cohort.comparison_results import Lead as Lead
+from ubereport.cohort.library import export_cases as export_cases
+from ubereport.cohort.library import find_case as find_case
+from ubereport.cohort.plan import write_plan as write_plan
+from ubereport.cohort.reading import spoken_reading as spoken_reading
 from ubereport.cohort.table import CohortTable, read_cohort
 from ubereport.core.config import AuditConfig, CompareConfig
-from ubereport.documents.cohort.audit import AuditRequest, run_audit
-from ubereport.documents.cohort.comparison import CompareRequest, run_comparison
-from ubereport.documents.cohort.document_parts import Written
+from ubereport.documents.cohort.audit import AuditRequest as AuditRequest
+from ubereport.documents.cohort.audit import run_audit as run_audit
+from ubereport.documents.cohort.comparison import CompareRequest as CompareRequest
+from ubereport.documents.cohort.comparison import run_comparison as run_comparison
+from ubereport.documents.cohort.document_parts import Written as Written
+from ubereport.metrics.registry import metric_spec as metric_spec
 
 if TYPE_CHECKING:
     import pandas as pd

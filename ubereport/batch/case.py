@@ -11,7 +11,12 @@ from ubereport.analysis.checkpoint import Checkpoint
 from ubereport.analysis.derived_numbers import rederive
 from ubereport.analysis.opened_case import OpenedCase, open_case
 from ubereport.analysis.pipeline import AnalyzedCase, analyze_case
-from ubereport.batch.reports import (
+from ubereport.core.case import CaseRecord
+from ubereport.core.choices import PdfChoice
+from ubereport.core.config import AnalysisConfig, EventConfig, config_from_toml
+from ubereport.core.errors import CaseRecordError
+from ubereport.core.progress import Progress, ProgressHook, Stage
+from ubereport.documents.case.reports import (
     REPORT_STEM,
     RenderedReport,
     case_language,
@@ -23,14 +28,9 @@ from ubereport.batch.reports import (
     spoken_tag,
     with_added_sections,
 )
-from ubereport.core.case import CaseRecord
-from ubereport.core.choices import PdfChoice
-from ubereport.core.config import AnalysisConfig, EventConfig, config_from_toml
-from ubereport.core.errors import CaseRecordError
-from ubereport.core.progress import Progress, ProgressHook, Stage
 from ubereport.files.lock import hold_lock
 from ubereport.files.names import default_case_id, folder_name
-from ubereport.records.store import read_case, read_frames, write_case, write_into_case
+from ubereport.files.records.store import read_case, read_frames, write_case, write_into_case
 from ubereport.review.case_review import reviewed_record
 from ubereport.review.journal import review_files
 from ubereport.segmentation.shared import NetworkAddress

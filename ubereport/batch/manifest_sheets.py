@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 
 from ubereport.batch.manifest_cells import Cell
 from ubereport.core.errors import DependencyError, ManifestError
-from ubereport.records.tables import read_parquet_rows
+from ubereport.files.records.tables import read_parquet_rows
 
 MAX_ROWS = 100_000
 

@@ -19,7 +19,7 @@ from ubereport.core.progress import Progress
 from ubereport.files.names import folder_name
 from ubereport.segmentation.shared import NetworkAddress
 
-PROGRESS_DIR = ".progress"
+_PROGRESS_DIR = ".progress"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,10 @@ class BatchPlan:
     library: Path
     jobs: tuple[Job[WorkerRequest], ...]
 
+    def progress_path(self, case_id: str) -> Path:
+        """Return where a running case tells its progress."""
+        return _progress_path(self.library, case_id)
+
 
 def plan_batch(
     manifest: Manifest,
@@ -118,7 +122,7 @@ def plan_batch(
     """
     manifest = pseudonymized(manifest, default_key_file(library) if keys is None else keys)
     try:
-        (library / PROGRESS_DIR).mkdir(parents=True, exist_ok=True)
+        (library / _PROGRESS_DIR).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
             f"The library cannot be written ({os.strerror(error.errno or 0)}). "
@@ -137,7 +141,7 @@ def plan_batch(
             network=network,
             pdf=pdf,
         )
-        progress_path = library / PROGRESS_DIR / folder_name(case.case_id)
+        progress_path = _progress_path(library, case.case_id)
         jobs.append(Job(case.case_id, WorkerRequest(request, progress_path)))
     return BatchPlan(manifest, library, tuple(jobs))
 
@@ -177,6 +181,10 @@ def run_one(request: WorkerRequest) -> CaseDone:
         n_warnings=sum(flag.level == "warning" for flag in record.flags),
         pdf_problem=published.pdf_problem,
     )
+
+
+def _progress_path(library: Path, case_id: str) -> Path:
+    return library / _PROGRESS_DIR / folder_name(case_id)
 
 
 class _ProgressFile:

@@ -22,8 +22,7 @@ from ubereport.core.config import (
 from ubereport.language.speaking import _, spoken, told, told_as_typed
 
 if TYPE_CHECKING:
-    from ubereport.api.case import Case
-    from ubereport.batch.case import PublishedCase
+    from ubereport.api.case import PublishedCase
 
 OutOption = Annotated[
     Path, typer.Option("--out", help="Folder that receives the case folder.", show_default=False)
@@ -72,9 +71,8 @@ def analyze(
 
     Example: ubereport analyze case.mp4 --out results
     """
-    from ubereport.api.case import analyze_with
+    from ubereport.api.case import analyze_with, doubts_about_parts, resolve_parts
     from ubereport.api.settings import Options, settings_of
-    from ubereport.batch.parts import doubts_about_parts, resolve_parts
 
     options = Options(model, rate, sampling, reader, device, decode, continuous, no_frames)
     settings = settings_of(config, options)
@@ -111,7 +109,7 @@ def report(
 
     Example: ubereport report results/case-3f9a2c --onset-frac 0.1 --out stricter
     """
-    from ubereport.batch.case import rerender_case
+    from ubereport.api.case import rerender_case
 
     given = {
         "onset_frac": onset_frac,
@@ -141,19 +139,19 @@ def demo(
     json: JsonOption = False,
 ) -> None:
     """Analyze the simulated example recording and say where the report is."""
-    from ubereport.batch.case import CaseRequest, run_case
+    from ubereport.api.case import analyze_with
     from ubereport.laboratory.simulation.demo import demo_recording
 
     with demo_recording() as recording, case_progress(is_shown=not quiet) as hook:
-        request = CaseRequest((recording,), out, "demo", AnalysisConfig(), pdf=pdf)
-        published = run_case(request, hook)
+        settings = AnalysisConfig()
+        published = analyze_with((recording,), out, "demo", settings, pdf=pdf, on_progress=hook)
     _print_case(published, is_json=json)
     settle_pdf(pdf, published.pdf_problem, published.pdf_remark)
 
 
-def _print_case(published: PublishedCase | Case, is_json: bool) -> None:
-    from ubereport.records.listing import MEASURED
-    from ubereport.records.store import standing_review
+def _print_case(published: PublishedCase, is_json: bool) -> None:
+    from ubereport.files.records.listing import MEASURED
+    from ubereport.files.records.store import standing_review
 
     record = published.record
     review = standing_review(record, published.folder)

@@ -18,8 +18,7 @@ from ubereport.core.errors import SomeCasesFailedError, UbereportError, UsageErr
 from ubereport.language.speaking import _, _n, told_as_typed
 
 if TYPE_CHECKING:
-    from ubereport.batch.estimate import BatchEstimate
-    from ubereport.batch.run import BatchPlan, BatchResult, CaseResult
+    from ubereport.api.batch import BatchEstimate, BatchPlan, BatchResult, CaseResult
 
 
 @guarded
@@ -67,10 +66,8 @@ def batch(
 
     Example: ubereport batch cases.csv --library department --jobs 2
     """
-    from ubereport.api.batch import BatchRequest, run_request
+    from ubereport.api.batch import BatchRequest, estimate_batch, read_manifest, run_request
     from ubereport.api.settings import Options, settings_of
-    from ubereport.batch.estimate import estimate_batch
-    from ubereport.batch.manifest import read_manifest
 
     read = read_manifest(manifest)
     if check:

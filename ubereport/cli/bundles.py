@@ -22,7 +22,7 @@ FolderOption = Annotated[
 @guarded
 def list_models(models: FolderOption = None, json: JsonOption = False) -> None:
     """List the bundles. Example: ubereport models list."""
-    from ubereport.segmentation.bundle import list_bundles
+    from ubereport.api.bundles import list_bundles
 
     entries = list_bundles(models)
     if json:
@@ -57,7 +57,7 @@ def list_models(models: FolderOption = None, json: JsonOption = False) -> None:
 @guarded
 def verify_models(models: FolderOption = None, json: JsonOption = False) -> None:
     """Check every bundle's files against its sha256. Example: ubereport models verify."""
-    from ubereport.segmentation.bundle import list_bundles, verify_bundle
+    from ubereport.api.bundles import list_bundles, verify_bundle
 
     problems = {
         entry.folder.name: list(verify_bundle(entry.folder)) for entry in list_bundles(models)
@@ -82,7 +82,7 @@ def prepare_model(
 
     Example: ubereport models prepare models/our-blood-1.
     """
-    from ubereport.segmentation.export import prepare_bundle
+    from ubereport.api.bundles import prepare_bundle
 
     metadata = prepare_bundle(folder).metadata
     sha256 = metadata.graph.sha256 if metadata.graph is not None else None

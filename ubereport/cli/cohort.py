@@ -15,8 +15,7 @@ from ubereport.core.config import AuditConfig, CompareConfig
 from ubereport.language.speaking import _, _n, told
 
 if TYPE_CHECKING:
-    from ubereport.cohort.comparison_results import Lead
-    from ubereport.documents.cohort.document_parts import Written
+    from ubereport.api.library import Lead, Written
 
 LibraryArgument = Annotated[Path, typer.Argument(help="Folder of case folders.")]
 OutOption = Annotated[
@@ -56,8 +55,7 @@ def compare(
 
     Example: ubereport compare department --by technique --out comparison
     """
-    from ubereport.cohort.reading import spoken_reading
-    from ubereport.documents.cohort.comparison import CompareRequest, run_comparison
+    from ubereport.api.library import CompareRequest, run_comparison, spoken_reading
 
     config = CompareConfig(primary=primary, margin=margin)
     covariates = tuple(covariate) if covariate else None
@@ -138,7 +136,7 @@ def plan(
 
     Example: ubereport plan department --by technique --primary impaired_share_20 --margin 0.05
     """
-    from ubereport.cohort.plan import write_plan
+    from ubereport.api.library import write_plan
 
     covariates = tuple(covariate) if covariate else None
     config = CompareConfig(primary=primary, margin=margin)
@@ -178,7 +176,7 @@ def audit(
 
     Example: ubereport audit department --out audit
     """
-    from ubereport.documents.cohort.audit import AuditRequest, run_audit
+    from ubereport.api.library import AuditRequest, run_audit
 
     request = AuditRequest(library, out, AuditConfig(metric=metric), pdf, measured)
     found, written = run_audit(request)

@@ -15,7 +15,7 @@ def doctor(
     json: JsonOption = False,
 ) -> None:
     """Check this machine: libraries, system parts, models, fonts, devices, memory, disk."""
-    from ubereport.cli.installation import examine
+    from ubereport.laboratory.installation import examine
 
     findings = examine()
     if json:

@@ -16,7 +16,7 @@ from ubereport.core.config import Device, SegmentationConfig
 from ubereport.language.speaking import _, told
 
 if TYPE_CHECKING:
-    from ubereport.documents.cohort.document_parts import Written
+    from ubereport.api.library import Written
 
 app = typer.Typer(help="Score models and cases against ground truth.", no_args_is_help=True)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

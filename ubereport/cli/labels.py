@@ -57,22 +57,14 @@ def propose(
 
     Example: ubereport train propose stills --out to-label --n 350
     """
-    from ubereport.core.config import SegmentationConfig
     from ubereport.laboratory.training.collections import read_collections
     from ubereport.laboratory.training.hsv_targets import list_stills
-    from ubereport.laboratory.training.propose import Proposer
     from ubereport.laboratory.training.propose import propose as write_proposal
-    from ubereport.segmentation.bundle import find_bundle, load_bundle
-    from ubereport.segmentation.predictor import open_predictor
+    from ubereport.laboratory.training.propose import proposer_of
 
-    bundle = load_bundle(find_bundle(model))
-    predictor = open_predictor(bundle, SegmentationConfig(model=model))
-    name = f"{bundle.metadata.name} {bundle.metadata.version} {bundle.sha256[:10]}"
-    proposer = Proposer(
-        name, predictor.probabilities, predictor.input_height_px, predictor.thresholds[1]
-    )
     labels = () if reviewed is None else read_collections(reviewed)
-    proposal = write_proposal(list_stills(stills), proposer, n, out, Count(N_("stills")), labels)
+    count = Count(N_("stills"))
+    proposal = write_proposal(list_stills(stills), proposer_of(model), n, out, count, labels)
     show_result({"sheet": str(proposal.sheet), "n": len(proposal.candidates)}, json)
 
 
@@ -114,7 +106,7 @@ def import_(
 
     Example: ubereport train import department --recording recordings --out labelled
     """
-    from ubereport.review.desk.shelf import case_folders
+    from ubereport.files.records.store import case_folders
 
     if any(case_folders(source) for source in sources):
         _import_reviews(sources, out, recording or [], models, licence, json)
@@ -166,9 +158,9 @@ def _import_reviews(
     licence: str,
     is_json: bool,
 ) -> None:
+    from ubereport.files.records.store import case_folders
     from ubereport.files.resources import models_dir
     from ubereport.laboratory.training.reviewed_stills import ReviewSources, import_reviews
-    from ubereport.review.desk.shelf import case_folders
 
     if not all(case_folders(source) for source in sources):
         raise UsageError(

@@ -31,7 +31,7 @@ def list_library(
     library: LibraryArgument, measured: MeasuredOption = False, json: JsonOption = False
 ) -> None:
     """List the cases. Example: ubereport library list department."""
-    from ubereport.records.listing import list_cases
+    from ubereport.files.records.listing import list_cases
 
     _print_rows(list_cases(library, is_measured=measured), json)
 
@@ -45,10 +45,9 @@ def show_case(
     json: JsonOption = False,
 ) -> None:
     """Show the numbers of one case. Example: ubereport library show department C007."""
-    from ubereport.cohort.library import find_case
-    from ubereport.metrics.registry import metric_spec
-    from ubereport.records.listing import numbers_word
-    from ubereport.records.store import standing_review
+    from ubereport.api.library import find_case, metric_spec
+    from ubereport.files.records.listing import numbers_word
+    from ubereport.files.records.store import standing_review
 
     folder, record = find_case(library, case_id)
     review = None if measured else standing_review(record, folder)
@@ -93,7 +92,7 @@ def export_library(
 
     Example: ubereport library export department --as parquet --as xlsx --out tables
     """
-    from ubereport.cohort.library import export_cases
+    from ubereport.api.library import export_cases
 
     written = export_cases(library, out, {f.value for f in form}, is_measured=measured)
     if json:
@@ -104,7 +103,7 @@ def export_library(
 
 
 def _print_rows(rows: tuple[object, ...], is_json: bool) -> None:
-    from ubereport.records.listing import ListedCase
+    from ubereport.files.records.listing import ListedCase
 
     cases = [row for row in rows if isinstance(row, ListedCase)]
     if is_json:

@@ -12,8 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ubereport.batch.run import PROGRESS_DIR, BatchPlan, CaseResult
-from ubereport.files.names import folder_name
+from ubereport.api.batch import BatchPlan, CaseResult
 from ubereport.language.speaking import _, told
 
 REFRESH_S = 0.5
@@ -70,9 +69,10 @@ def _table(plan: BatchPlan, ended: dict[str, CaseResult], elapsed_s: float) -> T
 
 
 def _progress(plan: BatchPlan, case_id: str) -> tuple[str, str, str] | None:
-    path = plan.library / PROGRESS_DIR / folder_name(case_id)
     try:
-        stage, share, rate = path.read_text(encoding="utf-8").rstrip("\n").split("\t")
+        stage, share, rate = (
+            plan.progress_path(case_id).read_text(encoding="utf-8").rstrip("\n").split("\t")
+        )
     except (OSError, ValueError):
         return None
     return stage, share, rate

@@ -13,7 +13,7 @@ from ubereport.core.errors import DependencyError
 from ubereport.language.speaking import _, told_as_typed
 
 if TYPE_CHECKING:
-    from ubereport.documents.cohort.document_parts import Written
+    from ubereport.api.library import Written
 
 PdfOption = Annotated[
     PdfChoice,

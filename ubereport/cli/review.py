@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ import typer
 from ubereport.cli.console import say
 from ubereport.cli.guard import guarded
 from ubereport.core.clock_times import parse_times
-from ubereport.core.errors import DependencyError, UsageError
+from ubereport.core.errors import UsageError
 from ubereport.language.speaking import _, spoken
 
 
@@ -39,17 +38,7 @@ def review(
 
     Example: ubereport review results/case-3f9a2c --recording case.mp4 --at 0:12:34
     """
-    if importlib.util.find_spec("starlette") is None or importlib.util.find_spec("uvicorn") is None:
-        raise DependencyError(
-            "The review page needs the extra `review`, which is not installed. Run: pip install"
-            " 'ubereport[review]'"
-        )
-    from ubereport.batch.case import rerender_case
-    from ubereport.files.resources import models_dir
-    from ubereport.review.desk.serve import serve_review
-    from ubereport.review.desk.shelf import Shelf
-
-    shelf = Shelf(folder, recording or [], models or models_dir())
+    from ubereport.api.review import review_cases
 
     place = "" if at is None else f"#at-{_seconds(at):g}"
 
@@ -59,10 +48,7 @@ def review(
         if not no_browser and not webbrowser.open(address):
             say(_("No browser could be opened. Open the address above in one on this machine."))
 
-    def rendered(case_folder: Path) -> None:
-        rerender_case(case_folder, lambda events: events, None, language=spoken().language.tag)
-
-    serve_review(shelf, port, opened, rendered)
+    review_cases(folder, recording or [], models, port, opened, spoken().language.tag)
 
 
 def _seconds(at: str) -> float:

@@ -32,7 +32,7 @@ def frames(
 
     Example: ubereport train frames case.mp4 --group C007 --out stills
     """
-    from ubereport.batch.parts import resolve_parts
+    from ubereport.api.case import resolve_parts
     from ubereport.core.config import config_from_toml
     from ubereport.laboratory.training.frames import ExtractionConfig, extract_stills
 

@@ -16,9 +16,9 @@ from ubereport.core.case import SCHEMA_VERSION
 from ubereport.core.covariates import MANIFEST_NAME, CovariateValue, read_covariates
 from ubereport.core.errors import CaseRecordError
 from ubereport.core.held_out import HeldOutOperation
-from ubereport.records.listing import numbers_word
-from ubereport.records.schema import MIGRATIONS, migrate
-from ubereport.records.store import is_review_standing
+from ubereport.files.records.listing import numbers_word
+from ubereport.files.records.schema import MIGRATIONS, migrate
+from ubereport.files.records.store import is_review_standing
 
 CASE_NAME = "case.json"
 _SIGNS_OF_A_CASE = (CASE_NAME, MANIFEST_NAME, "series.parquet", "events.csv")

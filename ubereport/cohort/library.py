@@ -11,9 +11,9 @@ from ubereport.core.case import CaseRecord
 from ubereport.core.errors import CaseRecordError, UsageError
 from ubereport.files.atomic import write_file
 from ubereport.files.names import folder_name
-from ubereport.records.fhir import diagnostic_report
-from ubereport.records.listing import REVIEWED, list_cases
-from ubereport.records.store import read_case
+from ubereport.files.records.fhir import diagnostic_report
+from ubereport.files.records.listing import REVIEWED, list_cases
+from ubereport.files.records.store import read_case
 
 
 def find_case(library: Path, case_id: str) -> tuple[Path, CaseRecord]:

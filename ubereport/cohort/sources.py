@@ -43,8 +43,8 @@ from ubereport.cohort.wording import plural
 from ubereport.core.arrays import FloatArray
 from ubereport.core.config import CompareConfig
 from ubereport.core.errors import UsageError
+from ubereport.files.records.store import read_series
 from ubereport.metrics.registry import metric_spec
-from ubereport.records.store import read_series
 
 _N_DRAWS = 2000
 _HIDDEN_SHARE = 0.5

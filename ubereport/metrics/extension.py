@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from ubereport.core.extensions import installed_extensions
 from ubereport.core.metrics import Direction, MetricSpec, MetricValue
 from ubereport.core.validation import json_value
-from ubereport.files.extensions import installed_extensions
 from ubereport.metrics.case_input import CaseInput, Measurement, Metric
 
 GROUP = "ubereport.metrics"

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 from ubereport.core.errors import OutputError, ReviewError
 from ubereport.files.lock import hold_lock
+from ubereport.files.records.store import REVIEW_NAME
 from ubereport.files.system import open_descriptor
-from ubereport.records.store import REVIEW_NAME
 from ubereport.review.strokes import Stroke, line_of_stroke, stroke_of_line
 
 if TYPE_CHECKING:

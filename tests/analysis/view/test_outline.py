@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ubereport.analysis.view.outline import Ellipse, Outline, ellipses_through, fit_ellipse
 from ubereport.core.frames import FieldShape
+from ubereport.core.outline import Ellipse, Outline, ellipses_through, fit_ellipse
 
 
 @settings(max_examples=40, deadline=None)

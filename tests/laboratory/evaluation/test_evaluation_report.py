@@ -21,6 +21,7 @@ from ubereport.core.case import (
 from ubereport.core.config import AnalysisConfig, SegmentationConfig, config_sha256, config_to_toml
 from ubereport.core.errors import AnnotationError, BundleError, CaseRecordError, UsageError
 from ubereport.core.series import AreaSeries, LossReason
+from ubereport.files.records.store import write_case
 from ubereport.laboratory.evaluation.config import StillsConfig
 from ubereport.laboratory.evaluation.evaluate import (
     RecordingRequest,
@@ -28,7 +29,6 @@ from ubereport.laboratory.evaluation.evaluate import (
     run_recording_evaluation,
     run_stills_evaluation,
 )
-from ubereport.records.store import write_case
 
 SIZE = 256
 BLOOD_BGR, CLEAN_BGR = (20, 18, 150), (165, 180, 190)

@@ -10,7 +10,7 @@ import pytest
 from review.desk.conftest import RECORDING
 
 from ubereport.core.errors import UsageError
-from ubereport.records.store import read_case
+from ubereport.files.records.store import read_case
 from ubereport.review.desk.recordings import PartState, find_parts, recording_files
 from ubereport.review.journal import read_journal
 

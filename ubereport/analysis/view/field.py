@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ubereport.analysis.view.outline import Ellipse, Outline, ellipses_through, fit_ellipse
 from ubereport.analysis.view.outline_refinement import refined_outline, without_vague_sides
 from ubereport.analysis.view.probes import SupportMap, support_map
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
 from ubereport.core.config import ViewConfig
 from ubereport.core.frames import FieldOfView
+from ubereport.core.outline import Ellipse, Outline, ellipses_through, fit_ellipse
 
 # Log-likelihood ratio of a pixel lying inside rather than outside the outline. A content pixel is
 # bright in enough pictures with probability 0.9, a surround pixel (text, noise) with 0.02.

@@ -7,8 +7,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from ubereport.analysis.view.outline import Ellipse, Outline
 from ubereport.core.arrays import BoolArray, FloatArray
+from ubereport.core.outline import Ellipse, Outline
 
 _REACH_PX = 7
 _STEP_PX = 0.5

@@ -14,10 +14,10 @@ from pydantic import Field
 
 from ubereport.core.case import CaseRecord, Flag
 from ubereport.core.errors import UsageError
+from ubereport.core.extensions import Extension, installed_extensions
 from ubereport.core.validation import FROM_JSON, validated
 from ubereport.documents.page.blocks import Column, TableBlock
 from ubereport.documents.page.text import printable
-from ubereport.files.extensions import Extension, installed_extensions
 from ubereport.metrics.flags import left_out_flag
 
 GROUP = "ubereport.report_sections"

@@ -13,6 +13,7 @@ from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AnalysisConfig, SegmentationConfig, config_from_toml
 from ubereport.core.errors import UsageError
 from ubereport.documents.cohort.document_parts import Written, publish_document
+from ubereport.files.records.store import read_case
 from ubereport.laboratory.evaluation.config import StillsConfig
 from ubereport.laboratory.evaluation.examples import draw_overlay, pick_examples
 from ubereport.laboratory.evaluation.group_errors import errors_by_group_json, read_techniques
@@ -43,7 +44,6 @@ from ubereport.laboratory.evaluation.writing import (
     stills_summary,
     stills_table,
 )
-from ubereport.records.store import read_case
 from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
 from ubereport.segmentation.predictor import Predictor, open_predictor
 from ubereport.statistics.estimates import Estimate

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ubereport.core.arrays import BoolArray, RgbArray
+from ubereport.core.config import SegmentationConfig
 from ubereport.core.errors import AnnotationError, OutputError
 from ubereport.documents.page.html import render_app
 from ubereport.files.atomic import publish_staged
@@ -21,6 +22,8 @@ from ubereport.files.resources import templates_dir
 from ubereport.laboratory.training.answers import ANSWERS_SCHEMA, PROPOSAL_NAME, PROPOSAL_SCHEMA
 from ubereport.laboratory.training.labelled_stills import Still, read_label, read_rgb
 from ubereport.laboratory.training.weakness import Weakness, error_frac
+from ubereport.segmentation.bundle import find_bundle, load_bundle
+from ubereport.segmentation.predictor import open_predictor
 
 Predict = Callable[[RgbArray], NDArray[np.float32]]
 _SHOWN_PX = 720
@@ -44,6 +47,22 @@ class Proposer:
     predict: Predict
     side_px: int
     threshold: float
+
+
+def proposer_of(model: str) -> Proposer:
+    """Return what a bundle proposes; `model` is its name or folder.
+
+    Raises
+    ------
+    BundleError
+        If it is missing, altered, or no bundle.
+    """
+    bundle = load_bundle(find_bundle(model))
+    predictor = open_predictor(bundle, SegmentationConfig(model=model))
+    key = f"{bundle.metadata.name} {bundle.metadata.version} {bundle.sha256[:10]}"
+    return Proposer(
+        key, predictor.probabilities, predictor.input_height_px, predictor.thresholds[1]
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from ubereport.core.case import PartSummary, part_at
 from ubereport.core.errors import OutputError, ReviewError, UbereportError, UsageError
 from ubereport.files.atomic import staged_for, write_file
 from ubereport.files.names import folder_name
+from ubereport.files.records.store import case_folders
 from ubereport.laboratory.annotation.files import png_mask, rgb_png_bytes
 from ubereport.laboratory.annotation.folders import MANIFEST_NAME, write_manifest_folder
 from ubereport.laboratory.annotation.still_index import Joined
@@ -35,7 +36,6 @@ from ubereport.review.desk.case_desk import CaseDesk
 from ubereport.review.desk.case_pictures import CasePictures, field_mask
 from ubereport.review.desk.mask_network import MaskNetwork
 from ubereport.review.desk.recordings import PartState, recording_files
-from ubereport.review.desk.shelf import case_folders
 from ubereport.review.journal import Journal
 from ubereport.review.reviewed_case import ReviewedCase
 from ubereport.review.strokes import MendedMask

@@ -12,8 +12,8 @@ from ubereport.core.case import CaseRecord
 from ubereport.core.config import AnalysisConfig, config_from_toml
 from ubereport.core.errors import ReviewError, UsageError
 from ubereport.core.intervals import Interval
-from ubereport.records.store import read_case
-from ubereport.records.tables import series_sha256
+from ubereport.files.records.store import read_case
+from ubereport.files.records.tables import series_sha256
 from ubereport.review.desk.recordings import (
     FoundPart,
     PartState,

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ubereport.analysis.view.outline import Ellipse, Outline
 from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.core.case import PartSummary, part_at
 from ubereport.core.errors import UsageError
 from ubereport.core.frames import PixelBox
+from ubereport.core.outline import Ellipse, Outline
 from ubereport.review.desk.case_desk import CaseDesk
 from ubereport.review.desk.mask_network import MaskNetwork
 from ubereport.review.desk.recordings import FoundPart

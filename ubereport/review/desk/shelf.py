@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ubereport.core.errors import CaseRecordError, UsageError
-from ubereport.records.listing import list_cases
-from ubereport.records.store import count_review_lines, is_case_folder
+from ubereport.files.records.listing import list_cases
+from ubereport.files.records.store import case_folders, count_review_lines, is_case_folder
 from ubereport.review.desk.case_desk import CaseDesk
 from ubereport.review.desk.case_pictures import CasePictures
 from ubereport.review.desk.mask_network import MaskNetwork
@@ -100,15 +100,6 @@ class Shelf:
         self._network.close()
         for pictures in self._pictures.values():
             pictures.close()
-
-
-def case_folders(folder: Path) -> tuple[Path, ...]:
-    """Return `folder` if it is a case, else the case folders in it; none where there are none."""
-    if is_case_folder(folder):
-        return (folder,)
-    if not folder.is_dir():
-        return ()
-    return tuple(sorted(path for path in folder.iterdir() if is_case_folder(path)))
 
 
 def _some_case_folders(folder: Path) -> tuple[Path, ...]:

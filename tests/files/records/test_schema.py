@@ -18,8 +18,8 @@ from ubereport.core.case import (
 )
 from ubereport.core.errors import CaseRecordError
 from ubereport.core.metrics import MetricValue
-from ubereport.records import schema
-from ubereport.records.schema import (
+from ubereport.files.records import schema
+from ubereport.files.records.schema import (
     MIGRATIONS,
     CaseContent,
     case_json,

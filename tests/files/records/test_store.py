@@ -18,8 +18,8 @@ from ubereport.core.errors import CaseRecordError, OutputError, UsageError
 from ubereport.core.series import AreaSeries
 from ubereport.files import atomic
 from ubereport.files.names import folder_name
-from ubereport.records import store
-from ubereport.records.store import (
+from ubereport.files.records import store
+from ubereport.files.records.store import (
     case_files,
     is_case_folder,
     read_case,
@@ -100,7 +100,7 @@ def test_language_clock_and_umask_of_the_machine_change_no_byte(folder, tmp_path
         except locale.Error:
             pass
         os.umask(0o077)
-        from ubereport.records.store import read_case, read_frames, write_case
+        from ubereport.files.records.store import read_case, read_frames, write_case
         source, target = map(Path, sys.argv[1:])
         record = read_case(source)
         write_case(record, target, read_frames(source, record))
@@ -296,7 +296,7 @@ def test_rooms_of_numbers_and_records_need_no_heavy_library():
             sys.modules[name] = None
         import ubereport.metrics.event_detection, ubereport.metrics.registry
         import ubereport.metrics.flags, ubereport.metrics.strip, ubereport.statistics.survival
-        import ubereport.records.store, ubereport.files.lock
+        import ubereport.files.records.store, ubereport.files.lock
         print("imported")
     """)
     done = subprocess.run(

@@ -9,7 +9,7 @@ import pytest
 
 from ubereport.core.events import CensorReason
 from ubereport.core.series import AreaSeries, LossReason
-from ubereport.records.subtitles import (
+from ubereport.files.records.subtitles import (
     Cue,
     area_cues,
     event_cues,

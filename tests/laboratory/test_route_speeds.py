@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from ubereport.cli.route_speeds import recommended, taken_by_auto
 from ubereport.core.config import Route
 from ubereport.core.errors import DependencyError
+from ubereport.laboratory.route_speeds import recommended, taken_by_auto
 from ubereport.segmentation.measure import RouteSpeed
 
 

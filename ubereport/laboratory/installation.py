@@ -167,7 +167,7 @@ def _decoders() -> tuple[Finding, ...]:
 
 def _inference() -> tuple[Finding, ...]:
     """Measure every route for some seconds; good is what `auto` takes being the fastest usable."""
-    from ubereport.cli.route_speeds import measure_shipped, recommended, taken_by_auto
+    from ubereport.laboratory.route_speeds import measure_shipped, recommended, taken_by_auto
 
     try:
         speeds = measure_shipped()

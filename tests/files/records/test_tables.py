@@ -12,8 +12,8 @@ import pytest
 
 from ubereport.core.errors import CaseRecordError, ManifestError
 from ubereport.core.series import AreaSeries, LossReason
-from ubereport.records import tables
-from ubereport.records.tables import (
+from ubereport.files.records import tables
+from ubereport.files.records.tables import (
     events_csv,
     read_parquet_rows,
     series_from_parquet,

@@ -13,8 +13,8 @@ from typing import Any
 
 from ubereport.core.case import FlagLevel
 from ubereport.core.errors import CaseRecordError, UsageError
-from ubereport.records.schema import read_tree
-from ubereport.records.store import is_case_folder, is_review_standing, read_case_json
+from ubereport.files.records.schema import read_tree
+from ubereport.files.records.store import is_case_folder, is_review_standing, read_case_json
 
 REVIEWED, MEASURED = "reviewed", "measured"
 

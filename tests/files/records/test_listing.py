@@ -6,8 +6,8 @@ import time
 import pytest
 
 from ubereport.core.errors import UsageError
-from ubereport.records.listing import list_cases
-from ubereport.records.store import write_case
+from ubereport.files.records.listing import list_cases
+from ubereport.files.records.store import write_case
 
 
 @pytest.fixture

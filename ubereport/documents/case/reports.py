@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from ubereport.core.case import CaseRecord
 from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AnalysisConfig, config_from_toml
+from ubereport.files.records.store import read_frames, write_into_case
 from ubereport.language.languages import ENGLISH, find_language
 from ubereport.language.speaking import speaking, spoken
 from ubereport.language.translator import translator
-from ubereport.records.store import read_frames, write_into_case
 
 if TYPE_CHECKING:
     from ubereport.documents.case.extension import SectionView

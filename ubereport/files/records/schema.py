@@ -36,7 +36,7 @@ from ubereport.core.validation import (
 )
 from ubereport.files.atomic import check_relative_name
 from ubereport.files.names import validate_case_id
-from ubereport.records.tables import series_sha256
+from ubereport.files.records.tables import series_sha256
 
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 

@@ -16,10 +16,10 @@ from ubereport.core.review import CaseReview, ReviewState
 from ubereport.core.series import AreaSeries
 from ubereport.files.atomic import check_relative_name, files_inside, publish_folder, write_file
 from ubereport.files.names import validate_case_id
+from ubereport.files.records.schema import case_json, parse_case_json, record_of
+from ubereport.files.records.subtitles import subtitle_files
+from ubereport.files.records.tables import events_csv, series_from_parquet, series_parquet
 from ubereport.files.system import open_descriptor
-from ubereport.records.schema import case_json, parse_case_json, record_of
-from ubereport.records.subtitles import subtitle_files
-from ubereport.records.tables import events_csv, series_from_parquet, series_parquet
 
 REVIEW_NAME = "review.jsonl"
 _MAX_JSON_BYTES = 256 * 2**20
@@ -172,6 +172,15 @@ def read_frames(folder: Path, record: CaseRecord) -> dict[str, bytes]:
 def is_case_folder(folder: Path) -> bool:
     """Whether `folder` holds a case record."""
     return (folder / "case.json").is_file() and (folder / "series.parquet").is_file()
+
+
+def case_folders(folder: Path) -> tuple[Path, ...]:
+    """Return `folder` if it is a case, else the case folders in it; none where there are none."""
+    if is_case_folder(folder):
+        return (folder,)
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(path for path in folder.iterdir() if is_case_folder(path)))
 
 
 def count_review_lines(folder: Path) -> int:

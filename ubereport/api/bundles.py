@@ -1,0 +1,17 @@
+"""Model bundles: which are there, whether they are unaltered, and the graph of an older one."""
+
+from pathlib import Path
+
+from ubereport.segmentation.bundle import Bundle
+from ubereport.segmentation.bundle import list_bundles as list_bundles
+from ubereport.segmentation.bundle import verify_bundle as verify_bundle
+
+
+def prepare_bundle(folder: Path) -> Bundle:
+    """Give an older bundle its graph; torch is loaded for this alone.
+
+    Errors are those of `ubereport.segmentation.export.prepare_bundle`.
+    """
+    from ubereport.segmentation import export
+
+    return export.prepare_bundle(folder)
