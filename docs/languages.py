@@ -74,7 +74,7 @@ BUNDLE_TEXTS = ("title", "training_population", "limits", "evaluated_on")
 SHORT = (
     *("once", "{n} times", "1 gap", "{n} gaps"),
     *("reviewed", "measured"),
-    *("negligible", "small", "medium", "large", "exact", "years"),
+    *("negligible", "small", "medium", "large", "exact", "years", "days"),
     *("percentage points lower", "percentage points higher", "lower", "higher"),
     *("Exploratory:", "{test} (asymptotic)"),
     *("{test} (exact)", "{title} (u-chart)", "{title} (XmR chart)", "{n} percentage points"),

@@ -189,9 +189,24 @@ def test_kaplan_meier_has_the_planted_shares_and_numbers_at_risk(tmp_path):
 def test_all_censored_gives_no_share_and_says_why(tmp_path):
     make_library(tmp_path / "l", {"wax": LOW, "RF": HIGH}, clear_s=(-200.0,))
     _, document = document_of(tmp_path / "l")
+    tables = section(document, "Time to clear").tables
+    for table in tables:
+        assert sum(cell == "not available: ¹" for row in table.rows for cell in row) >= 3
+        assert table.note.endswith("¹ no clearing was seen: all events are censored.")
+        assert "censored" not in " ".join(cell for row in table.rows for cell in row)
+
+
+def test_words_for_machines_and_odd_plurals_stay_out_of_sight(tmp_path):
+    for number, share in enumerate(LOW + HIGH):
+        technique = "wax" if share in LOW else "RF"
+        add_case(tmp_path, number, share, {"surgeon": f"S{number % 3}", "technique": technique})
+    _, document = document_of(tmp_path)
     text = words(document)
-    assert "not available" in text
-    assert "censored" in text.lower()
+    assert "the manifest does not say when in each case its technique was used" in text
+    assert "use_start" not in text
+    assert "1 test." in text
+    assert "1 tests" not in text
+    assert document.facts[0].note == ""
 
 
 def test_a_curve_goes_on_for_as_long_as_an_event_was_watched(tmp_path):

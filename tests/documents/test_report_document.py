@@ -12,7 +12,8 @@ from documents import sample_document
 from pypdf import PdfReader
 
 from ubereport.core.disclaimer import DISCLAIMER
-from ubereport.documents.page.blocks import Column, TableBlock
+from ubereport.documents.page import weasyprint
+from ubereport.documents.page.blocks import Column, Pair, TableBlock
 from ubereport.documents.page.document import (
     build_document_view,
     render_document_html,
@@ -206,6 +207,20 @@ def test_the_pdf_needs_no_network_and_repeats_its_bytes(document_view, monkeypat
     assert title == "Hemostatic techniques compared – Technique comparison"
     for page in reader.pages:
         assert DISCLAIMER in re.sub(r"\s+", " ", page.extract_text())
+
+
+def test_a_document_is_set_closer_where_its_last_sheet_would_be_nearly_empty(monkeypatch):
+    def sheets(n_terms):
+        terms = tuple(Pair(f"Term {n}", "what it says") for n in range(n_terms))
+        printed = render_document_pdf(Document("Title", "", (Section("Terms", terms=terms),)))
+        return len(PdfReader(io.BytesIO(printed.pdf)).pages)
+
+    # A sheet takes 36 terms: a few more go onto the same, many more are a second sheet's.
+    lengths = (39, 42, 70)
+    set_as_needed = [sheets(n) for n in lengths]
+    monkeypatch.setattr(weasyprint, "_HALF", 0.0)
+    assert [sheets(n) for n in lengths] == [2, 2, 2]
+    assert set_as_needed == [1, 1, 2]
 
 
 def test_dates_under_a_chart_do_not_touch():

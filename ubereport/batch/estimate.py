@@ -63,7 +63,10 @@ def estimate_batch(
         recorded_s += sum(part.duration_s for part in index.parts)
     rates = list(_earlier_rates(library))
     factor = statistics.median(rates) if rates else ASSUMED_REAL_TIME_FACTOR
-    basis = f"median of {len(rates)} earlier cases" if rates else "assumed; no earlier case"
+    basis = {
+        0: "assumed; no earlier case",
+        1: "that of one earlier case",
+    }.get(len(rates), f"median of {len(rates)} earlier cases")
     return BatchEstimate(
         n_cases=len(manifest.cases),
         n_present=n_present,

@@ -265,11 +265,12 @@ def with_holm(comparisons: Sequence[MetricComparison], family: str) -> tuple[Met
     p_values = [c.test.p_value for comparison in comparisons for c in comparison.contrasts]
     adjusted = iter(holm(p_values))
     n = sum(p is not None for p in p_values)
+    family = f"{family}, 1 test" if n == 1 else f"{family}, {n} tests"
     return tuple(
         replace(
             comparison,
             contrasts=tuple(
-                replace(c, test=_corrected(c.test, next(adjusted), f"{family}, {n} tests"))
+                replace(c, test=_corrected(c.test, next(adjusted), family))
                 for c in comparison.contrasts
             ),
         )

@@ -60,8 +60,9 @@ def with_holm_outcomes(
     """Correct the p-values of all relations together and put each into a sentence."""
     adjusted = holm([relation.test.p_value for relation in relations])
     n = sum(p is not None for p in adjusted)
+    family = "outcome relations, 1 test" if n == 1 else f"outcome relations, {n} tests"
     corrected = [
-        replace(r, test=replace(r.test, p_holm=p, family=f"outcome relations, {n} tests"))
+        replace(r, test=replace(r.test, p_holm=p, family=family))
         for r, p in zip(relations, adjusted, strict=True)
     ]
     return tuple(replace(r, reading=_reading(r, titles)) for r in corrected)

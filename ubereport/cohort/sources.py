@@ -51,8 +51,8 @@ _HIDDEN_SHARE = 0.5
 _HIDDEN_DIFFERENCE, _HIDDEN_RATIO = 0.05, 1.5
 _BY_TECHNIQUE = "technique"
 IMMORTAL_TIME = (
-    "when each technique was used is not known (column use_start): a technique used late cannot "
-    "have changed the minutes before"
+    "the manifest does not say when in each case its technique was used: a technique used late "
+    "cannot have changed the minutes before"
 )
 
 

@@ -6,7 +6,12 @@ import numpy as np
 
 from ubereport.cohort.comparison_results import ClearCurve, TimeToClear
 from ubereport.cohort.survival import BAND_TIMES_S
-from ubereport.documents.cohort.document_parts import estimate_text, pair_text, share_text
+from ubereport.documents.cohort.document_parts import (
+    estimate_text,
+    pair_text,
+    reasons_once,
+    share_text,
+)
 from ubereport.documents.page.blocks import TableBlock, columns
 from ubereport.documents.page.document_types import (
     AtRiskRow,
@@ -117,20 +122,32 @@ def _ticks(curve: ClearCurve, times: list[float]) -> tuple[float, ...]:
 
 
 def _clear_table(clear: TimeToClear) -> TableBlock:
+    note = _(
+        "In brackets 95 % intervals. Bounds: if no, and if every, censored event cleared "
+        "in time, with chance. Censored: the view was lost or the recording ended before "
+        "the view cleared. Mean to {horizon} s: mean time open, each event counted for "
+        "that long at most.",
+        horizon=f"{clear.horizon_s:.0f}",
+    )
+    numbers = [
+        (c.median_s, c.cleared_60s_share, c.cleared_180s_share, c.mean_to_horizon_s)
+        for c in clear.curves
+    ]
+    marked, note = reasons_once(numbers, note)
     rows = tuple(
         (
             curve.group,
             str(curve.n_cases),
             str(curve.n_events),
             str(curve.n_censored),
-            _seconds_text(curve.median_s),
-            share_text(curve.cleared_60s_share),
+            _seconds_text(median),
+            share_text(by_60_s),
             _bounds_text(curve.limits_60s),
-            share_text(curve.cleared_180s_share),
+            share_text(by_180_s),
             _bounds_text(curve.limits_180s),
-            _seconds_text(curve.mean_to_horizon_s),
+            _seconds_text(mean),
         )
-        for curve in clear.curves
+        for curve, (median, by_60_s, by_180_s, mean) in zip(clear.curves, marked, strict=True)
     )
     heads = (
         _("Group"),
@@ -143,13 +160,6 @@ def _clear_table(clear: TimeToClear) -> TableBlock:
         _("#Clear by 180 s"),
         _("#Bounds"),
         _("#Mean to {horizon} s, s", horizon=f"{clear.horizon_s:.0f}"),
-    )
-    note = _(
-        "In brackets 95 % intervals. Bounds: if no, and if every, censored event cleared "
-        "in time, with chance. Censored: the view was lost or the recording ended before "
-        "the view cleared. Mean to {horizon} s: mean time open, each event counted for "
-        "that long at most.",
-        horizon=f"{clear.horizon_s:.0f}",
     )
     return TableBlock(_("Clearing in each group"), columns(*heads), rows, note)
 
@@ -168,15 +178,25 @@ def _seconds_text(estimate: Estimate) -> str:
 def _clear_differences(clear: TimeToClear) -> tuple[TableBlock, ...]:
     if not clear.differences:
         return ()
+    note = _(
+        "Points are percentage points. Times as long: log-normal model of accelerated failure "
+        "times with surgeons held equal; like the curves it takes lost events as clearing like "
+        "those still watched. Not corrected for the number of comparisons."
+    )
+    numbers = [
+        (d.cleared_60s_share, d.cleared_180s_share, d.mean_to_horizon_s, d.time_ratio)
+        for d in clear.differences
+    ]
+    marked, note = reasons_once(numbers, note)
     rows = tuple(
         (
             pair_text(d.group, d.reference),
-            estimate_text(d.cleared_60s_share, 100.0, is_signed=True),
-            estimate_text(d.cleared_180s_share, 100.0, is_signed=True),
-            estimate_text(d.mean_to_horizon_s, is_signed=True),
-            estimate_text(d.time_ratio, n_decimals=2, is_signed=False),
+            estimate_text(by_60_s, 100.0, is_signed=True),
+            estimate_text(by_180_s, 100.0, is_signed=True),
+            estimate_text(mean, is_signed=True),
+            estimate_text(ratio, n_decimals=2, is_signed=False),
         )
-        for d in clear.differences
+        for d, (by_60_s, by_180_s, mean, ratio) in zip(clear.differences, marked, strict=True)
     )
     heads = (
         _("Group − other"),
@@ -184,10 +204,5 @@ def _clear_differences(clear: TimeToClear) -> tuple[TableBlock, ...]:
         _("#Clear by 180 s, points (95 % interval)"),
         _("#Mean to {horizon} s, s (95 % interval)", horizon=f"{clear.horizon_s:.0f}"),
         _("#Times as long (95 % interval)"),
-    )
-    note = _(
-        "Points are percentage points. Times as long: log-normal model of accelerated failure "
-        "times with surgeons held equal; like the curves it takes lost events as clearing like "
-        "those still watched. Not corrected for the number of comparisons."
     )
     return (TableBlock(_("Differences in clearing"), columns(*heads), rows, note),)

@@ -131,7 +131,7 @@ def _facts(comparison: Comparison) -> tuple[Pair, ...]:
     cases = Pair(
         _("Cases compared"),
         str(comparison.n_cases),
-        _("{n_dropped} left out, with reasons", n_dropped=n_dropped),
+        _("{n_dropped} left out, with reasons", n_dropped=n_dropped) if n_dropped else "",
     )
     return (cases, *medians)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,6 +46,7 @@ _SHORT_TITLES = {
 }
 _KEY = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")
 _MINUS = "−"
+_MARKS = "¹²³⁴⁵⁶"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,18 @@ def share_text(estimate: Estimate, n_decimals: int = 0) -> str:
     return _("{value} ({low} to {high})", value=value, low=low, high=high)
 
 
+def reasons_once(rows: Sequence[Sequence[Estimate]], note: str) -> tuple[list[list[Estimate]], str]:
+    """Say once, in the note beneath a table, why numbers are missing that share a reason.
+
+    Returned are the rows, with a raised figure in place of such a reason, and the longer note.
+    """
+    counts = Counter(e.reason for row in rows for e in row if e.low is None or e.high is None)
+    shared = [reason for reason, n in counts.items() if n > 1 and reason]
+    marks = dict(zip(shared, _MARKS, strict=False))
+    marked = [[replace(e, reason=marks.get(e.reason, e.reason)) for e in row] for row in rows]
+    return marked, " ".join((note, *(f"{mark} {told(r)}." for r, mark in marks.items()))).strip()
+
+
 def estimate_text(
     estimate: Estimate, factor: float = 1.0, n_decimals: int | None = None, *, is_signed: bool
 ) -> str:
@@ -258,12 +272,19 @@ def short_title(key: str) -> str:
 def forest_row(
     label: str, estimate: Estimate, factor: float = 1.0, n_decimals: int | None = None
 ) -> ForestRow:
-    """Return a difference as a row of a forest, in the unit that `factor` makes of it."""
+    """Return a difference as a row of a forest, in the unit that `factor` makes of it.
+
+    Why a number or its interval is missing has no room in a picture: its table says so.
+    """
     value, low, high = (
         None if number is None else factor * number
         for number in (estimate.value, estimate.low, estimate.high)
     )
     text = estimate_text(estimate, factor, n_decimals, is_signed=True)
+    if value is None:
+        text = _("not available")
+    elif low is None or high is None:
+        text = text.partition(" (")[0]
     return ForestRow(label, value, low, high, text)
 
 

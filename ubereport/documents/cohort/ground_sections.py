@@ -10,7 +10,7 @@ from ubereport.cohort.comparison_results import (
     PowerNote,
 )
 from ubereport.core.config import CompareConfig
-from ubereport.core.covariates import known_column
+from ubereport.core.covariates import CALENDAR_TIME, known_column
 from ubereport.documents.cohort.document_parts import difference_unit, pair_text
 from ubereport.documents.cohort.lead_section import (
     covariate_title,
@@ -55,6 +55,8 @@ def balance_section(comparison: Comparison) -> Section:
 def _balance_cells(row: BalanceRow) -> tuple[str, ...]:
     column = known_column(row.column)
     unit = {"mm[Hg]": "mmHg", "a": "years", "kg/m2": "kg/m²"}.get(column.unit if column else "", "")
+    if row.column == CALENDAR_TIME:
+        unit = "days"
     is_percent = row.column.endswith("_frac")
     difference = row.standardized_difference
     return (

@@ -70,15 +70,18 @@ def lead_section(comparison: Comparison, rest: tuple[str, ...]) -> Section:
         forest_row(pair_text(lead.group, lead.reference), lead.with_error, factor)
         for lead in comparison.leads
     ]
-    others = [
-        forest_row(f"{other.group}, {_short(other)}", other.difference, factor)
+    tried = [
+        (f"{other.group}, {_short(other)}", other.difference)
         for other in comparison.other_estimates
         if other.reference == comparison.reference
     ]
+    others = [forest_row(label, difference, factor) for label, difference in tried]
     # A picture shows estimates; why one is missing is said in whole words, not cut short beside it.
     shown = tuple(row for row in (*rows, *others) if row.value is not None)
     missing = [
-        _("{label}: {text}.", label=row.label, text=row.text) for row in others if row.value is None
+        _("{label}: {text}.", label=label, text=estimate_text(difference, is_signed=True))
+        for label, difference in tried
+        if difference.value is None
     ]
     figure = Figure(
         "lead",

@@ -14,6 +14,7 @@ from ubereport.documents.cohort.document_parts import (
     estimate_text,
     forest_row,
     p_cells,
+    reasons_once,
     short_title,
 )
 from ubereport.documents.page.blocks import TableBlock, columns
@@ -86,16 +87,17 @@ def outcome_section(outcomes: Sequence[OutcomeRelation]) -> Section:
             Axis(_("Spearman correlation or Cliff’s delta"), Unit.NUMBER, -1.0, 1.0),
         ),
     )
+    marked, note = reasons_once([(r.estimate,) for r in outcomes], "")
     rows = tuple(
         (
             _outcome_name(r),
             metric_spec(r.metric_key).title,
             r.measure,
             str(r.n_cases),
-            estimate_text(r.estimate, n_decimals=2, is_signed=True),
+            estimate_text(estimate, n_decimals=2, is_signed=True),
             *p_cells(r.test),
         )
-        for r in outcomes
+        for r, (estimate,) in zip(outcomes, marked, strict=True)
     )
     heads = columns(
         _("Outcome"),
@@ -106,7 +108,7 @@ def outcome_section(outcomes: Sequence[OutcomeRelation]) -> Section:
         _("#p"),
         _("#p, Holm"),
     )
-    table = TableBlock(_("Outcome columns of the manifest"), heads, rows)
+    table = TableBlock(_("Outcome columns of the manifest"), heads, rows, note)
     return Section(_("Relation to outcomes"), (), (figure,), (table,))
 
 

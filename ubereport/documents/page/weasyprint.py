@@ -11,14 +11,19 @@ import threading
 from typing import Any, TextIO
 
 from ubereport.core.errors import DependencyError
+from ubereport.files.resources import templates_dir
 
+DOCUMENT_END = "document-end"
+"""The id that a template gives its last element, whose last sheet should not be nearly empty."""
+_HALF = 0.5
 NO_PANGO = "WeasyPrint's system libraries (Pango, HarfBuzz) are missing"
 
 
 def print_with_weasyprint(html: str) -> tuple[bytes, str]:
     """Set a page as PDF/UA-1; return it and which printer made it. The same page, the same bytes.
 
-    The file carries no time of day; its identifier is the digest of the page.
+    The file carries no time of day; its identifier is the digest of the page. A page with a
+    `DOCUMENT_END` is set closer where its last sheet would else be nearly empty.
 
     Raises
     ------
@@ -26,13 +31,26 @@ def print_with_weasyprint(html: str) -> tuple[bytes, str]:
         If WeasyPrint, or a system library that it needs, cannot be loaded.
     """
     weasyprint = _loaded("weasyprint")
-    document = weasyprint.HTML(string=html, url_fetcher=data_only_fetcher(), media_type="print")
-    content = document.write_pdf(
-        pdf_variant="pdf/ua-1",
-        pdf_identifier=hashlib.sha256(html.encode()).digest()[:16],
-        font_config=_loaded("weasyprint.text.fonts").FontConfiguration(),
-    )
-    return bytes(content), f"WeasyPrint {weasyprint.__version__}"
+    page = weasyprint.HTML(string=html, url_fetcher=data_only_fetcher(), media_type="print")
+    options = {
+        "pdf_variant": "pdf/ua-1",
+        "pdf_identifier": hashlib.sha256(html.encode()).digest()[:16],
+        "font_config": _loaded("weasyprint.text.fonts").FontConfiguration(),
+    }
+    document = page.render(**options)
+    if _last_sheet_filled(document) < _HALF:
+        closer_css = weasyprint.CSS(filename=templates_dir() / "css" / "closer_set.css")
+        closer = page.render(**options, stylesheets=[closer_css])
+        if len(closer.pages) < len(document.pages):
+            document = closer
+    return bytes(document.write_pdf(**options)), f"WeasyPrint {weasyprint.__version__}"
+
+
+def _last_sheet_filled(document: Any) -> float:  # noqa: ANN401 -- WeasyPrint is untyped
+    """How far down its last sheet a page goes; 1 where it does not say where it ends."""
+    sheet = document.pages[-1]
+    end = sheet.anchors.get(DOCUMENT_END)
+    return 1.0 if end is None or len(document.pages) == 1 else end[1] / sheet.height
 
 
 def data_only_fetcher() -> Any:  # noqa: ANN401 -- WeasyPrint is untyped
