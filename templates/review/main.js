@@ -163,8 +163,11 @@ function stop() {
   viewer.show(page.timeS);
 }
 
+// While one stroke is on its way what follows waits: no key is lost, and each meets what the one before it left.
+const waiting = [];
+const inTurn = (act) => (page.isBusy ? waiting.push(act) : act());
+
 async function say(action, content = {}, isNextOpen = false) {
-  if (page.isBusy) return;
   page.isBusy = true;
   try {
     const before = page.chosen;
@@ -177,7 +180,12 @@ async function say(action, content = {}, isNextOpen = false) {
     showEvents(); timeline.at(page.timeS, page.chosen, page.stretch);
     if (page.chosen && (page.chosen.onset_s !== before.onset_s || page.chosen.end_s !== before.end_s)) showStrip(page.chosen);
     $("where").textContent = timeline.words(page.timeS);
-  } catch (error) { tell(error.message, true); } finally { page.isBusy = false; }
+  } catch (error) {
+    tell(error.message, true); waiting.length = 0; // they were said of what has not happened
+  } finally {
+    page.isBusy = false;
+    while (waiting.length && !page.isBusy) waiting.shift()();
+  }
 }
 
 const chosenEvent = () => {
@@ -269,23 +277,26 @@ document.addEventListener("keydown", (event) => {
   if ($("case").hidden || $("who").open) return;
   const isTyping = event.target.matches("input, select");
   if (isTyping && event.key === "Escape") { event.target.blur(); return; }
-  if (isTyping) { if (event.target.id === "area" && event.key === "Enter") { event.preventDefault(); setArea(); } return; }
+  if (isTyping) { if (event.target.id === "area" && event.key === "Enter") { event.preventDefault(); inTurn(setArea); } return; }
   if (drawByKey(event)) { event.preventDefault(); return; }
   if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
     const direction = event.key === "ArrowLeft" ? -1 : 1;
-    stop();
-    if (event.ctrlKey) moveTo(page.timeS + 10 * direction); else if (event.shiftKey) moveTo(page.timeS + direction); else moveBySample(direction);
-    event.preventDefault(); return;
+    const move = event.ctrlKey ? () => moveTo(page.timeS + 10 * direction) : event.shiftKey ? () => moveTo(page.timeS + direction) : () => moveBySample(direction);
+    event.preventDefault(); stop(); inTurn(move); return;
   }
   if (event.ctrlKey || event.altKey || event.metaKey) return;
-  if (FAR[event.key]) { event.preventDefault(); stop(); moveTo(FAR[event.key]()); return; }
+  if (FAR[event.key]) { event.preventDefault(); stop(); inTurn(() => moveTo(FAR[event.key]())); return; }
   if (event.target.matches("button, a, summary") && (event.key === " " || event.key === "Enter")) return;
   if (/^[1-5]$/.test(event.key)) { $("speed").selectedIndex = Number(event.key) - 1; event.preventDefault(); return; }
   const action = KEYS[event.key];
-  if (action) { event.preventDefault(); tell(""); action(); }
+  if (!action) return;
+  event.preventDefault();
+  const act = () => { tell(""); action(); };
+  if (event.key === "a") act(); // the number is typed at once
+  else if (!event.repeat || event.key === "n" || event.key === "p") inTurn(act); // a key held down strikes one event, not all
 });
-document.addEventListener("click", (event) => { const key = event.target.closest("button[data-key]")?.dataset.key; if (key) { tell(""); KEYS[key](); } });
-$("setarea").addEventListener("click", setArea);
+document.addEventListener("click", (event) => { const key = event.target.closest("button[data-key]")?.dataset.key; if (key) inTurn(() => { tell(""); KEYS[key](); }); });
+$("setarea").addEventListener("click", () => inTurn(setArea));
 $("render").addEventListener("click", async () => {
   $("render").disabled = true; $("render").textContent = _("Rendering…");
   try { await wire.render(page.number); tell(_("The report is rendered again with your review.")); } catch (error) { tell(error.message, true); }

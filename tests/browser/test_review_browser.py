@@ -108,6 +108,19 @@ def test_every_event_is_decided_by_one_key(page, case_folder):
     assert page.console == []
 
 
+def test_fast_keys_on_a_slow_machine_are_all_taken_in_their_order(page, case_folder):
+    n_events = len(read_case(case_folder).events)
+    page.call("Network.emulateNetworkConditions", offline=False, latency=400,
+              downloadThroughput=-1, uploadThroughput=-1)  # fmt: skip
+    for number in range(n_events):
+        page.key("x" if number % 2 else "c")
+    page.wait("document.querySelectorAll('#events .open').length === 0")
+    strokes = read_journal(case_folder, "C001").strokes
+    wanted = [Action.STRIKE if number % 2 else Action.CONFIRM for number in range(n_events)]
+    assert [stroke.action for stroke in strokes] == wanted
+    assert len({stroke.event for stroke in strokes}) == n_events
+
+
 def test_times_move_by_keys_and_bounds_follow(page, case_folder):
     first = page.run("document.querySelector('#events button span').textContent")
     before = _text(page, "where")
