@@ -18,9 +18,12 @@ from jinja2 import UndefinedError
 from ubereport.core.case import CaseRecord, Flag, FlagLevel
 from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.documents.case.rendering import render_html
-from ubereport.documents.page.html import Medium, Paper, render_page
+from ubereport.documents.page.html import Medium, render_page
 from ubereport.documents.page.text import printable
 from ubereport.files.resources import templates_dir
+from ubereport.language.languages import find_language
+from ubereport.language.speaking import speaking
+from ubereport.language.translator import translator
 
 HOSTILE = (
     "<img src=x onerror=alert(1)></script><script>alert(2)</script>{{7*7}}{% raw %}\"'&amp;"
@@ -252,11 +255,12 @@ def test_figures_have_names_and_tables(usual_page):
 
 def test_undefined_names_are_errors(usual_view):
     with pytest.raises(UndefinedError):
-        render_page("case.html", usual_view.page, Medium.SCREEN, Paper.A4)
+        render_page("case.html", usual_view.page, Medium.SCREEN)
 
 
-def test_paper_size_is_an_option(usual_view):
-    assert "size: letter" in render_html(usual_view, Paper.LETTER)
+def test_paper_follows_the_language_that_is_spoken(usual_view):
+    with speaking(translator(find_language("en-US"))):
+        assert "size: letter" in render_html(usual_view)
     assert "size: A4" in render_html(usual_view)
 
 

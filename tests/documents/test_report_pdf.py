@@ -11,8 +11,10 @@ from weasyprint import HTML
 
 from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.documents.case.rendering import render_pdf
-from ubereport.documents.page.html import Paper
 from ubereport.documents.page.weasyprint import data_only_fetcher
+from ubereport.language.languages import find_language
+from ubereport.language.speaking import speaking
+from ubereport.language.translator import translator
 
 MM = 72 / 25.4
 
@@ -66,7 +68,8 @@ def test_page_one_is_one_page(usual_reader, usual_pages, usual_view):
 
 def test_page_one_holds_the_longest_flags_on_the_shorter_paper(build_view):
     view = build_view(sample_record.long_flags())
-    reader = PdfReader(io.BytesIO(render_pdf(view, Paper.LETTER).pdf))
+    with speaking(translator(find_language("en-US"))):
+        reader = PdfReader(io.BytesIO(render_pdf(view).pdf))
     first, second = (one_line(page.extract_text()) for page in reader.pages[:2])
     assert "Read with care" in first
     assert "small areas weigh little" in first

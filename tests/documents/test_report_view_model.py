@@ -33,7 +33,7 @@ def words(markup):
 
 def section(view, name):
     """Return one section of the rendered page, as markup."""
-    page = render_page("case.html", view.page, Medium.SCREEN, None, view=view)
+    page = render_page("case.html", view.page, Medium.SCREEN, view=view)
     return re.search(rf'<section[^>]* id="{name}">.*?</section>', page, re.DOTALL)[0]
 
 
@@ -49,7 +49,7 @@ def cells(markup, column):
 
 def facts(view):
     """Return the value and the lines below it of each fact on page 1, by its term."""
-    page = render_page("case.html", view.page, Medium.SCREEN, None, view=view)
+    page = render_page("case.html", view.page, Medium.SCREEN, view=view)
     found = re.findall(r'<div class="fact">(.*?)</div>', page, re.DOTALL)
     read = [
         [words(text) for text in re.findall(r"<d[td].*?</d[td]>", fact, re.DOTALL)]
@@ -59,7 +59,7 @@ def facts(view):
 
 
 def front(view):
-    page = render_page("case.html", view.page, Medium.SCREEN, None, view=view)
+    page = render_page("case.html", view.page, Medium.SCREEN, view=view)
     return words(re.search(r'<section class="front".*?<section class="events"', page, re.DOTALL)[0])
 
 

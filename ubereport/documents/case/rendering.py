@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from ubereport.core.choices import PdfChoice
 from ubereport.documents.case.views import CaseView
-from ubereport.documents.page.html import Medium, Paper, render_page
+from ubereport.documents.page.html import Medium, render_page
 from ubereport.documents.page.pdf import PrintedReport, print_page
 from ubereport.files.resources import templates_dir
 
 _TEMPLATE = "case.html"
 
 
-def render_html(view: CaseView, paper: Paper | None = None) -> str:
+def render_html(view: CaseView) -> str:
     """Render a case report as one HTML page that needs no network and no other file.
 
     Its one script tells what the timeline shows at a moment; without scripts the page is whole.
@@ -20,25 +20,19 @@ def render_html(view: CaseView, paper: Paper | None = None) -> str:
     ----------
     view
         The case, as `build_view_model` formatted it.
-    paper
-        Page size for printing from the browser; None for the usual one.
     """
     script = (templates_dir() / "timeline_reader.js").read_text(encoding="utf-8")
-    return render_page(_TEMPLATE, view.page, Medium.SCREEN, paper, script, view=view)
+    return render_page(_TEMPLATE, view.page, Medium.SCREEN, script, view=view)
 
 
-def render_pdf(
-    view: CaseView, paper: Paper | None = None, choice: PdfChoice = PdfChoice.AUTO
-) -> PrintedReport:
+def render_pdf(view: CaseView, choice: PdfChoice = PdfChoice.AUTO) -> PrintedReport:
     """Print a case report; the same view and printer give the same bytes.
 
     Parameters
     ----------
     view
         The case, as `build_view_model` formatted it.
-    paper
-        Page size.
     choice
         `PdfChoice.NEVER` prints nothing; the others print where this machine can.
     """
-    return print_page(_TEMPLATE, view.page, paper, choice, view=view)
+    return print_page(_TEMPLATE, view.page, choice, view=view)

@@ -12,7 +12,7 @@ from ubereport.documents.page.blocks import FigureBlock, PageHead
 from ubereport.documents.page.document_figures import FULL_WIDTH_MM, HALF_WIDTH_MM, drawing_svg
 from ubereport.documents.page.document_tables import numbers_table
 from ubereport.documents.page.document_types import Document, Figure, ImageStrip
-from ubereport.documents.page.html import Medium, Paper, render_page
+from ubereport.documents.page.html import Medium, render_page
 from ubereport.documents.page.pdf import PrintedReport, print_page
 from ubereport.documents.page.text import DIRECTION_MARKS, printable, shorten
 from ubereport.language.speaking import spoken, told
@@ -92,17 +92,16 @@ def _drawn(figure: Figure) -> FigureBlock:
     return FigureBlock(figure.figure_id, figure.caption, svg, table)
 
 
-def render_document_html(document: Document | DocumentView, paper: Paper | None = None) -> str:
+def render_document_html(document: Document | DocumentView) -> str:
     """Render a document as one HTML page that needs no network, no script and no other file."""
     view = build_document_view(document) if isinstance(document, Document) else document
-    return render_page(_TEMPLATE, view.page, Medium.SCREEN, paper, view=view)
+    return render_page(_TEMPLATE, view.page, Medium.SCREEN, view=view)
 
 
 def render_document_pdf(
     document: Document | DocumentView,
-    paper: Paper | None = None,
     choice: PdfChoice = PdfChoice.AUTO,
 ) -> PrintedReport:
     """Print a document; the same document and printer give the same bytes."""
     view = build_document_view(document) if isinstance(document, Document) else document
-    return print_page(_TEMPLATE, view.page, paper, choice, view=view)
+    return print_page(_TEMPLATE, view.page, choice, view=view)

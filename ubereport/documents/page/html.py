@@ -59,7 +59,6 @@ def render_page(
     template: str,
     page: PageHead,
     medium: Medium,
-    paper: Paper | None,
     script: str = "",
     **context: Any,  # noqa: ANN401 -- whatever the template lays out
 ) -> str:
@@ -78,7 +77,7 @@ def render_page(
         "page": page,
         "medium": "screen" if medium is Medium.SCREEN else "paper",
         "is_for_browser": medium is not Medium.PAPER,
-        "paper": str(usual_paper() if paper is None else paper),
+        "paper": str(usual_paper()),
         "script": Markup(script),  # noqa: S704 -- a script of our own
         "script_sha256": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }

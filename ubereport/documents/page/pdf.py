@@ -9,7 +9,7 @@ from ubereport.core.errors import DependencyError
 from ubereport.documents.page.blocks import PageHead
 from ubereport.documents.page.chromium import NO_BROWSER, find_chromium, print_with_chromium
 from ubereport.documents.page.fonts import without_font
-from ubereport.documents.page.html import Medium, Paper, render_page
+from ubereport.documents.page.html import Medium, render_page
 from ubereport.documents.page.plot import system_fonts
 from ubereport.documents.page.weasyprint import NO_PANGO, can_load, print_with_weasyprint
 
@@ -51,7 +51,7 @@ class PrinterTrial:
 
 
 def print_page(
-    template: str, page: PageHead, paper: Paper | None, choice: PdfChoice, **context: object
+    template: str, page: PageHead, choice: PdfChoice, **context: object
 ) -> PrintedReport:
     """Print one of the templates that extend ``base.html``.
 
@@ -64,7 +64,7 @@ def print_page(
         (Medium.PAPER, print_with_weasyprint),
         (Medium.BROWSER_PAPER, print_with_chromium),
     ):
-        html = render_page(template, page, medium, paper, script="", **context)
+        html = render_page(template, page, medium, script="", **context)
         try:
             pdf, printer = print_html(html)
         except DependencyError as error:
