@@ -86,6 +86,8 @@ class Checkpoint:
                 arrays.pop("moved_from_s"),
             )
             decoded = DecodeReport.from_json(str(arrays.pop("decoded")))
+        # A chunk that cannot be read is a chunk that was not measured: it is measured again, and
+        # nobody is asked what broke it.
         except (OSError, KeyError, ValueError, IndexError, EOFError, zipfile.BadZipFile):
             return None
         memory = {name.removeprefix("memory_"): array for name, array in arrays.items()}
@@ -114,6 +116,8 @@ class Checkpoint:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _path(self, place: ChunkPlace) -> Path:
+        # The first sample and not a running number: another batch size, as on another machine,
+        # gives other chunks, and an interrupted case still goes on where it was.
         name = f"pass-{place.pass_index:03d}-{place.stretch_index:04d}-{place.start:09d}.npz"
         return self._folder / name
 

@@ -50,6 +50,9 @@ def rederive(record: CaseRecord, events: EventConfig) -> CaseRecord:
     after = derive(record.series, events, config.metrics)
     changed = replace(config, events=events)
     gone = {EXTENSION_LEFT_OUT, EXTENSION_USED}  # other packages may be installed today
+    # Flags do not say where they come from. Those that the stored series gives under the stored
+    # settings were derived and are derived again; what is left came from the recording, which is
+    # not at hand.
     kept = [f for f in record.flags if f not in before.flags and f.key not in gone]
     return replace(
         record,

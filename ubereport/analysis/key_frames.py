@@ -59,6 +59,8 @@ def key_moments(
     Each moment is the valid sample that stands for it, so that the picture kept is one that was
     measured.
     """
+    # Area-time and not peak: what matters is the bleed that covered the view longest, not a splash
+    # on the lens. Sorting is stable, so that equal events keep their order.
     largest = sorted(range(len(events)), key=lambda i: -events[i].area_time_frac_s)[:max_events]
     moments: list[Moment] = []
     for event_index in sorted(largest):
@@ -109,6 +111,7 @@ def overlay(rgb: RgbArray, mask: BoolArray) -> RgbArray:
     drawn = rgb.copy()
     drawn[is_hatch] = OUTLINE_RGB
     contours, _ = cv2.findContours(blood, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    # White on black: one of the two stands out on any tissue, and red on red would not.
     cv2.drawContours(drawn, contours, -1, OUTLINE_EDGE_RGB, thickness=3)
     cv2.drawContours(drawn, contours, -1, OUTLINE_RGB, thickness=1)
     return drawn
@@ -176,6 +179,7 @@ def _pictures(
         part_index=stretch.part_index,
         pool=opened.decoders,
     )
+    # The mask is asked of this picture once more: a series keeps areas and no masks.
     seen = to_model_size(batch.rgb, predictor.input_height_px, predictor.input_width_px)
     masks = predictor.masks(seen) & field.mask
     for moment, rgb, mask, is_decoded in zip(

@@ -90,6 +90,8 @@ class Measurement:
         They count where the picture compared with is a nearer one, that was looked at since.
         """
         moved_frac, moved_from_s = self.moved_frac.copy(), self.moved_from_s.copy()
+        # Written with a negation so that NaN, which is what a first look without any comparison
+        # left, counts as farther away than everything.
         is_nearer = ~(again.moved_from_s <= moved_from_s[rows]) & ~np.isnan(again.moved_from_s)
         moved_frac[rows[is_nearer]] = again.moved_frac[is_nearer]
         moved_from_s[rows[is_nearer]] = again.moved_from_s[is_nearer]
@@ -126,6 +128,8 @@ def assemble_series(
     time_s = np.concatenate([plan.time_s, [s.interval.start_s for s in gone]])
     duration_s = np.concatenate([plan.duration_s, [s.interval.duration_s for s in gone]])
     part_index = np.concatenate([plan.part_index, [s.part_index for s in gone]])
+    # A lost stretch may begin at the very time of a sample that stands for nothing there; a stable
+    # order keeps the rows the same on every machine.
     order = np.argsort(time_s, kind="stable")
     return AreaSeries(
         time_s=time_s[order],

@@ -188,6 +188,8 @@ class Measurer:
         kept = [list(self._stored(run, told)) for run in runs]
         told.tell()
         chunks: list[Chunk] = []
+        # One thread asks the network, so that answers come in the order of the batches; it spends
+        # its time outside of Python's lock, while this one judges the next pictures.
         with ThreadPoolExecutor(1) as asking, ExitStack() as at_work:
             for run, stored, following in zip(runs, kept, [*runs[1:], None], strict=True):
                 chunks.extend(stored)
@@ -217,6 +219,8 @@ class Measurer:
         """Yield what an earlier run left, from the start up to the first chunk that is missing."""
         while run.start < len(run.rows):
             chunk = self.checkpoint.load(run.place)
+            # Chunks behind a missing one are measured again although they may exist: the view's
+            # memory runs from chunk to chunk without a hole.
             if chunk is None:
                 return
             yield chunk
@@ -252,8 +256,12 @@ class Measurer:
         memory, at = run.memory, run.start
         for batch in decoding:
             look, memory = look_at(batch, run.stretch.field, self.config.validity, memory)
+            # Pictures that are looked at again for a comparison keep their area: asking the network
+            # twice would cost its time and bring the same number.
             is_asked = run.is_new[at : at + len(batch)] & look.is_usable
             areas = asking.submit(self._areas, batch, is_asked, run.stretch.field)
+            # The outcome is taken with the batch and not when its areas are there: decoding has
+            # gone on meanwhile, and a chunk must not tell of failures that belong to the next.
             waiting.append(_Judged(batch, look, memory, decoding.outcome, areas))
             at += len(batch)
             # Judging runs ahead of the network by a few batches, by more while the network still
@@ -266,6 +274,7 @@ class Measurer:
     def _areas(self, batch: FrameBatch, is_asked: BoolArray, field: FieldOfView) -> FloatArray:
         area_frac = np.full((len(batch), 3), np.nan)
         if is_asked.any():
+            # Only usable pictures go to the network; a lost view has no area, not one of 0.
             rgb = batch.rgb if is_asked.all() else batch.rgb[is_asked]
             area_frac[is_asked] = self.predictor.result().areas(rgb, field.mask)
         return area_frac

@@ -77,9 +77,12 @@ def open_case(
     """
     started = time.perf_counter()
     on_progress(Progress(Stage.INDEX, 0.0, 1.0, 0, 0.0))
+    # The bundle comes first: a wrong name is told at once and not after minutes of indexing.
     bundle = load_bundle(find_bundle(config.segmentation.model))
     running = _bounded(config, n_threads)
     loading = PredictorLoading(lambda: _predictor(bundle, running, network))
+    # A network's libraries load while the index is read; a case that may be finished already would
+    # load them for nothing.
     if is_loaded_at_once:
         loading.begin()
     index = index_recording(parts, config.decode)
@@ -103,6 +106,7 @@ def open_case(
 
 def fingerprint(index: RecordingIndex, bundle_sha256: str, config: AnalysisConfig) -> str:
     """Return the digest of everything that decides the numbers: recording, bundle, settings."""
+    # Of the recording its hashes alone: a file that was renamed or moved is the same case.
     parts = [part.sha256 for part in index.parts]
     text = "\n".join([__version__, SCHEMA_VERSION, bundle_sha256, config_sha256(config), *parts])
     return hashlib.sha256(text.encode()).hexdigest()

@@ -23,6 +23,8 @@ from ubereport.video.picture_scaling import display_size
 
 _Verdict = tuple[EndPictures, float | None, float | None]
 
+# A recorder that cuts where a group of pictures ends makes parts that differ by up to a group in
+# length, and by some of it in size.
 LENGTH_TOLERANCE_S = 2.0
 LENGTH_TOLERANCE_FRAC = 0.005
 SIZE_TOLERANCE_FRAC = 0.02
@@ -57,6 +59,8 @@ def recorder_cuts(parts: Sequence[PartIndex]) -> dict[int, CutEvidence]:
     is_full_size = size_bytes >= size_bytes.max() * (1 - SIZE_TOLERANCE_FRAC)
     found: dict[int, CutEvidence] = {}
     for k, (part, following) in enumerate(pairwise(parts)):
+        # Another size or codec is another recorder or another sitting; a missing tail means that
+        # the file did not end where the recorder ended it.
         if not _is_stored_alike(part, following) or part.missing_tail_s > _MAX_MISSING_TAIL_S:
             continue
         if is_full_length[k] and is_full_length.sum() >= 2:
@@ -124,6 +128,8 @@ def compare_ends(before: RgbArray, after: RgbArray, black_level: float) -> _Verd
     is_still = any(len(change) == 0 or change.max() < _STILL_LEVELS for change in changes)
     if is_empty or is_still:
         return _NOTHING_TOLD
+    # What is usual is taken from both sides: a scope that comes to rest, or sets off, right at the
+    # cut would make a join look like a pause by one side alone.
     usual = float(np.median(np.concatenate(changes)))
     change = float(_change(ends[0][-1:], ends[1][:1])[0])
     is_join = change <= MAX_CHANGE * usual
@@ -152,6 +158,8 @@ def find_joins(opened: OpenedCase, stretches: Sequence[FieldStretch]) -> tuple[P
     parts, level = opened.index.parts, opened.config.validity.black_mean_level
     joins = []
     for k, evidence in recorder_cuts(parts).items():
+        # The field in which part k ended, for both sides: in fields of their own two views of one
+        # place would differ by their crops.
         crop = [s.field.crop for s in stretches if s.part_index == k][-1]
         before = _pictures(opened, k, _last_frames(parts[k]), crop)
         after = _pictures(opened, k + 1, _first_frames(parts[k + 1]), crop)

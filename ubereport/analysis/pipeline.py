@@ -60,6 +60,7 @@ def analyze_case(
         If work in progress cannot be kept.
     """
     watch = _Watch(opened.index_s)
+    # Started here at the latest: what comes before the first picture of the network needs none.
     opening = opened.loading.begin()
     views = fit_views(opened, on_progress)
     watch.lap("fitting the field of view")
@@ -77,6 +78,8 @@ def analyze_case(
         opened.decoders,
     )
     measured = measure_case(measurer, views.stretches, on_progress, joined)
+    # Asked for even if no picture was usable: a network that cannot be loaded is an error of the
+    # case and not a case without blood.
     predictor = opening.result()
     watch.lap("measuring")
     series = assemble_series(measured.plan, measured.measurement, opened.lost, joined)

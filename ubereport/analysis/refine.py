@@ -49,9 +49,12 @@ METRIC_LEVELS = (0.05, 0.20, 0.50)
 """Area fractions at which the shares of `ubereport.metrics` are counted."""
 
 MAX_COARSE_GAP_S = 3.0
+# How restless the area is, is asked of half a minute around a gap: long enough for a median of some
+# ten coarse samples, short enough to follow the operation from calm to busy.
 RESTLESS_S = 15.0
 # Samples on either side of a gap that its restlessness rests on, at most.
 N_RESTLESS = 30
+# Median of the absolute value of a standard normal variable.
 NORMAL_MEDIAN = 0.6745
 # From this pass on the neighborhood doubles with every pass: their number stays logarithmic.
 N_PLAIN_PASSES = 6
@@ -105,6 +108,8 @@ def next_looks(
     is_waiting[seen] = False
     if not is_waiting.any():
         return np.empty(0, dtype=np.int64)
+    # Read with the same smoothing and in the same stretches as `detect_events` will: only what
+    # decides there is worth a picture here.
     smoothed_frac = smooth_area(series, events)
     reading = [
         (rows, _EventReader(smoothed_frac[rows], series.duration_s[rows], events))
@@ -151,6 +156,8 @@ def _windows(
         time_s = series.time_s[rows].tolist()
         yield from ((time_s[i], time_s[i] + 1e-3) for i in read.breaks)
         for stay in read.stays:
+            # Its beginning is found first: filled now, the stay would be measured from a wrong
+            # start and filled again.
             if stay.first == 0 or not is_flagged[rows[stay.first] - 1]:
                 yield time_s[stay.first], time_s[stay.last] + stay.held_s
 
@@ -219,6 +226,8 @@ def _flagged(
     Near is meant of one and the same threshold.
     """
     area = series.area_frac
+    # fmin and fmax pass over NaN, so that a lost sample does not spread; pairs with one are settled
+    # by their reasons at the end.
     low, high = np.fmin(area[:-1], area[1:]), np.fmax(area[:-1], area[1:])
     restless = sampling.near_sd * restlessness(series)
     levels = {*METRIC_LEVELS, events.onset_frac, events.moderate_frac, events.major_frac}
@@ -229,6 +238,8 @@ def _flagged(
         is_flagged |= _nears(low, high, level, margin)
         is_near |= (level - margin <= low) & (high <= level + margin)
     margin = np.fmax(restless, sampling.near_frac * events.offset_frac)
+    # The offset threshold decides nothing while no event is open: an area that wanders about it
+    # then is not worth a picture.
     is_near_offset = _nears(low, high, events.offset_frac, margin)
     is_flagged |= is_near_offset & (is_open[:-1] | is_open[1:])
     is_valid = series.is_valid[:-1] & series.is_valid[1:]
@@ -324,6 +335,8 @@ class _EventReader:
         first: int | None = None
         held_s = 0.0
         for i in range(at, len(is_inside)):
+            # A break is noted even where it changes nothing yet: with the pictures around it seen,
+            # the stay may turn out to be whole.
             if not is_inside[i]:
                 if first is not None:
                     self.breaks.append(i)

@@ -55,6 +55,8 @@ def measure_case(
     every = np.arange(len(candidates))
     groups = _groups(candidates, measurer.index)
     told = PassProgress(float(candidates.durations_s(every).sum()), on_progress)
+    # The uniform plan, and recordings with groups so long that all of them is decoded at once, need
+    # no second pass: the bar then runs to its end in the first.
     is_one_pass = bool(candidates.is_first[candidates.is_full_rate].all())
     seen = _Seen(np.empty(0, dtype=np.int64), Measurement.concatenate(()))
     wanted = np.flatnonzero(candidates.is_first).astype(np.int64)
@@ -66,6 +68,8 @@ def measure_case(
         measured, decoded = measurer.measure(looks, stretches, told)
         reports.append(decoded)
         seen = seen.merged(looks, measured)
+        # Freezes are settled anew after every pass, from all that was seen so far: a picture that
+        # was compared across a gap may now have a nearer neighbor that differs.
         chosen, measurement = seen.settled(candidates, config.validity)
         series = assemble_series(candidates.plan(chosen, ""), measurement, (), joined_parts)
         wanted = next_looks(
@@ -111,6 +115,8 @@ class _Seen:
                 (self.rows[before], (at > 0) & (is_decoded | is_still[before])),
                 (self.rows[after], (at < len(self.rows)) & is_still[after]),
             )
+            # No neighbor is looked at again across a gap in the recording: a view may look the same
+            # after it without having stood still.
             runs = candidates.run_index
             neighbors = np.concatenate(
                 [rows[is_there & (runs[rows] == runs[wanted])] for rows, is_there in pairs]

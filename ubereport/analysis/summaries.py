@@ -103,6 +103,8 @@ def recording_flags(
                 "measured in its own field.",
             )
         )
+    # Reasons name readers and libraries, nothing that a surgeon can act on: the count is told, the
+    # sentences stand under Provenance.
     if decode_failures:
         failed = "once" if len(decode_failures) == 1 else f"{len(decode_failures)} times"
         flags.append(

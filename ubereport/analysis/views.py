@@ -24,6 +24,8 @@ from ubereport.video.plan import probe_frames
 from ubereport.video.pool import DecoderPool
 from ubereport.video.reader import upright_size
 
+# Probes are small: the outline is found on a map of 288 px, and colors need no detail. One every
+# half minute, so that a change of the view is noticed, and 240 at most however long a part is.
 PROBE_WIDTH_PX = 480
 PROBE_SPACING_S = 30.0
 MAX_PROBES = 240
@@ -81,6 +83,8 @@ def fit_views(opened: OpenedCase, on_progress: ProgressHook) -> CaseViews:
         for stretch in stretches_of_part(part, placed, (time_s, probes), size_px, view):
             stretches.append(stretch)
             inside = (time_s >= stretch.interval.start_s) & (time_s < stretch.interval.end_s)
+            # Each stretch on its own, and the farthest counts: a second scope with other colors
+            # must not be averaged away by the first.
             distances.extend(_distance(opened.bundle, probes[inside], stretch.field))
     on_progress(Progress(Stage.VIEW, end_s, end_s, 0, time.perf_counter() - started))
     return CaseViews(tuple(stretches), max(distances, default=None))
@@ -130,6 +134,7 @@ def distribution_flag(bundle: Bundle, views: CaseViews) -> tuple[Flag, ...]:
 def _distance(bundle: Bundle, probes: RgbArray, field: FieldOfView) -> list[float]:
     """Return the distance of a stretch's usable probes, cropped as the model sees them."""
     reference = bundle.metadata.color_reference
+    # Black pictures have no colors to compare and would look far from every population.
     bright = probes[probes.max(axis=3).mean(axis=(1, 2)) >= MIN_PROBE_LEVEL]
     if reference is None or len(bright) == 0:
         return []

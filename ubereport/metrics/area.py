@@ -91,6 +91,8 @@ def longest_run(case: CaseInput, area_frac: float) -> Measurement:
     for rows in series.stretches(events.max_gap_s, events.is_continuous):
         # Number the runs of equal answers by counting the changes before each row, and add up the
         # seconds of each number; rows of another stretch start anew.
+        # Rows of a stretch are the valid ones: a loss that is bridged has no row here and adds no
+        # seconds.
         is_above = series.area_frac[rows] >= area_frac
         run = np.cumsum(np.diff(is_above, prepend=False) != 0)
         run_s = np.bincount(run[is_above], weights=series.duration_s[rows][is_above])
@@ -101,6 +103,8 @@ def longest_run(case: CaseInput, area_frac: float) -> Measurement:
 def closing_weights_s(series: AreaSeries, window_s: float) -> FloatArray:
     """Return (n,) seconds of each row in the last `window_s` evaluable seconds."""
     valid_s = np.where(series.is_valid, series.duration_s, 0.0)
+    # Seconds that are seen after each row; a row that begins before the window and ends in it
+    # counts with what lies inside.
     after_s = np.cumsum(valid_s[::-1])[::-1] - valid_s
     return np.minimum(valid_s, np.maximum(0.0, window_s - after_s))
 
@@ -127,6 +131,7 @@ def closing_share(case: CaseInput, area_frac: float) -> Measurement:
 def _closing(series: AreaSeries, weight_s: FloatArray, value: float) -> Measurement:
     first = int(np.flatnonzero(weight_s > 0)[0])
     recorded_s = np.where(series.is_recorded, series.duration_s, 0.0)[first:]
+    # The first row may reach out of the window; only its share inside was recorded inside.
     recorded_s[0] = weight_s[first]
     covered_frac = float(weight_s.sum()) / float(recorded_s.sum())
     return Measurement(value, int(np.sum(weight_s > 0)), min(1.0, covered_frac))

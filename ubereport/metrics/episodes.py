@@ -39,6 +39,8 @@ def rate_per_10min(case: CaseInput) -> Measurement:
     Time inside events is no exposure, since none can begin there: over all time the rate of a
     case would fall the longer it bleeds. Events whose onset nobody saw began outside that time.
     """
+    # Evaluable seconds inside, not the span of the events: time to which nobody can look is no
+    # exposure on either side.
     at_risk_s = case.series.evaluable_s - _inside_s(case)
     if at_risk_s <= _NO_TIME_S:
         reason = "no time at risk: all evaluable time lies inside events"

@@ -83,10 +83,14 @@ def _spans(runs: Runs, config: EventConfig) -> Iterator[_Span]:
     at = 0
     while (first := _find_stay(is_above, looks, at, config.min_duration_s)) is not None:
         stop = _find_stay(is_below, looks, first + 1, config.clear_hold_s)
+        # Open to the end of the stretch: what follows in it, another rise for instance, belongs to
+        # this event.
         if stop is None:
             yield _Span(first, len(runs), is_cleared=False)
             return
         yield _Span(first, stop, is_cleared=True)
+        # From the run after the one that the clearing starts with; that one lies below the offset
+        # and cannot open anything.
         at = stop + 1
 
 
@@ -127,6 +131,7 @@ def _event(
     peak = int(np.lexsort((-area_frac, -smoothed))[0])
     onset_s = float(runs.start_s[span.first])
     clear_s = float(runs.start_s[span.stop]) if span.is_cleared else None
+    # The first run of a stretch has nothing before it: blood was there when the view came.
     is_onset_observed = span.first > 0
     cleared_s = [e.clear_s for e in before if e.clear_s is not None]
     # Blood that is there when a lost view comes back may be the bleed that was open before.

@@ -68,6 +68,8 @@ def _low_coverage(facts: _Facts) -> Iterator[Flag]:
             FlagLevel.WARNING,
             "No part of the recording could be evaluated; there are no numbers to read.",
         )
+    # What was most often the reason is named, since a reader can do something about the one (a lens
+    # that is wiped) and not about the other (a recorder that was off).
     elif covered is not None and covered < _LOW_COVERAGE_FRAC[1]:
         lost = {reason: s for reason, s in facts.series.lost_s().items() if reason.is_recorded}
         most = max(lost, key=lambda reason: lost[reason]).value.replace("_", " ")

@@ -70,6 +70,7 @@ class OpenVinoPredictor:
             for column, threshold in enumerate(self.thresholds):
                 is_inside = (probability >= threshold) & field_mask
                 counts[start : start + _AT_ONCE, column] = np.count_nonzero(is_inside, axis=(1, 2))
+        # Counted as whole pixels and divided once, in float64: the same on every machine.
         return counts / int(np.count_nonzero(field_mask))
 
     def masks(self, rgb: RgbArray) -> BoolArray:
@@ -88,6 +89,8 @@ class OpenVinoPredictor:
     def _probability(self, rgb: RgbArray) -> NDArray[np.float32]:
         probability = self._looked_at(rgb)
         if self._is_flip_averaged:
+            # The mean of probabilities and not of logits: that is what the thresholds of a bundle
+            # with flips were calibrated on.
             mirrored = self._looked_at(rgb[:, :, ::-1])[:, :, ::-1]
             probability = (probability + mirrored) / np.float32(2)
         return probability

@@ -116,6 +116,8 @@ class SharedPredictor:
         return probabilities
 
     def _ask(self, what: str, *arguments: object) -> Any:  # noqa: ANN401 -- one door for all answers
+        # A request is a pure question, so that asking again is safe; what the dead server had
+        # answered is asked for once more.
         for _ in range(N_TRIES):
             pipe = self._connected()
             try:
@@ -163,6 +165,8 @@ class SharedNetwork:
         self._is_over = threading.Event()
         self._is_changing = threading.Lock()
         self._server: SpawnedProcess | None = None
+        # A thread waits for the server's end, because clients in other processes cannot start one:
+        # they only wait for the socket to come back.
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self.address: NetworkAddress | None = None
 
@@ -264,6 +268,7 @@ def _serve(
         while True:
             try:
                 pipe = listener.accept()
+            # Somebody else on this machine who tries the socket must not end the server.
             except (multiprocessing.AuthenticationError, EOFError, OSError):
                 continue
             threading.Thread(target=_answer, args=(pipe, predictor, turn), daemon=True).start()
@@ -275,6 +280,8 @@ def _answer(pipe: Connection, predictor: Predictor, turn: threading.Lock) -> Non
             what, arguments = pipe.recv()
         except (EOFError, OSError):
             return
+        # One request at a time: the device has one queue anyway, and answers then do not depend on
+        # what other cases ask.
         with turn:
             answer = _answer_to(predictor, what, arguments)
         try:

@@ -83,6 +83,8 @@ class Candidates:
 
     def durations_s(self, rows: IntArray) -> FloatArray:
         """(m,) how long each of the chosen `rows` (m,) stands: until the next or the run's end."""
+        # By default a picture stands until its run ends; where the next chosen one lies in the same
+        # run, until that one. Nothing stands across a gap: what nobody recorded is nobody's area.
         ends_s = self.run_end_s[self.run_index[rows]]
         is_followed = np.diff(self.run_index[rows]) == 0
         ends_s[:-1] = np.where(is_followed, self.time_s[rows[1:]], ends_s[:-1])
@@ -195,6 +197,9 @@ def adaptive_candidates(
     def of_run(part: PartIndex, run: Run) -> _RunFrames:
         grid = full_rate_frames(part, run, rate_hz)
         keys = keyframes_of_run(part, run)
+        # The first and last pictures of the grid are required, so that every picture that waits has
+        # a looked-at neighbor on both sides: what lies between two looks can be asked about, what
+        # lies beyond the last one could not.
         first = _coarse(part.time_s, np.union1d(keys, grid[[0, -1]]), grid, max_gap_s)
         first = np.union1d(first, _on_the_way(part, first, grid))
         return _RunFrames(first, grid, _thinned(part.time_s, keys, 2 / rate_hz))
@@ -204,6 +209,8 @@ def adaptive_candidates(
 
 def _on_the_way(part: PartIndex, first: IntArray, grid: IntArray) -> IntArray:
     """Frames of the grid that are decoded anyway to reach those of `first`."""
+    # Group by group the last frame that is looked at; whatever of the grid comes before it in its
+    # group passes through the decoder anyway, so that looking costs the network alone.
     last = np.full(int(part.is_key.sum()) + 1, -1)
     np.maximum.at(last, groups_of(part.is_key, first), first)
     return grid[grid <= last[groups_of(part.is_key, grid)]]
@@ -243,6 +250,8 @@ def _filled(time_s: FloatArray, start: int, end: int, grid: IntArray, reach_s: f
     filled: list[int] = []
     while time_s[end] - time_s[start] > reach_s and len(between):
         at = int(np.searchsorted(time_s[between], time_s[end] - reach_s))
+        # Where even the last picture of the grid is out of reach there is nothing better: it is
+        # taken, and the gap is longer than asked.
         at = min(at, len(between) - 1)
         end = int(between[at])
         filled.append(end)
@@ -265,6 +274,8 @@ def _candidates(
         part = index.parts[placed.part_index]
         for run in runs_of_part(part):
             frames = of_run(part, run)
+            # One sorted row a picture, whatever it is wanted for: a keyframe that lies on the grid
+            # is one candidate and not two.
             every = np.unique(np.concatenate([frames.first, frames.grid, frames.keys]))
             taken.append(every)
             part_index.append(np.full(len(every), placed.part_index))

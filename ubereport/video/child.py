@@ -48,6 +48,8 @@ class _Channel:
         while True:
             piece = os.read(0, _PIECE)
             if not piece:
+                # The parent is gone. A normal exit would wait for decoder threads that nobody will
+                # feed again.
                 os._exit(3)
             reader.feed(piece)
             while (message := reader.next()) is not None:
@@ -80,6 +82,9 @@ def _limit_memory(extra_mib: int, has_driver_mappings: bool = False) -> None:
     try:
         resource = importlib.import_module("resource")
         with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 -- not a file
+            # The libraries that are loaded already map gigabytes they never touch, so a fixed bound
+            # would mean something else on every machine; what a task may take is added to what is
+            # there.
             n_pages = int(statm.read().split()[5 if has_driver_mappings else 0])
     except (ImportError, OSError):
         return
@@ -98,6 +103,8 @@ def _scan(task: Header, channel: _Channel, log: ErrorLog) -> None:
     hashing = thread.submit(source.sha256_of, task["path"])
     thread.shutdown(wait=False)  # what is no recording is refused before it is hashed
     facts, table = scan(source.open_source(task["path"]), task["max_pixels"], channel.beat)
+    # Hashing a large file on a slow disk outlasts the scan: without a sign of life the parent would
+    # take it for a stall.
     while wait([hashing], _BEAT_S).not_done:
         channel.beat()
     columns = {name: getattr(table, name) for name in table.__slots__}
@@ -166,6 +173,7 @@ def _attempt(action: Callable[[], None], channel: _Channel, path: str) -> bool:
     except RecordingFormatError as error:
         channel.send({"error": "format", "text": str(error)})
     except MemoryError:
+        # Told as such and not as a crash, so that the sentence can name the setting that helps.
         channel.send({"error": "memory", "text": "needed more memory than decode.memory_mib"})
     except DependencyError as error:
         channel.send({"error": "dependency", "text": str(error)})

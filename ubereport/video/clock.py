@@ -11,10 +11,15 @@ from ubereport.core.arrays import BoolArray, FloatArray, IntArray
 from ubereport.core.intervals import Interval
 from ubereport.video.packets import NO_PTS, ClockUnwrapper, PacketTable, has_resets
 
+# Single pictures that a recorder drops are no gap. A gap is a stretch that the picture before it
+# can no longer stand for: ten periods, but never less than 2 s, and more than 60 s whatever the
+# rate.
 _MIN_GAP_S = 2.0
 _MIN_GAP_PERIODS = 10.0
 _MAX_HOLD_S = 60.0
 _DEFAULT_S = Fraction(1, 25)
+# Damaged packets name times of any size; within this bound sums and differences of two stay far
+# inside int64.
 _PTS_BOUND = 2**60
 
 
@@ -67,17 +72,24 @@ def build_clock(table: PacketTable, time_base_s: Fraction, max_gap_s: float) -> 
     # look at the steps between pictures: a step longer than any believed gap is a jump of the
     # clock, not of the camera, and is replaced by one usual step. Summing the steps up gives a
     # clock that never jumps.
+    # Restarts of the clock first: sorted by time, what was filmed after a restart would be shuffled
+    # into what was filmed before.
     pts, n_resets = _unwrapped_pts(table, time_base_s)
     usable = _usable(table, pts)
     shown = usable & table.is_shown
     order = np.flatnonzero(shown)[np.argsort(pts[shown], kind="stable")]
     sorted_pts = pts[order]
+    # Of pictures that share a time the first in the file stays: the sort is stable, so that the
+    # choice does not depend on the machine.
     is_first = np.concatenate(([True], np.diff(sorted_pts) > 0))[: len(order)]
     order, sorted_pts = order[is_first], sorted_pts[is_first]
     if len(order) < 2:
         return None
     steps = np.diff(sorted_pts)
     is_jump = steps * float(time_base_s) > max_gap_s
+    # The median of the steps, not the frame rate of the header, which may be wrong and which a
+    # variable rate does not have. Jumps are left out, and where nothing else is left (two pictures
+    # a day apart) 25 Hz is assumed.
     usual = steps[~is_jump]
     period = max(1, int(np.median(usual)) if len(usual) else round(_DEFAULT_S / time_base_s))
     steps = np.where(is_jump, period, steps)
@@ -95,6 +107,7 @@ def build_clock(table: PacketTable, time_base_s: Fraction, max_gap_s: float) -> 
         n_clock_jumps=int(is_jump.sum()) + n_resets,
         n_clock_resets=n_resets,
         has_open_gops=_has_leading(pts[usable], table.is_key[usable]),
+        # Pictures that an edit list hides were never meant to be seen and are not missing.
         n_dropped_packets=int(table.is_shown.sum()) - len(order),
     )
 
@@ -116,6 +129,8 @@ def _unwrapped_pts(table: PacketTable, time_base_s: Fraction) -> tuple[IntArray,
 
 def _usable(table: PacketTable, pts: IntArray) -> BoolArray:
     usable: BoolArray = (pts != NO_PTS) & (pts < _PTS_BOUND) & (pts > -_PTS_BOUND)
+    # Nothing decodes before the first keyframe. What is stored after it and shown before it builds
+    # on a picture that is not in the file (an open group that was cut), so it goes as well.
     keys = np.flatnonzero(table.is_key & usable)
     if len(keys):
         usable[: keys[0]] = False
@@ -125,6 +140,8 @@ def _usable(table: PacketTable, pts: IntArray) -> BoolArray:
 
 def _has_leading(pts: IntArray, is_key: BoolArray) -> bool:
     """Whether a picture is stored after a keyframe that is shown after it; rows in file order."""
+    # In file order: a packet behind a keyframe with an earlier time is a leading picture, which
+    # decoders that start at that keyframe cannot give; readers that count on it must know.
     passed_key = np.maximum.accumulate(np.where(is_key, pts, -_PTS_BOUND))
     return bool(np.any(pts < passed_key))
 

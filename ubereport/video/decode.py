@@ -31,6 +31,8 @@ from ubereport.video.reader import (
 )
 from ubereport.video.shared_pictures import n_ring_slots
 
+# Each process holds a decoder with its reference pictures and a ring of its own: memory grows with
+# every one of them, however many cores there are.
 _MAX_DECODERS = 16
 _MAX_SESSIONS = 7  # each has a context on the device; an H100 has seven decoders
 _N_TRIED = 4  # pictures for each core, of the first groups
@@ -112,6 +114,7 @@ class _Tally:
     n_undecoded: int = 0
     n_corrupt: int = 0
 
+    # A device conceals damage, so that what the processor saw decides for the rest of the case.
     def note_damage(self, n_undecoded: int, n_corrupt: int) -> None:
         self.n_undecoded += n_undecoded
         self.n_corrupt += n_corrupt
@@ -166,6 +169,8 @@ class Decoding(ClosedOnExit, Iterator[FrameBatch]):
         """Let the processes decode, as far ahead as their memory reaches."""
         if not self._is_started:
             self._is_started = True
+            # Runs the generator up to its first yield: all processes are at work before anybody
+            # waits.
             next(self._batches)
 
     def __next__(self) -> FrameBatch:
@@ -213,6 +218,8 @@ def _assembled(
         for start in range(0, len(request), batch_size):
             yield _batch(request, slice(start, start + batch_size), in_turn, tally)
         for samples in sources:
+            # A stream that is asked once more after its last sample gives its process back to the
+            # pool; one that is closed instead kills it.
             next(samples, None)  # lets the reader end by itself
 
 
@@ -290,6 +297,8 @@ def decode(
     """
     if batch_size < 1:
         raise ValueError(f"batches of {batch_size} pictures; at least 1 is needed")
+    # The other reader goes on where one fails. Where decord may not read the part, PyAV follows
+    # itself in a fresh process: whatever a failure left behind is gone with the old one.
     first, why = choose_reader(request.part, request.mode, config.reader)
     order = ReaderOrder(
         first,
@@ -322,6 +331,8 @@ class _Run:
 def _decoding(request: DecodeRequest, run: _Run, order: ReaderOrder, batch_size: int) -> Decoding:
     config = run.config
     is_on_device = order.on_device is not None and order.on_device.device is not None
+    # On a device cores do not matter: its decoders do, and more sessions than those only take
+    # turns.
     n_processes = min(run.n_threads, _MAX_SESSIONS) if is_on_device else run.n_threads
     shares = share_pictures(
         request.part.is_key,
@@ -340,6 +351,8 @@ def _decoding(request: DecodeRequest, run: _Run, order: ReaderOrder, batch_size:
     serving = DecoderPool(config.stall_timeout_s) if run.pool is None else run.pool
     tally = _Tally(request.part_index, serving.devices, run.on_reader)
     n_wanted = min(config.ring_batches * batch_size, len(request))
+    # What is decoded ahead is bounded in bytes, not in pictures: 4K pictures for a person and 320
+    # px pictures for a network go through the same ring.
     n_slots = n_ring_slots(n_wanted, request.height_px, request.width_px)
     streams = tuple(
         SampleStream(
@@ -363,6 +376,8 @@ def _trial(request: DecodeRequest, run: _Run, order: ReaderOrder, device: str | 
     failures: list[str] = []
     choice = DeviceChoice(device, "", failures.append)
     with _decoding(request, replace(run, on_reader=None), order.on(choice), 1) as decoding:
+        # The clock starts after the first batch: a device is opened once, and the question is what
+        # every picture after that costs.
         batches = [next(decoding)]
         started_s = time.perf_counter()
         batches.extend(decoding)
@@ -422,6 +437,8 @@ def decode_stills(
     FrameBatch
         n pictures; `sample_index` counts them.
     """
+    # Readers want increasing frame indices without repeats; the caller's order is restored at the
+    # end.
     unique, inverse = np.unique(np.asarray(frame_index, dtype=np.int64), return_inverse=True)
     request = DecodeRequest(
         part=part,

@@ -23,9 +23,13 @@ from ubereport.video.process_shares import groups_of
 
 DAMAGE_SEEN = "it met damage, which a graphics device hides"
 _MAX_CARDS = 4
+# `auto` changes to a device for a clear gain alone: a trial of some pictures has noise, and a
+# device has risks that the processor has not.
 _MIN_GAIN = 1.25
 # Below, starting a device costs more than it can win: a hundred seconds at 30 Hz.
 _MIN_DECODED = 3000
+# Keyframes alone are single pictures between seeks: there the processor starts faster than any
+# device.
 _MAX_KEY_SHARE = 0.5
 _FORMATS = {
     "h264": ("yuv420p", "yuvj420p"),
@@ -70,6 +74,7 @@ def devices_here(offered: tuple[str, ...], root: Path = Path("/")) -> tuple[str,
     root
         Folder under which the system's files lie.
     """
+    # Files are looked at: asking the driver would load it, also for all cases that need none.
     n_cards = len(list(root.glob("proc/driver/nvidia/gpus/*")))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
@@ -184,6 +189,8 @@ class CaseDevices:
             obstacle = "keyframes cost it less than starting a device"
         if obstacle is not None:
             return None, f"PyAV on the processor, because {obstacle}."
+        # Once a recording and not once a request: adaptive sampling asks many times for the same
+        # part.
         if part.sha256 not in self._verdicts:
             self._verdicts[part.sha256] = _tried(here, asked, trial)
         return self._verdicts[part.sha256]
@@ -205,6 +212,8 @@ def _tried(
     here: tuple[str, ...], asked: DecodeDevice, trial: Callable[[str | None], Trial]
 ) -> tuple[str | None, str]:
     """Decode the first pictures on every device and on the processor, and compare."""
+    # The processor goes first: where it sees damage no device is tried, since equal pictures would
+    # then prove nothing.
     truth = trial(None)
     if not truth.is_sound:
         return None, f"PyAV on the processor, because {DAMAGE_SEEN}."

@@ -17,6 +17,8 @@ from ubereport.video.pool import Decoder, DecoderPool
 from ubereport.video.reader import ReadRequest, device_reader
 from ubereport.video.shared_pictures import PictureRing
 
+# A recording that breaks its readers again and again is not worth minutes of restarts: what is left
+# counts as lost, and the record says so.
 MAX_FAILURES = 8
 _TITLES = {"pyav": "PyAV"}
 
@@ -165,6 +167,8 @@ class SampleStream:
         return None
 
     def _read(self, name: str, why: str) -> Iterator[Sample]:
+        # A reader that goes on is asked for what is still missing and for nothing that was already
+        # handed over: every sample comes once, whoever reads.
         rest = dataclasses.replace(self._request, wanted=self._request.wanted[self._at :])
         started, self._started = self._started, None
         decoder = started or self._begun(name, rest)
@@ -176,6 +180,8 @@ class SampleStream:
                     raise ChildFailure("died", "ended before all pictures were read")
                 self._at += 1
                 place = (decoder.ring, number) if header["ok"] else None
+                # The slot is freed only when the next sample is asked for, since the consumer
+                # copies the picture out of shared memory between the two.
                 yield Sample(place, header["corrupt"], (name, why))
                 decoder.child.acknowledge(1)
             is_read = True
@@ -193,6 +199,8 @@ class SampleStream:
 
     def _after_device(self, failure: ChildFailure, name: str) -> tuple[str, str]:
         """Leave all that is left, here and in the rest of the case, to the processor."""
+        # A device gets one chance in a case: every failure may cost a whole timeout, and the
+        # processor gives the same pictures.
         what = f"{_title(name)} failed: it {failure}"
         if self._order.on_device is not None:
             self._order.on_device.refuse(what)
@@ -216,6 +224,8 @@ class SampleStream:
         """Return the first wanted picture from the next keyframe on; at least the next one."""
         keys = np.flatnonzero(self._request.is_key)
         wanted = self._request.wanted
+        # Damage inside a group spoils all that builds on it; the next keyframe builds on nothing,
+        # so it is the first place at which another try makes sense.
         after = int(np.searchsorted(keys, wanted[self._at], side="right"))
         if after == len(keys):
             return len(wanted)

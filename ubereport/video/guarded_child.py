@@ -63,6 +63,8 @@ class GuardedChild(ClosedOnExit):
         self._stall_timeout_s = stall_timeout_s
         self._messages = MessageReader()
         self._process = subprocess.Popen(
+            # A fresh interpreter and no fork: a forked child would inherit the locks of threads
+            # (network, uvicorn) that do not exist in it.
             [sys.executable, "-P", "-m", "ubereport.video.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -111,6 +113,7 @@ class GuardedChild(ClosedOnExit):
             deadline = time.monotonic() + self._stall_timeout_s
             if "error" in message[0]:
                 raise ChildFailure(message[0]["error"], message[0]["text"])
+            # A sign of life only moves the deadline.
             if "beat" not in message[0]:
                 return message
 
@@ -150,6 +153,8 @@ class GuardedChild(ClosedOnExit):
 
     def close(self) -> None:
         """Kill the process if it still runs, and reap it."""
+        # Killed and not asked: a decoder that hangs in a library does not answer, and there is
+        # nothing of it to save.
         self._process.kill()
         self._process.wait()
         self._listener.join()
@@ -162,6 +167,8 @@ def _environment() -> dict[str, str]:
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+        # Each process decodes on one core; thread pools of its libraries would fight over the cores
+        # of the others.
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }

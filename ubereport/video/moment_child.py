@@ -136,6 +136,8 @@ class _PartStream:
                 self._held = self._ready.popleft()
             if self._ready:
                 return
+            # Dragging along a timeline asks faster than pictures come: an ask that is out of date
+            # is given up within four packets.
             if n_fed % 4 == 3 and self._is_asked():
                 raise _Superseded
             packet = next(self._packets, None)

@@ -92,6 +92,8 @@ class MomentReader(ClosedOnExit):
         DecodeError
             If the part gives no picture there.
         """
+        # Numbers are given in the order of asking and outside of the turn, so that an ask that
+        # waits sees that a newer one has come.
         with self._noting:
             number = next(self._numbers)
             if not is_patient:

@@ -11,6 +11,8 @@ from ubereport.video.pyav import OpenStream, Packet, VideoStream
 from ubereport.video.reader import ReadRequest
 from ubereport.video.source import open_source
 
+# Reading on costs bytes and no decoding; a seek asks the container's index, often lands elsewhere,
+# and is then tried again further back.
 _NEAR_S = 10.0
 # A seek may land behind the keyframe, since containers look for decoding times: try further back.
 _STEPS_BACK_S = (0.0, 1.0, 5.0, 20.0)

@@ -45,7 +45,11 @@ def probe_frames(part: PartIndex, n: int) -> IntArray:
     if n < 1:
         raise ValueError(f"{n} probe frames; at least 1 is needed")
     keys = np.flatnonzero(part.is_key)
+    # Keyframes cost one decoded picture each, others up to a whole group; a recording with too few
+    # of them pays that price for a few probes.
     frames = keys if len(keys) >= n else np.arange(part.n_frames)
+    # Centers of n equal pieces: the very first picture, which may be a slate, and the very last are
+    # not asked for by rule.
     centers_s = (np.arange(n) + 0.5) * part.duration_s / n
     after = np.clip(np.searchsorted(part.time_s[frames], centers_s), 1, max(1, len(frames) - 1))
     if len(frames) == 1:
@@ -58,6 +62,8 @@ def probe_frames(part: PartIndex, n: int) -> IntArray:
 
 def runs_of_part(part: PartIndex) -> list[Run]:
     """Return the stretches without a gap that hold pictures, in order."""
+    # A gap ends exactly where the picture after it is shown, so each gap's end is the time of a
+    # run's first picture.
     starts = np.searchsorted(part.time_s, [gap.end_s for gap in part.gaps], side="left")
     bounds = [0, *(int(start) for start in starts), part.n_frames]
     ends_s = [*(gap.start_s for gap in part.gaps), part.duration_s]

@@ -29,6 +29,8 @@ class Decoder:
     def __init__(self, entry_point: str, stall_timeout_s: float) -> None:
         self.entry_point = entry_point
         self.ring = PictureRing()
+        # Loading is a task of its own that sends no answer. None is needed: tasks are queued in the
+        # process, and a reader that cannot be loaded is told as the answer to the first request.
         self.child = GuardedChild(
             {"task": "load", "reader": entry_point},
             stall_timeout_s=stall_timeout_s,
@@ -37,6 +39,7 @@ class Decoder:
 
     def read(self, request: ReadRequest, n_slots: int, memory_mib: int) -> None:
         """Begin to read; pictures follow as messages and in the ring."""
+        # The ring is shaped before the task is sent: the process maps it when it starts to read.
         self.ring.shape(n_slots, request.height_px, request.width_px)
         plain, arrays = request.to_message()
         task: dict[str, Any] = {
@@ -82,6 +85,8 @@ class DecoderPool(ClosedOnExit):
         return decoder
 
     def _idle_one(self, entry_point: str) -> Decoder | None:
+        # An idle process may have been killed meanwhile, by the system when memory runs short; it
+        # is replaced and nobody hears of it.
         for decoder in [d for d in self._idle if d.entry_point == entry_point]:
             self._idle.remove(decoder)
             if decoder.child.is_running:

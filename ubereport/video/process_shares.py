@@ -71,6 +71,7 @@ def share_pictures(
         if not starts or start - starts[-1] >= n_together:
             starts.append(start)
     edges = [*starts, len(wanted)]
+    # More processes than pieces would start for nothing: starting one takes a third of a second.
     n_processes = max(1, min(n_threads, len(starts)))
     turns = tuple((i % n_processes, edges[i + 1] - edges[i]) for i in range(len(starts)))
     process_of_row = np.repeat([process for process, _ in turns], [n for _, n in turns])
@@ -78,6 +79,8 @@ def share_pictures(
         np.flatnonzero(process_of_row == process).astype(np.int64) for process in range(n_processes)
     )
     longest = _longest_group(is_key, wanted[group_starts[1:] - 1], wanted[-1:])
+    # Cores that no piece is left for help inside the processes as decoder threads, but only where
+    # groups are long enough to pay for draining them.
     n_each = n_threads // n_processes if longest >= _LONG_GROUP else 1
     return Shares(turns, rows, max(1, n_each))
 

@@ -90,10 +90,13 @@ class OpenStream:
         device: str | None = None,
     ) -> None:
         options = {"max_pixels": str(max_pixels), "err_detect": _STRICT}
+        # DICOM and other wrapped files come as an open file whose position somebody may have moved.
         if not isinstance(source, str):
             source.seek(0)
         try:
             self._container: InputContainer = av.open(
+                # The prefix keeps FFmpeg from reading a protocol out of a file name such as
+                # http:case.mp4.
                 f"file:{source}" if isinstance(source, str) else source,
                 mode="r",
                 options=options,
@@ -101,6 +104,8 @@ class OpenStream:
                     "format_whitelist": _CONTAINERS,
                     "protocol_whitelist": "file",
                 },
+                # Tags of recorders are in any encoding; they are never read, so they must not stop
+                # anybody.
                 metadata_errors="ignore",
                 hwaccel=None if device is None else _acceleration(device),
             )
@@ -116,12 +121,16 @@ class OpenStream:
         self.stream = _pick(self._container, stream_index)
         for other in self._container.streams:
             if other.index != self.stream.index:
+                # Sound and second streams are not even parsed: their damage is nobody's business
+                # here, and skipping them saves reading.
                 other.discard = Discard.all
         context = self.stream.codec_context
         if device is not None and not context.is_hwaccel:
             raise DecodeError(f"does not decode such a stream on {device}")
         context.options = options
         context.thread_count = n_threads
+        # Frame threads hand pictures out late and are used for long groups alone, see
+        # `share_pictures`.
         context.thread_type = "FRAME" if n_threads > 1 else "SLICE"
         self.container_name = self._container.format.name
         self.time_base_s = Fraction(self.stream.time_base or Fraction(1, 90000))
@@ -144,6 +153,8 @@ class OpenStream:
     def seek(self, pts: int) -> bool:
         """Go near the keyframe at or before `pts`; return whether that could be done."""
         try:
+            # A container without an index, a time beyond it, a number too large: all mean the same
+            # here. It cannot be done, and whoever asked reads on from the start.
             self._container.seek(pts, stream=self.stream, backward=True)
         except (FfmpegError, OSError, OverflowError):
             return False
@@ -233,10 +244,13 @@ def _pick(container: InputContainer, stream_index: int | None) -> VideoStream:
             f"holds no video stream that can be decoded, only {held}. "
             "Give the file with the pictures."
         )
+    # The largest picture is the endoscope's; of equal ones the first in the file, so that the
+    # choice is the same on every machine.
     return max(candidates, key=lambda s: (s.codec_context.width * s.codec_context.height, -s.index))
 
 
 def _is_moving(stream: VideoStream) -> bool:
+    # A cover picture or a thumbnail is a video stream to FFmpeg, sometimes the largest of the file.
     still = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
     return stream.codec_context is not None and not stream.disposition & still
 

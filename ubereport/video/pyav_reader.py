@@ -129,6 +129,9 @@ class _Group:
             return not self._pending
         self._unfed.discard(pts)
         self._n_keys_beyond += is_key and pts > self._last
+        # The second keyframe beyond the last wanted picture ends the search in recordings whose
+        # packets do not carry the times that the index saw; one is not enough, since pictures
+        # before it may still be stored behind it.
         return not self._unfed or self._n_keys_beyond > 1
 
     def take(self, pts: int | None) -> tuple[int, bool]:
@@ -181,10 +184,14 @@ class _GroupReader:
         pictures = self._from(start, key, wanted)
         first = next(pictures)
         earlier = self._earlier(start, 1)
+        # Only the first picture of a group tells: with intra refresh what is missing is always the
+        # beginning, and damage further on has another reason.
         if first is None and earlier != start:
             pictures = self._from(earlier, key, wanted)
             first = next(pictures)
             if first is not None:
+                # Every step back decodes one more group for nothing, in every group from here on;
+                # the bound keeps a bad recording from being decoded many times over.
                 self._n_keys_ahead = min(2, self._n_keys_ahead + 1)
         yield first
         yield from pictures
@@ -198,6 +205,8 @@ class _GroupReader:
         """Yield what is wanted from `key`, decoding from `start`; damage before `key` is over."""
         group = _Group(self._request, start, key, wanted)
         if self._walk.to_key(start):
+            # Order matters: complaints about what lies before belong to nobody, the decoder forgets
+            # its reference pictures, and only then does damage count for this group.
             self._take_complaints()  # about what was skipped
             self._walk.opened.flush()
             self._is_damaged = False
@@ -221,8 +230,12 @@ class _GroupReader:
                 continue
             if walked.is_reset:
                 yield self._drained(), offset
+            # What was drained above was fed before the restart and has the old shift; everything
+            # from here on has the new one.
             offset = walked.offset
             frames = self._fed(walked, is_wanted=self._is_whole or not group.may_skip(walked.pts))
+            # Where decoding had to start earlier, pictures before the group's own keyframe are
+            # thrown away, and so is what was wrong with them.
             if walked.pts == group.trusted_pts:
                 self._is_damaged = False
             yield frames, offset
@@ -233,6 +246,8 @@ class _GroupReader:
     def _fed(self, walked: WalkedPacket, is_wanted: bool) -> list[VideoFrame]:
         frames, is_refused = self._walk.opened.decode(walked.packet, is_wanted)
         self._is_damaged |= is_refused or walked.packet.is_corrupt
+        # The processor complains about holes by itself; a device fills them with something
+        # plausible, so they are looked for in the packet.
         self._is_damaged |= self._request.device is not None and _HOLE in bytes(walked.packet)
         self._is_damaged |= self._take_complaints() > 0
         return frames

@@ -18,6 +18,8 @@ _MATRIX_NAMES = {0: "rgb", 1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020", 10: 
 _RANGE_NAMES = {1: "limited", 2: "full"}
 # Containers that estimate their length from what is there and declare nothing.
 _UNDECLARED = frozenset({"mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v", "dv", "obu"})
+# A recording that starts inside a group gives its first picture late; after 400 packets, 16 s at 25
+# Hz, the header has to do.
 _MAX_FIRST_PACKETS = 400
 
 
@@ -66,6 +68,8 @@ def scan(
 def _refuse_encrypted(source: Source, opened: OpenStream) -> None:
     if not opened.container_name.startswith("mov,mp4"):
         return
+    # Encrypted pictures decode to noise that looks like a damaged recording; the boxes of the file
+    # say it plainly.
     scheme = encryption_schemes(source).get(opened.stream.id)
     if scheme is not None:
         raise RecordingFormatError(
@@ -87,6 +91,8 @@ def _first_picture(opened: OpenStream, on_progress: Callable[[], None]) -> Video
 
 def _facts(opened: OpenStream, frame: VideoFrame | None) -> StreamFacts:
     stream, context = opened.stream, opened.stream.codec_context
+    # What the decoded picture says goes before what the header says: headers name sizes and colors
+    # that the stream changes.
     source = context if frame is None else frame
     pixel_format = context.format if frame is None else frame.format
     duration_s, end_s = _declared(opened)

@@ -13,6 +13,7 @@ from ubereport.core.arrays import RgbArray
 
 CAN_INHERIT = hasattr(os, "fork")
 _SHORT_LIVED = getattr(os, "O_SHORT_LIVED", 0) | getattr(os, "O_BINARY", 0)
+# Per process. With sixteen of them the rings stay below what a small server has.
 _MAX_BYTES = 256 * 2**20
 
 

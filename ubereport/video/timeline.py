@@ -45,6 +45,8 @@ def place_parts(index: RecordingIndex, pauses_s: Sequence[float] | None = None) 
     placed: list[PlacedPart] = []
     start_s = 0.0
     for number, part in enumerate(index.parts):
+        # A tail that the header declares and the file lacks was filmed: its time is kept on the
+        # clock, as lost, so that what follows stays where it was and coverage falls.
         placed.append(PlacedPart(number, start_s, part.duration_s + part.missing_tail_s))
         if number < n_pauses:
             start_s = placed[-1].interval.end_s + pauses[number]

@@ -110,6 +110,7 @@ def fit_view_stretches(
     edges = [interval.start_s, *changes, interval.end_s]
     stretches: list[ViewStretch] = []
     for start_s, end_s in pairwise(edges):
+        # Without a change all pictures take part, also one that lies on the very end of the part.
         inside = (time_s >= start_s) & (time_s < end_s) if changes else np.full(len(time_s), True)
         field = fit_field_of_view(
             probe_rgb[inside],
@@ -167,6 +168,8 @@ def _candidate_cuts(windows: _Windows) -> list[int]:
     overlap = np.ones(windows.n_pictures + 1)
     for cut in _suspect_positions(windows):
         before, after = cut - _WINDOW, cut
+        # Two fits that are not believed differ for no reason: blood, smoke or darkness at the rim
+        # is no zoom.
         if min(windows.confidence(before), windows.confidence(after)) >= _MIN_CONFIDENCE:
             overlap[cut] = _iou(windows.mask(before), windows.mask(after))
     cuts: list[int] = []

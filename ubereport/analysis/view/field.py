@@ -88,6 +88,8 @@ def fit_outline(probe_rgb: RgbArray, config: ViewConfig) -> OutlineFit:
         raise ValueError(f"need (n, H, W, 3) uint8, got {probe_rgb.shape} {probe_rgb.dtype}")
     if len(probe_rgb) == 0:
         raise ValueError("fitting the field of view needs at least one picture")
+    # All of the fit works on one map of where the pictures are bright often enough: tissue that is
+    # dark in one picture is bright in another, the surround is dark in all.
     support = support_map(probe_rgb, config)
     if support.n_usable == 0:
         return OutlineFit(_FULL, 0.0)
@@ -101,6 +103,8 @@ def fit_outline(probe_rgb: RgbArray, config: ViewConfig) -> OutlineFit:
 
 def _candidates(support: SupportMap, weight: FloatArray) -> list[Outline]:
     """Return outlines from the simplest to the richest."""
+    # From simple to rich, so that `_simplest_good` asks of each whether it is worth what it adds: a
+    # free ellipse fits everything a little better than the circle that it is.
     candidates = [_FULL, _best_box(weight, None)]
     edge = _edge_points(support.is_bright)
     for is_circle in (True, False):
@@ -143,6 +147,8 @@ def _best_box(weight: FloatArray, ellipse: Ellipse | None) -> Outline:
     # With an integral image the weight of any box takes four lookups.
     sums = np.asarray(cv2.integral(weight), dtype=np.float64)
     left, top, right, bottom = _best_block_box(sums)
+    # Moving one pair of sides changes what is best for the other pair: a second round lets both
+    # settle.
     for _ in range(2):
         top, bottom = _moved(sums[:, right] - sums[:, left], top, bottom)
         left, right = _moved(sums[bottom] - sums[top], left, right)
@@ -219,6 +225,7 @@ def _best_ellipse(
     # RANSAC: most edge points lie on the outline, but tissue and tools have edges too. Ellipses
     # through three or four random points are many and mostly wrong; weight inside tells the right
     # ones, and a fit to all points near the best four makes them exact.
+    # A fixed seed: the field of a recording must not depend on the run.
     draws = np.random.default_rng(20_260_310).integers(0, len(edge), (_N_DRAWS, n_points))
     ellipses = ellipses_through(edge[draws], is_circle)
     diagonal = float(np.hypot(height, width))
@@ -309,5 +316,7 @@ def _confidence(support: SupportMap, outline: Outline) -> float:
         explained = float(is_bright[rim].mean())
     else:
         explained = dark_outside * _edge_share(is_bright, outline)
+    # With one usable picture at most 0.7, from three on all of it: a single picture may be dark
+    # where the content is.
     enough = min(1.0, 0.55 + 0.15 * support.n_usable)
     return float(np.clip(explained * enough, 0.0, 1.0))

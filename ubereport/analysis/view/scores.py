@@ -240,6 +240,10 @@ def _structure_scores(gray: RgbArray, region: _Region) -> dict[str, float]:
     scale = gray.shape[0] / half.shape[0]
     fine = _rgb(cv2.GaussianBlur(gray, (5, 5), 1.0))
     rough = _rgb(cv2.GaussianBlur(half, (9, 9), 3.0 / scale))
+    # Sharpness is how much of the strongest gradients a strong blur takes away: a sharp edge loses
+    # most, an edge that was soft before loses little. Of both directions the worse one counts, for
+    # detail as well: motion blurs along one alone, and lines of lettering have strong edges across
+    # one.
     kept: list[float] = []
     detail: list[float] = []
     for dx, dy in ((1, 0), (0, 1)):

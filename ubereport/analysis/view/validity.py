@@ -137,6 +137,8 @@ def settle_frozen(
     still_since_s = np.full(len(time_s), np.nan)
     before_s, since_s = np.nan, np.nan
     for row, name in enumerate(reason):
+        # A damaged picture is neither still nor moved; the ones on either side of it are compared
+        # with each other.
         if name is LossReason.CORRUPT:
             continue
         is_neighbor = abs(moved_from_s[row] - before_s) <= _ROUNDING_S
@@ -174,6 +176,8 @@ def _decide_reasons(scores: SampleScores, config: ValidityConfig) -> tuple[LossR
         rules.append((LossReason.OUT_OF_BODY, _is_out_of_body(scores, config) & ~is_red))
     rules.append((LossReason.BLURRED, _is_blurred(scores, config) & ~is_red))
     reason = [LossReason.NONE] * len(scores)
+    # Written from the least certain to the most certain rule, each overwriting what came before:
+    # the first that applies in the order of the list stands.
     for name, applies in reversed(rules):
         for row in np.flatnonzero(applies):
             reason[row] = name
