@@ -33,6 +33,11 @@ def test_a_shown_case_says_whose_numbers_it_has(capsys, reviewed_library, make_r
     assert measured["metrics"] == {m.key: m.value for m in record.metrics}
     printed = run(capsys, "library", "show", str(reviewed_library), "a")[1]
     assert "Numbers reviewed by KT." in printed
+    lines = printed.splitlines()
+    assert all(line.startswith(("Case a ", "Numbers", "Metric  ")) for line in lines[:3])
+    (events,) = [m.value for m in record.review.metrics if m.key == "event_count"]
+    (row,) = [line for line in lines if line.startswith("Hemostasis events  ")]
+    assert row.split()[2] == f"{events:.0f}"
 
 
 def test_a_stroke_that_no_report_holds_leaves_the_measured_numbers(capsys, reviewed_library):

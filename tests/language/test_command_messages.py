@@ -20,7 +20,7 @@ NOT_FOLLOWED = {
     "DependencyError(problem)": "what no printer said of itself, an error each",
 }
 SPEAKING = {"_", "_n", "_p", "N_", "told", "told_as_typed"}
-ECHOING = {"say", "say_rows", "warn", "echo", "add_task", "Table"}
+ECHOING = {"say", "say_rows", "say_table", "warn", "echo", "add_task", "Table"}
 UNMARKED = {"ubereport: {words}", "ubereport {__version__}"}
 """What is said with nothing to translate around it."""
 WORDS = re.compile(r"[A-Za-z]*[aeiou][A-Za-z]*(?: [A-Za-z]*[aeiou][A-Za-z]*)+")

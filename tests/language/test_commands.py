@@ -126,7 +126,7 @@ def test_the_language_of_settings_is_spoken_and_recorded_nowhere(
     assert "Bericht" in told
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ubereport.toml").write_text('language = "es"\n')
-    assert "cobertura" in run(capsys, "library", "list", str(folder.parent))[1]
+    assert "Cobertura" in run(capsys, "library", "list", str(folder.parent))[1]
     assert "Abdeckung" in run(capsys, "library", "list", str(folder.parent), "--language", "de")[1]
     (tmp_path / "ubereport.toml").write_text('language = "spanisch"\n')
     code, _, err = run(capsys, "library", "list", str(folder.parent))

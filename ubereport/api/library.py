@@ -18,6 +18,8 @@ from ubereport.cohort.plan import write_plan as write_plan
 from ubereport.cohort.reading import spoken_reading as spoken_reading
 from ubereport.cohort.table import CohortTable, read_cohort
 from ubereport.core.config import AuditConfig, CompareConfig
+from ubereport.documents.case.case_text import format_band as format_band
+from ubereport.documents.case.case_text import format_metric as format_metric
 from ubereport.documents.cohort.audit import AuditRequest as AuditRequest
 from ubereport.documents.cohort.audit import run_audit as run_audit
 from ubereport.documents.cohort.comparison import CompareRequest as CompareRequest

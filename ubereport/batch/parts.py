@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ubereport.core.errors import UsageError
+from ubereport.files.names import natural_key
 
 RECORDING_SUFFIXES = frozenset(
     {
@@ -88,12 +89,6 @@ def _counted(names: Sequence[str]) -> list[int]:
     return [int(p[differing[0]]) for p in pieces]
 
 
-def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
-    """Sort key that puts ``part2`` before ``part10``."""
-    pieces = re.split(r"(\d+)", path.name.casefold())
-    return tuple((0, int(p)) if p.isdigit() else (1, p) for p in pieces if p)
-
-
 def _expand(text: str, which: str) -> list[Path]:
     if "\0" in text:
         raise UsageError(f"{which} holds a NUL character. Name a file, a folder or a glob.")
@@ -129,7 +124,7 @@ def _recordings_in(folder: Path, which: str) -> list[Path]:
             f"Files count as recordings with one of these endings: "
             f"{' '.join(sorted(RECORDING_SUFFIXES))}. Name the folder that holds them."
         )
-    return sorted(recordings, key=natural_key)
+    return sorted(recordings, key=lambda path: natural_key(path.name))
 
 
 def _expand_glob(text: str, which: str) -> list[Path]:
@@ -140,4 +135,4 @@ def _expand_glob(text: str, which: str) -> list[Path]:
             f"{which} names no existing file or folder. Check the spelling and the folder you "
             "are in; put a glob in quotes."
         )
-    return sorted(files, key=natural_key)
+    return sorted(files, key=lambda path: natural_key(path.name))

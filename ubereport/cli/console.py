@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -36,6 +36,14 @@ def say_rows(*rows: tuple[str, object], width: int = 11) -> None:
     width = max(width, *(columns(label) + 1 for label, _made in shown))
     for label, made in shown:
         say(f"{label}{' ' * (width - columns(label))}{made}")
+
+
+def say_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows beneath their heads, each column as wide as its widest cell."""
+    widths = [max(map(columns, cells)) for cells in zip(heads, *rows, strict=True)]
+    for row in (heads, *rows):
+        cells = (f"{cell}{' ' * (w - columns(cell))}" for cell, w in zip(row, widths, strict=True))
+        say("  ".join(cells).rstrip())
 
 
 def columns(text: str) -> int:

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from ubereport.cli.console import JsonOption, MeasuredOption, print_json, say
+from ubereport.cli.console import JsonOption, MeasuredOption, print_json, say, say_table
 from ubereport.cli.guard import guarded
+from ubereport.core.metrics import MetricValue
 from ubereport.language.speaking import _, localized, told, told_as_typed
 
 app = typer.Typer(help="List, show and export the cases of a library.", no_args_is_help=True)
@@ -45,7 +46,7 @@ def show_case(
     json: JsonOption = False,
 ) -> None:
     """Show the numbers of one case. Example: ubereport library show department C007."""
-    from ubereport.api.library import find_case, metric_spec
+    from ubereport.api.library import find_case
     from ubereport.files.records.listing import numbers_word
     from ubereport.files.records.store import standing_review
 
@@ -70,11 +71,19 @@ def show_case(
         say(_("Numbers as measured."))
     else:
         say(_("Numbers reviewed by {who}.", who=review.standing))
-    for metric in metrics:
-        value = f"{metric.value:.4g}" if metric.value is not None else f"– ({told(metric.reason)})"
-        say(f"  {told(metric_spec(metric.key, metric.unit).title)}: {value} [{metric.unit}]")
+    say_table((_("Metric"), _("Value"), _("Range")), [_metric_row(metric) for metric in metrics])
     for flag in record.flags:
-        say(f"  {told(flag.level)}: {told(flag.message)}")
+        say(f"{told(flag.level)}: {told(flag.message)}")
+
+
+def _metric_row(metric: MetricValue) -> tuple[str, str, str]:
+    """Say a metric as the report does: title, value, and its range or why there is no value."""
+    from ubereport.api.library import format_band, format_metric, metric_spec
+
+    spec = metric_spec(metric.key, metric.unit)
+    if metric.value is None:
+        return told(spec.title), "–", told(metric.reason)
+    return told(spec.title), format_metric(metric.value, spec), format_band(metric, spec)
 
 
 @app.command("export")
@@ -109,15 +118,24 @@ def _print_rows(rows: tuple[object, ...], is_json: bool) -> None:
     if is_json:
         print_json({"cases": [{name: getattr(r, name) for name in r.__slots__} for r in cases]})
         return
+    heads = (_("Case"), "≥ 20 %", _("Coverage"), _("Numbers"), _("Model"), _("Folder"))
+    listed = [
+        (
+            row.case_id,
+            _share(row.impaired_share_20),
+            _share(row.coverage_frac),
+            told(row.numbers),
+            row.model,
+            row.folder,
+        )
+        for row in cases
+        if not row.problem
+    ]
+    if listed:
+        say_table(heads, listed)
     for row in cases:
         if row.problem:
             say(f"{row.folder}: {told_as_typed(row.problem)}")
-            continue
-        coverage = _("coverage {share}", share=_share(row.coverage_frac))
-        say(
-            f"{row.case_id}  {_share(row.impaired_share_20)} ≥ 20 %  "
-            f"{coverage}  {told(row.numbers)}  {row.model}  {row.folder}"
-        )
 
 
 def _share(value: float | None) -> str:

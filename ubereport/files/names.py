@@ -1,4 +1,4 @@
-"""Case ids and the folder names made from them."""
+"""Case ids, the folder names made from them, and the order that people expect of names."""
 
 from __future__ import annotations
 
@@ -90,3 +90,9 @@ def default_case_id(part_sha256: Sequence[str]) -> str:
     if len(part_sha256) > 1:
         digest = hashlib.sha256("\n".join(part_sha256).encode("ascii")).hexdigest()
     return f"case-{digest[:_ID_DIGITS]}"
+
+
+def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
+    """Sort key that puts ``part2`` before ``part10``."""
+    pieces = re.split(r"(\d+)", name.casefold())
+    return tuple((0, int(p)) if p.isdigit() else (1, p) for p in pieces if p)

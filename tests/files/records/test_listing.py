@@ -1,6 +1,7 @@
 """What a list of a library says, and how soon."""
 
 import json
+import shutil
 import time
 
 import pytest
@@ -89,3 +90,11 @@ def test_links_out_of_the_library_are_no_cases(library, tmp_path_factory):
 def test_a_library_that_is_not_there_is_told(tmp_path):
     with pytest.raises(UsageError, match="does not exist"):
         list_cases(tmp_path / "none")
+
+
+def test_a_list_is_in_the_order_that_people_expect(library):
+    folders = [row.folder for row in list_cases(library)]
+    for name in ("c10-a", "c2-a"):
+        shutil.copytree(library / folders[0], library / name)
+    listed = [row.folder for row in list_cases(library) if row.folder in {"c10-a", "c2-a"}]
+    assert listed == ["c2-a", "c10-a"]

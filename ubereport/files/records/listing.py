@@ -13,6 +13,7 @@ from typing import Any
 
 from ubereport.core.case import FlagLevel
 from ubereport.core.errors import CaseRecordError, UsageError
+from ubereport.files.names import natural_key
 from ubereport.files.records.schema import read_tree
 from ubereport.files.records.store import is_case_folder, is_review_standing, read_case_json
 
@@ -45,7 +46,7 @@ class ListedCase:
 
 
 def list_cases(library: Path, *, is_measured: bool = False) -> tuple[ListedCase, ...]:
-    """Return the cases of a library by folder name.
+    """Return the cases of a library by folder name, C2 before C10.
 
     Cases that were reviewed whole come with their reviewed numbers, unless `is_measured`.
 
@@ -61,7 +62,7 @@ def list_cases(library: Path, *, is_measured: bool = False) -> tuple[ListedCase,
 
 def _case_folders(library: Path) -> Iterator[Path]:
     own = ("case.json", "series.parquet", "events.csv")
-    for folder in sorted(library.iterdir()):
+    for folder in sorted(library.iterdir(), key=lambda path: natural_key(path.name)):
         is_hidden = folder.name.startswith(".")
         if is_hidden or folder.is_symlink() or not folder.is_dir():
             continue
