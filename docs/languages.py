@@ -83,6 +83,20 @@ SHORT = (
     *("1 percentage point", "1.0 percentage point", "{n} case", "{n} cases", "{n} surgeons"),
 )
 """Words inside recorded sentences that are too short to be told from names."""
+PARSER = (
+    *("No such command {name}.", "Did you mean {near}?", "Did you mean one of: {names}?"),
+    *("No such option: {name}", "No such option: {name} (Possible options: {options})"),
+    "No such option: {name} Did you mean {near}?",
+    *("Missing command.", "Missing argument {name}.", "Missing option {name}."),
+    *("Option {name} requires an argument.", "Option {name} does not take a value."),
+    *("Got unexpected extra argument(s) ({arguments})", "Invalid value for {name}: {message}"),
+    "Value error, {value} is not one of {choices}.",
+    "Input should be a valid number, unable to parse string as a number",
+    "Input should be a valid integer, unable to parse string as an integer",
+    "Input should be greater than or equal to {bound}",
+    "Input should be less than or equal to {bound}",
+)
+"""What the parser of the command line says."""
 SYSTEM = (
     *("No such file or directory", "Permission denied", "No space left on device"),
     *("Is a directory", "Not a directory", "Read-only file system", "File name too long"),
@@ -176,7 +190,7 @@ def recorded() -> Iterator[tuple[str, str]]:
                 yield file.relative_to(ROOT).as_posix(), stated[key].strip()
     yield from error_sentences()
     yield from chosen_words()
-    for message in (*SHORT, *SYSTEM, *BOUNDS, *PIECES):
+    for message in (*SHORT, *SYSTEM, *PARSER, *BOUNDS, *PIECES):
         yield "docs/languages.py", message
 
 

@@ -150,3 +150,13 @@ def test_an_older_bundle_is_prepared(capsys, tmp_path):
     assert (code, "holds no network" in told) == (4, True), told
     code, _, told = run(capsys, "models", "prepare", str(tmp_path / "nothing"))
     assert "There is no bundle folder 'nothing'" in told
+
+
+@pytest.mark.parametrize("command", ["list", "verify"])
+def test_a_folder_without_bundles_is_told(capsys, tmp_path, command):
+    code, out, err = run(capsys, "models", command, "--models", str(tmp_path / "absent"))
+    assert (code, out) == (2, "")
+    assert "There is no folder where --models says. Name the folder" in err
+    code, out, err = run(capsys, "models", command, "--models", str(tmp_path), "--json")
+    assert (code, out) == (2, "")
+    assert "holds no bundle" in err

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ubereport.segmentation.bundle import Bundle
+from ubereport.segmentation.bundle import BundleEntry as BundleEntry
 from ubereport.segmentation.bundle import list_bundles as list_bundles
 from ubereport.segmentation.bundle import verify_bundle as verify_bundle
 

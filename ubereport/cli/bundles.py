@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ubereport.cli.console import JsonOption, print_json, say
 from ubereport.cli.guard import guarded
-from ubereport.core.errors import BundleError
+from ubereport.core.errors import BundleError, UsageError
 from ubereport.language.speaking import _, told, told_as_typed
+
+if TYPE_CHECKING:
+    from ubereport.api.bundles import BundleEntry
 
 app = typer.Typer(help="List, verify and prepare model bundles.", no_args_is_help=True)
 FolderOption = Annotated[
@@ -18,13 +21,29 @@ FolderOption = Annotated[
 ]
 
 
+def _bundles_in(models: Path | None) -> tuple[BundleEntry, ...]:
+    """Return what bundles there are; a folder without any is no list that holds nothing."""
+    from ubereport.api.bundles import list_bundles
+
+    entries = list_bundles(models)
+    if models is not None and not models.is_dir():
+        raise UsageError(
+            "There is no folder where --models says. Name the folder that holds the bundles, each "
+            "in a folder of its own, or leave --models out for the shipped ones."
+        )
+    if not entries:
+        raise UsageError(
+            "The folder of --models holds no bundle. Name the folder that holds the bundles, each "
+            "in a folder of its own, or leave --models out for the shipped ones."
+        )
+    return entries
+
+
 @app.command("list")
 @guarded
 def list_models(models: FolderOption = None, json: JsonOption = False) -> None:
     """List the bundles. Example: ubereport models list."""
-    from ubereport.api.bundles import list_bundles
-
-    entries = list_bundles(models)
+    entries = _bundles_in(models)
     if json:
         print_json(
             {
@@ -57,10 +76,10 @@ def list_models(models: FolderOption = None, json: JsonOption = False) -> None:
 @guarded
 def verify_models(models: FolderOption = None, json: JsonOption = False) -> None:
     """Check every bundle's files against its sha256. Example: ubereport models verify."""
-    from ubereport.api.bundles import list_bundles, verify_bundle
+    from ubereport.api.bundles import verify_bundle
 
     problems = {
-        entry.folder.name: list(verify_bundle(entry.folder)) for entry in list_bundles(models)
+        entry.folder.name: list(verify_bundle(entry.folder)) for entry in _bundles_in(models)
     }
     is_sound = not any(problems.values())
     if json:

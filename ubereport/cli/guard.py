@@ -8,7 +8,7 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, ParamSpec, TypeVar
@@ -25,7 +25,7 @@ from ubereport.language.languages import (
     language_in_settings,
 )
 from ubereport.language.speaking import _, speaking, told_as_typed
-from ubereport.language.translator import translator
+from ubereport.language.translator import Translator, translator
 
 EXIT_BUG = 1
 EXIT_INTERRUPTED = 130
@@ -59,9 +59,7 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         asked = kwargs.pop("language", None)
         try:
-            named = None if asked else _named_in_settings(kwargs.get("config"))
-            chosen = chosen_language(str(asked) if asked else None, os.environ, named)
-            language = translator(chosen)
+            language = language_asked(str(asked or "") or None, kwargs.get("config"), os.environ)
         except UbereportError as error:
             raise _told_exit(error) from None
         with speaking(language):
@@ -75,6 +73,18 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
                 raise _told_exit(error) from None
 
     return _with_language(wrapper, command)
+
+
+def language_asked(asked: str | None, config: object, environment: Mapping[str, str]) -> Translator:
+    """Return the language of a command: that of ``--language``, of settings, of the environment.
+
+    Raises
+    ------
+    UsageError
+        If the language is unknown, or the settings that name it cannot be read.
+    """
+    named = None if asked else _named_in_settings(config)
+    return translator(chosen_language(asked, environment, named))
 
 
 def _named_in_settings(config: object) -> str | None:

@@ -20,11 +20,13 @@ from ubereport.cli import (
     simulate,
     train,
 )
+from ubereport.cli.refusals import SpokenGroup
 from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.core.version import __version__
 
 app = typer.Typer(
     name="ubereport",
+    cls=SpokenGroup,
     help="Report how much of the endoscopic view was obscured by blood.",
     epilog=DISCLAIMER,
     no_args_is_help=True,

@@ -40,7 +40,7 @@ def funnel_section(funnels: Sequence[Funnel]) -> Section:
         )
     ]
     texts += [
-        f"{funnel.title}: {funnel.reason or funnel.reading}"
+        _("{label}: {text}.", label=funnel.title, text=funnel.reason or funnel.reading)
         for funnel in funnels
         if not funnel.points
     ]

@@ -109,7 +109,8 @@ def outcome_section(outcomes: Sequence[OutcomeRelation]) -> Section:
         _("#p, Holm"),
     )
     table = TableBlock(_("Outcome columns of the manifest"), heads, rows, note)
-    return Section(_("Relation to outcomes"), (), (figure,), (table,))
+    is_drawn = any(relation.estimate.value is not None for relation in outcomes)
+    return Section(_("Relation to outcomes"), (), (figure,) if is_drawn else (), (table,))
 
 
 def _outcome_name(relation: OutcomeRelation) -> str:

@@ -385,7 +385,10 @@ def _forest(drawing: ForestFigure) -> tuple[float, Callable[[Canvas], None]]:
             if line.low is not None and line.high is not None:
                 axes.plot([line.low, line.high], [row, row], color=EVENT_FILL, linewidth=1.6)
             if line.value is not None:
-                axes.plot([line.value], [row], marker="s", markersize=5, color=EVENT_FILL)
+                # Whole also where it stands on the edge, such as a difference of 0.
+                axes.plot(
+                    [line.value], [row], marker="s", markersize=5, color=EVENT_FILL, clip_on=False
+                )
             axes.text(
                 1.02, row, label_text(line.text, 33), transform=axes.get_yaxis_transform(),
                 ha="left", va="center", fontsize=7,
