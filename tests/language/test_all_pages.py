@@ -68,3 +68,13 @@ def test_no_number_of_a_german_page_has_a_point(name, rendered):
     for text in texts(rendered("de")[name].html):
         left += [t for t in POINT.findall(text) if not re.fullmatch(r"\d{1,3}\.\d{3}", t)]
     assert set(left) <= {"1.0", "0.1"}, left
+
+
+def test_no_space_follows_a_wide_full_stop(rendered):
+    found = {
+        match
+        for page in rendered("ja").values()
+        for text in texts(page.html)
+        for match in re.findall(r".{0,8}[。？] .{0,8}", text)
+    }
+    assert found == set()

@@ -13,7 +13,7 @@ from ubereport.documents.page.document import render_document_html
 from ubereport.documents.page.document_types import Document, Section
 from ubereport.files.atomic import write_file
 from ubereport.files.spreadsheet import csv_bytes
-from ubereport.language.speaking import _, naming
+from ubereport.language.speaking import _, naming, paragraph
 
 
 def write_summary(result: BatchResult, library: Path) -> Path:
@@ -49,7 +49,8 @@ def _document(result: BatchResult) -> Document:
     n_cases = len(result.cases)
     lead = _("{n_done} of {n_cases} cases are complete.", n_done=result.n_done, n_cases=n_cases)
     if failed:
-        lead += _(" {failed} failed; each is listed with its reason.", failed=len(failed))
+        reasons = _("{failed} failed; each is listed with its reason.", failed=len(failed))
+        lead = paragraph(lead, reasons)
     return Document(
         title=_("Batch summary"),
         subtitle=_("{n_cases} cases of one manifest", n_cases=n_cases),

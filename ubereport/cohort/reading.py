@@ -29,7 +29,7 @@ from ubereport.cohort.wording import (
 from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import column_title
 from ubereport.core.metrics import Direction, MetricSpec
-from ubereport.language.speaking import N_, _, _n, day, localized, spoken, told
+from ubereport.language.speaking import N_, _, _n, day, localized, paragraph, spoken, told
 from ubereport.metrics.registry import metric_spec
 from ubereport.statistics.estimates import Estimate
 
@@ -127,7 +127,7 @@ def _seen(primary: MetricComparison, spec: MetricSpec) -> str:
     )
     if len(primary.groups) > 2:
         result = _test_text(primary.omnibus.p_value, primary.omnibus.reason)
-        text = f"{text} {_('Over all groups: {result}.', result=result)}"
+        text = paragraph(text, _("Over all groups: {result}.", result=result))
     return text
 
 
@@ -219,7 +219,7 @@ def _finding(lead: Lead, pair: str, spec: MetricSpec, config: CompareConfig) -> 
             pair=pair,
             interval=interval,
         )
-        return f"{text} {_what_hides(lead)}"
+        return paragraph(text, _what_hides(lead))
     is_lower = lead.verdict is Verdict.LOWER
     return _(
         "cases with {group} had {meaning} than cases with {reference}, surgeon and covariates held "
@@ -329,7 +329,7 @@ def tipping_text(lead: Lead, spec: MetricSpec) -> str:
             factor=localized(f"{tipping.seen_factor:.2f}"),
             points=localized(f"{100 * tipping.seen_false_area_frac:.1f}"),
         )
-    return f"{text} {seen}"
+    return paragraph(text, seen)
 
 
 def adjusted_reading(adjusted: AdjustedComparison, spec: MetricSpec) -> tuple[str, ...]:
@@ -355,7 +355,7 @@ def adjusted_reading(adjusted: AdjustedComparison, spec: MetricSpec) -> tuple[st
         corrected = _(
             "The p-values are corrected for the number of comparisons, the intervals are not."
         )
-        text = f"{text} {corrected}"
+        text = paragraph(text, corrected)
     return (text, *map(told, adjusted.notes))
 
 
@@ -411,7 +411,7 @@ def _clearing(clear: TimeToClear) -> list[str]:
             "cases do not pass for much evidence. They are not corrected for how many there are."
         )
     )
-    return [" ".join(sentences)]
+    return [paragraph(*sentences)]
 
 
 def _points_text(difference: Estimate) -> str:
@@ -486,4 +486,4 @@ def _power(note: PowerNote, spec: MetricSpec) -> str:
             delta=shown,
             size=difference_text(note.shift, spec),
         )
-    return f"{text} {_('A smaller difference would mostly have been missed.')}"
+    return paragraph(text, _("A smaller difference would mostly have been missed."))

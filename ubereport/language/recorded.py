@@ -25,7 +25,6 @@ _SENTENCE = re.compile(r"(?<=[.?])\s")
 _SEPARATORS = ("\n", " → ", " ", "; ", ": ", ", ")
 _POINT = re.compile(r"(?<=\d)\.(?=\d)")
 _PERCENT = re.compile(r"(?<=\d)[ \u00a0]?%")
-_FULL_STOP = re.compile(r"(?<=[。？]) ")
 _MAX_DEPTH = 6
 
 
@@ -101,7 +100,9 @@ class _Telling:
             if len(pieces) > 1:
                 told_pieces = [self.told(piece, depth) for piece in pieces]
                 if told_pieces != pieces:
-                    return _FULL_STOP.sub("", separator.join(told_pieces))
+                    is_run_on = separator == " "
+                    spoken = self.translator.paragraph(told_pieces) if is_run_on else ""
+                    return spoken or separator.join(told_pieces)
         other_case = text[:1].swapcase() + text[1:]
         told = self.told(other_case, depth) if other_case != text else other_case
         if told != other_case:

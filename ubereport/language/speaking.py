@@ -99,6 +99,11 @@ def _filled(text: str, values: Mapping[str, object]) -> str:
     )
 
 
+def paragraph(*sentences: str) -> str:
+    """Set spoken sentences one after the other, as the language does; empty ones are left out."""
+    return _spoken.get().paragraph(sentences)
+
+
 def told(text: str) -> str:
     """Tell a sentence that a record holds in English; what no message made stays as it is."""
     return told_in(_spoken.get(), text)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from ubereport.language.catalogs import Catalog, read_catalog
 from ubereport.language.languages import ENGLISH, Language
 
 _NBSP = "\u00a0"
+_SPACE_BEHIND_A_WIDE_STOP = re.compile(r"(?<=[。？！]) ")
 _COUNTED = 201
 """Every form that a language has for whole numbers below a million is met below this."""
 
@@ -94,6 +96,11 @@ class Translator:
         from babel.dates import format_datetime
 
         return f"{format_datetime(at, 'medium', locale=self.locale)} UTC"
+
+    def paragraph(self, sentences: Iterable[str]) -> str:
+        """Set sentences one after the other, empty ones left out; no space follows a wide stop."""
+        text = " ".join(sentence for sentence in sentences if sentence)
+        return text if self.locale is None else _SPACE_BEHIND_A_WIDE_STOP.sub("", text)
 
     def enumeration(self, items: Sequence[str]) -> str:
         """Write a list: "a, b and c"."""

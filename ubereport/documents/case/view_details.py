@@ -33,7 +33,7 @@ from ubereport.documents.page.text import (
     within,
 )
 from ubereport.documents.page.wording import OPERATING_WORDS, band_of_peak
-from ubereport.language.speaking import N_, _, told
+from ubereport.language.speaking import N_, _, paragraph, told
 
 _MOMENTS = {
     KeyFrameKind.ONSET: N_("Onset"),
@@ -157,7 +157,7 @@ def metric_rows(
         spec = specs[value.key]
         coverage = "–" if value.coverage_frac is None else percent(value.coverage_frac)
         direction = _(_DIRECTIONS[spec.direction]) if _DIRECTIONS[spec.direction] else ""
-        definition = f"{told(spec.definition)} {direction}".strip()
+        definition = paragraph(told(spec.definition), direction)
         text, band = metrics.text(value.key), metrics.band(value.key) or "–"
         rows.append((told(spec.title), text, band, number_word(value.n), coverage, definition))
     return tuple(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -42,7 +42,7 @@ from ubereport.documents.page.document_types import (
     Section,
 )
 from ubereport.documents.page.text import decimal, percent, span_text, within
-from ubereport.language.speaking import N_, _, _n, _p, day, spoken, told
+from ubereport.language.speaking import N_, _, _n, _p, day, paragraph, spoken, told
 from ubereport.metrics.registry import metric_spec
 
 _MAX_ROWS_ON_PAPER = 100
@@ -149,7 +149,7 @@ def _lead(audit: Audit, config: AuditConfig) -> tuple[str, ...]:
             probability=probability,
         )
     )
-    return (" ".join(lead),)
+    return (paragraph(*lead),)
 
 
 def _facts(audit: Audit) -> tuple[Pair, ...]:
@@ -288,36 +288,35 @@ def _chart_figure(number: int, chart: ControlChart, config: AuditConfig) -> Figu
     return Figure(
         f"chart-{number + 1}",
         f"{told(chart.title)} ({kind})",
-        f"{told(chart.reading)} {_chart_caption(chart, config)}",
+        paragraph(told(chart.reading), *_chart_caption(chart, config)),
         ControlFigure(marks, chart.center, axis, _("date of operation"), chart.is_trial),
         _points_table(chart),
     )
 
 
-def _chart_caption(chart: ControlChart, config: AuditConfig) -> str:
+def _chart_caption(chart: ControlChart, config: AuditConfig) -> Iterator[str]:
     if chart.kind == "xmr":
-        text = _(
+        yield _(
             "One point a case, by date. Between the dashed limits (mean ± {limit_sigmas} × "
             "mean moving range, on the {scale} scale) cases differ as they usually do.",
             limit_sigmas=decimal(_MOVING_RANGE_FACTOR * chart.limit_sigmas, 2),
             scale=chart.scale,
         )
     else:
-        text = _(
+        yield _(
             "Events per 10 minutes at risk (outside events), one point a case. Limits are wider "
             "where less time could be judged."
         )
     if chart.is_trial:
-        text += _(
-            " Trial limits: fewer than {trial_points} cases; they will move as cases come.",
+        yield _(
+            "Trial limits: fewer than {trial_points} cases; they will move as cases come.",
             trial_points=config.trial_points,
         )
     if chart.n_screened:
-        text += _(
-            " {ranges} left out as extreme.",
+        yield _(
+            "{ranges} left out as extreme.",
             ranges=_n("{n} moving range", "{n} moving ranges", chart.n_screened),
         )
-    return text
 
 
 def _points_table(chart: ControlChart) -> TableBlock:
@@ -383,9 +382,12 @@ def _case_section(audit: Audit, links: tuple[str, ...] | None, *, is_paper: bool
             MAX_ROWS_ON_PAPER=_MAX_ROWS_ON_PAPER,
         )
     elif links is None and not is_paper:
-        text += _(" For links to the case reports, write the audit beside or inside the library.")
+        text = paragraph(
+            text,
+            _("For links to the case reports, write the audit beside or inside the library."),
+        )
     elif not is_paper:
-        text += _(" A case id leads to the case’s own report.")
+        text = paragraph(text, _("A case id leads to the case’s own report."))
     return Section(_("Cases"), (text,), tables=(table,))
 
 

@@ -56,7 +56,7 @@ from ubereport.documents.page.document_types import (
     Unit,
 )
 from ubereport.documents.page.text import span_text
-from ubereport.language.speaking import N_, _, _n, moment, told
+from ubereport.language.speaking import N_, _, _n, moment, paragraph, told
 from ubereport.metrics.registry import metric_spec
 
 _SIDES = {
@@ -280,7 +280,7 @@ def _contrast_note(metric: MetricComparison, unit: str) -> str:
         for c in metric.contrasts
         if c.test.p_value is None
     ]
-    return " ".join(texts)
+    return paragraph(*texts)
 
 
 def _family(metric: MetricComparison) -> str:

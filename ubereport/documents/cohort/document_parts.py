@@ -28,7 +28,7 @@ from ubereport.documents.page.document import (
 from ubereport.documents.page.document_types import Axis, Document, ForestRow, Section, Unit
 from ubereport.documents.page.text import decimal, label_percent, percent
 from ubereport.files.atomic import publish_folder
-from ubereport.language.speaking import N_, _, _n, day, told
+from ubereport.language.speaking import N_, _, _n, day, paragraph, told
 from ubereport.metrics.registry import METRICS, installed_metrics, metric_spec
 from ubereport.statistics.estimates import Estimate, TestResult
 
@@ -217,7 +217,7 @@ def reasons_once(rows: Sequence[Sequence[Estimate]], note: str) -> tuple[list[li
     shared = [reason for reason, n in counts.items() if n > 1 and reason]
     marks = dict(zip(shared, _MARKS, strict=False))
     marked = [[replace(e, reason=marks.get(e.reason, e.reason)) for e in row] for row in rows]
-    return marked, " ".join((note, *(f"{mark} {told(r)}." for r, mark in marks.items()))).strip()
+    return marked, paragraph(note, *(f"{mark} {told(r)}." for r, mark in marks.items()))
 
 
 def estimate_text(

@@ -20,7 +20,7 @@ from ubereport.documents.page.blocks import FigureBlock, PageHead, TableBlock, c
 from ubereport.documents.page.fonts import JAPANESE_FAMILY, japanese_characters, japanese_faces
 from ubereport.files.resources import templates_dir
 from ubereport.language.scripts import script_words_json
-from ubereport.language.speaking import _, _n, spoken, told
+from ubereport.language.speaking import _, _n, paragraph, spoken, told
 
 _CSS = ("css/fonts.css", "css/base.css", "css/case.css", "css/document.css")
 _SHEETS = {
@@ -131,7 +131,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals |= {"_": _, "_n": _n, "columns": columns, "TableBlock": TableBlock}
+    environment.globals |= {
+        "_": _,
+        "_n": _n,
+        "paragraph": paragraph,
+        "columns": columns,
+        "TableBlock": TableBlock,
+    }
     environment.globals |= {"FigureBlock": FigureBlock, "clock_range": printed.clock_range}
     environment.globals["pixels"] = printed.pixels
     environment.filters |= {name: getattr(printed, name) for name in _NUMBER_FILTERS}

@@ -52,7 +52,7 @@ from ubereport.laboratory.evaluation.stills_sections import (
     reliability_section,
 )
 from ubereport.laboratory.evaluation.summary import strata_of
-from ubereport.language.speaking import N_, _, _n
+from ubereport.language.speaking import N_, _, _n, paragraph
 from ubereport.statistics.estimates import Estimate
 
 _N_BINS = 10
@@ -150,7 +150,7 @@ def _lead(evaluation: StillsEvaluation) -> str:
             points_text=_points_text(_number(evaluation, "area_mae_frac")),
         )
     )
-    return " ".join(sentences)
+    return paragraph(*sentences)
 
 
 def _points_text(estimate: Estimate, *, is_signed: bool = False) -> str:
@@ -420,7 +420,7 @@ def _area_figures(number: int, evaluation: StillsEvaluation) -> tuple[Figure, Fi
             Curve("", (0.0, top), (high, high)),
         ]
         words = _(
-            " Bias {bias}, limits of agreement {low} to {high} percentage points.",
+            "Bias {bias}, limits of agreement {low} to {high} percentage points.",
             bias=decimal(100 * bias, 1),
             low=decimal(100 * low, 1),
             high=decimal(100 * high, 1),
@@ -440,9 +440,9 @@ def _area_figures(number: int, evaluation: StillsEvaluation) -> tuple[Figure, Fi
         Figure(
             f"limits-{number}",
             _("Difference of area against its mean, {model}", model=evaluation.model),
-            _(
-                "Bland and Altman: 19 of 20 differences lie about between the outer lines.{words}",
-                words=words,
+            paragraph(
+                _("Bland and Altman: 19 of 20 differences lie about between the outer lines."),
+                words,
             ),
             ScatterFigure(
                 (PointSet("stills", mean, gap),),
