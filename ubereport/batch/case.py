@@ -118,15 +118,19 @@ def _run_opened(
     folder = request.out_dir / folder_name(case_id)
     work = request.out_dir / f".{folder.name}.work"
     with hold_lock(folder.parent, folder.name):
+        # Looked at under the lock: another run may just have finished this very case.
         done = None if request.is_forced else _finished(folder, opened)
         if done is not None:
             _renew_manifest(folder, request.manifest_json)
             late = render_late(folder, done, request.pdf, request.language)
             return _published(folder, done, late, is_reused=True)
+        # Loading WeasyPrint and matplotlib waits for the network: both at once would delay the
+        # first picture.
         opened.loading.begin().add_done_callback(_load_report)
         checkpoint = Checkpoint(work, opened.fingerprint)
         analyzed = analyze_case(opened, case_id, checkpoint, on_progress)
         record, rendered = _publish(request, opened, analyzed, folder, on_progress)
+        # Only now: until the case folder is whole on the disk its chunks are all there is of it.
         checkpoint.discard()
     return _published(folder, record, rendered)
 

@@ -62,6 +62,8 @@ def estimate_batch(
             continue
         recorded_s += sum(part.duration_s for part in index.parts)
     rates = list(_earlier_rates(library))
+    # The median of earlier cases of this very library: same recorder, same machine, unmoved by one
+    # night on which the machine was busy.
     factor = statistics.median(rates) if rates else ASSUMED_REAL_TIME_FACTOR
     basis = {
         0: "assumed; no earlier case",

@@ -45,6 +45,7 @@ def parse_date(text: str) -> dt.date:
         raise ValueError(f"{text!r} is no date")
     first, separator, second, year = match.groups()
     day, month, in_year = (int(first), int(second), int(year))
+    # Where the two readings are one date, or one of them is none, there is nothing to ask.
     if separator == "." or day > 12 or day == month:
         return dt.date(in_year, month, day)
     if month > 12:
@@ -92,6 +93,8 @@ def _number_or_text(cell: Cell, text: str) -> CovariateValue:
 
 
 def _number(text: str) -> int | float:
+    # A single comma is a decimal one, as spreadsheets in much of Europe write it; with a point
+    # beside it, it is neither for certain.
     plain = text.replace(",", ".") if text.count(",") == 1 and "." not in text else text
     try:
         value = float(plain)

@@ -41,6 +41,7 @@ def resolve_parts(named: Sequence[str]) -> tuple[Path, ...]:
     seen: set[tuple[int, int]] = set()
     for path in parts:
         status = path.stat()
+        # The file and not its name: links and two spellings of a path name the same recording.
         identity = (status.st_dev, status.st_ino)
         if identity in seen:
             raise UsageError(
@@ -95,6 +96,7 @@ def _expand(text: str, which: str) -> list[Path]:
     path = Path(text)
     try:
         mode = path.stat().st_mode
+    # What exists is taken literally first, so that a file whose name holds brackets is no glob.
     except (FileNotFoundError, NotADirectoryError):
         return _expand_glob(text, which)
     except OSError as error:

@@ -35,6 +35,7 @@ def pseudonymized(manifest: Manifest, key_file: Path) -> Manifest:
     if len(keys) > n_known:
         text = json.dumps({"surgeons": keys}, indent=1, ensure_ascii=False)
         write_file(key_file, f"{text}\n".encode())
+        # Who is who is for the owner of the library alone.
         key_file.chmod(0o600)
     return replace(manifest, cases=cases)
 
@@ -43,6 +44,8 @@ def _renamed(case: ManifestCase, keys: dict[str, str]) -> ManifestCase:
     name = case.covariates.get(COLUMN)
     if name is None:
         return case
+    # Numbered in the order of the manifest and never reused; white space is folded, other spellings
+    # are other people until somebody says so.
     pseudonym = keys.setdefault(" ".join(str(name).split()), f"S{len(keys) + 1}")
     return replace(case, covariates={**case.covariates, COLUMN: pseudonym})
 

@@ -120,6 +120,7 @@ def plan_batch(
     ManifestError
         If the key file exists and cannot be read.
     """
+    # First of all, so that nothing below, no plan, job, log or record, ever holds a name.
     manifest = pseudonymized(manifest, default_key_file(library) if keys is None else keys)
     try:
         (library / _PROGRESS_DIR).mkdir(parents=True, exist_ok=True)
@@ -128,6 +129,8 @@ def plan_batch(
             f"The library cannot be written ({os.strerror(error.errno or 0)}). "
             "Name a writable folder with --library."
         ) from None
+    # Cores are shared out once, when the batch is planned: cases that took what is free would
+    # fight, and the last ones would find nothing.
     n_threads = 0 if n_jobs == 1 else max(1, (os.cpu_count() or 1) // n_jobs)
     jobs = []
     for case in manifest.cases:

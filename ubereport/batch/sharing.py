@@ -33,6 +33,8 @@ def shared_network(
         yield None
         return
     bundle = load_bundle(find_bundle(section.model))
+    # Color thresholds take no memory and no device: sending pictures to another process would cost
+    # more than counting them.
     if bundle.metadata.hsv is not None and not is_asked_for:
         yield None
         return

@@ -127,6 +127,8 @@ def adjusted_model(cases: ModelCases, scale: MetricScale, config: CompareConfig)
     `max_missing_frac` of the cases and need `min_cases_per_term` cases a term.
     """
     base = _complete(cases, (), config)
+    # From here on every way out says why there is no model: an empty table without a reason would
+    # be read as no difference.
     head = _empty(scale, base.cases, base.n_surgeons, base.dropped)
     if len(base.cases.groups) < 2:
         reason = (
@@ -258,6 +260,8 @@ def _complete(cases: ModelCases, names: Sequence[str], config: CompareConfig) ->
     """Keep the cases whose surgeon (if any is stated) and covariates `names` are known."""
     named = tuple(c for name in names for c in cases.covariates if c.name == name)
     cases = replace(cases, covariates=named)
+    # Where no case names a surgeon the model goes without; where some do, a case without one cannot
+    # be held equal to any.
     is_surgeon_used = any(surgeon is not None for surgeon in cases.surgeons)
     drops: dict[str, list[int]] = {}
     for row in range(len(cases.case_ids)):
@@ -396,7 +400,10 @@ def _degrees(cases: ModelCases, fitted: _Fitted, group: int, reference: int) -> 
         return float(max(n - p, 1))
     users = [set(fitted.surgeon_codes[cases.group_codes == g].tolist()) for g in (group, reference)]
     if fitted.design.is_within and len(users[0] & users[1]) >= 2:
+        # Inside surgeons every surgeon costs one degree, as if it were a fixed effect.
         return float(max(n - p - (len(set(fitted.surgeon_codes.tolist())) - 1), 1))
+    # A contrast between surgeons knows as many independent things as there are surgeons, however
+    # many cases each of them has.
     return float(max(len(users[0] | users[1]) - 2, 1))
 
 
@@ -416,6 +423,8 @@ def _test(
         return TestResult(f"Wald t test, {degrees:.0f} degrees of freedom", p_value, effect / error)
     without = fitted.design.merged(*pair)
     p_value = permutation_p_value(
+        # Far-off cases are pulled in anew without the contrast: under the hypothesis that is tested
+        # it must not decide which case is far off.
         pull_in(scale.forward(cases.values), without).values,
         fitted.design.matrix,
         without,

@@ -145,6 +145,8 @@ def _dated(table: CohortTable) -> _Dated:
     procedures = group_labels(table.column("procedure"))
     surgeons = group_labels(table.column("surgeon"))
     rows = [row for row in range(table.n_cases) if is_used[row] and dates[row] is not None]
+    # Cases of one day are put in the order of their ids: any order would do, but it must be the
+    # same in every audit.
     rows.sort(key=lambda row: (str(dates[row]), case_ids[row]))
     undated = [case_ids[i] for i in range(table.n_cases) if is_used[i] and dates[i] is None]
     return _Dated(
@@ -177,6 +179,8 @@ def _charts(
     if "coverage_frac" in table.metric_keys and dated.rows:
         wanted.append((list(range(len(dated.rows))), "coverage_frac", ALL_PROCEDURES))
     lengths = [len(places) for places, _, _ in wanted]
+    # What funnels and curves leave, counted as independent of the charts; a tenth at least, so that
+    # a page with many funnels still has charts that can signal.
     allowed = max(1 - (1 - config.false_alarm_frac) / (1 - spent), 0.1 * config.false_alarm_frac)
     rules, false_alarm = rules_for_page(lengths, config.run_points, allowed)
     charts = [
@@ -231,6 +235,8 @@ def _events_chart(
     known = ~np.isnan(rates) & (at_risk_s > 0)
     cases = _chart_cases(table, dated, places, _RATE, known)
     exposure = at_risk_s[known] / _EXPOSURE_S
+    # Records hold the rate; rate times exposure is the whole number that it was made of, but for
+    # rounding.
     counts = np.round(rates[known] * exposure)
     return u_chart(cases, counts, exposure, metric_spec(_RATE), procedure, *how)
 

@@ -68,6 +68,7 @@ def _level_rows(
     known = [[str(v) for v in values if v is not None] for values in by_group]
     counts = Counter(level for levels in known for level in levels)
     levels = [level for level, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+    # Apart in a category means that the groups share not one level of it.
     pairs = [(i, j) for i, j in _large_pairs(known) if set(known[i]).isdisjoint(known[j])]
     rows = []
     for level in levels[:_MAX_LEVELS]:

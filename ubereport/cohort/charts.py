@@ -90,6 +90,8 @@ def xmr_chart(
     scaled = scale.forward(values)
 
     def fit(is_kept: BoolArray, is_robust: bool) -> _Fit | None:
+        # Limits are set on the metric's scale, where cases spread alike at all levels; on shares
+        # near 0 the lower limit would lie below any value that there is.
         limits = xmr_limits(scaled[is_kept], 0, config.is_moving_range_screened)
         if limits is None:
             return None
@@ -196,6 +198,8 @@ def _phase_one(
     n = len(values)
     n_baseline = min(config.baseline_cases, n) if config.baseline_cases else n
     is_baseline = np.arange(n) < n_baseline
+    # Both fits are needed: the usual one stands if nothing is taken out, the robust one says what
+    # stands out the first time.
     is_kept, fitted = is_baseline, fit(is_baseline, False)
     first = fit(is_baseline, True)
     if fitted is None or first is None:
@@ -273,6 +277,8 @@ def u_chart(
     def fit(is_kept: BoolArray, is_robust: bool) -> _Fit | None:
         if is_kept.sum() < MIN_POINTS or counts[is_kept].sum() == 0:
             return None
+        # All events over all exposure, not the mean of the cases' rates: a case that was at risk
+        # for two minutes must not weigh as much as one of two hours.
         center = float(counts[is_kept].sum() / exposure[is_kept].sum())
         dispersion = dispersion_of(counts[is_kept], exposure[is_kept])
         if not is_root:
@@ -280,6 +286,8 @@ def u_chart(
                         is_applied=False))  # fmt: skip
         middle = float(np.median(roots[is_kept]) if is_robust else np.mean(roots[is_kept]))
         spread = _robust_sigma(roots[is_kept]) if is_robust else _moving_sigma(roots[is_kept])
+        # What Poisson counts spread by themselves is taken off the spread that was seen; what is
+        # left lies between cases and is added to each case's own.
         usual = float((1 / exposure[is_kept]).mean())
         sigma = np.sqrt(max(spread**2 - usual, 0.0) + 1 / exposure)
         wider = max(1.0, spread / math.sqrt(usual))
@@ -369,6 +377,7 @@ def _in_run(side: IntArray, length: int) -> BoolArray:
     marked = np.zeros(len(side), dtype=np.bool_)
     for end in range(length, len(side) + 1):
         window = side[end - length : end]
+        # A point on the center line is on neither side and ends a run.
         if window[0] != 0 and np.all(window == window[0]):
             marked[end - length : end] = True
     return marked
@@ -379,6 +388,7 @@ def _in_trend(values: FloatArray, length: int) -> BoolArray:
     steps = np.sign(np.diff(values))
     for end in range(length, len(values) + 1):
         window = steps[end - length : end - 1]
+        # Each point has to lie beyond the one before: two equal values in a row end a trend.
         if np.all(window == 1) or np.all(window == -1):
             marked[end - length : end] = True
     return marked

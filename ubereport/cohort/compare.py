@@ -104,6 +104,8 @@ def compare_cohort(
     power = _power_notes(cases, primary, config)
     plan_found = plan(tuple(map(str, cases.column("folder"))))
     barriers = (*plan_barriers(plan_found), *zero.barriers)
+    # Only what is held equal may stand against a lead: what was reached under the technique (time,
+    # coverage) differs because of it.
     leads = leads_of(cases, model, balance_table(named, cases.labels, cases.groups), barriers,
                      clear, given.local_errors, config)  # fmt: skip
     found = Comparison(

@@ -42,6 +42,8 @@ def cusum_of(values: FloatArray, degree: int = 3) -> Cusum:
     sums = np.cumsum(values - values.mean())
     sums[-1] = 0.0  # by definition; what is left is rounding
     degree = min(degree, len(values) - 2)
+    # Case numbers are moved to -1 … 1: powers of numbers up to some hundred would make the fit lose
+    # its digits.
     order = np.linspace(-1.0, 1.0, len(values))
     fitted = np.polynomial.polynomial.polyval(
         order, np.polynomial.polynomial.polyfit(order, sums, degree)
@@ -67,7 +69,9 @@ def peak_p_value(
     observed = np.max(np.abs(np.cumsum(deviations))) / wander
     shuffled = rng.permuted(np.repeat(deviations[None, :], n_permutations, axis=0), axis=1)
     peaks = np.max(np.abs(np.cumsum(shuffled, axis=1)), axis=1)
+    # Orders of a few values repeat: one that is equal but for rounding counts as beyond.
     n_beyond = int(np.sum(peaks >= observed * (1 - 1e-9)))
+    # The order that was seen is one of the orders: a p-value is never 0.
     return (n_beyond + 1) / (n_permutations + 1)
 
 
@@ -130,6 +134,8 @@ def learning_curve(
     all surgeons: one surgeon's cases are too few to tell.
     """
     plain = scale.forward(values)
+    # What the case mix explains is taken off. Its mean is put back, which changes no sum and keeps
+    # values on the scale that people know.
     scaled, n_drawn_in = drawn_in(plain - expected + expected.mean())
     cusum = cusum_of(scaled, config.polynomial_degree)
     turn = cusum.turning_case

@@ -157,6 +157,7 @@ def covariate_terms(covariate: Covariate) -> tuple[list[FloatArray], str]:
     levels = [level for level, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
     if len(levels) < 2:
         return [], "the same in all cases"
+    # A category with so many levels is often free text or an id; its columns would eat the cases.
     if len(levels) > _MAX_LEVELS:
         return [], f"has {len(levels)} levels; at most {_MAX_LEVELS} are modeled"
     return [_is_level(values, level).astype(np.float64) for level in levels[1:]], ""

@@ -33,7 +33,10 @@ from ubereport.statistics.random_effects import UnitSpread, unit_spread
 AREA_METRICS = ("area_mean_frac", "area_median_frac", "area_p90_frac", "closing_area_mean_frac")
 SHARE_LEVELS = {"impaired_share_5": 0.05, "impaired_share_20": 0.20, "impaired_share_50": 0.50}
 KNOT_KEYS = tuple(SHARE_LEVELS)
+# The logarithm of an area needs a floor: a tenth of a percent is less than any bundle measures.
 _SMALLEST_FRAC = 1e-3
+# A model that finds hardly more of the blood than it paints on clean tissue cannot be read
+# backwards: areas would be stretched without bound.
 _MIN_SLOPE = 0.05
 _N_SEEN = 20_000
 _LOGIT = MetricScale(ScaleKind.LOGIT, LOGIT_OFFSET_FRAC)
@@ -98,6 +101,7 @@ def seen_error(operations: Sequence[HeldOutOperation]) -> SeenError | None:
     if drawn is None:
         return None
     painted, found, _ = drawn
+    # What stretches areas is found less painted, the slope of measured over true.
     ratios = np.exp(np.abs(np.diff(np.log(found - painted), axis=1)))
     gaps = np.abs(np.diff(painted, axis=1))
     n = sum(o.blood_found_share is not None for o in operations)

@@ -150,6 +150,7 @@ def _verdict(
         return Verdict.DESCRIPTIVE
     low, high = with_error.low, with_error.high
     alpha = 1 - config.confidence
+    # A difference whose sign depends on how strict the model is set is one of the setting.
     signs = {np.sign(t.difference.value or 0.0) for t in thresholds}
     is_shown = test.p_holm is not None and test.p_holm < alpha and len(signs) <= 1
     if is_shown and low > 0:
@@ -181,6 +182,8 @@ def _with_error(
                         config.confidence)  # fmt: skip
     effects = _effects(fit, given, scale, given.draws.shift, given.draws.slope)
     rng = np.random.default_rng(config.seed)
+    # One draw of chance for each draw of the errors: adding the two intervals would count the worst
+    # of both as the rule.
     spread = effects + fit.error * rng.standard_t(fit.degrees, len(effects))
     tail = (1 - config.confidence) / 2
     low, value, high = np.quantile(spread, [tail, 0.5, 1 - tail])

@@ -20,6 +20,8 @@ from ubereport.statistics.survival import KaplanMeierCurve, kaplan_meier_of_dura
 AT_RISK_TIMES_S = (0.0, 60.0, 120.0, 180.0, 240.0, 300.0)
 _MARKS_S = (60.0, 180.0)
 BAND_TIMES_S = np.arange(0.0, 301.0, 5.0)
+# Resampled cohorts at a time: weights of all of them by all events at once would fill the memory of
+# a large library.
 _CHUNK = 100
 _SCALES = (
     None,
@@ -83,8 +85,11 @@ def clear_quantities(
     """
     times_s, open_frac = open_curves(duration_s, is_cleared, weights)
     quantities = np.empty((len(weights), 4))
+    # Half open is reached although a product of shares may lie above it by rounding.
     is_half = open_frac <= 0.5 + 1e-12
     quantities[:, 0] = np.where(is_half.any(axis=1), times_s[is_half.argmax(axis=1)], np.inf)
+    # One column more in front: before the first time all are open, and searchsorted then names the
+    # column that stands at a time.
     padded = np.column_stack([np.ones(len(weights)), open_frac])
     for column, mark_s in enumerate(_MARKS_S, start=1):
         quantities[:, column] = 1 - padded[:, np.searchsorted(times_s, mark_s, side="right")]
@@ -130,6 +135,7 @@ def time_to_clear(events: ClearEvents, config: CompareConfig) -> TimeToClear:
         len(events.groups),
         config.min_surgeons_for_mixed,
     )
+    # Each case shares one vote among its events; events of one case resemble each other.
     event_weights = 1.0 / n_events[events.case_index]
     drawn = _replicates(events, event_weights, config, clusters)
     replicates = drawn.quantities
@@ -273,6 +279,8 @@ def _band(
     if len(known) < len(replicates) / 2 or len(open_frac) < 2:
         return (), ()
     scale = MetricScale(ScaleKind.LOGIT, 0.005)
+    # The band is drawn around the curve itself and not around the mean of the resampled ones, which
+    # is biased where few events are left.
     center = scale.forward(open_frac[np.searchsorted(time_s, BAND_TIMES_S, side="right") - 1])
     error = np.std(scale.forward(known), axis=0, ddof=1)
     low, high = (scale.back(center + sign * reach * error) for sign in (-1, 1))

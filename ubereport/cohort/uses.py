@@ -110,6 +110,8 @@ def from_first_use(table: CohortTable, uses: tuple[UseTimes, ...], series_of: Se
         case_id = str(cases["case_id"].iloc[row])
         if use.first_s is not None:
             first_of[case_id] = use.first_s
+        # Used from the start: all of the case is after it, and its stored values hold. Cases of
+        # another model are not compared at all.
         if use.first_s == 0.0 or not is_used[row]:
             continue
         found, reason = (None, use.problem or "no time of use")

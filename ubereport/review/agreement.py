@@ -57,6 +57,8 @@ def agreement_of(
     # Events of one reviewer are disjoint, so an overlap above one half has one partner at most.
     n_matched = sum(any(a.iou(b) >= _MIN_IOU for b in events[1]) for a in events[0])
     n_total = len(events[0]) + len(events[1])
+    # Second by second and not event by event: two events of one reviewer and one long event of the
+    # other may say nearly the same.
     inside = [_is_inside(measured, case_events) for case_events in events]
     return ReviewerAgreement(
         reviewers=(first.reviewer, second.reviewer),

@@ -90,6 +90,7 @@ def with_estimates(
     config
         Whose onset and offset thresholds say what the area is where a person set a bound.
     """
+    # Rows were cut meanwhile: for each piece the measured row that it is a piece of.
     model = np.searchsorted(measured.time_s, series.time_s + SAME_S, side="right") - 1
     is_said = np.zeros(len(series), dtype=np.bool_)
     for stretch in said.stretches:
@@ -102,6 +103,8 @@ def with_estimates(
         is_inside = series.is_valid & rows_begun_in(series, span.interval)
         anchors = _bounds(span, measured, events, config)
         for row in np.flatnonzero(is_inside & is_said):
+            # Differences and not ratios: where the model found next to nothing a ratio has no bound
+            # (decision on areas said of one picture).
             shape = measured.area_frac[model[row]] if span.is_measured else 0.0
             anchors[float(series.time_s[row])] = series.area_frac[row] - shape
         rows = np.flatnonzero(is_inside & ~is_said)
@@ -131,6 +134,7 @@ def _bounds(
         row = row_at(measured, time_s)
         if not span.is_measured:
             offsets[time_s] = area_frac
+        # The model set this bound and nobody moved it: there it was right, so nothing is added.
         elif time_s in by_model_s:
             offsets[time_s] = 0.0
         elif row is not None and measured.is_valid[row]:

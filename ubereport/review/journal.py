@@ -104,7 +104,10 @@ def parse_journal(content: bytes, case_id: str) -> Journal:
     ReviewError
         As for `read_journal`.
     """
+    # What lies behind the last line break was never acknowledged to anybody.
     whole = content[: content.rfind(b"\n") + 1]
+    # The chain starts from the case id, so that a whole journal copied into another case breaks at
+    # its first line.
     head = _seed(case_id)
     strokes: list[Stroke] = []
     for number, line in enumerate(whole.split(b"\n")[:-1], 1):
@@ -208,6 +211,7 @@ def _append(path: Path, line: bytes, n_bytes: int) -> None:
         descriptor = open_descriptor(path, os.O_RDWR | os.O_CREAT)
         try:
             os.ftruncate(descriptor, n_bytes)
+            # Behind the last whole line: half a line that a dead machine left is written over.
             os.lseek(descriptor, n_bytes, os.SEEK_SET)
             try:
                 _write_whole(descriptor, line)

@@ -124,7 +124,10 @@ def reviewed_by(
     reviewed, is_estimated = with_estimates(
         replay.series, series, replay.spans, replay.said, events, event_config
     )
+    # Events that nobody touched keep the very numbers of the record, not ones measured again that
+    # differ by rounding.
     counted = _as_measured(_events(reviewed, replay.spans, event_config), events)
+    # A person decided on events: at every threshold of the model the same ones stand.
     by_threshold = dict.fromkeys(Threshold, counted)
     return ReviewedCase(
         reviewer=reviewer,
@@ -161,6 +164,7 @@ def replayed(
         spans = after
         is_finished = is_finished or stroke.action is Action.FINISH
     reviewed = _with_bounds(reviewed, spans)
+    # Last of all, since any later stroke may have called the time of an event lost.
     spans = tuple(_struck_where_lost(reviewed, span) for span in spans)
     return Replay(reviewed, said, spans, tuple(stale), is_finished)
 

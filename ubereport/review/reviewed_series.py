@@ -30,6 +30,8 @@ def cut_rows(series: AreaSeries, times_s: Sequence[float]) -> AreaSeries:
     starts = np.sort(np.concatenate([series.time_s, at[is_inside]]))
     rows = np.searchsorted(series.time_s, starts, side="right") - 1
     is_cut = np.append(rows[1:] == rows[:-1], False)
+    # A piece ends where the next piece of its row begins; the last one ends with the row, which
+    # need not touch the next row.
     ends = np.where(is_cut, np.append(starts[1:], np.nan), series.end_time_s[rows])
     return replace(
         series,
@@ -59,6 +61,8 @@ def sample_marked(series: AreaSeries, time_s: float, area_frac: float) -> AreaSe
     is_row = np.zeros(len(series), dtype=np.bool_)
     if row is not None:
         is_row[row] = series.is_valid[row]
+    # A person says one area. How far the lenient and the strict threshold lie from it is what the
+    # model knows of its own doubt, and is kept.
     shift = area_frac - series.area_frac
     return _changed(series, is_row, lambda name: np.clip(getattr(series, name) + shift, 0, 1))
 

@@ -127,6 +127,8 @@ def load_bundle(folder: Path) -> Bundle:
             f"Bundle {folder.name!r} has no model card ({CARD_NAME}). A model without a card is "
             "not used; write one or get the whole bundle."
         )
+    # Without weights the settings are the model: its digest is that of the metadata in one fixed
+    # spelling.
     if metadata.kind != "network":
         digest = hashlib.sha256(metadata_to_json(metadata).encode()).hexdigest()
         return Bundle(folder, metadata, digest)
@@ -135,6 +137,8 @@ def load_bundle(folder: Path) -> Bundle:
         raise BundleError(
             f"Bundle {folder.name!r} has no {WEIGHTS_NAME}. Get the whole bundle again."
         )
+    # The form is checked before the hash, so that a pickle under a wrong name is refused for what
+    # it is, and its hash is never asked.
     check_weights(bundle.weights_path)
     check_files(bundle)
     return bundle

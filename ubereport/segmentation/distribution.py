@@ -28,8 +28,12 @@ FEATURES = (
     "bright_frac",
     "gradient_log",
 )
+# The mean of the three nearest groups: one odd training operation cannot make everything near it
+# look familiar.
 _N_NEAREST = 3
 _FLOOR = 1e-6
+# Features of blocks and not of pixels: noise, compression and the size of the recording must not
+# look like another population.
 _SIDE_BLOCKS = 64
 _SHRINKAGE = 0.005
 

@@ -59,6 +59,8 @@ class FailoverPredictor:
     def _asked(self, ask: Callable[[Predictor], Answer]) -> Answer:
         try:
             return ask(self._now)
+        # Every other error is an answer of the model and is passed on; only a lost device is
+        # answered by another one.
         except DeviceLostError:
             lost = self._now
             self._now = self._open_on_processor()

@@ -72,6 +72,8 @@ class EmbeddedEngine:
         except (EOFError, ConnectionError):
             slot.restart()
             if attempt <= self.n_retries:
+                # At the head, so that a case whose worker died is tried while what it left (chunks,
+                # caches) is fresh, and its fate is known early.
                 board.waiting.appendleft((job, attempt + 1))
                 return None
             lost = Failure(

@@ -103,7 +103,10 @@ class RayEngine:
         on_outcome: OutcomeHook[R],
     ) -> tuple[Outcome[R], ...]:
         task = ray.remote(_attempt).options(
-            num_cpus=self.cpus_per_job, num_gpus=self.gpus_per_job, max_retries=0
+            # Ray's own retries would not be counted or told; they are made below.
+            num_cpus=self.cpus_per_job,
+            num_gpus=self.gpus_per_job,
+            max_retries=0,
         )
         running: dict[Any, tuple[Job[T], int]] = {
             task.remote(function, job.payload): (job, 1) for job in jobs
