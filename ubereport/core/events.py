@@ -93,6 +93,8 @@ class HemostasisEvent:
     @property
     def time_to_clear_s(self) -> float | None:
         """Onset to clearing; None if either of them was not seen."""
+        # An onset that nobody saw lies earlier by an unknown time: its time to clear would be too
+        # short in every case.
         if self.clear_s is None or not self.is_onset_observed:
             return None
         return self.clear_s - self.onset_s

@@ -149,6 +149,8 @@ class FieldOfView:
         freeze(self, np.bool_, "mask")
         if self.mask.ndim != 2 or not self.mask.any():
             raise ValueError("a field of view needs a (H, W) mask with at least one pixel")
+        # Checked here and not where pictures are cut: slices beyond the end would be short without
+        # an error.
         if self.crop.right_px > self.source_width_px or self.crop.bottom_px > self.source_height_px:
             raise ValueError("the crop reaches beyond the picture")
 

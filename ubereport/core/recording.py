@@ -163,6 +163,7 @@ class Timeline:
 
     def __post_init__(self) -> None:
         for before, after in zip(self.parts, self.parts[1:], strict=False):
+            # Sums of lengths round: less than a nanosecond is no overlap.
             if after.start_s < before.interval.end_s - 1e-9:
                 raise ValueError(f"part {after.part_index + 1} starts before its predecessor ends")
 

@@ -122,6 +122,8 @@ class AreaSeries:
             raise ValueError("a row has a loss reason exactly where it is not valid")
         for name in ("area_frac", "area_frac_lenient", "area_frac_strict"):
             area = getattr(self, name)
+            # Missing is not zero: a lost row with an area, or a valid one without, would be summed
+            # without a word.
             if np.any(np.isnan(area) == self.is_valid):
                 raise ValueError(f"{name} is NaN exactly where a row is not valid")
             if np.any((area[self.is_valid] < 0) | (area[self.is_valid] > 1)):
@@ -183,6 +185,8 @@ class AreaSeries:
         if len(rows) == 0:
             return ()
         lost_s = self.time_s[rows[1:]] - self.end_time_s[rows[:-1]]
+        # Counted up to each row and compared: a pause between two valid rows shows although its own
+        # row is not among them.
         is_paused = np.diff(self.paused_before(is_continuous)[rows]) > 0
         is_cut = (lost_s > max_gap_s + _TOUCHING_S) | is_paused
         return tuple(np.split(rows, np.flatnonzero(is_cut) + 1))

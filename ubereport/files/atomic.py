@@ -60,6 +60,7 @@ def write_file(path: Path, content: bytes) -> None:
     staged = _sibling(path, "new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Asked before a byte is written: a disk that fills up halfway fails other programs, too.
         _check_space(path.parent, len(content))
         _write_through(staged, content)
         replace(staged, path)
@@ -224,11 +225,13 @@ def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         folders.update(p for p in path.parents if p.is_relative_to(folder))
         _write_through(path, content)
+    # Deepest first: a folder is safe on disk once what it names is.
     for made in sorted(folders, reverse=True):
         _sync(made)
 
 
 def _write_through(path: Path, content: bytes) -> None:
+    # Exclusive: a name that exists already is somebody else's.
     with path.open("xb") as file:
         file.write(content)
         file.flush()
@@ -255,6 +258,8 @@ def _sync(path: Path) -> None:
 def _swap_in(staged: Path, target: Path) -> None:
     if not target.exists() or not staged.is_dir():
         replace(staged, target)
+    # Exchanged in one step where the system can. Else the old folder is moved aside: for that
+    # moment there is none, and `recover_folder` knows what to do.
     elif not _exchange(staged, target):
         aside = _sibling(target, "old")
         replace(target, aside)

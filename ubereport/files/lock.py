@@ -59,6 +59,8 @@ def _acquire(path: Path) -> int:
                 f"The output is in use by another run ({holder}). Wait for it to end or give"
                 " another --out."
             )
+        # A lock on a file that has been unlinked holds nobody off: whoever opens the name now gets
+        # another file.
         if _is_same_file(descriptor, path):
             _sign(descriptor)
             return descriptor

@@ -61,6 +61,8 @@ def folder_name(case_id: str) -> str:
     'ube-2026-014-1db65d4ef6d0'
     """
     digest = hashlib.sha256(validate_case_id(case_id).encode("utf-8")).hexdigest()
+    # The slug is for people and may be the same for two ids; what tells cases apart is the digest
+    # of the exact id.
     decomposed = unicodedata.normalize("NFKD", case_id).encode("ascii", "ignore").decode("ascii")
     slug = re.sub(r"[^a-z0-9]+", "-", decomposed.lower())[:_SLUG_CHARACTERS].strip("-")
     return f"{slug or 'case'}-{digest[:_HASH_DIGITS]}"
@@ -86,6 +88,7 @@ def default_case_id(part_sha256: Sequence[str]) -> str:
     """
     if not part_sha256 or not all(re.fullmatch(r"[0-9a-f]{64}", d) for d in part_sha256):
         raise ValueError("a case id is made from the SHA-256 hex digests of at least one part")
+    # A recording of one file keeps its own digest, so that its id can be checked with any tool.
     digest = part_sha256[0]
     if len(part_sha256) > 1:
         digest = hashlib.sha256("\n".join(part_sha256).encode("ascii")).hexdigest()

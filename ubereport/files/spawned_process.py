@@ -23,6 +23,8 @@ class SpawnedProcess(ClosedOnExit):
     """
 
     def __init__(self, target: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401
+        # Forked processes inherit locks that threads of this one hold at that moment, and hang on
+        # them.
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(target=target, args=(theirs, *arguments))

@@ -110,6 +110,7 @@ def print_with_chromium(html: str, watchdog_s: float = WATCHDOG_S) -> tuple[byte
             page.as_uri(),
         ]
         _run_bounded(command, _home_in(scratch), watchdog_s)
+        # What was printed counts, not how the browser said that it ended.
         content = printed.read_bytes() if printed.is_file() else b""
     if not content.startswith(b"%PDF"):
         raise DependencyError("the browser that should print gave no PDF.")

@@ -85,6 +85,7 @@ def without_font(text: str, installed: Iterable[Path]) -> str:
         Font files of this machine; read one by one until every character is found.
     """
     missing = {char for char in set(text) if unicodedata.category(char) not in _UNSEEN}
+    # Our own fonts first: those of the machine are read one by one, and few pages need any.
     missing -= bundled_characters("Inter-Regular")
     if missing:
         missing -= bundled_characters("BizUdpGothic-Regular")

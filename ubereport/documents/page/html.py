@@ -178,6 +178,8 @@ def _language_sheets() -> tuple[str, ...]:
 
 def _finalize(value: object) -> object:
     """Spell out invisible characters of whatever a template prints, whoever formatted it."""
+    # What is Markup already was made here; anything else came from a manifest, a record or a model
+    # card.
     if isinstance(value, str) and not isinstance(value, Markup):
         return printed.printable(value, printed.DIRECTION_MARKS)
     return value

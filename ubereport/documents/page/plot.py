@@ -77,8 +77,11 @@ _STYLE: dict[str, Any] = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "savefig.facecolor": "none",
+    # A dollar sign in a case id is a dollar sign.
     "text.parse_math": False,
     "svg.fonttype": "none",
+    # Ids of clip paths and the like are hashes: with a salt of our own they are the same in every
+    # run.
     "svg.hashsalt": "ubereport",
     "path.simplify": False,
 }
@@ -170,6 +173,8 @@ def _as_inline(document: str, figure_id: str, title: str) -> str:
     for pattern in _DROPPED:
         svg = pattern.sub("", svg)
     svg = _ID.sub(lambda match: f"{match[1]}{figure_id}-", svg)
+    # A hundredth of a point is less than any printer shows; the digits beyond only make the page
+    # longer.
     svg = _PATH_DATA.sub(lambda match: _NUMBER.sub(r"\1", match[0]), svg)
     svg = svg.replace("\n", " ").replace("> <", "><").strip()
     head_end = svg.index(">")

@@ -79,6 +79,8 @@ def time_columns(series: AreaSeries, edge_s: FloatArray) -> TimeColumns:
     """
     if len(series) == 0 or len(edge_s) < 2 or np.any(np.diff(edge_s) <= 0):
         raise ValueError(f"{len(series)} rows cannot be cut at {len(edge_s)} increasing edges")
+    # Columns are integrals and not samples: a bleed of a second is seen in a column of a minute, as
+    # a sixtieth of it.
     evaluable_s = _covered_s(series, series.is_valid.astype(np.float64), edge_s)
     area_s = _covered_s(series, np.where(series.is_valid, series.area_frac, 0.0), edge_s)
     reasons = list(series.lost_s())
@@ -86,6 +88,7 @@ def time_columns(series: AreaSeries, edge_s: FloatArray) -> TimeColumns:
     lost_s = per_reason_s.sum(axis=0) if reasons else np.zeros(len(evaluable_s))
     is_seen = evaluable_s > 0
     mean = np.divide(area_s, evaluable_s, out=np.full_like(area_s, np.nan), where=is_seen)
+    # By rounding the mean of equal areas may lie above the largest of them.
     peak = np.where(is_seen, np.fmax(_peaks(series, edge_s), mean), np.nan)
     reason = tuple(
         reasons[per_reason_s[:, i].argmax()] if lost_s[i] > 0 else LossReason.NONE

@@ -41,6 +41,7 @@ def print_with_weasyprint(html: str) -> tuple[bytes, str]:
     if _last_sheet_filled(document) < _HALF:
         closer_css = weasyprint.CSS(filename=templates_dir() / "css" / "closer_set.css")
         closer = page.render(**options, stylesheets=[closer_css])
+        # Set closer only where that saves the sheet; else it would be smaller print for nothing.
         if len(closer.pages) < len(document.pages):
             document = closer
     return bytes(document.write_pdf(**options)), f"WeasyPrint {weasyprint.__version__}"

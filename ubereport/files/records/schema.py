@@ -186,6 +186,8 @@ def record_of(content: CaseContent, series: AreaSeries) -> CaseRecord:
     CaseRecordError
         If the series is not the one that the record was made with, or a name cannot be used.
     """
+    # Both files of a case must be of one run: events of one series over the areas of another look
+    # plausible.
     if content.series.sha256 != series_sha256(series):
         raise CaseRecordError(
             "series.parquet is not the series that case.json was made with. Bring both files back"

@@ -241,6 +241,7 @@ def _check_same_case(folder: Path, case_id: str) -> None:
         stored_id = json.loads(read_case_json(folder))["case_id"]
     except (CaseRecordError, ValueError, KeyError, TypeError):
         return  # A damaged record names no case; analyzing again is how to mend it.
+    # Nobody means to replace one case by another.
     if stored_id != case_id:
         raise OutputError(
             "The output folder holds another case. Give another --out, or the --case-id of the case"
@@ -265,6 +266,8 @@ def _read_regular(folder: Path, name: str, max_bytes: int) -> bytes:
     try:
         check_relative_name(name)
         path = folder / name
+        # A case folder may come from anywhere; a link in it must not make a report show another
+        # file of this machine.
         if not path.resolve().is_relative_to(folder.resolve()):
             raise _unreadable(name, "it lies outside the case folder")
         descriptor = open_descriptor(path, os.O_RDONLY)

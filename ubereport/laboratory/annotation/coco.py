@@ -90,6 +90,8 @@ def read_coco(path: Path, labels: LabelNames = DEFAULT_LABELS) -> tuple[Annotati
         shapes.setdefault((image_id, str(annotator)), []).append((roles[category], mask))
     annotations = [
         annotate(sheet, shapes.get((image_id, annotator), ()))
+        # An image that nobody is named for was still looked at by whoever exported it: it is a zero
+        # mask.
         for image_id, by_annotator in sheets.items()
         for annotator, sheet in (by_annotator or {"": _sheet(images[image_id])}).items()
     ]

@@ -26,6 +26,7 @@ def consensus_of(annotations: Sequence[Annotation]) -> Annotation:
     first = annotations[0]
     if len(annotations) == 1:
         return first
+    # Masks of different sizes are of different pictures; scaling one would hide the mistake.
     sizes = {(a.width_px, a.height_px) for a in annotations}
     if len(sizes) != 1:
         raise AnnotationError(

@@ -91,6 +91,7 @@ def _parse(content: bytes, name: str) -> ET.Element:
             "Export it again."
         )
 
+    # Read twice: once to refuse a DTD before any entity can be expanded, once for the tree.
     checker = expat.ParserCreate()
     checker.StartDoctypeDeclHandler = refuse
     checker.EntityDeclHandler = refuse

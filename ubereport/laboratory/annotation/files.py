@@ -102,6 +102,8 @@ def zipped(content: bytes) -> bytes:
 def _unzipped(content: bytes, name: str) -> bytes:
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+            # One byte more than allowed tells a file that is too large without unpacking the rest
+            # of it.
             plain = stream.read(MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error):
         raise AnnotationError(f"{name} is no sound gzip file. Get it again.") from None

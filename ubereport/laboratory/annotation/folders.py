@@ -80,6 +80,8 @@ def write_manifest_folder(joined: Joined, folder: Path) -> Path:
     for name, (annotation, path) in zip(names, joined.pairs, strict=True):
         write_file(folder / "masks" / f"{name}.png", png_bytes(annotation.blood))
         write_file(folder / "ignore" / f"{name}.png", png_bytes(annotation.ignore))
+        # Relative, so that a labelled folder can be moved together with its stills and names
+        # nobody's folders.
         image = os.path.relpath(path.resolve(), folder.resolve())
         group = annotation.group if annotation.group is not None else name
         kind = _KINDS[annotation.kind]

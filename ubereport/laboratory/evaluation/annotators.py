@@ -80,6 +80,7 @@ def _presence_kappa(votes: Sequence[tuple[int, int]]) -> tuple[float | None, str
     sizes = Counter(n for n, _ in votes if n > 1)
     if not sizes:
         return None, "no still has two annotators", 0
+    # Fleiss' kappa wants the same number of answers of every still.
     size = max(sizes, key=lambda n: (sizes[n], n))
     counts: IntArray = np.array(
         [(yes, size - yes) for n, yes in votes if n == size], dtype=np.int64
@@ -91,6 +92,8 @@ def _presence_kappa(votes: Sequence[tuple[int, int]]) -> tuple[float | None, str
 
 def _pair(names: tuple[str, str], on_stills: Sequence[_PairOnStill]) -> AnnotatorPair:
     dice = [one.dice for one in on_stills if one.dice is not None]
+    # Where one of two drew nothing their Dice is 0, which says that they disagree on presence and
+    # nothing of their outlines: both figures are told.
     both = [one.dice for one in on_stills if one.dice is not None and one.n_drew == 2]
     return AnnotatorPair(
         names[0],

@@ -27,6 +27,7 @@ def match_intervals(
     if not 0 < min_iou <= 1:
         raise ValueError(f"temporal IoU of {min_iou}; allowed: above 0 to 1")
     overlap = np.array([[t.iou(f) for f in detections] for t in true], dtype=np.float64)
+    # With no interval on one side NumPy would make a list of the wrong shape.
     overlap = overlap.reshape(len(true), len(detections))
     # Each allowed pair is worth more than all overlaps of any matching together, so that one more
     # pair always wins; a forbidden pair is worth nothing.

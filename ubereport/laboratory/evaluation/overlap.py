@@ -56,6 +56,8 @@ def surface_agreement(
     n_ours, n_theirs = int(ours.sum()), int(theirs.sum())
     if n_ours + n_theirs == 0:
         return None
+    # One draws and the other does not: no part of the outline is near the other, and a distance to
+    # nothing has no number.
     if n_ours == 0 or n_theirs == 0:
         return SurfaceAgreement(0.0, None)
     distance_px = np.concatenate([_distance_px(theirs)[ours], _distance_px(ours)[theirs]])

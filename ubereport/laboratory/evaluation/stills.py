@@ -77,6 +77,8 @@ def evaluate_stills(
     sums: dict[str, FloatArray] = {}
     for still, loaded, probability in predict_stills(stills.stills, predictor, config.batch_size):
         scores.append(score_still(still, loaded, probability, central, config))
+        # Sums by group are enough for reliability and its intervals; maps of all stills would fill
+        # the memory.
         own = bin_sums(probability, *reference_of(loaded, config.consensus))
         sums[still.group] = sums.get(still.group, 0.0) + own
         if on_still is not None:
@@ -100,6 +102,8 @@ def predict_stills(
         maps = predictor.probabilities(rgb)
         for still, one, probability in zip(batch, loaded, maps, strict=True):
             height, width = one.is_decided.shape
+            # Probabilities are enlarged and thresholded at the still's size, where people drew:
+            # masks enlarged afterwards would have steps for outlines.
             wide = cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR)
             yield still, one, np.asarray(wide, dtype=np.float32)
 
@@ -111,6 +115,7 @@ def reference_of(loaded: LoadedStill, consensus: Consensus) -> tuple[BoolArray, 
     if consensus is Consensus.STAPLE:
         blood = staple(loaded.masks, loaded.is_decided).probability >= 0.5
         return blood & loaded.is_decided, loaded.is_decided
+    # Half against half is no majority for either answer: such pixels are counted for nobody.
     blood, is_settled = majority(loaded.masks)
     is_decided = loaded.is_decided & is_settled
     return blood & is_decided, is_decided

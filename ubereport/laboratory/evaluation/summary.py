@@ -126,6 +126,7 @@ def _mean(values: FloatArray) -> float:
 
 
 def _area_figures(columns: _Columns, resampler: Resampler) -> tuple[Figure, ...]:
+    # False area has a meaning only where there is no blood; elsewhere it is hidden in the overlap.
     negative_area = np.where(columns.is_positive, np.nan, columns.predicted)
     difference = columns.predicted - columns.true
     rows: list[tuple[str, str, FloatArray, Statistic]] = [
@@ -188,6 +189,8 @@ def _presence_figures(
     for key, title, is_counted in rows:
         values = np.where(is_counted, is_right.astype(np.float64), np.nan)
         figure = _figure(key, title, values, _mean, resampler)
+        # Wilson and not the bootstrap: with all stills right the bootstrap's interval would have no
+        # width.
         share = share_with_wilson(
             int(is_right[is_counted].sum()), int(is_counted.sum()), config.confidence
         )

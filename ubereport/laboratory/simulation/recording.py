@@ -78,6 +78,8 @@ class Truth:
             is_valid=np.array([reason is LossReason.NONE for reason in reasons]),
             reason=tuple(reasons),
         )
+        # The same function that reads a measured case, on the true area: what is compared are areas
+        # and not two definitions.
         return cls(series, detect_events(series, EventConfig()), tuple(stretches))
 
 
@@ -275,6 +277,7 @@ class _Clock:
                 f"A gap of {gap_s:g} s does not fit into a part of "
                 f"{n_part / float(self.rate_hz):g} s. Shorten it or make the recording longer."
             )
+        # Never at the very start or end of a part, where it would be no gap but a shorter part.
         first = (n_part - n_gap) // 2
         return (first, first + n_gap)
 

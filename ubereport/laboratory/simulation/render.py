@@ -200,6 +200,7 @@ class Renderer:
 
     def _frozen(self, loss: Loss) -> RgbArray:
         """Return the last picture before the loss."""
+        # The very picture before, with its noise: a recorder repeats what it has.
         before_s = loss.start_s - 1 / float(self.scenario.config.rate_hz)
         if before_s >= 0:
             return self.frame(before_s).rgb
@@ -242,6 +243,8 @@ class Renderer:
         size = (box.width_px, box.height_px)
         if self._drawing.size != size:
             picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR))
+        # Noise after enlarging: a camera's noise is as fine as its pixels, and enlarged noise would
+        # look like soft texture.
         picture = self._noise.added(picture, round(time_s * float(config.rate_hz)))
         if not outline.is_rectangle:
             picture = np.asarray(cv2.multiply(picture, outline.edge, scale=1 / 255))

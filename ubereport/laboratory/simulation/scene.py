@@ -122,10 +122,13 @@ class Scene:
             veil = self._turbidity.veil(time_s * 6 + bleed.seed % 50, 0.2)
             ripple = self._drawing.enlarged((veil - np.float32(0.2)) * 10)
             depth = film.depth(np.asarray(order), np.asarray(body), ripple, time_s)
+            # Films of two bleeds on one place lie in one puddle, not one on the other.
             total = depth if total is None else np.maximum(total, depth)
         return total
 
     def _spread_film(self, bleed: Bleed, index: int) -> tuple[Film, np.ndarray]:
+        # Levels are shares of the view in the middle of the plateau, where the planned area is to
+        # be seen.
         height_s = bleed.start_s + bleed.rise_s + 0.5 * bleed.plateau_s
         film = Film(bleed, self._site(index), self._paths[index].pose(height_s))
         return film, np.dstack([film.order, film.body])

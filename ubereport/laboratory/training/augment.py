@@ -251,6 +251,7 @@ def _degraded(planes: Tensor, how: Degradation) -> Tensor:
         generator = torch.Generator(planes.device).manual_seed(how.seed)
         for deviation, n_channels in zip(how.noise, (1, 3), strict=True):
             shape = (n_channels, side_px, side_px)
+            # Noise of all channels together is brightness, of each alone color; sensors have both.
             noise = torch.randn(shape, generator=generator, device=planes.device)
             planes = planes + noise * deviation
     if how.jpeg_quality is not None and planes.device.type == "cpu":

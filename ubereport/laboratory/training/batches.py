@@ -30,6 +30,8 @@ def draw_weights(stills: Sequence[Still], group_power: float) -> NDArray[np.floa
     """Return (n,) probabilities: a group of m stills has weight m ** group_power in all."""
     groups = np.array([s.group for s in stills])
     _, inverse, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    # An operation with ten times the stills has not ten times the news: by the power it counts for
+    # less than its number, and for more than one vote.
     weight = (counts.astype(float) ** (group_power - 1))[inverse]
     return np.asarray(weight / weight.sum(), dtype=np.float64)
 
@@ -52,6 +54,8 @@ def manual_picker(cache: StillCache, index: NDArray[np.int64], config: TrainConf
         is_positive = not use_zero or bool(rng.random() < data.positive_share)
         is_positive = is_positive and len(positive) > 0
         chosen = int(rng.choice(positive if is_positive else zero, p=weights[is_positive]))
+        # Most crops of a still with blood show some of it, and one in five shows whatever it shows,
+        # so that clean tissue beside blood is learned too.
         has_place = is_positive and rng.random() < 0.8
         return chosen, _blood_place(np.asarray(cache.label[chosen]), rng) if has_place else None
 
@@ -70,6 +74,8 @@ def shares_of_batch(
     shares: Sequence[float], batch_size: int, rng: np.random.Generator
 ) -> list[int]:
     """Return which source each crop of a batch comes from, as even as shares (sum 1) allow."""
+    # One draw for all crops (systematic sampling): each batch holds each source as often as its
+    # share says, give or take one.
     places = (np.arange(batch_size) + rng.random()) / batch_size
     picks = np.searchsorted(np.cumsum(shares), places)
     return [min(int(pick), len(shares) - 1) for pick in picks]
@@ -119,6 +125,8 @@ class Batches:
     def draw(self, step: int, seed: int) -> Batch:
         """Return the batch of a step."""
         config = self._config
+        # From seed and step alone, so that a run that was interrupted draws on as if it had not
+        # been.
         rng = np.random.default_rng([seed, step])
         stills, matrices, recolorings = [], [], []
         for number in shares_of_batch([p.share for p in self._pools], config.batch_size, rng):
@@ -128,6 +136,7 @@ class Batches:
             matrices.append(draw_matrix(len(rgb), config.side_px, rng, config.augment, center))
             recolorings.append(draw_recoloring(rng, config.augment))
         rgb, label = (torch.stack(pictures) for pictures in zip(*stills, strict=True))
+        # Sums over threads come in any order; with one a batch is the same bytes every time.
         with one_thread():
             planes, label = augment_batch(rgb, label, config.side_px, matrices, recolorings)
         if not config.data.has_ignore:

@@ -64,6 +64,7 @@ def illumination(rgb: RgbArray) -> Field:
     """Estimate the light that falls on a scene: the upper envelope of luminance, smoothed."""
     small = cv2.resize(rgb.max(axis=-1), (32, 32), interpolation=cv2.INTER_AREA)
     bright = cv2.dilate(_to_linear(small), np.ones((3, 3), np.uint8))
+    # Estimated on 32 × 32 pixels: light falls smoothly, what is small is the tissue's own color.
     smooth = cv2.GaussianBlur(bright, (0, 0), 2.2)
     size = (rgb.shape[1], rgb.shape[0])
     return np.asarray(cv2.resize(smooth, size, interpolation=cv2.INTER_LINEAR), np.float32)
@@ -255,6 +256,7 @@ def add_blood(
 
 
 def _mark(label: LabelArray, thickness: Field) -> LabelArray:
+    # Between barely seen and hiding, people disagree: training is told nothing of such pixels.
     unclear = (thickness >= _VISIBLE_THICKNESS) & (label != BLOOD)
     marked = np.where(unclear, IGNORE, label)
     return np.asarray(np.where(thickness >= _HIDDEN_THICKNESS, BLOOD, marked), np.uint8)
@@ -280,6 +282,7 @@ def add_red_decoys(rgb: RgbArray, rng: np.random.Generator) -> RgbArray:
     """Add red that is no blood: erythema, muscle, liver-like texture, RF glow, a vessel loop."""
     decoys = (_erythema, _muscle, _liver, _glow, _vessel_loop)
     picture = decoys[int(rng.integers(len(decoys)))](rgb, rng)
+    # Decoys are tissue, and there is none outside of the field of view.
     outside = rgb.max(axis=-1) <= 10
     return np.where(outside[..., None], rgb, picture).astype(np.uint8)
 

@@ -121,6 +121,7 @@ def train(
     first, history = _resume(config, folder, network, average, optimizer)
     write_file(folder / "config.toml", config_to_toml(config).encode())
     started_s, losses = time.monotonic(), []
+    # Every process draws other crops; a large prime keeps the seeds of neighboring runs apart.
     seed = config.seed + 7919 * _rank()
     for step in range(first, config.steps):
         batch = batches.draw(step, seed)
@@ -183,6 +184,8 @@ def _identity(config: TrainConfig) -> str:
 
 def _begin_with(network: nn.Module, probability: float) -> None:
     """Let the answer be about `probability` everywhere before anything was learned."""
+    # Blood is a small share of all pixels. Starting at one half, the first steps would do nothing
+    # but push every pixel down.
     bias = network.get_parameter("segmentation_head.0.bias")
     nn.init.constant_(bias, math.log(probability / (1 - probability)))
 
@@ -220,6 +223,8 @@ def _optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
+            # Biases and normalizations are not decayed: pulling them to zero takes away scale and
+            # not complexity.
             key = (name.startswith("encoder."), parameter.ndim > 1)
             groups.setdefault(key, []).append(parameter)
     decay = config.optimizer.weight_decay
@@ -325,6 +330,8 @@ def _train_step(
     config: TrainConfig,
     device: torch.device,
 ) -> float:
+    # train() sets every module to it, so that frozen stages are put back below: their
+    # normalizations must not drift to this set's statistics.
     network.train()
     for module in _frozen_stages(network, config.optimizer.n_frozen_stages):
         module.eval()
@@ -333,6 +340,8 @@ def _train_step(
     logit = _logit(network, _scaled(batch.planes.to(device)), config)
     loss = segmentation_loss(logit.float(), batch.label.to(device), config.loss)
     value = float(loss.detach())
+    # Told before the step is taken: the weights and the checkpoint are still those of the last good
+    # one.
     if not math.isfinite(value):
         raise ConfigError(
             f"The loss is {value} with learning rate {config.optimizer.lr}. Lower optimizer.lr."
@@ -378,6 +387,8 @@ def _share_gradients(network: nn.Module) -> None:
 @torch.no_grad()
 def _follow(average: nn.Module, network: nn.Module, step: int, decay: float) -> None:
     """Move the averaged weights; the average looks back less far while there is little."""
+    # With the full decay from the first step on, the average would long be made of the random
+    # weights; this lets it forget them at once.
     weight = 1 - min(decay, (1 + step) / (10 + step))
     # Every tensor moves a little toward the network's; counters, such as of batches, are copied.
     for kept, now in zip(average.state_dict().values(), network.state_dict().values(), strict=True):

@@ -9,6 +9,8 @@ from torch import Tensor
 from ubereport.laboratory.training.config import LossConfig
 from ubereport.laboratory.training.labelled_stills import BLOOD, IGNORE
 
+# A few pixels of blood make an overlap that jumps from 0 to 1; so many pixels are added to both
+# sides of the ratio.
 _SMOOTHING_PX = 32.0
 
 
@@ -28,6 +30,8 @@ def segmentation_loss(logit: Tensor, label: Tensor, config: LossConfig) -> Tenso
     """
     decided = (label != IGNORE).to(logit.dtype)
     target = (label == BLOOD).to(logit.dtype)
+    # A constant in place of undecided logits, not a weight of zero alone: an infinite logit times
+    # zero would be NaN.
     logit = torch.where(decided.bool(), logit[:, 0], torch.zeros_like(logit[:, 0]))
     # Cross-entropy counts pixels, so that small bleeds hardly count; overlap counts stills, but has
     # no slope where nothing bleeds. Together each mends the other's fault; undecided pixels are in

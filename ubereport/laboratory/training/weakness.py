@@ -65,5 +65,7 @@ class Weakness:
         scale = np.maximum(features.std(axis=0), 1e-9)
         apart = np.linalg.norm(features[:, None] / scale - self.features[None] / scale, axis=2)
         reach = max(float(np.median(apart.min(axis=1))), 1e-9)
+        # The strongest loan and not the sum: many labelled pictures of one kind must not make that
+        # kind look weak by their number.
         lent = np.sqrt(self.error_frac) * np.exp(-0.5 * (apart / reach) ** 2)
         return np.asarray(lent.max(axis=1), np.float64)

@@ -71,6 +71,8 @@ class Gate:
         headers = request.headers
         if headers.get("host") not in self._hosts:
             return _refused(421, _("This page answers under its own address only."))
+        # Browsers send the origin of the page that asks; programs need not, and are held by the
+        # cookie.
         origin = headers.get("origin")
         if origin is not None and origin.removeprefix("http://") not in self._hosts:
             return _refused(403, "Only the review page itself may ask.")
@@ -84,6 +86,7 @@ class Gate:
             return None if is_right else _refused(403, _(_WRONG))
         if not self._has_session(request):
             return _refused(403, _(_WRONG))
+        # Every browser names the origin of a request that changes something.
         if request.method not in ("GET", "HEAD") and origin is None:
             return _refused(403, "Only the review page itself may ask.")
         return self._body_refusal(request)
@@ -92,12 +95,14 @@ class Gate:
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
             return _refused(413, f"A request holds {MAX_BODY_BYTES} bytes at most.")
+        # A body without a length has no bound that could be checked before it is read.
         if request.headers.get("transfer-encoding"):
             return _refused(411, "Say how long the request is.")
         return None
 
     def _has_session(self, request: Request) -> bool:
         cookie = request.cookies.get(COOKIE, "")
+        # In constant time: how long a comparison takes must not tell how much of a guess was right.
         return hmac.compare_digest(cookie.encode(), self._session.encode())
 
     def _admitted(self) -> Response:

@@ -70,6 +70,8 @@ class MaskNetwork(ClosedOnExit):
                 self._end()
                 raise
             finally:
+                # Set anew after every mask, also after one that failed: the process ends in any
+                # case when nobody asks.
                 self._rest = threading.Timer(self._idle_s, self.close)
                 self._rest.daemon = True
                 self._rest.start()

@@ -69,6 +69,7 @@ def find_parts(parts: Sequence[PartSummary], files: Sequence[Path]) -> tuple[Fou
         by_size.setdefault(path.stat().st_size, []).append(path)
     found: list[FoundPart] = []
     for index, part in enumerate(parts):
+        # Size first: hashing hours of video takes minutes, and pictures can be shown meanwhile.
         alike = by_size.get(part.size_bytes, [])
         if len(alike) > 1:
             alike = [path for path in alike if sha256_of(path) == part.sha256][:1]

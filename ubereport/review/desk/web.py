@@ -324,6 +324,7 @@ def _kept_mask(
     scaled = cv2.resize(
         drawn.astype(np.uint8), (width_px, height_px), interpolation=cv2.INTER_NEAREST
     )
+    # Outside of the field of view nothing counts, whatever a hand drew there.
     mask = (scaled > 0) & field
     content, still = _png(_gray(mask)), _png(cv2.cvtColor(seen, cv2.COLOR_RGB2BGR))
     stem = f"{round(shown_s * 1000):010d}-{secrets.token_hex(4)}"
