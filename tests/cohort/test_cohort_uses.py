@@ -148,7 +148,7 @@ def read_constant(folder):
 @pytest.mark.parametrize(
     ("use_of", "told"),
     [
-        (lambda i: None, "when each technique was used is not known"),
+        (lambda i: None, "does not say when in each case its technique was used"),
         (lambda i: None if i == 3 else "0", "not known in 1 case of 24"),
         (lambda i: "900" if i == 3 else "60", "a use time lies outside the case"),
     ],

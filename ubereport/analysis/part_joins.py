@@ -57,21 +57,21 @@ def recorder_cuts(parts: Sequence[PartIndex]) -> dict[int, CutEvidence]:
     size_bytes = np.array([float(part.size_bytes) for part in parts])
     is_full_length = length_s >= length_s.max() - _tolerance_s(length_s.max())
     is_full_size = size_bytes >= size_bytes.max() * (1 - SIZE_TOLERANCE_FRAC)
-    found: dict[int, CutEvidence] = {}
+    evidence: dict[int, CutEvidence] = {}
     for k, (part, following) in enumerate(pairwise(parts)):
         # Another size or codec is another recorder or another sitting; a missing tail means that
         # the file did not end where the recorder ended it.
         if not _is_stored_alike(part, following) or part.missing_tail_s > _MAX_MISSING_TAIL_S:
             continue
         if is_full_length[k] and is_full_length.sum() >= 2:
-            found[k] = CutEvidence.EQUAL_LENGTHS
+            evidence[k] = CutEvidence.EQUAL_LENGTHS
         elif is_full_size[k] and is_full_size.sum() >= 2:
-            found[k] = CutEvidence.EQUAL_SIZES
+            evidence[k] = CutEvidence.EQUAL_SIZES
         elif is_full_length[k] and _is_usual_length(part.duration_s):
-            found[k] = CutEvidence.USUAL_LENGTH
+            evidence[k] = CutEvidence.USUAL_LENGTH
         elif is_full_size[k] and _is_usual_size(part.size_bytes):
-            found[k] = CutEvidence.USUAL_SIZE
-    return found
+            evidence[k] = CutEvidence.USUAL_SIZE
+    return evidence
 
 
 def _tolerance_s(length_s: float) -> float:

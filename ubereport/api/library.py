@@ -180,8 +180,8 @@ def compare(
     Examples
     --------
     >>> import ubereport
-    >>> found = ubereport.compare("department", by="technique", out="compared")  # doctest: +SKIP
-    >>> print(*found.reading, sep="; ")  # doctest: +SKIP
+    >>> report = ubereport.compare("department", by="technique", out="compared")  # doctest: +SKIP
+    >>> print(*report.reading, sep="; ")  # doctest: +SKIP
     """
     settings = CompareConfig() if config is None else config
     if primary is not None:
@@ -210,8 +210,8 @@ def audit(
     Examples
     --------
     >>> import ubereport
-    >>> found = ubereport.audit("department", out="audited")  # doctest: +SKIP
-    >>> print(*found.reading, sep="; ")  # doctest: +SKIP
+    >>> report = ubereport.audit("department", out="audited")  # doctest: +SKIP
+    >>> print(*report.reading, sep="; ")  # doctest: +SKIP
     """
     settings = AuditConfig() if config is None else config
     if metric is not None:

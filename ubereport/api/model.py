@@ -74,9 +74,11 @@ class Model:
         size = (self._predictor.input_width_px, self._predictor.input_height_px)
         out = np.empty((n, height, width), np.float32)
         for i, image in enumerate(batch):
+            # Stretched to the model's square as in an analysis: another fitting would give other
+            # areas than reports tell.
             fitted = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-            found = self._predictor.probabilities(fitted[None])[0]
-            out[i] = cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR)
+            probability = self._predictor.probabilities(fitted[None])[0]
+            out[i] = cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR)
         return out if images.ndim == 4 else out[0]
 
 

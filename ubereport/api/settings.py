@@ -37,6 +37,8 @@ def settings_of(config: AnalysisConfig | str | Path | None, options: Options) ->
     """
     base = AnalysisConfig() if config is None else config
     if not isinstance(base, AnalysisConfig):
+        # The language is whose report it is and changes no number, so that it stands in the file
+        # and not in the settings.
         base = config_from_toml(Path(base), AnalysisConfig, aside=("language",))
     return replace(
         base,

@@ -71,8 +71,8 @@ class Events(Sequence[HemostasisEvent]):
     @overload
     def __getitem__(self, index: slice) -> Events: ...
     def __getitem__(self, index: int | slice) -> HemostasisEvent | Events:
-        found = self._events[index]
-        return Events(found) if isinstance(found, tuple) else found
+        selection = self._events[index]
+        return Events(selection) if isinstance(selection, tuple) else selection
 
     def __len__(self) -> int:
         return len(self._events)

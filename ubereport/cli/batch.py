@@ -93,6 +93,7 @@ def batch(
     )
     ended = run_request(request, lambda plan: _table(plan, is_shown=not quiet))
     result, report = ended.result, ended.report_html
+    # Printed before the exit code is decided: a batch that fails in part still says what it did.
     _print_result(result, report, is_json=json)
     _end(result, strict)
     settle_pdf(pdf, result.pdf_problem)

@@ -179,9 +179,9 @@ def audit(
     from ubereport.api.library import AuditRequest, run_audit
 
     request = AuditRequest(library, out, AuditConfig(metric=metric), pdf, measured)
-    found, written = run_audit(request)
+    result, written = run_audit(request)
     if not json:
-        for paragraph in found.reading:
+        for paragraph in result.reading:
             say(told(paragraph))
         say_written(written)
         settle_pdf(pdf, written.pdf_problem, written.pdf_remark)
@@ -189,10 +189,10 @@ def audit(
     print_json(
         {
             **_files(written),
-            "metric": found.metric_key,
-            "n_cases": found.n_cases,
-            "n_unread": len(found.unread),
-            "is_mixed": len(found.models) > 1,
+            "metric": result.metric_key,
+            "n_cases": result.n_cases,
+            "n_unread": len(result.unread),
+            "is_mixed": len(result.models) > 1,
             "signals": [
                 {
                     "kind": chart.kind,
@@ -201,11 +201,11 @@ def audit(
                     "case_id": point.case_id,
                     "signals": [str(signal) for signal in point.signals],
                 }
-                for chart in found.charts
+                for chart in result.charts
                 for point in chart.points
                 if point.signals
             ],
-            "reading": list(found.reading),
+            "reading": list(result.reading),
         }
     )
     settle_pdf(pdf, written.pdf_problem, written.pdf_remark)

@@ -30,8 +30,8 @@ def doctor(
         width = max(9, *(columns(mark) + 1 for mark in marks))
         for finding in findings:
             mark = _("ok") if finding.is_good else marks[finding.is_needed]
-            found = f"{told(finding.what)}: {told(finding.found)}"
-            say_rows((mark, found), width=width)
+            fact = f"{told(finding.what)}: {told(finding.found)}"
+            say_rows((mark, fact), width=width)
             if not finding.is_good:
                 say_rows(("", f"→ {told_as_typed(finding.mend)}"), width=width)
     broken = [f.what for f in findings if f.is_needed and not f.is_good]

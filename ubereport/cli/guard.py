@@ -59,6 +59,7 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         asked = kwargs.pop("language", None)
         try:
+            # Chosen before the command runs: its errors are told in that language as well.
             language = language_asked(str(asked or "") or None, kwargs.get("config"), os.environ)
         except UbereportError as error:
             raise _told_exit(error) from None
@@ -136,6 +137,8 @@ def _tell_bug(error: BaseException) -> None:
     if os.environ.get("UBEREPORT_DEBUG"):
         traceback.print_exception(error, file=sys.stderr)
         return
+    # Function and line are enough to find a bug; the text of a foreign error may hold a path, and a
+    # path a name.
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{frame.name}, line {frame.lineno}"
     words = _(

@@ -31,6 +31,7 @@ def live_table(plan: BatchPlan) -> Iterator[Callable[[CaseResult], None]]:
             while not is_over.wait(REFRESH_S):
                 live.update(_table(plan, dict(ended), time.monotonic() - started), refresh=True)
 
+        # A thread starts in English; the copied context brings the language of the command along.
         watcher = threading.Thread(target=copy_context().run, args=(refresh,), daemon=True)
         watcher.start()
 

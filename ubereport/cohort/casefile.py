@@ -60,6 +60,8 @@ class CaseRow:
 
 def looks_like_case(folder: Path) -> bool:
     """Whether `folder` is, or was meant to become, a case; links out of the tree never are."""
+    # Hidden folders are work in progress; a link may lead out of the library, or to a case that is
+    # in it already.
     if folder.name.startswith(".") or folder.is_symlink() or not folder.is_dir():
         return False
     return any((folder / name).is_file() for name in _SIGNS_OF_A_CASE)

@@ -209,9 +209,11 @@ def _phase_one(
     # ends when a round takes out nobody, or would take out more than a third.
     candidate, signals = first, _signals(values, fitted, rules)
     while True:
-        found = _signals(values, candidate, rules)
+        candidate_signals = _signals(values, candidate, rules)
         special = {Signal.OUTSIDE} if candidate is first else _SPECIAL
-        is_out = np.array([bool(special & set(names)) for names in found], dtype=np.bool_)
+        is_out = np.array(
+            [bool(special & set(names)) for names in candidate_signals], dtype=np.bool_
+        )
         fewer = is_kept & ~is_out
         is_steady = fewer.sum() >= max(MIN_POINTS, 2 * n_baseline / 3)
         again = fit(fewer, False) if is_steady else None

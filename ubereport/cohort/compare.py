@@ -104,11 +104,9 @@ def compare_cohort(
     power = _power_notes(cases, primary, config)
     plan_found = plan(tuple(map(str, cases.column("folder"))))
     barriers = (*plan_barriers(plan_found), *zero.barriers)
-    # Only what is held equal may stand against a lead: what was reached under the technique (time,
-    # coverage) differs because of it.
     leads = leads_of(cases, model, balance_table(named, cases.labels, cases.groups), barriers,
                      clear, given.local_errors, config)  # fmt: skip
-    found = Comparison(
+    comparison = Comparison(
         by=by,
         reference=cases.groups[0],
         n_cases=len(cases.rows),
@@ -133,7 +131,7 @@ def compare_cohort(
             *matched_estimates(cases, config),
         ),
     )
-    return replace(found, headline=lead_reading(found, config))
+    return replace(comparison, headline=lead_reading(comparison, config))
 
 
 def _covariates(cases: GroupedCases, by: str, names: Sequence[str] | None) -> tuple[Covariate, ...]:

@@ -100,9 +100,9 @@ def seen_error(operations: Sequence[HeldOutOperation]) -> SeenError | None:
     drawn = _drawn_errors(operations, 2, _N_SEEN, np.random.default_rng(0))
     if drawn is None:
         return None
-    painted, found, _ = drawn
+    painted, found_share, _ = drawn
     # What stretches areas is found less painted, the slope of measured over true.
-    ratios = np.exp(np.abs(np.diff(np.log(found - painted), axis=1)))
+    ratios = np.exp(np.abs(np.diff(np.log(found_share - painted), axis=1)))
     gaps = np.abs(np.diff(painted, axis=1))
     n = sum(o.blood_found_share is not None for o in operations)
     return SeenError(n, float(np.quantile(ratios, 0.9)), float(np.quantile(gaps, 0.9)))
@@ -121,7 +121,7 @@ def _drawn_errors(
         return None
     painted = unit_spread([o.painted_clean_frac for o in operations],
                           [o.n_stills for o in operations])  # fmt: skip
-    found = unit_spread([float(o.blood_found_share or 0.0) for o in with_blood],
+    found_spread = unit_spread([float(o.blood_found_share or 0.0) for o in with_blood],
                         [max(o.n_with_blood, 1) for o in with_blood])  # fmt: skip
 
     def units(spread: UnitSpread) -> FloatArray:
@@ -129,9 +129,9 @@ def _drawn_errors(
         divisor = np.sqrt(rng.chisquare(degrees, (n_draws, 1)) / degrees)
         return spread.draw(rng.standard_normal((n_draws, n_units)) / divisor)
 
-    painted_frac, found_share = units(painted), units(found)
+    painted_frac, found_share = units(painted), units(found_spread)
     found_share = np.maximum(found_share, painted_frac + _MIN_SLOPE)
-    return painted_frac, found_share, (painted.usual, found.usual)
+    return painted_frac, found_share, (painted.usual, found_spread.usual)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,7 +168,7 @@ def draw_errors(
         painted = np.column_stack(
             [rng.normal(e.painted_clean_frac, e.painted_se, n_draws) for e in found_by]
         )
-        found = np.column_stack(
+        found_share = np.column_stack(
             [rng.normal(e.blood_found_share, e.found_se, n_draws) for e in found_by]
         )
         usual = (
@@ -179,12 +179,12 @@ def draw_errors(
         drawn = _drawn_errors(operations, len(groups), n_draws, rng)
         if drawn is None:
             return None
-        painted, found, usual = drawn
+        painted, found_share, usual = drawn
     # Solve m = p + (f - p) t for the true area and put it into the usual operation's line: the same
     # areas, had this group been measured as usual. A group that finds less blood has its areas
     # stretched, one that paints clean tissue has that taken off first.
     painted = np.clip(painted, 0.0, 1.0)
-    slope = (usual[1] - usual[0]) / np.maximum(found - painted, _MIN_SLOPE)
+    slope = (usual[1] - usual[0]) / np.maximum(found_share - painted, _MIN_SLOPE)
     return ErrorDraws(np.asarray(usual[0] - slope * painted), np.asarray(slope))
 
 

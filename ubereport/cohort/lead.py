@@ -83,23 +83,23 @@ def lead_of(
         test = TestResult("none", None, reason=barriers[-1])
         return Lead(group, reference, Verdict.DESCRIPTIVE, barriers, nothing, nothing, (), None,
                     None, test)  # fmt: skip
-    found = next(
+    contrast = next(
         c for c in model.comparison.contrasts if (c.group, c.reference) == (group, reference)
     )
     with_error = _with_error(fit, given, scale, config)
     thresholds = _at_thresholds(fit, given, scale, config)
-    verdict = _verdict(found.test, with_error, thresholds, barriers, config)
+    verdict = _verdict(contrast.test, with_error, thresholds, barriers, config)
     return Lead(
         group=group,
         reference=reference,
         verdict=verdict,
         barriers=barriers,
-        difference=found.difference,
+        difference=contrast.difference,
         with_error=with_error,
         at_thresholds=thresholds,
         tipping=tipping_point(fit, given, scale, config),
         e_value=e_value(fit.effect / fit.residual_sd) if fit.residual_sd > 0 else None,
-        test=found.test,
+        test=contrast.test,
     )
 
 

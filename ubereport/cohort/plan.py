@@ -59,6 +59,8 @@ class ComparePlan:
     @property
     def sha256(self) -> str:
         """The seal."""
+        # Sorted keys and ASCII: the seal must not depend on the order in which fields are written
+        # or on an encoding.
         text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -175,6 +177,7 @@ def plan_use(
     if plan.sha256 != seal:
         detail = "the plan was changed after it was written: its seal does not fit its content"
         return PlanUse(PlanStatus.CHANGED, plan.written_at, seal, detail)
+    # Only of the cases compared: others that had been measured before decide nothing here.
     n_seen = len(set(plan.measured) & set(folders))
     if n_seen:
         detail = (

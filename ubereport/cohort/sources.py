@@ -124,12 +124,12 @@ def time_zero(
         reason = f"{metric_spec(config.primary).title} is not measured from the first use on"
         return TimeZero(None, "cases are measured from their start", (reason,))
     labels = dict(zip(cases.case_ids, cases.labels, strict=True))
-    found = from_first_use(cases.table, uses, series_of)
+    from_use = from_first_use(cases.table, uses, series_of)
     return TimeZero(
-        found.table,
+        from_use.table,
         "every case is measured from the first use of its technique on",
         (),
-        use_effects(found.around, labels, config.confidence),
+        use_effects(from_use.around, labels, config.confidence),
     )
 
 
@@ -214,6 +214,8 @@ def hidden_bleeding(clear: TimeToClear) -> tuple[tuple[frozenset[str], str], ...
             "difference may be in what could not be judged",
         )
         for a, b in permutations(curves, 2)
+        # The second condition is multiplied out: a group that was watched for no time, or lost no
+        # event, would divide by zero.
         if a.n_censored / a.n_events - b.n_censored / b.n_events >= _HIDDEN_DIFFERENCE
         and a.n_censored * b.watched_s >= _HIDDEN_RATIO * b.n_censored * a.watched_s
     ]

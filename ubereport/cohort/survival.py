@@ -200,9 +200,9 @@ def _replicates(
             replicates[group, chunk] = clear_quantities(*own, drawn, config.rmst_horizon_s)
             times_s, open_frac = open_curves(*own, drawn)
             padded = np.column_stack([np.ones(len(drawn)), open_frac])
-            found = padded[:, np.searchsorted(times_s, BAND_TIMES_S, side="right")]
-            found[drawn.sum(axis=1) == 0] = np.nan
-            bands[group, chunk] = found
+            band = padded[:, np.searchsorted(times_s, BAND_TIMES_S, side="right")]
+            band[drawn.sum(axis=1) == 0] = np.nan
+            bands[group, chunk] = band
             for mark, mark_s in enumerate(_MARKS_S):
                 bounds[group, mark, chunk] = _bounds(*own, drawn, mark_s)
     return _Replicates(replicates, bands, bounds)

@@ -169,6 +169,7 @@ def _without_repeats(
     rows: Iterable[CaseRow], unread: list[UnreadCase]
 ) -> tuple[list[CaseRow], list[UnreadCase]]:
     kept: dict[str, CaseRow] = {}
+    # By folder among equal ids, so that which of two copies counts does not depend on the disk.
     for row in sorted(rows, key=lambda row: (row.case_id, row.identity["folder"])):
         if row.case_id in kept:
             reason = "Another folder holds the same case id. Remove one of them."
@@ -191,6 +192,7 @@ def _typed(column: pd.Series[Any]) -> pd.Series[Any]:
     is_number = [isinstance(v, int | float) and not isinstance(v, bool) for v in present]
     if present and all(is_number):
         return column.astype("float64")
+    # One sign for missing: pandas keeps None and NaN side by side in such a column.
     return column.astype("object").where(column.notna(), None)
 
 
@@ -205,6 +207,7 @@ def _models(cases: pd.DataFrame, facts: Mapping[str, ModelFacts]) -> tuple[Model
         uses.append(
             ModelUse(name, version, sha256, settings, len(rows), first, last, False, facts[sha256])
         )
+    # The way that measured most cases is used; of two equal ones the later.
     uses.sort(key=lambda use: (use.n_cases, use.last_date), reverse=True)
     return tuple(dataclasses.replace(use, is_used=rank == 0) for rank, use in enumerate(uses))
 

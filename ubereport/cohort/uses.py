@@ -114,20 +114,20 @@ def from_first_use(table: CohortTable, uses: tuple[UseTimes, ...], series_of: Se
         # another model are not compared at all.
         if use.first_s == 0.0 or not is_used[row]:
             continue
-        found, reason = (None, use.problem or "no time of use")
+        values, reason = (None, use.problem or "no time of use")
         if use.first_s is not None:
             series = series_of(str(cases["folder"].iloc[row]))
             before, window = (
                 _Window.before(series, use.first_s),
                 _Window.after(series, use.first_s),
             )
-            found, reason = window.values(_spans(table, case_id)), "less than a minute after use"
+            values, reason = window.values(_spans(table, case_id)), "less than a minute after use"
             if min(before.seconds, window.seconds) >= MIN_WINDOW_S:
                 around[case_id] = before.share(0.2)[1], window.share(0.2)[1]
         for key in keys:
             if key in _CLOSING or key == "coverage_frac":
                 continue
-            low, value, high = (found or {}).get(key, (np.nan,) * 3)
+            low, value, high = (values or {}).get(key, (np.nan,) * 3)
             columns[key][row] = value
             if key in bands:
                 bands[key][row] = low, high
@@ -193,9 +193,9 @@ class _Window:
     def values(self, spans: FloatArray) -> dict[str, tuple[float, float, float]] | None:
         if self.seconds < MIN_WINDOW_S:
             return None
-        found = {key: self.share(area) for key, area in SHARE_LEVELS.items()}
+        figures = {key: self.share(area) for key, area in SHARE_LEVELS.items()}
         means = self.areas @ self.weight_s / self.seconds
-        found["area_mean_frac"] = (float(means[0]), float(means[1]), float(means[2]))
+        figures["area_mean_frac"] = (float(means[0]), float(means[1]), float(means[2]))
         end_s = self.start_s + self.weight_s
         inside_s = sum(
             float(np.clip(np.minimum(end_s, end) - np.maximum(self.start_s, onset), 0, None).sum())
@@ -204,8 +204,8 @@ class _Window:
         n_begun = sum(1 for onset, _, is_seen in spans if is_seen and onset >= self.from_s)
         at_risk_s = self.seconds - inside_s
         rate = n_begun * 600 / at_risk_s if at_risk_s > 0 else float("nan")
-        found["event_rate_per_10min"] = (float("nan"), rate, float("nan"))
-        return found
+        figures["event_rate_per_10min"] = (float("nan"), rate, float("nan"))
+        return figures
 
 
 def use_effects(
@@ -220,7 +220,7 @@ def use_effects(
     for case_id, shares in around.items():
         if case_id in labels:
             pairs.setdefault(labels[case_id], []).append(shares)
-    return tuple(_effect(group, np.array(found), confidence) for group, found in pairs.items())
+    return tuple(_effect(group, np.array(shares), confidence) for group, shares in pairs.items())
 
 
 def _effect(group: str, pairs: FloatArray, confidence: float) -> UseEffect:

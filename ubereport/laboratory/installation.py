@@ -119,6 +119,8 @@ def _terms(entry: BundleEntry) -> str:
 def _bundles() -> Finding:
     try:
         entries = list_bundles()
+        # Every byte is hashed here, which `models list` does not do: a doctor is asked for
+        # certainty.
         problems = [f"{e.folder.name}: {p}" for e in entries for p in verify_bundle(e.folder)]
     except UbereportError as error:
         return Finding("models", False, True, str(error), "install ubereport again")
@@ -183,10 +185,10 @@ def _inference() -> tuple[Finding, ...]:
             *(["auto takes this"] if speed is taken else []),
             *(["recommended"] if speed is best else []),
         )
-        found = f"{speed.pictures_per_s:.0f} pictures/s, {', '.join(marks)}"
+        fact = f"{speed.pictures_per_s:.0f} pictures/s, {', '.join(marks)}"
         is_good = speed is not taken or speed is best
         mend = "" if is_good else f"set segmentation.route = {best.route}; {best.title} is faster"
-        findings.append(Finding(f"inference, {speed.title}", is_good, False, found, mend))
+        findings.append(Finding(f"inference, {speed.title}", is_good, False, fact, mend))
     return tuple(findings)
 
 

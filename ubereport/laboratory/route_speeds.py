@@ -24,6 +24,8 @@ def measure_shipped() -> tuple[RouteSpeed, ...]:
     """
     bundle = load_bundle(find_bundle(SegmentationConfig().model))
     height_px, width_px = bundle.metadata.input_height_px, bundle.metadata.input_width_px
+    # Simulated pictures, since an installation has no others; noise would not do, as areas are
+    # compared and not speeds alone.
     rgb = np.stack([still[0] for still in simulate_stills(SEED, N_STILLS, height_px, width_px)])
     return measure_routes(bundle, rgb, np.ones((height_px, width_px), dtype=bool))
 

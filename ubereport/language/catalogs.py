@@ -79,6 +79,8 @@ def read_catalog(language: Language, path: Path | None = None) -> Catalog:
         if not message.id or message.fuzzy:
             continue
         ids, texts = forms(message.id), forms(message.string)
+        # A translation with a place that the English text does not fill would end the report in a
+        # KeyError; fewer places (a plural that spells its number) are fine.
         if all(texts) and all(placeholders(text) <= placeholders(ids[-1]) for text in texts):
             messages[message.context or "", ids[0]] = texts
     if not messages:
@@ -93,6 +95,8 @@ def templates(messages: Mapping[tuple[str, str], tuple[str, ...]]) -> tuple[Temp
         pieces = _FIELD.split(message)
         if context == RECORDED and len(pieces) > 1:
             n_words = sum(len(piece) for piece in pieces[::2])
+            # Most words first: a message that is little more than places would match nearly every
+            # sentence.
             entries.append((-n_words, Template(message, pieces[0], pieces[-1])))
     return tuple(template for _, template in sorted(entries, key=lambda pair: pair[0]))
 

@@ -157,6 +157,8 @@ def chosen_language(
         return _found_where(environment[VARIABLE], f"{VARIABLE} names it.")
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
         if environment.get(name):
+            # A machine in a language that we do not speak gets English and no error: its owner did
+            # not ask for anything.
             language = _found(environment[name])
             return ENGLISH if language is None else Language(language.code, language.name)
     return ENGLISH

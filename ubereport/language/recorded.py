@@ -45,27 +45,33 @@ class _Telling:
     is_typed: bool
 
     def told(self, text: str, depth: int) -> str:
+        # What people called something is no message, even where it is spelled like one.
         if text in self.translator.names:
             return text
         bare = text.strip()
         if bare != text and bare:
             return text.replace(bare, self.told(bare, depth), 1)
+        # A single word in an error is an option, a key or a column, to be typed as it stands.
         if self.is_typed and depth and " " not in text:
             return text
-        found = self._exact(text)
-        if found:
-            return found
+        translation = self._exact(text)
+        if translation:
+            return translation
         if _QUANTITY.fullmatch(text):
             return text if self.is_typed else localized_in(self.translator, text)
+        # Sentences hold sentences (a reason in a flag, a flag in a list); the bound keeps a text
+        # that matches itself from going round for ever.
         return text if depth >= _MAX_DEPTH else self._by_parts(text, depth)
 
     def _exact(self, text: str) -> str:
         """Return the translation of a message without places, also of one that begins a line."""
         messages = self.translator.catalog.messages
+        # Messages are written as they stand in the middle of a sentence or at its end; a record may
+        # have begun a line with one.
         for written in (text, text[:1].swapcase() + text[1:], f"{text};", f". {text}"):
-            found = messages.get((RECORDED, written)) or messages.get(("", written))
-            if found is not None:
-                told = found[0].removesuffix(";").removeprefix(". ").removeprefix("。")
+            translation = messages.get((RECORDED, written)) or messages.get(("", written))
+            if translation is not None:
+                told = translation[0].removesuffix(";").removeprefix(". ").removeprefix("。")
                 is_begun = text[:1].isupper() and written[:1] != text[:1]
                 return told[:1].upper() + told[1:] if is_begun else told
         return ""
@@ -133,6 +139,7 @@ def _pattern(message: str) -> re.Pattern[str]:
     for at, piece in enumerate(pieces):
         if at % 2 == 0:
             pattern += re.escape(piece)
+        # A place that occurs twice has the same value in both.
         elif piece in named:
             pattern += f"(?P={piece})"
         else:

@@ -35,6 +35,7 @@ def script_words_json(translator: Translator, sources: Iterable[str]) -> str:
     """
     forms = translator.catalog.messages
     marked = {text for source in sources for text in marked_in_script(source)}
+    # Only what this page's scripts say: a whole catalog would make every page longer.
     english = {text if isinstance(text, str) else text[0] for text in marked}
     words = {
         "point": translator.signs.point,

@@ -25,6 +25,7 @@ def weighted_kappa(table: FloatArray, confidence: float = 0.95) -> Estimate:
     steps = np.subtract.outer(np.arange(k), np.arange(k)).astype(np.float64)
     weight = 1 - (steps / (k - 1)) ** 2
     observed, expected = float(np.sum(weight * share)), float(rows @ weight @ columns)
+    # Everybody gave one answer throughout: agreement by chance is whole, and kappa 0 / 0.
     if math.isclose(expected, 1.0):
         reason = "all ratings and all measurements are alike"
         return Estimate(None, None, None, KAPPA_METHOD, reason, confidence)

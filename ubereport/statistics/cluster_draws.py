@@ -114,6 +114,8 @@ def case_weights(
     rng = np.random.default_rng(seed)
     surgeons, surgeon_of = np.unique(case_surgeon, return_inverse=True)
     if clusters.is_surgeon_drawn:
+        # All surgeons of the cohort are drawn together, so that one who used both groups comes with
+        # all his cases or with none.
         even = np.full(len(surgeons), 1 / len(surgeons))
         drawn = rng.multinomial(len(surgeons), even, size=n_bootstrap)
         return np.asarray(drawn[:, surgeon_of], dtype=np.float64)

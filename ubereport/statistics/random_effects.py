@@ -49,6 +49,8 @@ def unit_spread(shares: Sequence[float], n_samples: Sequence[int]) -> UnitSpread
     ValueError
         If there are fewer than three units, or a unit without samples.
     """
+    # On this scale a share of n samples varies by 1 / (4 n) wherever it lies, and 0 and 1 are
+    # numbers; logits of them are not.
     x = np.arcsin(np.sqrt(np.asarray(shares, dtype=np.float64)))
     n = np.asarray(n_samples, dtype=np.float64)
     if len(x) < 3 or len(x) != len(n) or n.min() < 1:

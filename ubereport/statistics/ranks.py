@@ -42,6 +42,8 @@ def hodges_lehmann(x: FloatArray, y: FloatArray, confidence: float = 0.95) -> Es
     """
     differences = np.sort(np.subtract.outer(x, y).ravel())
     value = float(np.median(differences))
+    # The limits are two of the differences themselves: which ones, the test says, without any
+    # assumption about their distribution.
     rank = _lower_rank(x, y, confidence)
     if rank < 1:
         reason = f"too few cases for a {confidence:.0%} interval"

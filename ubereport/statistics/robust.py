@@ -81,6 +81,7 @@ def pull_in(y: FloatArray, matrix: FloatArray, reach: float = HUBER_REACH) -> Pu
     for _ in range(_MAX_STEPS):
         residuals = y - fitted
         spread = _spread(residuals)
+        # No division by zero; a case that lies on the model keeps its weight of 1.
         far = np.maximum(np.abs(residuals), 1e-300)
         weights = np.where(far <= max(reach * spread, 1e-300), 1.0, reach * spread / far)
         root = np.sqrt(weights)

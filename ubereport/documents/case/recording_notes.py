@@ -46,8 +46,8 @@ def _join_notes(record: CaseRecord, is_continuous: bool | None) -> Iterator[str]
 
 def _found_notes(joins: tuple[PartJoin, ...]) -> Iterator[str]:
     """Name each run of parts that join for one reason as a whole."""
-    found = [join for join in joins if join.pictures is EndPictures.JOIN]
-    runs = groupby(enumerate(found), key=lambda at: (at[1].part_index - at[0], at[1].evidence))
+    cuts = [join for join in joins if join.pictures is EndPictures.JOIN]
+    runs = groupby(enumerate(cuts), key=lambda at: (at[1].part_index - at[0], at[1].evidence))
     for (_offset, evidence), run in runs:
         numbers = [join.part_index + 1 for _at, join in run]
         yield _(

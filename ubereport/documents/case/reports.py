@@ -66,10 +66,10 @@ def case_language(folder: Path) -> str:
 def run_facts(folder: Path) -> dict[str, Any]:
     """Return what ``run.json`` of a case says; empty where there is none or it is damaged."""
     try:
-        found = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def other_languages(folder: Path) -> list[str]:

@@ -54,6 +54,8 @@ def review_view(record: CaseRecord, specs: Mapping[str, MetricSpec]) -> ReviewVi
     review = record.review
     if review is None:
         return None
+    # Events are paired by their onset: one whose onset a person moved is shown as one gone and one
+    # come.
     measured = {event.onset_s: event for event in record.events}
     reviewed = {event.onset_s: event for event in review.events}
     onsets_s = sorted({*measured, *reviewed})

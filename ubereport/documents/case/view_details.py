@@ -101,6 +101,7 @@ def event_cards(record: CaseRecord, frames_dir: Path | None) -> tuple[EventCard,
         return ()
     per_event: dict[int, list[KeyFrame]] = {}
     for frame in record.key_frames:
+        # A key frame of an event that is no longer there (other thresholds) has nothing to show.
         if 0 <= frame.event_index < len(record.events):
             per_event.setdefault(frame.event_index, []).append(frame)
     return tuple(_card(record, k, frames, frames_dir) for k, frames in sorted(per_event.items()))
@@ -209,6 +210,7 @@ def operating_rows(model: ModelSummary) -> tuple[tuple[str, ...], ...]:
     rows = []
     for name, value in rates.items():
         base = name.removesuffix("_low").removesuffix("_high")
+        # Limits stand beside their rate and not in rows of their own.
         if base != name and base in rates:
             continue
         low, high = rates.get(f"{name}_low"), rates.get(f"{name}_high")

@@ -97,6 +97,8 @@ def _case_view(
     sections: tuple[SectionView, ...],
 ) -> CaseView:
     specs = {m.spec.key: m.spec for m in METRICS}
+    # Metrics of packages that are no longer installed stand in the record and are shown; what they
+    # mean is known by their key and unit alone.
     specs |= {m.key: metric_spec(m.key, m.unit) for m in record.metrics if m.key not in specs}
     metrics = CaseMetrics(record, specs)
     flags = _flags(record)
@@ -162,6 +164,7 @@ def _flag_view(flag: Flag) -> FlagView:
 
 
 def _front_flags(flags: tuple[FlagView, ...]) -> tuple[FlagView, ...]:
+    # Page 1 holds three short warnings and keeps its length; all flags stand in full further on.
     serious = [flag for flag in flags if flag.level != FlagLevel.INFO]
     return tuple(
         FlagView(flag.level, flag.word, shorten(flag.message, _MAX_FRONT_CHARACTERS))
@@ -199,6 +202,8 @@ def _model_error_note(record: CaseRecord, share: float) -> str:
         level=percent(errors.level, 0),
         n_operations=errors.n_operations,
     )
+    # Said because a range that leaves the measured number out looks like a mistake: the model errs
+    # to one side, and which one the reader has to know.
     if share < errors.low_frac:
         return _("{told}; there it missed blood more than it painted clean view", told=note)
     if share > errors.high_frac:

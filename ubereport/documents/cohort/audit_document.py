@@ -103,12 +103,12 @@ def _subtitle(audit: Audit, title: str) -> str:
 def _lead(audit: Audit, config: AuditConfig) -> tuple[str, ...]:
     sentences = []
     for chart in audit.charts:
-        found = [point for point in chart.points if point.signals]
-        if found:
-            kinds = dict.fromkeys(signal for point in found for signal in point.signals)
+        signal_points = [point for point in chart.points if point.signals]
+        if signal_points:
+            kinds = dict.fromkeys(signal for point in signal_points for signal in point.signals)
             named = names_text([_signal_name(kind) for kind in kinds])
             sentences.append(
-                f"{_chart_name(chart)}: {_n('{n} case', '{n} cases', len(found))} ({named})"
+                f"{_chart_name(chart)}: {_n('{n} case', '{n} cases', len(signal_points))} ({named})"
             )
     n_charts = len(audit.charts)
     if sentences:

@@ -115,15 +115,15 @@ def learning_section(curves: Sequence[LearningCurve], config: AuditConfig) -> Se
 
 def quality_section(months: Sequence[MonthQuality]) -> Section:
     """Return coverage and warnings, month by month."""
-    known = [found for found in months if found.coverage_median_frac is not None]
+    known = [quality for quality in months if quality.coverage_median_frac is not None]
     rows = tuple(
         (
-            month(found.month),
-            str(found.n_cases),
-            DASH if found.coverage_median_frac is None else percent(found.coverage_median_frac),
-            str(found.n_flagged),
+            month(quality.month),
+            str(quality.n_cases),
+            DASH if quality.coverage_median_frac is None else percent(quality.coverage_median_frac),
+            str(quality.n_flagged),
         )
-        for found in months
+        for quality in months
     )
     heads = columns(_("Month"), _("#Cases"), _("#Median coverage"), _("#Cases with warnings"))
     table = TableBlock(_("Coverage and warnings, month by month"), heads, rows)

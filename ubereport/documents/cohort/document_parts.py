@@ -306,7 +306,7 @@ def _plain(reason: str) -> str:
     """Put names of metrics and columns in a reason into words."""
     metrics = (*METRICS, *installed_metrics().metrics)
     titles = {metric.spec.key: metric.spec.title for metric in metrics}
-    return _KEY.sub(lambda found: titles.get(found[0], column_title(found[0])), reason)
+    return _KEY.sub(lambda match: titles.get(match[0], column_title(match[0])), reason)
 
 
 def models_table(models: Sequence[ModelUse]) -> TableBlock:
@@ -400,6 +400,8 @@ def report_links(library: Path, out: Path, folders: Sequence[str]) -> tuple[str,
     names of folders that are nobody's business.
     """
     here, there = out.resolve(), library.resolve()
+    # Links are relative and go through the folder that holds both, so that a copied report with its
+    # library still leads to the cases and names no other folder.
     if not here.is_relative_to(there.parent):
         return None
     steps = Path(os.path.relpath(there, here)).as_posix()

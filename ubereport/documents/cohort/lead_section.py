@@ -137,8 +137,10 @@ def _verdict_table(
 
 
 def _threshold_cell(lead: Lead, name: str, factor: float) -> str:
-    found = [t.difference for t in lead.at_thresholds if t.threshold == name]
-    return estimate_text(found[0], factor, is_signed=True) if found else _("not measured")
+    differences = [t.difference for t in lead.at_thresholds if t.threshold == name]
+    return (
+        estimate_text(differences[0], factor, is_signed=True) if differences else _("not measured")
+    )
 
 
 def love_figure(balance: Sequence[BalanceRow]) -> Figure | None:

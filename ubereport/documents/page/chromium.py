@@ -63,8 +63,8 @@ _DATE = re.compile(rb"(/(?:CreationDate|ModDate) \(D:)[0-9]{14}")
 def find_chromium() -> Path | None:
     """Return a browser that can print, or None: one on the PATH, else where they install."""
     on_path = (shutil.which(name) for name in _NAMES)
-    found = next((Path(program) for program in on_path if program), None)
-    return found or next((path for path in _usual_places(sys.platform) if path.is_file()), None)
+    program = next((Path(program) for program in on_path if program), None)
+    return program or next((path for path in _usual_places(sys.platform) if path.is_file()), None)
 
 
 def _usual_places(platform: str) -> list[Path]:

@@ -70,6 +70,7 @@ def told_document(document: Document) -> Document:
 
 def _told_part(part: T) -> T:
     """Tell every text in `part`, a frozen value of tuples, strings and other such values."""
+    # Choices are for machines: their values decide marks and must not be translated.
     if isinstance(part, StrEnum):
         return part
     if isinstance(part, str):

@@ -83,6 +83,7 @@ def _errors(group: str, scores: Sequence[StillScore], seed: int) -> dict[str, fl
 
 def _pixels(score: StillScore) -> FloatArray:
     """Return found blood, blood, painted clean and clean, as shares of the decided pixels."""
+    # Scores keep Dice and areas: Dice = 2 hit / (true + called), solved for what both share.
     hit = 0.0 if score.dice is None else score.dice * (score.true_frac + score.predicted_frac) / 2
     return np.array([hit, score.true_frac, score.predicted_frac - hit, 1 - score.true_frac])
 

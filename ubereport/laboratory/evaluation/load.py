@@ -187,6 +187,7 @@ def _manifest_beside(masks: Path, names: frozenset[str]) -> Mapping[str, str] | 
     for folder in (masks.parent, masks.parent.parent):
         if (folder / _MANIFEST).is_file():
             listed = read_groups(folder / _MANIFEST)
+            # A list that lacks a single still is not the list of these stills.
             return listed if names <= set(listed) else None
     return None
 

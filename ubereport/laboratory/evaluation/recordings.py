@@ -63,6 +63,8 @@ def evaluate_recording(
     """
     # The true row on display at each sample; before the first and after the last there is none.
     row = np.searchsorted(truth.time_s, series.time_s + 1e-6, side="right") - 1
+    # The truth may begin later or end earlier than the recording; outside of it nothing is
+    # compared.
     is_inside = (row >= 0) & (series.time_s < truth.edges_s[-1])
     row = np.clip(row, 0, len(truth.time_s) - 1)
     both = series.is_valid & is_inside & truth.is_valid[row]
@@ -162,6 +164,8 @@ def _match(
 ) -> EventMatch:
     event, detected = true[pair[0]], detections[pair[1]]
     onset_error_s, clear_error_s = None, None
+    # An onset that the case did not see is no error of timing, as little as a clearing that was not
+    # seen.
     if detected.is_onset_observed:
         onset_error_s = detected.onset_s - event.onset_s
     if detected.clear_s is not None and event.clear_s is not None:
@@ -228,6 +232,7 @@ def _common_seconds(
         inner = cuts_s[(cuts_s > start_s) & (cuts_s < end_s)]
         edges_s = np.concatenate([[start_s], inner, [end_s]])
         for a, b in pairwise(edges_s.tolist()):
+            # Asked in the middle of the piece, where rounding of its ends cannot pick the neighbor.
             true = _reason_at((a + b) / 2, starts_s, truth)
             if true.is_recorded:
                 seconds[true, measured] = seconds.get((true, measured), 0.0) + b - a

@@ -49,6 +49,7 @@ def bin_sums(
     Columns: pixels, their probabilities, pixels with blood. Sums of stills add up to their group's.
     """
     likelihood, truth = probability[is_decided].astype(np.float64), is_blood[is_decided]
+    # A probability of exactly 1 belongs into the last bin.
     index = np.minimum((likelihood * N_BINS).astype(np.int64), N_BINS - 1)
     columns = (np.ones_like(likelihood), likelihood, truth.astype(np.float64))
     return np.stack([np.bincount(index, weight, N_BINS) for weight in columns], axis=1)

@@ -16,6 +16,8 @@ from ubereport.laboratory.training.labelled_stills import BLOOD, IGNORE, LabelAr
 from ubereport.laboratory.training.scoring import StillScore, Summary, score_still, summarize
 
 _GRID = (*(round(0.05 * i, 2) for i in range(2, 19)), 0.93, 0.95, 0.97, 0.98)
+# On the logit scale the neighbors are as far away at every threshold; a fixed step of probability
+# would leave 0..1 near its ends.
 _NEIGHBOR_LOGIT = 1.0
 _FIGURES = (
     "dice_median",
@@ -130,6 +132,8 @@ def _operation(group: str, counts: NDArray[np.float64]) -> HeldOutOperation:
         "painted_clean_frac": float(n_painted.sum()) / max(1.0, n_clean),
         "area_bias_frac": measured - true,
     }
+    # Over all blood of the operation, so that a still with a few pixels of it does not count like a
+    # flooded one.
     blood_share = float(n_found.sum() / n_blood.sum()) if n_blood.any() else None
     return HeldOutOperation(
         operation=group,

@@ -108,9 +108,13 @@ def extract_stills(
         work.judged.add(look)
         for i, reason in enumerate(look.reason):
             row = int(batch.sample_index[i])
+            # What lies around the field (names, dates, another picture) is blackened before
+            # anything is written.
             rgb = np.where(field_of_view.mask[..., None], batch.rgb[i], 0).astype(np.uint8)
             if work.is_kept(rgb, reason, config.frames.min_difference) and row in wanted:
                 work.keep(rgb, f"{group}_{row:06d}", float(batch.time_s[i]), partial)
+            # After the still is on disk: an interruption in between writes it once more, under the
+            # same name.
             work.next_row = row + 1
         work.memory = memory
         work.save(partial / _WORK, key)
@@ -246,6 +250,7 @@ def _thumbnail(rgb: RgbArray) -> NDArray[np.float32]:
 def _spread_rows(n: int, n_max: int) -> list[int]:
     if n <= n_max:
         return list(range(n))
+    # Spread over the whole operation, not its first minutes.
     return [int(i) for i in np.linspace(0, n - 1, n_max)]
 
 

@@ -170,6 +170,8 @@ def read_label(still: Still, height_px: int, width_px: int) -> LabelArray:
         return np.full((height_px, width_px), known, np.uint8)
     mask = read_mask(still.mask_path, still.name, (height_px, width_px))
     label = np.where(mask, BLOOD, CLEAN).astype(np.uint8)
+    # A list and its masks that disagree were mixed up somewhere; which of them is right only a
+    # person knows.
     if mask.any() != (still.kind == "blood"):
         raise AnnotationError(
             f"Still {still.name} is listed as {still.kind!r}, but its mask has "
@@ -285,6 +287,8 @@ def check_twins(cache: StillCache, train: NDArray[np.int64], held_out: NDArray[n
     """
     index_of = {_digest(cache.rgb[i]): int(i) for i in train} if len(held_out) else {}
     for i in held_out:
+        # By pixels and not by name or file: the same picture comes from two exports under two
+        # names.
         twin = index_of.get(_digest(cache.rgb[i]))
         if twin is not None:
             one, other = cache.stills[twin], cache.stills[int(i)]
@@ -322,6 +326,8 @@ def cache_stills(stills: Sequence[Still], side_px: int, folder: Path) -> StillCa
     for still in stills:
         for path in (still.image_path, still.mask_path, still.ignore_path):
             if path is not None:
+                # Sizes and times, since hashing thousands of pictures would take as long as
+                # decoding them.
                 digest.update(f"{still.name}|{still.kind}|{_stamp(path)}".encode())
     stem = folder / digest.hexdigest()[:20]
     return StillCache(tuple(stills), *mapped(stem, lambda: _decoded(stills, side_px)))

@@ -73,6 +73,7 @@ def composites(
         If a process ends early.
     """
     n, group_power = config.data.n_composites, config.data.group_power
+    # Named by what it is made of: the same stills and settings find it again, others never do.
     digest = hashlib.sha256(f"{n}|{cache.rgb.shape}|{group_power}".encode())
     for i in index:
         digest.update(np.asarray(cache.rgb[i]).tobytes())

@@ -117,6 +117,8 @@ def choose_stills(
     n = min(n, len(scores))
     if n <= 0:
         return np.empty(0, np.int64)
+    # Sure stills keep a little weight: a model may be sure and wrong about a kind of picture that
+    # it never saw.
     weight = scores + 0.05
     scale = np.maximum(features.std(axis=0), 1e-9)
     place = features / scale
@@ -210,6 +212,8 @@ class _Looks:
         lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
         head = json.dumps(key)
         if lines and lines[0] == head:
+            # The last line may be cut off in the middle; behind a whole one there is an empty
+            # piece.
             for line in lines[1:-1]:
                 name, score, features = json.loads(line)
                 self.by_name[name] = (score, np.array(features))
@@ -256,6 +260,7 @@ def _look(path: Path, proposer: Proposer) -> tuple[NDArray[np.float32], RgbArray
 
 def _appearance(rgb: RgbArray) -> NDArray[np.float64]:
     """Return color and layout: a 4 × 4 thumbnail in Lab."""
+    # In Lab distances are about what eyes see, so that unlike means unlike to a person.
     lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)
     small = cv2.resize(lab, (4, 4), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.float64).reshape(-1)

@@ -208,6 +208,8 @@ def _taken(case: _Case, group: str, of_case: CasePictures, stills: Path) -> _Tak
     with closing(of_case) as pictures:
         for moment in reviewed_moments(case.desk.record, case.journal, case.review):
             part_index = part_at(case.desk.record.parts, moment.time_s)
+            # What was drawn was kept with the picture under it; everything else needs the
+            # recording.
             if moment.said is not Said.DRAWN and part_index in missing:
                 reasons[missing[part_index]] += 1
                 continue
@@ -216,6 +218,7 @@ def _taken(case: _Case, group: str, of_case: CasePictures, stills: Path) -> _Tak
             except UbereportError as error:
                 reasons[str(error)] += 1
                 continue
+            # The person saw blood that the strict threshold does not find: only a hand can draw it.
             if moment.said is Said.CONFIRMED and not blood.any():
                 n_to_draw += 1
                 continue

@@ -177,8 +177,8 @@ class CasePictures:
             if purpose not in self._readers:
                 decode = self._desk.config.decode
                 parts = [
-                    _moment_part(summary, found, decode.max_width_px)
-                    for summary, found in zip(
+                    _moment_part(summary, part_file, decode.max_width_px)
+                    for summary, part_file in zip(
                         self._desk.record.parts, self._desk.parts, strict=True
                     )
                 ]
@@ -242,11 +242,11 @@ def field_mask(part: PartSummary, seen_px: tuple[int, ...]) -> BoolArray:
     )
 
 
-def _moment_part(part: PartSummary, found: FoundPart, max_side_px: int) -> MomentPart:
+def _moment_part(part: PartSummary, part_file: FoundPart, max_side_px: int) -> MomentPart:
     matrix, color_range = color_rule(part)
     field = part.field_of_view
     return MomentPart(
-        path="" if found.path is None else str(found.path),
+        path="" if part_file.path is None else str(part_file.path),
         color_matrix=matrix,
         color_range=color_range,
         rotation_deg=part.rotation_deg,

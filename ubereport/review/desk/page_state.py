@@ -75,9 +75,9 @@ def review_state(desk: CaseDesk, journal: Journal, reviewer: str) -> dict[str, A
             {
                 "start_s": summary.start_s,
                 "end_s": summary.start_s + summary.duration_s,
-                "state": found.state.value,
+                "state": part_file.state.value,
             }
-            for summary, found in zip(desk.record.parts, desk.parts, strict=True)
+            for summary, part_file in zip(desk.record.parts, desk.parts, strict=True)
         ],
         "others": [name for name in journal.reviewers if name != reviewer],
     }

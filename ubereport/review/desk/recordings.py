@@ -67,26 +67,26 @@ def find_parts(parts: Sequence[PartSummary], files: Sequence[Path]) -> tuple[Fou
     by_size: dict[int, list[Path]] = {}
     for path in files:
         by_size.setdefault(path.stat().st_size, []).append(path)
-    found: list[FoundPart] = []
+    part_files: list[FoundPart] = []
     for index, part in enumerate(parts):
         # Size first: hashing hours of video takes minutes, and pictures can be shown meanwhile.
         alike = by_size.get(part.size_bytes, [])
         if len(alike) > 1:
             alike = [path for path in alike if sha256_of(path) == part.sha256][:1]
         state = PartState.CHECKING if alike else PartState.MISSING
-        found.append(FoundPart(index, alike[0] if alike else None, state))
-    return tuple(found)
+        part_files.append(FoundPart(index, alike[0] if alike else None, state))
+    return tuple(part_files)
 
 
 def check_in_background(
     parts: Sequence[PartSummary],
-    found: Sequence[FoundPart],
+    part_files: Sequence[FoundPart],
     on_checked: Callable[[FoundPart], None],
 ) -> threading.Thread:
     """Read the files whole and tell for each whether it is the part that was measured."""
 
     def check() -> None:
-        for candidate in found:
+        for candidate in part_files:
             if candidate.path is None:
                 continue
             try:

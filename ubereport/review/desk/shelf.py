@@ -103,9 +103,9 @@ class Shelf:
 
 
 def _some_case_folders(folder: Path) -> tuple[Path, ...]:
-    found = case_folders(folder)
-    if found:
-        return found
+    folders = case_folders(folder)
+    if folders:
+        return folders
     raise UsageError(
         "There is no case to review: the folder holds neither a case record (case.json and"
         " series.parquet) nor folders with one. Name a case folder or a library."
