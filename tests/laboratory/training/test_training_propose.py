@@ -17,6 +17,9 @@ from ubereport.laboratory.training.propose import (
     weakness_of,
 )
 from ubereport.laboratory.training.weakness import Weakness, error_frac
+from ubereport.language.languages import find_language
+from ubereport.language.speaking import speaking
+from ubereport.language.translator import translator
 
 
 def test_uncertainty_is_zero_when_sure_and_one_when_torn():
@@ -74,7 +77,7 @@ def test_a_proposal_holds_masks_and_one_offline_sheet(stills, tmp_path):
     assert len(found.candidates) == 3
     assert seen[-1] == (4, 4)
     page = found.sheet.read_text()
-    assert not re.search(r"(?:src|href)=[\"']?https?:|@import|url\(", page)
+    assert not re.search(r"(?:src|href)=[\"']?https?:|@import|url\((?!.data:font/)", page)
     assert "default-src 'none'" in page
     # A still's name can neither end the script nor open an element.
     assert "<0>" not in page
@@ -169,3 +172,16 @@ def test_what_reviews_show_to_be_weakest_is_asked_for_first(stills, tmp_path):
     assert before[0].name != stills[2].stem
     assert after[0].name == stills[2].stem
     assert {c.name: c.uncertainty for c in before} == {c.name: c.uncertainty for c in after}
+
+
+def test_a_sheet_brings_the_fonts_that_its_words_need(stills, tmp_path):
+    def faces_of(tag):
+        with speaking(translator(find_language(tag))):
+            sheet = propose(stills, RED, 1, tmp_path / tag).sheet.read_text(encoding="utf-8")
+        return set(re.findall(r'font-family: "([^"]+)"; font-weight', sheet)), sheet
+
+    assert faces_of("en")[0] == {"Inter Ubereport"}
+    families, sheet = faces_of("ja")
+    assert families == {"Inter Ubereport", "BIZ UDPGothic Ubereport"}
+    assert "font-src data:" in sheet
+    assert "/* style sheets */" not in sheet

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from enum import StrEnum
@@ -22,7 +23,8 @@ from ubereport.files.resources import templates_dir
 from ubereport.language.scripts import script_words_json
 from ubereport.language.speaking import _, _n, paragraph, spoken, told
 
-_CSS = ("css/fonts.css", "css/base.css", "css/case.css", "css/document.css")
+_FONTS_CSS = "css/fonts.css"
+_CSS = (_FONTS_CSS, "css/base.css", "css/case.css", "css/document.css")
 _SHEETS = {
     "screen": (*_CSS, "css/screen.css", "css/print.css"),
     "paper": (*_CSS, "css/print.css", "css/paper.css"),
@@ -93,6 +95,8 @@ def render_app(
 ) -> str:
     """Render a page that scripts fill, with its own styles, in the language spoken here.
 
+    One that has a place for style sheets, since nobody serves it, gets the bundled fonts there.
+
     Parameters
     ----------
     template
@@ -106,17 +110,20 @@ def render_app(
     jinja2.UndefinedError
         If the template names something that `context` lacks.
     """
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            language=spoken().language.tag,
-            words=script_words_json(spoken(), scripts),
-            scripts=[Markup(script) for script in scripts],  # noqa: S704 -- scripts of our own
-            disclaimer=told(DISCLAIMER),
-            **context,
-        )
+    environment, words = _environment(), script_words_json(spoken(), scripts)
+    page_html = environment.get_template(template).render(
+        language=spoken().language.tag,
+        words=words,
+        scripts=[Markup(script) for script in scripts],  # noqa: S704 -- scripts of our own
+        disclaimer=told(DISCLAIMER),
+        **context,
     )
+    if _CSS_PLACE not in page_html:
+        return page_html  # its server brings the fonts
+    # What scripts say is JSON in ASCII: read, its characters count like those of the page.
+    japanese = japanese_characters(f"{page_html}{json.loads(words)}")
+    sheet = environment.get_template(_FONTS_CSS).render(font_uri=partial(_font_uri, "woff2"))
+    return page_html.replace(_CSS_PLACE, japanese_faces(japanese, "woff2") + sheet, 1)
 
 
 @cache
