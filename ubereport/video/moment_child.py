@@ -6,6 +6,9 @@ before a moment and decodes up to it, and gives way at once when somebody alread
 
 from __future__ import annotations
 
+import ctypes
+import itertools
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,6 +34,7 @@ from ubereport.video.pyav import (
 )
 
 _JPEG_QUALITY = 85
+_ASKS_A_TRIM = 16
 _PLAYED_ON_S = 2.5
 _MAX_PACKETS = 4000
 """Packets fed for one moment at most; two minutes of video without a keyframe are no recording."""
@@ -181,7 +185,9 @@ def serve_moments(task: Mapping[str, Any], channel: Any) -> None:  # noqa: ANN40
     parts = [MomentPart(**_tuples(plain)) for plain in task["parts"]]
     opened: dict[int, _PartStream] = {}
     channel.send({"ready": 1})
-    while True:
+    for n_answered in itertools.count():
+        if n_answered % _ASKS_A_TRIM == 0:
+            _trim_heap()
         ask, _ = channel.tasks.get()
         try:
             answer, arrays = _answered(ask, parts, opened, lambda: not channel.tasks.empty())
@@ -190,6 +196,18 @@ def serve_moments(task: Mapping[str, Any], channel: Any) -> None:  # noqa: ANN40
         except RecordingFormatError as error:
             answer, arrays = {"refused": str(error)}, {}
         channel.send({"id": ask["id"], **answer}, arrays)
+
+
+def _trim_heap() -> None:
+    """Give free memory back to the system, where glibc keeps it.
+
+    Every jump takes and frees a keyframe of another size, and what lies free between two that
+    live is not used again: 0.24 MiB a jump, without end on a recording that is scrubbed.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none, and no need of it
+        if trim is not None:
+            trim(0)
 
 
 def _tuples(plain: Mapping[str, Any]) -> dict[str, Any]:
