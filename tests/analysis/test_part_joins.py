@@ -33,7 +33,6 @@ FORMAT = VideoFormat(
     "tv",
     Fraction(1),
     Fraction(25),
-    True,
 )
 BLACK_LEVEL = 14.0
 

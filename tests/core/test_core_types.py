@@ -20,7 +20,6 @@ EVENT = HemostasisEvent(
 )  # fmt: skip
 VIDEO = VideoFormat(
     "mp4", "h264", "yuv420p", 64, 48, 8, 0, False, "bt709", "limited", Fraction(1), Fraction(25),
-    True,
 )  # fmt: skip
 PART = PartIndex(
     Path("a.mp4"), "0" * 64, 10, VIDEO, Fraction(1, 25), np.array([0, 1, 2]),

@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ubereport.documents.cohort.document_parts import estimate_text
 from ubereport.documents.page import text
+from ubereport.language.languages import find_language
+from ubereport.language.speaking import speaking
+from ubereport.language.translator import translator
+from ubereport.statistics.estimates import Estimate
 
 NBSP = "\u00a0"
 
@@ -119,3 +124,10 @@ def test_sizes_counts_and_signs():
     assert text.duration(30, 300.0) == "0:00:30"
     assert text.duration(0, 300.0).replace(NBSP, " ") == "0.0 min"
     assert text.duration(90, 300.0).replace(NBSP, " ") == "1.5 min"
+
+
+@pytest.mark.parametrize(("tag", "zero"), [("en", "0.00"), ("de", "0,00")])
+def test_a_difference_that_rounds_to_zero_has_no_sign_in_any_language(tag, zero):
+    with speaking(translator(find_language(tag))):
+        told = estimate_text(Estimate(0.001, -0.001, 0.004, "m"), n_decimals=2, is_signed=True)
+    assert re.findall(r"[+−]?\d[.,]\d+", told) == [zero] * 3

@@ -56,7 +56,7 @@ def recording(minutes: float, group_s: float = 1.5) -> RecordingIndex:
         sha256="0" * 64,
         size_bytes=1,
         video=VideoFormat("mov,mp4", "h264", "yuv420p", 1920, 1080, 8, 0, False, "bt709", "limited",
-                          Fraction(1), None, False),
+                          Fraction(1), None),
         time_base_s=Fraction(1, RATE_HZ),
         pts=np.arange(n),
         time_s=np.arange(n) / RATE_HZ,

@@ -26,7 +26,7 @@ EVENTS, SAMPLING = EventConfig(), SamplingConfig()
 GAP_S = coarse_gap_s(EVENTS, SAMPLING)
 RATE_HZ = 8  # pictures a second of the made-up recordings: most keyframes lie off the 2 Hz grid
 VIDEO = VideoFormat(
-    "mov,mp4", "h264", "yuv420p", 64, 48, 8, 0, False, "bt709", "limited", Fraction(1), None, False
+    "mov,mp4", "h264", "yuv420p", 64, 48, 8, 0, False, "bt709", "limited", Fraction(1), None
 )
 
 

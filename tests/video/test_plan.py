@@ -21,7 +21,7 @@ from ubereport.video.plan import probe_frames
 from ubereport.video.timeline import lost_stretches, place_parts
 
 VIDEO = VideoFormat(
-    "mov,mp4", "h264", "yuv420p", 64, 48, 8, 0, False, "bt709", "limited", Fraction(1), None, False
+    "mov,mp4", "h264", "yuv420p", 64, 48, 8, 0, False, "bt709", "limited", Fraction(1), None
 )
 
 

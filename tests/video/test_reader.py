@@ -36,7 +36,6 @@ VIDEO = VideoFormat(
     color_range="limited",
     sample_aspect_ratio=Fraction(1),
     average_rate_hz=Fraction(25),
-    has_b_frames=True,
 )
 PART = PartIndex(
     path=Path("part.mp4"),

@@ -172,6 +172,7 @@ def run_batch(
 
 def run_request(request: BatchRequest, watch: Watch) -> Batch:
     """Run a batch whole: pseudonyms, a shared network where it helps, cases, summary."""
+    # Jobs of a Ray cluster may run on other machines; a network is shared on this one alone.
     is_shared = request.share_network if request.engine is EngineChoice.EMBEDDED else False
     with shared_network(request.settings, request.jobs, is_shared) as network:
         plan = plan_batch(
@@ -190,6 +191,7 @@ def run_request(request: BatchRequest, watch: Watch) -> Batch:
 
 def _engine(request: BatchRequest) -> Engine:
     if request.engine is EngineChoice.RAY:
+        # Ray is an extra and takes seconds to load.
         from ubereport.batch.engine.ray import RayEngine
 
         return RayEngine(

@@ -56,6 +56,7 @@ class Library:
         return self.table.n_cases
 
     def __iter__(self) -> Iterator[Case]:
+        # One after the other and not kept: a library may hold thousands.
         return (read_case(self.folder / str(name)) for name in self.table.cases["folder"])
 
     def __getitem__(self, case_id: str) -> Case:

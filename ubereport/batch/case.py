@@ -175,11 +175,15 @@ def rerender_case(
     files = read_frames(case_folder, record)
     manifest = case_folder / "manifest.json"
     if manifest.is_file():
+        # Publishing replaces the folder, and what the department said of the case must not be lost
+        # with it.
         files["manifest.json"] = manifest.read_bytes()
     if out_dir is not None:
         files |= review_files(case_folder)
     folder = case_folder if out_dir is None else out_dir / folder_name(record.case_id)
     with hold_lock(folder.parent, folder.name):
+        # All reports that the folder holds are rendered again, whichever was asked for: an old one
+        # would tell other numbers.
         own = case_language(case_folder)
         wanted = own if language is None else language
         held = [] if out_dir is not None else [own, *other_languages(case_folder)]
@@ -190,6 +194,8 @@ def rerender_case(
         }
         rendered = reports[wanted]
         elapsed_s = round(sum(report.elapsed_s for report in reports.values()), 3)
+        # Under other thresholds it is no longer the case that its run measured: without the
+        # fingerprint the next run measures anew.
         before = run_facts(case_folder) if events == settings.events else {}
         run = {
             **before,
@@ -242,6 +248,8 @@ def _renew_manifest(folder: Path, manifest_json: str | None) -> None:
 
 def _may_be_finished(request: CaseRequest) -> bool:
     """Whether an earlier run may have made the case, so that nothing needs to be loaded."""
+    # Without an id the name follows from the recording's hash, which is not known before it was
+    # read.
     name = "*" if request.case_id is None else folder_name(request.case_id)
     return any(request.out_dir.glob(f"{name}/case.json"))
 

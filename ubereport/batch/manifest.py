@@ -84,6 +84,8 @@ def read_manifest(path: Path) -> Manifest:
         With every problem, one a line, as ``file:row:column: problem → fix``.
     """
     sheet = read_sheet(path)
+    # Columns first: under a wrong one every row would have a problem, and the one that matters
+    # would drown.
     problems = list(_column_problems(sheet))
     if problems:
         raise _refusal(path, problems)
@@ -119,6 +121,7 @@ def _column_problems(sheet: Sheet) -> Iterator[Problem]:
     for name, times in Counter(sheet.columns).items():
         if times > 1:
             yield Problem(1, name, "the column appears twice", "keep one of them")
+        # Refused before anything is copied: a manifest row is kept with its case.
         if name.casefold() in PATIENT_COLUMNS:
             yield Problem(1, name, "the column may name a patient", "remove it; case_id is enough")
         elif name not in known and (near := difflib.get_close_matches(name, known, 1, 0.8)):
@@ -167,11 +170,13 @@ def _twin_problems(cases: Sequence[ManifestCase]) -> Iterator[Problem]:
     by_id: dict[str, int] = {}
     by_files: dict[tuple[Path, ...], int] = {}
     for case in cases:
+        # As file systems compare that know no capitals: C1 and c1 would be one folder there.
         first = by_id.setdefault(case.case_id.strip().casefold(), case.row)
         if first != case.row:
             yield Problem(
                 case.row, "case_id", f"the same as in row {first}", "give each case its own"
             )
+        # Resolved, so that a link or another spelling of a path hides no twin.
         first = by_files.setdefault(tuple(p.resolve() for p in case.parts), case.row)
         if first != case.row:
             yield Problem(

@@ -77,6 +77,7 @@ def analyze(
     options = Options(model, rate, sampling, reader, device, decode, continuous, no_frames)
     settings = settings_of(config, options)
     paths = resolve_parts(parts)
+    # Told and not refused: names sort badly in many ways, and only a person knows the order.
     for doubt in doubts_about_parts(paths):
         warn(told_as_typed(doubt))
     with case_progress(is_shown=not quiet) as hook:
@@ -120,9 +121,11 @@ def report(
         "rebleed_window_s": rebleed_window_s,
         "smoothing_s": smoothing_s,
     }
+    # What is not given stays as the case was measured, and not as the defaults are today.
     changes = {name: value for name, value in given.items() if value is not None}
 
     def change(events: EventConfig) -> EventConfig:
+        # Neither said nor denied leaves to the case what its pictures told.
         joined = events.is_continuous if continuous is None else continuous
         return replace(events, is_continuous=joined, **changes)
 

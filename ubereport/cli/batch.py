@@ -73,6 +73,7 @@ def batch(
     if check:
         _print_check(len(read.cases), read.remarks, is_json=json)
         return
+    # Checked here and not by typer: with --check no library is needed.
     if library is None:
         raise UsageError("No library is named. Add --library DIR, the folder of the cases.")
     settings = settings_of(config, Options(model=model, device=device, decode=decode))

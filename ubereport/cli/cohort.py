@@ -62,6 +62,7 @@ def compare(
     request = CompareRequest(library, out, by, config, covariates, reference, pdf, errors, measured)
     comparison, written = run_comparison(request)
     if not json:
+        # Said anew in the language of whoever asks: the stored reading is English, as records are.
         for paragraph in spoken_reading(comparison, config):
             say(paragraph)
         say_written(written)
@@ -153,6 +154,7 @@ def plan(
         return
     say_rows((_("Plan"), library / "plan.json"), (_("Seal"), written.sha256))
     say(_("Keep the seal where others can see it, such as in the protocol."))
+    # Told and not refused: the plan still holds for the cases that come.
     if written.measured:
         say(
             _n(

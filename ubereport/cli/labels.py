@@ -162,6 +162,7 @@ def _import_reviews(
     from ubereport.files.resources import models_dir
     from ubereport.laboratory.training.reviewed_stills import ReviewSources, import_reviews
 
+    # Each kind states its licence and its groups in a way of its own.
     if not all(case_folders(source) for source in sources):
         raise UsageError(
             "Some sources are reviewed cases and others are not. Import each kind into a folder of"
@@ -188,6 +189,7 @@ def _import_reviews(
             )
         )
     if made.failed:
+        # The exit code of a batch that succeeded in part: the folder is there and usable.
         raise SomeCasesFailedError(
             f"{len({who for who, _ in made.failed})} case(s) gave less than their review says; what"
             " they gave is kept, and why stands in the result."

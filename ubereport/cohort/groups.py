@@ -91,6 +91,7 @@ def grouped_cases(table: CohortTable, by: str, primary: str, reference: str | No
     gone = {row for rows in drops.values() for row in rows}
     rows = [row for row in range(table.n_cases) if row not in gone]
     counts = Counter(str(labels[row]) for row in rows)
+    # By name where sizes are equal: the reference must not hang on the order of a folder.
     groups = sorted(counts, key=lambda group: (-counts[group], group))
     _check_groups(groups, by, drops)
     if reference is not None:

@@ -167,6 +167,8 @@ def lead_reading(comparison: Comparison, config: CompareConfig) -> tuple[str, ..
     """
     spec = metric_spec(comparison.primary.metric_key)
     leads = comparison.leads
+    # What stands against every pair is said once at the front; each pair then says what stands
+    # against it alone.
     common = [
         barrier
         for barrier in dict.fromkeys(b for lead in leads for b in lead.barriers)
@@ -246,6 +248,8 @@ def _size(value: float, spec: MetricSpec, *, is_lower: bool) -> str:
 
 
 def _what_hides(lead: Lead) -> str:
+    # The p-value is corrected for the number of comparisons and the interval is not: an interval
+    # may leave zero out and still show nothing.
     if _leaves_zero_out(lead.with_error):
         p_value = p_text(lead.test.p_holm if lead.test.p_holm is not None else 1.0)
         return _(

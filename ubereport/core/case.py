@@ -129,6 +129,7 @@ def joined_parts(joins: Iterable[PartJoin]) -> tuple[int, ...]:
 def part_at(parts: Sequence[PartSummary], at_s: float) -> int | None:
     """Return the index of the part that a moment of the case clock lies in; None where none."""
     for index, part in enumerate(parts):
+        # A start is a sum of lengths: rounding must leave no moment between two parts.
         if part.start_s - 1e-6 <= at_s < part.start_s + part.duration_s:
             return index
     return None

@@ -155,6 +155,8 @@ class EventConfig:
     were found to follow each other without a pause.
     """
 
+    # Two thresholds and not one: an area that trembles about a single one would make an event each
+    # time it crosses.
     onset_frac: Share = 0.05
     offset_frac: Share = 0.025
     min_duration_s: Seconds = 3.0

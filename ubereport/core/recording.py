@@ -28,7 +28,6 @@ class VideoFormat:
     color_range: str
     sample_aspect_ratio: Fraction
     average_rate_hz: Fraction | None
-    has_b_frames: bool
 
     def __post_init__(self) -> None:
         if self.width_px <= 0 or self.height_px <= 0:

@@ -92,6 +92,8 @@ def _unstable_threshold(facts: _Facts) -> Iterator[Flag]:
             f" {_percent(high)}, depending on how strict the model is set.",
         )
     fewest, most = _band(facts.metrics.get("event_count"))
+    # Both by number and by ratio: one event or two is a large ratio and a small matter, 40 or 43
+    # the reverse.
     if most - fewest >= _BAND_EVENTS and most >= 2 * fewest:
         yield Flag(
             "unstable_event_count",
@@ -129,6 +131,8 @@ def _sampling(facts: _Facts) -> Iterator[Flag]:
     duration_s = facts.series.duration_s[facts.series.is_valid]
     if len(duration_s) == 0:
         return
+    # Weighted by itself, the step that half of the time was looked at with: adaptive sampling has
+    # many short steps in little time.
     typical_s = weighted_quantile(duration_s, duration_s, 0.5)
     if typical_s > facts.event_config.min_duration_s:
         yield Flag(
@@ -147,6 +151,7 @@ def _timing(facts: _Facts) -> Iterator[Flag]:
     series = facts.series
     turns_s = [e.onset_s for e in facts.events if e.is_onset_observed]
     turns_s += [e.clear_s for e in facts.events if e.clear_s is not None]
+    # The step before a turn is what its time is known to: it may have happened anywhere in it.
     before = np.searchsorted(series.time_s, np.array(turns_s) - 1e-6) - 1
     stood_s = series.duration_s[before[before >= 0]]
     coarse_s = stood_s[stood_s > _TIMED_S + 1e-6]

@@ -81,16 +81,12 @@ def measured_spans(events: Sequence[HemostasisEvent]) -> tuple[EventSpan, ...]:
 
 
 def find_span(spans: Sequence[EventSpan], event: Interval) -> EventSpan | None:
-    """Return the standing span that `event` speaks of: the same one, or the one most alike.
+    """Return the standing span that `event` speaks of: the same one, else the one most alike.
 
     Alike is an overlap of at least half of what both cover, as after another model measured the
     same recording; None where there is none.
     """
     standing = [span for span in spans if span.is_standing]
-    for span in standing:
-        is_same_onset = abs(span.onset_s - event.start_s) <= SAME_S
-        if is_same_onset and abs(span.end_s - event.end_s) <= SAME_S:
-            return span
     nearest = max(standing, key=lambda span: span.interval.iou(event), default=None)
     if nearest is None or nearest.interval.iou(event) < MIN_IOU:
         return None
@@ -124,6 +120,8 @@ def _on_event(
     """Return what becomes of `span`; a stroke with a time needs one that fits it."""
     action, time_s = stroke.action, stroke.time_s
     if action is Action.CONFIRM:
+        # Confirming what was mended or added says nothing new and must not hide that a person
+        # changed it.
         verdict = Verdict.CONFIRMED if span.verdict is Verdict.OPEN else span.verdict
         return (replace(span, verdict=verdict),)
     if action is Action.STRIKE:
@@ -151,6 +149,7 @@ def _with_onset(spans: Sequence[EventSpan], span: EventSpan, time_s: float) -> E
             f"The event before it ends at {before[-1].end_s:.1f} s. Set the onset after that, or"
             " merge the two."
         )
+    # Who sets an onset has seen it, even where the measured event began inside a loss.
     return replace(span, onset_s=time_s, is_onset_observed=True, verdict=_mended(span))
 
 
@@ -176,6 +175,7 @@ def _merged(spans: Sequence[EventSpan], span: EventSpan) -> EventSpan:
             f"No event follows the one at {span.onset_s:.1f} s. Choose an event that another one"
             " follows."
         )
+    # Spans are kept in time order, so that the first behind is the next.
     follower = after[0]
     return EventSpan(
         span.onset_s,
@@ -236,6 +236,8 @@ def _replaced(
     spans: tuple[EventSpan, ...], span: EventSpan, made: tuple[EventSpan, ...]
 ) -> tuple[EventSpan, ...]:
     """Return `spans` with `span`, and what a merged one swallowed, replaced by `made`."""
+    # Only a merged span ends later and covers another: a clearing that was moved ends before the
+    # next.
     is_merged = len(made) == 1 and made[0].is_standing and made[0].end_s > span.end_s
     swallowed = [
         other

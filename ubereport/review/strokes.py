@@ -125,6 +125,8 @@ class Stroke:
             "mask": (self.mask is not None, self.action is Action.MASK),
             "undoes": (self.undoes is not None, self.action is Action.UNDO),
         }
+        # What a stroke does not use is refused too: a value that nothing reads could never be
+        # explained later.
         for name, (is_given, is_wanted) in has.items():
             if is_given != is_wanted:
                 wanted = "needs" if is_wanted else "takes no"
@@ -185,6 +187,7 @@ def line_of_stroke(stroke: Stroke, number: int, previous_sha256: str) -> bytes:
     if stroke.mask is not None:
         row["mask"] = {name: getattr(stroke.mask, name) for name in MendedMask.__slots__}
     row["after"] = [[interval.start_s, interval.end_s] for interval in stroke.after]
+    # One way to write a line: the digest that the next line keeps is of these bytes.
     return json.dumps(row, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 

@@ -222,6 +222,7 @@ def version_key(version: str) -> tuple[int, int, int]:
 def metadata_to_json(metadata: BundleMetadata) -> str:
     """Return the text of metadata.json: stable key order, two spaces, a final newline."""
     table = json_value(metadata)
+    # First in the file, for whoever opens it in an editor.
     ordered = {"schema": table.pop("schema")} | table
     return json.dumps(ordered, indent=2, ensure_ascii=False) + "\n"
 

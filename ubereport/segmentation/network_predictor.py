@@ -35,6 +35,7 @@ def open_network_predictor(bundle: Bundle, config: SegmentationConfig) -> Networ
         torch.set_num_threads(config.n_threads)
     with one_thread():
         network = fuse_batch_norms(load_network(bundle))
+    # Batch norms are folded in before: folded in low precision, weights would be rounded twice.
     network = with_low_precision_tail(network, choice.late_dtype)
     by_device = PROCESSOR_BATCH if choice.device.type == "cpu" else ACCELERATOR_BATCH
     return NetworkPredictor(network, bundle.metadata, choice, config.batch_size or by_device)
@@ -73,6 +74,8 @@ class NetworkPredictor:
         self._choice = choice
         self._uploads = PictureUploads(choice.device)
         self._is_flip_averaged = metadata.test_time == "flip"
+        # Channels last is how pictures lie in memory already, and what convolutions of both kinds
+        # of device read fastest.
         self._network = network.eval().to(choice.device).to(memory_format=torch.channels_last)
         self._mean = _channel_vector(metadata.input_mean, choice.device)
         self._scale = _channel_vector(metadata.input_scale, choice.device)
@@ -94,6 +97,8 @@ class NetworkPredictor:
         counts = self._batched(rgb, lambda chunk: self._count(chunk, field))
         if len(rgb) == 0:
             return np.empty((0, 3), dtype=np.float64)
+        # Whole pixels are counted on the device and divided here: the same count is the same
+        # fraction on every device.
         return counts.astype(np.float64) / int(np.count_nonzero(field_mask))
 
     def masks(self, rgb: RgbArray) -> BoolArray:
@@ -111,6 +116,8 @@ class NetworkPredictor:
         done = 0
         with self._telling_device_failures():
             while done < len(rgb):
+                # After memory ran out, what was answered stays and the rest goes on in smaller
+                # batches.
                 for answer in self._answers(rgb[done:], step):
                     parts.append(answer)
                     done += len(answer)
@@ -130,10 +137,13 @@ class NetworkPredictor:
                     pixels = next(chunks, None)
                     if pixels is None:
                         return
+                    # A device works on while Python goes on; fetching the answer waits for it, so
+                    # that its failure is met here and at no later call.
                     answer = np.asarray(step(pixels).cpu().numpy())
             except torch.OutOfMemoryError:
                 return
             except RuntimeError as error:
+                # Processors and Apple's devices say in words only that memory ran out.
                 if any(words in str(error).lower() for words in _OUT_OF_MEMORY):
                     return
                 raise
@@ -174,6 +184,8 @@ class NetworkPredictor:
         planes = (planes - self._mean) / self._scale
         probability = torch.sigmoid(self._logits(planes))
         if self._is_flip_averaged:
+            # Probabilities are averaged and not logits, as calibration does: thresholds hold for
+            # their mean.
             mirrored = torch.sigmoid(self._logits(planes.flip(3))).flip(2)
             probability = (probability + mirrored) / 2
         return probability
@@ -188,6 +200,7 @@ class NetworkPredictor:
                 f"The network answered with shape {shape}, not {expected}: one blood logit a "
                 "pixel. Export the bundle again."
             )
+        # NaN is at or above no threshold and would count as a clean view.
         if not bool(torch.isfinite(logits).all()):
             raise PredictionError(
                 f"The network answered with NaN or infinity in {self.precision} on {self.device}. "

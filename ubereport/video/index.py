@@ -86,6 +86,7 @@ def index_recording(paths: Sequence[Path], config: DecodeConfig) -> RecordingInd
     parts = tuple(index_part(path, config, number) for number, path in enumerate(paths))
     seen: dict[str, int] = {}
     for number, part in enumerate(parts):
+        # By content and not by name: a copy under another name would count its bleeding twice.
         if part.sha256 in seen:
             raise UsageError(
                 f"Parts {seen[part.sha256] + 1} and {number + 1} of the case are the same "
@@ -136,6 +137,8 @@ def _timed(
     facts: StreamFacts, arrays: Mapping[str, NDArray[Any]]
 ) -> tuple[StreamFacts, PacketTable]:
     """Give packets of an elementary stream, which has no clock, one frame period each."""
+    # Nothing states when these pictures were taken, so that each lasts as long as the stream's rate
+    # says.
     table = PacketTable(**{name: arrays[name] for name in PacketTable.__slots__})
     if not is_counted(facts.container, facts.codec) or np.any(table.pts != NO_PTS):
         return facts, table
@@ -147,6 +150,8 @@ def _timed(
 
 def _too_few(table: PacketTable, label: str) -> RecordingFormatError:
     n_timed = int(np.sum((table.pts != NO_PTS) & table.is_shown))
+    # Packets without times come first: there may be thousands of pictures, and to say there are too
+    # few would mislead.
     if n_timed < len(table):
         return RecordingFormatError(
             f"{label} has no usable presentation times in its {len(table)} packets. "
@@ -219,6 +224,7 @@ def _declared_s(facts: StreamFacts, clock: PartClock) -> float | None:
 
 def _video(facts: StreamFacts, clock: PartClock) -> VideoFormat:
     numerator, denominator = facts.sample_aspect_ratio
+    # Gaps hold no pictures: a recording with a pause is not a slower one.
     shown_s = clock.duration_s - sum(gap.duration_s for gap in clock.gaps)
     return VideoFormat(
         container=facts.container,
@@ -233,7 +239,6 @@ def _video(facts: StreamFacts, clock: PartClock) -> VideoFormat:
         color_range=facts.color_range,
         sample_aspect_ratio=Fraction(numerator, denominator) if numerator > 0 else Fraction(1),
         average_rate_hz=Fraction(len(clock.pts) / shown_s).limit_denominator(1001),
-        has_b_frames=facts.has_reordering,
     )
 
 

@@ -36,7 +36,6 @@ class StreamFacts:
     sample_aspect_ratio: tuple[int, int]
     time_base: tuple[int, int]
     rate_hz: tuple[int, int]
-    has_reordering: bool
     declared_duration_s: float | None
     declared_end_s: float | None
     declared_n_frames: int | None

@@ -29,6 +29,7 @@ READERS = {
 }
 _HD_HEIGHT_PX = 720
 _HD_WIDTH_PX = 1280
+# Where the contract suite found decord's seeking exact to the picture.
 _EXACT_CONTAINERS = ("mov,mp4", "matroska")
 
 

@@ -112,7 +112,6 @@ def _facts(opened: OpenStream, frame: VideoFrame | None) -> StreamFacts:
         sample_aspect_ratio=(sar.numerator, sar.denominator),
         time_base=(opened.time_base_s.numerator, opened.time_base_s.denominator),
         rate_hz=(rate.numerator, rate.denominator),
-        has_reordering=context.reorder_depth > 0,
         declared_duration_s=duration_s,
         declared_end_s=end_s,
         declared_n_frames=stream.frames or None,

@@ -215,6 +215,8 @@ def _impairment(record: CaseRecord, metrics: CaseMetrics, level: str) -> Impairm
     key = f"impaired_share_{level}"
     share = metrics.value(key)
     entry = metrics.entry(key)
+    # Without a band the bar is as wide as the number: drawn at zero it would claim a range down to
+    # none.
     low = share if entry is None or entry.band_low is None else entry.band_low
     high = share if entry is None or entry.band_high is None else entry.band_high
     if share is None or low is None or high is None:
@@ -250,6 +252,8 @@ def _timeline(record: CaseRecord, metric_config: MetricConfig) -> Drawn | None:
 
 
 def _timeline_rows(record: CaseRecord) -> tuple[tuple[str, ...], ...]:
+    # In steps that a person would choose, such as whole minutes: a drawing's own columns would give
+    # rows of 13.7 s.
     columns = time_columns(record.series, round_edges(record.series, _MAX_TABLE_COLUMNS))
     rows = []
     for i, reason in enumerate(columns.reason):
@@ -290,6 +294,8 @@ def _coverage(record: CaseRecord) -> CoverageView:
 
 
 def _loss_order(item: tuple[LossReason, float]) -> tuple[bool, float]:
+    # What the recording lost comes before what was never recorded: only the first takes from the
+    # coverage.
     return (not item[0].is_recorded, -item[1])
 
 
@@ -298,6 +304,7 @@ def _damage(record: CaseRecord) -> tuple[str, ...]:
     lines = []
     for number, part in enumerate(record.parts, start=1):
         faults = []
+        # Less than a second is how containers round their length.
         if part.duration_s - part.found_duration_s > 1.0:
             missing_s = part.duration_s - part.found_duration_s
             faults.append(

@@ -47,6 +47,8 @@ from ubereport.metrics.registry import metric_spec
 
 _MAX_ROWS_ON_PAPER = 100
 _MAX_TABLE_POINTS = 60
+# The XmR chart's 2.66 stands for three sigmas; limits widened or narrowed for the number of charts
+# are told in the same factor.
 _MOVING_RANGE_FACTOR = 2.66 / 3
 _ON_CHART = {"coverage_frac": N_("on coverage"), "event_rate_per_10min": N_("on events")}
 
@@ -123,6 +125,8 @@ def _lead(audit: Audit, config: AuditConfig) -> tuple[str, ...]:
             "Nothing stands out from chance variation in {charts}.",
             charts=_n("{n} control chart", "{n} control charts", n_charts),
         )
+    # Told with every audit: on a page of many charts a signal is to be expected now and then, and
+    # how often must be known before one is followed.
     probability = f"{100 * audit.false_alarm.probability:.0f}"
     turned = [c.surgeon for c in audit.learning_curves if c.is_turning]
     curves = (
@@ -206,6 +210,8 @@ def _signal_section(audit: Audit) -> Section:
     rows = tuple(
         _signal_cells(chart, tuple(run))
         for chart in audit.charts
+        # Cases in a row with the same signal are one finding; as rows of their own they would look
+        # like many.
         for signals, run in groupby(chart.points, key=lambda point: point.signals)
         if signals
     )
@@ -353,6 +359,8 @@ def _case_section(audit: Audit, links: tuple[str, ...] | None, *, is_paper: bool
     shown = [
         (i, case)
         for i, case in enumerate(audit.cases)
+        # What stays on paper is what somebody would look up: signals, here or on another chart, and
+        # cases set aside.
         if not is_cut or case.signals or case.elsewhere or not case.is_used
     ]
     if is_cut:

@@ -82,6 +82,8 @@ def comparison_document(comparison: Comparison, config: CompareConfig) -> Docume
         lead=head,
         facts=_facts(comparison),
         caveats=(NOT_RANDOMIZED,),
+        # First whether anything can be said at all, then whether the groups are alike, then the
+        # numbers: a difference is read in the light of both.
         sections=(
             lead_section(comparison, rest),
             balance_section(comparison),
@@ -253,6 +255,7 @@ def _contrasts_table(metric: MetricComparison, caption: str) -> TableBlock:
 def _contrast_note(metric: MetricComparison, unit: str) -> str:
     sizes = ", ".join(f"{group.group} {group.n_cases}" for group in metric.groups)
     texts = [_("Shift in {unit}.", unit=unit), _("Cases: {sizes}.", sizes=sizes)]
+    # Explained where it first occurs; below the secondary metrics it would be read a dozen times.
     if metric.is_primary:
         texts.append(
             _(
@@ -262,6 +265,8 @@ def _contrast_note(metric: MetricComparison, unit: str) -> str:
                 "medium."
             )
         )
+    # Named in the order in which they were used and each once: with few cases several tests may
+    # stand in one table.
     names = dict.fromkeys(c.test.name for c in metric.contrasts if c.test.p_value is not None)
     if names:
         texts.append(
@@ -301,6 +306,8 @@ def _adjusted_section(adjusted: AdjustedComparison, primary: MetricComparison) -
         return Section(
             heading, (_("None: {reason}.", reason=adjusted.reason),), tables=tuple(tables)
         )
+    # A difference of shares is told in percentage points: a percent of a percent would be read two
+    # ways.
     factor = 100.0 if spec.is_share else 1.0
     figure = Figure(
         "adjusted",
@@ -381,6 +388,8 @@ def _secondary_section(metrics: Sequence[MetricComparison]) -> tuple[Section, ..
                 )
                 for metric in metrics
                 for c in metric.contrasts
+                # Against the reference alone, so that one sentence says what all rows are compared
+                # with; every pair stands in the tables.
                 if c.reference == metric.groups[0].group
             ),
             Axis(_("Cliff’s delta"), Unit.NUMBER, -1.0, 1.0),

@@ -45,7 +45,6 @@ _SHORT_TITLES = {
     "longest_run_20_s": N_("Longest run ≥ 20 %"),
 }
 _KEY = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")
-_MINUS = "−"
 _MARKS = "¹²³⁴⁵⁶"
 
 
@@ -83,6 +82,7 @@ def publish_document(
     OutputError
         If `out` cannot be written, or has files of others in it.
     """
+    # Figures are drawn once, for the page and for paper.
     view = build_document_view(document)
     on_paper = view if paper is None else _same_drawings(view, paper)
     printed = render_document_pdf(on_paper, choice=pdf)
@@ -112,6 +112,7 @@ def check_out(out: Path, library: Path) -> None:
     OutputError
         If `out` is the library or a file.
     """
+    # Publishing replaces a folder as a whole.
     if out.resolve() == library.resolve():
         raise OutputError(
             "The output is the library itself, whose cases would be lost. Give another --out, such "
@@ -214,6 +215,7 @@ def reasons_once(rows: Sequence[Sequence[Estimate]], note: str) -> tuple[list[li
     Returned are the rows, with a raised figure in place of such a reason, and the longer note.
     """
     counts = Counter(e.reason for row in rows for e in row if e.low is None or e.high is None)
+    # A reason that occurs once stays in its cell: a mark would send the eye away for nothing.
     shared = [reason for reason, n in counts.items() if n > 1 and reason]
     marks = dict(zip(shared, _MARKS, strict=False))
     marked = [[replace(e, reason=marks.get(e.reason, e.reason)) for e in row] for row in rows]
@@ -231,14 +233,13 @@ def estimate_text(
     if estimate.value is None:
         return _("not available: {reason}", reason=estimate.reason)
     if n_decimals is None:
+        # Three digits are more than any of these numbers is known to.
         n_decimals = 0 if abs(factor * estimate.value) >= 100 else 1
 
     def text(value: float) -> str:
-        number = decimal(factor * value, n_decimals)
-        is_zero = not number.strip(f"{_MINUS}0.")
-        if is_zero:
-            return number.removeprefix(_MINUS)
-        return f"+{number}" if is_signed and value > 0 else number
+        # Rounded to zero it is neither above nor below: a sign would claim a direction.
+        is_above = is_signed and round(factor * value, n_decimals) > 0
+        return f"{'+' if is_above else ''}{decimal(factor * value, n_decimals)}"
 
     if estimate.low is None or estimate.high is None:
         return _(
@@ -284,6 +285,7 @@ def forest_row(
     if value is None:
         text = _("not available")
     elif low is None or high is None:
+        # Beside a bar there is room for the number only.
         text = text.partition(" (")[0]
     return ForestRow(label, value, low, high, text)
 

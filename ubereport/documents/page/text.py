@@ -13,6 +13,8 @@ DIRECTION_MARKS = "\u200e\u200f"
 _NBSP = "\u00a0"
 _COARSE_S = 300.0
 _MINUTE_S = 60.0
+# Unicode's control, format, unassigned, private and surrogate characters and its line separators:
+# none of them has a sign of its own.
 _HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 
 
@@ -60,6 +62,7 @@ def shorten(text: str, n_characters: int) -> str:
     """
     if (text.isascii() and len(text) <= n_characters) or width(text) <= n_characters:
         return text
+    # A wide character takes two places, hence cut to measure and not by count.
     kept = text[: n_characters - 1]
     while width(kept) > n_characters - 1:
         kept = kept[:-1]
@@ -154,6 +157,7 @@ def clock(seconds: float) -> str:
         raise ValueError(f"{seconds} s cannot be printed as h:mm:ss; give 0 or more seconds")
     if 0 < seconds < 0.5:
         return f"<{_NBSP}0:00:01"
+    # Python rounds a half to even: 0.5 s would print as 0 and 1.5 s as 2.
     whole = math.floor(seconds + 0.5)
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
@@ -247,6 +251,8 @@ def within(title: str) -> str:
     >>> within("Mean area")
     'mean area'
     """
+    # German keeps the capitals of its nouns, Japanese has none; a Spanish title has one at its
+    # start.
     code = spoken().language.code
     if code == "en":
         return title.lower()

@@ -114,6 +114,7 @@ def case_json(record: CaseRecord) -> bytes:
         provenance=record.provenance,
         review=record.review,
     )
+    # The shortest digits that read back as the same float, which is what Python writes.
     text = json.dumps(json_value(content), indent=2, ensure_ascii=False)
     return f"{text}\n".encode()
 
@@ -165,6 +166,7 @@ def migrate(
             f"case.json has schema {version}; this version of ubereport reads up to {current}."
             " Install a newer ubereport."
         )
+    # Step by step, so that each migration needs to know one version only.
     while version != current:
         if version not in migrations:
             raise CaseRecordError(

@@ -96,10 +96,13 @@ def write_case(
     for path in _frame_paths(record.key_frames):
         if path not in given:
             raise ValueError(f"the record names the key frame {path}, which is not given")
+    # The record's own files come first and cannot be given: a report must never lie beside numbers
+    # of another run.
     content |= given
     if run is not None:
         content["run.json"] = f"{json.dumps(run, indent=2, allow_nan=False)}\n".encode("ascii")
     _check_same_case(folder, record.case_id)
+    # A folder is replaced as a whole; notes that a person put there must come along.
     kept = [name for name in _foreign_files(folder) if name not in content]
     publish_folder(folder, content, carried_over=kept, gives_way=_OWN_NAMES)
 
@@ -225,6 +228,7 @@ def standing_review(record: CaseRecord, folder: Path) -> CaseReview | None:
 
 def _is_standing(state: ReviewState, n_lines: int, folder: Path) -> bool:
     try:
+        # Counted and not compared: lines are only ever added, so that as many are the same ones.
         return state is ReviewState.COMPLETE and count_review_lines(folder) == n_lines
     except OSError:
         return False

@@ -53,6 +53,7 @@ def area_cues(series: AreaSeries) -> list[Cue]:
     cues: list[Cue] = []
     for cell in _cells(series):
         text = _cell_text(cell)
+        # One cue for a text that stays: players may blink between two.
         if cues and cues[-1].text == text and cell.start_s - cues[-1].end_s <= _ROUNDING_S:
             cues[-1] = Cue(cues[-1].start_s, cell.end_s, text)
         else:
@@ -94,6 +95,7 @@ def _clipped(cues: Iterable[Cue], within: Interval) -> Iterator[Cue]:
     for cue in cues:
         start_s, end_s = max(cue.start_s, within.start_s), min(cue.end_s, within.end_s)
         if end_s > start_s:
+            # A player that shows one part knows that part's clock alone.
             yield Cue(start_s - within.start_s, end_s - within.start_s, cue.text)
 
 
@@ -148,6 +150,8 @@ def _event_text(number: int, event: HemostasisEvent) -> str:
 
 
 def _milliseconds(time_s: float) -> int:
+    # Whole milliseconds first and parts of them after: 59.9996 s would otherwise be written as
+    # second 60.
     return round(time_s * 1000)
 
 

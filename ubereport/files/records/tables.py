@@ -43,6 +43,8 @@ _SCHEMA = pa.schema(
         pa.field("reason", pa.string(), nullable=False),
     ]
 )
+# Over a hundred days at two pictures a second: more is no case, and a hostile file must not fill
+# the memory.
 _MAX_ROWS = 20_000_000
 _MAX_MANIFEST_ROWS = 1_000_000
 
@@ -65,6 +67,8 @@ def series_parquet(series: AreaSeries) -> bytes:
     pq.write_table(
         pa.table(columns, schema=_SCHEMA),
         buffer,
+        # Words repeat and numbers do not, hence one dictionary; Arrow's own schema would only say
+        # again what the columns say.
         compression="zstd",
         use_dictionary=["reason"],
         version="2.6",
@@ -89,6 +93,7 @@ def series_from_parquet(content: bytes) -> AreaSeries:
                 " Analyze the recording again."
             )
         table = file.read(columns=_SCHEMA.names, use_threads=False)
+        # Others may add columns and reorder them; read by name and cast, they change nothing.
         table = table.select(_SCHEMA.names).cast(_SCHEMA)
         columns = {name: table.column(name) for name in _SCHEMA.names}
         numbers: dict[str, Any] = {
@@ -123,6 +128,7 @@ def _words(values: Sequence[str]) -> pa.Array:
 
 def _numbers(column: pa.ChunkedArray) -> NDArray[Any]:
     """Return a column as an array, nulls as NaN; PyArrow's own way loads pandas for it."""
+    # Nulls are lost rows, whose area is not known; as zero they would count as a clear view.
     values = column.to_pylist()
     if column.null_count:
         if not pa.types.is_floating(column.type):

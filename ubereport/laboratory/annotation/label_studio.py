@@ -103,6 +103,7 @@ def mask_to_brush(mask: BoolArray) -> list[int]:
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     edges = [0, *changes.tolist(), len(flat)]
     for start, end in itertools.pairwise(edges):
+        # All four bytes of a pixel are alike, so that one run serves color and opacity.
         value = 255 if flat[start] else 0
         fields += _run_fields((end - start) * _N_CHANNELS, value)
     text = "".join(f"{value:0{n_bits}b}" for value, n_bits in fields)
@@ -116,6 +117,7 @@ def _run_fields(length: int, value: int) -> list[tuple[int, int]]:
     while length > 0:
         part = min(length, longest)
         which = next(i for i, width in enumerate(_WIDTHS) if part <= 2**width)
+        # A run is never empty, hence its length less one.
         fields += [(1, 1), (which, 2), (part - 1, _WIDTHS[which]), (value, _WORD_BITS)]
         length -= part
     return fields
@@ -208,6 +210,8 @@ def _read_task(
 def _still(address: str, stills: StillIndex | None) -> str:
     name = name_of_path(urllib.parse.unquote(address))
     bare = _UPLOAD_PREFIX.sub("", name, count=1)
+    # An upload gets eight hex digits before its name. A still may really be called so, hence the
+    # shorter name only where it alone is known.
     if stills is not None and name not in stills.by_name and bare in stills.by_name:
         return bare
     return name
@@ -248,6 +252,7 @@ def _annotator(completed_by: Any) -> str:  # noqa: ANN401 -- JSON
 
 def _shapes(result: Mapping[str, Any], sheet: Sheet, labels: LabelNames) -> list[Shape]:
     kind = result.get("type")
+    # An answer about the whole still draws nothing.
     if kind == "choices":
         return []
     if kind not in _KINDS:

@@ -127,6 +127,8 @@ def run_stills_evaluation(
         name = _bundle_name(bundle)
         predictor = open_predictor(bundle, request.segmentation)
         calibrated = dict(bundle.metadata.operating_characteristics)
+        # Unless the configuration states a rule, each model goes by the one that its own
+        # calibration found.
         config = with_presence_rule(request.config, predictor.thresholds[1], calibrated)
         evaluation = evaluate_stills(stills, predictor, name, config, partial(on_still, name))
         overlays = _overlays(stills, predictor, evaluation, request)
@@ -176,6 +178,8 @@ def _overlays(
     names = {name for kind in dataclasses.astuple(examples) for name in kind}
     chosen = [still for still in stills.stills if still.name in names]
     pictures = {}
+    # Looked at a second time: which stills are worth drawing is known only once all are scored, and
+    # keeping every probability map would fill the memory.
     for still, loaded, probability in predict_stills(chosen, predictor, config.batch_size):
         reference, is_decided = reference_of(loaded, config.consensus)
         predicted = probability >= predictor.thresholds[1]

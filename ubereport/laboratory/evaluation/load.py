@@ -130,6 +130,8 @@ def load_stills(
     stills = tuple(
         _reference(name, pictures[name], by_annotator, ignored, group_of[name]) for name in names
     )
+    # Every file is read once before the first prediction: a broken mask is told at the start and
+    # not in the middle of the scoring.
     for still in stills:
         read_still(still)
     return StillSet(
@@ -169,6 +171,7 @@ def _groups(
     if isinstance(given, GroupRule):
         rule: dict[GroupRule, Callable[[str, Path], str]] = {
             GroupRule.FOLDER: lambda _name, path: path.parent.name,
+            # Numbers at the end count pictures; a name of nothing but a number stays what it is.
             GroupRule.NAME: lambda name, _path: _TRAILING_NUMBER.sub("", name) or name,
             GroupRule.STILL: lambda name, _path: name,
         }
@@ -266,6 +269,8 @@ def _annotations(folder: Path, what: str) -> dict[str, dict[str, Path]]:
 def _pictures(folder: Path) -> dict[str, Path]:
     """Return pictures by stem: those in the folder, or else those in the folders inside it."""
     _check_folder(folder, "pictures")
+    # Loose pictures or folders of them, never both: with both, a folder inside would quietly be
+    # left out or doubled.
     if any(_is_picture(path) for path in folder.iterdir()):
         return _files_by_stem(folder, "pictures")
     inside = [path for path in folder.rglob("*") if _is_picture(path)]
@@ -315,6 +320,8 @@ def read_mask(path: Path, name: str, shape: tuple[int, int]) -> BoolArray:
     mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if mask is None:
         raise AnnotationError(f"A mask of {name} cannot be read. Replace it by a PNG file.")
+    # Many tools save gray as three equal channels: that is a mask; three different ones are a
+    # picture.
     if mask.ndim == 3:
         colors = mask[..., :3]
         if np.any(colors != colors[..., :1]):

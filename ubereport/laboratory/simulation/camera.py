@@ -149,6 +149,7 @@ class CameraPath:
         rng = np.random.default_rng([visit.seed, 11])
         n = max(2, int((visit.end_s - visit.start_s) / _DWELL_S) + 3)
         self._start_s = visit.start_s
+        # 0.97 is the smallest magnification, at which the most of the site is seen.
         self._room = max(0.0, SITE_REACH - reach / 0.97 - _MARGIN)
         spread = min(0.30, self._room * 0.6)
         self._x = np.clip(rng.normal(0, spread * 0.5, n), -spread, spread)

@@ -41,6 +41,7 @@ class ToolPainter:
         across = ((np.arange(height, dtype=np.float32) + 0.5) / radius_px - _HALF_HEIGHT)[:, None]
         along, across = np.broadcast_arrays(along, across)
         self._probe = _probe(along, across)
+        # Painted once; a picture only places the turn that is due.
         self._shavers = [_shaver(along, across, turn / _N_TURNS) for turn in range(_N_TURNS)]
 
     def draw(
@@ -58,6 +59,7 @@ class ToolPainter:
         rows, columns = slice(box.top_px, box.bottom_px), slice(box.left_px, box.right_px)
         region = picture[rows, columns]
         self._cast_shadow(region, np.ascontiguousarray(sprite[..., 3]))
+        # The shadow falls before the tool is laid over it: it must not darken the tool itself.
         alpha = lay_over(region, sprite)
         np.maximum(hidden[rows, columns], alpha, out=hidden[rows, columns])
 
@@ -275,6 +277,7 @@ class Turbidity:
             )
         )
         veil = np.float32(strength * swell) * (1 + np.float32(0.5) * noise)
+        # Below the opacity that counts as blood: turbid water alone makes no true area.
         return np.asarray(np.clip(veil, 0, 0.45), np.float32)
 
 

@@ -195,6 +195,8 @@ def simulate(
     """
     config = SimulationConfig() if config is None else config
     n_times = 1
+    # Whole loops only: packets are repeated as they are, and half a loop would have to be encoded
+    # anew.
     if config.loop_s and config.loop_s < minutes * 60:
         n_times = math.ceil(minutes * 60 / config.loop_s - 1e-9)
         minutes = config.loop_s / 60
@@ -283,6 +285,7 @@ class _Clock:
 
     def scene_s(self, frame: int) -> float:
         """Return the time of the scenario that a frame shows."""
+        # Exact until the end: a time that fell a rounding short would show the picture before.
         return float(Fraction(frame % self.n_drawn) / self.rate_hz)
 
     def is_missing(self, frame: int) -> bool:
@@ -323,6 +326,7 @@ class _Recorder:
         self._out_dir = out_dir
         self._renderer = Renderer(clock.scenario)
         self._rows = [clock.frame_on_display(float(t)) for t in truth_times(clock.duration_s)]
+        # The truth has ten rows a second: areas of the pictures between them are not kept.
         self._wanted = {frame % clock.n_drawn for frame in self._rows}
         self._area: dict[int, float] = {}
         self._masks: dict[int, list[float]] = {}
@@ -393,6 +397,8 @@ class _Recorder:
 
     def _writer(self, path: Path) -> VideoWriter:
         config, clock = self._clock.scenario.config, self._clock
+        # A keyframe every two seconds at any rate; x264's own 250 pictures would be eight seconds
+        # at 30 Hz.
         options = {"g": str(max(1, round(2 * float(clock.rate_hz))))}
         if config.codec in _CRF_CODECS:
             options["crf"] = str(config.crf)

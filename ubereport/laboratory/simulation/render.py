@@ -178,6 +178,8 @@ class Renderer:
         self._drawing = Drawing(self.outline, scenario.config.render_height_px)
         self._scene = Scene(scenario, self._drawing)
         self._noise = CameraNoise(scenario.seed, scenario.config.noise_level)
+        # A cache of this renderer and not of the function: pictures of a recording that is done
+        # would stay in memory.
         self._outside = lru_cache(N_KEPT)(paint_out_of_body)
 
     def frame(self, time_s: float) -> RenderedFrame:
@@ -187,6 +189,8 @@ class Renderer:
             picture, depth = self._scene.draw(time_s)
             return self._framed(picture, depth, time_s, LossReason.NONE)
         if loss.reason is LossReason.NO_SIGNAL:
+            # A slate comes from the recorder and not from the camera: it fills the frame, without
+            # outline and without noise.
             config = self.scenario.config
             return self._lost(paint_slate(loss, config.width_px, config.height_px), loss)
         if loss.reason is LossReason.FROZEN:
@@ -256,6 +260,8 @@ class Renderer:
         blood = np.zeros(rgb.shape[:2], np.bool_)
         if depth is not None:
             if self._drawing.size != size:
+                # Enlarged before the threshold is applied: a mask enlarged after it would have
+                # stairs at its edge.
                 depth = np.asarray(cv2.resize(depth, size), np.float32)
             blood[rows, columns] = depth >= BLOOD_OPTICAL_DEPTH
             blood &= outline.mask

@@ -110,6 +110,8 @@ class Bleed:
         return self.clot_frac * grown * (1 - faded)
 
     def _pulse(self, time_s: float) -> float:
+        # Bleeding is never steady: a slow swell and a pulse of 70 a minute, so that a true area
+        # trembles at a threshold as a measured one does.
         swell = math.sin(time_s * 0.9 + self.seed % 7) * 0.05
         return 0.93 + swell + 0.02 * math.sin(time_s * 7.3)
 
@@ -218,6 +220,7 @@ _MAX_MINUTES = 24 * 60.0
 _CLOSING_S = 12.0
 _FIRST_BLEED_S = 32.0
 _SITES = (Site.APPROACH, Site.LAMINA, Site.DRILLING, Site.CANAL)
+# Tissue that is red without blood, which a network must learn to leave alone.
 _RED_SITES = (Site.MUSCLE, Site.INFLAMED)
 _LOSS_LENGTHS_S = {
     LossReason.OUT_OF_BODY: (4.0, 15.0),
@@ -254,6 +257,8 @@ def plan_scenario(seed: int, minutes: float, config: SimulationConfig) -> Scenar
 
 class _Planner:
     def __init__(self, seed: int, duration_s: float, config: SimulationConfig) -> None:
+        # The second number is the stream of this module: noise, turbid water and debris have their
+        # own and do not change with a draw more here.
         self.rng = np.random.default_rng([seed, 3])
         self.seed = seed
         self.duration_s = duration_s
@@ -320,6 +325,8 @@ class _Planner:
             self._go_to(_SITES[int(self.rng.integers(len(_SITES)))])
         if self._may(0.5):
             self._work(4.0, 9.0)
+        # However the calm is drawn, time is left for a first bleed: a short recording without one
+        # would test nothing.
         if not self.bleeds:
             left_s = min(left_s, self.duration_s - self.at_s - _FIRST_BLEED_S)
         self._wait(max(2.0, left_s))
@@ -340,12 +347,15 @@ class _Planner:
         self.at_s += length_s
 
     def _use(self, kind: ToolKind, start_s: float, end_s: float, x: float, y: float) -> None:
+        # It comes in, works and goes out again: it glows only in between.
         active = (Interval(start_s + 1.5, max(start_s + 1.6, end_s - 1.3)),)
         x, y = x + self._uniform(-0.1, 0.1), y + self._uniform(-0.1, 0.1)
         self.tools.append(Tool(kind, start_s, end_s, active, x, y, self._uniform(0, 6.28)))
 
     def _next_reason(self) -> LossReason:
         if not self.reasons:
+            # Each reason once, in a drawn order, before one comes again: a short recording shows as
+            # many kinds as it can.
             order = self.rng.permutation(len(self.config.losses))
             self.reasons = [self.config.losses[int(i)] for i in order]
         return self.reasons.pop()
@@ -365,6 +375,8 @@ class _Planner:
         bleed = self._new_bleed(min(last_s - self.at_s, 70.0))
         self.bleeds.append(bleed)
         self._stop(bleed)
+        # Now and then the endoscope leaves in the middle of a bleed: an event with a loss inside it
+        # is the hardest to time.
         if LossReason.OUT_OF_BODY in self.config.losses and self.rng.random() < 0.12:
             self.at_s = bleed.start_s + bleed.rise_s + 0.5 * bleed.plateau_s
             self._lose(LossReason.OUT_OF_BODY)
@@ -375,6 +387,7 @@ class _Planner:
     def _rebleed(self, bleed: Bleed, last_s: float) -> None:
         start_s = bleed.washed_s + self._uniform(8, 35)
         peak_frac = float(np.clip(bleed.peak_frac * self._uniform(0.5, 1.2), 0.08, 0.95))
+        # Same source and same seed: it bleeds again where it bled, in the same shape.
         again = dataclasses.replace(bleed, start_s=start_s, peak_frac=peak_frac)
         if again.washed_s + 2 < last_s:
             self.bleeds.append(again)
@@ -383,6 +396,7 @@ class _Planner:
 
     def _bleed_to_the_end(self) -> None:
         self.at_s = max(self.at_s, self.duration_s - 20)
+        # Longer than what is left, so that the recording ends in the middle of it.
         bleed = dataclasses.replace(self._new_bleed(60.0), plateau_s=60.0)
         self.bleeds.append(bleed)
 

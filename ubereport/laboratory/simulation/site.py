@@ -45,6 +45,8 @@ Painter = Callable[[np.random.Generator, int], Material]
 def blend(below: Material, above: Material, cover: Float32Array) -> Material:
     """Lay `above` over `below` where `cover` (n, n) in 0..1 says so, its step softly rounded."""
     wide = cover[..., None]
+    # Color changes at a sharp line, height does not: a step in relief would be lit as a cliff one
+    # pixel wide.
     rounded = cv2.GaussianBlur(cover, (0, 0), 0.012 * len(cover))
     return Material(
         below.albedo + wide * (above.albedo - below.albedo),
@@ -179,6 +181,8 @@ def _vessels(rng: np.random.Generator, n: int, n_trunks: int) -> Float32Array:
 def _line(canvas: np.ndarray, start: np.ndarray, end: np.ndarray, width: float, n: int) -> None:
     thickness = max(1, round(width * n * 0.005))
     level = int(np.clip(255 * width * max(0.55, n * 0.005 * width), 90, 255))
+    # Sixteenths of a pixel (the 4 below is OpenCV's shift): whole ones would bend fine vessels into
+    # stairs.
     points = [(int(p[0] * 16), int(p[1] * 16)) for p in (start, end)]
     cv2.line(canvas, points[0], points[1], level, thickness, cv2.LINE_AA, 4)
 

@@ -90,6 +90,7 @@ def draw_matrix(
 
     `center` (x, y in pixels) asks for a crop that shows that place.
     """
+    # Even in the logarithm: doubling a view's size is as likely as halving it.
     crop_px = still_px * np.exp(
         rng.uniform(np.log(config.min_crop_frac), np.log(config.max_crop_frac))
     )
@@ -127,6 +128,8 @@ def _draw_surround(rng: np.random.Generator) -> Surround:
 
 def _draw_tint(rng: np.random.Generator, config: AugmentConfig) -> Tint:
     gain = np.exp(rng.uniform(-config.max_gain, config.max_gain, 3))
+    # Color and brightness are drawn apart: a white balance that also brightened would tie the two
+    # together.
     red, green, blue = gain / gain.mean()
     exposure, gamma = np.exp(rng.uniform(-config.max_exposure, config.max_exposure, 2))
     return Tint(
@@ -187,6 +190,7 @@ def augment_batch(
     grid = _sampling_grid(matrices, rgb.shape[1], side_px, rgb.device)
     planes = rgb.permute(0, 3, 1, 2).float()
     planes = F.grid_sample(planes, grid, mode="bilinear", align_corners=False)
+    # Nearest, as a label is a class: between blood and undecided no mean exists.
     mask = F.grid_sample(label[:, None].float(), grid, mode="nearest", align_corners=False)[:, 0]
     shown = [_shown(*crop) for crop in zip(planes, mask, recolorings, strict=True)]
     return torch.stack([p for p, _ in shown]), torch.stack([m for _, m in shown]).to(torch.uint8)
@@ -216,9 +220,12 @@ def _shown(planes: Tensor, mask: Tensor, how: Recoloring) -> tuple[Tensor, Tenso
         center_x, center_y = how.surround.center
         is_outside = (x - center_x) ** 2 + (y - center_y) ** 2 > how.surround.radius**2
         planes = planes.masked_fill(is_outside, how.surround.level)
+        # Outside of the view nothing is blood, and that is learned: pictures come with their
+        # surround.
         mask = mask.masked_fill(is_outside, CLEAN)
     planes = _tinted(planes, how.tint)
     if how.shade is not None:
+        # Light falls off in linear light, pictures are gamma coded.
         planes = planes * _light(x, y, how.shade) ** (1 / 2.2)
     if how.degradation is not None:
         planes = _degraded(planes, how.degradation)

@@ -129,6 +129,8 @@ def held_out_maps(
     maps = predict(network, rgb, device)
     if flip:
         mirrored = predict(network, np.ascontiguousarray(rgb[:, :, ::-1]), device)
+        # Probabilities are averaged and not logits, as the predictor does: the thresholds found
+        # here are those that it applies.
         maps = np.asarray((maps + mirrored[:, :, ::-1]) / 2, np.float32)
     return maps, label
 
@@ -142,6 +144,8 @@ def training_colors(cache: StillCache, index: NDArray[np.int64]) -> ColorReferen
     groups = np.array([cache.stills[int(i)].group for i in index])
     if len(np.unique(groups)) < _MIN_COLOR_GROUPS:
         return None
+    # As many of each at most: an operation that gave hundreds of stills would otherwise be the
+    # population.
     chosen = np.concatenate([index[groups == g][:_N_COLOR_STILLS] for g in np.unique(groups)])
     rgb = np.stack([cv2.resize(cache.rgb[i], (128, 128)) for i in chosen]).astype(np.uint8)
     field = rgb.max(axis=-1) > 18
@@ -212,6 +216,8 @@ def export_bundle(
         training_data=tuple(training_data),
         held_out_operations=operations,
         color_reference=colors,
+        # Filled in where the weights are written; until then metadata of a network must hold some
+        # digest.
         weights_sha256="0" * 64,
     )
     filled = card.replace("{figures}", _table(calibration)).replace(

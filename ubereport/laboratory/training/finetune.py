@@ -69,6 +69,7 @@ def split_indices(
     }
     is_trained = np.array([s.collection.is_trained for s in stills], bool)
     is_dealt_out = np.array([folds.get(s.group, -1) == data.fold for s in stills], bool)
+    # A fold below zero holds nothing out, not even what is only looked at.
     is_out = (is_dealt_out | ~is_trained) & (data.fold >= 0)
     is_doubtful = np.array([s.is_doubtful for s in stills], bool)
     inside = np.flatnonzero(~is_out & is_trained & ~is_doubtful).astype(np.int64)
@@ -86,11 +87,14 @@ def held_out_stills(
     """Return at most `n_max` held-out stills at `side_px`, half with blood, spread over groups."""
     positive = [int(i) for i in index if cache.stills[i].kind == "blood"]
     zero = [int(i) for i in index if cache.stills[i].kind == "zero"]
+    # Half with blood, and more only where zero masks do not fill the other half.
     n_positive = min(len(positive), max(n_max // 2, n_max - len(zero)))
     chosen = _spread(positive, n_positive) + _spread(zero, n_max - n_positive)
     if not chosen:
         return None
     size = (side_px, side_px)
+    # A picture is averaged down; a label is a class, of which a mean would be another class, and
+    # takes the nearest.
     rgb = [cv2.resize(cache.rgb[i], size, interpolation=cv2.INTER_AREA) for i in chosen]
     label = [cv2.resize(cache.label[i], size, interpolation=cv2.INTER_NEAREST) for i in chosen]
     return HeldOut(np.stack(rgb).astype(np.uint8), np.stack(label).astype(np.uint8))
@@ -139,6 +143,7 @@ def finetune(
     """
     inside, out = split_indices(stills, config)
     _check_shares(config, [stills[int(i)] for i in inside], boxed)
+    # Before stills are decoded: a folder that holds another run is told at once.
     check_start(config, folder)
     cache = cache_stills(stills, config.data.cache_side_px, folder.parent / "cache")
     check_twins(cache, inside, out)

@@ -153,12 +153,16 @@ def import_labels(given: LabelSources, folder: Path) -> Imported:
     )
     groups = None if given.groups is None else read_groups(given.groups)
     grouped, words = with_groups(joined, given.stills, groups)
+    # A rejected candidate is no annotation: it goes back to be drawn by hand, unless somebody drew
+    # that still already.
     waiting = {(a.still, a.annotator) for a in read.rejected}
     pairs = [p for p in grouped.pairs if (p[0].still, p[0].annotator) not in waiting]
     rejected = [a for a, _ in grouped.pairs if (a.still, a.annotator) in waiting]
     one_each = _one_each(pairs)
     with staged_for(folder) as staged:
         write_manifest_folder(one_each, staged)
+        # Only where a still has several: the consensus is what is learned from, who drew what is
+        # kept for questions.
         if len(pairs) > len(one_each.pairs):
             write_png([a for a, _ in pairs], staged / ANNOTATORS_DIR)
         to_draw = _write_rejected(rejected, given.rejected_as, staged)
@@ -188,6 +192,8 @@ def _read_all(given: LabelSources, index: StillIndex) -> _Read:
     rejected: list[Annotation] = []
     n_unanswered = 0
     for source in given.sources:
+        # Answers say yes or no to a proposal's masks and hold none themselves, so that the proposal
+        # must be there.
         if given.kind is None and is_answers(source):
             if given.proposal is None:
                 raise UsageError(

@@ -130,6 +130,8 @@ class CaseDesk:
         OutputError
             If the disk is full or the case is being analyzed.
         """
+        # The stroke is made inside, from the journal as it is under the lock: a second tab may have
+        # written meanwhile.
         journal, _ = append_stroke(
             self.folder, self.record.case_id, lambda journal: self._stroke(saying, journal)
         )
@@ -141,6 +143,8 @@ class CaseDesk:
         record = self.record
         spans = replayed(saying.reviewer, journal, record.series, record.events).spans
         draft = self._draft(saying, journal, spans)
+        # Replayed before it is written: a stroke that the case cannot take never enters the
+        # journal, which keeps every line for good.
         made = tuple(
             span.interval
             for span in stroke_spans(spans, draft)
@@ -207,6 +211,8 @@ class CaseDesk:
                     f"The time {time_s:.1f} s lies outside of the case, which lasts from 0 to"
                     f" {self.end_s:.1f} s. Choose a moment inside it."
                 )
+        # Where the view is lost no area counts, so that a drawn one would be kept and change
+        # nothing.
         if saying.action in (Action.MASK, Action.AREA) and saying.time_s is not None:
             self.check_measured(saying.time_s)
 

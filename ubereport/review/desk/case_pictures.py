@@ -174,6 +174,7 @@ class CasePictures:
     def _opened_reader(self, purpose: str) -> MomentReader:
         """Return the reader for jumps or for strips, so that neither waits for the other."""
         with self._opening:
+            # Not before a picture is asked for: each reader is a decoding process of its own.
             if purpose not in self._readers:
                 decode = self._desk.config.decode
                 parts = [
@@ -190,6 +191,8 @@ class CasePictures:
             if self._bundle is None:
                 model = self._desk.record.provenance.model
                 bundle = load_bundle(find_bundle(model.name, self._models))
+                # The digest and not the version: masks drawn now must be those that the areas were
+                # counted from.
                 if bundle.sha256 != model.sha256:
                     raise UsageError(
                         f"The bundle {model.name} here is not the one that measured this case"
@@ -230,6 +233,8 @@ def field_mask(part: PartSummary, seen_px: tuple[int, ...]) -> BoolArray:
     crop = PixelBox(field.left_px, field.top_px, field.right_px, field.bottom_px)
     ellipse = None
     if field.shape == "circle":
+        # The longer side: where the picture cuts the circle, the shorter one is the cut and not the
+        # width.
         radius_px = max(crop.width_px, crop.height_px) / 2
         ellipse = Ellipse(
             (crop.left_px + crop.right_px) / 2 / width_px,
