@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ import engine_jobs
 import pytest
 
 from ubereport.batch.engine.embedded import EmbeddedEngine
-from ubereport.batch.engine.job import Job, JobState, Outcome
+from ubereport.batch.engine.job import JOBS_A_WORKER, Job, JobState, Outcome
 from ubereport.batch.engine.ray import RayEngine
 from ubereport.core.errors import DependencyError
 
@@ -54,6 +55,14 @@ def test_outcomes_come_in_the_order_of_the_jobs(engine):
     outcomes = run(engine, engine_jobs.square, [5, 1, 4, 2, 3])
     assert [o.value for o in outcomes] == [25, 1, 16, 4, 9]
     assert all(o.state is JobState.DONE and o.n_attempts == 1 for o in outcomes)
+
+
+def test_a_worker_makes_room_before_what_libraries_keep_adds_up(engine):
+    outcomes = run(engine, engine_jobs.process_id, list(range(2 * JOBS_A_WORKER + 4)))
+    n_jobs = Counter(outcome.value for outcome in outcomes)
+    assert len(n_jobs) >= 3
+    assert max(n_jobs.values()) <= JOBS_A_WORKER
+    assert all(outcome.n_attempts == 1 for outcome in outcomes)
 
 
 def test_one_failed_job_ends_nothing(engine):
@@ -145,9 +154,8 @@ def test_a_cluster_that_does_not_start_is_told(monkeypatch, error):
 
 def test_a_cluster_that_lost_its_last_node_is_not_waited_for(monkeypatch):
     task = SimpleNamespace(remote=lambda *_: "reference")
-    task.options = lambda **_: task
     fake = SimpleNamespace(
-        init=lambda **_: None, shutdown=lambda: None, remote=lambda _: task,
+        init=lambda **_: None, shutdown=lambda: None, remote=lambda **_: lambda _: task,
         wait=lambda waiting, **_: ([], waiting), nodes=lambda: [{"Alive": False}],
     )  # fmt: skip
     monkeypatch.setitem(sys.modules, "ray", fake)

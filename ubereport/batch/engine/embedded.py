@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
 from ubereport.batch.engine.job import (
+    JOBS_A_WORKER,
     Failure,
     Job,
     JobState,
@@ -106,11 +107,15 @@ class _Slot:
         self._start()
 
     def _start(self) -> None:
+        self._n_sent = 0
         self._worker = SpawnedProcess(_serve, self._function)
         self.pipe = self._worker.pipe
 
     def send(self, work: tuple[Job[Any], int]) -> None:
+        if self._n_sent == JOBS_A_WORKER:
+            self.restart()
         self.work = work
+        self._n_sent += 1
         try:
             self.pipe.send(work[0].payload)
         except (BrokenPipeError, ConnectionError):

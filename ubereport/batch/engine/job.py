@@ -10,6 +10,10 @@ from typing import Generic, Protocol, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
+JOBS_A_WORKER = 16
+"""A worker makes room for a new one after so many: libraries keep a few MiB of each case (OpenVINO
+about three, printing two), which would add up over a night."""
+
 
 class JobState(StrEnum):
     """What became of a job."""

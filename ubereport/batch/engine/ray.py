@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ubereport.batch.engine.job import (
+    JOBS_A_WORKER,
     Failure,
     Job,
     JobState,
@@ -102,12 +103,14 @@ class RayEngine:
         jobs: Sequence[Job[T]],
         on_outcome: OutcomeHook[R],
     ) -> tuple[Outcome[R], ...]:
-        task = ray.remote(_attempt).options(
+        task = ray.remote(
             # Ray's own retries would not be counted or told; they are made below.
             num_cpus=self.cpus_per_job,
             num_gpus=self.gpus_per_job,
             max_retries=0,
-        )
+            # A worker that lives on holds its memory on the GPU against the next case.
+            max_calls=1 if self.gpus_per_job else JOBS_A_WORKER,
+        )(_attempt)
         running: dict[Any, tuple[Job[T], int]] = {
             task.remote(function, job.payload): (job, 1) for job in jobs
         }
