@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ubereport.core.progress import Progress, ProgressHook, silent
-from ubereport.language.speaking import _, told
+from ubereport.language.speaking import _, text_width, told
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 MeasuredOption = Annotated[
@@ -33,22 +32,19 @@ def say_rows(*rows: tuple[str, object], width: int = 11) -> None:
     A row without a path is left out; `width` is that of the labels in English.
     """
     shown = [(label, made) for label, made in rows if made is not None]
-    width = max(width, *(columns(label) + 1 for label, _made in shown))
+    width = max(width, *(text_width(label) + 1 for label, _made in shown))
     for label, made in shown:
-        say(f"{label}{' ' * (width - columns(label))}{made}")
+        say(f"{label}{' ' * (width - text_width(label))}{made}")
 
 
 def say_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows beneath their heads, each column as wide as its widest cell."""
-    widths = [max(map(columns, cells)) for cells in zip(heads, *rows, strict=True)]
+    widths = [max(map(text_width, cells)) for cells in zip(heads, *rows, strict=True)]
     for row in (heads, *rows):
-        cells = (f"{cell}{' ' * (w - columns(cell))}" for cell, w in zip(row, widths, strict=True))
+        cells = (
+            f"{cell}{' ' * (w - text_width(cell))}" for cell, w in zip(row, widths, strict=True)
+        )
         say("  ".join(cells).rstrip())
-
-
-def columns(text: str) -> int:
-    """Return how many columns of a terminal a text takes; Japanese signs take two."""
-    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
 
 
 def warn(text: str) -> None:
@@ -114,6 +110,7 @@ class _StageLines:
 
 @contextmanager
 def _live_bar() -> Iterator[ProgressHook]:
+    # Loaded here: most commands draw no bar and should not wait for it.
     from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as Bar

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from ubereport.cli.console import JsonOption, columns, print_json, say_rows
+from ubereport.cli.console import JsonOption, print_json, say_rows
 from ubereport.cli.guard import guarded
 from ubereport.core.errors import DependencyError
-from ubereport.language.speaking import _, told, told_as_typed
+from ubereport.language.speaking import _, text_width, told, told_as_typed
 
 
 @guarded
@@ -27,7 +27,7 @@ def doctor(
         )
     else:
         marks = (_("optional"), _("MISSING"))
-        width = max(9, *(columns(mark) + 1 for mark in marks))
+        width = max(9, *(text_width(mark) + 1 for mark in marks))
         for finding in findings:
             mark = _("ok") if finding.is_good else marks[finding.is_needed]
             fact = f"{told(finding.what)}: {told(finding.found)}"

@@ -56,6 +56,7 @@ def _table(plan: BatchPlan, ended: dict[str, CaseResult], elapsed_s: float) -> T
         left=n_left,
     )
     if ended and n_left:
+        # Wall time by ended case, in which the number of cases at a time is contained.
         minutes = elapsed_s / len(ended) * n_left / 60
         title += _(", about {minutes} min left", minutes=f"{minutes:.0f}")
     heads = (_("Case"), _("Stage"), _("Done"), _("× real time"))
@@ -74,6 +75,7 @@ def _progress(plan: BatchPlan, case_id: str) -> tuple[str, str, str] | None:
         stage, share, rate = (
             plan.progress_path(case_id).read_text(encoding="utf-8").rstrip("\n").split("\t")
         )
+    # Not there yet, or just being written: the case is shown a moment later.
     except (OSError, ValueError):
         return None
     return stage, share, rate

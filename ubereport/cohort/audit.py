@@ -84,6 +84,8 @@ def audit_cohort(table: CohortTable, config: AuditConfig | None = None) -> Audit
     config = AuditConfig() if config is None else config
     require_column(config.metric, table.metric_keys, "metric")
     dated = _dated(table)
+    # Before the charts: these have fixed limits, and the charts are given what they leave of the
+    # page's false alarms.
     funnels, curves = _funnels(table, dated, config), _learning_curves(table, dated, config)
     rules, charts, false_charts = _charts(table, dated, config, _spent(funnels, curves, config))
     is_used = table.is_used()
@@ -246,6 +248,8 @@ def _funnels(table: CohortTable, dated: _Dated, config: AuditConfig) -> tuple[Fu
     if not dated.rows:
         return _funnels_of(table, _used_rows(table), config)
     last = dt.date.fromisoformat(dated.dates[-1])
+    # Counted from the newest case and not from today: an audit repeated later must give the same
+    # page.
     start = (last - dt.timedelta(days=config.funnel_days - 1)).isoformat()
     funnels: list[Funnel] = []
     for procedure in sorted(set(dated.procedures)):
@@ -312,6 +316,8 @@ def _learning_curves(
         for surgeon in sorted({name for name in dated.surgeons if name is not None})
     }
     drawn = {s: p for s, p in by_surgeon.items() if len(p) >= config.min_cases_per_surgeon}
+    # What is left after case mix: a surgeon's neighboring cases may still be alike, and a curve
+    # drawn as if they were not would turn too easily.
     left = scale_of(spec).forward(values) - expected
     correlation = mean_neighbor_correlation([left[places] for places in drawn.values()])
     curves = [
@@ -348,6 +354,8 @@ def _expected(table: CohortTable, dated: _Dated, scaled: FloatArray) -> FloatArr
     expected = np.full(len(scaled), np.nan)
     if len(matrix) >= _MIN_CASES_PER_TERM * matrix.shape[1]:
         expected[known] = matrix @ np.linalg.lstsq(matrix, scaled[known], rcond=None)[0]
+    # Too few cases for that many terms: the mean expects the same of all, which leaves learning to
+    # be seen and case mix unadjusted.
     elif known.any():
         expected[known] = scaled[known].mean()
     return expected
@@ -396,6 +404,7 @@ def _months(table: CohortTable) -> tuple[MonthQuality, ...]:
     months: dict[str, list[int]] = {}
     for row, date in enumerate(table.column("date")):
         if date is not None:
+            # All cases and not only those used: quality of recording does not hang on the model.
             months.setdefault(str(date)[:7], []).append(row)
     coverage, n_flags = table.column("coverage_frac"), table.column("n_flags")
     qualities = []

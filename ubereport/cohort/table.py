@@ -142,6 +142,7 @@ def cohort_table(rows: Iterable[CaseRow], unread: Iterable[UnreadCase] = ()) -> 
         [row.identity | row.covariates | row.values for row in kept],
         columns=[*FIXED_COLUMNS, *covariates, *metric_keys],
     )
+    # A metric that no case has a value for is a column of NaN and not of objects.
     cases = cases.astype(dict.fromkeys(metric_keys, "float64"))
     cases = cases.assign(**{name: _typed(cases[name]) for name in covariates})
     reasons = {(row.case_id, key): why for row in kept for key, why in row.reasons.items()}
@@ -189,6 +190,7 @@ def _events(rows: list[CaseRow]) -> pd.DataFrame:
 def _typed(column: pd.Series[Any]) -> pd.Series[Any]:
     """Numbers become float64 with NaN for missing; everything else stays as it was given."""
     present = [value for value in column if value is not None and value == value]
+    # A flag is an int to Python; as 0.0 and 1.0 it would be a measure and no longer two groups.
     is_number = [isinstance(v, int | float) and not isinstance(v, bool) for v in present]
     if present and all(is_number):
         return column.astype("float64")

@@ -17,6 +17,8 @@ def parse_times(text: str) -> tuple[float, ...]:
         If one is no time, negative, or not later than the one before it.
     """
     times: list[float] = []
+    # Many countries' spreadsheets write a comma for the point, which is why semicolons part the
+    # times.
     for word in str(text).replace(",", ".").split(";"):
         if not word.strip():
             continue

@@ -68,6 +68,8 @@ class Outline:
     def crop(self, width_px: int, height_px: int) -> PixelBox:
         """Return the content's bounding box in the pixels of a picture of that size."""
         left, top, right, bottom = self.extent()
+        # A row that the outline reaches by less than a quarter of a pixel is surround for the most
+        # part and stays out.
         left_px = min(max(math.floor(left * width_px + 0.25), 0), width_px - 1)
         top_px = min(max(math.floor(top * height_px + 0.25), 0), height_px - 1)
         right_px = min(max(math.ceil(right * width_px - 0.25), left_px + 1), width_px)
@@ -92,6 +94,8 @@ class Outline:
         source_px, model_px
             (height, width) of the source picture and of the model's input.
         """
+        # Middles of pixels, as the scaling of the picture places them: mask and picture must not
+        # lie half a pixel apart.
         x = (crop.left_px + (np.arange(model_px[1]) + 0.5) / model_px[1] * crop.width_px) / (
             source_px[1]
         )

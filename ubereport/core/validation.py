@@ -174,6 +174,7 @@ def read_json_value(value: object, kind: type[T]) -> T:
     converted. What cannot be used raises the kind's own error.
     """
     try:
+        # TOML has dates, which JSON lacks: as text they are refused with the key that holds them.
         read: T = adapter_of(kind).validate_json(json.dumps(value, default=str))
     except ValidationError as failure:
         raise kind.__refusal__(failure, kind) from None  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ they render carries its language with the request.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -93,6 +94,8 @@ def _filled(text: str, values: Mapping[str, object]) -> str:
         return text
     return text.format(
         **{
+            # A text with a space may be a sentence that a record holds; a single word is a name or
+            # a number.
             name: told(value) if isinstance(value, str) and " " in value else value
             for name, value in values.items()
         }
@@ -137,3 +140,12 @@ def localized(text: str) -> str:
 def N_(message: str, /) -> str:  # noqa: N802 -- gettext's own name
     """Mark a message that is said later, by `_`: constants are made before a language is known."""
     return message
+
+
+def text_width(text: str) -> int:
+    """Return how many letters' room `text` takes; characters of East Asian width take two.
+
+    >>> text_width("UBE"), text_width("止血")
+    (3, 4)
+    """
+    return sum(1 + (unicodedata.east_asian_width(char) in "WF") for char in text)

@@ -127,8 +127,11 @@ def translator(language: Language, catalog: Catalog | None = None) -> Translator
     if catalog.problem:
         return Translator(ENGLISH, problem=catalog.problem)
     locale, problem = _locale(language)
+    # CLDR has a pattern such as `#,##0 %`: what stands behind its last zero is the sign with its
+    # space.
     pattern = locale.percent_formats[None].pattern
     signs = NumberSigns(
+        # Reports print Latin digits whatever the language, hence the signs that go with them.
         point=locale.number_symbols["latn"]["decimal"],
         percent=pattern.partition("0")[2].replace("\u202f", _NBSP),
     )

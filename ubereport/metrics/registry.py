@@ -44,6 +44,7 @@ def _metric(
     is_headline: bool = False,
     has_band: bool = True,
 ) -> Metric:
+    # By the name, which the unit of a share, 1, does not tell from a count.
     is_share = key.endswith(("_share", "_frac")) or "_share_" in key
     upper_bound = 1.0 if is_share else None
     spec = MetricSpec(key, title, unit, definition, direction, 0.0, upper_bound, is_headline)

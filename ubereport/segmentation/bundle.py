@@ -270,6 +270,7 @@ def _read_metadata_text(folder: Path) -> str:
         raise BundleError(
             f"Bundle {folder.name!r} has no {METADATA_NAME}. Get the whole bundle again."
         )
+    # Asked before it is read: a bundle may come from anywhere.
     if path.stat().st_size > _MAX_METADATA_BYTES:
         raise BundleError(
             f"The {METADATA_NAME} of bundle {folder.name!r} is larger than "

@@ -24,7 +24,7 @@ from ubereport.documents.page.marks import (
     MUTED,
 )
 from ubereport.documents.page.plot import INK, Axes, Figure, FixedLocator, NullLocator, draw_svg
-from ubereport.documents.page.text import label_percent, width
+from ubereport.documents.page.text import label_percent
 from ubereport.documents.page.timeline import (
     TimeColumns,
     equal_edges,
@@ -32,7 +32,7 @@ from ubereport.documents.page.timeline import (
     tick_step_s,
     time_columns,
 )
-from ubereport.language.speaking import _
+from ubereport.language.speaking import _, text_width
 from ubereport.metrics.strip import StripBlock
 from ubereport.statistics.survival import KaplanMeierCurve
 
@@ -120,7 +120,7 @@ def _draw_event_lane(axes: Axes, events: Sequence[HemostasisEvent], end_s: float
 def _lane_name(axes: Axes, name: str) -> None:
     axes.text(
         -0.008, 0.3, name, transform=axes.transAxes, ha="right", va="center",
-        fontsize=6.5 if width(name) <= 8 else 5.5, color=MUTED,
+        fontsize=6.5 if text_width(name) <= 8 else 5.5, color=MUTED,
     )  # fmt: skip
 
 

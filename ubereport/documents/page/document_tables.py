@@ -46,6 +46,7 @@ def _range_text(low: float | None, high: float | None, unit: Unit) -> str:
 
 
 def _table(rows: Sequence[tuple[str, ...]], *heads: str) -> TableBlock:
+    # Rows from all over and not the first ones: the table must show the whole course of the figure.
     every = max(1, -(-len(rows) // MAX_ROWS))
     note = _("Every {every}th of {rows} rows.", every=every, rows=len(rows)) if every > 1 else ""
     return TableBlock(_("The figure in numbers"), columns(*heads), tuple(rows[::every]), note)

@@ -6,7 +6,7 @@ import math
 import unicodedata
 from collections.abc import Sequence
 
-from ubereport.language.speaking import _, _p, spoken
+from ubereport.language.speaking import _, _p, spoken, text_width
 
 DIRECTION_MARKS = "\u200e\u200f"
 """What catalogs of languages written from right to left need; they turn no other words around."""
@@ -41,15 +41,6 @@ def _spelled(char: str) -> str:
 _LONGEST_WORD = 20
 
 
-def width(text: str) -> int:
-    """Return how many letters' room `text` takes; characters of East Asian width take two.
-
-    >>> width("UBE"), width("止血")
-    (3, 4)
-    """
-    return sum(1 + (unicodedata.east_asian_width(char) in "WF") for char in text)
-
-
 def shorten(text: str, n_characters: int) -> str:
     """Cut `text` to the room of `n_characters`, the last of them an ellipsis where it was cut.
 
@@ -60,11 +51,11 @@ def shorten(text: str, n_characters: int) -> str:
     >>> shorten("The view was lost again", 18), shorten("incomprehensible", 9)
     ('The view was lost…', 'incompre…')
     """
-    if (text.isascii() and len(text) <= n_characters) or width(text) <= n_characters:
+    if (text.isascii() and len(text) <= n_characters) or text_width(text) <= n_characters:
         return text
     # A wide character takes two places, hence cut to measure and not by count.
     kept = text[: n_characters - 1]
-    while width(kept) > n_characters - 1:
+    while text_width(kept) > n_characters - 1:
         kept = kept[:-1]
     before, space, word = kept.rpartition(" ")
     is_inside_a_word = not text[len(kept)].isspace()

@@ -82,6 +82,7 @@ def read_coco(path: Path, labels: LabelNames = DEFAULT_LABELS) -> tuple[Annotati
             )
         annotator = entry.get("annotator", UNKNOWN_ANNOTATOR)
         sheet = _sheet(images[image_id], str(annotator))
+        # Files of other tools list no annotators: whoever drew the shape is added as one.
         sheets[image_id].setdefault(str(annotator), sheet)
         category = number_of(entry, "category_id", "An annotation")
         if category not in roles:
@@ -153,6 +154,8 @@ def _entry(annotation: Annotation, role: Role, mask: BoolArray) -> dict[str, Any
         },
         "area": int(mask.sum()),
         "bbox": list(drawn_box(mask)),
+        # By COCO's own rule run lengths belong to crowds, polygons to single things; which tools go
+        # by.
         "iscrowd": 1,
     }
 

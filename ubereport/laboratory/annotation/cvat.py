@@ -111,6 +111,8 @@ def _read_image(image: ET.Element, labels: LabelNames) -> Iterator[Annotation]:
     for element in image:
         attributes = _attributes(element)
         annotator = attributes.pop("annotator", UNKNOWN_ANNOTATOR)
+        # CVAT has no place for who looked and drew nothing, so that a tag of ours says it; other
+        # tags are somebody else's.
         if element.tag == "tag" and element.get("label") == _SEEN:
             extras[annotator] = attributes
         elif element.tag in _SHAPES:
@@ -122,6 +124,7 @@ def _read_image(image: ET.Element, labels: LabelNames) -> Iterator[Annotation]:
                 f"Still {still} has a {element.tag!r}; allowed: {', '.join(_SHAPES)}. Draw it as "
                 "one of these."
             )
+    # A listed image that nobody is named for was looked at by somebody: a zero mask.
     for annotator in sorted({*extras, *shapes} or {UNKNOWN_ANNOTATOR}):
         known = extras.get(annotator, {})
         sheet = Sheet(

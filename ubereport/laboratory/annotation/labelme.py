@@ -65,6 +65,7 @@ def read_labelme(path: Path, labels: LabelNames = DEFAULT_LABELS) -> tuple[Annot
     """
     files = [path]
     if path.is_dir():
+        # One folder deep, an annotator each; deeper ones may hold anything.
         files = sorted(path.glob("*.json")) + sorted(path.glob("*/*.json"))
     if not files:
         raise AnnotationError(f"{path.name} holds no labelme files (.json). Check the path.")
@@ -187,6 +188,7 @@ def _table(annotation: Annotation, is_polygon: bool) -> dict[str, Any]:
         "flags": {},
         "shapes": shapes,
         "imagePath": annotation.still,
+        # Left out: labelme would otherwise carry the whole picture along in every file.
         "imageData": None,
         "imageHeight": annotation.height_px,
         "imageWidth": annotation.width_px,
@@ -204,6 +206,7 @@ def _polygon_shapes(role: Role, mask: BoolArray) -> list[dict[str, Any]]:
 
 
 def _mask_shape(role: Role, mask: BoolArray) -> dict[str, Any]:
+    # labelme keeps a mask cut to its box, with both corners inside.
     left, top, width, height = drawn_box(mask)
     shape = _shape_table(role, "mask", [[left, top], [left + width - 1, top + height - 1]])
     content = png_bytes(mask[top : top + height, left : left + width])

@@ -83,6 +83,7 @@ class Annotation:
             raise AnnotationError(
                 f"The blood and ignore masks of {self.still} differ in size: {sorted(sizes)}."
             )
+        # Refused and not settled: which of the two was meant only the annotator knows.
         if self.blood_runs.overlaps(self.ignore_runs):
             raise AnnotationError(
                 f"Pixels of {self.still} are both blood and undecided; a pixel is one of them."

@@ -112,6 +112,8 @@ def _lead(result: RecordingResult) -> str:
         n_matched=score.n_matched,
         events=_n("{n} true event", "{n} true events", score.n_true),
     )
+    # False is what touches no true event even at the laxest overlap; at one half a late onset would
+    # count as false and as missed.
     n_false = score.n_found - evaluation.event_score(0.1).n_matched
     return _(
         "{case_id}: {area}. {events} with half their time or more in common; {n_false} of "
@@ -166,6 +168,8 @@ def _case_section(number: int, result: RecordingResult) -> Section:
 
 def _area_figure(number: int, result: RecordingResult) -> Figure:
     series, truth = result.record.series, result.truth
+    # Not a number, so that the line breaks there: a line drawn across a loss would claim areas that
+    # nobody saw.
     area = np.where(series.is_valid, series.area_frac, np.nan)
     true = np.where(truth.is_valid, truth.area_frac, np.nan)
     end_s = float(max(series.end_time_s[-1], truth.edges_s[-1]))

@@ -192,6 +192,8 @@ def _numbers_section(results: Sequence[ModelResult], differences: Sequence[Estim
         )
         heads = columns(_("Models"), _("#Median difference in Dice (95 % interval)"))
         note = _("Still by still on the same stills with blood; groups resampled.")
+        # Before the tables of each model: the pairs are compared still by still, which two columns
+        # beside one another cannot show.
         tables.insert(0, TableBlock(_("Models side by side"), heads, rows, note))
     figures = (_side_by_side(results),) if len(results) > 1 else ()
     return Section(_("All numbers"), (), figures, tuple(tables))
@@ -256,6 +258,8 @@ def _cell(number: Number, estimate: Estimate) -> str:
 def _distribution_section(results: Sequence[ModelResult]) -> Section:
     figures = []
     for i, result in enumerate(results, start=1):
+        # Without blood in the reference there is no overlap to speak of; what is called there
+        # stands as false area.
         positive = [s for s in result.evaluation.scores if s.is_positive]
         for key, title in (("dice", _("Dice")), ("iou", "IoU")):
             values = [getattr(score, key) for score in positive]
@@ -407,7 +411,11 @@ def _area_section(results: Sequence[ModelResult]) -> Section:
 def _area_figures(number: int, evaluation: StillsEvaluation) -> tuple[Figure, Figure]:
     true = [score.true_frac for score in evaluation.scores]
     predicted = [score.predicted_frac for score in evaluation.scores]
+    # One scale for both axes, so that the line of equality runs at 45 degrees; not below 5 %, or
+    # noise would fill the picture.
     top = min(1.0, 1.05 * max(0.05, *true, *predicted))
+    # Bland and Altman: against the mean of both, since a difference against the reference alone
+    # leans by itself.
     mean = tuple((a + b) / 2 for a, b in zip(true, predicted, strict=True))
     gap = tuple(b - a for a, b in zip(true, predicted, strict=True))
     bias = _number(evaluation, "area_bias_frac").value or 0.0

@@ -146,6 +146,7 @@ def _consensus(agreement: AnnotatorAgreement) -> str:
 
 
 def _pairs_table(agreement: AnnotatorAgreement) -> TableBlock:
+    # By number: names of annotators are names of people and stand in no report.
     number = {name: i for i, name in enumerate(agreement.annotators, start=1)}
 
     rows = tuple(
@@ -201,6 +202,7 @@ def _strips(number: int, result: ModelResult) -> list[Figure]:
 
 
 def _strip(names: Sequence[str], result: ModelResult) -> ImageStrip:
+    # By place and not by name: names of files may tell whose operation it was.
     scores = {score.name: (i, score) for i, score in enumerate(result.evaluation.scores, start=1)}
     images, captions = [], []
     for name in names:
@@ -329,6 +331,7 @@ def groups_section(results: Sequence[ModelResult]) -> Section:
         "{groups}, by number in the order of their names; names: groups.csv.",
         groups=_n("{n} group", "{n} groups", n),
     )
+    # Three columns a model: more than two models make a table wider than the page.
     parts = [results[i : i + _MODELS_A_TABLE] for i in range(0, len(results), _MODELS_A_TABLE)]
     tables = tuple(_groups_table(part) for part in parts) if n > 1 else ()
     return Section(_("Group by group"), (text,), (figure,) if marks else (), tables)
@@ -374,6 +377,8 @@ def _rules(results: Sequence[ModelResult]) -> list[str]:
     """Return the rules once, and by model where models count differently."""
     notes = []
     for each in zip(*(result.evaluation.rules for result in results), strict=True):
+        # Most rules are the same for all models; repeated, the one that differs would be
+        # overlooked.
         if len(set(each)) == 1:
             notes.append(each[0])
             continue

@@ -89,6 +89,8 @@ def paired_difference(
     ValueError
         If the two were not evaluated on the same stills.
     """
+    # Pairs are by place in the list; by chance equal lengths would give differences between unlike
+    # stills.
     if [s.name for s in first.scores] != [s.name for s in second.scores]:
         raise ValueError("models are compared on the same stills in the same order")
     a, b = _Columns(first.scores), _Columns(second.scores)
@@ -217,6 +219,8 @@ def strata_of(score: StillScore, config: StillsConfig) -> tuple[str, ...]:
     """Return the keys of the strata that a still with blood belongs to."""
     low, high = config.area_edges
     is_large = score.true_frac > high
+    # By the reference and not by the model, whose errors would otherwise move stills between
+    # strata.
     area = "area_small" if score.true_frac < low else "area_large" if is_large else "area_medium"
     if score.agreement is None:
         return (area,)

@@ -165,6 +165,8 @@ def _reviewed_cases(
         except UbereportError as error:
             failed.append((folder.name, str(error)))
             continue
+        # The same rule by which numbers count: what is not settled between two reviewers teaches
+        # nothing.
         standing = standing_review(reviews, desk.record.series)
         if standing is None:
             n_unreviewed += 1
@@ -283,6 +285,7 @@ def _sealed(path: Path, sha256: str) -> bytes:
         content = path.read_bytes()
     except OSError:
         content = b""
+    # The journal sealed what was drawn: a mask changed afterwards is nobody's review.
     if hashlib.sha256(content).hexdigest() != sha256:
         raise ReviewError(
             "A drawn mask or its picture is missing or was changed after it was drawn. Bring the"
@@ -292,6 +295,7 @@ def _sealed(path: Path, sha256: str) -> bytes:
 
 
 def _inside(rgb: RgbArray, field: BoolArray) -> RgbArray:
+    # What lies around the view may show names and dates that a recorder writes there.
     return np.where(field[..., None], rgb, 0).astype(np.uint8)
 
 

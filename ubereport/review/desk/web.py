@@ -80,10 +80,13 @@ def review_app(shelf: Shelf, gate: Gate, on_rendered: Callable[[Path], None]) ->
             Mount("/fonts", StaticFiles(directory=templates_dir() / "fonts")),
         ],
         middleware=[
+            # Around the gate, whose refusals are told in that language too.
             Middleware(_Speaking, language=spoken()),
             Middleware(BaseHTTPMiddleware, dispatch=gate),
         ],
         exception_handlers={
+            # What the person can mend is told apart from what they must look at again (409) and
+            # from what this machine cannot do now (503).
             _BadRequestError: _answer_of(400),
             UsageError: _answer_of(400),
             ReviewError: _answer_of(409),
@@ -141,6 +144,7 @@ class _Pages:
         desk = await self._desk(request)
         reviewer = request.query_params.get("reviewer", "")
 
+        # In a thread: reading a journal waits for the disk, and pictures must not wait for it.
         def state() -> dict[str, Any]:
             return review_state(desk, desk.journal(), reviewer)
 
@@ -221,6 +225,7 @@ def _time(request: Request) -> float:
 
 def _width(request: Request) -> int:
     width = _number(request.query_params.get("width", "960"), "width")
+    # Bent to what is allowed and not refused: a window of any size shows a picture.
     return int(min(max(width, _WIDTHS_PX[0]), _WIDTHS_PX[1]))
 
 
@@ -274,6 +279,7 @@ def _optional_number(content: Mapping[str, Any], name: str) -> float | None:
     value = content.get(name)
     if value is None:
         return None
+    # True is an int to Python, and would be second 1.
     if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         raise _BadRequestError(f"{name} is a finite number.")
     return float(value)
