@@ -30,7 +30,7 @@ from ubereport.documents.page.document_types import (
 from ubereport.documents.page.text import clock, decimal
 from ubereport.laboratory.evaluation.results import EventMatch, ReasonScore, RecordingEvaluation
 from ubereport.laboratory.evaluation.truth import RecordingTruth
-from ubereport.language.speaking import N_, _, _n, localized
+from ubereport.language.speaking import N_, _, _n, localized, paragraph
 from ubereport.statistics.estimates import Estimate
 
 _MAX_DRAWN = 1500
@@ -46,8 +46,8 @@ _CAVEATS = (
     N_("The area is visible blood, not an active bleeder, and is not blood loss."),
 )
 _TITLES = {
-    "area_mae_frac": (N_("Area, absolute error, mean"), 100.0, 2, "points"),
-    "area_bias_frac": (N_("Area, measured minus true, mean"), 100.0, 2, "points"),
+    "area_mae_frac": (N_("Area, absolute error, mean"), 100.0, 2, N_("points")),
+    "area_bias_frac": (N_("Area, measured minus true, mean"), 100.0, 2, N_("points")),
     "event_f1_10": (N_("Events found, F1 at temporal IoU 0.1"), 1.0, 2, ""),
     "event_f1_25": (N_("Events found, F1 at temporal IoU 0.25"), 1.0, 2, ""),
     "event_f1_50": (N_("Events found, F1 at temporal IoU 0.5"), 1.0, 2, ""),
@@ -108,22 +108,16 @@ def _lead(result: RecordingResult) -> str:
         )
     )
     events = _(
-        "{n_matched} of {events} were found",
+        "{n_matched} of {true_events} were found with half their time or more in common; {n_false} "
+        "of {found_events} belong to no true one.",
         n_matched=score.n_matched,
-        events=_n("{n} true event", "{n} true events", score.n_true),
+        true_events=_n("{n} true event", "{n} true events", score.n_true),
+        # False is what touches no true event even at the laxest overlap; at one half a late onset
+        # would count as false and as missed.
+        n_false=score.n_found - evaluation.event_score(0.1).n_matched,
+        found_events=_n("{n} found event", "{n} found events", score.n_found),
     )
-    # False is what touches no true event even at the laxest overlap; at one half a late onset would
-    # count as false and as missed.
-    n_false = score.n_found - evaluation.event_score(0.1).n_matched
-    return _(
-        "{case_id}: {area}. {events} with half their time or more in common; {n_false} of "
-        "{events_2} belong to no true one.",
-        case_id=result.record.case_id,
-        area=area,
-        events=events,
-        n_false=n_false,
-        events_2=_n("{n} found event", "{n} found events", score.n_found),
-    )
+    return paragraph(_("{label}: {text}.", label=result.record.case_id, text=area), events)
 
 
 def _facts(over_all: Mapping[str, Estimate]) -> tuple[Pair, ...]:
@@ -135,14 +129,14 @@ def _row(key: str, value: float | None) -> tuple[str, str]:
     title, factor, n_decimals, unit = _TITLES[key]
     if value is None:
         return title, _("not available")
-    return title, f"{decimal(factor * value, n_decimals)} {unit}".rstrip()
+    return title, f"{decimal(factor * value, n_decimals)} {unit and _(unit)}".rstrip()
 
 
 def _over_section(over_all: Mapping[str, Estimate], n: int) -> Section:
     rows = []
     for key, (title, factor, n_decimals, unit) in _TITLES.items():
         text = estimate_text(over_all[key], factor, n_decimals, is_signed=False)
-        rows.append((title, text, unit or "1"))
+        rows.append((title, text, _(unit) if unit else "1"))
     heads = columns(_("Number"), _("#Mean over recordings (95 % interval)"), _("Unit"))
     table = TableBlock(
         _("Over {recordings}", recordings=_n("{n} recording", "{n} recordings", n)),
@@ -184,7 +178,7 @@ def _area_figure(number: int, result: RecordingResult) -> Figure:
         ),
         CurveFigure(
             (
-                _curve("true", truth.time_s, true),
+                _curve(_("true"), truth.time_s, true),
                 _curve("measured", series.time_s, area),
             ),
             Axis(_("Time"), Unit.SECONDS, 0.0, end_s),
