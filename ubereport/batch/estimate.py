@@ -52,6 +52,8 @@ def estimate_batch(
     recorded_s, n_present = 0.0, 0
     unreadable: list[tuple[int, str]] = []
     for case in manifest.cases:
+        # Counted as done without a look at its settings: that would take the hash of every
+        # recording of the library.
         if (library / folder_name(case.case_id) / "case.json").is_file():
             n_present += 1
             continue

@@ -100,8 +100,10 @@ def _number(text: str) -> int | float:
         value = float(plain)
     except ValueError:
         value = math.nan
+    # Python reads 1_000 as a number; who types it means something else.
     if not math.isfinite(value) or "_" in plain:
         raise ManifestError(f"{text!r} is no number → write digits with a point, no unit") from None
+    # What was typed without a point is a count and stays one: 3.0 levels would look measured.
     return int(value) if value.is_integer() and "." not in plain and "e" not in plain else value
 
 

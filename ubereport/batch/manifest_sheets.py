@@ -58,6 +58,8 @@ def read_sheet(path: Path) -> Sheet:
 
 def _read_csv(path: Path) -> Sheet:
     try:
+        # Spreadsheets write a byte-order mark before the first column's name, which would then be
+        # another name.
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise ManifestError("The manifest is not UTF-8 text. Save it as CSV UTF-8.") from None
@@ -77,6 +79,8 @@ def _read_xlsx(path: Path) -> Sheet:
             "XLSX manifests need openpyxl. Run: pip install openpyxl, or save the manifest as CSV."
         ) from None
     try:
+        # Values and not formulas, row by row: a sheet that was formatted to its last line is not
+        # loaded as a million cells.
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     except (InvalidFileException, BadZipFile, KeyError, ValueError, EOFError) as error:
         raise ManifestError(
@@ -100,6 +104,7 @@ def _sheet(rows: list[list[object]]) -> Sheet:
     if len(rows) > MAX_ROWS:
         raise ManifestError(f"The manifest has over {MAX_ROWS} rows. Split it.")
     columns = ["" if name is None else str(name).strip() for name in rows[0]]
+    # Spreadsheets export empty columns to the right of what was typed.
     while columns and columns[-1] == "":
         columns.pop()
     n = len(columns)

@@ -172,6 +172,7 @@ def run_one(request: WorkerRequest) -> CaseDone:
     try:
         published = run_case(request.case, teller)
     finally:
+        # Also after a failure: a file left behind would show the case as running for good.
         request.progress_path.unlink(missing_ok=True)
     record = published.record
     return CaseDone(
@@ -215,6 +216,8 @@ class _ProgressFile:
 
 def _of_case(config: AnalysisConfig, case: ManifestCase) -> AnalysisConfig:
     """Return the settings of a case: what its row says of its recording goes before the batch."""
+    # Whether a recorder paused is a fact of one recording; a setting for all would be wrong for
+    # some.
     is_continuous = case.covariates.get("continuous")
     if is_continuous is None:
         return config

@@ -47,6 +47,8 @@ def _join_notes(record: CaseRecord, is_continuous: bool | None) -> Iterator[str]
 def _found_notes(joins: tuple[PartJoin, ...]) -> Iterator[str]:
     """Name each run of parts that join for one reason as a whole."""
     cuts = [join for join in joins if join.pictures is EndPictures.JOIN]
+    # Index less place is the same along a run without gaps, so that it groups what follows one
+    # another.
     runs = groupby(enumerate(cuts), key=lambda at: (at[1].part_index - at[0], at[1].evidence))
     for (_offset, evidence), run in runs:
         numbers = [join.part_index + 1 for _at, join in run]

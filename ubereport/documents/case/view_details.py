@@ -81,6 +81,7 @@ def _event_row(number: int, event: HemostasisEvent, config: EventConfig) -> tupl
 def _time_to_clear(event: HemostasisEvent) -> str:
     if event.time_to_clear_s is not None:
         return clock(event.time_to_clear_s)
+    # Unseen to clear, it lasted at least that long: neither a time to clear nor nothing.
     return f"> {clock(event.duration_s)}"
 
 
@@ -127,6 +128,7 @@ def _card(record: CaseRecord, index: int, frames: list[KeyFrame], frames_dir: Pa
 def _place(record: CaseRecord, at_s: float) -> str:
     """Say in which part of several a moment lies, on that part's own clock."""
     index = part_at(record.parts, at_s)
+    # Whoever looks a moment up opens one file, whose player knows that file's clock alone.
     if index is None or len(record.parts) < 2:
         return ""
     at = clock(max(0.0, at_s - record.parts[index].start_s))

@@ -154,7 +154,7 @@ def _clear_table(clear: TimeToClear) -> TableBlock:
         _("#Cases"),
         _("#Events"),
         _("#Censored"),
-        _(_("#Median, s")),
+        _("#Median, s"),
         _("#Clear by 60 s"),
         _("#Bounds"),
         _("#Clear by 180 s"),

@@ -223,8 +223,8 @@ def _groups_table(metric: MetricComparison) -> TableBlock:
         _("#Cases"),
         _("#Surgeons"),
         _("#Median"),
-        _(_("#Middle half")),
-        _(_("#Smallest to largest")),
+        _("#Middle half"),
+        _("#Smallest to largest"),
     )
     return TableBlock(metric.title, columns(*heads), rows)
 

@@ -68,6 +68,7 @@ def _funnel_figure(number: int, funnel: Funnel) -> Figure:
             tuple(limit.high_95 for limit in funnel.limits),
             tuple(limit.low_998 for limit in funnel.limits),
             tuple(limit.high_998 for limit in funnel.limits),
+            # Not from zero: there the limits run to infinity and would flatten all else.
             Axis(_("Cases"), Unit.COUNT, 0.8 * min(p.n_cases for p in funnel.points)),
             axis,
         ),
@@ -103,6 +104,7 @@ def learning_section(curves: Sequence[LearningCurve], config: AuditConfig) -> Se
                 curve.cusum,
                 Axis(_("Cumulative sum ({scale} scale)", scale=curve.scale)),
                 fitted=curve.fitted,
+                # Every sum has a peak; marked only where it is more than noise.
                 turning_index=curve.turning_case - 1 if curve.is_turning else None,
                 labels=curve.case_ids,
             ),
@@ -141,6 +143,7 @@ def quality_section(months: Sequence[MonthQuality]) -> Section:
                 ControlMark(
                     month(m.month),
                     float(m.coverage_median_frac or 0.0),
+                    # In the middle of its month, so that months without a case show as gaps.
                     at=float(dt.date.fromisoformat(f"{m.month}-15").toordinal()),
                 )
                 for m in known

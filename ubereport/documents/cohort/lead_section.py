@@ -125,8 +125,8 @@ def _verdict_table(
         )
         for lead in comparison.leads
     )
-    heads = (_("Group − other"), _("Finding"), _(_("#Chance alone")), _(_("#Strict threshold")),
-             _(_("#Lenient threshold")), _("#E-value"))  # fmt: skip
+    heads = (_("Group − other"), _("Finding"), _("#Chance alone"), _("#Strict threshold"),
+             _("#Lenient threshold"), _("#E-value"))  # fmt: skip
     note = _(
         "Adjusted differences with 95 % intervals for chance, at the bundle’s own threshold and at "
         "its neighbors. E-value: how many times likelier something unmeasured would have to be in "
@@ -217,8 +217,8 @@ def uses_section(effects: Sequence[UseEffect]) -> tuple[Section, ...]:
     heads = (
         _("Group"),
         _("#Cases"),
-        _(_("#Median before")),
-        _(_("#Median after")),
+        _("#Median before"),
+        _("#Median after"),
         _("#After − before (95 % interval)"),
     )
     table = TableBlock(

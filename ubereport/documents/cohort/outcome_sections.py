@@ -109,6 +109,7 @@ def outcome_section(outcomes: Sequence[OutcomeRelation]) -> Section:
         _("#p, Holm"),
     )
     table = TableBlock(_("Outcome columns of the manifest"), heads, rows, note)
+    # Rows alone tell why there is no number; an empty drawing would look like no relation.
     is_drawn = any(relation.estimate.value is not None for relation in outcomes)
     return Section(_("Relation to outcomes"), (), (figure,) if is_drawn else (), (table,))
 

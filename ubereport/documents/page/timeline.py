@@ -91,6 +91,7 @@ def time_columns(series: AreaSeries, edge_s: FloatArray) -> TimeColumns:
     # By rounding the mean of equal areas may lie above the largest of them.
     peak = np.where(is_seen, np.fmax(_peaks(series, edge_s), mean), np.nan)
     reason = tuple(
+        # One reason a column, as a column has room for one pattern.
         reasons[per_reason_s[:, i].argmax()] if lost_s[i] > 0 else LossReason.NONE
         for i in range(len(lost_s))
     )
@@ -156,6 +157,8 @@ def closing_interval(series: AreaSeries, window_s: float) -> Interval | None:
     row = valid[::-1][min(reached, len(valid) - 1)]
     start_s = float(series.time_s[row])
     if reached < len(valid):
+        # Into the row that the window begins in: rows may be long, and the drawn stretch must be
+        # the one that was measured.
         start_s += float(remaining_s[reached] - window_s)
     return Interval(start_s, float(series.end_time_s[valid[-1]]))
 

@@ -57,6 +57,7 @@ class RunLengths:
         if values.size and values.dtype.kind not in "iu":
             raise AnnotationError("The runs of a mask are not whole numbers. Export it again.")
         _check_counts(values, height_px * width_px)
+        # Joined, so that one mask has one form: they are compared and hashed by their runs.
         if (values[1:] == 0).any():
             values = counts_of(runs_to_flat(values.astype(np.int64)))
         return cls(height_px, width_px, values.astype("<i4").tobytes())

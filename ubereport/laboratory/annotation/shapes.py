@@ -81,6 +81,7 @@ def polygons_of(mask: BoolArray) -> tuple[NDArray[np.int64], ...]:
     polygons = []
     for outer in np.flatnonzero(parents < 0):
         first, *holes = (_corners(outlines[i]) for i in (outer, *np.flatnonzero(parents == outer)))
+        # To the hole, around it and back the same way: filled, the two ways cancel out.
         ways = [piece for hole in holes for piece in (hole, hole[:1], first[:1])]
         polygons.append(np.concatenate([first, first[:1], *ways]) if holes else first)
     return tuple(polygons)
@@ -88,6 +89,7 @@ def polygons_of(mask: BoolArray) -> tuple[NDArray[np.int64], ...]:
 
 def _corners(outline: NDArray[Any]) -> NDArray[np.int64]:
     corners = (outline[:, 0].astype(np.int64) + 1) // 3
+    # Points that became one by dividing are one corner.
     is_new = (corners != np.roll(corners, 1, axis=0)).any(axis=1)
     return np.asarray(corners[is_new])
 

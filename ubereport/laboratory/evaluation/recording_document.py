@@ -292,10 +292,10 @@ def _matches_table(matches: Sequence[EventMatch]) -> TableBlock:
     )
     heads = columns(
         _("True onset"),
-        _(_("#Found onset")),
+        _("#Found onset"),
         _("#IoU"),
-        _(_("#Onset error, s")),
-        _(_("#Clearing error, s")),
+        _("#Onset error, s"),
+        _("#Clearing error, s"),
     )
     note = _(
         "Found minus true. Not seen: the onset or the clearing was not observed on both sides."
@@ -317,9 +317,9 @@ def _reasons_table(reasons: Sequence[ReasonScore]) -> TableBlock:
     )
     heads = columns(
         _("Reason"),
-        _(_("#True, s")),
-        _(_("#Found, s")),
-        _(_("#Both, s")),
+        _("#True, s"),
+        _("#Found, s"),
+        _("#Both, s"),
         _("#Precision"),
         _("#Recall"),
     )

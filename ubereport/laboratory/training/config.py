@@ -49,8 +49,6 @@ class DataConfig:
     fold: Annotated[int, Field(ge=-1, le=49)] = -1
     split_seed: Seed = 20260
     positive_share: Share = 0.6
-    # Between both: an operation with many stills teaches more, but not in proportion, as its stills
-    # look alike.
     group_power: Share = 0.5
     composite_share: Share = 0.0
     simulated_share: Share = 0.0

@@ -132,6 +132,7 @@ def train(
         is_look = done % config.validate_every == 0 or done == config.steps
         summary = None
         if is_look and held_out is not None and _rank() == 0:
+            # The averaged weights are looked at, as they are what is exported.
             summary = validate(average, held_out, device)
         if is_look or done % 10 == 0:
             loss = float(np.mean(losses))
@@ -170,6 +171,7 @@ def check_start(config: TrainConfig, folder: Path) -> None:
 
 
 def _check_same(config: TrainConfig, folder: Path, state: RunState) -> None:
+    # Also as it was written before device and threads were left out of what makes a run the same.
     if state.config_sha256 not in (config_sha256(config), _identity(config)):
         raise ConfigError(
             f"The folder {folder.name!r} holds a run of another configuration. Choose another "
@@ -376,6 +378,7 @@ def _share_gradients(network: nn.Module) -> None:
     if not (dist.is_available() and dist.is_initialized()):
         return
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    # In one piece: a call for each of hundreds of tensors would wait for the network each time.
     flat = torch.cat([g.reshape(-1) for g in gradients]) / dist.get_world_size()
     dist.all_reduce(flat)
     at = 0

@@ -103,6 +103,7 @@ class _Composites(Dataset[tuple[RgbArray, LabelArray]]):
         rng = np.random.default_rng([_COMPOSITE_SEED, number])
         chosen = self.index[int(rng.choice(len(self.index), p=self.weights))]
         picture, mask = np.asarray(self.cache.rgb[chosen]), np.asarray(self.cache.label[chosen])
+        # Drawn apart, so that decoys stand with blood and without it, and red alone tells nothing.
         if rng.random() < _DECOY_SHARE:
             picture = add_red_decoys(picture, rng)
         if rng.random() < _BLOOD_SHARE:

@@ -61,6 +61,8 @@ def reviewed_moments(
     stretch must not outweigh all other cases.
     """
     strokes = {
+        # By the millisecond: strokes on one picture replace one another, in the order of the
+        # journal.
         round(stroke.time_s * 1000): ReviewedMoment(stroke.time_s, Said.DRAWN, stroke.mask)
         for _, stroke in journal.standing(review.reviewer)
         if stroke.mask is not None and stroke.time_s is not None
@@ -94,6 +96,7 @@ def _called_clear(measured: AreaSeries, review: ReviewedCase) -> BoolArray:
     """
     reviewed = review.series
     row = np.searchsorted(reviewed.time_s, measured.time_s + 1e-6, side="right") - 1
+    # Estimated areas are left out: there a person said how much and not where.
     is_clear = reviewed.is_valid[row] & (reviewed.area_frac[row] == 0) & ~review.is_estimated[row]
     called: BoolArray = measured.is_valid & (measured.area_frac > 0) & is_clear
     return called
@@ -103,6 +106,7 @@ def _apart(series: AreaSeries, is_wanted: BoolArray, taken_s: Sequence[float]) -
     """Return times of wanted rows, the largest areas first, each apart from those before it."""
     rows = np.flatnonzero(is_wanted)
     chosen: list[float] = []
+    # The largest false alarms first: they teach the most.
     for row in rows[np.argsort(-series.area_frac[rows], kind="stable")]:
         time_s = float(series.time_s[row])
         is_same = _is_near(time_s, taken_s) or any(abs(time_s - t) < _APART_S for t in chosen)
