@@ -41,14 +41,15 @@ class Catalog:
     plural_form
         Which of them counts `n` things.
     templates
-        Recorded messages with places, those with most words first.
+        Recorded messages with places that a text may be made from, by its first letter ("": any
+        other); those with most words first.
     problem
         One sentence where the catalog could not be read; `messages` is then empty.
     """
 
     messages: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     plural_form: Callable[[int], int] = lambda n: int(n != 1)
-    templates: tuple[Template, ...] = ()
+    templates: Mapping[str, tuple[Template, ...]] = field(default_factory=dict)
     problem: str = ""
 
 
@@ -88,8 +89,10 @@ def read_catalog(language: Language, path: Path | None = None) -> Catalog:
     return Catalog(messages, plural_form, templates(messages))
 
 
-def templates(messages: Mapping[tuple[str, str], tuple[str, ...]]) -> tuple[Template, ...]:
-    """Return the recorded messages with places, those with most words first."""
+def templates(
+    messages: Mapping[tuple[str, str], tuple[str, ...]],
+) -> dict[str, tuple[Template, ...]]:
+    """Return the recorded messages with places as `Catalog` keeps them."""
     entries = []
     for context, message in messages:
         pieces = _FIELD.split(message)
@@ -97,8 +100,12 @@ def templates(messages: Mapping[tuple[str, str], tuple[str, ...]]) -> tuple[Temp
             n_words = sum(len(piece) for piece in pieces[::2])
             # Most words first: a message that is little more than places would match nearly every
             # sentence.
-            entries.append((-n_words, Template(message, pieces[0], pieces[-1])))
-    return tuple(template for _, template in sorted(entries, key=lambda pair: pair[0]))
+            entries.append((-n_words, message, pieces[0], pieces[-1]))
+    found = [Template(*words) for _, *words in sorted(entries, key=lambda entry: entry[0])]
+    return {
+        initial: tuple(template for template in found if template.head[:1] in {initial, ""})
+        for initial in {template.head[:1] for template in found} | {""}
+    }
 
 
 def forms(text: str | Sequence[str | None] | None) -> tuple[str, ...]:

@@ -126,7 +126,8 @@ def localized_in(translator: Translator, text: str) -> str:
 
 def _candidates(translator: Translator, text: str) -> Iterator[str]:
     """Yield messages with places that could have made `text`, those with most words first."""
-    for template in translator.catalog.templates:
+    templates = translator.catalog.templates
+    for template in templates.get(text[:1]) or templates.get("", ()):
         if text.startswith(template.head) and text.endswith(template.tail):
             yield template.message
 
