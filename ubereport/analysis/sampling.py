@@ -54,7 +54,7 @@ def measure_case(
     candidates, config = measurer.candidates, measurer.config
     every = np.arange(len(candidates))
     groups = _groups(candidates, measurer.index)
-    told = PassProgress(float(candidates.durations_s(every).sum()), on_progress)
+    progress = PassProgress(float(candidates.durations_s(every).sum()), on_progress)
     # The uniform plan, and recordings with groups so long that all of them is decoded at once, need
     # no second pass: the bar then runs to its end in the first.
     is_one_pass = bool(candidates.is_first[candidates.is_full_rate].all())
@@ -64,8 +64,8 @@ def measure_case(
     while len(wanted):
         still_frac = config.validity.frozen_moved_frac
         looks = seen.looks(candidates, groups, wanted, len(reports), still_frac)
-        told.start(len(looks.rows), 1.0 if is_one_pass else FIRST_PASS_SHARE)
-        measured, decoded = measurer.measure(looks, stretches, told)
+        progress.start(len(looks.rows), 1.0 if is_one_pass else FIRST_PASS_SHARE)
+        measured, decoded = measurer.measure(looks, stretches, progress)
         reports.append(decoded)
         seen = seen.merged(looks, measured)
         # Freezes are settled anew after every pass, from all that was seen so far: a picture that
@@ -75,7 +75,7 @@ def measure_case(
         wanted = next_looks(
             candidates, chosen, series, config.events, config.sampling, len(reports)
         )
-    told.tell(is_over=True)
+    progress.tell(is_over=True)
     why = _why(candidates, chosen, config, len(reports))
     return MeasuredCase(candidates.plan(chosen, why), measurement, DecodeReport.layered(reports))
 

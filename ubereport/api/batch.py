@@ -109,9 +109,9 @@ class Batch:
         rows = []
         for case in self.result.cases:
             done = {} if case.done is None else asdict(case.done)
-            told = {"kind": case.kind or None, "reason": case.reason or None}
+            failure = {"kind": case.kind or None, "reason": case.reason or None}
             rows.append({"row": case.row, "case_id": case.case_id, "is_done": case.is_done}
-                        | told | done)  # fmt: skip
+                        | failure | done)  # fmt: skip
         return pd.DataFrame(rows)
 
 
@@ -166,8 +166,8 @@ def run_batch(
         pdf=pdf_choice(pdf),
         keys=None if keys is None else Path(keys),
     )
-    told = on_result or (lambda _: None)
-    return run_request(request, lambda _: nullcontext(told))
+    hook = on_result or (lambda _: None)
+    return run_request(request, lambda _: nullcontext(hook))
 
 
 def run_request(request: BatchRequest, watch: Watch) -> Batch:

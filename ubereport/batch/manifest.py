@@ -106,13 +106,13 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _refusal(path: Path, problems: Sequence[Problem]) -> ManifestError:
-    told = [p.told(path.name) for p in sorted(problems, key=lambda p: (p.row, p.column))]
-    more = len(told) - MAX_PROBLEMS_TOLD
+    lines = [p.told(path.name) for p in sorted(problems, key=lambda p: (p.row, p.column))]
+    more = len(lines) - MAX_PROBLEMS_TOLD
     if more > 0:
-        told = [*told[:MAX_PROBLEMS_TOLD], f"… and {more} more"]
+        lines = [*lines[:MAX_PROBLEMS_TOLD], f"… and {more} more"]
     count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
     return ManifestError(
-        f"The manifest has {count}; nothing was started. Mend and run again.\n" + "\n".join(told)
+        f"The manifest has {count}; nothing was started. Mend and run again.\n" + "\n".join(lines)
     )
 
 

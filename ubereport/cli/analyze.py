@@ -112,7 +112,7 @@ def report(
     """
     from ubereport.api.case import rerender_case
 
-    given = {
+    options = {
         "onset_frac": onset_frac,
         "offset_frac": offset_frac,
         "min_duration_s": min_duration_s,
@@ -122,7 +122,7 @@ def report(
         "smoothing_s": smoothing_s,
     }
     # What is not given stays as the case was measured, and not as the defaults are today.
-    changes = {name: value for name, value in given.items() if value is not None}
+    changes = {name: value for name, value in options.items() if value is not None}
 
     def change(events: EventConfig) -> EventConfig:
         # Neither said nor denied leaves to the case what its pictures told.

@@ -65,11 +65,11 @@ def list_models(models: FolderOption = None, json: JsonOption = False) -> None:
             reason = told_as_typed(entry.problem or "")
             say(_("{name}: cannot be used. {reason}", name=entry.folder.name, reason=reason))
         else:
-            made = entry.metadata
+            metadata = entry.metadata
             terms = _("no licence stated")
-            if made.licence:
-                terms = _("licence {licence}", licence=made.licence)
-            say(f"{made.name} {made.version}: {told(made.title)} ({terms})")
+            if metadata.licence:
+                terms = _("licence {licence}", licence=metadata.licence)
+            say(f"{metadata.name} {metadata.version}: {told(metadata.title)} ({terms})")
 
 
 @app.command("verify")
@@ -108,5 +108,5 @@ def prepare_model(
     if json:
         print_json({"name": metadata.name, "version": metadata.version, "graph_sha256": sha256})
     else:
-        made = _("model.onnx made, sha256 {sha256}", sha256=sha256)
-        say(f"{metadata.name} {metadata.version}: {made}")
+        line = _("model.onnx made, sha256 {sha256}", sha256=sha256)
+        say(f"{metadata.name} {metadata.version}: {line}")

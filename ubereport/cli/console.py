@@ -31,10 +31,10 @@ def say_rows(*rows: tuple[str, object], width: int = 11) -> None:
 
     A row without a path is left out; `width` is that of the labels in English.
     """
-    shown = [(label, made) for label, made in rows if made is not None]
-    width = max(width, *(text_width(label) + 1 for label, _made in shown))
-    for label, made in shown:
-        say(f"{label}{' ' * (width - text_width(label))}{made}")
+    lines = [(label, path) for label, path in rows if path is not None]
+    width = max(width, *(text_width(label) + 1 for label, _path in lines))
+    for label, path in lines:
+        say(f"{label}{' ' * (width - text_width(label))}{path}")
 
 
 def say_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

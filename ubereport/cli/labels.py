@@ -120,7 +120,7 @@ def import_(
     from ubereport.laboratory.annotation.types import label_names
     from ubereport.laboratory.training.labelled import LabelSources, import_labels
 
-    given = LabelSources(
+    origin = LabelSources(
         sources=tuple(sources),
         stills=stills,
         kind=None if format is LabelFormat.AUTO else format,
@@ -133,19 +133,19 @@ def import_(
         is_missing_allowed=skip_missing,
         rejected_as=rejected_to,
     )
-    made = import_labels(given, out)
+    imported = import_labels(origin, out)
     result = {
-        "manifest": str(made.manifest),
-        "n_blood": made.n_blood,
-        "n_zero": made.n_zero,
-        "n_undecided": made.n_undecided,
-        "n_groups": made.n_groups,
-        "groups_found": made.grouping,
-        "annotators": list(made.annotators),
-        "n_missing": len(made.missing),
-        "n_unanswered": made.n_unanswered,
-        "rejected": list(made.rejected),
-        "to_draw": None if made.to_draw is None else str(made.to_draw),
+        "manifest": str(imported.manifest),
+        "n_blood": imported.n_blood,
+        "n_zero": imported.n_zero,
+        "n_undecided": imported.n_undecided,
+        "n_groups": imported.n_groups,
+        "groups_found": imported.grouping,
+        "annotators": list(imported.annotators),
+        "n_missing": len(imported.missing),
+        "n_unanswered": imported.n_unanswered,
+        "rejected": list(imported.rejected),
+        "to_draw": None if imported.to_draw is None else str(imported.to_draw),
     }
     show_result(result, json)
 
@@ -168,31 +168,31 @@ def _import_reviews(
             "Some sources are reviewed cases and others are not. Import each kind into a folder of"
             " its own; training takes several (see `train finetune --manifest`)."
         )
-    given = ReviewSources(tuple(sources), tuple(recordings), models or models_dir(), licence)
-    made = import_reviews(given, out, Count(N_("cases")))
+    origin = ReviewSources(tuple(sources), tuple(recordings), models or models_dir(), licence)
+    labels = import_reviews(origin, out, Count(N_("cases")))
     result = {
-        "manifest": str(made.manifest),
-        "sets": str(made.sets),
-        "n_cases": made.n_cases,
-        **{f"n_{said.value}": n for said, n in made.n_stills},
-        "n_groups": made.n_groups,
-        "n_to_draw": made.n_to_draw,
-        "n_unreviewed": made.n_unreviewed,
-        "failed": [f"{who}: {why}" for who, why in made.failed],
+        "manifest": str(labels.manifest),
+        "sets": str(labels.sets),
+        "n_cases": labels.n_cases,
+        **{f"n_{said.value}": n for said, n in labels.n_stills},
+        "n_groups": labels.n_groups,
+        "n_to_draw": labels.n_to_draw,
+        "n_unreviewed": labels.n_unreviewed,
+        "failed": [f"{who}: {why}" for who, why in labels.failed],
     }
     show_result(result, is_json)
     if not licence:
         warn(
             _(
                 "No licence is stated. Before a bundle is exported, fill it in in {file}.",
-                file=made.sets.name,
+                file=labels.sets.name,
             )
         )
-    if made.failed:
+    if labels.failed:
         # The exit code of a batch that succeeded in part: the folder is there and usable.
         raise SomeCasesFailedError(
-            f"{len({who for who, _ in made.failed})} case(s) gave less than their review says; what"
-            " they gave is kept, and why stands in the result."
+            f"{len({who for who, _ in labels.failed})} case(s) gave less than their review says;"
+            " what they gave is kept, and why stands in the result."
         )
 
 

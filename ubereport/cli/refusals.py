@@ -28,10 +28,10 @@ class SpokenGroup(TyperGroup):
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> Any:  # noqa: ANN401 -- as typer has it
         """Parse what stands before a command's name, and remember the whole line."""
-        given = tuple(args)
-        with _told(given):
+        words = tuple(args)
+        with _told(words):
             context = super().make_context(info_name, args, *rest, **extra)
-        context.meta[__name__] = given
+        context.meta[__name__] = words
         return context
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 -- as typer has it

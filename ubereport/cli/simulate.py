@@ -25,9 +25,9 @@ def simulate(
     """
     from ubereport.laboratory.simulation.recording import simulate as simulate_recording
 
-    made = simulate_recording(seed=seed, minutes=minutes, out_dir=out)
+    recording = simulate_recording(seed=seed, minutes=minutes, out_dir=out)
     if json:
-        print_json({"parts": [str(p) for p in made.parts], "truth": str(made.truth_dir)})
+        print_json({"parts": [str(p) for p in recording.parts], "truth": str(recording.truth_dir)})
     else:
-        parts = [(_("Recording"), part) for part in made.parts]
-        say_rows(*parts, (_("Truth"), made.truth_dir))
+        parts = [(_("Recording"), part) for part in recording.parts]
+        say_rows(*parts, (_("Truth"), recording.truth_dir))

@@ -39,12 +39,12 @@ def frames(
     settings = (
         config_from_toml(config, ExtractionConfig) if config is not None else ExtractionConfig()
     )
-    made = extract_stills(settings, resolve_parts(parts), group, out, Count(N_("pictures")))
+    stills = extract_stills(settings, resolve_parts(parts), group, out, Count(N_("pictures")))
     result = {
-        "n_stills": made.n_written,
-        "n_looked_at": made.n_looked_at,
-        "n_near_duplicates": made.n_near_duplicates,
-        "n_lost": {str(reason): n for reason, n in made.left_out},
+        "n_stills": stills.n_written,
+        "n_looked_at": stills.n_looked_at,
+        "n_near_duplicates": stills.n_near_duplicates,
+        "n_lost": {str(reason): n for reason, n in stills.left_out},
     }
     show_result(result, json)
 

@@ -82,9 +82,9 @@ def read_case_row(folder: Path, *, is_measured: bool = False) -> CaseRow:
     try:
         identity = _identity(record, folder)
         is_reviewed = not is_measured and is_review_standing(record.get("review"), folder)
-        told = record["review"] if is_reviewed else record
+        numbers = record["review"] if is_reviewed else record
         identity["numbers"] = numbers_word(is_reviewed)
-        metrics = {str(entry["key"]): entry for entry in told["metrics"]}
+        metrics = {str(entry["key"]): entry for entry in numbers["metrics"]}
         values = {key: entry["value"] for key, entry in metrics.items()}
         reasons = {
             key: str(entry["reason"]) for key, entry in metrics.items() if entry["value"] is None
@@ -95,13 +95,13 @@ def read_case_row(folder: Path, *, is_measured: bool = False) -> CaseRow:
             if entry.get("band_low") is not None and entry.get("band_high") is not None
         }
         model = _model_facts(json.dumps(record["provenance"]["model"], sort_keys=True))
-        events = [_event_row(identity["case_id"], *item) for item in enumerate(told["events"])]
+        events = [_event_row(identity["case_id"], *item) for item in enumerate(numbers["events"])]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CaseRecordError(
             f"{CASE_NAME} lacks or misuses {error}. Analyze the case again."
         ) from None
-    taken = {*values, *FIXED_COLUMNS}
-    named = {f"manifest_{k}" if k in taken else k: v for k, v in covariates.items()}
+    names = {*values, *FIXED_COLUMNS}
+    named = {f"manifest_{k}" if k in names else k: v for k, v in covariates.items()}
     return CaseRow(identity, named, values, reasons, events, bands, model, is_reviewed)
 
 

@@ -138,15 +138,15 @@ def _test_text(p_value: float | None, reason: str) -> str:
 def _contrast(contrast: Contrast, spec: MetricSpec) -> str:
     value = contrast.shift.value or 0.0
     interval = interval_text(contrast.shift, spec)
-    found = _("the typical case did not differ ({interval})", interval=interval)
+    outcome = _("the typical case did not differ ({interval})", interval=interval)
     if value != 0:
         size = _size(value, spec, is_lower=value < 0)
-        found = _("the typical case was {size} ({interval})", size=size, interval=interval)
+        outcome = _("the typical case was {size} ({interval})", size=size, interval=interval)
     text = _(
         "{group} against {reference}, nothing held equal: {found}",
         group=contrast.group,
         reference=contrast.reference,
-        found=found,
+        found=outcome,
     )
     if contrast.cliff_delta.value is not None:
         delta = localized(f"{contrast.cliff_delta.value:+.2f}".replace("-", "−"))
@@ -344,16 +344,16 @@ def adjusted_reading(adjusted: AdjustedComparison, spec: MetricSpec) -> tuple[st
     names = (["surgeon"] if adjusted.n_surgeons > 1 else []) + [
         column_title(name) for name in adjusted.covariates
     ]
-    found = "; ".join(_adjusted_contrast(contrast, spec) for contrast in adjusted.contrasts)
+    outcome = "; ".join(_adjusted_contrast(contrast, spec) for contrast in adjusted.contrasts)
     text = _(
-        "With nothing held equal ({cases} cases): {found}.", cases=adjusted.n_cases, found=found
+        "With nothing held equal ({cases} cases): {found}.", cases=adjusted.n_cases, found=outcome
     )
     if names:
         text = _(
             "With {names} held equal ({cases} cases): {found}.",
             names=spoken().enumeration([told(name) for name in names]),
             cases=adjusted.n_cases,
-            found=found,
+            found=outcome,
         )
     if len(adjusted.contrasts) > 1:
         corrected = _(

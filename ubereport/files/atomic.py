@@ -226,8 +226,8 @@ def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         folders.update(p for p in path.parents if p.is_relative_to(folder))
         _write_through(path, content)
     # Deepest first: a folder is safe on disk once what it names is.
-    for made in sorted(folders, reverse=True):
-        _sync(made)
+    for level in sorted(folders, reverse=True):
+        _sync(level)
 
 
 def _write_through(path: Path, content: bytes) -> None:

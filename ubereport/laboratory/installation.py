@@ -173,7 +173,7 @@ def _inference() -> tuple[Finding, ...]:
 
     try:
         speeds = measure_shipped()
-        best, taken = recommended(speeds), taken_by_auto(speeds)
+        best, by_auto = recommended(speeds), taken_by_auto(speeds)
     except (UbereportError, ImportError, OSError) as error:
         return (Finding("inference", False, True, str(error), "see torch and models above"),)
     findings = []
@@ -182,11 +182,11 @@ def _inference() -> tuple[Finding, ...]:
             f"area within {100 * speed.area_deviation_max_frac:.2f} percentage points of fp32 "
             f"(mean {100 * speed.area_deviation_mean_frac:.3f})",
             *(["not usable: more than 0.2"] if not speed.is_usable else []),
-            *(["auto takes this"] if speed is taken else []),
+            *(["auto takes this"] if speed is by_auto else []),
             *(["recommended"] if speed is best else []),
         )
         fact = f"{speed.pictures_per_s:.0f} pictures/s, {', '.join(marks)}"
-        is_good = speed is not taken or speed is best
+        is_good = speed is not by_auto or speed is best
         mend = "" if is_good else f"set segmentation.route = {best.route}; {best.title} is faster"
         findings.append(Finding(f"inference, {speed.title}", is_good, False, fact, mend))
     return tuple(findings)

@@ -104,8 +104,8 @@ def _found(tag: str) -> Language | None:
 def _near(tag: str) -> str:
     names = {language.code: language.code for language in LANGUAGES}
     names |= {language.name.lower(): language.code for language in LANGUAGES} | _ALSO_CALLED
-    given = tag.strip().lower()
-    matches = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    word = tag.strip().lower()
+    matches = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     return names[matches[0]] if matches else ""
 
 

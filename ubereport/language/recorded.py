@@ -71,9 +71,9 @@ class _Telling:
         for written in (text, text[:1].swapcase() + text[1:], f"{text};", f". {text}"):
             translation = messages.get((RECORDED, written)) or messages.get(("", written))
             if translation is not None:
-                told = translation[0].removesuffix(";").removeprefix(". ").removeprefix("。")
+                clause = translation[0].removesuffix(";").removeprefix(". ").removeprefix("。")
                 is_begun = text[:1].isupper() and written[:1] != text[:1]
-                return told[:1].upper() + told[1:] if is_begun else told
+                return clause[:1].upper() + clause[1:] if is_begun else clause
         return ""
 
     def _by_parts(self, text: str, depth: int) -> str:
@@ -89,10 +89,10 @@ class _Telling:
             if not any(_SENTENCE.search(value) for value in match.groupdict().values()):
                 return self._retold(message, match, depth)
             loose = loose or (message, match)
-        told = self._otherwise(text, depth + 1)
-        if told == text and loose is not None:
+        translation = self._otherwise(text, depth + 1)
+        if translation == text and loose is not None:
             return self._retold(*loose, depth)
-        return told
+        return translation
 
     def _retold(self, message: str, match: re.Match[str], depth: int) -> str:
         places = {name: self.told(value, depth + 1) for name, value in match.groupdict().items()}
@@ -110,9 +110,9 @@ class _Telling:
                     spoken = self.translator.paragraph(told_pieces) if is_run_on else ""
                     return spoken or separator.join(told_pieces)
         other_case = text[:1].swapcase() + text[1:]
-        told = self.told(other_case, depth) if other_case != text else other_case
-        if told != other_case:
-            return told[:1].upper() + told[1:] if text[0].isupper() else told
+        translation = self.told(other_case, depth) if other_case != text else other_case
+        if translation != other_case:
+            return translation[:1].upper() + translation[1:] if text[0].isupper() else translation
         return text
 
 

@@ -218,12 +218,12 @@ def _on_the_way(part: PartIndex, first: IntArray, grid: IntArray) -> IntArray:
 
 def _thinned(time_s: FloatArray, frames: IntArray, step_s: float) -> IntArray:
     """Leave out frames so that those left are at least `step_s` apart."""
-    taken: list[int] = []
+    picks: list[int] = []
     at = 0
     while at < len(frames):
-        taken.append(int(frames[at]))
-        at = int(np.searchsorted(time_s[frames], time_s[taken[-1]] + step_s - _ROUNDING_S))
-    return np.array(taken, dtype=np.int64)
+        picks.append(int(frames[at]))
+        at = int(np.searchsorted(time_s[frames], time_s[picks[-1]] + step_s - _ROUNDING_S))
+    return np.array(picks, dtype=np.int64)
 
 
 def _coarse(time_s: FloatArray, marks: IntArray, grid: IntArray, max_gap_s: float) -> IntArray:
@@ -233,15 +233,15 @@ def _coarse(time_s: FloatArray, marks: IntArray, grid: IntArray, max_gap_s: floa
     # end backwards, so that the pictures filled in lie soon after the keyframe they build on.
     reach_s = max_gap_s + _ROUNDING_S
     mark_s, last = time_s[marks], len(marks) - 1
-    taken = [int(marks[0])]
+    chosen_marks = [int(marks[0])]
     at = 0
     while at < last:
         beyond = int(np.searchsorted(mark_s, mark_s[at] + reach_s, side="right"))
         following = max(at + 1, beyond - 1)
-        taken.extend(_filled(time_s, int(marks[at]), int(marks[following]), grid, reach_s))
-        taken.append(int(marks[following]))
+        chosen_marks.extend(_filled(time_s, int(marks[at]), int(marks[following]), grid, reach_s))
+        chosen_marks.append(int(marks[following]))
         at = following
-    return np.array(taken, dtype=np.int64)
+    return np.array(chosen_marks, dtype=np.int64)
 
 
 def _filled(time_s: FloatArray, start: int, end: int, grid: IntArray, reach_s: float) -> list[int]:
@@ -265,7 +265,7 @@ def _candidates(
     of_run: Callable[[PartIndex, Run], _RunFrames],
 ) -> Candidates:
     """Collect the pictures of all runs."""
-    taken: list[IntArray] = []
+    picks: list[IntArray] = []
     part_index: list[IntArray] = []
     time_s: list[FloatArray] = []
     members: list[tuple[BoolArray, BoolArray, BoolArray]] = []
@@ -277,7 +277,7 @@ def _candidates(
             # One sorted row a picture, whatever it is wanted for: a keyframe that lies on the grid
             # is one candidate and not two.
             every = np.unique(np.concatenate([frames.first, frames.grid, frames.keys]))
-            taken.append(every)
+            picks.append(every)
             part_index.append(np.full(len(every), placed.part_index))
             time_s.append(placed.start_s + part.time_s[every])
             members.append(
@@ -291,11 +291,11 @@ def _candidates(
     is_first, is_full_rate, is_key = (np.concatenate(m) for m in zip(*members, strict=True))
     return Candidates(
         part_index=np.concatenate(part_index),
-        frame_index=np.concatenate(taken),
+        frame_index=np.concatenate(picks),
         time_s=np.concatenate(time_s),
         is_first=is_first,
         is_full_rate=is_full_rate,
         is_key=is_key,
-        run_index=np.repeat(np.arange(len(taken)), [len(frames) for frames in taken]),
+        run_index=np.repeat(np.arange(len(picks)), [len(frames) for frames in picks]),
         run_end_s=np.array(run_end_s),
     )

@@ -70,10 +70,10 @@ class PacketWalk(ClosedOnExit):
     def packets(self) -> Iterator[WalkedPacket]:
         """Yield packets from here on."""
         while True:
-            walked = self._next()
-            if walked is None:
+            entry = self._next()
+            if entry is None:
                 return
-            yield walked
+            yield entry
 
     def to_key(self, key: int) -> bool:
         """Make the packet of keyframe `key` (frame index; -1 for the file's start) the next one.
@@ -115,29 +115,29 @@ class PacketWalk(ClosedOnExit):
 
     def _find(self, target: int) -> bool:
         while True:
-            walked = self._next()
-            if walked is None:
+            entry = self._next()
+            if entry is None:
                 return False
-            if walked.packet.is_keyframe and walked.pts != NO_PTS:
-                if walked.pts == target:
-                    self._held = walked
+            if entry.packet.is_keyframe and entry.pts != NO_PTS:
+                if entry.pts == target:
+                    self._held = entry
                     return True
-                if walked.pts > target:
+                if entry.pts > target:
                     return False
 
     def _next(self) -> WalkedPacket | None:
         if self._held is not None:
-            walked, self._held = self._held, None
-            return walked
+            held, self._held = self._held, None
+            return held
         packet = next(self._packets, None)
         self._on_progress()
         if packet is None:
             return None
         self._is_at_start = False
-        walked = self._numbered(packet)
-        if packet.is_keyframe and walked.pts != NO_PTS:
-            self._passed = walked.pts
-        return walked
+        entry = self._numbered(packet)
+        if packet.is_keyframe and entry.pts != NO_PTS:
+            self._passed = entry.pts
+        return entry
 
     def _numbered(self, packet: Packet[VideoStream]) -> WalkedPacket:
         if self._request.is_counted:

@@ -481,15 +481,15 @@ def repeat_packets(path: Path, target: Path, n_times: int, period_s: Fraction) -
         If a file cannot be read or written.
     """
     with (
-        av.open(str(path)) as given,
-        av.open(str(target), mode="w", container_options={"fflags": "+bitexact"}) as made,
+        av.open(str(path)) as recording,
+        av.open(str(target), mode="w", container_options={"fflags": "+bitexact"}) as output,
     ):
-        source = given.streams.video[0]
-        stream = made.add_stream_from_template(source)
+        source = recording.streams.video[0]
+        stream = output.add_stream_from_template(source)
         period = period_s / (source.time_base or Fraction(1))
         if period.denominator != 1:
             raise ValueError(f"{period_s} s is no whole number of the recording's ticks")
-        packets = [packet for packet in given.demux(source) if packet.size > 0]
+        packets = [packet for packet in recording.demux(source) if packet.size > 0]
         for shift in range(0, n_times * int(period), int(period)):
             for packet in packets:
                 # Muxing takes a packet over, so that each turn gets a copy.
@@ -497,4 +497,4 @@ def repeat_packets(path: Path, target: Path, n_times: int, period_s: Fraction) -
                 copied.pts, copied.dts = (packet.pts or 0) + shift, (packet.dts or 0) + shift
                 copied.duration, copied.time_base = packet.duration, packet.time_base
                 copied.is_keyframe, copied.stream = packet.is_keyframe, stream
-                made.mux(copied)
+                output.mux(copied)

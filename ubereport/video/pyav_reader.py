@@ -225,21 +225,21 @@ class _GroupReader:
         offset = 0
         # A decoder hands pictures out late and in another order than packets go in. So it is fed
         # until every wanted packet is in, and what it still holds is drained once, at the end.
-        for walked in self._walk.packets():
-            if group.is_leading(walked.pts):
+        for entry in self._walk.packets():
+            if group.is_leading(entry.pts):
                 continue
-            if walked.is_reset:
+            if entry.is_reset:
                 yield self._drained(), offset
             # What was drained above was fed before the restart and has the old shift; everything
             # from here on has the new one.
-            offset = walked.offset
-            frames = self._fed(walked, is_wanted=self._is_whole or not group.may_skip(walked.pts))
+            offset = entry.offset
+            frames = self._fed(entry, is_wanted=self._is_whole or not group.may_skip(entry.pts))
             # Where decoding had to start earlier, pictures before the group's own keyframe are
             # thrown away, and so is what was wrong with them.
-            if walked.pts == group.trusted_pts:
+            if entry.pts == group.trusted_pts:
                 self._is_damaged = False
             yield frames, offset
-            if group.is_fed(walked.pts, walked.packet.is_keyframe):
+            if group.is_fed(entry.pts, entry.packet.is_keyframe):
                 break
         yield self._drained(), offset
 

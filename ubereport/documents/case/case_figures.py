@@ -244,8 +244,8 @@ def _draw_part_lane(
 
 def _label_closing(axes: Axes, parts: Sequence[PartSpan], closing: Interval, end_s: float) -> None:
     # Left of the bar, unless a part starts there with a label of its own.
-    taken = Interval(closing.start_s - 0.2 * end_s, closing.start_s + 0.02 * end_s)
-    has_room = not any(taken.contains(part.interval.start_s) for part in parts)
+    label_span = Interval(closing.start_s - 0.2 * end_s, closing.start_s + 0.02 * end_s)
+    has_room = not any(label_span.contains(part.interval.start_s) for part in parts)
     axes.text(
         closing.start_s - 0.006 * end_s if has_room else (closing.start_s + closing.end_s) / 2,
         0.62,

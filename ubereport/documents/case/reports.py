@@ -134,9 +134,9 @@ def render_late(
     sections, _ = added_sections(record)
     files = read_frames(folder, record)
     rendered = render_report(record, files, choice, language, sections, stem)
-    told = {**run_facts(folder), "pdf": rendered.printed.run_facts}
+    facts = {**run_facts(folder), "pdf": rendered.printed.run_facts}
     added = {name: text for name, text in rendered.files.items() if not has_html or "pdf" in name}
     write_into_case(
-        folder, {**added, "run.json": f"{json.dumps(told, indent=2)}\n".encode("ascii")}
+        folder, {**added, "run.json": f"{json.dumps(facts, indent=2)}\n".encode("ascii")}
     )
     return rendered

@@ -55,9 +55,9 @@ def run_comparison(request: CompareRequest) -> tuple[Comparison, Written]:
     check_out(request.out, request.library)
     table = read_cohort(request.library, is_measured=request.is_measured)
     require_column(request.config.primary, table.metric_keys, "metric")
-    given = sources_of(request.library, request.errors)
+    sources = sources_of(request.library, request.errors)
     comparison = compare_cohort(
-        table, request.by, request.config, request.covariates, request.reference, given
+        table, request.by, request.config, request.covariates, request.reference, sources
     )
     with naming(table.names):
         document = comparison_document(comparison, request.config)

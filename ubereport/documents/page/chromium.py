@@ -97,8 +97,8 @@ def print_with_chromium(html: str, watchdog_s: float = WATCHDOG_S) -> tuple[byte
     program = find_chromium()
     if program is None:
         raise DependencyError(NO_BROWSER)
-    with tempfile.TemporaryDirectory(prefix="ubereport-print-", ignore_cleanup_errors=True) as made:
-        scratch = Path(made)
+    with tempfile.TemporaryDirectory(prefix="ubereport-print-", ignore_cleanup_errors=True) as home:
+        scratch = Path(home)
         page, printed = scratch / "page.html", scratch / "page.pdf"
         page.write_text(html, encoding="utf-8")
         command = [

@@ -25,9 +25,9 @@ def diagnostic_report(
     """
     if is_reviewed and record.review is None:
         raise ValueError("a case that nobody reviewed has no reviewed numbers")
-    told = record.review.metrics if is_reviewed and record.review else record.metrics
+    metrics = record.review.metrics if is_reviewed and record.review else record.metrics
     method = "measured by a model, reviewed by a person" if is_reviewed else "measured by a model"
-    observations = [_observation(f"m{n}", m, method) for n, m in enumerate(told, start=1)]
+    observations = [_observation(f"m{n}", m, method) for n, m in enumerate(metrics, start=1)]
     return {
         "resourceType": "DiagnosticReport",
         "identifier": [{"system": "urn:ubereport:case", "value": record.case_id}],

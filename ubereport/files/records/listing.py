@@ -82,9 +82,9 @@ def _listed(folder: Path, is_measured: bool) -> ListedCase:
 def _row(folder: Path, tree: Mapping[str, Any], is_measured: bool) -> ListedCase:
     try:
         is_reviewed = not is_measured and is_review_standing(tree.get("review"), folder)
-        told = tree["review"] if is_reviewed else tree
+        numbers = tree["review"] if is_reviewed else tree
         # A metric that another version of the program did not know is missing, not an error.
-        values = {metric["key"]: metric["value"] for metric in told["metrics"]}
+        values = {metric["key"]: metric["value"] for metric in numbers["metrics"]}
         model = tree["provenance"]["model"]
         return ListedCase(
             folder=folder.name,

@@ -89,16 +89,16 @@ def write_case(
     """
     validate_case_id(record.case_id)
     content = case_files(record)
-    given = files or {}
-    for name in given:
+    extras = files or {}
+    for name in extras:
         if check_relative_name(name) in content or name == "run.json":
             raise ValueError(f"{name} is written by the record itself")
     for path in _frame_paths(record.key_frames):
-        if path not in given:
+        if path not in extras:
             raise ValueError(f"the record names the key frame {path}, which is not given")
     # The record's own files come first and cannot be given: a report must never lie beside numbers
     # of another run.
-    content |= given
+    content |= extras
     if run is not None:
         content["run.json"] = f"{json.dumps(run, indent=2, allow_nan=False)}\n".encode("ascii")
     _check_same_case(folder, record.case_id)

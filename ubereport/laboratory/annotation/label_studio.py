@@ -89,8 +89,8 @@ def brush_to_mask(rle: Sequence[int], height_px: int, width_px: int) -> BoolArra
             words[position:end] = bits.read(_WORD_BITS)
         else:
             n_words = end - position
-            told = bits.read(n_words * _WORD_BITS).to_bytes(n_words)
-            words[position:end] = np.frombuffer(told, dtype=np.uint8)
+            run = bits.read(n_words * _WORD_BITS).to_bytes(n_words)
+            words[position:end] = np.frombuffer(run, dtype=np.uint8)
         position = end
     return np.asarray(words[_N_CHANNELS - 1 :: _N_CHANNELS].reshape(height_px, width_px) > 0)
 

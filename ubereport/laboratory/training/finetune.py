@@ -173,20 +173,20 @@ def mixed_pools(
     """
     _check_shares(config, [cache.stills[int(i)] for i in inside], boxed)
     data, side_px, device = config.data, config.data.cache_side_px, training_device(config.device)
-    made: list[tuple[float, StillCache]] = []
+    pools: list[tuple[float, StillCache]] = []
     if data.composite_share > 0:
         ground = np.array([i for i in inside if _is_ground(cache.stills[int(i)])], np.int64)
         bloodied = composites(cache, ground, config, cache_folder, torch.get_num_threads())
-        made.append((data.composite_share, bloodied))
+        pools.append((data.composite_share, bloodied))
     if data.simulated_share > 0:
         simulated = simulated_stills(_SIMULATION_SEED, data.n_simulated, side_px, cache_folder)
-        made.append((data.simulated_share, simulated))
+        pools.append((data.simulated_share, simulated))
     if data.box_share > 0:
-        made.append((data.box_share, box_cache(boxed, side_px)))
-    manual = _collection_shares(1.0 - sum(share for share, _ in made), cache, inside)
+        pools.append((data.box_share, box_cache(boxed, side_px)))
+    manual = _collection_shares(1.0 - sum(share for share, _ in pools), cache, inside)
     return [
         *(pool_of(share, cache, index, config, device) for share, index in manual),
-        *(pool_of(s, c, np.arange(len(c.stills)), config, device) for s, c in made),
+        *(pool_of(s, c, np.arange(len(c.stills)), config, device) for s, c in pools),
     ]
 
 

@@ -125,13 +125,13 @@ def import_reviews(
     with staged_for(folder) as staged, MaskNetwork() as network:
         (staged / "stills").mkdir(parents=True)
         for number, (case, group) in enumerate(zip(cases, groups, strict=True), 1):
-            taken = _taken(
+            of_case = _taken(
                 case, group, CasePictures(case.desk, sources.models, network), staged / "stills"
             )
-            pairs += taken.pairs
-            said.update(taken.said)
-            n_to_draw += taken.n_to_draw
-            failed += [(case.desk.record.case_id, why) for why in taken.failed]
+            pairs += of_case.pairs
+            said.update(of_case.said)
+            n_to_draw += of_case.n_to_draw
+            failed += [(case.desk.record.case_id, why) for why in of_case.failed]
             if on_progress is not None:
                 on_progress(number, len(cases))
         if not pairs:

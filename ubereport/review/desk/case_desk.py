@@ -145,12 +145,12 @@ class CaseDesk:
         draft = self._draft(saying, journal, spans)
         # Replayed before it is written: a stroke that the case cannot take never enters the
         # journal, which keeps every line for good.
-        made = tuple(
+        outcome = tuple(
             span.interval
             for span in stroke_spans(spans, draft)
             if span.is_standing and span not in spans
         )
-        return replace(draft, after=made)
+        return replace(draft, after=outcome)
 
     def _draft(self, saying: Saying, journal: Journal, spans: Sequence[EventSpan]) -> Stroke:
         stretch = None if saying.stretch is None else Interval(*saying.stretch)
