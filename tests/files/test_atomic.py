@@ -121,11 +121,11 @@ def test_a_full_disk_is_told_in_bytes_and_changes_nothing(
     written: list[Path] = []
     write = atomic._write_through
 
-    def full(path: Path, content: bytes) -> None:
+    def full(path: Path, content: bytes, *mode: int) -> None:
         if len(written) == n_written:
             raise OSError(failure, os.strerror(failure))
         written.append(path)
-        write(path, content)
+        write(path, content, *mode)
 
     monkeypatch.setattr(atomic, "_write_through", full)
     needed = sum(map(len, NEW.values()))
@@ -180,7 +180,7 @@ def test_a_read_only_place_is_told(tmp_path):
 
 @pytest.mark.parametrize("failure", [errno.EROFS, errno.EACCES, errno.EPERM])
 def test_a_read_only_disk_is_told(tmp_path, monkeypatch, failure):
-    def refuse(path: Path, content: bytes) -> None:
+    def refuse(*_: object) -> None:
         raise OSError(failure, os.strerror(failure))
 
     monkeypatch.setattr(atomic, "_write_through", refuse)
@@ -192,7 +192,7 @@ def test_a_read_only_disk_is_told(tmp_path, monkeypatch, failure):
 
 
 def test_any_other_fault_of_the_disk_is_told(tmp_path, monkeypatch):
-    def fail(path: Path, content: bytes) -> None:
+    def fail(*_: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(atomic, "_write_through", fail)
@@ -387,3 +387,13 @@ def test_a_built_folder_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch)
     publish_staged(tmp_path / "work", tmp_path / "set")
     assert synced == ["a.txt", "inner", "work", tmp_path.name]
     assert _content(tmp_path) == {"set/inner/a.txt": b"a"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes")
+def test_what_is_private_is_so_before_a_byte_is_in_it(tmp_path, monkeypatch):
+    modes = []
+    write, fdopened = os.fsync, os.fstat
+    monkeypatch.setattr(os, "fsync", lambda fd: (modes.append(fdopened(fd).st_mode), write(fd)))
+    write_file(tmp_path / "keys.json", b"{}", is_private=True)
+    assert modes[0] & 0o777 == 0o600
+    assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600

@@ -34,9 +34,8 @@ def pseudonymized(manifest: Manifest, key_file: Path) -> Manifest:
     cases = tuple(_renamed(case, keys) for case in manifest.cases)
     if len(keys) > n_known:
         text = json.dumps({"surgeons": keys}, indent=1, ensure_ascii=False)
-        write_file(key_file, f"{text}\n".encode())
         # Who is who is for the owner of the library alone.
-        key_file.chmod(0o600)
+        write_file(key_file, f"{text}\n".encode(), is_private=True)
     return replace(manifest, cases=cases)
 
 

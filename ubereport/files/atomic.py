@@ -47,10 +47,11 @@ def check_relative_name(name: str) -> str:
     return name
 
 
-def write_file(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes, *, is_private: bool = False) -> None:
     """Write `content` to `path` in one step: readers see the old file or the new one.
 
-    Folders on the way are made if need be.
+    Folders on the way are made if need be. What is private nobody but its owner may read, from the
+    first byte on (Windows: whoever may read the folder).
 
     Raises
     ------
@@ -62,7 +63,7 @@ def write_file(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Asked before a byte is written: a disk that fills up halfway fails other programs, too.
         _check_space(path.parent, len(content))
-        _write_through(staged, content)
+        _write_through(staged, content, 0o600 if is_private else 0o666)
         replace(staged, path)
         _sync(path.parent)
     except OSError as error:
@@ -230,9 +231,9 @@ def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         _sync(level)
 
 
-def _write_through(path: Path, content: bytes) -> None:
+def _write_through(path: Path, content: bytes, mode: int = 0o666) -> None:
     # Exclusive: a name that exists already is somebody else's.
-    with path.open("xb") as file:
+    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -213,10 +213,10 @@ def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(
     stills, runs = read_manifest(manifest), tmp_path / "runs"
     write, save = atomic._write_through, np.save
 
-    def full(path, content):
+    def full(path, content, *mode):
         if what in path.as_posix():
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(path, content)
+        write(path, content, *mode)
 
     def full_for_arrays(stream, array):
         if what in stream.name:

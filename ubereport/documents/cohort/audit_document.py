@@ -188,7 +188,7 @@ def _signal_name(signal: Signal) -> str:
     return {
         Signal.OUTSIDE: _("outside a limit"),
         Signal.ONE_SIDE: _("run on one side"),
-        Signal.TREND: "trend",
+        Signal.TREND: _("trend"),
         Signal.NEAR_LIMIT: _("2 of 3 near a limit"),
         Signal.AVERAGE: _("average of the latest cases off"),
     }[signal]

@@ -171,7 +171,7 @@ def difference_unit(spec: MetricSpec) -> str:
         return _("percentage points")
     return {
         "1": _("the count"),
-        "s": "seconds",
+        "s": _("seconds"),
         "/(10.min)": _("events per 10 minutes at risk"),
         "min/h": _("minutes per hour"),
     }.get(spec.unit, spec.unit)
