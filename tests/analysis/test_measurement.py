@@ -10,7 +10,7 @@ from ubereport.core.series import LossReason
 def measurement(areas, reasons=None):
     n = len(areas)
     reasons = [LossReason.NONE] * n if reasons is None else reasons
-    columns = np.array([[a + 0.01, a, a - 0.01] for a in areas]).reshape(n, 3)
+    columns = np.array([[a + 0.01, a, a - 0.01, 2 * a] for a in areas]).reshape(n, 4)
     columns[[r is not LossReason.NONE for r in reasons]] = np.nan
     flags = np.zeros(n, dtype=bool)
     return Measurement(
@@ -48,6 +48,17 @@ def test_a_lost_sample_is_missing_and_not_zero():
     assert not series.is_valid[1]
 
 
+def test_areas_over_tissue_are_a_column_only_where_they_were_measured():
+    areas = measurement([0.1, 0.2])
+    gap = [LostStretch(Interval(1.0, 3.0), 0, LossReason.GAP)]
+    without = assemble_series(plan([0.0, 0.5]), areas, gap)
+    assert without.area_frac_of_tissue is None
+    assert "area_frac_of_tissue" not in without.columns
+    told = assemble_series(plan([0.0, 0.5]), areas, gap, has_tissue=True)
+    np.testing.assert_allclose(told.area_frac_of_tissue, [0.2, 0.4, np.nan])
+    np.testing.assert_array_equal(told.area_frac, without.area_frac)
+
+
 def test_a_measurement_of_another_plan_is_refused():
     with pytest.raises(ValueError, match="1 measured samples for a plan of 2"):
         assemble_series(plan([0.0, 0.5]), measurement([0.1]), [])
@@ -69,7 +80,7 @@ def test_a_sample_lost_afterwards_loses_its_area():
 @pytest.mark.parametrize(
     "broken",
     [
-        {"area_frac": np.zeros((2, 2))},
+        {"area_frac": np.zeros((2, 3))},
         {"is_corrupt": np.zeros(3, bool)},
         {"moved_frac": np.zeros(1)},
         {"moved_from_s": np.zeros(1)},
@@ -77,7 +88,7 @@ def test_a_sample_lost_afterwards_loses_its_area():
 )
 def test_lengths_are_checked(broken):
     good = {
-        "area_frac": np.zeros((2, 3)),
+        "area_frac": np.zeros((2, 4)),
         "reason": (LossReason.NONE, LossReason.NONE),
         "is_undecoded": np.zeros(2, bool),
         "is_corrupt": np.zeros(2, bool),

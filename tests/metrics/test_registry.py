@@ -63,6 +63,12 @@ def _values(series, events=(), events_config=EVENTS, metric_config=METRIC, **nei
     return {value.key: value for value in computed}
 
 
+def _over_tissue(series, area):
+    """The series with the same area over visible tissue in every valid row; None where not seen."""
+    column = np.where(series.is_valid, area, np.nan)
+    return dataclasses.replace(series, area_frac_of_tissue=column)
+
+
 @pytest.fixture(scope="module")
 def case(series_of):
     """Ten minutes: 100 s at 10 %, 50 s lost, 150 s at 60 %, 100 s at 30 %, a pause, 200 s clear."""
@@ -333,3 +339,27 @@ def test_a_band_needs_a_value_at_every_threshold(series_of):
 def test_metrics_need_the_central_threshold(series_of):
     with pytest.raises(ValueError, match="central threshold"):
         compute_metrics(series_of([(0.1, 60)]), {Threshold.STRICT: ()}, EVENTS, METRIC)
+
+
+def test_the_mean_over_tissue_weighs_time_and_tells_what_it_covers(series_of):
+    series = series_of([(0.1, 50), (0.1, 25), (LossReason.BLURRED, 50), (0.4, 75)])
+    column = np.array([np.nan, 0.1, np.nan, 0.4])
+    series = dataclasses.replace(series, area_frac_of_tissue=column)
+    value = _values(series)["area_mean_of_tissue_frac"]
+    assert value.value == pytest.approx((0.1 * 25 + 0.4 * 75) / 100)
+    assert value.coverage_frac == pytest.approx(100 / 200)
+    assert value.n == 2
+    assert value.band_low is None
+
+
+def test_where_tissue_was_not_measured_its_mean_is_missing_and_not_zero(series_of):
+    series = series_of([(0.1, 100)])
+    value = _values(series)["area_mean_of_tissue_frac"]
+    assert value.value is None
+    assert value.reason == "area over tissue was not measured"
+    full = _values(_over_tissue(series, np.nan))["area_mean_of_tissue_frac"]
+    assert full.value is None
+    assert full.reason == "instruments filled the view"
+    assert full.coverage_frac == 0
+    lost = _over_tissue(series_of([(LossReason.BLACK, 10)]), np.nan)
+    assert _values(lost)["area_mean_of_tissue_frac"].reason == "no evaluable time"

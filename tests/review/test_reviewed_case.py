@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,14 @@ def test_a_struck_event_takes_its_blood_with_it(two_events, review_of, stroke_of
     assert case.metric("area_mean_frac").value == pytest.approx((240 * 0.01 + 30 * 0.1) / 300)
     assert case.metric("event_count").value == 1
     assert two_events.area_frac.max() == 0.3  # what was measured is as it was
+
+
+def test_reviewed_areas_are_areas_of_the_view(two_events, review_of, stroke_of):
+    marked = replace(two_events, area_frac_of_tissue=two_events.area_frac / 2)
+    case = review_of(marked, [stroke_of(Action.VIEW_LOST, stretch=(100.25, 110.75))])
+    assert case.series.area_frac_of_tissue is None
+    assert case.metric("area_mean_of_tissue_frac").value is None
+    assert case.metric("area_mean_frac").value is not None
 
 
 def test_every_event_decided_is_a_complete_review(two_events, review_of, stroke_of):

@@ -134,7 +134,7 @@ def test_an_answer_that_is_no_number_fails_loudly(sure: Bundle, pictures: np.nda
     predictor = OpenVinoPredictor(sure, is_low=False, n_threads=1)
     logits = np.zeros(pictures.shape[:3], dtype=np.float32)
     logits[0, 0, -1] = np.nan  # outside the field
-    predictor._network = lambda _: logits  # type: ignore[assignment]
+    predictor._network = lambda _: (logits, None)  # type: ignore[assignment]
     with pytest.raises(PredictionError, match="NaN or infinity"):
         predictor.areas(pictures, FIELD)
 

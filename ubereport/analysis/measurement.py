@@ -30,7 +30,8 @@ class Measurement:
     Parameters
     ----------
     area_frac
-        (n, 3) float64: lenient, central and strict threshold; NaN where the sample is lost.
+        (n, 4) float64: lenient, central and strict threshold, and the central one over visible
+        tissue; NaN where the sample is lost, and the last also where no tissue was measured.
     reason
         n reasons, NONE where the sample is valid.
     is_undecoded, is_corrupt
@@ -51,8 +52,8 @@ class Measurement:
         freeze(self, np.float64, "area_frac", "moved_frac", "moved_from_s")
         freeze(self, np.bool_, "is_undecoded", "is_corrupt")
         n = len(self.reason)
-        if self.area_frac.shape != (n, 3):
-            raise ValueError(f"areas of shape {self.area_frac.shape} for {n} reasons; need (n, 3)")
+        if self.area_frac.shape != (n, 4):
+            raise ValueError(f"areas of shape {self.area_frac.shape} for {n} reasons; need (n, 4)")
         for name in ("is_undecoded", "is_corrupt", "moved_frac", "moved_from_s"):
             if getattr(self, name).shape != (n,):
                 raise ValueError(f"{name} needs shape ({n},)")
@@ -65,7 +66,7 @@ class Measurement:
         """Join measurements of consecutive samples."""
         pieces = list(pieces)
         return cls(
-            np.concatenate([np.empty((0, 3)), *(p.area_frac for p in pieces)]),
+            np.concatenate([np.empty((0, 4)), *(p.area_frac for p in pieces)]),
             tuple(reason for p in pieces for reason in p.reason),
             np.concatenate([np.empty(0, np.bool_), *(p.is_undecoded for p in pieces)]),
             np.concatenate([np.empty(0, np.bool_), *(p.is_corrupt for p in pieces)]),
@@ -109,10 +110,13 @@ def assemble_series(
     measurement: Measurement,
     lost: Iterable[LostStretch],
     joined_parts: tuple[int, ...] = (),
+    *,
+    has_tissue: bool = False,
 ) -> AreaSeries:
     """Merge samples and stretches without pictures into one series in time order.
 
-    `joined_parts` follow the next part without a pause.
+    `joined_parts` follow the next part without a pause; `has_tissue` tells whether areas over
+    visible tissue were measured.
 
     Raises
     ------
@@ -123,7 +127,7 @@ def assemble_series(
         raise ValueError(f"{len(measurement)} measured samples for a plan of {len(plan)}")
     gone = [stretch for stretch in lost if stretch.interval.duration_s > 0]
     n_gone = len(gone)
-    area_frac = np.concatenate([measurement.area_frac, np.full((n_gone, 3), np.nan)])
+    area_frac = np.concatenate([measurement.area_frac, np.full((n_gone, 4), np.nan)])
     reason = (*measurement.reason, *(stretch.reason for stretch in gone))
     time_s = np.concatenate([plan.time_s, [s.interval.start_s for s in gone]])
     duration_s = np.concatenate([plan.duration_s, [s.interval.duration_s for s in gone]])
@@ -141,4 +145,5 @@ def assemble_series(
         is_valid=np.array([reason[i] is LossReason.NONE for i in order], dtype=np.bool_),
         reason=tuple(reason[i] for i in order),
         joined_parts=joined_parts,
+        area_frac_of_tissue=area_frac[order, 3] if has_tissue else None,
     )

@@ -272,11 +272,11 @@ class Measurer:
         yield from waiting
 
     def _areas(self, batch: FrameBatch, is_asked: BoolArray, field: FieldOfView) -> FloatArray:
-        area_frac = np.full((len(batch), 3), np.nan)
+        area_frac = np.full((len(batch), 4), np.nan)
         if is_asked.any():
             # Only usable pictures go to the network; a lost view has no area, not one of 0.
             rgb = batch.rgb if is_asked.all() else batch.rgb[is_asked]
-            area_frac[is_asked] = self.predictor.result().areas(rgb, field.mask)
+            area_frac[is_asked] = self.predictor.result().areas_with_tissue(rgb, field.mask)
         return area_frac
 
     def _chunk(self, run: _Run, measurement: Measurement, last_batch: _Judged) -> Chunk:

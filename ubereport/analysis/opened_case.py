@@ -97,18 +97,19 @@ def open_case(
         timeline=timeline,
         candidates=candidates_of(index, timeline, config),
         lost=tuple(LostStretch(*lost) for lost in lost_stretches(index, timeline)),
-        fingerprint=fingerprint(index, bundle.sha256, config),
+        fingerprint=fingerprint(index, bundle, config),
         index_s=elapsed_s,
         loading=loading,
         decoders=decoders,
     )
 
 
-def fingerprint(index: RecordingIndex, bundle_sha256: str, config: AnalysisConfig) -> str:
+def fingerprint(index: RecordingIndex, bundle: Bundle, config: AnalysisConfig) -> str:
     """Return the digest of everything that decides the numbers: recording, bundle, settings."""
     # Of the recording its hashes alone: a file that was renamed or moved is the same case.
     parts = [part.sha256 for part in index.parts]
-    text = "\n".join([__version__, SCHEMA_VERSION, bundle_sha256, config_sha256(config), *parts])
+    model = [digest for digest in (bundle.sha256, bundle.instruments_sha256) if digest]
+    text = "\n".join([__version__, SCHEMA_VERSION, *model, config_sha256(config), *parts])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

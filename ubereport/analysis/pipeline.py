@@ -82,7 +82,13 @@ def analyze_case(
     # case and not a case without blood.
     predictor = opening.result()
     watch.lap("measuring")
-    series = assemble_series(measured.plan, measured.measurement, opened.lost, joined)
+    series = assemble_series(
+        measured.plan,
+        measured.measurement,
+        opened.lost,
+        joined,
+        has_tissue=model.instruments is not None,
+    )
     parts = part_summaries(
         opened.index, opened.timeline, views.stretches, measured.plan, measured.measurement
     )

@@ -48,7 +48,7 @@ class Series:
         """Return the columns of ``series.parquet``; areas are NaN where a row is not valid."""
         import pandas as pd
 
-        columns = {name: getattr(self.area, name) for name in self.area.COLUMNS}
+        columns = {name: getattr(self.area, name) for name in self.area.columns}
         columns["reason"] = [str(reason) for reason in self.area.reason]
         return pd.DataFrame(columns)
 

@@ -23,6 +23,7 @@ PEAK_REACH_S = 1.0
 
 _Size = Annotated[int, Field(ge=1)]
 _Seconds = Annotated[float, Field(ge=0)]
+_Sha256OrNone = Annotated[str, Field(pattern="^([0-9a-f]{64})?$")]
 
 
 class FlagLevel(StrEnum):
@@ -162,7 +163,8 @@ class ModelSummary:
     `thresholds` are (lenient, central, strict). `operating_characteristics` maps names such as
     "sensitivity" to values measured on data never trained on; `evaluated_on` says which.
     `licence` is that of the weights, `held_out_operations` what the model erred on each operation
-    it had not seen; empty where the bundle does not say.
+    it had not seen; empty where the bundle does not say. `instruments_sha256` is the digest of what
+    marks instruments, empty where nothing does.
     """
 
     name: str
@@ -179,6 +181,7 @@ class ModelSummary:
     evaluated_on: str
     licence: Annotated[str, LEFT_OUT_WHEN_EMPTY] = ""
     held_out_operations: Annotated[tuple[HeldOutOperation, ...], LEFT_OUT_WHEN_EMPTY] = ()
+    instruments_sha256: Annotated[_Sha256OrNone, LEFT_OUT_WHEN_EMPTY] = ""
 
 
 @dataclass(frozen=True, slots=True)

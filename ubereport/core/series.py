@@ -72,6 +72,10 @@ class AreaSeries:
         n `LossReason`; NONE exactly where valid.
     joined_parts
         Parts whose end was found to join the next part's beginning without a pause.
+    area_frac_of_tissue
+        (n,) float64 in 0..1: pixels called blood that lie on no instrument, over pixels of the
+        field of view that show none, at the bundle's threshold. NaN where not valid, and where
+        instruments leave too little of the view; None where the bundle does not mark instruments.
     """
 
     time_s: FloatArray
@@ -83,6 +87,7 @@ class AreaSeries:
     is_valid: BoolArray
     reason: tuple[LossReason, ...]
     joined_parts: tuple[int, ...] = ()
+    area_frac_of_tissue: FloatArray | None = None
 
     COLUMNS: ClassVar[tuple[str, ...]] = (
         *("time_s", "duration_s", "part_index"),
@@ -92,6 +97,8 @@ class AreaSeries:
     def __post_init__(self) -> None:
         freeze(self, np.float64, "time_s", "duration_s")
         freeze(self, np.float64, "area_frac", "area_frac_lenient", "area_frac_strict")
+        if self.area_frac_of_tissue is not None:
+            freeze(self, np.float64, "area_frac_of_tissue")
         freeze(self, np.int64, "part_index")
         freeze(self, np.bool_, "is_valid")
         object.__setattr__(self, "reason", tuple(LossReason(r) for r in self.reason))
@@ -104,7 +111,7 @@ class AreaSeries:
 
     def _check_lengths(self) -> None:
         n = len(self.time_s)
-        for name in self.COLUMNS:
+        for name in self.columns:
             if len(getattr(self, name)) != n:
                 raise ValueError(f"{name} has {len(getattr(self, name))} entries; time_s has {n}")
 
@@ -128,6 +135,21 @@ class AreaSeries:
                 raise ValueError(f"{name} is NaN exactly where a row is not valid")
             if np.any((area[self.is_valid] < 0) | (area[self.is_valid] > 1)):
                 raise ValueError(f"{name} must lie in 0..1 (a fraction, not percent)")
+        if self.area_frac_of_tissue is not None:
+            self._check_tissue(self.area_frac_of_tissue)
+
+    def _check_tissue(self, area: FloatArray) -> None:
+        known = area[~np.isnan(area)]
+        if np.any((known < 0) | (known > 1)):
+            raise ValueError("area_frac_of_tissue must lie in 0..1 (a fraction, not percent)")
+        if not np.all(np.isnan(area[~self.is_valid])):
+            raise ValueError("area_frac_of_tissue is NaN where a row is not valid")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that this series has."""
+        is_marked = self.area_frac_of_tissue is not None
+        return (*self.COLUMNS, "area_frac_of_tissue") if is_marked else self.COLUMNS
 
     @property
     def end_time_s(self) -> FloatArray:

@@ -6,7 +6,14 @@ import numpy as np
 
 from ubereport.core.arrays import FloatArray
 from ubereport.core.series import AreaSeries, LossReason
-from ubereport.metrics.case_input import NOTHING_RECORDED, CaseInput, Measurement, needs_a_view
+from ubereport.metrics.case_input import (
+    NO_TISSUE_IN_VIEW,
+    NOTHING_RECORDED,
+    TISSUE_NOT_MEASURED,
+    CaseInput,
+    Measurement,
+    needs_a_view,
+)
 from ubereport.statistics.quantiles import weighted_quantile
 
 
@@ -55,6 +62,21 @@ def area_mean(case: CaseInput) -> Measurement:
     """Time-weighted mean area."""
     area, weight_s = _valid(case.series)
     return _measured(case, float(np.sum(area * weight_s)) / case.series.evaluable_s)
+
+
+@needs_a_view
+def area_mean_of_tissue(case: CaseInput) -> Measurement:
+    """Time-weighted mean area over visible tissue, where enough of it was seen."""
+    area = case.series.area_frac_of_tissue
+    if area is None:
+        return Measurement(None, 0, case.coverage_frac, TISSUE_NOT_MEASURED)
+    is_known = ~np.isnan(area)
+    weight_s = case.series.duration_s[is_known]
+    known_s = float(weight_s.sum())
+    if known_s == 0:
+        return Measurement(None, 0, 0.0, NO_TISSUE_IN_VIEW)
+    mean = float(np.sum(area[is_known] * weight_s)) / known_s
+    return Measurement(mean, int(is_known.sum()), min(1.0, known_s / case.series.recorded_s))
 
 
 @needs_a_view

@@ -15,6 +15,8 @@ from ubereport.core.series import AreaSeries
 P = ParamSpec("P")
 NOTHING_RECORDED = "nothing was recorded"
 NO_EVALUABLE_TIME = "no evaluable time"
+TISSUE_NOT_MEASURED = "area over tissue was not measured"
+NO_TISSUE_IN_VIEW = "instruments filled the view"
 
 
 @dataclass(frozen=True, slots=True)

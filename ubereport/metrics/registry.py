@@ -88,6 +88,11 @@ METRICS: tuple[Metric, ...] = (
     _metric("area_mean_frac", "Mean area", "1", _LOWER, area.area_mean,
             "Part of the view covered by blood, averaged over the evaluable time.",
             is_headline=True),
+    _metric("area_mean_of_tissue_frac", "Mean area over visible tissue", "1", _LOWER,
+            area.area_mean_of_tissue,
+            "Part of the visible tissue covered by blood, averaged over the evaluable time:"
+            " instruments count neither way, and where they leave less than a quarter of the view"
+            " nothing is measured.", has_band=False),
     _metric("area_median_frac", "Median area", "1", _LOWER, partial(area.area_quantile, share=0.5),
             "Part of the view covered by blood that was exceeded half of the evaluable time."),
     _metric("area_p90_frac", "90th percentile of the area", "1", _LOWER,

@@ -149,7 +149,8 @@ def replayed(
     # One that finds nothing it speaks of (the case was measured anew) is set aside and told, never
     # guessed at.
     spans = measured_spans(events)
-    reviewed, said = series, SaidAreas()
+    # Nobody says of a picture what lies on instruments: reviewed areas are areas of the view.
+    reviewed, said = replace(series, area_frac_of_tissue=None), SaidAreas()
     stale: list[StaleStroke] = []
     is_finished = False
     for line, stroke in journal.standing(reviewer):

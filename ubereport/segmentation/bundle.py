@@ -2,7 +2,8 @@
 
 A bundle is a folder ``<name>-<version>/`` with metadata.json, README.md (the model card) and, for
 a network, weights.safetensors and model.onnx, the graph that takes its weights from there. Older
-bundles have no graph; torch runs them.
+bundles have no graph; torch runs them. Where the network also marks instruments, what does lies in
+instruments.safetensors, and the weights that find blood keep their digest.
 """
 
 from __future__ import annotations
@@ -28,9 +29,15 @@ from ubereport.segmentation.metadata import (
 
 METADATA_NAME = "metadata.json"
 WEIGHTS_NAME = "weights.safetensors"
+INSTRUMENTS_NAME = "instruments.safetensors"
 GRAPH_NAME = "model.onnx"
 CARD_NAME = "README.md"
 
+_WHAT = {
+    WEIGHTS_NAME: "The weights",
+    GRAPH_NAME: "The graph",
+    INSTRUMENTS_NAME: "The weights of instruments",
+}
 _MAX_METADATA_BYTES = 4 * 2**20
 _PICKLE_SUFFIXES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib")
 _PICKLE_WHY = (
@@ -68,6 +75,17 @@ class Bundle:
         """Where the graph lies, if the metadata says that there is one."""
         return self.folder / GRAPH_NAME
 
+    @property
+    def instruments_path(self) -> Path:
+        """Where the weights of the second output lie, if the metadata says that there is one."""
+        return self.folder / INSTRUMENTS_NAME
+
+    @property
+    def instruments_sha256(self) -> str:
+        """Digest of the weights of the second output; empty where there is none."""
+        instruments = self.metadata.instruments
+        return "" if instruments is None else instruments.sha256
+
     def summary(self) -> ModelSummary:
         """Return the model as a report names it."""
         metadata = self.metadata
@@ -86,6 +104,7 @@ class Bundle:
             evaluated_on=metadata.evaluated_on,
             licence=metadata.licence,
             held_out_operations=metadata.held_out_operations,
+            instruments_sha256=self.instruments_sha256,
         )
 
 
@@ -145,7 +164,7 @@ def load_bundle(folder: Path) -> Bundle:
 
 
 def check_files(bundle: Bundle) -> None:
-    """Check weights and graph, where there are any, against the sha256 of the metadata.
+    """Check weights and graph, all that there are, against the sha256 of the metadata.
 
     Raises
     ------
@@ -156,9 +175,10 @@ def check_files(bundle: Bundle) -> None:
     wanted = [
         (bundle.weights_path, bundle.metadata.weights_sha256),
         (bundle.graph_path, graph.sha256 if graph is not None else None),
+        (bundle.instruments_path, bundle.instruments_sha256),
     ]
     for path, expected in wanted:
-        if expected is None:
+        if not expected:
             continue
         try:
             with path.open("rb") as stream:
@@ -169,7 +189,7 @@ def check_files(bundle: Bundle) -> None:
                 "Get the whole bundle again."
             ) from None
         if digest != expected:
-            what = "The weights" if path.name == WEIGHTS_NAME else "The graph"
+            what = _WHAT[path.name]
             raise BundleError(
                 f"{what} of bundle {bundle.folder.name!r} were altered or damaged: their "
                 f"sha256 is {digest}, the metadata says {expected}. Get the bundle again."

@@ -16,12 +16,19 @@ from ubereport.files.atomic import publish_folder, write_file
 from ubereport.segmentation.bundle import (
     CARD_NAME,
     GRAPH_NAME,
+    INSTRUMENTS_NAME,
     METADATA_NAME,
     WEIGHTS_NAME,
     Bundle,
     load_bundle,
 )
-from ubereport.segmentation.metadata import BundleMetadata, metadata_to_json
+from ubereport.segmentation.instruments import (
+    InstrumentBranch,
+    NetworkWithInstruments,
+    branch_bytes,
+    load_outputs,
+)
+from ubereport.segmentation.metadata import BundleMetadata, InstrumentSpec, metadata_to_json
 from ubereport.segmentation.network import build_network, load_network, load_state, portable_state
 
 
@@ -74,7 +81,7 @@ def write_bundle(
         if has_graph:
             from ubereport.segmentation.onnx_graph import export_graph
 
-            graph = export_graph(network, content, metadata)
+            graph = export_graph(network, {WEIGHTS_NAME: content}, metadata)
             files[GRAPH_NAME] = graph.content
             metadata = dataclasses.replace(metadata, graph=graph.spec)
     files[METADATA_NAME] = metadata_to_json(metadata).encode()
@@ -97,10 +104,57 @@ def prepare_bundle(folder: Path) -> Bundle:
     from ubereport.segmentation.onnx_graph import export_graph
 
     bundle = load_bundle(folder)
-    graph = export_graph(load_network(bundle), bundle.weights_path.read_bytes(), bundle.metadata)
+    weights = {WEIGHTS_NAME: bundle.weights_path.read_bytes()}
+    if bundle.metadata.instruments is not None:
+        weights[INSTRUMENTS_NAME] = bundle.instruments_path.read_bytes()
+    graph = export_graph(load_outputs(bundle), weights, bundle.metadata)
     write_file(bundle.graph_path, graph.content)
     metadata = dataclasses.replace(bundle.metadata, graph=graph.spec)
     write_file(folder / METADATA_NAME, metadata_to_json(metadata).encode())
+    return load_bundle(folder)
+
+
+def add_instruments(
+    bundle: Bundle, branch: InstrumentBranch, spec: InstrumentSpec, card: str, folder: Path
+) -> Bundle:
+    """Write a bundle again with a second output that marks instruments; its weights stay.
+
+    Parameters
+    ----------
+    bundle
+        Of a network, with or without a graph; if it has one, the new bundle gets its own.
+    branch
+        Trained on the features of that network.
+    spec
+        Its `sha256` is set here; any 64 hex digits may stand there before.
+    card
+        The model card, Markdown.
+    folder
+        To be made.
+
+    Raises
+    ------
+    BundleError, DependencyError, OutputError
+        As `write_bundle`.
+    """
+    content = branch_bytes(branch)
+    spec = dataclasses.replace(spec, sha256=hashlib.sha256(content).hexdigest())
+    metadata = dataclasses.replace(bundle.metadata, instruments=spec)
+    files = {
+        CARD_NAME: card.encode(),
+        WEIGHTS_NAME: bundle.weights_path.read_bytes(),
+        INSTRUMENTS_NAME: content,
+    }
+    if bundle.metadata.graph is not None:
+        from ubereport.segmentation.onnx_graph import export_graph
+
+        network = NetworkWithInstruments(load_network(bundle), branch).eval()
+        weights = {name: files[name] for name in (WEIGHTS_NAME, INSTRUMENTS_NAME)}
+        graph = export_graph(network, weights, metadata)
+        files[GRAPH_NAME] = graph.content
+        metadata = dataclasses.replace(metadata, graph=graph.spec)
+    files[METADATA_NAME] = metadata_to_json(metadata).encode()
+    publish_folder(folder, files)
     return load_bundle(folder)
 
 

@@ -48,6 +48,10 @@ class FailoverPredictor:
         """Return (n, 3) float64 area fractions of the field; raises as `Predictor.areas`."""
         return self._asked(lambda predictor: predictor.areas(rgb, field_mask))
 
+    def areas_with_tissue(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
+        """Return (n, 4) float64: areas of the field, and over visible tissue."""
+        return self._asked(lambda predictor: predictor.areas_with_tissue(rgb, field_mask))
+
     def masks(self, rgb: RgbArray) -> BoolArray:
         """Return (n, H, W) bool masks at the central threshold."""
         return self._asked(lambda predictor: predictor.masks(rgb))

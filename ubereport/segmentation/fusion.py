@@ -23,7 +23,7 @@ def fuse_batch_norms(network: nn.Module) -> nn.Module:
     Parameters
     ----------
     network
-        Maps (n, 3, H, W) to logits for H and W that are multiples of 32.
+        Maps (n, 3, H, W) to logits, or to several, for H and W that are multiples of 32.
     """
     original = copy.deepcopy(network).eval()
     fused = copy.deepcopy(original)
@@ -32,16 +32,24 @@ def fuse_batch_norms(network: nn.Module) -> nn.Module:
     with torch.inference_mode():
         # Compared on one picture: folding is exact arithmetic for layers that are what they seem,
         # and hooks cannot see what a network does between them.
-        expected = original(probe)
+        expected = answers_of(original(probe))
     replaced = {norm: _fold(conv, norm) for conv, norm in _feeding_pairs(fused, probe)}
     for module in list(fused.modules()):
         for name, child in list(module.named_children()):
             if child in replaced:
                 setattr(module, name, replaced[child])
     with torch.inference_mode():
-        answer = fused(probe)
-    is_same = torch.allclose(answer, expected, rtol=_TOLERANCE, atol=_TOLERANCE)
+        answers = answers_of(fused(probe))
+    is_same = all(
+        torch.allclose(answer, wanted, rtol=_TOLERANCE, atol=_TOLERANCE)
+        for answer, wanted in zip(answers, expected, strict=True)
+    )
     return fused if is_same else original
+
+
+def answers_of(answer: torch.Tensor | tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """Return the outputs of a network, one or several, as a tuple."""
+    return answer if isinstance(answer, tuple) else (answer,)
 
 
 def _feeding_pairs(

@@ -33,6 +33,10 @@ class HsvPredictor:
         """Return (n, 3) area fractions of the field: lenient, central, strict."""
         return area_fractions(self._levels(rgb) >= _LEVELS[:, None, None, None], field_mask)
 
+    def areas_with_tissue(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
+        """Return (n, 4): `areas`, and NaN, since thresholds of red mark no instruments."""
+        return np.pad(self.areas(rgb, field_mask), ((0, 0), (0, 1)), constant_values=np.nan)
+
     def masks(self, rgb: RgbArray) -> BoolArray:
         """Return (n, H, W) bool masks at the central threshold."""
         return self._levels(rgb) >= 2

@@ -36,6 +36,7 @@ _Scale = Annotated[float, Field(gt=0)]
 _Probability = Annotated[float, Field(gt=0, lt=1)]
 _Level = Annotated[int, Field(ge=0, le=255)]
 _Channels = Annotated[int, Field(ge=1, le=2048)]
+_Blocks = Annotated[int, Field(ge=0, le=16)]
 
 
 def _check(is_good: bool, key: str, given: object, allowed: str) -> None:
@@ -120,6 +121,38 @@ class TrainingSet:
     role: str = ""
 
 
+@validated("instruments", error=BundleError, remedy=_REMEDY)
+class InstrumentSpec:
+    """The second output, which marks instruments, so that area can be told over visible tissue.
+
+    Parameters
+    ----------
+    sha256
+        Hex digest of instruments.safetensors.
+    channels, n_blocks
+        Channels and mixing blocks of each stage of the branch, the coarsest (a stride of 32)
+        first, each following one twice as fine.
+    threshold
+        A pixel whose probability reaches it shows an instrument.
+    training_data
+        The sets that it was trained on; the licence of the bundle holds for these weights, too.
+    figures
+        Names and values measured on operations never trained on; `evaluated_on` says which.
+    """
+
+    sha256: Sha256
+    channels: Annotated[tuple[_Channels, ...], Field(min_length=1, max_length=4), FROM_JSON]
+    n_blocks: Annotated[tuple[_Blocks, ...], Field(min_length=1, max_length=4), FROM_JSON]
+    threshold: _Probability
+    training_data: tuple[TrainingSet, ...]
+    evaluated_on: _Sentence
+    figures: Named[float] = ()
+
+    def __post_init__(self) -> None:
+        sizes = (len(self.channels), len(self.n_blocks))
+        _check(sizes[0] == sizes[1], "instruments.n_blocks", sizes, "as many as channels")
+
+
 @validated(error=BundleError, remedy=_REMEDY)
 class BundleMetadata:
     """What a bundle says about itself.
@@ -149,6 +182,8 @@ class BundleMetadata:
         Hex digest of weights.safetensors; None for kind "hsv".
     graph
         Of a network that runs without torch; older bundles have none.
+    instruments
+        The second output of a network; older bundles have none.
 
     Raises
     ------
@@ -179,6 +214,7 @@ class BundleMetadata:
     color_reference: ColorReference | None = None
     weights_sha256: Sha256 | None = None
     graph: Annotated[GraphSpec | None, LEFT_OUT_WHEN_EMPTY] = None
+    instruments: Annotated[InstrumentSpec | None, LEFT_OUT_WHEN_EMPTY] = None
     schema: Literal["ubereport-bundle/1"] = BUNDLE_SCHEMA
 
     def __post_init__(self) -> None:
@@ -203,7 +239,9 @@ class BundleMetadata:
             self.weights_sha256,
             "64 hex digits for a network, null for hsv",
         )
-        _check(is_network or self.graph is None, "graph", self.graph, "none, for hsv")
+        for key in ("graph", "instruments"):
+            given = getattr(self, key)
+            _check(is_network or given is None, key, given, "none, for hsv")
 
 
 def version_key(version: str) -> tuple[int, int, int]:

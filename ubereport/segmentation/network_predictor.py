@@ -15,10 +15,15 @@ from ubereport.core.errors import PredictionError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.devices import DeviceChoice, choose_device, one_thread
 from ubereport.segmentation.failover import DeviceLostError
-from ubereport.segmentation.fusion import fuse_batch_norms
+from ubereport.segmentation.fusion import answers_of, fuse_batch_norms
+from ubereport.segmentation.instruments import load_outputs
 from ubereport.segmentation.metadata import BundleMetadata
-from ubereport.segmentation.network import load_network
-from ubereport.segmentation.pictures import ProbabilityArray, check_field_mask, check_pictures
+from ubereport.segmentation.pictures import (
+    ProbabilityArray,
+    areas_with_tissue,
+    check_field_mask,
+    check_pictures,
+)
 from ubereport.segmentation.precision import with_low_precision_tail
 from ubereport.segmentation.routes import ACCELERATOR_BATCH, PROCESSOR_BATCH
 from ubereport.segmentation.uploads import PictureUploads
@@ -34,7 +39,7 @@ def open_network_predictor(bundle: Bundle, config: SegmentationConfig) -> Networ
     if config.n_threads > 0:
         torch.set_num_threads(config.n_threads)
     with one_thread():
-        network = fuse_batch_norms(load_network(bundle))
+        network = fuse_batch_norms(load_outputs(bundle))
     # Batch norms are folded in before: folded in low precision, weights would be rounded twice.
     network = with_low_precision_tail(network, choice.late_dtype)
     by_device = PROCESSOR_BATCH if choice.device.type == "cpu" else ACCELERATOR_BATCH
@@ -47,7 +52,8 @@ class NetworkPredictor:
     Parameters
     ----------
     network
-        Maps (n, 3, H, W) float32 to (n, 1, H, W) logits; put into evaluation mode.
+        Maps (n, 3, H, W) float32 to (n, 1, H, W) logits, or to two of them where the bundle marks
+        instruments; put into evaluation mode.
     metadata
         Input size, normalization, thresholds.
     choice
@@ -74,6 +80,7 @@ class NetworkPredictor:
         self._choice = choice
         self._uploads = PictureUploads(choice.device)
         self._is_flip_averaged = metadata.test_time == "flip"
+        self._instruments = metadata.instruments
         # Channels last is how pictures lie in memory already, and what convolutions of both kinds
         # of device read fastest.
         self._network = network.eval().to(choice.device).to(memory_format=torch.channels_last)
@@ -82,6 +89,13 @@ class NetworkPredictor:
 
     def areas(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
         """Return (n, 3) float64 area fractions of the field: lenient, central, strict.
+
+        Raises as `areas_with_tissue`.
+        """
+        return self.areas_with_tissue(rgb, field_mask)[:, :3]
+
+    def areas_with_tissue(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
+        """Return (n, 4) float64: areas of the field, and over visible tissue.
 
         Raises
         ------
@@ -96,19 +110,19 @@ class NetworkPredictor:
             field = torch.from_numpy(np.array(field_mask)).to(self._choice.device)
         counts = self._batched(rgb, lambda chunk: self._count(chunk, field))
         if len(rgb) == 0:
-            return np.empty((0, 3), dtype=np.float64)
+            return np.empty((0, 4), dtype=np.float64)
         # Whole pixels are counted on the device and divided here: the same count is the same
         # fraction on every device.
-        return counts.astype(np.float64) / int(np.count_nonzero(field_mask))
+        return areas_with_tissue(counts.astype(np.int64), int(np.count_nonzero(field_mask)))
 
     def masks(self, rgb: RgbArray) -> BoolArray:
         """Return (n, H, W) bool masks at the central threshold; raises as `areas`."""
         central = self.thresholds[1]
-        return self._batched(rgb, lambda chunk: self._probability(chunk) >= central).astype(bool)
+        return self._batched(rgb, lambda chunk: self._blood(chunk) >= central).astype(bool)
 
     def probabilities(self, rgb: RgbArray) -> ProbabilityArray:
         """Return (n, H, W) float32 probability maps; raises as `areas`."""
-        return self._batched(rgb, self._probability).astype(np.float32)
+        return self._batched(rgb, self._blood).astype(np.float32)
 
     def _batched(self, rgb: RgbArray, step: Callable[[torch.Tensor], torch.Tensor]) -> Answer:
         check_pictures(rgb, self.input_height_px, self.input_width_px)
@@ -175,30 +189,46 @@ class NetworkPredictor:
             ) from error
 
     def _count(self, pixels: torch.Tensor, field: torch.Tensor) -> torch.Tensor:
-        probability = self._probability(pixels)
-        counts = [((probability >= t) & field).sum(dim=(1, 2)) for t in self.thresholds]
-        return torch.stack(counts, dim=1)
+        blood, *instruments = self._probabilities(pixels)
+        masks = [(blood >= threshold) & field for threshold in self.thresholds]
+        if self._instruments is not None:
+            is_tissue = (instruments[0] < self._instruments.threshold) & field
+            masks += [masks[1] & is_tissue, is_tissue]
+        return torch.stack([mask.sum(dim=(1, 2)) for mask in masks], dim=1)
 
-    def _probability(self, pixels: torch.Tensor) -> torch.Tensor:
+    def _blood(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self._probabilities(pixels)[0]
+
+    def _probabilities(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+        """Return (n, H, W) of blood, and of instruments where they are marked."""
         planes = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
         planes = (planes - self._mean) / self._scale
-        probability = torch.sigmoid(self._logits(planes))
+        probabilities = [torch.sigmoid(logits) for logits in self._logits(planes)]
         if self._is_flip_averaged:
             # Probabilities are averaged and not logits, as calibration does: thresholds hold for
             # their mean.
-            mirrored = torch.sigmoid(self._logits(planes.flip(3))).flip(2)
-            probability = (probability + mirrored) / 2
-        return probability
+            mirrored = [torch.sigmoid(logits).flip(2) for logits in self._logits(planes.flip(3))]
+            probabilities = [(p + m) / 2 for p, m in zip(probabilities, mirrored, strict=True)]
+        return probabilities
 
-    def _logits(self, planes: torch.Tensor) -> torch.Tensor:
+    def _logits(self, planes: torch.Tensor) -> list[torch.Tensor]:
         with _ieee_convolutions():
-            logits: torch.Tensor = self._network(planes)
-        expected = (len(planes), 1, self.input_height_px, self.input_width_px)
+            answers = answers_of(self._network(planes))
+        n_described = 1 if self._instruments is None else 2
+        if len(answers) != n_described:
+            raise PredictionError(
+                f"The network answered with {len(answers)} outputs; the bundle describes "
+                f"{n_described}. Export the bundle again."
+            )
+        return [self._checked(logits, len(planes)) for logits in answers]
+
+    def _checked(self, logits: object, n: int) -> torch.Tensor:
+        expected = (n, 1, self.input_height_px, self.input_width_px)
         if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != expected:
             shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits)
             raise PredictionError(
-                f"The network answered with shape {shape}, not {expected}: one blood logit a "
-                "pixel. Export the bundle again."
+                f"The network answered with shape {shape}, not {expected}: one logit a pixel. "
+                "Export the bundle again."
             )
         # NaN is at or above no threshold and would count as a clean view.
         if not bool(torch.isfinite(logits).all()):

@@ -26,8 +26,9 @@ from torch import nn
 
 from ubereport.core.arrays import RgbArray
 from ubereport.core.errors import BundleError, DependencyError
-from ubereport.segmentation.bundle import GRAPH_NAME, WEIGHTS_NAME
-from ubereport.segmentation.fusion import fuse_batch_norms
+from ubereport.segmentation.bundle import GRAPH_NAME
+from ubereport.segmentation.fusion import answers_of, fuse_batch_norms
+from ubereport.segmentation.instruments import NetworkWithInstruments
 from ubereport.segmentation.metadata import BundleMetadata, GraphSpec
 from ubereport.segmentation.openvino import CompiledNetwork, require_openvino
 from ubereport.segmentation.precision import late_stages
@@ -49,17 +50,20 @@ class ExportedGraph:
     spec: GraphSpec
 
 
-def export_graph(network: nn.Module, weights: bytes, metadata: BundleMetadata) -> ExportedGraph:
+def export_graph(
+    network: nn.Module, weights: Mapping[str, bytes], metadata: BundleMetadata
+) -> ExportedGraph:
     """Write down what `network` computes as ONNX, and check that it gives torch's probabilities.
 
     Parameters
     ----------
     network
-        In evaluation mode on the CPU, in fp32, its normalizations not folded.
+        In evaluation mode on the CPU, in fp32, its normalizations not folded; with the branch that
+        marks instruments where `metadata` has one.
     weights
-        The bundle's weights.safetensors.
+        The bundle's safetensors files: content by name.
     metadata
-        Input size and normalization.
+        Input size and normalization, and whether instruments are marked.
 
     Raises
     ------
@@ -73,7 +77,8 @@ def export_graph(network: nn.Module, weights: bytes, metadata: BundleMetadata) -
         raise DependencyError(_ABSENT)
     size = (metadata.input_height_px, metadata.input_width_px)
     proto, late_inputs = _translated(network, size)
-    _point_into(proto, weights)
+    for name, stored in weights.items():
+        _point_into(proto, name, stored)
     content: bytes = proto.SerializeToString(deterministic=True)
     spec = GraphSpec(hashlib.sha256(content).hexdigest(), late_inputs)
     _check_equal(network, content, weights, metadata)
@@ -86,6 +91,7 @@ def _translated(network: nn.Module, size: tuple[int, int]) -> tuple[Any, tuple[s
     from onnx_ir.passes.common import RemoveUnusedNodesPass
     from onnxscript.optimizer import fold_constants
 
+    marks_instruments = isinstance(network, NetworkWithInstruments)
     # Two pictures, since a length of one would be taken for a constant.
     planes = torch.zeros((2, 3, *size))
     with warnings.catch_warnings(), _quiet_exporter():
@@ -95,7 +101,7 @@ def _translated(network: nn.Module, size: tuple[int, int]) -> tuple[Any, tuple[s
                 network,
                 (planes,),
                 input_names=["planes"],
-                output_names=["logits"],
+                output_names=["logits", *(["instruments"] if marks_instruments else [])],
                 dynamic_shapes=({0: torch.export.Dim("n_pictures")},),
                 opset_version=_OPSET,
                 dynamo=True,
@@ -161,11 +167,11 @@ def _forget_origin(proto: Any) -> None:  # noqa: ANN401
     del proto.functions[:]
 
 
-def _point_into(proto: Any, weights: bytes) -> None:  # noqa: ANN401
-    """Replace every weight by its place in weights.safetensors."""
+def _point_into(proto: Any, name: str, stored: bytes) -> None:  # noqa: ANN401
+    """Replace every weight that `stored` holds by its place in that file, called `name`."""
     from onnx import TensorProto
 
-    places = _places(weights)
+    places = _places(stored)
     for tensor in proto.graph.initializer:
         if tensor.name not in places:
             continue
@@ -174,7 +180,7 @@ def _point_into(proto: Any, weights: bytes) -> None:  # noqa: ANN401
             tensor.ClearField(field)
         tensor.data_location = TensorProto.EXTERNAL
         del tensor.external_data[:]
-        for key, value in (("location", WEIGHTS_NAME), ("offset", offset), ("length", length)):
+        for key, value in (("location", name), ("offset", offset), ("length", length)):
             entry = tensor.external_data.add()
             entry.key, entry.value = key, str(value)
 
@@ -189,27 +195,30 @@ def _places(weights: bytes) -> Mapping[str, tuple[int, int]]:
 
 
 def _check_equal(
-    network: nn.Module, content: bytes, weights: bytes, metadata: BundleMetadata
+    network: nn.Module, content: bytes, weights: Mapping[str, bytes], metadata: BundleMetadata
 ) -> None:
     rgb = _probes(metadata)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / GRAPH_NAME
         path.write_bytes(content)
-        path.with_name(WEIGHTS_NAME).write_bytes(weights)
-        logits = CompiledNetwork(path, (), metadata, is_low=False, n_threads=1)(rgb)
+        for name, stored in weights.items():
+            path.with_name(name).write_bytes(stored)
+        answers = CompiledNetwork(path, (), metadata, is_low=False, n_threads=1)(rgb)
     folded = fuse_batch_norms(network)  # as torch runs it and OpenVINO compiles it
     mean = torch.tensor(metadata.input_mean).view(1, 3, 1, 1)
     scale = torch.tensor(metadata.input_scale).view(1, 3, 1, 1)
     with torch.inference_mode():
         planes = (torch.from_numpy(rgb).permute(0, 3, 1, 2).float() - mean) / scale
-        expected = folded(planes)[:, 0].numpy()
-    apart = float(np.abs(logits - expected).max())
-    allowed = _fp32_roundings(network) * float(expected.std())
-    if not apart <= allowed:
-        raise BundleError(
-            f"The ONNX graph answers otherwise than torch: logits differ by {apart:.2g}, rounding "
-            f"explains {allowed:.2g}. Use an encoder that torch.onnx exports faithfully."
-        )
+        expected = answers_of(folded(planes))
+    for logits, wanted in zip(answers, expected, strict=False):
+        apart = float(np.abs(logits - wanted[:, 0].numpy()).max())
+        allowed = _fp32_roundings(network) * float(wanted.std())
+        if not apart <= allowed:
+            raise BundleError(
+                f"The ONNX graph answers otherwise than torch: logits differ by {apart:.2g}, "
+                f"rounding explains {allowed:.2g}. Use an encoder that torch.onnx exports "
+                "faithfully."
+            )
 
 
 def _fp32_roundings(network: nn.Module) -> float:

@@ -69,7 +69,9 @@ def _core() -> openvino.Core:
 
 
 class CompiledNetwork:
-    """A network that maps (n, H, W, 3) uint8 pictures to (n, H, W) float32 logits.
+    """A network that maps (n, H, W, 3) uint8 pictures to (n, H, W) float32 logits, or two of them.
+
+    The second are those of instruments, where the bundle marks them.
 
     Parameters
     ----------
@@ -89,7 +91,8 @@ class CompiledNetwork:
     DependencyError
         If OpenVINO is not installed.
     BundleError
-        If the graph cannot be read, or does not give one logit a pixel of the bundle's size.
+        If the graph cannot be read, or does not give one logit a pixel of the bundle's size for
+        each output.
     """
 
     def __init__(
@@ -115,12 +118,7 @@ class CompiledNetwork:
                 f"The bundle's {graph_path.name} cannot be used ({type(error).__name__}). Make it "
                 "again with `ubereport models prepare`, or set segmentation.route = torch."
             ) from error
-        shape = [dimension.to_string() for dimension in model.output(0).get_partial_shape()]
-        if shape[1:] != ["1", str(metadata.input_height_px), str(metadata.input_width_px)]:
-            raise BundleError(
-                f"The bundle's {graph_path.name} answers with shape {', '.join(shape)}, not one "
-                "logit a pixel of the bundle's size. Make it again with `ubereport models prepare`."
-            )
+        _check_answers(model, metadata, graph_path.name)
         # In bf16 stages that see full detail move an area by up to a percentage point, late ones by
         # about a tenth of one (table in the decision on `segmentation.route`).
         self._compiled = [
@@ -128,14 +126,32 @@ class CompiledNetwork:
             for model, precision in zip(models, ("f32", "bf16"), strict=False)
         ]
 
-    def __call__(self, rgb: RgbArray) -> NDArray[np.float32]:
-        """Return (n, H, W) logits; `rgb` is (n, H, W, 3) uint8, n >= 1."""
+    def __call__(self, rgb: RgbArray) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Return (n, H, W) logits of blood, and of instruments or None.
+
+        `rgb` is (n, H, W, 3) uint8, n >= 1.
+        """
         values: list[Any] = [np.ascontiguousarray(rgb)]
         for compiled in self._compiled:
             answers = compiled(values, share_inputs=True, share_outputs=True)
             values = [answers[i] for i in range(len(answers))]
         # A copy: shared outputs are OpenVINO's own memory, which the next call writes over.
-        return np.array(values[0][:, 0], dtype=np.float32)
+        logits = [np.array(value[:, 0], dtype=np.float32) for value in values]
+        return logits[0], logits[1] if len(logits) > 1 else None
+
+
+def _check_answers(model: Any, metadata: BundleMetadata, name: str) -> None:  # noqa: ANN401
+    """Check that a model gives one logit a pixel of blood and, if they are marked, instruments."""
+    n_wanted = 1 if metadata.instruments is None else 2
+    size = ["1", str(metadata.input_height_px), str(metadata.input_width_px)]
+    shapes = [[d.to_string() for d in output.get_partial_shape()] for output in model.outputs]
+    if [shape[1:] for shape in shapes] != [size] * n_wanted:
+        told = "; ".join(", ".join(shape) for shape in shapes)
+        raise BundleError(
+            f"The bundle's {name} answers with shape {told}, not one logit a pixel of the "
+            f"bundle's size for each of its {n_wanted} outputs. Make it again with `ubereport "
+            "models prepare`."
+        )
 
 
 def _settings(precision: str, n_threads: int) -> dict[str, object]:

@@ -9,7 +9,12 @@ from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
 from ubereport.core.errors import PredictionError
 from ubereport.segmentation.bundle import Bundle, check_files, graph_of
 from ubereport.segmentation.openvino import CompiledNetwork
-from ubereport.segmentation.pictures import ProbabilityArray, check_field_mask, check_pictures
+from ubereport.segmentation.pictures import (
+    ProbabilityArray,
+    areas_with_tissue,
+    check_field_mask,
+    check_pictures,
+)
 
 _AT_ONCE = 8
 """Pictures a call: measured fastest, as their values stay in the processor's cache."""
@@ -51,9 +56,17 @@ class OpenVinoPredictor:
         self.is_accelerated = False
         self.precision = "fp32, late stages bf16" if is_low else "fp32"
         self._is_flip_averaged = metadata.test_time == "flip"
+        self._instruments = metadata.instruments
 
     def areas(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
         """Return (n, 3) float64 area fractions of the field: lenient, central, strict.
+
+        Raises as `areas_with_tissue`.
+        """
+        return self.areas_with_tissue(rgb, field_mask)[:, :3]
+
+    def areas_with_tissue(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
+        """Return (n, 4) float64: areas of the field, and over visible tissue.
 
         Raises
         ------
@@ -64,14 +77,23 @@ class OpenVinoPredictor:
         """
         check_field_mask(field_mask, self.input_height_px, self.input_width_px)
         check_pictures(rgb, self.input_height_px, self.input_width_px)
-        counts = np.empty((len(rgb), len(self.thresholds)), dtype=np.float64)
-        for start in range(0, len(rgb), _AT_ONCE):
-            probability = self._probability(rgb[start : start + _AT_ONCE])
-            for column, threshold in enumerate(self.thresholds):
-                is_inside = (probability >= threshold) & field_mask
-                counts[start : start + _AT_ONCE, column] = np.count_nonzero(is_inside, axis=(1, 2))
+        counts = [
+            self._counted(rgb[start : start + _AT_ONCE], field_mask)
+            for start in range(0, len(rgb), _AT_ONCE)
+        ]
+        n_columns = 3 if self._instruments is None else 5
+        every = np.concatenate([np.empty((0, n_columns), np.int64), *counts])
         # Counted as whole pixels and divided once, in float64: the same on every machine.
-        return counts / int(np.count_nonzero(field_mask))
+        return areas_with_tissue(every, int(np.count_nonzero(field_mask)))
+
+    def _counted(self, rgb: RgbArray, field_mask: BoolArray) -> NDArray[np.int64]:
+        """Return (n, 3) or, with instruments, (n, 5) pixels; see `pictures.areas_with_tissue`."""
+        blood, instruments = self._probabilities(rgb)
+        masks = [(blood >= threshold) & field_mask for threshold in self.thresholds]
+        if self._instruments is not None and instruments is not None:
+            is_tissue = (instruments < self._instruments.threshold) & field_mask
+            masks += [masks[1] & is_tissue, is_tissue]
+        return np.stack([np.count_nonzero(mask, axis=(1, 2)) for mask in masks], axis=1)
 
     def masks(self, rgb: RgbArray) -> BoolArray:
         """Return (n, H, W) bool masks at the central threshold; raises as `areas`."""
@@ -83,20 +105,27 @@ class OpenVinoPredictor:
         probability = np.empty(rgb.shape[:3], dtype=np.float32)
         for start in range(0, len(rgb), _AT_ONCE):
             piece = slice(start, start + _AT_ONCE)
-            probability[piece] = self._probability(rgb[piece])
+            probability[piece] = self._probabilities(rgb[piece])[0]
         return probability
 
-    def _probability(self, rgb: RgbArray) -> NDArray[np.float32]:
-        probability = self._looked_at(rgb)
+    def _probabilities(self, rgb: RgbArray) -> tuple[ProbabilityArray, ProbabilityArray | None]:
+        """Return (n, H, W) of blood, and of instruments where they are marked."""
+        blood, instruments = self._looked_at(rgb)
         if self._is_flip_averaged:
             # The mean of probabilities and not of logits: that is what the thresholds of a bundle
             # with flips were calibrated on.
-            mirrored = self._looked_at(rgb[:, :, ::-1])[:, :, ::-1]
-            probability = (probability + mirrored) / np.float32(2)
-        return probability
+            mirrored, mirrored_instruments = self._looked_at(rgb[:, :, ::-1])
+            blood = _mean(blood, mirrored)
+            if instruments is not None and mirrored_instruments is not None:
+                instruments = _mean(instruments, mirrored_instruments)
+        return blood, instruments
 
-    def _looked_at(self, rgb: RgbArray) -> NDArray[np.float32]:
-        logits = self._network(rgb)
+    def _looked_at(self, rgb: RgbArray) -> tuple[ProbabilityArray, ProbabilityArray | None]:
+        logits, instruments = self._network(rgb)
+        blood = self._sigmoid(logits)
+        return blood, None if instruments is None else self._sigmoid(instruments)
+
+    def _sigmoid(self, logits: NDArray[np.float32]) -> ProbabilityArray:
         if not np.isfinite(logits).all():
             raise PredictionError(
                 f"The network answered with NaN or infinity in {self.precision} on {self.device}. "
@@ -106,3 +135,7 @@ class OpenVinoPredictor:
         # Clipped where float32 is 0 or 1 anyway, so that exp does not overflow.
         one = np.float32(1)
         return np.asarray(one / (one + np.exp(-np.clip(logits, -80, 80))), dtype=np.float32)
+
+
+def _mean(probability: ProbabilityArray, mirrored: ProbabilityArray) -> ProbabilityArray:
+    return (probability + mirrored[:, :, ::-1]) / np.float32(2)

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
 
 ProbabilityArray = NDArray[np.float32]
+MIN_TISSUE_FRAC = 0.25
+"""Where instruments leave less of the field of view than this, no area over tissue is told."""
 
 
 def check_pictures(rgb: RgbArray, height_px: int, width_px: int) -> None:
@@ -28,6 +30,29 @@ def check_field_mask(field_mask: BoolArray, height_px: int, width_px: int) -> No
         )
     if not field_mask.any():
         raise ValueError("the field of view has no pixel; its area fraction is undefined")
+
+
+def areas_with_tissue(counts: NDArray[np.int64], n_field: int) -> FloatArray:
+    """Return (n, 4) float64: areas of the field at three thresholds, and the area over tissue.
+
+    Parameters
+    ----------
+    counts
+        (n, 5) pixels of the field: lenient, central and strict blood, central blood that lies on
+        no instrument, and all that show none. (n, 3) where instruments are not marked.
+    n_field
+        Pixels of the field.
+
+    Returns
+    -------
+    The last column is NaN where instruments are not marked or leave less than `MIN_TISSUE_FRAC`.
+    """
+    areas = np.full((len(counts), 4), np.nan)
+    areas[:, :3] = counts[:, :3] / n_field
+    if counts.shape[1] == 5:
+        is_seen = counts[:, 4] >= MIN_TISSUE_FRAC * n_field
+        areas[is_seen, 3] = counts[is_seen, 3] / counts[is_seen, 4]
+    return areas
 
 
 def area_fractions(masks: BoolArray, field_mask: BoolArray) -> FloatArray:

@@ -20,12 +20,13 @@ _FIRST_LATE_STAGE = 6
 
 
 class LowPrecisionDecoder(nn.Module):
-    """A segmentation network whose decoder and head run under autocast.
+    """A segmentation network whose decoder and heads run under autocast.
 
     Parameters
     ----------
     network
-        With `encoder`, `decoder` and `segmentation_head`, as segmentation-models-pytorch has.
+        With `encoder`, `decoder` and `segmentation_head`, as segmentation-models-pytorch has, and
+        perhaps a branch `instruments`.
     dtype
         `torch.bfloat16` or `torch.float16`.
     """
@@ -35,14 +36,17 @@ class LowPrecisionDecoder(nn.Module):
         self.encoder = network.get_submodule("encoder")
         self.decoder = network.get_submodule("decoder")
         self.head = network.get_submodule("segmentation_head")
+        self.instruments = getattr(network, "instruments", None)
         self.dtype = dtype
 
-    def forward(self, planes: torch.Tensor) -> torch.Tensor:
-        """Map (n, 3, H, W) float32 to (n, 1, H, W) logits."""
+    def forward(self, planes: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        """Map (n, 3, H, W) float32 to (n, 1, H, W) logits of each output."""
         features = [feature.to(self.dtype) for feature in self.encoder(planes)]
         with torch.autocast(planes.device.type, dtype=self.dtype):
             logits: torch.Tensor = self.head(self.decoder(features))
-        return logits
+            if self.instruments is None:
+                return logits
+            return logits, self.instruments(features)
 
 
 class _LowPrecisionStage(nn.Module):

@@ -55,6 +55,14 @@ class Predictor(Protocol):
         """
         ...
 
+    def areas_with_tissue(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
+        """Return (n, 4) float64: `areas`, and the central area over what shows no instrument.
+
+        The last is NaN where the bundle marks no instruments, or they leave too little of the
+        view (`pictures.MIN_TISSUE_FRAC`).
+        """
+        ...
+
     def masks(self, rgb: RgbArray) -> BoolArray:
         """Return (n, H, W) bool masks at the central threshold."""
         ...

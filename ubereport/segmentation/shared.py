@@ -105,6 +105,11 @@ class SharedPredictor:
         areas: FloatArray = self._ask("areas", rgb, field_mask)
         return areas
 
+    def areas_with_tissue(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
+        """Return (n, 4) float64: areas of the field, and over visible tissue."""
+        areas: FloatArray = self._ask("areas_with_tissue", rgb, field_mask)
+        return areas
+
     def masks(self, rgb: RgbArray) -> BoolArray:
         """Return (n, H, W) bool masks at the central threshold."""
         masks: BoolArray = self._ask("masks", rgb)

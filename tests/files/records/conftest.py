@@ -91,6 +91,7 @@ def _provenance() -> Provenance:
         operating_characteristics=(("sensitivity", 0.1 + 0.2), ("dice_median", 0.79)),
         evaluated_on="held-out simulated recordings",
         licence="MIT",
+        instruments_sha256="d" * 64,
         held_out_operations=(
             HeldOutOperation("gyn_001", 12, 5, 0.04, 0.035, 0.002, 0.8, -0.005),
             HeldOutOperation("gyn_002", 9, 0, 0.0, 0.001, 0.001, None, 0.001),

@@ -28,7 +28,8 @@ PROMISED_EVENT_COLUMNS = (
 
 
 def _same_series(first, second):
-    for name in AreaSeries.COLUMNS:
+    assert first.columns == second.columns
+    for name in first.columns:
         a, b = getattr(first, name), getattr(second, name)
         if name == "reason":
             assert a == b
@@ -39,6 +40,36 @@ def _same_series(first, second):
 
 def test_the_series_comes_back_bit_for_bit(record):
     _same_series(series_from_parquet(series_parquet(record.series)), record.series)
+
+
+def _over_tissue(series: AreaSeries) -> AreaSeries:
+    """Half the area, not measured in the first row."""
+    area = series.area_frac / 2
+    area[0] = np.nan
+    return dataclasses.replace(series, area_frac_of_tissue=area)
+
+
+def test_areas_over_tissue_come_back_where_they_were_measured(record):
+    series = _over_tissue(record.series)
+    content = series_parquet(series)
+    _same_series(series_from_parquet(content), series)
+    table = pd.read_parquet(io.BytesIO(content))
+    assert table["area_frac_of_tissue"].isna().sum() == table["area_frac"].isna().sum() + 1
+    stored = pq.read_table(io.BytesIO(content))
+    assert stored.column("area_frac_of_tissue").null_count == 3, "missing is null, not zero"
+
+
+def test_a_series_from_before_tissue_was_measured_has_no_such_column(record):
+    content = series_parquet(record.series)
+    assert "area_frac_of_tissue" not in pq.read_table(io.BytesIO(content)).column_names
+    assert series_from_parquet(content).area_frac_of_tissue is None
+
+
+def test_the_digest_covers_areas_over_tissue(record):
+    series = _over_tissue(record.series)
+    other = dataclasses.replace(series, area_frac_of_tissue=series.area_frac / 3)
+    digests = {series_sha256(one) for one in (record.series, series, other)}
+    assert len(digests) == 3
 
 
 def test_an_empty_series_comes_back():

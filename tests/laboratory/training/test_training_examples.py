@@ -11,7 +11,7 @@ FOLDER = Path(__file__).resolve().parents[3] / "examples" / "training"
 CONFIGS = sorted(
     p
     for p in FOLDER.glob("*.toml")
-    if not p.name.startswith("ube-blood") and not p.name.endswith("-sets.toml")
+    if not p.name.startswith(("ube-blood", "instruments-")) and not p.name.endswith("-sets.toml")
 )
 
 STAGES = ("pretrain", "finetune")

@@ -43,6 +43,7 @@ _SCHEMA = pa.schema(
         pa.field("reason", pa.string(), nullable=False),
     ]
 )
+_TISSUE = "area_frac_of_tissue"
 # Over a hundred days at two pictures a second: more is no case, and a hostile file must not fill
 # the memory.
 _MAX_ROWS = 20_000_000
@@ -50,9 +51,10 @@ _MAX_MANIFEST_ROWS = 1_000_000
 
 
 def series_parquet(series: AreaSeries) -> bytes:
-    """Return the series as Parquet; areas of lost rows are null, everything else is exact.
+    """Return the series as Parquet; areas not measured are null, everything else is exact.
 
-    The same series gives the same bytes with the same version of pyarrow.
+    The column over visible tissue is there where instruments were marked. The same series gives
+    the same bytes with the same version of pyarrow.
     """
     n, valid = len(series), np.packbits(series.is_valid, bitorder="little")
     columns = {
@@ -63,9 +65,15 @@ def series_parquet(series: AreaSeries) -> bytes:
         "is_valid": _column(pa.bool_(), n, valid),
         "reason": _words(tuple(reason.value for reason in series.reason)),
     }
+    schema = _SCHEMA
+    if series.area_frac_of_tissue is not None:
+        area = series.area_frac_of_tissue
+        known = np.packbits(~np.isnan(area), bitorder="little")
+        columns[_TISSUE] = _column(pa.float64(), n, area, known)
+        schema = _SCHEMA.append(pa.field(_TISSUE, pa.float64()))
     buffer = io.BytesIO()
     pq.write_table(
-        pa.table(columns, schema=_SCHEMA),
+        pa.table(columns, schema=schema),
         buffer,
         # Words repeat and numbers do not, hence one dictionary; Arrow's own schema would only say
         # again what the columns say.
@@ -92,12 +100,15 @@ def series_from_parquet(content: bytes) -> AreaSeries:
                 f"series.parquet has {file.metadata.num_rows} rows; allowed: {_MAX_ROWS}."
                 " Analyze the recording again."
             )
-        table = file.read(columns=_SCHEMA.names, use_threads=False)
+        schema = _SCHEMA
+        if _TISSUE in file.schema_arrow.names:
+            schema = _SCHEMA.append(pa.field(_TISSUE, pa.float64()))
+        table = file.read(columns=schema.names, use_threads=False)
         # Others may add columns and reorder them; read by name and cast, they change nothing.
-        table = table.select(_SCHEMA.names).cast(_SCHEMA)
-        columns = {name: table.column(name) for name in _SCHEMA.names}
+        table = table.select(schema.names).cast(schema)
+        columns = {name: table.column(name) for name in schema.names}
         numbers: dict[str, Any] = {
-            name: _numbers(columns[name]) for name in _SCHEMA.names if name != "reason"
+            name: _numbers(columns[name]) for name in schema.names if name != "reason"
         }
         return AreaSeries(
             **numbers,
@@ -166,7 +177,8 @@ def read_parquet_rows(path: Path) -> tuple[tuple[str, ...], list[list[object]]]:
 def series_sha256(series: AreaSeries) -> str:
     """Return a hex digest of the content of the series, whatever file it lies in."""
     digest = hashlib.sha256(f"{len(series)}\n".encode("ascii"))
-    for name in ("time_s", "duration_s", *_AREAS):
+    tissue = () if series.area_frac_of_tissue is None else (_TISSUE,)
+    for name in ("time_s", "duration_s", *_AREAS, *tissue):
         column = getattr(series, name).astype("<f8")
         # There are many NaN; one is enough for a digest.
         digest.update(np.where(np.isnan(column), np.nan, column).astype("<f8").tobytes())
