@@ -314,3 +314,14 @@ def test_a_library_is_never_written_over(tmp_path):
     with pytest.raises(OutputError, match="library itself"):
         run_comparison(CompareRequest(tmp_path / "l", tmp_path / "l", "technique", CONFIG))
     assert (tmp_path / "l" / "case-000" / "case.json").is_file()
+
+
+def test_nobody_is_called_zero_points_lower(tmp_path):
+    for number in range(24):
+        manifest = {"surgeon": f"S{number % 3}", "use_start": "0"}
+        technique = {"technique": "RF" if number % 2 else "wax"}
+        add_case(tmp_path, number, (0.02, 0.05)[number // 2 % 2], {**manifest, **technique})
+    comparison, _ = document_of(tmp_path)
+    text = " ".join(comparison.reading)
+    assert "wax did not differ from RF" in text or "RF did not differ from wax" in text
+    assert " 0 percentage points lower" not in text

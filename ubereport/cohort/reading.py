@@ -235,6 +235,7 @@ def _finding(lead: Lead, pair: str, spec: MetricSpec, config: CompareConfig) -> 
     )
 
 
+_NO_DIFFERENCE = 1e-9
 _MEANINGS = {
     Direction.LOWER_IS_BETTER: (N_("the clearer view"), N_("the worse view")),
     Direction.HIGHER_IS_BETTER: (N_("the worse view"), N_("the clearer view")),
@@ -365,8 +366,11 @@ def adjusted_reading(adjusted: AdjustedComparison, spec: MetricSpec) -> tuple[st
 
 def _adjusted_contrast(contrast: AdjustedContrast, spec: MetricSpec) -> str:
     value = contrast.difference.value or 0.0
+    message = N_("{group} was {size} than {reference} ({interval}; {test})")
+    if abs(value) < _NO_DIFFERENCE:
+        message = N_("{group} did not differ from {reference} ({interval}; {test})")
     return _(
-        "{group} was {size} than {reference} ({interval}; {test})",
+        message,
         group=contrast.group,
         size=_size(value, spec, is_lower=value <= 0),
         reference=contrast.reference,
