@@ -13,6 +13,7 @@ from ubereport.files.resources import models_dir
 from ubereport.segmentation.bundle import CARD_NAME, find_bundle, load_bundle, verify_bundle
 from ubereport.segmentation.devices import DeviceChoice
 from ubereport.segmentation.fusion import fuse_batch_norms
+from ubereport.segmentation.instruments import load_outputs
 from ubereport.segmentation.network import load_network
 from ubereport.segmentation.network_predictor import NetworkPredictor
 from ubereport.segmentation.precision import with_low_precision_tail
@@ -73,14 +74,14 @@ def test_a_shipped_network_gives_the_same_areas_in_bf16(folder: Path) -> None:
     metadata = load_bundle(folder).metadata
     rgb = _pictures(metadata.input_height_px, metadata.input_width_px)
     field = np.ones(rgb.shape[1:3], dtype=bool)
-    network = fuse_batch_norms(load_network(load_bundle(folder)))
+    network = fuse_batch_norms(load_outputs(load_bundle(folder)))
     areas = [
         NetworkPredictor(
             with_low_precision_tail(network, dtype),
             metadata,
             DeviceChoice(torch.device("cpu"), "cpu", dtype),
             4,
-        ).areas(rgb, field)
+        ).areas_with_tissue(rgb, field)
         for dtype in (None, torch.bfloat16)
     ]
     np.testing.assert_allclose(areas[1], areas[0], atol=0.002)
@@ -98,8 +99,19 @@ def test_a_shipped_graph_gives_the_areas_of_torch(folder: Path) -> None:
             SegmentationConfig(
                 device=Device.CPU, route=route, is_low_precision_allowed=False, n_threads=1
             ),
-        ).areas(rgb, field)
+        ).areas_with_tissue(rgb, field)
         for route in (Route.TORCH, Route.OPENVINO)
     )
-    assert by_torch.max() > 0.01, "equal areas of nothing would show nothing"
+    assert np.nanmax(by_torch) > 0.01, "equal areas of nothing would show nothing"
     np.testing.assert_allclose(by_graph, by_torch, atol=1e-4)
+
+
+@pytest.mark.parametrize("folder", NETWORKS, ids=lambda folder: folder.name)
+def test_a_shipped_network_finds_the_same_blood_with_and_without_instruments(folder: Path) -> None:
+    bundle = load_bundle(folder)
+    assert bundle.metadata.instruments is not None
+    planes = torch.rand((2, 3, 320, 320), generator=torch.Generator().manual_seed(1)) * 2 - 1
+    with torch.inference_mode():
+        blood, instruments = load_outputs(bundle)(planes)
+        assert torch.equal(blood, load_network(bundle)(planes))
+    assert instruments.shape == blood.shape
