@@ -15,7 +15,7 @@ from ubereport.core.series import LossReason
 @pytest.fixture
 def chunk():
     measured = Measurement(
-        np.array([[0.3, 0.2, 0.1], [np.nan] * 3]),
+        np.array([[0.3, 0.2, 0.1, 0.25], [np.nan] * 4]),
         (LossReason.NONE, LossReason.BLURRED),
         np.array([False, True]),
         np.array([True, False]),

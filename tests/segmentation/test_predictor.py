@@ -205,14 +205,14 @@ def test_one_bad_pixel_outside_the_field_fails_loudly(
         lambda planes: planes[:, 0],
         lambda planes: planes[:, :1, ::2],
         lambda planes: planes[:1, :1].expand(len(planes) + 1, 1, 64, 64),
-        lambda planes: (planes[:, :1],),
+        lambda planes: (planes[:, :1], planes[:, :1]),
         lambda planes: None,
     ],
 )
 def test_answers_of_a_wrong_shape_fail_loudly(
     metadata: BundleMetadata, pictures: np.ndarray, answer: Callable[[torch.Tensor], object]
 ) -> None:
-    with pytest.raises(PredictionError, match="one blood logit a pixel"):
+    with pytest.raises(PredictionError, match=r"one logit a pixel|answered with 2 outputs"):
         _predictor(Answering(answer), metadata, 4).areas(pictures, FIELD)
 
 

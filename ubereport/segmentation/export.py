@@ -104,10 +104,11 @@ def prepare_bundle(folder: Path) -> Bundle:
     from ubereport.segmentation.onnx_graph import export_graph
 
     bundle = load_bundle(folder)
+    network = load_outputs(bundle)  # first of all: it refuses a bundle that has no weights
     weights = {WEIGHTS_NAME: bundle.weights_path.read_bytes()}
     if bundle.metadata.instruments is not None:
         weights[INSTRUMENTS_NAME] = bundle.instruments_path.read_bytes()
-    graph = export_graph(load_outputs(bundle), weights, bundle.metadata)
+    graph = export_graph(network, weights, bundle.metadata)
     write_file(bundle.graph_path, graph.content)
     metadata = dataclasses.replace(bundle.metadata, graph=graph.spec)
     write_file(folder / METADATA_NAME, metadata_to_json(metadata).encode())
