@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from browser.devtools import chromium
-from browser.test_review_browser import AXE, SERIOUS, served
+from browser.test_review_browser import AXE, SERIOUS, begin, served
 from language.all_pages import all_pages
 from language.gathering import MARK, pseudo_translator
 from language.test_case_report import PLAIN
@@ -71,10 +71,7 @@ def served_in_pseudo_language(*arguments: str):
 
 
 def enter(page, address):
-    page.open(address)
-    page.wait("document.getElementById('who')?.open")
-    page.run("document.getElementById('initials').value = 'KT'")
-    page.run("document.querySelector('#who button').click()")
+    begin(page, address)
     page.wait("document.getElementById('picture').dataset.exact === '1'")
 
 

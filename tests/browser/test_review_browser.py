@@ -37,6 +37,14 @@ def served(*arguments: str):
             server.kill()
 
 
+def begin(page: Page, address: str) -> None:
+    """Open a case and say who reviews it."""
+    page.open(address)
+    page.wait("document.getElementById('who')?.open")
+    page.run("document.getElementById('initials').value = 'KT'")
+    page.run("document.querySelector('#who button').click()")
+
+
 @pytest.fixture
 def case_folder(measured_case, tmp_path):  # noqa: F811 -- the fixture
     folder = tmp_path / "library" / measured_case.name
@@ -51,10 +59,7 @@ def page(browser, tmp_path, case_folder):
         chromium(browser, tmp_path / "profile") as opened,
     ):
         opened.size(1280, 720)
-        opened.open(address)
-        opened.wait("document.getElementById('who')?.open")
-        opened.run("document.getElementById('initials').value = 'KT'")
-        opened.run("document.querySelector('#who button').click()")
+        begin(opened, address)
         opened.wait("document.getElementById('picture').dataset.exact === '1'")
         yield opened
 
@@ -73,10 +78,7 @@ def test_it_opens_at_the_moment_that_a_report_names(browser, tmp_path, case_fold
     command = (str(case_folder), "--recording", str(RECORDING), "--at", moment)
     with served(*command) as address, chromium(browser, tmp_path / "profile") as opened:
         assert address.endswith(f"#at-{moment.removesuffix('.0')}")
-        opened.open(address)
-        opened.wait("document.getElementById('who')?.open")
-        opened.run("document.getElementById('initials').value = 'KT'")
-        opened.run("document.querySelector('#who button').click()")
+        begin(opened, address)
         opened.wait("document.querySelector('#events [aria-current=true]')")
         chosen = opened.run("document.querySelector('#events [aria-current=true]').textContent")
         assert clock(int(event.onset_s)) in f"0:0{chosen}"
@@ -327,10 +329,7 @@ def test_what_is_judged_stays_in_sight_in_a_small_window(page):
 
 def test_key_frames_alone_are_said_and_no_mask_is_asked_for(browser, tmp_path, case_folder):
     with served(str(case_folder)) as address, chromium(browser, tmp_path / "profile") as opened:
-        opened.open(address)
-        opened.wait("document.getElementById('who')?.open")
-        opened.run("document.getElementById('initials').value = 'KT'")
-        opened.run("document.querySelector('#who button').click()")
+        begin(opened, address)
         opened.wait("document.getElementById('picture').dataset.exact === '0'")
         opened.wait("document.getElementById('said').textContent.includes('key frames only')")
         assert opened.run("!document.querySelector('.said.refused')")

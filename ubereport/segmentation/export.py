@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save as save_safetensors
 from torch import nn
 
 from ubereport.core.errors import BundleError, OutputError
@@ -29,7 +28,7 @@ from ubereport.segmentation.instruments import (
     load_outputs,
 )
 from ubereport.segmentation.metadata import BundleMetadata, InstrumentSpec, metadata_to_json
-from ubereport.segmentation.network import build_network, load_network, load_state, portable_state
+from ubereport.segmentation.network import build_network, load_network, load_state, state_bytes
 
 
 def write_bundle(
@@ -74,7 +73,7 @@ def write_bundle(
     files = {CARD_NAME: card.encode()}
     network = _filled_network(weights, metadata)
     if network is not None:
-        content = _weights_bytes(network)
+        content = state_bytes(network)
         files[WEIGHTS_NAME] = content
         digest = hashlib.sha256(content).hexdigest()
         metadata = dataclasses.replace(metadata, weights_sha256=digest)
@@ -171,8 +170,3 @@ def _filled_network(
     network = build_network(metadata.network)
     load_state(network, weights.state_dict() if isinstance(weights, nn.Module) else weights)
     return network.eval()
-
-
-def _weights_bytes(network: nn.Module) -> bytes:
-    state = portable_state(network)
-    return save_safetensors({key: state[key] for key in sorted(state)})

@@ -12,13 +12,12 @@ from collections.abc import Sequence
 
 import torch.nn.functional as F
 from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from ubereport.core.errors import BundleError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.metadata import InstrumentSpec
-from ubereport.segmentation.network import load_network, load_state, portable_state
+from ubereport.segmentation.network import load_network, load_state, state_bytes
 
 _PREFIX = "instruments."
 _COARSEST_STRIDE = 32
@@ -120,8 +119,7 @@ def build_branch(network: nn.Module, spec: InstrumentSpec) -> InstrumentBranch:
 
 def branch_bytes(branch: InstrumentBranch) -> bytes:
     """Return the content of instruments.safetensors; names are those in the whole network."""
-    state = portable_state(branch)
-    return save_safetensors({f"{_PREFIX}{key}": state[key] for key in sorted(state)})
+    return state_bytes(branch, _PREFIX)
 
 
 def load_outputs(bundle: Bundle) -> nn.Module:

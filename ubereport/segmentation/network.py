@@ -8,11 +8,12 @@ from collections.abc import Mapping
 import segmentation_models_pytorch as smp
 import torch
 from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
 from torch import nn
 
 from ubereport.core.errors import BundleError
 from ubereport.segmentation.bundle import Bundle
-from ubereport.segmentation.metadata import NetworkSpec
+from ubereport.segmentation.metadata import BundleMetadata, NetworkSpec
 
 _ARCHITECTURES = {"unetplusplus": smp.UnetPlusPlus, "unet": smp.Unet}
 _COUNTER = ".num_batches_tracked"
@@ -103,3 +104,16 @@ def load_network(bundle: Bundle) -> nn.Module:
     network = build_network(spec)
     load_state(network, load_safetensors(content))
     return network.eval()
+
+
+def state_bytes(module: nn.Module, prefix: str = "") -> bytes:
+    """Return the weights of a module as safetensors, in one order, `prefix` before each name."""
+    state = portable_state(module)
+    return save_safetensors({f"{prefix}{key}": state[key] for key in sorted(state)})
+
+
+def normalized(planes: torch.Tensor, metadata: BundleMetadata) -> torch.Tensor:
+    """Return (n, 3, H, W) float planes of 0..255 on the CPU as a bundle's network takes them."""
+    mean = torch.tensor(metadata.input_mean).view(1, 3, 1, 1)
+    scale = torch.tensor(metadata.input_scale).view(1, 3, 1, 1)
+    return (planes - mean) / scale

@@ -23,6 +23,7 @@ from ubereport.segmentation.pictures import (
     areas_with_tissue,
     check_field_mask,
     check_pictures,
+    counted_masks,
 )
 from ubereport.segmentation.precision import with_low_precision_tail
 from ubereport.segmentation.routes import ACCELERATOR_BATCH, PROCESSOR_BATCH
@@ -189,11 +190,9 @@ class NetworkPredictor:
             ) from error
 
     def _count(self, pixels: torch.Tensor, field: torch.Tensor) -> torch.Tensor:
-        blood, *instruments = self._probabilities(pixels)
-        masks = [(blood >= threshold) & field for threshold in self.thresholds]
-        if self._instruments is not None:
-            is_tissue = (instruments[0] < self._instruments.threshold) & field
-            masks += [masks[1] & is_tissue, is_tissue]
+        blood, *others = self._probabilities(pixels)
+        instruments = others[0] if others else None
+        masks = counted_masks(blood, instruments, field, self.thresholds, self._instruments)
         return torch.stack([mask.sum(dim=(1, 2)) for mask in masks], dim=1)
 
     def _blood(self, pixels: torch.Tensor) -> torch.Tensor:

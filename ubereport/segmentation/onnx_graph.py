@@ -30,6 +30,7 @@ from ubereport.segmentation.bundle import GRAPH_NAME
 from ubereport.segmentation.fusion import answers_of, fuse_batch_norms
 from ubereport.segmentation.instruments import NetworkWithInstruments
 from ubereport.segmentation.metadata import BundleMetadata, GraphSpec
+from ubereport.segmentation.network import normalized
 from ubereport.segmentation.openvino import CompiledNetwork, require_openvino
 from ubereport.segmentation.precision import late_stages
 
@@ -205,14 +206,13 @@ def _check_equal(
             path.with_name(name).write_bytes(stored)
         answers = CompiledNetwork(path, (), metadata, is_low=False, n_threads=1)(rgb)
     folded = fuse_batch_norms(network)  # as torch runs it and OpenVINO compiles it
-    mean = torch.tensor(metadata.input_mean).view(1, 3, 1, 1)
-    scale = torch.tensor(metadata.input_scale).view(1, 3, 1, 1)
     with torch.inference_mode():
-        planes = (torch.from_numpy(rgb).permute(0, 3, 1, 2).float() - mean) / scale
+        planes = normalized(torch.from_numpy(rgb).permute(0, 3, 1, 2).float(), metadata)
         expected = answers_of(folded(planes))
+    roundings = _fp32_roundings(network)
     for logits, wanted in zip(answers, expected, strict=False):
         apart = float(np.abs(logits - wanted[:, 0].numpy()).max())
-        allowed = _fp32_roundings(network) * float(wanted.std())
+        allowed = roundings * float(wanted.std())
         if not apart <= allowed:
             raise BundleError(
                 f"The ONNX graph answers otherwise than torch: logits differ by {apart:.2g}, "

@@ -14,6 +14,7 @@ from ubereport.segmentation.pictures import (
     areas_with_tissue,
     check_field_mask,
     check_pictures,
+    counted_masks,
 )
 
 _AT_ONCE = 8
@@ -89,10 +90,7 @@ class OpenVinoPredictor:
     def _counted(self, rgb: RgbArray, field_mask: BoolArray) -> NDArray[np.int64]:
         """Return (n, 3) or, with instruments, (n, 5) pixels; see `pictures.areas_with_tissue`."""
         blood, instruments = self._probabilities(rgb)
-        masks = [(blood >= threshold) & field_mask for threshold in self.thresholds]
-        if self._instruments is not None and instruments is not None:
-            is_tissue = (instruments < self._instruments.threshold) & field_mask
-            masks += [masks[1] & is_tissue, is_tissue]
+        masks = counted_masks(blood, instruments, field_mask, self.thresholds, self._instruments)
         return np.stack([np.count_nonzero(mask, axis=(1, 2)) for mask in masks], axis=1)
 
     def masks(self, rgb: RgbArray) -> BoolArray:

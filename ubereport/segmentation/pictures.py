@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
+from ubereport.segmentation.metadata import InstrumentSpec
 
 ProbabilityArray = NDArray[np.float32]
 MIN_TISSUE_FRAC = 0.25
@@ -30,6 +34,25 @@ def check_field_mask(field_mask: BoolArray, height_px: int, width_px: int) -> No
         )
     if not field_mask.any():
         raise ValueError("the field of view has no pixel; its area fraction is undefined")
+
+
+def counted_masks(
+    blood: Any,  # noqa: ANN401 -- an array or a tensor
+    instruments: Any,  # noqa: ANN401
+    field: Any,  # noqa: ANN401
+    thresholds: Sequence[float],
+    spec: InstrumentSpec | None,
+) -> list[Any]:
+    """Return the (n, H, W) masks whose pixels are counted, as `areas_with_tissue` takes them.
+
+    Probabilities and field are arrays or tensors alike; `instruments` is not looked at where a
+    bundle does not describe them (`spec` None).
+    """
+    masks = [(blood >= threshold) & field for threshold in thresholds]
+    if spec is None:
+        return masks
+    is_tissue = (instruments < spec.threshold) & field
+    return [*masks, masks[1] & is_tissue, is_tissue]
 
 
 def areas_with_tissue(counts: NDArray[np.int64], n_field: int) -> FloatArray:

@@ -44,6 +44,7 @@ _SCHEMA = pa.schema(
     ]
 )
 _TISSUE = "area_frac_of_tissue"
+_SCHEMA_WITH_TISSUE = _SCHEMA.append(pa.field(_TISSUE, pa.float64()))
 # Over a hundred days at two pictures a second: more is no case, and a hostile file must not fill
 # the memory.
 _MAX_ROWS = 20_000_000
@@ -70,7 +71,7 @@ def series_parquet(series: AreaSeries) -> bytes:
         area = series.area_frac_of_tissue
         known = np.packbits(~np.isnan(area), bitorder="little")
         columns[_TISSUE] = _column(pa.float64(), n, area, known)
-        schema = _SCHEMA.append(pa.field(_TISSUE, pa.float64()))
+        schema = _SCHEMA_WITH_TISSUE
     buffer = io.BytesIO()
     pq.write_table(
         pa.table(columns, schema=schema),
@@ -100,9 +101,7 @@ def series_from_parquet(content: bytes) -> AreaSeries:
                 f"series.parquet has {file.metadata.num_rows} rows; allowed: {_MAX_ROWS}."
                 " Analyze the recording again."
             )
-        schema = _SCHEMA
-        if _TISSUE in file.schema_arrow.names:
-            schema = _SCHEMA.append(pa.field(_TISSUE, pa.float64()))
+        schema = _SCHEMA_WITH_TISSUE if _TISSUE in file.schema_arrow.names else _SCHEMA
         table = file.read(columns=schema.names, use_threads=False)
         # Others may add columns and reorder them; read by name and cast, they change nothing.
         table = table.select(schema.names).cast(schema)

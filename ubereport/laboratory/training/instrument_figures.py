@@ -20,6 +20,7 @@ from ubereport.laboratory.training.labelled_stills import (
     squared,
 )
 from ubereport.segmentation.metadata import BundleMetadata
+from ubereport.segmentation.network import normalized
 from ubereport.segmentation.pictures import MIN_TISSUE_FRAC
 from ubereport.statistics.group_bootstrap import Resampler
 
@@ -90,13 +91,13 @@ def _rows(
     network: nn.Module, metadata: BundleMetadata, threshold: float, cache: StillCache
 ) -> Iterator[tuple[float, ...]]:
     side_px = metadata.input_height_px
-    mean = torch.tensor(metadata.input_mean).view(1, 3, 1, 1)
-    scale = torch.tensor(metadata.input_scale).view(1, 3, 1, 1)
     for still, mask in zip(cache.stills, cache.label, strict=True):
         picture = read_rgb(still.image_path)
         planes = torch.from_numpy(squared(picture, side_px)).permute(2, 0, 1)[None].float()
         with torch.inference_mode():
-            outputs = [torch.sigmoid(o)[0, 0].numpy() for o in network((planes - mean) / scale)]
+            outputs = [
+                torch.sigmoid(o)[0, 0].numpy() for o in network(normalized(planes, metadata))
+            ]
         drawn = cv2.resize(mask, (side_px, side_px), interpolation=cv2.INTER_NEAREST) > 0
         label = cv2.resize(
             read_label(still, *picture.shape[:2]), (side_px, side_px),

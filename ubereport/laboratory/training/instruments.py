@@ -32,6 +32,7 @@ from ubereport.laboratory.training.labelled_stills import (
 from ubereport.laboratory.training.loss import segmentation_loss
 from ubereport.segmentation.instruments import InstrumentBranch, build_branch
 from ubereport.segmentation.metadata import BundleMetadata, InstrumentSpec
+from ubereport.segmentation.network import normalized
 
 _AT_ONCE = 8
 _DROPOUT = 0.1
@@ -153,10 +154,8 @@ def _plain(rgb: Tensor, label: Tensor, side_px: int) -> tuple[Tensor, Tensor]:
 
 
 def _features(network: nn.Module, metadata: BundleMetadata, planes: Tensor) -> list[Tensor]:
-    mean = torch.tensor(metadata.input_mean).view(1, 3, 1, 1)
-    scale = torch.tensor(metadata.input_scale).view(1, 3, 1, 1)
     with torch.inference_mode():
-        features = network.get_submodule("encoder")((planes - mean) / scale)
+        features = network.get_submodule("encoder")(normalized(planes, metadata))
     return [feature.half() for feature in features[2:]]
 
 
