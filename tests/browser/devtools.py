@@ -1,4 +1,8 @@
-"""A real Chromium driven through the pipe of its DevTools protocol: keys, clicks, scripts."""
+"""A real Chromium driven through the pipe of its DevTools protocol: keys, clicks, scripts.
+
+One Chromium serves all tests of a process; each page has a context of its own, which shares no
+cookie, storage or cache with any other and ends with it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,26 +39,22 @@ KEY_CODES = {
 }
 
 
-class Page:
-    """One tab; `console` collects what it complained about."""
+class Chromium:
+    """A running Chromium: questions go down its pipe, answers and events come up."""
 
     def __init__(self, write_fd: int, read_fd: int) -> None:
         self._write_fd, self._read_fd = write_fd, read_fd
         self._buffer = b""
         self._n = 0
-        self._session: str | None = None
-        self.console: list[str] = []
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
-        self._session = attached["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.call(f"{domain}.enable")
 
-    def call(self, method: str, **params: Any) -> dict[str, Any]:
+    def ask(
+        self, session: str | None, on_event: Callable[[dict[str, Any]], None], method: str, **params
+    ) -> dict[str, Any]:
+        """Call a method in a session; what the session tells meanwhile goes to `on_event`."""
         self._n += 1
         message: dict[str, Any] = {"id": self._n, "method": method, "params": params}
-        if self._session is not None:
-            message["sessionId"] = self._session
+        if session is not None:
+            message["sessionId"] = session
         os.write(self._write_fd, json.dumps(message).encode() + b"\0")
         while True:
             answer = self._message()
@@ -62,7 +62,8 @@ class Page:
                 if "error" in answer:
                     raise RuntimeError(f"{method}: {answer['error']}")
                 return answer["result"]
-            self._note(answer)
+            if answer.get("sessionId") == session:
+                on_event(answer)
 
     def _message(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
@@ -72,6 +73,38 @@ class Page:
             self._buffer += piece
         line, _, self._buffer = self._buffer.partition(b"\0")
         return json.loads(line)
+
+    @contextlib.contextmanager
+    def page(self) -> Iterator[Page]:
+        """Open a page in a context of its own, and close both."""
+        context = self.ask(None, _ignored, "Target.createBrowserContext")["browserContextId"]
+        try:
+            yield Page(self, context)
+        finally:
+            self.ask(None, _ignored, "Target.disposeBrowserContext", browserContextId=context)
+
+
+class Page:
+    """One tab; `console` collects what it complained about."""
+
+    def __init__(self, chromium: Chromium, context: str) -> None:
+        self._chromium, self._context = chromium, context
+        self._session: str | None = None
+        self.console: list[str] = []
+        self._session = self._attached(self.new_tab("about:blank"))
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def new_tab(self, url: str) -> str:
+        """Open another tab beside this one, with the same cookies; return its target."""
+        asked = {"url": url, "browserContextId": self._context}
+        return self._chromium.ask(None, _ignored, "Target.createTarget", **asked)["targetId"]
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        return self._chromium.ask(self._session, self._note, method, **params)
+
+    def _attached(self, target: str) -> str:
+        return self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
 
     def _note(self, event: dict[str, Any]) -> None:
         params = event.get("params", {})
@@ -107,8 +140,7 @@ class Page:
         frames = [t for t in self.call("Target.getTargets")["targetInfos"] if t["type"] == "iframe"]
         if not frames:
             return None
-        page, attached = self._session, {"targetId": frames[0]["targetId"], "flatten": True}
-        self._session = self.call("Target.attachToTarget", **attached)["sessionId"]
+        page, self._session = self._session, self._attached(frames[0]["targetId"])
         try:
             return self.run(script)
         finally:
@@ -157,6 +189,10 @@ class Page:
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
 
+def _ignored(event: dict[str, Any]) -> None:
+    """What Chromium tells of itself interests nobody."""
+
+
 def _high_pipe() -> tuple[int, int]:
     """Return a pipe whose ends lie above the numbers that Chromium wants."""
     low = os.pipe()
@@ -167,7 +203,7 @@ def _high_pipe() -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def chromium(program: str, profile: Path) -> Iterator[Page]:
+def chromium(program: str, profile: Path) -> Iterator[Chromium]:
     """Start Chromium without a network of its own and close it whatever happens."""
     to_read, to_write = _high_pipe()
     from_read, from_write = _high_pipe()
@@ -196,7 +232,7 @@ def chromium(program: str, profile: Path) -> Iterator[Page]:
     os.close(to_read)
     os.close(from_write)
     try:
-        yield Page(to_write, from_read)
+        yield Chromium(to_write, from_read)
     finally:
         process.kill()
         process.wait()

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from browser.devtools import chromium
 from browser.test_review_browser import AXE, SERIOUS, begin, served
 from language.all_pages import all_pages
 from language.gathering import MARK, pseudo_translator
@@ -88,90 +87,83 @@ def case_folder(measured_case, tmp_path):  # noqa: F811 -- the fixture
     return folder
 
 
-def test_no_text_of_the_pseudo_language_is_english(browser, tmp_path, case_folder):
-    with (
-        served_in_pseudo_language(str(case_folder), str(RECORDING)) as address,
-        chromium(browser, tmp_path / "profile") as page,
-    ):
-        page.size(1280, 720)
-        page.open(address)
-        page.wait("document.getElementById('who')?.open")
-        assert english(page, "C001") == []
-        enter(page, address)
-        page.wait("document.getElementById('overlay').width > 1")
-        page.run("document.querySelector('details').open = true")
+def test_no_text_of_the_pseudo_language_is_english(tab, case_folder):
+    with served_in_pseudo_language(str(case_folder), str(RECORDING)) as address:
+        tab.size(1280, 720)
+        tab.open(address)
+        tab.wait("document.getElementById('who')?.open")
+        assert english(tab, "C001") == []
+        enter(tab, address)
+        tab.wait("document.getElementById('overlay').width > 1")
+        tab.run("document.querySelector('details').open = true")
         moments = [("d", "brush"), ("ArrowRight", None), (" ", None), ("Escape", None)]
         moments += [("[", None), ("]", "stretch"), ("o", None), ("g", None), (" ", None)]
         for key, appears in moments:
-            page.key(key)
+            tab.key(key)
             if appears:
-                page.wait(f"!document.getElementById('{appears}').hidden")
-            assert english(page, "C001") == [], key
-        page.key(" ")
-        n_events = page.run("document.querySelectorAll('#events .open').length")
+                tab.wait(f"!document.getElementById('{appears}').hidden")
+            assert english(tab, "C001") == [], key
+        tab.key(" ")
+        n_events = tab.run("document.querySelectorAll('#events .open').length")
         for number in range(n_events):
-            page.key("x" if number % 2 else "c")
-            page.wait(
+            tab.key("x" if number % 2 else "c")
+            tab.wait(
                 f"document.querySelectorAll('#events .open').length === {n_events - number - 1}"
             )
-        assert english(page, "C001") == []
-        assert page.run("document.title").count(MARK)
+        assert english(tab, "C001") == []
+        assert tab.run("document.title").count(MARK)
         for action in ("c", "k", "u", "f"):
-            page.key(action)
-            assert english(page, "C001") == [], action
-        page.call("Network.emulateNetworkConditions", offline=True, latency=0,
+            tab.key(action)
+            assert english(tab, "C001") == [], action
+        tab.call("Network.emulateNetworkConditions", offline=True, latency=0,
                   downloadThroughput=0, uploadThroughput=0)  # fmt: skip
-        page.key("f")
-        page.wait("document.getElementById('said').textContent")
-        assert english(page, "C001") == []
+        tab.key("f")
+        tab.wait("document.getElementById('said').textContent")
+        assert english(tab, "C001") == []
 
 
-def test_no_text_of_a_library_is_english(browser, tmp_path, case_folder):
+def test_no_text_of_a_library_is_english(tab, case_folder):
     other = case_folder.parent / "other"
     shutil.copytree(case_folder, other)
-    with (
-        served_in_pseudo_language(str(case_folder.parent)) as address,
-        chromium(browser, tmp_path / "profile") as page,
-    ):
-        page.open(address)
-        page.wait("document.querySelectorAll('#rows tr').length === 2")
-        assert english(page, "C001") == []
-        assert page.run(CLIPPED) == []
+    with served_in_pseudo_language(str(case_folder.parent)) as address:
+        tab.open(address)
+        tab.wait("document.querySelectorAll('#rows tr').length === 2")
+        assert english(tab, "C001") == []
+        assert tab.run(CLIPPED) == []
 
 
-def test_nothing_is_clipped_in_documents_of_longer_words(browser, tmp_path):
+def test_nothing_is_clipped_in_documents_of_longer_words(tab, tmp_path):
     pages = all_pages(tmp_path)
     with speaking(pseudo_translator()):
         html = {name: render() for name, render in pages.kinds.items()}
-    with chromium(browser, tmp_path / "profile") as page:
-        for name, text in html.items():
-            path = tmp_path / f"{name.replace(' ', '-')}.html"
-            path.write_text(text, encoding="utf-8")
-            for width_px in (1280, 800):
-                page.size(width_px, 800)
-                page.open(path.as_uri())
-                page.wait(f"document.readyState === 'complete' && innerWidth === {width_px}")
-                assert page.run(CLIPPED) == [], name
-                assert page.run(OUTSIDE) == [], name
+    for name, text in html.items():
+        path = tmp_path / f"{name.replace(' ', '-')}.html"
+        path.write_text(text, encoding="utf-8")
+        for width_px in (1280, 800):
+            tab.size(width_px, 800)
+            tab.open(path.as_uri())
+            tab.wait(f"document.readyState === 'complete' && innerWidth === {width_px}")
+            assert tab.run(CLIPPED) == [], name
+            assert tab.run(OUTSIDE) == [], name
 
 
 @pytest.mark.parametrize("tag", ["ja", "de"])
-def test_axe_finds_nothing_serious_and_nothing_is_clipped(browser, tmp_path, case_folder, tag):
+def test_axe_finds_nothing_serious_and_nothing_is_clipped(tab, case_folder, tag):
     command = (str(case_folder), "--recording", str(RECORDING), "--language", tag)
-    with served(*command) as address, chromium(browser, tmp_path / "profile") as page:
-        page.size(1280, 720)
-        enter(page, address)
-        assert page.run("document.documentElement.lang") == tag
-        page.run("document.querySelector('details').open = true")
+    with served(*command) as address:
+        tab.size(1280, 720)
+        enter(tab, address)
+        assert tab.run("document.documentElement.lang") == tag
+        tab.run("document.querySelector('details').open = true")
         for width_px in (1280, 640):
-            page.size(width_px, 720)
-            page.wait(f"innerWidth === {width_px}")
-            assert page.run(CLIPPED) == []
-            assert page.run(OUTSIDE) == []
+            tab.size(width_px, 720)
+            tab.wait(f"innerWidth === {width_px}")
+            assert tab.run(CLIPPED) == []
+            assert tab.run(OUTSIDE) == []
         if not AXE.is_file():
             pytest.skip("axe-core is not installed (make axe)")
-        page.call("Page.setBypassCSP", enabled=True)
-        page.run(AXE.read_text(encoding="utf-8"))
-        found = page.run("axe.run().then((r) => r.violations.map((v) => [v.impact, v.id]))")
+        tab.call("Page.setBypassCSP", enabled=True)
+        tab.run(AXE.read_text(encoding="utf-8"))
+        found = tab.run("axe.run().then((r) => r.violations.map((v) => [v.impact, v.id]))")
         assert [violation for violation in found if violation[0] in SERIOUS] == []
-        assert page.console == []
+        assert tab.console == []

@@ -7,7 +7,6 @@ import threading
 import cv2
 import numpy as np
 import pytest
-from browser.devtools import chromium
 from browser.headless import complaints, run_browser
 from documents import sample_record
 
@@ -100,12 +99,11 @@ def test_opening_the_report_asks_no_server(browser, report, tmp_path):
 
 
 @pytest.fixture
-def opened(browser, report, tmp_path):
-    with chromium(browser, tmp_path / "profile") as page:
-        page.size(1280, 900)
-        page.open(report.as_uri())
-        page.wait("document.querySelector('.time-said')")
-        yield page
+def opened(tab, report):
+    tab.size(1280, 900)
+    tab.open(report.as_uri())
+    tab.wait("document.querySelector('.time-said')")
+    return tab
 
 
 def test_the_timeline_tells_what_lies_under_the_pointer(opened, report):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from browser.devtools import Page, chromium
+from browser.devtools import Page
 from review.desk.conftest import RECORDING, measured_case  # noqa: F401 -- a fixture
 
 from ubereport.documents.page.text import clock
@@ -53,15 +53,12 @@ def case_folder(measured_case, tmp_path):  # noqa: F811 -- the fixture
 
 
 @pytest.fixture
-def page(browser, tmp_path, case_folder):
-    with (
-        served(str(case_folder), "--recording", str(RECORDING)) as address,
-        chromium(browser, tmp_path / "profile") as opened,
-    ):
-        opened.size(1280, 720)
-        begin(opened, address)
-        opened.wait("document.getElementById('picture').dataset.exact === '1'")
-        yield opened
+def page(tab, case_folder):
+    with served(str(case_folder), "--recording", str(RECORDING)) as address:
+        tab.size(1280, 720)
+        begin(tab, address)
+        tab.wait("document.getElementById('picture').dataset.exact === '1'")
+        yield tab
 
 
 def _text(page: Page, element: str) -> str:
@@ -72,17 +69,17 @@ def _n_left(page: Page) -> int:
     return page.run("document.querySelectorAll('#events .open').length")
 
 
-def test_it_opens_at_the_moment_that_a_report_names(browser, tmp_path, case_folder):
+def test_it_opens_at_the_moment_that_a_report_names(tab, case_folder):
     event = read_case(case_folder).events[-1]
     moment = f"{event.peak_s:.1f}"
     command = (str(case_folder), "--recording", str(RECORDING), "--at", moment)
-    with served(*command) as address, chromium(browser, tmp_path / "profile") as opened:
+    with served(*command) as address:
         assert address.endswith(f"#at-{moment.removesuffix('.0')}")
-        begin(opened, address)
-        opened.wait("document.querySelector('#events [aria-current=true]')")
-        chosen = opened.run("document.querySelector('#events [aria-current=true]').textContent")
+        begin(tab, address)
+        tab.wait("document.querySelector('#events [aria-current=true]')")
+        chosen = tab.run("document.querySelector('#events [aria-current=true]').textContent")
         assert clock(int(event.onset_s)) in f"0:0{chosen}"
-        assert clock(int(event.peak_s)) in "0:0" + _text(opened, "where")
+        assert clock(int(event.peak_s)) in "0:0" + _text(tab, "where")
 
 
 def test_no_time_on_the_clock_is_one_sentence(case_folder):
@@ -295,7 +292,7 @@ def test_small_pictures_follow_an_added_event(page):
 
 def test_two_tabs_lose_nothing(page, case_folder):
     address = page.run("location.origin")
-    page.call("Target.createTarget", url=f"{address}/")  # shares the cookie
+    page.new_tab(f"{address}/")  # shares the cookie
     n_events = len(read_case(case_folder).events)
     stroke = (
         "fetch('/api/cases/0/strokes', {method: 'POST', body: JSON.stringify("
@@ -327,13 +324,13 @@ def test_what_is_judged_stays_in_sight_in_a_small_window(page):
     assert page.run("document.querySelector('.bar').offsetHeight") <= 0.3 * 360
 
 
-def test_key_frames_alone_are_said_and_no_mask_is_asked_for(browser, tmp_path, case_folder):
-    with served(str(case_folder)) as address, chromium(browser, tmp_path / "profile") as opened:
-        begin(opened, address)
-        opened.wait("document.getElementById('picture').dataset.exact === '0'")
-        opened.wait("document.getElementById('said').textContent.includes('key frames only')")
-        assert opened.run("!document.querySelector('.said.refused')")
-        assert opened.console == []
+def test_key_frames_alone_are_said_and_no_mask_is_asked_for(tab, case_folder):
+    with served(str(case_folder)) as address:
+        begin(tab, address)
+        tab.wait("document.getElementById('picture').dataset.exact === '0'")
+        tab.wait("document.getElementById('said').textContent.includes('key frames only')")
+        assert tab.run("!document.querySelector('.said.refused')")
+        assert tab.console == []
 
 
 def test_axe_finds_nothing_serious(page):

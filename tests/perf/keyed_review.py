@@ -41,7 +41,10 @@ def opened(case: Path, recordings: list[Path], who: str) -> Iterator[Page]:
     ):
         try:
             address = server.stdout.readline().strip()
-            with chromium(shutil.which("chromium"), Path(profile)) as page:
+            with (
+                chromium(shutil.which("chromium"), Path(profile)) as running,
+                running.page() as page,
+            ):
                 page.size(1280, 720)
                 page.open(address)
                 page.wait("document.getElementById('who')?.open")
