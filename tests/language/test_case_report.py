@@ -79,20 +79,14 @@ def test_page_one_is_as_kept(code, view_in):
 
 
 @pytest.mark.parametrize("code", ["en", *OTHERS])
-def test_the_language_is_stated_to_browsers_and_readers_of_the_pdf(code, view_in):
+def test_the_language_is_stated_and_page_one_is_one_page(code, view_in):
+    """To browsers, to readers of the PDF; the events begin on page 2."""
     language = translator(find_language(code))
     view = view_in(language)
     assert f'<html lang="{code}">' in page(view, language)
     with speaking(language):
         pdf = PdfReader(io.BytesIO(render_pdf(view).pdf))
     assert pdf.trailer["/Root"]["/Lang"] == code
-
-
-@pytest.mark.parametrize("code", ["en", *OTHERS])
-def test_page_one_is_one_page_in_every_language(code, view_in):
-    language = translator(find_language(code))
-    with speaking(language):
-        pdf = PdfReader(io.BytesIO(render_pdf(view_in(language)).pdf))
     _, events = pdf.outline[0], pdf.outline[1][0]
     assert events.title == language.text("Hemostasis events")
     assert pdf.get_destination_page_number(events) == 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from ubereport.language.catalogs import RECORDED
@@ -43,8 +43,16 @@ def told_in(translator: Translator, text: str, *, is_typed: bool = False) -> str
 class _Telling:
     translator: Translator
     is_typed: bool
+    # Splitting at one mark and then at another meets the same pieces again and again.
+    answers: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def told(self, text: str, depth: int) -> str:
+        answer = self.answers.get((text, depth))
+        if answer is None:
+            answer = self.answers[text, depth] = self._told(text, depth)
+        return answer
+
+    def _told(self, text: str, depth: int) -> str:
         # What people called something is no message, even where it is spelled like one.
         if text in self.translator.names:
             return text
