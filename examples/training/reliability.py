@@ -8,7 +8,6 @@ import json
 import sys
 from pathlib import Path
 
-from ubereport.documents.page.document_figures import drawing_svg
 from ubereport.laboratory.evaluation.reliability import GroupReliability, over_groups
 from ubereport.laboratory.evaluation.stills_sections import reliability_drawing
 
@@ -22,7 +21,7 @@ def main() -> None:
         GroupReliability(**group) for e in evaluations for group in e["reliability"]["groups"]
     ]
     drawing = reliability_drawing(over_groups(groups))
-    out.write_text(drawing_svg("reliability", evaluations[0]["model"], drawing, WIDTH_MM), "utf-8")
+    out.write_text(drawing.svg("reliability", evaluations[0]["model"], WIDTH_MM), "utf-8")
 
 
 if __name__ == "__main__":

@@ -3,31 +3,30 @@
 import numpy as np
 
 from ubereport.documents.page.blocks import Column, Image, Pair, TableBlock
-from ubereport.documents.page.document_types import (
-    AtRiskRow,
-    Axis,
-    Bar,
-    BarFigure,
+from ubereport.documents.page.chart_drawings import (
     ControlFigure,
     ControlMark,
-    Curve,
-    CurveFigure,
     CusumFigure,
-    Document,
-    Figure,
-    ForestFigure,
-    ForestRow,
     FunnelFigure,
     FunnelMark,
-    Group,
-    GroupFigure,
+)
+from ubereport.documents.page.curve_drawings import (
+    AtRiskRow,
+    Curve,
+    CurveFigure,
     HistogramFigure,
-    ImageStrip,
-    Mark,
     PointSet,
     ScatterFigure,
-    Section,
-    Unit,
+)
+from ubereport.documents.page.document import Document, Figure, ImageStrip, Section
+from ubereport.documents.page.drawing import Axis, Mark, Unit
+from ubereport.documents.page.row_drawings import (
+    Bar,
+    BarFigure,
+    ForestFigure,
+    ForestRow,
+    Group,
+    GroupFigure,
 )
 
 SHARE = Axis("Time with at least 20 % of the view obscured", Unit.PERCENT, low=0.0)

@@ -19,7 +19,7 @@ from ubereport.core.errors import OutputError, UsageError
 from ubereport.documents.cohort.audit import AuditRequest, run_audit
 from ubereport.documents.cohort.audit_document import audit_document
 from ubereport.documents.cohort.document_parts import report_links
-from ubereport.documents.page.document_types import ControlFigure, CusumFigure, FunnelFigure
+from ubereport.documents.page.chart_drawings import ControlFigure, CusumFigure, FunnelFigure
 
 CONFIG = AuditConfig(n_permutations=100)
 SHARES = np.random.default_rng(8).normal(0.10, 0.008, 40).round(4).tolist()

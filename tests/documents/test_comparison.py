@@ -17,8 +17,9 @@ from ubereport.core.config import CompareConfig
 from ubereport.core.errors import OutputError, UsageError
 from ubereport.documents.cohort.comparison import CompareRequest, run_comparison
 from ubereport.documents.cohort.comparison_document import comparison_document
+from ubereport.documents.page.curve_drawings import CurveFigure
 from ubereport.documents.page.document import render_document_html
-from ubereport.documents.page.document_types import CurveFigure, GroupFigure
+from ubereport.documents.page.row_drawings import GroupFigure
 from ubereport.metrics.registry import metric_spec
 
 CONFIG = CompareConfig(n_bootstrap=100, n_permutations=100)

@@ -14,31 +14,24 @@ from pypdf import PdfReader
 from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.documents.page import weasyprint
 from ubereport.documents.page.blocks import Column, Pair, TableBlock
+from ubereport.documents.page.chart_drawings import ControlFigure, ControlMark
+from ubereport.documents.page.curve_drawings import Curve, CurveFigure, PointSet, ScatterFigure
 from ubereport.documents.page.document import (
+    Document,
+    Figure,
+    Section,
     build_document_view,
     render_document_html,
     render_document_pdf,
 )
-from ubereport.documents.page.document_figures import drawing_svg
-from ubereport.documents.page.document_tables import MAX_ROWS, numbers_table, value_text
-from ubereport.documents.page.document_types import (
-    Axis,
+from ubereport.documents.page.drawing import Axis, Drawing, Unit
+from ubereport.documents.page.row_drawings import (
     Bar,
     BarFigure,
-    ControlFigure,
-    ControlMark,
-    Curve,
-    CurveFigure,
-    Document,
-    Figure,
     ForestFigure,
     ForestRow,
     Group,
     GroupFigure,
-    PointSet,
-    ScatterFigure,
-    Section,
-    Unit,
 )
 
 NBSP = "\u00a0"
@@ -58,15 +51,15 @@ def document_view():
 @pytest.mark.parametrize("name", sample_document.KINDS)
 def test_every_kind_is_drawn_the_same_twice_and_has_numbers(name):
     drawing = sample_document.KINDS[name]()
-    svg = drawing_svg(name, "title", drawing, 178.0)
-    assert drawing_svg(name, "title", drawing, 178.0) == svg
+    svg = drawing.svg(name, "title")
+    assert drawing.svg(name, "title") == svg
     assert labels(svg)
-    table = numbers_table(drawing)
-    assert 0 < len(table.rows) <= MAX_ROWS
+    table = drawing.table()
+    assert 0 < len(table.rows) <= Drawing.max_rows
 
 
 def test_curves_name_themselves_and_count_who_is_at_risk():
-    words = labels(drawing_svg("a", "t", sample_document.curves(), 178.0))
+    words = labels(sample_document.curves().svg("a", "t"))
     assert {"RF coagulation", "Bone wax", "60 s", "180 s", "61"} <= set(words)
     assert "Events cleared (%)" in words
     assert {"0:00", "1:00", "2:00"} <= set(words)
@@ -75,37 +68,35 @@ def test_curves_name_themselves_and_count_who_is_at_risk():
 def test_raw_points_are_always_drawn():
     few = GroupFigure((Group("A", (0.1,) * 7, 0.1, 0.1, 0.1),), Axis("Share", Unit.PERCENT))
     more = GroupFigure((Group("A", (0.1,) * 9, 0.1, 0.1, 0.1),), Axis("Share", Unit.PERCENT))
-    n_marks = [drawing_svg("a", "t", figure, 178.0).count("<use ") for figure in (few, more)]
+    n_marks = [figure.svg("a", "t").count("<use ") for figure in (few, more)]
     assert n_marks[1] - n_marks[0] == 2
-    assert "A" in labels(drawing_svg("a", "t", few, 178.0))
-    assert "(n = 7)" in labels(drawing_svg("a", "t", few, 178.0))
+    assert "A" in labels(few.svg("a", "t"))
+    assert "(n = 7)" in labels(few.svg("a", "t"))
 
 
 def test_signals_are_named_and_trial_limits_say_so():
-    words = labels(drawing_svg("a", "t", sample_document.control(), 178.0))
+    words = labels(sample_document.control().svg("a", "t"))
     assert {"outside", "trend", "center"} <= set(words)
     assert "upper limit (trial)" in words
-    table = numbers_table(sample_document.control())
+    table = sample_document.control().table()
     assert [row[3] for row in table.rows].count("trend") == 3
     plain = replace(sample_document.control(), is_trial=False)
-    assert "upper limit" in labels(drawing_svg("a", "t", plain, 178.0))
+    assert "upper limit" in labels(plain.svg("a", "t"))
 
 
 def test_points_without_limits_or_center_are_drawn():
     points = (ControlMark("1", 0.1), ControlMark("2", 0.2))
-    words = labels(drawing_svg("a", "t", ControlFigure(points, None, Axis("y")), 178.0))
+    words = labels(ControlFigure(points, None, Axis("y")).svg("a", "t"))
     assert "center" not in words
-    assert numbers_table(ControlFigure(points, None, Axis("y"))).rows[0][2] == "–"
+    assert ControlFigure(points, None, Axis("y")).table().rows[0][2] == "–"
 
 
 def test_missing_estimates_and_bars_say_so_instead_of_zero():
     rows = (ForestRow("A", None, None, None, "not available: 3 cases"),)
-    assert "not available: 3 cases" in labels(
-        drawing_svg("a", "t", ForestFigure(rows, Axis("x")), 178.0)
-    )
+    assert "not available: 3 cases" in labels(ForestFigure(rows, Axis("x")).svg("a", "t"))
     bars = BarFigure((Bar("A", None), Bar("B", 0.0)), Axis("x"))
-    assert " not available" in labels(drawing_svg("a", "t", bars, 178.0))
-    assert [row[1] for row in numbers_table(bars).rows] == ["–", "0.000"]
+    assert " not available" in labels(bars.svg("a", "t"))
+    assert [row[1] for row in bars.table().rows] == ["–", "0.000"]
 
 
 def test_empty_figures_do_not_fail():
@@ -116,14 +107,14 @@ def test_empty_figures_do_not_fail():
         ControlFigure((), None, Axis("y")),
         ScatterFigure((PointSet("A", (), ()),), Axis("x"), Axis("y")),
     ):
-        assert drawing_svg("a", "t", drawing, 87.0).startswith("<svg")
-        assert numbers_table(drawing).rows in ((), (("A", "0", "–", "–", "–"),))
+        assert drawing.svg("a", "t", 87.0).startswith("<svg")
+        assert drawing.table().rows in ((), (("A", "0", "–", "–", "–"),))
 
 
 def test_long_tables_are_thinned_and_say_so():
     curve = Curve("A", tuple(range(1000)), tuple(range(1000)))
-    table = numbers_table(CurveFigure((curve,), Axis("x"), Axis("y")))
-    assert len(table.rows) <= MAX_ROWS
+    table = CurveFigure((curve,), Axis("x"), Axis("y")).table()
+    assert len(table.rows) <= Drawing.max_rows
     assert table.note == "Every 17th of 1000 rows."
 
 
@@ -143,14 +134,7 @@ def test_long_tables_are_thinned_and_say_so():
     ],
 )
 def test_values_print_as_their_axis_says(value, unit, expected):
-    assert value_text(value, unit).replace(NBSP, " ").replace("\u2009", " ") == expected
-
-
-def test_what_is_no_drawing_is_refused():
-    with pytest.raises(TypeError, match="no drawing"):
-        drawing_svg("a", "t", "text", 178.0)
-    with pytest.raises(TypeError, match="no drawing"):
-        numbers_table("text")
+    assert unit.text(value).replace(NBSP, " ").replace("\u2009", " ") == expected
 
 
 def test_figure_ids_are_unique():
@@ -227,7 +211,7 @@ def test_dates_under_a_chart_do_not_touch():
     days = [0, 40, 60, 96, 145, 194, 246, 294, 340, 391]
     first = np.datetime64("2025-03-19")
     points = tuple(ControlMark(str(first + day), 1.0 + day % 2, at=float(day)) for day in days)
-    words = labels(drawing_svg("a", "t", ControlFigure(points, None, Axis("y")), 178.0))
+    words = labels(ControlFigure(points, None, Axis("y")).svg("a", "t"))
     named = [np.datetime64(word) for word in words if re.fullmatch(r"202\d-\d\d-\d\d", word or "")]
     # A date takes a ninth of the axis, with the space that tells it from the next.
     assert len(named) >= 5

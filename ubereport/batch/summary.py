@@ -9,8 +9,7 @@ from pathlib import Path
 from ubereport.batch.run import BatchResult, CaseResult, result_table
 from ubereport.core.version import __version__
 from ubereport.documents.page.blocks import TableBlock, columns
-from ubereport.documents.page.document import render_document_html
-from ubereport.documents.page.document_types import Document, Section
+from ubereport.documents.page.document import Document, Section, render_document_html
 from ubereport.files.atomic import write_file
 from ubereport.files.spreadsheet import csv_bytes
 from ubereport.language.speaking import _, naming, paragraph

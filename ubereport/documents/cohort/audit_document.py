@@ -34,13 +34,8 @@ from ubereport.documents.cohort.document_parts import (
 )
 from ubereport.documents.cohort.outcome_sections import agreement_section, outcome_section
 from ubereport.documents.page.blocks import Pair, TableBlock, columns
-from ubereport.documents.page.document_types import (
-    ControlFigure,
-    ControlMark,
-    Document,
-    Figure,
-    Section,
-)
+from ubereport.documents.page.chart_drawings import ControlFigure, ControlMark
+from ubereport.documents.page.document import Document, Figure, Section
 from ubereport.documents.page.text import decimal, percent, span_text, within
 from ubereport.language.speaking import N_, _, _n, _p, day, paragraph, spoken, told
 from ubereport.metrics.registry import metric_spec

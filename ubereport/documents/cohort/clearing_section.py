@@ -13,16 +13,9 @@ from ubereport.documents.cohort.document_parts import (
     share_text,
 )
 from ubereport.documents.page.blocks import TableBlock, columns
-from ubereport.documents.page.document_types import (
-    AtRiskRow,
-    Axis,
-    Curve,
-    CurveFigure,
-    Figure,
-    Mark,
-    Section,
-    Unit,
-)
+from ubereport.documents.page.curve_drawings import AtRiskRow, Curve, CurveFigure
+from ubereport.documents.page.document import Figure, Section
+from ubereport.documents.page.drawing import Axis, Mark, Unit
 from ubereport.language.speaking import _
 from ubereport.statistics.estimates import Estimate
 

@@ -45,16 +45,9 @@ from ubereport.documents.cohort.lead_section import (
     uses_section,
 )
 from ubereport.documents.page.blocks import Pair, TableBlock, columns
-from ubereport.documents.page.document_types import (
-    Axis,
-    Document,
-    Figure,
-    ForestFigure,
-    Group,
-    GroupFigure,
-    Section,
-    Unit,
-)
+from ubereport.documents.page.document import Document, Figure, Section
+from ubereport.documents.page.drawing import Axis, Unit
+from ubereport.documents.page.row_drawings import ForestFigure, Group, GroupFigure
 from ubereport.documents.page.text import span_text
 from ubereport.language.speaking import N_, _, _n, moment, paragraph, told
 from ubereport.metrics.registry import metric_spec

@@ -14,17 +14,15 @@ from ubereport.cohort.audit_results import (
 from ubereport.core.config import AuditConfig
 from ubereport.documents.cohort.document_parts import DASH
 from ubereport.documents.page.blocks import TableBlock, columns
-from ubereport.documents.page.document_types import (
-    Axis,
+from ubereport.documents.page.chart_drawings import (
     ControlFigure,
     ControlMark,
     CusumFigure,
-    Figure,
     FunnelFigure,
     FunnelMark,
-    Section,
-    Unit,
 )
+from ubereport.documents.page.document import Figure, Section
+from ubereport.documents.page.drawing import Axis, Unit
 from ubereport.documents.page.text import decimal, percent
 from ubereport.language.speaking import _, month
 

@@ -19,13 +19,16 @@ from ubereport.core.metrics import MetricSpec
 from ubereport.core.version import __version__
 from ubereport.documents.page.blocks import Pair, TableBlock, columns
 from ubereport.documents.page.document import (
+    Document,
     DocumentView,
+    Section,
     build_document_view,
     render_document_html,
     render_document_pdf,
     told_document,
 )
-from ubereport.documents.page.document_types import Axis, Document, ForestRow, Section, Unit
+from ubereport.documents.page.drawing import Axis, Unit
+from ubereport.documents.page.row_drawings import ForestRow
 from ubereport.documents.page.text import decimal, label_percent, percent
 from ubereport.files.atomic import publish_folder
 from ubereport.language.speaking import N_, _, _n, day, paragraph, told

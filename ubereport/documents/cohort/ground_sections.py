@@ -17,9 +17,7 @@ from ubereport.documents.cohort.lead_section import (
     love_figure,
 )
 from ubereport.documents.page.blocks import Pair, TableBlock, columns
-from ubereport.documents.page.document_types import (
-    Section,
-)
+from ubereport.documents.page.document import Section
 from ubereport.documents.page.text import decimal
 from ubereport.language.speaking import _, _p
 from ubereport.metrics.registry import metric_spec

@@ -25,14 +25,9 @@ from ubereport.documents.cohort.document_parts import (
     pair_text,
 )
 from ubereport.documents.page.blocks import TableBlock, columns
-from ubereport.documents.page.document_types import (
-    Axis,
-    Figure,
-    ForestFigure,
-    ForestRow,
-    Section,
-    Unit,
-)
+from ubereport.documents.page.document import Figure, Section
+from ubereport.documents.page.drawing import Axis, Unit
+from ubereport.documents.page.row_drawings import ForestFigure, ForestRow
 from ubereport.documents.page.text import decimal
 from ubereport.language.speaking import N_, _, _n, spoken, told
 from ubereport.metrics.registry import metric_spec

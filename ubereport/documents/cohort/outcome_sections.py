@@ -18,13 +18,9 @@ from ubereport.documents.cohort.document_parts import (
     short_title,
 )
 from ubereport.documents.page.blocks import TableBlock, columns
-from ubereport.documents.page.document_types import (
-    Axis,
-    Figure,
-    ForestFigure,
-    Section,
-    Unit,
-)
+from ubereport.documents.page.document import Figure, Section
+from ubereport.documents.page.drawing import Axis, Unit
+from ubereport.documents.page.row_drawings import ForestFigure
 from ubereport.documents.page.text import span_text
 from ubereport.language.speaking import _, _n
 from ubereport.metrics.registry import metric_spec

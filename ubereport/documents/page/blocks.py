@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,18 @@ class TableBlock:
                 raise ValueError(
                     f"{self.caption!r}: a row of {len(row)} cells for {len(self.columns)} columns"
                 )
+
+
+def table_of(
+    caption: str, items: Iterable[T], *cells: tuple[str, Callable[[T], str]], note: str = ""
+) -> TableBlock:
+    """Return a table with a row an item; each column is its head, as in `columns`, and its cell.
+
+    >>> table_of("Ages", [("A", 52)], ("Case", lambda c: c[0]), ("#Age", lambda c: str(c[1]))).rows
+    (('A', '52'),)
+    """
+    rows = tuple(tuple(cell(item) for _head, cell in cells) for item in items)
+    return TableBlock(caption, columns(*(head for head, _cell in cells)), rows, note)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""A document as HTML and PDF, on the same base template as the case report."""
+"""Reports that are no single case, as frozen parts; as HTML and PDF on the base of case reports.
+
+Strings are shown as they are given, escaped.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,86 @@ from typing import TypeVar, cast
 
 from ubereport.core.choices import PdfChoice
 from ubereport.core.disclaimer import DISCLAIMER
-from ubereport.documents.page.blocks import FigureBlock, PageHead
-from ubereport.documents.page.document_figures import FULL_WIDTH_MM, HALF_WIDTH_MM, drawing_svg
-from ubereport.documents.page.document_tables import numbers_table
-from ubereport.documents.page.document_types import Document, Figure, ImageStrip
+from ubereport.documents.page.blocks import FigureBlock, Image, PageHead, Pair, TableBlock
+from ubereport.documents.page.drawing import FULL_WIDTH_MM, HALF_WIDTH_MM, Drawing
 from ubereport.documents.page.html import Medium, render_page
 from ubereport.documents.page.pdf import PrintedReport, print_page
 from ubereport.documents.page.text import DIRECTION_MARKS, printable, shorten
-from ubereport.language.speaking import spoken, told
+from ubereport.language.speaking import N_, spoken, told
 
 _TEMPLATE = "document.html"
 _KEYS = frozenset({"figure_id", "uri", "row_links", "signal"})
 """Fields that name something for machines, or whose words choose a mark."""
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStrip:
+    """Pictures beside each other, each with a line under it."""
+
+    images: tuple[Image, ...]
+    captions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A drawing with what it shows and how to read it.
+
+    `figure_id` is unique in its document: lower-case letters, digits and hyphens. Without `table`
+    the numbers of the drawing become one. `is_half` puts two figures beside each other;
+    forests and named curves need the full width.
+    """
+
+    figure_id: str
+    title: str
+    caption: str
+    drawing: Drawing | ImageStrip
+    table: TableBlock | None = None
+    is_half: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading, then paragraphs, figures, tables, terms and notes, in this order."""
+
+    heading: str
+    paragraphs: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[TableBlock, ...] = ()
+    terms: tuple[Pair, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A whole report that is no single case.
+
+    Parameters
+    ----------
+    title, subtitle
+        What it is about, and in one line on what.
+    sections
+        In reading order; the first page starts with `lead`, `facts` and `caveats`.
+    kicker
+        Kind of report, such as "Technique comparison".
+    software
+        Program and model, for the masthead.
+    lead
+        The answer in plain sentences.
+    facts
+        A few large numbers with what they are.
+    caveats
+        How to read it with care; never empty for anything that compares people or techniques.
+    """
+
+    title: str
+    subtitle: str
+    sections: tuple[Section, ...]
+    kicker: str = N_("Report")
+    software: str = "ubereport"
+    lead: tuple[str, ...] = ()
+    facts: tuple[Pair, ...] = ()
+    caveats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +158,8 @@ def _drawn(figure: Figure) -> FigureBlock:
     if isinstance(drawing, ImageStrip):
         return FigureBlock(figure.figure_id, figure.caption, "", figure.table)
     width_mm = HALF_WIDTH_MM if figure.is_half else FULL_WIDTH_MM
-    svg = drawing_svg(figure.figure_id, figure.title, drawing, width_mm)
-    table = numbers_table(drawing) if figure.table is None else figure.table
+    svg = drawing.svg(figure.figure_id, figure.title, width_mm)
+    table = drawing.table() if figure.table is None else figure.table
     return FigureBlock(figure.figure_id, figure.caption, svg, table)
 
 

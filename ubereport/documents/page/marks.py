@@ -16,6 +16,7 @@ EVENT_SHADE = "#dbe5ee"
 GRID = "#dfe4e8"
 MUTED = "#55636f"
 HATCH = "#6d7a86"
+BAR_FILL = "#9fb4c8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +80,8 @@ GROUP_STYLES: tuple[GroupStyle, ...] = (
     GroupStyle("#4a9ccf", (0, (2, 3)), "X"),
     GroupStyle("#7a7a7a", (0, (10, 2, 2, 2)), "<"),
 )
+
+
+def group_style(number: int) -> GroupStyle:
+    """Return the style of the group with this 0-based number; from the ninth on they repeat."""
+    return GROUP_STYLES[number % len(GROUP_STYLES)]

@@ -11,6 +11,8 @@ from ubereport.language.speaking import _, _p, spoken, text_width
 DIRECTION_MARKS = "\u200e\u200f"
 """What catalogs of languages written from right to left need; they turn no other words around."""
 _NBSP = "\u00a0"
+DASH = "–"
+"""Where a number would stand and there is none."""
 _COARSE_S = 300.0
 _MINUTE_S = 60.0
 # Unicode's control, format, unassigned, private and surrogate characters and its line separators:

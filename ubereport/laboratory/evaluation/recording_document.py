@@ -16,17 +16,10 @@ from ubereport.documents.cohort.document_parts import (
     share_cell,
 )
 from ubereport.documents.page.blocks import Pair, TableBlock, columns
-from ubereport.documents.page.document_types import (
-    Axis,
-    Bar,
-    BarFigure,
-    Curve,
-    CurveFigure,
-    Document,
-    Figure,
-    Section,
-    Unit,
-)
+from ubereport.documents.page.curve_drawings import Curve, CurveFigure
+from ubereport.documents.page.document import Document, Figure, Section
+from ubereport.documents.page.drawing import Axis, Unit
+from ubereport.documents.page.row_drawings import Bar, BarFigure
 from ubereport.documents.page.text import clock, decimal
 from ubereport.laboratory.evaluation.results import EventMatch, ReasonScore, RecordingEvaluation
 from ubereport.laboratory.evaluation.truth import RecordingTruth

@@ -18,22 +18,10 @@ from ubereport.documents.cohort.document_parts import (
     share_text,
 )
 from ubereport.documents.page.blocks import Pair, TableBlock, columns
-from ubereport.documents.page.document_types import (
-    Axis,
-    Curve,
-    Document,
-    Figure,
-    ForestFigure,
-    ForestRow,
-    Group,
-    GroupFigure,
-    HistogramFigure,
-    Mark,
-    PointSet,
-    ScatterFigure,
-    Section,
-    Unit,
-)
+from ubereport.documents.page.curve_drawings import Curve, HistogramFigure, PointSet, ScatterFigure
+from ubereport.documents.page.document import Document, Figure, Section
+from ubereport.documents.page.drawing import Axis, Mark, Unit
+from ubereport.documents.page.row_drawings import ForestFigure, ForestRow, Group, GroupFigure
 from ubereport.documents.page.text import decimal, percent
 from ubereport.laboratory.evaluation.config import StillsConfig
 from ubereport.laboratory.evaluation.results import (

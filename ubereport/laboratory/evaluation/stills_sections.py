@@ -16,18 +16,10 @@ from ubereport.documents.cohort.document_parts import (
     share_cell,
 )
 from ubereport.documents.page.blocks import Image, Pair, TableBlock, columns
-from ubereport.documents.page.document_types import (
-    Axis,
-    Curve,
-    Figure,
-    Group,
-    GroupFigure,
-    ImageStrip,
-    PointSet,
-    ScatterFigure,
-    Section,
-    Unit,
-)
+from ubereport.documents.page.curve_drawings import Curve, PointSet, ScatterFigure
+from ubereport.documents.page.document import Figure, ImageStrip, Section
+from ubereport.documents.page.drawing import Axis, Unit
+from ubereport.documents.page.row_drawings import Group, GroupFigure
 from ubereport.documents.page.text import decimal, percent
 from ubereport.laboratory.evaluation.examples import Examples
 from ubereport.laboratory.evaluation.reliability import N_BINS, Reliability
