@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 import typer
+from manifest_schema import SCHEMA_NAME, manifest_schema_json
 
 import ubereport
-from ubereport.batch.manifest_schema import SCHEMA_NAME, manifest_schema_json
 from ubereport.cli.main import app
 from ubereport.core import config
 from ubereport.core.validation import json_schema

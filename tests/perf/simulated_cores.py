@@ -43,7 +43,7 @@ class SleepingPredictor:
     def __init__(self, n_cores: int) -> None:
         self._picture_s = NETWORK_S / n_cores
 
-    def areas_with_tissue(self, rgb: np.ndarray, field_mask: np.ndarray) -> np.ndarray:
+    def areas(self, rgb: np.ndarray, field_mask: np.ndarray) -> np.ndarray:
         time.sleep(self._picture_s * len(rgb))
         area_frac = rgb[:, 0, 0, 0] / sleeping_reader.CODE_LEVELS
         return np.repeat(area_frac[:, np.newaxis], 4, axis=1)

@@ -70,14 +70,14 @@ def test_the_shipped_baseline_answers_like_a_model() -> None:
     rgb[1, 64:128] = _rgb(0, 52, 200)
     field = FIELD.copy()
     field[:32] = False
-    areas = predictor.areas(rgb, field)
+    areas = predictor.areas(rgb, field)[:, :3]
     np.testing.assert_allclose(areas[0], 0)
     np.testing.assert_allclose(areas[1], [96 / 224, 32 / 224, 32 / 224])
     np.testing.assert_array_equal(predictor.masks(rgb)[1, ::64, 0], [True, False, False, False])
     probability = predictor.probabilities(rgb)
     assert probability.dtype == np.float32
     np.testing.assert_array_equal(probability[1, ::64, 0], [0.75, 0.25, 0, 0])
-    assert predictor.areas(rgb[:0], field).shape == (0, 3)
+    assert predictor.areas(rgb[:0], field).shape == (0, 4)
     assert (predictor.device, predictor.precision) == ("cpu", "uint8")
 
 
@@ -86,7 +86,7 @@ def test_masks_are_the_probabilities_at_the_central_threshold() -> None:
     odd = dataclasses.replace(metadata, thresholds=(0.1, 0.3, 0.9))
     rgb = np.random.default_rng(1).integers(0, 256, (1, 256, 256, 3), dtype=np.uint8)
     predictor = HsvPredictor(odd)
-    areas = predictor.areas(rgb, FIELD)[0]
+    areas = predictor.areas(rgb, FIELD)[0, :3]
     for threshold, area in zip(odd.thresholds, areas, strict=True):
         assert (predictor.probabilities(rgb) >= threshold).mean() == pytest.approx(area)
     assert predictor.masks(rgb).mean() == pytest.approx(areas[1])
@@ -95,7 +95,7 @@ def test_masks_are_the_probabilities_at_the_central_threshold() -> None:
 def test_pictures_of_another_size_are_a_misuse() -> None:
     predictor = HsvPredictor(load_bundle(find_bundle("hsv-red", models_dir())).metadata)
     with pytest.raises(ValueError, match="this model takes"):
-        predictor.areas(np.zeros((1, 64, 64, 3), dtype=np.uint8), FIELD)
+        predictor.areas(np.zeros((1, 64, 64, 3), dtype=np.uint8), FIELD)[:, :3]
 
 
 def test_the_card_tells_what_it_paints() -> None:

@@ -41,7 +41,7 @@ def test_answers_are_those_of_a_network_of_ones_own(network, bundle):
     rgb = pictures(bundle, 3)
     field = np.ones(rgb.shape[1:3], dtype=np.bool_)
     field[:40] = False
-    assert np.array_equal(shared.areas(rgb, field), own.areas(rgb, field))
+    assert np.array_equal(shared.areas(rgb, field)[:, :3], own.areas(rgb, field)[:, :3])
     assert np.array_equal(shared.masks(rgb), own.masks(rgb))
     assert np.array_equal(shared.probabilities(rgb), own.probabilities(rgb))
     for name in (

@@ -59,7 +59,7 @@ def test_a_shipped_bundle_answers_the_same_at_every_batch_size(folder: Path) -> 
     one, many = (
         open_predictor(
             bundle, SegmentationConfig(batch_size=n, device=Device.CPU, n_threads=1)
-        ).areas(rgb, field)
+        ).areas(rgb, field)[:, :3]
         for n in (1, 3)
     )
     np.testing.assert_allclose(one, many, atol=0.002)
@@ -81,7 +81,7 @@ def test_a_shipped_network_gives_the_same_areas_in_bf16(folder: Path) -> None:
             metadata,
             DeviceChoice(torch.device("cpu"), "cpu", dtype),
             4,
-        ).areas_with_tissue(rgb, field)
+        ).areas(rgb, field)
         for dtype in (None, torch.bfloat16)
     ]
     np.testing.assert_allclose(areas[1], areas[0], atol=0.002)
@@ -99,7 +99,7 @@ def test_a_shipped_graph_gives_the_areas_of_torch(folder: Path) -> None:
             SegmentationConfig(
                 device=Device.CPU, route=route, is_low_precision_allowed=False, n_threads=1
             ),
-        ).areas_with_tissue(rgb, field)
+        ).areas(rgb, field)
         for route in (Route.TORCH, Route.OPENVINO)
     )
     assert np.nanmax(by_torch) > 0.01, "equal areas of nothing would show nothing"

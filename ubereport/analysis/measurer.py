@@ -276,7 +276,7 @@ class Measurer:
         if is_asked.any():
             # Only usable pictures go to the network; a lost view has no area, not one of 0.
             rgb = batch.rgb if is_asked.all() else batch.rgb[is_asked]
-            area_frac[is_asked] = self.predictor.result().areas_with_tissue(rgb, field.mask)
+            area_frac[is_asked] = self.predictor.result().areas(rgb, field.mask)
         return area_frac
 
     def _chunk(self, run: _Run, measurement: Measurement, last_batch: _Judged) -> Chunk:

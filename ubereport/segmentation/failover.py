@@ -37,20 +37,12 @@ class FailoverPredictor:
         self.input_width_px = on_device.input_width_px
         self.thresholds = on_device.thresholds
         self.device = on_device.device
+        self.is_accelerated = on_device.is_accelerated
         self.precision = on_device.precision
 
-    @property
-    def is_accelerated(self) -> bool:
-        """Whether a device of its own still counts."""
-        return self._now.is_accelerated
-
     def areas(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
-        """Return (n, 3) float64 area fractions of the field; raises as `Predictor.areas`."""
+        """Return (n, 4) float64 area fractions of the field; see `Predictor.areas`."""
         return self._asked(lambda predictor: predictor.areas(rgb, field_mask))
-
-    def areas_with_tissue(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
-        """Return (n, 4) float64: areas of the field, and over visible tissue."""
-        return self._asked(lambda predictor: predictor.areas_with_tissue(rgb, field_mask))
 
     def masks(self, rgb: RgbArray) -> BoolArray:
         """Return (n, H, W) bool masks at the central threshold."""
@@ -68,6 +60,7 @@ class FailoverPredictor:
         except DeviceLostError:
             lost = self._now
             self._now = self._open_on_processor()
+            self.is_accelerated = self._now.is_accelerated
             self.device = f"{lost.device}; after it failed, {self._now.device}"
             if self._now.precision != lost.precision:
                 self.precision = f"{lost.precision}; then {self._now.precision}"

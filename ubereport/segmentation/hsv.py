@@ -30,12 +30,9 @@ class HsvPredictor:
         self.precision = "uint8"
 
     def areas(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
-        """Return (n, 3) area fractions of the field: lenient, central, strict."""
-        return area_fractions(self._levels(rgb) >= _LEVELS[:, None, None, None], field_mask)
-
-    def areas_with_tissue(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
-        """Return (n, 4): `areas`, and NaN, since thresholds of red mark no instruments."""
-        return np.pad(self.areas(rgb, field_mask), ((0, 0), (0, 1)), constant_values=np.nan)
+        """Return (n, 4) area fractions of the field; NaN last, since red marks no instruments."""
+        areas = area_fractions(self._levels(rgb) >= _LEVELS[:, None, None, None], field_mask)
+        return np.pad(areas, ((0, 0), (0, 1)), constant_values=np.nan)
 
     def masks(self, rgb: RgbArray) -> BoolArray:
         """Return (n, H, W) bool masks at the central threshold."""

@@ -82,7 +82,7 @@ def measure_routes(
             predictor = open_predictor(bundle, config)
             if (route, predictor.precision) in speeds:
                 continue
-            areas = predictor.areas(rgb, field_mask)
+            areas = predictor.areas(rgb, field_mask)[:, :3]
             exact = areas if exact is None else exact
             apart = np.abs(areas - exact)
             speeds[route, predictor.precision] = RouteSpeed(

@@ -60,14 +60,7 @@ class OpenVinoPredictor:
         self._instruments = metadata.instruments
 
     def areas(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
-        """Return (n, 3) float64 area fractions of the field: lenient, central, strict.
-
-        Raises as `areas_with_tissue`.
-        """
-        return self.areas_with_tissue(rgb, field_mask)[:, :3]
-
-    def areas_with_tissue(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
-        """Return (n, 4) float64: areas of the field, and over visible tissue.
+        """Return (n, 4) float64 area fractions of the field; see `Predictor.areas`.
 
         Raises
         ------

@@ -16,50 +16,40 @@ class Predictor(Protocol):
     """A model that is ready to look at pictures of one size.
 
     All pictures are (n, input_height_px, input_width_px, 3) uint8 full-range RGB, any n >= 0.
+
+    Parameters
+    ----------
+    thresholds
+        Lenient, central and strict probability threshold.
+    device
+        Where it runs, such as ``cpu`` or ``cuda (NVIDIA L4)``; for the record.
+    is_accelerated
+        Whether a device of its own counts, and not the processor that cases share out.
+    precision
+        How it counts, such as ``fp32`` or ``fp32, late stages bf16``; for the record.
     """
 
-    @property
-    def input_height_px(self) -> int:
-        """Height of the pictures it takes."""
-        ...
-
-    @property
-    def input_width_px(self) -> int:
-        """Width of the pictures it takes."""
-        ...
-
-    @property
-    def thresholds(self) -> tuple[float, float, float]:
-        """Lenient, central and strict probability threshold."""
-        ...
-
-    @property
-    def device(self) -> str:
-        """Where it runs, such as ``cpu`` or ``cuda (NVIDIA L4)``; for the record."""
-        ...
-
-    @property
-    def is_accelerated(self) -> bool:
-        """Whether a device of its own counts, and not the processor that cases share out."""
-        ...
-
-    @property
-    def precision(self) -> str:
-        """How it counts, such as ``fp32`` or ``fp32, late stages bf16``; for the record."""
-        ...
+    input_height_px: int
+    input_width_px: int
+    thresholds: tuple[float, float, float]
+    device: str
+    is_accelerated: bool
+    precision: str
 
     def areas(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
-        """Return (n, 3) float64 area fractions of the field: lenient, central, strict.
+        """Return (n, 4) float64 area fractions of the field, raising rather than doubtful ones.
 
-        `field_mask` is (H, W) bool; raises PredictionError rather than give a doubtful number.
-        """
-        ...
+        Lenient, central and strict, and the central area over what shows no instrument: NaN where
+        the bundle marks no instruments, or they leave too little of the view
+        (`pictures.MIN_TISSUE_FRAC`). `field_mask` is (H, W) bool.
 
-    def areas_with_tissue(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
-        """Return (n, 4) float64: `areas`, and the central area over what shows no instrument.
-
-        The last is NaN where the bundle marks no instruments, or they leave too little of the
-        view (`pictures.MIN_TISSUE_FRAC`).
+        Raises
+        ------
+        PredictionError
+            If the network answers with NaN, infinity or a wrong shape, or memory runs out even
+            for a single picture.
+        ValueError
+            If `rgb` or `field_mask` have another size than the model's.
         """
         ...
 

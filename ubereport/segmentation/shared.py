@@ -13,7 +13,6 @@ import signal
 import tempfile
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
@@ -49,26 +48,29 @@ class NetworkAddress:
     bundle_sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    input_height_px: int
-    input_width_px: int
-    thresholds: tuple[float, float, float]
-    device: str
-    is_accelerated: bool
-    precision: str
+_INTRODUCTION = "facts"
+_FACTS = tuple(Predictor.__annotations__)
+"""What a predictor says of itself."""
 
 
 class SharedPredictor:
     """`Predictor` whose network runs in another process, which others use too.
 
-    A request whose server died is sent again to the one that takes its place.
+    A request whose server died is sent again to the one that takes its place. What it says of
+    itself, such as its device, is as it was when the last request was answered.
 
     Raises
     ------
     PredictionError
         If the server cannot be reached, or the address is of another bundle.
     """
+
+    input_height_px: int
+    input_width_px: int
+    thresholds: tuple[float, float, float]
+    device: str
+    is_accelerated: bool
+    precision: str
 
     def __init__(self, address: NetworkAddress, bundle: Bundle) -> None:
         if address.bundle_sha256 != bundle.sha256:
@@ -78,36 +80,11 @@ class SharedPredictor:
             )
         self._address = address
         self._pipe: Connection | None = None
-        facts: _Facts = self._ask("facts")
-        self.input_height_px = facts.input_height_px
-        self.input_width_px = facts.input_width_px
-        self.thresholds = facts.thresholds
-        self.is_accelerated = facts.is_accelerated
-        self._facts = facts
-
-    @property
-    def device(self) -> str:
-        """Where the network runs now; asked anew, since the device may have failed meanwhile."""
-        return self._facts_now().device
-
-    @property
-    def precision(self) -> str:
-        """How it counts now."""
-        return self._facts_now().precision
-
-    def _facts_now(self) -> _Facts:
-        with suppress(PredictionError):  # the server is gone: what it said last
-            self._facts = self._ask("facts")
-        return self._facts
+        self._ask(_INTRODUCTION)
 
     def areas(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
-        """Return (n, 3) float64 area fractions of the field; raises as the network's own."""
+        """Return (n, 4) float64 area fractions of the field; raises as the network's own."""
         areas: FloatArray = self._ask("areas", rgb, field_mask)
-        return areas
-
-    def areas_with_tissue(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
-        """Return (n, 4) float64: areas of the field, and over visible tissue."""
-        areas: FloatArray = self._ask("areas_with_tissue", rgb, field_mask)
         return areas
 
     def masks(self, rgb: RgbArray) -> BoolArray:
@@ -127,11 +104,13 @@ class SharedPredictor:
             pipe = self._connected()
             try:
                 pipe.send((what, arguments))
-                is_good, content = pipe.recv()
+                is_good, content, facts = pipe.recv()
             except (EOFError, OSError):
                 pipe.close()
                 self._pipe = None
                 continue
+            for name, fact in facts.items():
+                setattr(self, name, fact)
             if is_good:
                 return content
             raise content
@@ -295,18 +274,13 @@ def _answer(pipe: Connection, predictor: Predictor, turn: threading.Lock) -> Non
             return
 
 
-def _answer_to(predictor: Predictor, what: str, arguments: tuple[Any, ...]) -> tuple[bool, Any]:
-    if what == "facts":
-        facts = _Facts(
-            predictor.input_height_px,
-            predictor.input_width_px,
-            predictor.thresholds,
-            predictor.device,
-            predictor.is_accelerated,
-            predictor.precision,
-        )
-        return True, facts
+def _answer_to(
+    predictor: Predictor, what: str, arguments: tuple[Any, ...]
+) -> tuple[bool, Any, dict[str, Any]]:
     try:
-        return True, getattr(predictor, what)(*arguments)
+        content = None if what == _INTRODUCTION else getattr(predictor, what)(*arguments)
+        is_good = True
     except Exception as error:  # noqa: BLE001 -- raised again where the request came from
-        return False, error
+        is_good, content = False, error
+    # Told with every answer: the device may have failed over this one.
+    return is_good, content, {name: getattr(predictor, name) for name in _FACTS}
