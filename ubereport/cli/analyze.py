@@ -12,13 +12,7 @@ from ubereport.cli.console import case_progress, print_json, say, say_rows, warn
 from ubereport.cli.guard import guarded
 from ubereport.cli.printing import PdfOption, path_or_none, settle_pdf
 from ubereport.core.choices import DecodeDevice, PdfChoice
-from ubereport.core.config import (
-    AnalysisConfig,
-    Device,
-    EventConfig,
-    ReaderChoice,
-    SamplingMode,
-)
+from ubereport.core.config import AnalysisConfig, Device, EventConfig, ReaderChoice, SamplingMode
 from ubereport.language.speaking import _, spoken, told, told_as_typed
 
 if TYPE_CHECKING:

@@ -19,13 +19,7 @@ from ubereport.cohort.comparison_results import (
     Verdict,
 )
 from ubereport.cohort.table import CohortTable, review_caveat, versions_caveat
-from ubereport.cohort.wording import (
-    difference_text,
-    interval_text,
-    p_text,
-    unread_text,
-    value_text,
-)
+from ubereport.cohort.wording import difference_text, interval_text, p_text, unread_text, value_text
 from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import column_title
 from ubereport.core.metrics import Direction, MetricSpec

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ubereport.cohort.audit import audit_cohort
-from ubereport.cohort.audit_results import (
-    Audit,
-)
+from ubereport.cohort.audit_results import Audit
 from ubereport.cohort.table import read_cohort
 from ubereport.cohort.writing import audit_files
 from ubereport.core.choices import PdfChoice

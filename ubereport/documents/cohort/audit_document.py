@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -16,27 +16,29 @@ from ubereport.cohort.audit_results import (
     Signal,
 )
 from ubereport.core.config import AuditConfig
-from ubereport.documents.cohort.course_sections import (
+from ubereport.documents.cohort.audit_sections import (
+    agreement_section,
     funnel_section,
     learning_section,
+    outcome_section,
     quality_section,
 )
 from ubereport.documents.cohort.document_parts import (
-    DASH,
     SOFTWARE,
     axis_of,
+    capitalized,
     drops_table,
     left_out_section,
     metric_text,
     model_sections,
     names_text,
+    share_cell,
     short_title,
 )
-from ubereport.documents.cohort.outcome_sections import agreement_section, outcome_section
-from ubereport.documents.page.blocks import Pair, TableBlock, columns
+from ubereport.documents.page.blocks import Pair, TableBlock, table_of
 from ubereport.documents.page.chart_drawings import ControlFigure, ControlMark
 from ubereport.documents.page.document import Document, Figure, Section
-from ubereport.documents.page.text import decimal, percent, span_text, within
+from ubereport.documents.page.text import DASH, decimal, percent, span_text, within
 from ubereport.language.speaking import N_, _, _n, _p, day, paragraph, spoken, told
 from ubereport.metrics.registry import metric_spec
 
@@ -194,54 +196,66 @@ def _signal_names(signals: Sequence[Signal]) -> str:
 
 
 def _chart_name(chart: ControlChart) -> str:
-    procedure = f"{chart.procedure[0].upper()}{chart.procedure[1:]}"
     title = chart.title[0].lower() + chart.title[1:]
     if not spoken().language.is_english:
         title = within(told(chart.title))
-    return f"{told(procedure)}, {title}"
+    return f"{told(capitalized(chart.procedure))}, {title}"
 
 
 def _signal_section(audit: Audit) -> Section:
-    rows = tuple(
-        _signal_cells(chart, tuple(run))
+    # Cases in a row with the same signal are one finding; as rows of their own they would look like
+    # many.
+    runs = [
+        (chart, tuple(run))
         for chart in audit.charts
-        # Cases in a row with the same signal are one finding; as rows of their own they would look
-        # like many.
         for signals, run in groupby(chart.points, key=lambda point: point.signals)
         if signals
-    )
+    ]
+    if not runs:
+        return Section(_("Signals"), (_("None."),))
     text = _(
         "A signal asks for a look at the case: its report, its recording, what was new in the "
         "theater that day. It is no verdict."
     )
-    if not rows:
-        return Section(_("Signals"), (_("None."),))
-    heads = columns("*" + _("Chart"), _("Case"), _("Date"), _("#Value"), _("#Limits"), _("Signal"))
-    return Section(
-        _("Signals"), (text,), tables=(TableBlock(_("Cases that stand out"), heads, rows),)
+    table = table_of(
+        _("Cases that stand out"),
+        runs,
+        ("*" + _("Chart"), lambda at: _short_chart_name(at[0])),
+        (_("Case"), lambda at: _run_text(at[1][0].case_id, at[1][-1].case_id)),
+        (_("Date"), lambda at: _dates_text(at[1][0].date, at[1][-1].date)),
+        (_("#Value"), lambda at: _values_text(*at)),
+        (_("#Limits"), lambda at: _limits_text(at[1][0], at[0])),
+        (_("Signal"), lambda at: _run_signal(at[1])),
     )
+    return Section(_("Signals"), (text,), tables=(table,))
 
 
-def _signal_cells(chart: ControlChart, run: Sequence[ControlPoint]) -> tuple[str, ...]:
-    """Return one row for cases that follow one another on a chart with the same signal."""
+def _short_chart_name(chart: ControlChart) -> str:
+    title = within(short_title(chart.metric_key))
+    return f"{told(capitalized(chart.procedure))}, {title}"
+
+
+def _run_text(first_id: str, last_id: str) -> str:
+    if first_id == last_id:
+        return first_id
+    return _("{case_id}\xa0to {case_id_2}", case_id=first_id, case_id_2=last_id)
+
+
+def _dates_text(first: str, last: str) -> str:
+    return day(first) if first == last else span_text(day(first), day(last))
+
+
+def _values_text(chart: ControlChart, run: Sequence[ControlPoint]) -> str:
     spec = metric_spec(chart.metric_key)
-    first, last = run[0], run[-1]
-    lowest, highest = (
-        metric_text(choose(point.value for point in run), spec) for choose in (min, max)
-    )
-    signal = _signal_names(first.signals)
-    is_run = len(run) > 1
-    return (
-        f"{told(chart.procedure[0].upper() + chart.procedure[1:])}, "
-        f"{within(short_title(spec.key))}",
-        _("{case_id}\xa0to {case_id_2}", case_id=first.case_id, case_id_2=last.case_id)
-        if is_run
-        else first.case_id,
-        span_text(day(first.date), day(last.date)) if last.date != first.date else day(first.date),
-        span_text(lowest, highest) if is_run else lowest,
-        _limits_text(first, chart),
-        _("{signal}: {run} cases in turn", signal=signal, run=len(run)) if is_run else signal,
-    )
+    lowest, highest = (metric_text(f(point.value for point in run), spec) for f in (min, max))
+    return span_text(lowest, highest) if len(run) > 1 else lowest
+
+
+def _run_signal(run: Sequence[ControlPoint]) -> str:
+    signal = _signal_names(run[0].signals)
+    if len(run) == 1:
+        return signal
+    return _("{signal}: {run} cases in turn", signal=signal, run=len(run))
 
 
 def _limits_text(point: ControlPoint, chart: ControlChart) -> str:
@@ -253,11 +267,8 @@ def _limits_text(point: ControlPoint, chart: ControlChart) -> str:
 
 def _chart_sections(charts: Sequence[ControlChart], config: AuditConfig) -> tuple[Section, ...]:
     if not charts:
-        return (
-            Section(
-                _("Control charts"), (_("No case has a date, so there is no order to chart."),)
-            ),
-        )
+        text = _("No case has a date, so there is no order to chart.")
+        return (Section(_("Control charts"), (text,)),)
     sections = []
     for procedure in dict.fromkeys(chart.procedure for chart in charts):
         own = [(i, chart) for i, chart in enumerate(charts) if chart.procedure == procedure]
@@ -265,7 +276,14 @@ def _chart_sections(charts: Sequence[ControlChart], config: AuditConfig) -> tupl
             Section(
                 _("Control charts, {procedure}", procedure=procedure),
                 figures=tuple(_chart_figure(number, chart, config) for number, chart in own),
-                tables=tuple(table for _, chart in own for table in _chart_drops(chart)),
+                tables=tuple(
+                    drops_table(
+                        _("Not on the chart: {chart_name}", chart_name=_chart_name(chart)),
+                        chart.dropped,
+                    )
+                    for _number, chart in own
+                    if chart.dropped
+                ),
             )
         )
     return tuple(sections)
@@ -322,36 +340,24 @@ def _chart_caption(chart: ControlChart, config: AuditConfig) -> Iterator[str]:
 
 def _points_table(chart: ControlChart) -> TableBlock:
     is_long = len(chart.points) > _MAX_TABLE_POINTS
-    rows = tuple(
-        (
-            point.case_id,
-            day(point.date),
-            metric_text(point.value, metric_spec(chart.metric_key)),
-            _limits_text(point, chart),
-            _signal_names(point.signals) or _p("signal of a point", "none"),
-        )
-        for point in chart.points
-        if point.signals or not is_long
-    )
-    note = _("Cases with a signal only; every case stands in charts.csv.") if is_long else ""
-    heads = columns(_("Case"), _("Date"), _("#Value"), _("#Limits"), _("Signal"))
-    return TableBlock(_chart_name(chart), heads, rows, note)
-
-
-def _chart_drops(chart: ControlChart) -> tuple[TableBlock, ...]:
-    if not chart.dropped:
-        return ()
-    return (
-        drops_table(
-            _("Not on the chart: {chart_name}", chart_name=_chart_name(chart)), chart.dropped
-        ),
+    spec = metric_spec(chart.metric_key)
+    none = _p("signal of a point", "none")
+    return table_of(
+        _chart_name(chart),
+        (point for point in chart.points if point.signals or not is_long),
+        (_("Case"), lambda point: point.case_id),
+        (_("Date"), lambda point: day(point.date)),
+        (_("#Value"), lambda point: metric_text(point.value, spec)),
+        (_("#Limits"), lambda point: _limits_text(point, chart)),
+        (_("Signal"), lambda point: _signal_names(point.signals) or none),
+        note=_("Cases with a signal only; every case stands in charts.csv.") if is_long else "",
     )
 
 
 def _case_section(audit: Audit, links: tuple[str, ...] | None, *, is_paper: bool) -> Section:
     keys = [key for key, _ in audit.cases[0].values] if audit.cases else []
     is_cut = is_paper and len(audit.cases) > _MAX_ROWS_ON_PAPER
-    shown = [
+    rows = [
         (i, case)
         for i, case in enumerate(audit.cases)
         # What stays on paper is what somebody would look up: signals, here or on another chart, and
@@ -359,24 +365,13 @@ def _case_section(audit: Audit, links: tuple[str, ...] | None, *, is_paper: bool
         if not is_cut or case.signals or case.elsewhere or not case.is_used
     ]
     if is_cut:
-        shown = shown[:_MAX_ROWS_ON_PAPER]
-    titles = [f"#{short_title(key)}" for key in keys]
-    heads = columns(
-        _("Case"), _("Date"), _("Procedure"), "*" + _("Technique"), _("Surgeon"), _("#Coverage"),
-        *titles, _("#Warnings"),
-        _("Signal"),
-    )  # fmt: skip
-    rows = tuple(_case_cells(case) for _, case in shown)
-    table = TableBlock(
-        _(
-            "{cases} of {cases_2}",
-            cases=_n("{n} case", "{n} cases", len(rows)),
-            cases_2=len(audit.cases),
-        ),
-        heads,
-        rows,
-        row_links=() if links is None else tuple(links[i] for i, _ in shown),
+        rows = rows[:_MAX_ROWS_ON_PAPER]
+    caption = _(
+        "{cases} of {cases_2}",
+        cases=_n("{n} case", "{n} cases", len(rows)),
+        cases_2=len(audit.cases),
     )
+    table = _case_table(caption, [case for _, case in rows], keys)
     text = _("Every case of the library in order of date.")
     if is_cut:
         text = _(
@@ -391,23 +386,35 @@ def _case_section(audit: Audit, links: tuple[str, ...] | None, *, is_paper: bool
         )
     elif not is_paper:
         text = paragraph(text, _("A case id leads to the case’s own report."))
+    if links is not None:
+        table = replace(table, row_links=tuple(links[i] for i, _ in rows))
     return Section(_("Cases"), (text,), tables=(table,))
 
 
-def _case_cells(case: AuditCase) -> tuple[str, ...]:
+def _case_table(caption: str, cases: Sequence[AuditCase], keys: Sequence[str]) -> TableBlock:
+    def value_of(key: str) -> Callable[[AuditCase], str]:
+        return lambda case: metric_text(dict(case.values)[key], metric_spec(key))
+
+    return table_of(
+        caption,
+        cases,
+        (_("Case"), lambda case: case.case_id),
+        (_("Date"), lambda case: day(case.date) if case.date else DASH),
+        (_("Procedure"), lambda case: case.procedure or DASH),
+        ("*" + _("Technique"), lambda case: case.technique or DASH),
+        (_("Surgeon"), lambda case: case.surgeon or DASH),
+        (_("#Coverage"), lambda case: share_cell(case.coverage_frac)),
+        *((f"#{short_title(key)}", value_of(key)) for key in keys),
+        (_("#Warnings"), lambda case: str(case.n_flags)),
+        (_("Signal"), _case_signal),
+    )
+
+
+def _case_signal(case: AuditCase) -> str:
+    if not case.is_used:
+        return _("set aside")
     other = [
         _(_ON_CHART[key]) if key in _ON_CHART else within(short_title(key))
         for key in case.elsewhere
     ]
-    signal = "; ".join(name for name in (_signal_names(case.signals), *other) if name)
-    return (
-        case.case_id,
-        day(case.date) if case.date else DASH,
-        case.procedure or DASH,
-        case.technique or DASH,
-        case.surgeon or DASH,
-        DASH if case.coverage_frac is None else percent(case.coverage_frac, 0),
-        *(metric_text(value, metric_spec(key)) for key, value in case.values),
-        str(case.n_flags),
-        (signal or DASH) if case.is_used else _("set aside"),
-    )
+    return "; ".join(name for name in (_signal_names(case.signals), *other) if name) or DASH

@@ -12,7 +12,7 @@ from ubereport.documents.cohort.document_parts import (
     reasons_once,
     share_text,
 )
-from ubereport.documents.page.blocks import TableBlock, columns
+from ubereport.documents.page.blocks import TableBlock, table_of
 from ubereport.documents.page.curve_drawings import AtRiskRow, Curve, CurveFigure
 from ubereport.documents.page.document import Figure, Section
 from ubereport.documents.page.drawing import Axis, Mark, Unit
@@ -127,34 +127,24 @@ def _clear_table(clear: TimeToClear) -> TableBlock:
         for c in clear.curves
     ]
     marked, note = reasons_once(numbers, note)
-    rows = tuple(
+    return table_of(
+        _("Clearing in each group"),
+        zip(clear.curves, marked, strict=True),
+        (_("Group"), lambda row: row[0].group),
+        (_("#Cases"), lambda row: str(row[0].n_cases)),
+        (_("#Events"), lambda row: str(row[0].n_events)),
+        (_("#Censored"), lambda row: str(row[0].n_censored)),
+        (_("#Median, s"), lambda row: _seconds_text(row[1][0])),
+        (_("#Clear by 60 s"), lambda row: share_text(row[1][1])),
+        (_("#Bounds"), lambda row: _bounds_text(row[0].limits_60s)),
+        (_("#Clear by 180 s"), lambda row: share_text(row[1][2])),
+        (_("#Bounds"), lambda row: _bounds_text(row[0].limits_180s)),
         (
-            curve.group,
-            str(curve.n_cases),
-            str(curve.n_events),
-            str(curve.n_censored),
-            _seconds_text(median),
-            share_text(by_60_s),
-            _bounds_text(curve.limits_60s),
-            share_text(by_180_s),
-            _bounds_text(curve.limits_180s),
-            _seconds_text(mean),
-        )
-        for curve, (median, by_60_s, by_180_s, mean) in zip(clear.curves, marked, strict=True)
+            _("#Mean to {horizon} s, s", horizon=f"{clear.horizon_s:.0f}"),
+            lambda row: _seconds_text(row[1][3]),
+        ),
+        note=note,
     )
-    heads = (
-        _("Group"),
-        _("#Cases"),
-        _("#Events"),
-        _("#Censored"),
-        _("#Median, s"),
-        _("#Clear by 60 s"),
-        _("#Bounds"),
-        _("#Clear by 180 s"),
-        _("#Bounds"),
-        _("#Mean to {horizon} s, s", horizon=f"{clear.horizon_s:.0f}"),
-    )
-    return TableBlock(_("Clearing in each group"), columns(*heads), rows, note)
 
 
 def _bounds_text(bounds: tuple[float, float] | None) -> str:
@@ -181,21 +171,26 @@ def _clear_differences(clear: TimeToClear) -> tuple[TableBlock, ...]:
         for d in clear.differences
     ]
     marked, note = reasons_once(numbers, note)
-    rows = tuple(
+    table = table_of(
+        _("Differences in clearing"),
+        zip(clear.differences, marked, strict=True),
+        (_("Group − other"), lambda row: pair_text(row[0].group, row[0].reference)),
         (
-            pair_text(d.group, d.reference),
-            estimate_text(by_60_s, 100.0, is_signed=True),
-            estimate_text(by_180_s, 100.0, is_signed=True),
-            estimate_text(mean, is_signed=True),
-            estimate_text(ratio, n_decimals=2, is_signed=False),
-        )
-        for d, (by_60_s, by_180_s, mean, ratio) in zip(clear.differences, marked, strict=True)
+            _("#Clear by 60 s, points (95 % interval)"),
+            lambda row: estimate_text(row[1][0], 100.0, is_signed=True),
+        ),
+        (
+            _("#Clear by 180 s, points (95 % interval)"),
+            lambda row: estimate_text(row[1][1], 100.0, is_signed=True),
+        ),
+        (
+            _("#Mean to {horizon} s, s (95 % interval)", horizon=f"{clear.horizon_s:.0f}"),
+            lambda row: estimate_text(row[1][2], is_signed=True),
+        ),
+        (
+            _("#Times as long (95 % interval)"),
+            lambda row: estimate_text(row[1][3], n_decimals=2, is_signed=False),
+        ),
+        note=note,
     )
-    heads = (
-        _("Group − other"),
-        _("#Clear by 60 s, points (95 % interval)"),
-        _("#Clear by 180 s, points (95 % interval)"),
-        _("#Mean to {horizon} s, s (95 % interval)", horizon=f"{clear.horizon_s:.0f}"),
-        _("#Times as long (95 % interval)"),
-    )
-    return (TableBlock(_("Differences in clearing"), columns(*heads), rows, note),)
+    return (table,)

@@ -14,11 +14,7 @@ from ubereport.core.choices import PdfChoice
 from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import require_column
 from ubereport.documents.cohort.comparison_document import comparison_document
-from ubereport.documents.cohort.document_parts import (
-    Written,
-    check_out,
-    publish_document,
-)
+from ubereport.documents.cohort.document_parts import Written, check_out, publish_document
 from ubereport.language.speaking import naming
 
 

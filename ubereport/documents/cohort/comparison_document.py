@@ -17,9 +17,19 @@ from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import column_title
 from ubereport.core.metrics import Direction
 from ubereport.documents.cohort.clearing_section import clearing_section
+from ubereport.documents.cohort.comparison_sections import (
+    balance_section,
+    lead_section,
+    lead_sentences,
+    method_section,
+    power_section,
+    uses_section,
+)
 from ubereport.documents.cohort.document_parts import (
     SOFTWARE,
     axis_of,
+    capitalized,
+    delta_text,
     difference_axis,
     difference_unit,
     drops_table,
@@ -30,37 +40,24 @@ from ubereport.documents.cohort.document_parts import (
     metric_text,
     model_sections,
     names_text,
-    p_cells,
+    p_cell,
     pair_text,
     short_title,
 )
-from ubereport.documents.cohort.ground_sections import (
-    balance_section,
-    method_section,
-    power_section,
-)
-from ubereport.documents.cohort.lead_section import (
-    lead_section,
-    lead_sentences,
-    uses_section,
-)
-from ubereport.documents.page.blocks import Pair, TableBlock, columns
+from ubereport.documents.page.blocks import Pair, TableBlock, table_of
 from ubereport.documents.page.document import Document, Figure, Section
 from ubereport.documents.page.drawing import Axis, Unit
 from ubereport.documents.page.row_drawings import ForestFigure, Group, GroupFigure
-from ubereport.documents.page.text import span_text
+from ubereport.documents.page.text import DASH, span_text
 from ubereport.language.speaking import N_, _, _n, moment, paragraph, told
 from ubereport.metrics.registry import metric_spec
+from ubereport.statistics.estimates import Estimate
 
 _SIDES = {
     Direction.LOWER_IS_BETTER: N_("Left is a clearer view. "),
     Direction.HIGHER_IS_BETTER: N_("Right is a clearer view. "),
     Direction.NEUTRAL: "",
 }
-
-
-def _capitalized(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def comparison_document(comparison: Comparison, config: CompareConfig) -> Document:
@@ -198,51 +195,35 @@ def _plan_text(plan: PlanUse) -> str:
 
 def _groups_table(metric: MetricComparison) -> TableBlock:
     spec = metric_spec(metric.metric_key)
-    rows = tuple(
-        (
-            group.group,
-            str(group.n_cases),
-            str(group.n_surgeons),
-            metric_text(group.median, spec),
-            span_text(
-                metric_text(group.quartile_low, spec), metric_text(group.quartile_high, spec)
-            ),
-            span_text(metric_text(group.minimum, spec), metric_text(group.maximum, spec)),
-        )
-        for group in metric.groups
+
+    def span(low: float | None, high: float | None) -> str:
+        return span_text(metric_text(low, spec), metric_text(high, spec))
+
+    return table_of(
+        metric.title,
+        metric.groups,
+        (_("Group"), lambda group: group.group),
+        (_("#Cases"), lambda group: str(group.n_cases)),
+        (_("#Surgeons"), lambda group: str(group.n_surgeons)),
+        (_("#Median"), lambda group: metric_text(group.median, spec)),
+        (_("#Middle half"), lambda group: span(group.quartile_low, group.quartile_high)),
+        (_("#Smallest to largest"), lambda group: span(group.minimum, group.maximum)),
     )
-    heads = (
-        _("Group"),
-        _("#Cases"),
-        _("#Surgeons"),
-        _("#Median"),
-        _("#Middle half"),
-        _("#Smallest to largest"),
-    )
-    return TableBlock(metric.title, columns(*heads), rows)
 
 
 def _contrasts_table(metric: MetricComparison, caption: str) -> TableBlock:
     spec = metric_spec(metric.metric_key)
-    rows = tuple(
-        (
-            pair_text(c.group, c.reference),
-            gap_text(c.shift, spec),
-            estimate_text(c.cliff_delta, n_decimals=2, is_signed=True),
-            c.magnitude or "–",
-            *p_cells(c.test),
-        )
-        for c in metric.contrasts
+    return table_of(
+        caption,
+        metric.contrasts,
+        (_("Group − other"), lambda c: pair_text(c.group, c.reference)),
+        (_("#Hodges–Lehmann shift (95 % interval)"), lambda c: gap_text(c.shift, spec)),
+        (_("#Cliff’s delta (95 % interval)"), lambda c: delta_text(c.cliff_delta)),
+        (_("Size"), lambda c: c.magnitude or DASH),
+        (_("#p"), lambda c: p_cell(c.test.p_value)),
+        (_("#p, Holm"), lambda c: p_cell(c.test.p_holm)),
+        note=_contrast_note(metric, difference_unit(spec)),
     )
-    heads = (
-        _("Group − other"),
-        _("#Hodges–Lehmann shift (95 % interval)"),
-        _("#Cliff’s delta (95 % interval)"),
-        _("Size"),
-        _("#p"),
-        _("#p, Holm"),
-    )
-    return TableBlock(caption, columns(*heads), rows, _contrast_note(metric, difference_unit(spec)))
 
 
 def _contrast_note(metric: MetricComparison, unit: str) -> str:
@@ -288,17 +269,21 @@ def _family(metric: MetricComparison) -> str:
 def _adjusted_section(adjusted: AdjustedComparison, primary: MetricComparison) -> Section:
     spec = metric_spec(primary.metric_key)
     heading = _("Adjusted estimate")
-    left_out = tuple((column_title(item.column), item.reason) for item in adjusted.left_out)
     tables = []
-    if left_out:
-        heads = columns(_("Covariate"), "*" + _("Why it is not used"))
-        tables.append(TableBlock(_("Covariates left out of the model"), heads, left_out))
+    if adjusted.left_out:
+        tables.append(
+            table_of(
+                _("Covariates left out of the model"),
+                adjusted.left_out,
+                (_("Covariate"), lambda item: column_title(item.column)),
+                ("*" + _("Why it is not used"), lambda item: item.reason),
+            )
+        )
     if adjusted.dropped:
         tables.append(drops_table(_("Cases left out of the model"), adjusted.dropped))
     if adjusted.reason:
-        return Section(
-            heading, (_("None: {reason}.", reason=adjusted.reason),), tables=tuple(tables)
-        )
+        text = _("None: {reason}.", reason=adjusted.reason)
+        return Section(heading, (text,), tables=tuple(tables))
     # A difference of shares is told in percentage points: a percent of a percent would be read two
     # ways.
     factor = 100.0 if spec.is_share else 1.0
@@ -318,14 +303,14 @@ def _adjusted_section(adjusted: AdjustedComparison, primary: MetricComparison) -
             difference_axis(_("Adjusted difference"), spec),
         ),
     )
-    held = names_text([column_title(name) for name in adjusted.covariates]) or _("nothing else")
+    covariates = names_text([column_title(name) for name in adjusted.covariates])
     text = _(
         "{method}, on the {scale} scale: {cases} of {surgeons}. Held equal beside surgeon: {held}.",
-        method=_capitalized(told(adjusted.method)),
+        method=capitalized(told(adjusted.method)),
         scale=adjusted.scale,
         cases=_n("{n} case", "{n} cases", adjusted.n_cases),
         surgeons=_n("{n} surgeon", "{n} surgeons", adjusted.n_surgeons),
-        held=held,
+        held=covariates or _("nothing else"),
     )
     return Section(
         heading,
@@ -337,29 +322,29 @@ def _adjusted_section(adjusted: AdjustedComparison, primary: MetricComparison) -
 
 
 def _adjusted_table(adjusted: AdjustedComparison, unit: str, factor: float) -> TableBlock:
-    rows = []
-    for c in adjusted.contrasts:
-        ratio = "–" if c.ratio is None else estimate_text(c.ratio, n_decimals=2, is_signed=False)
-        rows.append(
-            (
-                pair_text(c.group, c.reference),
-                estimate_text(c.difference, factor, is_signed=True),
-                ratio,
-                *p_cells(c.test),
-            )
-        )
     ratio_name = {"logit": _("Odds ratio"), "log": _("Ratio")}.get(adjusted.scale, "Ratio")
     in_unit = _("percentage points") if factor == 100.0 else unit
-    heads = (
-        _("Group − other"),
-        _("#Difference, {in_unit} (95 % interval)", in_unit=in_unit),
-        _("#{ratio_name} (95 % interval)", ratio_name=ratio_name),
-        _("#p"),
-        _("#p, Holm"),
-    )
     names = dict.fromkeys(c.test.name for c in adjusted.contrasts if c.test.p_value is not None)
-    note = _("p from the {list}.", list=names_text(list(names))) if names else ""
-    return TableBlock(_("Adjusted differences"), columns(*heads), tuple(rows), note)
+
+    def ratio_text(ratio: Estimate | None) -> str:
+        return DASH if ratio is None else estimate_text(ratio, n_decimals=2, is_signed=False)
+
+    return table_of(
+        _("Adjusted differences"),
+        adjusted.contrasts,
+        (_("Group − other"), lambda c: pair_text(c.group, c.reference)),
+        (
+            _("#Difference, {in_unit} (95 % interval)", in_unit=in_unit),
+            lambda c: estimate_text(c.difference, factor, is_signed=True),
+        ),
+        (
+            _("#{ratio_name} (95 % interval)", ratio_name=ratio_name),
+            lambda c: ratio_text(c.ratio),
+        ),
+        (_("#p"), lambda c: p_cell(c.test.p_value)),
+        (_("#p, Holm"), lambda c: p_cell(c.test.p_holm)),
+        note=_("p from the {list}.", list=names_text(list(names))) if names else "",
+    )
 
 
 def _secondary_section(metrics: Sequence[MetricComparison]) -> tuple[Section, ...]:

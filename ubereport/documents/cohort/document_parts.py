@@ -17,7 +17,7 @@ from ubereport.core.covariates import column_title
 from ubereport.core.errors import OutputError
 from ubereport.core.metrics import MetricSpec
 from ubereport.core.version import __version__
-from ubereport.documents.page.blocks import Pair, TableBlock, columns
+from ubereport.documents.page.blocks import Pair, TableBlock, table_of
 from ubereport.documents.page.document import (
     Document,
     DocumentView,
@@ -29,13 +29,12 @@ from ubereport.documents.page.document import (
 )
 from ubereport.documents.page.drawing import Axis, Unit
 from ubereport.documents.page.row_drawings import ForestRow
-from ubereport.documents.page.text import decimal, label_percent, percent
+from ubereport.documents.page.text import DASH, decimal, label_percent, percent
 from ubereport.files.atomic import publish_folder
 from ubereport.language.speaking import N_, _, _n, day, paragraph, told
 from ubereport.metrics.registry import METRICS, installed_metrics, metric_spec
-from ubereport.statistics.estimates import Estimate, TestResult
+from ubereport.statistics.estimates import Estimate
 
-DASH = "–"
 SOFTWARE = f"ubereport {__version__}"
 _MAX_NAMES = 12
 _SHORT_TITLES = {
@@ -212,6 +211,11 @@ def share_text(estimate: Estimate, n_decimals: int = 0) -> str:
     return _("{value} ({low} to {high})", value=value, low=low, high=high)
 
 
+def delta_text(estimate: Estimate) -> str:
+    """Return a number between −1 and 1, such as Cliff’s delta, with its interval."""
+    return estimate_text(estimate, n_decimals=2, is_signed=True)
+
+
 def reasons_once(rows: Sequence[Sequence[Estimate]], note: str) -> tuple[list[list[Estimate]], str]:
     """Say once, in the note beneath a table, why numbers are missing that share a reason.
 
@@ -256,15 +260,16 @@ def estimate_text(
     )
 
 
-def p_cells(test: TestResult) -> tuple[str, str]:
-    """Return the p-value and the one after Holm's correction, as cells of a table."""
-    return _p_cell(test.p_value), _p_cell(test.p_holm)
+def p_cell(p_value: float | None) -> str:
+    """Return a p-value as a cell of a table."""
+    if p_value is None:
+        return _("not given")
+    return p_text(p_value).removeprefix("p ").removeprefix("= ")
 
 
-def _p_cell(p_value: float | None) -> str:
-    return (
-        _("not given") if p_value is None else p_text(p_value).removeprefix("p ").removeprefix("= ")
-    )
+def capitalized(text: str) -> str:
+    """Return a text with a capital letter at its start."""
+    return text[:1].upper() + text[1:]
 
 
 def short_title(key: str) -> str:
@@ -302,9 +307,13 @@ def names_text(names: Sequence[str]) -> str:
 
 def drops_table(caption: str, dropped: Sequence[DropCount]) -> TableBlock:
     """Return the cases that a result leaves out, with their number and ids."""
-    rows = tuple((_plain(d.reason), str(d.n_cases), names_text(d.case_ids)) for d in dropped)
-    heads = columns(_("Reason"), _("#Cases"), "*" + _("Case ids"))
-    return TableBlock(caption, heads, rows)
+    return table_of(
+        caption,
+        dropped,
+        (_("Reason"), lambda drop: _plain(drop.reason)),
+        (_("#Cases"), lambda drop: str(drop.n_cases)),
+        ("*" + _("Case ids"), lambda drop: names_text(drop.case_ids)),
+    )
 
 
 def _plain(reason: str) -> str:
@@ -314,34 +323,28 @@ def _plain(reason: str) -> str:
     return _KEY.sub(lambda match: titles.get(match[0], column_title(match[0])), reason)
 
 
-def models_table(models: Sequence[ModelUse]) -> TableBlock:
-    """Return the ways of measuring found in a library."""
-    rows = tuple(
+def _models_table(models: Sequence[ModelUse]) -> TableBlock:
+    def date_cell(date: str) -> str:
+        return day(date) if date else DASH
+
+    return table_of(
+        _("How the cases were measured"),
+        models,
+        (_("Model"), lambda model: f"{model.name} {model.version}"),
+        (_("Bundle"), lambda model: model.sha256[:10]),
+        (_("Settings"), lambda model: model.settings_sha256[:10]),
+        (_("#Cases"), lambda model: str(model.n_cases)),
+        (_("First case"), lambda model: date_cell(model.first_date)),
+        (_("Last case"), lambda model: date_cell(model.last_date)),
         (
-            f"{model.name} {model.version}",
-            model.sha256[:10],
-            model.settings_sha256[:10],
-            str(model.n_cases),
-            day(model.first_date) if model.first_date else DASH,
-            day(model.last_date) if model.last_date else DASH,
-            _("results rest on it") if model.is_used else _("set aside, never mixed"),
-        )
-        for model in models
+            _("Use"),
+            lambda model: _("results rest on it") if model.is_used else _("set aside, never mixed"),
+        ),
+        note=_(
+            "Bundle and settings by the first ten characters of their sha256. Cases of one row "
+            "were measured in the same way."
+        ),
     )
-    heads = (
-        _("Model"),
-        _("Bundle"),
-        _("Settings"),
-        _("#Cases"),
-        _("First case"),
-        _("Last case"),
-        _("Use"),
-    )
-    note = _(
-        "Bundle and settings by the first ten characters of their sha256. Cases of one row were "
-        "measured in the same way."
-    )
-    return TableBlock(_("How the cases were measured"), columns(*heads), rows, note)
 
 
 def model_sections(models: Sequence[ModelUse]) -> tuple[Section, ...]:
@@ -383,14 +386,18 @@ def left_out_section(
     if dropped:
         tables.append(drops_table(_("Cases left out"), dropped))
     if unread:
-        rows = tuple((case.folder, case.reason) for case in unread)
-        heads = columns(_("Folder"), "*" + _("Reason"))
-        tables.append(TableBlock(_("Case folders that could not be read"), heads, rows))
-    tables.append(models_table(models))
-    n_left_out = sum(d.n_cases for d in dropped)
+        tables.append(
+            table_of(
+                _("Case folders that could not be read"),
+                unread,
+                (_("Folder"), lambda case: case.folder),
+                ("*" + _("Reason"), lambda case: case.reason),
+            )
+        )
+    tables.append(_models_table(models))
     text = _(
         "{cases} left out; {folders} not readable.",
-        cases=_n("{n} case", "{n} cases", n_left_out),
+        cases=_n("{n} case", "{n} cases", sum(drop.n_cases for drop in dropped)),
         folders=_n("{n} folder", "{n} folders", len(unread)),
     )
     if not dropped and not unread:

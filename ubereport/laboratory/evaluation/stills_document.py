@@ -24,11 +24,7 @@ from ubereport.documents.page.drawing import Axis, Mark, Unit
 from ubereport.documents.page.row_drawings import ForestFigure, ForestRow, Group, GroupFigure
 from ubereport.documents.page.text import decimal, percent
 from ubereport.laboratory.evaluation.config import StillsConfig
-from ubereport.laboratory.evaluation.results import (
-    Confusion,
-    StillsEvaluation,
-    Stratum,
-)
+from ubereport.laboratory.evaluation.results import Confusion, StillsEvaluation, Stratum
 from ubereport.laboratory.evaluation.results import Figure as Number
 from ubereport.laboratory.evaluation.stills_sections import (
     ModelResult,

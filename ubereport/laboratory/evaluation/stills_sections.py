@@ -10,11 +10,7 @@ import numpy as np
 
 from ubereport.core.arrays import RgbArray
 from ubereport.core.case import ModelSummary
-from ubereport.documents.cohort.document_parts import (
-    estimate_text,
-    number_cell,
-    share_cell,
-)
+from ubereport.documents.cohort.document_parts import estimate_text, number_cell, share_cell
 from ubereport.documents.page.blocks import Image, Pair, TableBlock, columns
 from ubereport.documents.page.curve_drawings import Curve, PointSet, ScatterFigure
 from ubereport.documents.page.document import Figure, ImageStrip, Section
@@ -23,10 +19,7 @@ from ubereport.documents.page.row_drawings import Group, GroupFigure
 from ubereport.documents.page.text import decimal, percent
 from ubereport.laboratory.evaluation.examples import Examples
 from ubereport.laboratory.evaluation.reliability import N_BINS, Reliability
-from ubereport.laboratory.evaluation.results import (
-    AnnotatorAgreement,
-    StillsEvaluation,
-)
+from ubereport.laboratory.evaluation.results import AnnotatorAgreement, StillsEvaluation
 from ubereport.language.speaking import _, _n
 from ubereport.statistics.estimates import Estimate
 from ubereport.video.picture_scaling import display_size, encode_jpeg, to_model_size

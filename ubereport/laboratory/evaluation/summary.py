@@ -21,10 +21,7 @@ from ubereport.laboratory.evaluation.results import (
 )
 from ubereport.statistics.agreement import limits_of_agreement
 from ubereport.statistics.estimates import Estimate
-from ubereport.statistics.group_bootstrap import (
-    Resampler,
-    share_with_wilson,
-)
+from ubereport.statistics.group_bootstrap import Resampler, share_with_wilson
 
 Statistic = Callable[[FloatArray], float]
 _CONSENSUS_RULES = {
