@@ -80,9 +80,9 @@ class Pair:
 
 def analyzed(path: Path, work: Path, mode: SamplingMode) -> CaseRecord:
     config = replace(CONFIG, sampling=SamplingConfig(mode))
-    opened = open_case([path], config, silent)
-    checkpoint = Checkpoint(work / mode.value, opened.fingerprint)
-    return analyze_case(opened, "C1", checkpoint, silent).record
+    with open_case([path], config, silent) as opened:
+        checkpoint = Checkpoint(work / mode.value, opened.fingerprint)
+        return analyze_case(opened, "C1", checkpoint, silent).record
 
 
 def both(path: Path, work: Path) -> Pair:

@@ -121,9 +121,16 @@ def test_uses_are_cut_to_a_stretch():
     assert [(u.start_s, u.end_s) for u in report.within(2.0, 8.0).uses] == [(2.0, 8.0)]
 
 
-def test_text_that_is_no_report_is_refused():
-    with pytest.raises(ValueError, match="no decode report"):
-        DecodeReport.from_json('{"uses": [{"reader": 3}], "failures": []}')
+def test_a_chunk_without_a_report_of_its_readers_counts_as_missing(tmp_path, chunk):
+    checkpoint = Checkpoint(tmp_path / "work", "f" * 64)
+    checkpoint.save(ChunkPlace(0, 0, 0), chunk)
+    (path,) = (tmp_path / "work").glob("*.npz")
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    np.savez(path, **arrays)
+    assert checkpoint.load(ChunkPlace(0, 0, 0)) is not None
+    np.savez(path, **{**arrays, "decoded": '{"uses": [{"reader": 3}], "failures": []}'})
+    assert checkpoint.load(ChunkPlace(0, 0, 0)) is None
 
 
 def test_a_later_pass_tells_only_what_an_earlier_one_does_not_cover():

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from ubereport.analysis.measurement import LostStretch, Measurement, assemble_series
+from ubereport.analysis.measurement import Measurement, assemble_series
 from ubereport.core.frames import SamplingPlan
 from ubereport.core.intervals import Interval
 from ubereport.core.series import LossReason
+from ubereport.video.timeline import LostStretch
 
 
 def measurement(areas, reasons=None):

@@ -45,9 +45,9 @@ def measured(parts: list[Path], model: str, rate_hz: float, setting: str, work: 
         ),
         records=replace(config.records, is_frames_kept=False),
     )
-    opened = open_case(parts, config, silent)
-    checkpoint = Checkpoint(work, opened.fingerprint)
-    record = analyze_case(opened, "equality", checkpoint, silent).record
+    with open_case(parts, config, silent) as opened:
+        checkpoint = Checkpoint(work, opened.fingerprint)
+        record = analyze_case(opened, "equality", checkpoint, silent).record
     checkpoint.discard()
     how = record.provenance
     return record.series, f"{how.readers[0].reader}, {how.precision}"

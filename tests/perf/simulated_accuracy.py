@@ -58,9 +58,10 @@ def measure(seed: int, model: str, folder: Path) -> None:
         records=replace(config.records, is_frames_kept=False),
     )
     parts = sorted((folder / f"seed-{seed}").glob("recording*.mp4"))
-    opened = open_case(parts, config, silent, n_threads=1)
-    checkpoint = Checkpoint(folder / "work" / f"{Path(model).name}-{seed}", opened.fingerprint)
-    record = analyze_case(opened, f"seed-{seed}", checkpoint, silent).record
+    work = folder / "work" / f"{Path(model).name}-{seed}"
+    with open_case(parts, config, silent, n_threads=1) as opened:
+        checkpoint = Checkpoint(work, opened.fingerprint)
+        record = analyze_case(opened, f"seed-{seed}", checkpoint, silent).record
     checkpoint.discard()
     kept.parent.mkdir(exist_ok=True)
     kept.write_bytes(series_parquet(record.series))

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ubereport.analysis.decode_report import DecodeReport
-from ubereport.analysis.measurement import Measurement
+from ubereport.analysis.measurement import COLUMNS, Measurement
 from ubereport.core.series import LossReason
+from ubereport.core.validation import adapter_of
 from ubereport.files.atomic import write_file
 
 REASONS = tuple(LossReason)
@@ -77,15 +78,10 @@ class Checkpoint:
             content = io.BytesIO(self._path(place).read_bytes())
             with np.load(content, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
-            measurement = Measurement(
-                arrays.pop("area_frac"),
-                tuple(REASONS[int(i)] for i in arrays.pop("reason")),
-                arrays.pop("is_undecoded"),
-                arrays.pop("is_corrupt"),
-                arrays.pop("moved_frac"),
-                arrays.pop("moved_from_s"),
-            )
-            decoded = DecodeReport.from_json(str(arrays.pop("decoded")))
+            reason = tuple(REASONS[int(i)] for i in arrays.pop("reason"))
+            columns = {name: arrays.pop(name) for name in COLUMNS}
+            measurement = Measurement(reason=reason, **columns)
+            decoded = adapter_of(DecodeReport).validate_json(str(arrays.pop("decoded")))
         # A chunk that cannot be read is a chunk that was not measured: it is measured again, and
         # nobody is asked what broke it.
         except (OSError, KeyError, ValueError, IndexError, EOFError, zipfile.BadZipFile):
@@ -100,13 +96,9 @@ class Checkpoint:
         np.savez(
             buffer,
             allow_pickle=False,
-            area_frac=measured.area_frac,
             reason=np.array([REASONS.index(r) for r in measured.reason], dtype=np.uint8),
-            is_undecoded=measured.is_undecoded,
-            is_corrupt=measured.is_corrupt,
-            moved_frac=measured.moved_frac,
-            moved_from_s=measured.moved_from_s,
-            decoded=np.array(chunk.decoded.to_json()),
+            decoded=np.array(adapter_of(DecodeReport).dump_json(chunk.decoded).decode()),
+            **{name: getattr(measured, name) for name in COLUMNS},
             **{f"memory_{name}": array for name, array in chunk.memory.items()},
         )
         write_file(self._path(place), buffer.getvalue())

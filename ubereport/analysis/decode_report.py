@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -66,20 +65,6 @@ class DecodeReport:
             return self
         last = dataclasses.replace(self.uses[-1], end_s=end_s)
         return dataclasses.replace(self, uses=(*self.uses[:-1], last))
-
-    def to_json(self) -> str:
-        """Return the report as text, for a checkpoint."""
-        return json.dumps(dataclasses.asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> DecodeReport:
-        """Return the report that `to_json` wrote; raise ValueError if it is none."""
-        try:
-            plain = json.loads(text)
-            uses = tuple(ReaderUse(**use) for use in plain["uses"])
-            return cls(uses, tuple(str(f) for f in plain["failures"]))
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"no decode report: {error}") from None
 
 
 def _covers(one: ReaderUse, other: ReaderUse) -> bool:

@@ -10,15 +10,14 @@ import cv2
 import numpy as np
 
 from ubereport.analysis.opened_case import OpenedCase
-from ubereport.analysis.views import FieldStretch
+from ubereport.analysis.view.change import FieldStretch
 from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.core.case import PEAK_REACH_S, KeyFrame, KeyFrameKind
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.progress import Progress, ProgressHook, Stage
 from ubereport.core.series import AreaSeries
 from ubereport.segmentation.predictor import Predictor
-from ubereport.video.decode import decode_stills
-from ubereport.video.picture_scaling import display_size, encode_jpeg, to_model_size
+from ubereport.video.picture_scaling import encode_jpeg, to_model_size
 
 OUTLINE_RGB = (255, 255, 255)
 OUTLINE_EDGE_RGB = (0, 0, 0)
@@ -166,18 +165,11 @@ def _pictures(
         return
     candidates, field = opened.candidates, stretch.field
     samples = np.searchsorted(candidates.time_s, [m.time_s for m in moments])
-    height_px, width_px = display_size(
-        field.crop.width_px, field.crop.height_px, opened.config.records.key_frame_width_px
-    )
-    batch = decode_stills(
-        opened.index.parts[stretch.part_index],
+    batch = opened.small_pictures(
+        stretch.part_index,
         candidates.frame_index[samples],
-        opened.running.decode,
-        height_px=height_px,
-        width_px=width_px,
-        crop=field.crop,
-        part_index=stretch.part_index,
-        pool=opened.decoders,
+        field.crop,
+        opened.config.records.key_frame_width_px,
     )
     # The mask is asked of this picture once more: a series keeps areas and no masks.
     seen = to_model_size(batch.rgb, predictor.input_height_px, predictor.input_width_px)

@@ -10,17 +10,11 @@ import numpy as np
 
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray, freeze
 from ubereport.core.frames import SamplingPlan
-from ubereport.core.intervals import Interval
 from ubereport.core.series import AreaSeries, LossReason
+from ubereport.video.timeline import LostStretch
 
-
-@dataclass(frozen=True, slots=True)
-class LostStretch:
-    """Time on the case clock for which no picture exists; `part_index` is -1 for a pause."""
-
-    interval: Interval
-    part_index: int
-    reason: LossReason
+COLUMNS = ("area_frac", "is_undecoded", "is_corrupt", "moved_frac", "moved_from_s")
+"""What a measurement holds as arrays, beside its reasons."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,26 +58,15 @@ class Measurement:
     @classmethod
     def concatenate(cls, pieces: Iterable[Measurement]) -> Measurement:
         """Join measurements of consecutive samples."""
-        pieces = list(pieces)
-        return cls(
-            np.concatenate([np.empty((0, 4)), *(p.area_frac for p in pieces)]),
-            tuple(reason for p in pieces for reason in p.reason),
-            np.concatenate([np.empty(0, np.bool_), *(p.is_undecoded for p in pieces)]),
-            np.concatenate([np.empty(0, np.bool_), *(p.is_corrupt for p in pieces)]),
-            np.concatenate([np.empty(0), *(p.moved_frac for p in pieces)]),
-            np.concatenate([np.empty(0), *(p.moved_from_s for p in pieces)]),
-        )
+        nothing, no_flag = np.empty(0), np.empty(0, np.bool_)
+        every = [cls(np.empty((0, 4)), (), no_flag, no_flag, nothing, nothing), *pieces]
+        columns = {n: np.concatenate([getattr(piece, n) for piece in every]) for n in COLUMNS}
+        return cls(reason=tuple(reason for piece in every for reason in piece.reason), **columns)
 
     def rows(self, rows: IntArray) -> Measurement:
         """Return the measurement of some samples."""
-        return Measurement(
-            self.area_frac[rows],
-            tuple(self.reason[i] for i in rows),
-            self.is_undecoded[rows],
-            self.is_corrupt[rows],
-            self.moved_frac[rows],
-            self.moved_from_s[rows],
-        )
+        columns = {name: getattr(self, name)[rows] for name in COLUMNS}
+        return Measurement(reason=tuple(self.reason[i] for i in rows), **columns)
 
     def compared_with_nearer(self, rows: IntArray, again: Measurement) -> Measurement:
         """Return this with the comparisons of `again`, which looked at `rows` a second time.

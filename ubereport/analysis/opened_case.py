@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ubereport.analysis.loading import PredictorLoading
-from ubereport.analysis.measurement import LostStretch
 from ubereport.analysis.refine import coarse_gap_s
+from ubereport.core.arrays import IntArray
 from ubereport.core.case import SCHEMA_VERSION
 from ubereport.core.config import AnalysisConfig, SamplingMode, config_sha256
+from ubereport.core.frames import FrameBatch, PixelBox
 from ubereport.core.progress import Progress, ProgressHook, Stage
 from ubereport.core.recording import RecordingIndex, Timeline
 from ubereport.core.version import __version__
@@ -25,9 +27,36 @@ from ubereport.video.candidates import (
     keyframe_candidates,
     uniform_candidates,
 )
+from ubereport.video.decode import decode_stills
 from ubereport.video.index import index_recording
+from ubereport.video.picture_scaling import display_size
 from ubereport.video.pool import DecoderPool
-from ubereport.video.timeline import lost_stretches, place_parts
+from ubereport.video.timeline import LostStretch, lost_stretches, place_parts
+
+
+class PredictorLoading:
+    """The promise of a predictor; its libraries take four seconds of one core.
+
+    Parameters
+    ----------
+    load
+        Loads the predictor.
+    """
+
+    def __init__(self, load: Callable[[], Predictor]) -> None:
+        self._load = load
+        self._loading: Future[Predictor] | None = None
+
+    def begin(self) -> Future[Predictor]:
+        """Begin to load, the first time; return the promise, which raises as `load` does.
+
+        Nobody waits for a thread whose predictor is not needed after all.
+        """
+        if self._loading is None:
+            thread = ThreadPoolExecutor(1)
+            self._loading = thread.submit(self._load)
+            thread.shutdown(wait=False)
+        return self._loading
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +65,7 @@ class OpenedCase:
 
     `running` is `config` with the threads that this run may use: they decide how long a case
     takes, not what comes out, so the record keeps `config`. `loading` gives the predictor;
-    `decoders` are the processes that serve it, None where each request starts its own.
+    `decoders` are the processes that decode it.
     """
 
     config: AnalysisConfig
@@ -49,20 +78,38 @@ class OpenedCase:
     fingerprint: str
     index_s: float
     loading: PredictorLoading
-    decoders: DecoderPool | None = None
+    decoders: DecoderPool
+
+    def small_pictures(
+        self, part_index: int, frame_index: IntArray, crop: PixelBox, width_px: int
+    ) -> FrameBatch:
+        """Decode some pictures of a part inside `crop`, `width_px` wide at most."""
+        height_px, width_px = display_size(crop.width_px, crop.height_px, width_px)
+        return decode_stills(
+            self.index.parts[part_index],
+            frame_index,
+            self.running.decode,
+            height_px=height_px,
+            width_px=width_px,
+            crop=crop,
+            part_index=part_index,
+            pool=self.decoders,
+        )
 
 
+@contextmanager
 def open_case(
     parts: Sequence[Path],
     config: AnalysisConfig,
     on_progress: ProgressHook,
     n_threads: int = 0,
     *,
-    decoders: DecoderPool | None = None,
     network: NetworkAddress | None = None,
     is_loaded_at_once: bool = False,
-) -> OpenedCase:
+) -> Iterator[OpenedCase]:
     """Index the parts, place them on one clock, plan the samples, check the bundle.
+
+    Leaving the context ends the decoding processes.
 
     `n_threads` bounds the cores that decoding and the network use; 0 leaves it to `config`.
     `network` is where a network that several cases share answers; None loads one for this case,
@@ -89,19 +136,31 @@ def open_case(
     timeline = place_parts(index)
     elapsed_s = time.perf_counter() - started
     on_progress(Progress(Stage.INDEX, 1.0, 1.0, 0, elapsed_s))
-    return OpenedCase(
-        config=config,
-        running=running,
-        bundle=bundle,
-        index=index,
-        timeline=timeline,
-        candidates=candidates_of(index, timeline, config),
-        lost=tuple(LostStretch(*lost) for lost in lost_stretches(index, timeline)),
-        fingerprint=fingerprint(index, bundle, config),
-        index_s=elapsed_s,
-        loading=loading,
-        decoders=decoders,
-    )
+    with DecoderPool(config.decode.stall_timeout_s) as decoders:
+        yield OpenedCase(
+            config=config,
+            running=running,
+            bundle=bundle,
+            index=index,
+            timeline=timeline,
+            candidates=candidates_of(index, timeline, config),
+            lost=tuple(lost_stretches(index, timeline)),
+            fingerprint=fingerprint(index, bundle, config),
+            index_s=elapsed_s,
+            loading=loading,
+            decoders=decoders,
+        )
+
+
+def recorded_s(parts: Sequence[Path], config: AnalysisConfig) -> float:
+    """Return how long the parts of a case are together; no picture is decoded.
+
+    Raises
+    ------
+    RecordingError
+        If a part cannot be read.
+    """
+    return sum(part.duration_s for part in index_recording(parts, config.decode).parts)
 
 
 def fingerprint(index: RecordingIndex, bundle: Bundle, config: AnalysisConfig) -> str:

@@ -13,13 +13,11 @@ from itertools import pairwise
 import numpy as np
 
 from ubereport.analysis.opened_case import OpenedCase
-from ubereport.analysis.views import FieldStretch
+from ubereport.analysis.view.change import FieldStretch
 from ubereport.core.arrays import FloatArray, IntArray, RgbArray
 from ubereport.core.case import CutEvidence, EndPictures, PartJoin
 from ubereport.core.frames import PixelBox
 from ubereport.core.recording import PartIndex
-from ubereport.video.decode import decode_stills
-from ubereport.video.picture_scaling import display_size
 
 _Verdict = tuple[EndPictures, float | None, float | None]
 
@@ -192,16 +190,6 @@ def _pictures(
     """Return the small pictures at the end of a part; None where one is missing or damaged."""
     if len(np.unique(frames)) <= LAG:
         return None
-    height_px, width_px = display_size(crop.width_px, crop.height_px, _LOOK_WIDTH_PX)
-    batch = decode_stills(
-        opened.index.parts[part_index],
-        frames,
-        opened.running.decode,
-        height_px=height_px,
-        width_px=width_px,
-        crop=crop,
-        part_index=part_index,
-        pool=opened.decoders,
-    )
+    batch = opened.small_pictures(part_index, frames, crop, _LOOK_WIDTH_PX)
     is_whole = batch.is_decoded & ~batch.is_corrupt
     return batch.rgb if is_whole.all() else None

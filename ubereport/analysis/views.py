@@ -7,13 +7,12 @@ import time
 from dataclasses import dataclass
 
 from ubereport.analysis.opened_case import OpenedCase
-from ubereport.analysis.view.change import fit_view_stretches
+from ubereport.analysis.view.change import FieldStretch, fit_view_stretches
 from ubereport.core.arrays import FloatArray, RgbArray
 from ubereport.core.case import Flag, FlagLevel
 from ubereport.core.config import DecodeConfig, ViewConfig
 from ubereport.core.errors import DecodeError
 from ubereport.core.frames import FieldOfView
-from ubereport.core.intervals import Interval
 from ubereport.core.progress import Progress, ProgressHook, Stage
 from ubereport.core.recording import PartIndex, PlacedPart
 from ubereport.segmentation.bundle import Bundle
@@ -30,15 +29,6 @@ PROBE_WIDTH_PX = 480
 PROBE_SPACING_S = 30.0
 MAX_PROBES = 240
 MIN_PROBE_LEVEL = 24.0
-
-
-@dataclass(frozen=True, slots=True)
-class FieldStretch:
-    """A stretch of one part, on the case clock, with one field of view."""
-
-    part_index: int
-    interval: Interval
-    field: FieldOfView
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,8 +69,11 @@ def fit_views(opened: OpenedCase, on_progress: ProgressHook) -> CaseViews:
         on_progress(Progress(Stage.VIEW, placed.start_s, end_s, 0, elapsed_s))
         part, view = opened.index.parts[placed.part_index], opened.config.view
         time_s, probes = probe_part(part, placed, view, opened.running.decode, opened.decoders)
-        size_px = (model.input_height_px, model.input_width_px)
-        for stretch in stretches_of_part(part, placed, (time_s, probes), size_px, view):
+        width_px, height_px = upright_size(part.video)
+        model_px = (model.input_height_px, model.input_width_px)
+        for stretch in fit_view_stretches(
+            placed, time_s, probes, (height_px, width_px), model_px, view
+        ):
             stretches.append(stretch)
             inside = (time_s >= stretch.interval.start_s) & (time_s < stretch.interval.end_s)
             # Each stretch on its own, and the farthest counts: a second scope with other colors
@@ -88,29 +81,6 @@ def fit_views(opened: OpenedCase, on_progress: ProgressHook) -> CaseViews:
             distances.extend(_distance(opened.bundle, probes[inside], stretch.field))
     on_progress(Progress(Stage.VIEW, end_s, end_s, 0, time.perf_counter() - started))
     return CaseViews(tuple(stretches), max(distances, default=None))
-
-
-def stretches_of_part(
-    part: PartIndex,
-    placed: PlacedPart,
-    probes: tuple[FloatArray, RgbArray],
-    size_px: tuple[int, int],
-    config: ViewConfig,
-) -> list[FieldStretch]:
-    """Return the stretches of a part between changes of its view, in time order.
-
-    Parameters
-    ----------
-    probes
-        Case times and whole pictures of `probe_part`.
-    size_px
-        Height and width of a field's mask.
-    """
-    width_px, height_px = upright_size(part.video)
-    views = fit_view_stretches(
-        *probes, placed.interval, width_px, height_px, size_px[0], size_px[1], config
-    )
-    return [FieldStretch(placed.part_index, view.interval, view.field) for view in views]
 
 
 def distribution_flag(bundle: Bundle, views: CaseViews) -> tuple[Flag, ...]:

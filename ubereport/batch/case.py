@@ -34,7 +34,6 @@ from ubereport.files.records.store import read_case, read_frames, write_case, wr
 from ubereport.review.case_review import reviewed_record
 from ubereport.review.journal import review_files
 from ubereport.segmentation.shared import NetworkAddress
-from ubereport.video.pool import DecoderPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +95,14 @@ def run_case(request: CaseRequest, on_progress: ProgressHook) -> PublishedCase:
     UbereportError
         As said in `ubereport.core.errors`; nothing half-written is left under the case's name.
     """
-    with DecoderPool(request.config.decode.stall_timeout_s) as decoders:
-        opened = open_case(
-            request.parts,
-            request.config,
-            on_progress,
-            request.n_threads,
-            decoders=decoders,
-            network=request.network,
-            is_loaded_at_once=request.is_forced or not _may_be_finished(request),
-        )
+    with open_case(
+        request.parts,
+        request.config,
+        on_progress,
+        request.n_threads,
+        network=request.network,
+        is_loaded_at_once=request.is_forced or not _may_be_finished(request),
+    ) as opened:
         return _run_opened(request, opened, on_progress)
 
 

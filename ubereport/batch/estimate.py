@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ubereport.analysis.opened_case import recorded_s
 from ubereport.batch.manifest import Manifest
 from ubereport.core.config import AnalysisConfig
 from ubereport.core.errors import RecordingError
 from ubereport.files.names import folder_name
-from ubereport.video.index import index_recording
 
 ASSUMED_REAL_TIME_FACTOR = 10.0
 
@@ -49,7 +49,7 @@ def estimate_batch(
 
     The rate is the median of earlier cases of the library, if there are any.
     """
-    recorded_s, n_present = 0.0, 0
+    total_s, n_present = 0.0, 0
     unreadable: list[tuple[int, str]] = []
     for case in manifest.cases:
         # Counted as done without a look at its settings: that would take the hash of every
@@ -58,11 +58,9 @@ def estimate_batch(
             n_present += 1
             continue
         try:
-            index = index_recording(case.parts, config.decode)
+            total_s += recorded_s(case.parts, config)
         except RecordingError as error:
             unreadable.append((case.row, str(error)))
-            continue
-        recorded_s += sum(part.duration_s for part in index.parts)
     rates = list(_earlier_rates(library))
     # The median of earlier cases of this very library: same recorder, same machine, unmoved by one
     # night on which the machine was busy.
@@ -74,10 +72,10 @@ def estimate_batch(
     return BatchEstimate(
         n_cases=len(manifest.cases),
         n_present=n_present,
-        recorded_h=recorded_s / 3600,
+        recorded_h=total_s / 3600,
         real_time_factor=factor,
         basis=basis,
-        wall_min=recorded_s / factor / 60 / n_jobs,
+        wall_min=total_s / factor / 60 / n_jobs,
         unreadable=tuple(unreadable),
     )
 
@@ -87,8 +85,8 @@ def _earlier_rates(library: Path) -> Iterator[float]:
         try:
             run = json.loads(path.read_text(encoding="utf-8"))
             total_s = sum(float(s) for s in run["stage_s"].values())
-            recorded_s = float(run["recorded_s"])
+            length_s = float(run["recorded_s"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
-        if total_s > 0 and recorded_s > 0:
-            yield recorded_s / total_s
+        if total_s > 0 and length_s > 0:
+            yield length_s / total_s

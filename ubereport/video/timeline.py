@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ubereport.core.errors import UsageError
 from ubereport.core.intervals import Interval
 from ubereport.core.recording import PlacedPart, RecordingIndex, Timeline
 from ubereport.core.series import LossReason
 
-LostStretch = tuple[Interval, int, LossReason]
+
+class LostStretch(NamedTuple):
+    """Time on the case clock for which no picture exists; `part_index` is -1 for a pause."""
+
+    interval: Interval
+    part_index: int
+    reason: LossReason
 
 
 def place_parts(index: RecordingIndex, pauses_s: Sequence[float] | None = None) -> Timeline:
@@ -56,20 +63,16 @@ def place_parts(index: RecordingIndex, pauses_s: Sequence[float] | None = None) 
 def lost_stretches(index: RecordingIndex, timeline: Timeline) -> list[LostStretch]:
     """List what of the case clock no picture can stand for, in order.
 
-    Returns
-    -------
-    list of (Interval, int, LossReason)
-        Gaps inside parts and missing tails as GAP with their part, pauses between parts as PAUSE
-        with part -1.
+    Gaps inside parts and missing tails are GAP with their part, pauses between parts PAUSE.
     """
-    lost: list[LostStretch] = [(pause, -1, LossReason.PAUSE) for pause in timeline.pauses]
+    lost = [LostStretch(pause, -1, LossReason.PAUSE) for pause in timeline.pauses]
     for placed in timeline.parts:
         part = index.parts[placed.part_index]
         for gap in part.gaps:
             moved = Interval(placed.start_s + gap.start_s, placed.start_s + gap.end_s)
-            lost.append((moved, placed.part_index, LossReason.GAP))
+            lost.append(LostStretch(moved, placed.part_index, LossReason.GAP))
         found_end_s = placed.start_s + part.duration_s
         if placed.interval.end_s > found_end_s:
             tail = Interval(found_end_s, placed.interval.end_s)
-            lost.append((tail, placed.part_index, LossReason.GAP))
-    return sorted(lost, key=lambda stretch: stretch[0])
+            lost.append(LostStretch(tail, placed.part_index, LossReason.GAP))
+    return sorted(lost, key=lambda stretch: stretch.interval)

@@ -12,6 +12,7 @@ from ubereport.analysis.view.change import (
 from ubereport.core.config import ViewConfig
 from ubereport.core.frames import FieldShape
 from ubereport.core.intervals import Interval
+from ubereport.core.recording import PlacedPart
 
 CONFIG = ViewConfig()
 
@@ -60,10 +61,15 @@ def test_too_few_pictures_show_no_change(views):
 
 def test_stretches_tile_the_part_each_with_its_field(views):
     frames = joined(views, [("circle", 6), ("pillarbox", 6)])
-    interval = Interval(100.0, 220.0)
     stretches = fit_view_stretches(
-        100.0 + np.arange(12) * 10.0, frames, interval, 480, 270, 64, 64, CONFIG
+        PlacedPart(3, 100.0, 120.0),
+        100.0 + np.arange(12) * 10.0,
+        frames,
+        (270, 480),
+        (64, 64),
+        CONFIG,
     )
+    assert [s.part_index for s in stretches] == [3, 3]
     assert [s.interval for s in stretches] == [Interval(100.0, 155.0), Interval(155.0, 220.0)]
     assert [s.field.shape for s in stretches] == [FieldShape.CIRCLE, FieldShape.RECTANGLE]
     assert stretches[1].field.crop.left_px == pytest.approx(61, abs=2)
@@ -71,9 +77,9 @@ def test_stretches_tile_the_part_each_with_its_field(views):
 
 def test_an_unchanged_part_is_one_stretch(views):
     frames = joined(views, [("window", 5)])
-    interval = Interval(0.0, 50.0)
-    stretches = fit_view_stretches(np.arange(5) * 10.0, frames, interval, 480, 270, 64, 64, CONFIG)
-    assert [s.interval for s in stretches] == [interval]
+    part = PlacedPart(0, 0.0, 50.0)
+    stretches = fit_view_stretches(part, np.arange(5) * 10.0, frames, (270, 480), (64, 64), CONFIG)
+    assert [s.interval for s in stretches] == [part.interval]
 
 
 @pytest.mark.parametrize("time_s", [np.arange(3.0), np.array([0.0, 2.0, 1.0, 3.0])])

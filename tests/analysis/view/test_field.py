@@ -106,7 +106,7 @@ def test_a_surround_brighter_than_allowed_counts_as_content(views):
 def test_crop_is_in_source_pixels_and_mask_at_model_size(views, scale, side_px):
     _, mask = views.outlines["off_center_circle"]
     width_px, height_px = round(480 * scale), round(270 * scale)
-    field = fit_field_of_view(views.probes(mask), width_px, height_px, side_px, side_px, CONFIG)
+    field = fit_field_of_view(views.probes(mask), (height_px, width_px), (side_px, side_px), CONFIG)
     # circle of radius 110 around (150, 120), see the fixture
     expected = np.array([40, 10, 260, 230]) * scale
     crop = field.crop
@@ -121,7 +121,7 @@ def test_crop_is_in_source_pixels_and_mask_at_model_size(views, scale, side_px):
 
 def test_full_picture_gives_a_full_mask_and_crop(views):
     _, mask = views.outlines["full"]
-    field = fit_field_of_view(views.probes(mask), 1920, 1080, 256, 256, CONFIG)
+    field = fit_field_of_view(views.probes(mask), (1080, 1920), (256, 256), CONFIG)
     assert field.shape is FieldShape.FULL
     assert field.mask.all()
     crop = field.crop
@@ -129,14 +129,14 @@ def test_full_picture_gives_a_full_mask_and_crop(views):
 
 
 def test_nothing_but_black_gives_the_full_picture_without_confidence():
-    field = fit_field_of_view(np.zeros((5, 90, 160, 3), np.uint8), 160, 90, 64, 64, CONFIG)
+    field = fit_field_of_view(np.zeros((5, 90, 160, 3), np.uint8), (90, 160), (64, 64), CONFIG)
     assert field.shape is FieldShape.FULL
     assert field.confidence == 0.0
 
 
 def test_a_tiny_bright_spot_gives_the_full_picture_with_low_confidence(views):
     mask = views.ellipse_mask(240, 135, 45, 45)
-    field = fit_field_of_view(views.probes(mask), 480, 270, 64, 64, CONFIG)
+    field = fit_field_of_view(views.probes(mask), (270, 480), (64, 64), CONFIG)
     assert mask.mean() < CONFIG.min_area_frac
     assert field.shape is FieldShape.FULL
     assert field.confidence < 0.3
@@ -159,7 +159,7 @@ def test_the_fit_is_repeatable(views):
 )
 def test_wrong_pictures_are_refused(frames):
     with pytest.raises(ValueError, match=r"picture|uint8"):
-        fit_field_of_view(frames, 9, 9, 9, 9, CONFIG)
+        fit_field_of_view(frames, (9, 9), (9, 9), CONFIG)
 
 
 @pytest.mark.shared_data

@@ -14,6 +14,7 @@ from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
 from ubereport.core.config import ViewConfig
 from ubereport.core.frames import FieldOfView
 from ubereport.core.intervals import Interval
+from ubereport.core.recording import PlacedPart
 
 # A change must be seen in this many usable pictures before and after it.
 _WINDOW = 4
@@ -28,9 +29,10 @@ _GRID_PX = 160
 
 
 @dataclass(frozen=True, slots=True)
-class ViewStretch:
-    """A stretch of a part, on the case clock, with one field of view."""
+class FieldStretch:
+    """A stretch of one part, on the case clock, with one field of view."""
 
+    part_index: int
     interval: Interval
     field: FieldOfView
 
@@ -81,24 +83,22 @@ def detect_view_changes(
 
 
 def fit_view_stretches(
+    placed: PlacedPart,
     time_s: FloatArray,
     probe_rgb: RgbArray,
-    interval: Interval,
-    source_width_px: int,
-    source_height_px: int,
-    model_height_px: int,
-    model_width_px: int,
+    source_px: tuple[int, int],
+    model_px: tuple[int, int],
     config: ViewConfig,
-) -> tuple[ViewStretch, ...]:
+) -> tuple[FieldStretch, ...]:
     """Split a part where its view changed and fit one field of view to each stretch.
 
     Parameters
     ----------
+    placed
+        The part on the case clock; the stretches tile it in time order.
     time_s, probe_rgb
-        As for `detect_view_changes`, at least one picture; times inside `interval`.
-    interval
-        The part on the case clock; the stretches tile it.
-    source_width_px, source_height_px, model_height_px, model_width_px, config
+        As for `detect_view_changes`, at least one picture; times inside the part.
+    source_px, model_px, config
         As for `fit_field_of_view`.
 
     Raises
@@ -107,20 +107,13 @@ def fit_view_stretches(
         If times and pictures do not belong together or none are given.
     """
     changes = detect_view_changes(time_s, probe_rgb, config)
-    edges = [interval.start_s, *changes, interval.end_s]
-    stretches: list[ViewStretch] = []
+    edges = [placed.interval.start_s, *changes, placed.interval.end_s]
+    stretches: list[FieldStretch] = []
     for start_s, end_s in pairwise(edges):
         # Without a change all pictures take part, also one that lies on the very end of the part.
         inside = (time_s >= start_s) & (time_s < end_s) if changes else np.full(len(time_s), True)
-        field = fit_field_of_view(
-            probe_rgb[inside],
-            source_width_px,
-            source_height_px,
-            model_height_px,
-            model_width_px,
-            config,
-        )
-        stretches.append(ViewStretch(Interval(start_s, end_s), field))
+        field = fit_field_of_view(probe_rgb[inside], source_px, model_px, config)
+        stretches.append(FieldStretch(placed.part_index, Interval(start_s, end_s), field))
     return tuple(stretches)
 
 

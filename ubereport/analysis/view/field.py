@@ -37,10 +37,8 @@ class OutlineFit:
 
 def fit_field_of_view(
     probe_rgb: RgbArray,
-    source_width_px: int,
-    source_height_px: int,
-    model_height_px: int,
-    model_width_px: int,
+    source_px: tuple[int, int],
+    model_px: tuple[int, int],
     config: ViewConfig,
 ) -> FieldOfView:
     """Fit the content area of a part to a few of its pictures.
@@ -55,10 +53,10 @@ def fit_field_of_view(
     ----------
     probe_rgb
         (n, H, W, 3) uint8, n ≥ 1 whole upright pictures of the source's aspect, of any size.
-    source_width_px, source_height_px
-        Size of the upright source picture.
-    model_height_px, model_width_px
-        Size that the model sees.
+    source_px
+        (height, width) of the upright source picture.
+    model_px
+        (height, width) that the model sees.
     config
         Dark level, smallest content area, brightest surround.
 
@@ -68,16 +66,14 @@ def fit_field_of_view(
         If `probe_rgb` holds no picture or is not (n, H, W, 3) uint8.
     """
     fit = fit_outline(probe_rgb, config)
-    crop = fit.outline.crop(source_width_px, source_height_px)
-    mask = fit.outline.render_crop(
-        crop, (source_height_px, source_width_px), (model_height_px, model_width_px)
-    )
+    height_px, width_px = source_px
+    crop = fit.outline.crop(width_px, height_px)
     return FieldOfView(
         shape=fit.outline.shape,
         crop=crop,
-        source_width_px=source_width_px,
-        source_height_px=source_height_px,
-        mask=mask,
+        source_width_px=width_px,
+        source_height_px=height_px,
+        mask=fit.outline.render_crop(crop, source_px, model_px),
         confidence=fit.confidence,
     )
 

@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ubereport.analysis.view.change import FieldStretch, fit_view_stretches
 from ubereport.analysis.view.validity import Look, ViewMemory, look_at, settle_frozen
-from ubereport.analysis.views import FieldStretch, probe_part, stretches_of_part
+from ubereport.analysis.views import probe_part
 from ubereport.core.arrays import RgbArray
 from ubereport.core.config import DecodeConfig, ValidityConfig, ViewConfig, config_sha256
 from ubereport.core.errors import OutputError
@@ -29,6 +30,7 @@ from ubereport.laboratory.training.config import FramesConfig
 from ubereport.video.candidates import plan_uniform
 from ubereport.video.decode import DecodeRequest, decode
 from ubereport.video.index import index_recording
+from ubereport.video.reader import upright_size
 from ubereport.video.timeline import place_parts
 
 _THUMBNAIL_PX = 16
@@ -262,8 +264,11 @@ def _stretches(
     stretches: list[FieldStretch] = []
     for placed in timeline.parts:
         part = index.parts[placed.part_index]
+        width_px, height_px = upright_size(part.video)
         probes = probe_part(part, placed, config.view, config.decode)
-        stretches += stretches_of_part(part, placed, probes, size_px, config.view)
+        stretches += fit_view_stretches(
+            placed, *probes, (height_px, width_px), size_px, config.view
+        )
     return stretches
 
 
