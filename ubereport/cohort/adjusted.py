@@ -67,15 +67,6 @@ class ModelCases:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Fitted:
-    design: Design
-    fit: LinearFit
-    pulled: PulledIn
-    surgeon_codes: IntArray
-    is_mixed: bool
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class ContrastFit:
     """One adjusted contrast as a sum over cases: its effect is ``weights · y`` on the scale.
 
@@ -129,7 +120,7 @@ def adjusted_model(cases: ModelCases, scale: MetricScale, config: CompareConfig)
     base = _complete(cases, (), config)
     # From here on every way out says why there is no model: an empty table without a reason would
     # be read as no difference.
-    head = _empty(scale, base.cases, base.n_surgeons, base.dropped)
+    head = _empty(base, scale)
     if len(base.cases.groups) < 2:
         reason = (
             f"fewer than two groups have {config.min_cases_for_p} cases with all that the model "
@@ -144,54 +135,19 @@ def adjusted_model(cases: ModelCases, scale: MetricScale, config: CompareConfig)
         return AdjustedModel(replace(head, reason=reason), ())
     base, design, left_out = _with_covariates(cases, base, design, config)
     fitted = _fit(base, design, scale, config)
+    fits = fitted.contrast_fits(cases.case_ids)
     comparison = replace(
-        _empty(scale, base.cases, base.n_surgeons, base.dropped),
-        method=_method(fitted, base.n_surgeons),
+        _empty(base, scale),
+        method=fitted.method,
         covariates=design.covariates,
         left_out=left_out,
-        values=_typical_values(base.cases, fitted, scale),
-        contrasts=_contrasts(base.cases, fitted, scale, config),
+        values=fitted.typical_values(),
+        contrasts=fitted.contrasts(fits),
         surgeon_sd=fitted.fit.surgeon_sd,
         residual_sd=fitted.fit.residual_sd,
-        notes=_notes(base.cases, fitted, base.n_surgeons),
+        notes=fitted.notes,
     )
-    place = {case_id: row for row, case_id in enumerate(cases.case_ids)}
-    rows = np.array([place[case_id] for case_id in base.cases.case_ids], dtype=np.int64)
-    return AdjustedModel(comparison, _contrast_fits(base.cases, rows, fitted, scale))
-
-
-def _contrast_fits(
-    cases: ModelCases, rows: IntArray, fitted: _Fitted, scale: MetricScale
-) -> tuple[ContrastFit, ...]:
-    residuals = scale.forward(cases.values) - fitted.pulled.fitted
-    degrees = max(len(residuals) - np.linalg.matrix_rank(fitted.pulled.matrix), 1)
-    residual_sd = float(np.sqrt(residuals @ residuals / degrees))
-    fits = []
-    for reference, group in combinations(range(len(cases.groups)), 2):
-        contrast = fitted.design.contrast(group, reference)
-        effect, error = fitted.fit.of(contrast)
-        weights = effect_weights(fitted.design.matrix, contrast, fitted.surgeon_codes, fitted.fit)
-        fits.append(
-            ContrastFit(
-                cases.groups[group],
-                cases.groups[reference],
-                rows,
-                fitted.pulled.carried(weights),
-                effect,
-                error,
-                _degrees(cases, fitted, group, reference),
-                float(fitted.design.row_of(reference) @ fitted.fit.coefficients),
-                residual_sd,
-                len(_shared_surgeons(cases, fitted, group, reference)),
-                fitted.design.is_within,
-            )
-        )
-    return tuple(fits)
-
-
-def _shared_surgeons(cases: ModelCases, fitted: _Fitted, group: int, reference: int) -> set[int]:
-    users = [set(fitted.surgeon_codes[cases.group_codes == g].tolist()) for g in (group, reference)]
-    return users[0] & users[1]
+    return AdjustedModel(comparison, fits)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -231,29 +187,21 @@ def _with_covariates(
     return current, design, tuple(left_out)
 
 
-def _empty(
-    scale: MetricScale, cases: ModelCases, n_surgeons: int, dropped: tuple[DropCount, ...]
-) -> AdjustedComparison:
+def _empty(complete: _Complete, scale: MetricScale) -> AdjustedComparison:
     return AdjustedComparison(
         method="none",
         scale=scale.kind.value,
-        n_cases=len(cases.case_ids),
-        n_surgeons=n_surgeons,
+        n_cases=len(complete.cases.case_ids),
+        n_surgeons=complete.n_surgeons,
         covariates=(),
         left_out=(),
-        dropped=dropped,
+        dropped=complete.dropped,
         values=(),
         contrasts=(),
         surgeon_sd=None,
         residual_sd=None,
         notes=(),
     )
-
-
-def _method(fitted: _Fitted, n_surgeons: int) -> str:
-    if fitted.is_mixed:
-        return _MIXED
-    return _FIXED if n_surgeons >= 2 else _PLAIN
 
 
 def _complete(cases: ModelCases, names: Sequence[str], config: CompareConfig) -> _Complete:
@@ -334,136 +282,161 @@ def _fit(complete: _Complete, design: Design, scale: MetricScale, config: Compar
         else fit_fixed(pulled.values, design.matrix)
     )
     fit = replace(fit, covariance=fit.covariance * pulled.variance_factor)
-    return _Fitted(design, fit, pulled, codes, is_mixed)
+    return _Fitted(complete, design, fit, pulled, is_mixed, scale, config)
 
 
-def _contrasts(
-    cases: ModelCases, fitted: _Fitted, scale: MetricScale, config: CompareConfig
-) -> tuple[AdjustedContrast, ...]:
-    pairs = [(group, reference) for reference, group in combinations(range(len(cases.groups)), 2)]
-    contrasts = [_contrast(cases, fitted, scale, config, pair) for pair in pairs]
-    adjusted = holm([contrast.test.p_value for contrast in contrasts])
-    return tuple(
-        replace(c, test=replace(c.test, p_holm=p, family=f"{len(pairs)} adjusted contrasts"))
-        for c, p in zip(contrasts, adjusted, strict=True)
-    )
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fitted:
+    """A model of complete cases, and what it says of each pair of groups."""
 
+    complete: _Complete
+    design: Design
+    fit: LinearFit
+    pulled: PulledIn
+    is_mixed: bool
+    scale: MetricScale
+    config: CompareConfig
 
-def _contrast(
-    cases: ModelCases,
-    fitted: _Fitted,
-    scale: MetricScale,
-    config: CompareConfig,
-    pair: tuple[int, int],
-) -> AdjustedContrast:
-    group, reference = pair
-    effect, error = fitted.fit.of(fitted.design.contrast(group, reference))
-    degrees = _degrees(cases, fitted, group, reference)
-    quantile = t_reach(config.confidence, degrees)
-    low, high = effect - quantile * error, effect + quantile * error
-    name = f"effect on the {scale.kind.value} scale"
-    interval = Estimate(effect, low, high, name, "", config.confidence)
-    ratio = None
-    if scale.kind is not ScaleKind.IDENTITY:
-        name = "odds ratio" if scale.kind is ScaleKind.LOGIT else "ratio"
-        values = [float(np.exp(v)) for v in (effect, low, high)]
-        ratio = Estimate(values[0], values[1], values[2], name, "", config.confidence)
-    return AdjustedContrast(
-        cases.groups[group],
-        cases.groups[reference],
-        interval,
-        ratio,
-        _difference(fitted, scale, reference, interval),
-        _test(cases, fitted, scale, config, pair, (effect, error, degrees)),
-    )
+    @property
+    def method(self) -> str:
+        if self.is_mixed:
+            return _MIXED
+        return _FIXED if self.complete.n_surgeons >= 2 else _PLAIN
 
-
-def _difference(fitted: _Fitted, scale: MetricScale, reference: int, effect: Estimate) -> Estimate:
-    """Carry an effect into the unit of the metric, from the typical value of the reference on.
-
-    Sign and coverage stay those of the effect, so that it and the difference never disagree.
-    """
-    start = float(fitted.design.row_of(reference) @ fitted.fit.coefficients)
-    limits = (effect.value, effect.low, effect.high)
-    value, low, high = (
-        float(scale.back(start + (0.0 if limit is None else limit)) - scale.back(start))
-        for limit in limits
-    )
-    method = "effect carried into the unit of the metric, from the reference's typical value"
-    return Estimate(value, low, high, method, "", effect.confidence)
-
-
-def _degrees(cases: ModelCases, fitted: _Fitted, group: int, reference: int) -> float:
-    """Degrees of freedom of a contrast: inside surgeons where two or more used both groups."""
-    n, p = fitted.design.matrix.shape
-    if not fitted.is_mixed:
-        return float(max(n - p, 1))
-    users = [set(fitted.surgeon_codes[cases.group_codes == g].tolist()) for g in (group, reference)]
-    if fitted.design.is_within and len(users[0] & users[1]) >= 2:
-        # Inside surgeons every surgeon costs one degree, as if it were a fixed effect.
-        return float(max(n - p - (len(set(fitted.surgeon_codes.tolist())) - 1), 1))
-    # A contrast between surgeons knows as many independent things as there are surgeons, however
-    # many cases each of them has.
-    return float(max(len(users[0] | users[1]) - 2, 1))
-
-
-def _test(
-    cases: ModelCases,
-    fitted: _Fitted,
-    scale: MetricScale,
-    config: CompareConfig,
-    pair: tuple[int, int],
-    wald: tuple[float, float, float],
-) -> TestResult:
-    if fitted.is_mixed:
-        effect, error, degrees = wald
-        if error == 0:
-            return TestResult("Wald t test", None, reason="no p-value: no spread is left")
-        p_value = 2 * t_tail(abs(effect / error), degrees)
-        return TestResult(f"Wald t test, {degrees:.0f} degrees of freedom", p_value, effect / error)
-    without = fitted.design.merged(*pair)
-    p_value = permutation_p_value(
-        # Far-off cases are pulled in anew without the contrast: under the hypothesis that is tested
-        # it must not decide which case is far off.
-        pull_in(scale.forward(cases.values), without).values,
-        fitted.design.matrix,
-        without,
-        fitted.surgeon_codes,
-        config.n_permutations,
-        config.seed,
-    )
-    return TestResult("permutation test inside surgeons", p_value)
-
-
-def _typical_values(
-    cases: ModelCases, fitted: _Fitted, scale: MetricScale
-) -> tuple[AdjustedValue, ...]:
-    predicted = [
-        fitted.design.row_of(index) @ fitted.fit.coefficients for index in range(len(cases.groups))
-    ]
-    return tuple(
-        AdjustedValue(group, float(value))
-        for group, value in zip(cases.groups, scale.back(predicted), strict=True)
-    )
-
-
-def _notes(cases: ModelCases, fitted: _Fitted, n_surgeons: int) -> tuple[str, ...]:
-    if n_surgeons == 0:
-        return ("No surgeon is stated, so surgeons could not be held equal.",)
-    if n_surgeons == 1:
-        return ("One surgeon only: nothing is known of how others would fare.",)
-    notes = []
-    if not fitted.design.is_within and not _is_balanced(cases, fitted):
-        notes.append(
+    @property
+    def notes(self) -> tuple[str, ...]:
+        if self.complete.n_surgeons == 0:
+            return ("No surgeon is stated, so surgeons could not be held equal.",)
+        if self.complete.n_surgeons == 1:
+            return ("One surgeon only: nothing is known of how others would fare.",)
+        if self.design.is_within or self._is_balanced():
+            return ()
+        return (
             "Few surgeons used more than one group, so groups are compared between surgeons: what "
-            "belongs to the surgeon cannot be taken apart from the group."
+            "belongs to the surgeon cannot be taken apart from the group.",
         )
-    return tuple(notes)
 
+    def _is_balanced(self) -> bool:
+        """Whether every surgeon used the groups in the same shares."""
+        codes, groups = self.complete.surgeon_codes, self.complete.cases.groups
+        table = np.zeros((int(codes.max()) + 1, len(groups)))
+        np.add.at(table, (codes, self.complete.cases.group_codes), 1)
+        shares = table / table.sum(axis=1, keepdims=True)
+        return bool(np.allclose(shares, shares[0]))
 
-def _is_balanced(cases: ModelCases, fitted: _Fitted) -> bool:
-    """Whether every surgeon used the groups in the same shares."""
-    table = np.zeros((int(fitted.surgeon_codes.max()) + 1, len(cases.groups)))
-    np.add.at(table, (fitted.surgeon_codes, cases.group_codes), 1)
-    shares = table / table.sum(axis=1, keepdims=True)
-    return bool(np.allclose(shares, shares[0]))
+    def typical_values(self) -> tuple[AdjustedValue, ...]:
+        groups = self.complete.cases.groups
+        predicted = [self._typical_of(index) for index in range(len(groups))]
+        return tuple(
+            AdjustedValue(group, float(value))
+            for group, value in zip(groups, self.scale.back(predicted), strict=True)
+        )
+
+    def _typical_of(self, group: int) -> float:
+        """Return the value of the average case, were it of `group`, on the scale."""
+        return float(self.design.row_of(group) @ self.fit.coefficients)
+
+    def contrast_fits(self, case_ids: Sequence[str]) -> tuple[ContrastFit, ...]:
+        """Return every pair as a sum over cases, whose places are those in `case_ids`."""
+        cases, codes = self.complete.cases, self.complete.surgeon_codes
+        place = {case_id: row for row, case_id in enumerate(case_ids)}
+        rows = np.array([place[case_id] for case_id in cases.case_ids], dtype=np.int64)
+        residuals = self.scale.forward(cases.values) - self.pulled.fitted
+        degrees = max(len(residuals) - np.linalg.matrix_rank(self.pulled.matrix), 1)
+        residual_sd = float(np.sqrt(residuals @ residuals / degrees))
+        fits = []
+        for group, reference in self._pairs():
+            contrast = self.design.contrast(group, reference)
+            effect, error = self.fit.of(contrast)
+            weights = effect_weights(self.design.matrix, contrast, codes, self.fit)
+            users = [set(codes[cases.group_codes == g].tolist()) for g in (group, reference)]
+            fits.append(
+                ContrastFit(
+                    group=cases.groups[group],
+                    reference=cases.groups[reference],
+                    rows=rows,
+                    weights=self.pulled.carried(weights),
+                    effect=effect,
+                    error=error,
+                    degrees=self._degrees(*users),
+                    start=self._typical_of(reference),
+                    residual_sd=residual_sd,
+                    n_shared_surgeons=len(users[0] & users[1]),
+                    is_within=self.design.is_within,
+                )
+            )
+        return tuple(fits)
+
+    def _pairs(self) -> list[tuple[int, int]]:
+        """Return the place of each group and of the reference that it is compared with."""
+        n_groups = len(self.complete.cases.groups)
+        return [(group, reference) for reference, group in combinations(range(n_groups), 2)]
+
+    def _degrees(self, users: set[int], reference_users: set[int]) -> float:
+        """Degrees of freedom of a contrast: inside surgeons where two or more used both groups."""
+        n, p = self.design.matrix.shape
+        if not self.is_mixed:
+            return float(max(n - p, 1))
+        if self.design.is_within and len(users & reference_users) >= 2:
+            # Inside surgeons every surgeon costs one degree, as if it were a fixed effect.
+            n_surgeons = len(set(self.complete.surgeon_codes.tolist()))
+            return float(max(n - p - (n_surgeons - 1), 1))
+        # A contrast between surgeons knows as many independent things as there are surgeons,
+        # however many cases each of them has.
+        return float(max(len(users | reference_users) - 2, 1))
+
+    def contrasts(self, fits: Sequence[ContrastFit]) -> tuple[AdjustedContrast, ...]:
+        contrasts = [
+            self._contrast(fit, pair) for fit, pair in zip(fits, self._pairs(), strict=True)
+        ]
+        adjusted = holm([contrast.test.p_value for contrast in contrasts])
+        family = f"{len(fits)} adjusted contrasts"
+        return tuple(
+            replace(c, test=replace(c.test, p_holm=p, family=family))
+            for c, p in zip(contrasts, adjusted, strict=True)
+        )
+
+    def _contrast(self, fit: ContrastFit, pair: tuple[int, int]) -> AdjustedContrast:
+        reach = t_reach(self.config.confidence, fit.degrees) * fit.error
+        effect = (fit.effect, fit.effect - reach, fit.effect + reach)
+        ratio = None
+        if self.scale.kind is not ScaleKind.IDENTITY:
+            name = "odds ratio" if self.scale.kind is ScaleKind.LOGIT else "ratio"
+            ratio = self._estimate([float(np.exp(value)) for value in effect], name)
+        # Sign and coverage of the difference stay those of the effect, so that the two never
+        # disagree.
+        start = self.scale.back(fit.start)
+        difference = [float(self.scale.back(fit.start + value) - start) for value in effect]
+        carried = "effect carried into the unit of the metric, from the reference's typical value"
+        return AdjustedContrast(
+            fit.group,
+            fit.reference,
+            self._estimate(effect, f"effect on the {self.scale.kind.value} scale"),
+            ratio,
+            self._estimate(difference, carried),
+            self._test(fit, pair),
+        )
+
+    def _estimate(self, limits: Sequence[float], method: str) -> Estimate:
+        value, low, high = limits
+        return Estimate(value, low, high, method, "", self.config.confidence)
+
+    def _test(self, fit: ContrastFit, pair: tuple[int, int]) -> TestResult:
+        if self.is_mixed:
+            if fit.error == 0:
+                return TestResult("Wald t test", None, reason="no p-value: no spread is left")
+            name = f"Wald t test, {fit.degrees:.0f} degrees of freedom"
+            statistic = fit.effect / fit.error
+            return TestResult(name, 2 * t_tail(abs(statistic), fit.degrees), statistic)
+        without = self.design.merged(*pair)
+        p_value = permutation_p_value(
+            # Far-off cases are pulled in anew without the contrast: under the hypothesis that is
+            # tested it must not decide which case is far off.
+            pull_in(self.scale.forward(self.complete.cases.values), without).values,
+            self.design.matrix,
+            without,
+            self.complete.surgeon_codes,
+            self.config.n_permutations,
+            self.config.seed,
+        )
+        return TestResult("permutation test inside surgeons", p_value)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ubereport.cohort.agreement import rating_agreement
 from ubereport.cohort.alarms import ChartRules, rules_for_page
@@ -31,7 +33,7 @@ from ubereport.cohort.outcomes import outcome_relation, with_holm_outcomes
 from ubereport.cohort.scales import scale_of
 from ubereport.cohort.table import CohortTable, group_labels, review_caveat, versions_caveat
 from ubereport.cohort.wording import plural, unread_text
-from ubereport.core.arrays import BoolArray, FloatArray
+from ubereport.core.arrays import FloatArray
 from ubereport.core.config import AuditConfig
 from ubereport.core.covariates import KNOWN_COLUMNS, ColumnRole, require_column
 from ubereport.core.metrics import Direction, MetricSpec
@@ -45,6 +47,8 @@ _EXPOSURE_S = 600.0
 _CURVES_SHARE = 0.3
 _CASE_MIX = ("technique", "procedure", "levels", "antithrombotics")
 _MIN_CASES_PER_TERM = 5
+_LABELS = ("procedure", "technique", "surgeon")
+_NO_PROCEDURE = "procedure not stated"
 _RATE, _AT_RISK = "event_rate_per_10min", "at_risk_s"
 _CAVEATS = (
     "A signal says that a case or a stretch of cases differs from the rest by more than chance "
@@ -56,18 +60,6 @@ _CAVEATS = (
     "For research and departmental quality review; not a medical device, not for diagnosis, not "
     "for judging one person.",
 )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Dated:
-    """The cases that charts rest on, in order of date and case id; one entry a case."""
-
-    rows: tuple[int, ...]
-    dates: tuple[str, ...]
-    case_ids: tuple[str, ...]
-    procedures: tuple[str, ...]
-    surgeons: tuple[str | None, ...]
-    undated: tuple[str, ...]
 
 
 def audit_cohort(table: CohortTable, config: AuditConfig | None = None) -> Audit:
@@ -83,34 +75,55 @@ def audit_cohort(table: CohortTable, config: AuditConfig | None = None) -> Audit
     """
     config = AuditConfig() if config is None else config
     require_column(config.metric, table.metric_keys, "metric")
-    dated = _dated(table)
+    cases = _labelled(table)
+    used = cases[cases["is_used"]]
+    # Cases of one day are put in the order of their ids: any order would do, but it must be the
+    # same in every audit.
+    dated = used[used["date"].notna()].sort_values(["date", "case_id"])
     # Before the charts: these have fixed limits, and the charts are given what they leave of the
     # page's false alarms.
-    funnels, curves = _funnels(table, dated, config), _learning_curves(table, dated, config)
-    rules, charts, false_charts = _charts(table, dated, config, _spent(funnels, curves, config))
-    is_used = table.is_used()
-    other = tuple(table.cases["case_id"][~is_used])
-    dropped = [DropCount("measured with another model or other settings", other)] if other else []
-    if dated.undated:
-        dropped.append(DropCount("no date in the manifest: not on a chart", dated.undated))
-    agreements, outcomes = _agreements(table, config), _outcomes(table, config)
+    funnels = _funnels(used, dated, config)
+    curves = _learning_curves(dated, config)
+    spent = _spent(funnels, curves, config)
+    rules, charts, false_charts = _charts(table, dated, config, spent)
     return Audit(
         metric_key=config.metric,
-        n_cases=int(is_used.sum()),
+        n_cases=len(used),
         charts=charts,
         funnels=funnels,
         learning_curves=curves,
-        agreements=agreements,
-        outcomes=outcomes,
-        months=_months(table),
-        cases=_case_rows(table, charts, config),
+        agreements=_agreements(table, used, config),
+        outcomes=_outcomes(table, used, config),
+        months=_months(cases),
+        cases=_case_rows(cases, charts, config),
         models=table.models,
-        dropped=tuple(dropped),
+        dropped=_dropped(cases),
         unread=table.unread,
         reading=_summary(table, charts, funnels, curves),
         caveats=_caveats(table),
         false_alarm=_false_alarm(rules, false_charts, funnels, curves, config),
     )
+
+
+def _labelled(table: CohortTable) -> pd.DataFrame:
+    """Return the cases with dates, and names of groups, as texts; None where there is none."""
+    texts = {"date": table.column("date")}
+    texts |= {name: group_labels(table.column(name)) for name in _LABELS}
+    columns = {
+        name: pd.Series(values, table.cases.index, dtype="object") for name, values in texts.items()
+    }
+    coverage = table.cases.get("coverage_frac", np.nan)
+    return table.cases.assign(is_used=table.is_used(), coverage_frac=coverage, **columns)
+
+
+def _dropped(cases: pd.DataFrame) -> tuple[DropCount, ...]:
+    other = tuple(cases["case_id"][~cases["is_used"]])
+    undated = tuple(cases["case_id"][cases["is_used"] & cases["date"].isna()])
+    drops = (
+        DropCount("measured with another model or other settings", other),
+        DropCount("no date in the manifest: not on a chart", undated),
+    )
+    return tuple(drop for drop in drops if drop.case_ids)
 
 
 def _false_alarm(
@@ -141,152 +154,92 @@ def _spent(
     return 1 - (1 - false_alarm_of_funnels(funnels)) * (1 - of_curves)
 
 
-def _dated(table: CohortTable) -> _Dated:
-    dates, is_used = table.column("date"), table.is_used().to_numpy()
-    case_ids = table.column("case_id")
-    procedures = group_labels(table.column("procedure"))
-    surgeons = group_labels(table.column("surgeon"))
-    rows = [row for row in range(table.n_cases) if is_used[row] and dates[row] is not None]
-    # Cases of one day are put in the order of their ids: any order would do, but it must be the
-    # same in every audit.
-    rows.sort(key=lambda row: (str(dates[row]), case_ids[row]))
-    undated = [case_ids[i] for i in range(table.n_cases) if is_used[i] and dates[i] is None]
-    return _Dated(
-        tuple(rows),
-        tuple(str(dates[row]) for row in rows),
-        tuple(case_ids[row] for row in rows),
-        tuple(procedures[row] or "procedure not stated" for row in rows),
-        tuple(surgeons[row] for row in rows),
-        tuple(undated),
-    )
-
-
-def _values(table: CohortTable, key: str) -> FloatArray:
-    return np.asarray(table.cases[key].to_numpy(dtype=np.float64))
-
-
 def _charts(
-    table: CohortTable, dated: _Dated, config: AuditConfig, spent: float
+    table: CohortTable, dated: pd.DataFrame, config: AuditConfig, spent: float
 ) -> tuple[ChartRules, tuple[ControlChart, ...], float]:
     """Draw all charts by the same rules, so chosen that the page holds its false-alarm share.
 
     `spent` is what funnels and curves have of it.
     """
-    wanted: list[tuple[list[int], str, str]] = []
-    for procedure in sorted(set(dated.procedures)):
-        places = [i for i, name in enumerate(dated.procedures) if name == procedure]
-        wanted.append((places, config.metric, procedure))
+    pages: list[tuple[pd.DataFrame, str, str]] = []
+    for procedure, own in dated.groupby(dated["procedure"].fillna(_NO_PROCEDURE)):
+        pages.append((own, config.metric, str(procedure)))
         if {_RATE, _AT_RISK} <= set(table.metric_keys):
-            wanted.append((places, _RATE, procedure))
-    if "coverage_frac" in table.metric_keys and dated.rows:
-        wanted.append((list(range(len(dated.rows))), "coverage_frac", ALL_PROCEDURES))
-    lengths = [len(places) for places, _, _ in wanted]
+            pages.append((own, _RATE, str(procedure)))
+    if "coverage_frac" in table.metric_keys and len(dated):
+        pages.append((dated, "coverage_frac", ALL_PROCEDURES))
     # What funnels and curves leave, counted as independent of the charts; a tenth at least, so that
     # a page with many funnels still has charts that can signal.
     allowed = max(1 - (1 - config.false_alarm_frac) / (1 - spent), 0.1 * config.false_alarm_frac)
+    lengths = [len(own) for own, _, _ in pages]
     rules, false_alarm = rules_for_page(lengths, config.run_points, allowed)
-    charts = [
-        _events_chart(table, dated, places, procedure, (config, rules))
-        if key == _RATE
-        else _xmr(table, dated, places, (key, procedure), (config, rules))
-        for places, key, procedure in wanted
-    ]
+    charts = [_chart(table, *page, config, rules) for page in pages]
     return rules, tuple(charts), false_alarm
 
 
-def _chart_cases(
-    table: CohortTable, dated: _Dated, places: Sequence[int], key: str, known: BoolArray
-) -> ChartCases:
+def _chart(
+    table: CohortTable,
+    own: pd.DataFrame,
+    key: str,
+    procedure: str,
+    config: AuditConfig,
+    rules: ChartRules,
+) -> ControlChart:
+    is_known = own[key].notna() & ((own[_AT_RISK] > 0) if key == _RATE else True)
     drops: dict[str, list[str]] = {}
-    for place, is_known in zip(places, known, strict=True):
-        if not is_known:
-            reason = table.reasons.get((dated.case_ids[place], key), "not measured")
-            drops.setdefault(reason, []).append(dated.case_ids[place])
-    kept = [place for place, is_known in zip(places, known, strict=True) if is_known]
-    return ChartCases(
-        tuple(dated.case_ids[place] for place in kept),
-        tuple(dated.dates[place] for place in kept),
+    for case_id in own["case_id"][~is_known]:
+        drops.setdefault(table.reasons.get((case_id, key), "not measured"), []).append(case_id)
+    measured = own[is_known]
+    cases = ChartCases(
+        tuple(measured["case_id"]),
+        tuple(measured["date"]),
         tuple(DropCount(reason, tuple(ids)) for reason, ids in sorted(drops.items())),
     )
-
-
-def _xmr(
-    table: CohortTable,
-    dated: _Dated,
-    places: Sequence[int],
-    what: tuple[str, str],
-    how: tuple[AuditConfig, ChartRules],
-) -> ControlChart:
-    key, procedure = what
-    values = _values(table, key)[[dated.rows[place] for place in places]]
-    known = ~np.isnan(values)
-    cases = _chart_cases(table, dated, places, key, known)
-    spec = metric_spec(key)
-    return xmr_chart(cases, values[known], spec, scale_of(spec), procedure, *how)
-
-
-def _events_chart(
-    table: CohortTable,
-    dated: _Dated,
-    places: Sequence[int],
-    procedure: str,
-    how: tuple[AuditConfig, ChartRules],
-) -> ControlChart:
-    rows = [dated.rows[place] for place in places]
-    rates, at_risk_s = _values(table, _RATE)[rows], _values(table, _AT_RISK)[rows]
-    known = ~np.isnan(rates) & (at_risk_s > 0)
-    cases = _chart_cases(table, dated, places, _RATE, known)
-    exposure = at_risk_s[known] / _EXPOSURE_S
+    spec, values = metric_spec(key), _values(measured, key)
+    if key != _RATE:
+        return xmr_chart(cases, values, spec, scale_of(spec), procedure, config, rules)
+    exposure = _values(measured, _AT_RISK) / _EXPOSURE_S
     # Records hold the rate; rate times exposure is the whole number that it was made of, but for
     # rounding.
-    counts = np.round(rates[known] * exposure)
-    return u_chart(cases, counts, exposure, metric_spec(_RATE), procedure, *how)
+    return u_chart(cases, np.round(values * exposure), exposure, spec, procedure, config, rules)
 
 
-def _funnels(table: CohortTable, dated: _Dated, config: AuditConfig) -> tuple[Funnel, ...]:
+def _values(cases: pd.DataFrame, key: str) -> FloatArray:
+    return cases[key].to_numpy(dtype=np.float64)
+
+
+def _funnels(used: pd.DataFrame, dated: pd.DataFrame, config: AuditConfig) -> tuple[Funnel, ...]:
     """Draw the surgeons of each procedure over its recent cases: old ones mark nobody for good."""
-    if not dated.rows:
-        return _funnels_of(table, _used_rows(table), config)
-    last = dt.date.fromisoformat(dated.dates[-1])
+    if not len(dated):
+        return _funnels_of(used, config)
+    last = dt.date.fromisoformat(dated["date"].iloc[-1])
     # Counted from the newest case and not from today: an audit repeated later must give the same
     # page.
     start = (last - dt.timedelta(days=config.funnel_days - 1)).isoformat()
-    funnels: list[Funnel] = []
-    for procedure in sorted(set(dated.procedures)):
-        places = [
-            place
-            for place, name in enumerate(dated.procedures)
-            if name == procedure and dated.dates[place] >= start
-        ]
-        if places:
-            first_date, last_date = dated.dates[places[0]], dated.dates[places[-1]]
-            funnels += [
-                replace(funnel, procedure=procedure, first_date=first_date, last_date=last_date)
-                for funnel in _funnels_of(table, [dated.rows[place] for place in places], config)
-            ]
-    return tuple(funnels)
+    recent = dated[dated["date"] >= start]
+    return tuple(
+        replace(
+            funnel,
+            procedure=str(procedure),
+            first_date=own["date"].iloc[0],
+            last_date=own["date"].iloc[-1],
+        )
+        for procedure, own in recent.groupby(recent["procedure"].fillna(_NO_PROCEDURE))
+        for funnel in _funnels_of(own, config)
+    )
 
 
-def _used_rows(table: CohortTable) -> list[int]:
-    return [row for row, is_used in enumerate(table.is_used()) if is_used]
-
-
-def _funnels_of(table: CohortTable, rows: Sequence[int], config: AuditConfig) -> tuple[Funnel, ...]:
-    surgeons = group_labels(table.column("surgeon"))
-
-    def known(key: str) -> list[int]:
-        values = _values(table, key)
-        return [row for row in rows if surgeons[row] is not None and not np.isnan(values[row])]
-
-    spec = metric_spec(config.metric)
-    drawn = known(config.metric)
-    values, names = _values(table, config.metric)[drawn], [str(surgeons[row]) for row in drawn]
-    funnels = [mean_funnel(values.tolist(), names, spec, scale_of(spec), config)]
-    if "major_event_count" in table.metric_keys:
-        drawn = known("major_event_count")
-        has_major = (_values(table, "major_event_count")[drawn] > 0).tolist()
-        names = [str(surgeons[row]) for row in drawn]
-        funnels.append(share_funnel(has_major, names, _share_with_major(), config))
+def _funnels_of(cases: pd.DataFrame, config: AuditConfig) -> tuple[Funnel, ...]:
+    named = cases[cases["surgeon"].notna()]
+    spec, own = metric_spec(config.metric), named[named[config.metric].notna()]
+    values, surgeons = own[config.metric].tolist(), own["surgeon"].tolist()
+    funnels = [mean_funnel(values, surgeons, spec, scale_of(spec), config)]
+    if "major_event_count" in cases:
+        own = named[named["major_event_count"].notna()]
+        has_major = (own["major_event_count"] > 0).tolist()
+        funnels.append(
+            share_funnel(has_major, own["surgeon"].tolist(), _share_with_major(), config)
+        )
     return tuple(funnels)
 
 
@@ -301,89 +254,79 @@ def _share_with_major() -> MetricSpec:
     )
 
 
-def _learning_curves(
-    table: CohortTable, dated: _Dated, config: AuditConfig
-) -> tuple[LearningCurve, ...]:
-    values = _values(table, config.metric)[list(dated.rows)]
+def _learning_curves(dated: pd.DataFrame, config: AuditConfig) -> tuple[LearningCurve, ...]:
     spec = metric_spec(config.metric)
-    expected = _expected(table, dated, scale_of(spec).forward(values))
-    by_surgeon = {
-        surgeon: [
-            place
-            for place, name in enumerate(dated.surgeons)
-            if name == surgeon and not np.isnan(values[place])
-        ]
-        for surgeon in sorted({name for name in dated.surgeons if name is not None})
-    }
-    drawn = {s: p for s, p in by_surgeon.items() if len(p) >= config.min_cases_per_surgeon}
+    scale = scale_of(spec)
+    cases = dated[dated[config.metric].notna()]
+    scaled = scale.forward(_values(cases, config.metric))
+    cases = cases.assign(expected=_expected(cases, scaled))
     # What is left after case mix: a surgeon's neighboring cases may still be alike, and a curve
     # drawn as if they were not would turn too easily.
-    left = scale_of(spec).forward(values) - expected
-    correlation = mean_neighbor_correlation([left[places] for places in drawn.values()])
+    cases = cases.assign(beyond=scaled - cases["expected"])
+    by_surgeon = [
+        (str(surgeon), own)
+        for surgeon, own in cases.groupby("surgeon")
+        if len(own) >= config.min_cases_per_surgeon
+    ]
+    correlation = mean_neighbor_correlation([_values(own, "beyond") for _, own in by_surgeon])
     curves = [
         learning_curve(
             surgeon,
-            [dated.case_ids[place] for place in places],
-            [dated.dates[place] for place in places],
-            values[places],
-            expected[places],
+            own["case_id"].tolist(),
+            own["date"].tolist(),
+            _values(own, config.metric),
+            _values(own, "expected"),
             spec,
-            scale_of(spec),
+            scale,
             config,
             correlation,
         )
-        for surgeon, places in drawn.items()
+        for surgeon, own in by_surgeon
     ]
     return with_holm_curves(curves, spec, _CURVES_SHARE * config.false_alarm_frac)
 
 
-def _expected(table: CohortTable, dated: _Dated, scaled: FloatArray) -> FloatArray:
-    """(n,) what the case mix makes expect of each dated case, on the metric's scale.
+def _expected(cases: pd.DataFrame, scaled: FloatArray) -> FloatArray:
+    """(n,) what the case mix makes expect of each case, on the metric's scale.
 
     Least squares over all cases on technique, procedure, levels and antithrombotics ("not known"
     is a level): what a surgeon's cases were is no part of the surgeon's learning.
     """
-    known = ~np.isnan(scaled)
-    columns = [np.ones(int(known.sum()))]
+    columns = [np.ones(len(cases))]
     for name in _CASE_MIX:
-        column = table.column(name)
-        labels = group_labels(column[row] for row, is_known in zip(dated.rows, known, strict=True)
-                              if is_known)  # fmt: skip
-        columns += covariate_terms(Covariate(name, tuple(label or "" for label in labels)))[0]
+        if name in cases:
+            labels = tuple(label or "" for label in group_labels(cases[name]))
+            columns += covariate_terms(Covariate(name, labels))[0]
     matrix = np.column_stack(columns)
-    expected = np.full(len(scaled), np.nan)
     if len(matrix) >= _MIN_CASES_PER_TERM * matrix.shape[1]:
-        expected[known] = matrix @ np.linalg.lstsq(matrix, scaled[known], rcond=None)[0]
+        return np.asarray(matrix @ np.linalg.lstsq(matrix, scaled, rcond=None)[0])
     # Too few cases for that many terms: the mean expects the same of all, which leaves learning to
     # be seen and case mix unadjusted.
-    elif known.any():
-        expected[known] = scaled[known].mean()
-    return expected
+    return np.full(len(scaled), scaled.mean() if len(scaled) else np.nan)
 
 
-def _paired(table: CohortTable, column: str, key: str) -> tuple[list[float], list[float]]:
+def _paired(used: pd.DataFrame, column: str, key: str) -> tuple[list[float], list[float]]:
     """Numbers of a manifest column and of a metric over the used cases that have both."""
-    first, second = table.column(column), table.column(key)
-    pairs = [
-        (float(a), float(b))
-        for a, b, is_used in zip(first, second, table.is_used(), strict=True)
-        if is_used and a is not None and b is not None
-    ]
-    return [a for a, _ in pairs], [b for _, b in pairs]
+    pairs = used[[column, key]].dropna().astype("float64")
+    return pairs[column].tolist(), pairs[key].tolist()
 
 
-def _agreements(table: CohortTable, config: AuditConfig) -> tuple[Agreement, ...]:
+def _agreements(
+    table: CohortTable, used: pd.DataFrame, config: AuditConfig
+) -> tuple[Agreement, ...]:
     column = config.rating_column
     if column not in table.covariates:
         return ()
     keys = [key for key in ("impaired_share_20", "area_mean_frac") if key in table.metric_keys]
     return tuple(
-        rating_agreement(*_paired(table, column, key), column, metric_spec(key), config.confidence)
+        rating_agreement(*_paired(used, column, key), column, metric_spec(key), config.confidence)
         for key in keys
     )
 
 
-def _outcomes(table: CohortTable, config: AuditConfig) -> tuple[OutcomeRelation, ...]:
+def _outcomes(
+    table: CohortTable, used: pd.DataFrame, config: AuditConfig
+) -> tuple[OutcomeRelation, ...]:
     columns = [
         column
         for column in KNOWN_COLUMNS
@@ -392,7 +335,7 @@ def _outcomes(table: CohortTable, config: AuditConfig) -> tuple[OutcomeRelation,
     keys = [key for key in (config.metric, *_OUTCOME_METRICS) if key in table.metric_keys]
     specs = [metric_spec(key) for key in dict.fromkeys(keys)]
     relations = [
-        outcome_relation(*_paired(table, column.name, spec.key), column, spec, config.confidence)
+        outcome_relation(*_paired(used, column.name, spec.key), column, spec, config.confidence)
         for column in columns
         for spec in specs
     ]
@@ -400,24 +343,19 @@ def _outcomes(table: CohortTable, config: AuditConfig) -> tuple[OutcomeRelation,
     return with_holm_outcomes(relations, titles)
 
 
-def _months(table: CohortTable) -> tuple[MonthQuality, ...]:
-    months: dict[str, list[int]] = {}
-    for row, date in enumerate(table.column("date")):
-        if date is not None:
-            # All cases and not only those used: quality of recording does not hang on the model.
-            months.setdefault(str(date)[:7], []).append(row)
-    coverage, n_flags = table.column("coverage_frac"), table.column("n_flags")
-    qualities = []
-    for month, rows in sorted(months.items()):
-        known = [coverage[row] for row in rows if coverage[row] is not None]
-        median = float(np.median(known)) if known else None
-        n_flagged = sum(n_flags[row] > 0 for row in rows)
-        qualities.append(MonthQuality(month, len(rows), median, n_flagged))
-    return tuple(qualities)
+def _months(cases: pd.DataFrame) -> tuple[MonthQuality, ...]:
+    # All cases and not only those used: quality of recording does not hang on the model.
+    dated = cases[cases["date"].notna()]
+    months = []
+    for month, own in dated.groupby(dated["date"].str[:7]):
+        coverage = own["coverage_frac"].dropna().to_numpy(dtype=np.float64)
+        median = float(np.median(coverage)) if len(coverage) else None
+        months.append(MonthQuality(str(month), len(own), median, int((own["n_flags"] > 0).sum())))
+    return tuple(months)
 
 
 def _case_rows(
-    table: CohortTable, charts: Sequence[ControlChart], config: AuditConfig
+    cases: pd.DataFrame, charts: Sequence[ControlChart], config: AuditConfig
 ) -> tuple[AuditCase, ...]:
     signals: dict[str, tuple[Signal, ...]] = {}
     elsewhere: dict[str, list[str]] = {}
@@ -427,28 +365,29 @@ def _case_rows(
                 signals[point.case_id] = point.signals
             elif point.signals:
                 elsewhere.setdefault(point.case_id, []).append(chart.metric_key)
-    keys = [key for key in dict.fromkeys((config.metric, *_CASE_VALUES)) if key in table.cases]
-    names = ("case_id", "folder", "date", "procedure", "technique", "surgeon", "coverage_frac")
-    columns = {name: table.column(name) for name in (*names, *keys, "n_flags")}
-    is_used = table.is_used().tolist()
-    rows = [
+    keys = [key for key in dict.fromkeys((config.metric, *_CASE_VALUES)) if key in cases]
+    plain = cases.assign(**{key: _or_none(cases[key]) for key in {*keys, "coverage_frac"}})
+    return tuple(
         AuditCase(
-            case_id=str(columns["case_id"][row]),
-            folder=str(columns["folder"][row]),
-            date=str(columns["date"][row] or ""),
-            procedure=group_labels([columns["procedure"][row]])[0] or "",
-            technique=group_labels([columns["technique"][row]])[0] or "",
-            surgeon=group_labels([columns["surgeon"][row]])[0] or "",
-            coverage_frac=columns["coverage_frac"][row],
-            values=tuple((key, columns[key][row]) for key in keys),
-            n_flags=int(columns["n_flags"][row]),
-            signals=signals.get(str(columns["case_id"][row]), ()),
-            is_used=is_used[row],
-            elsewhere=tuple(elsewhere.get(str(columns["case_id"][row]), ())),
+            case_id=str(case["case_id"]),
+            folder=str(case["folder"]),
+            date=case["date"] or "",
+            procedure=case["procedure"] or "",
+            technique=case["technique"] or "",
+            surgeon=case["surgeon"] or "",
+            coverage_frac=case["coverage_frac"],
+            values=tuple((key, case[key]) for key in keys),
+            n_flags=int(case["n_flags"]),
+            signals=signals.get(case["case_id"], ()),
+            is_used=bool(case["is_used"]),
+            elsewhere=tuple(elsewhere.get(case["case_id"], ())),
         )
-        for row in range(table.n_cases)
-    ]
-    return tuple(sorted(rows, key=lambda case: (case.date, case.case_id)))
+        for case in plain.fillna({"date": ""}).sort_values(["date", "case_id"]).to_dict("records")
+    )
+
+
+def _or_none(column: pd.Series[float]) -> pd.Series[Any]:
+    return column.astype("object").where(column.notna(), None)
 
 
 def _summary(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -23,12 +24,9 @@ BAND_TIMES_S = np.arange(0.0, 301.0, 5.0)
 # Resampled cohorts at a time: weights of all of them by all events at once would fill the memory of
 # a large library.
 _CHUNK = 100
-_SCALES = (
-    None,
-    MetricScale(ScaleKind.LOGIT, 0.005),
-    MetricScale(ScaleKind.LOGIT, 0.005),
-    MetricScale(ScaleKind.LOG, 1.0),
-)
+_METHOD = "Kaplan–Meier, interval from the cluster bootstrap"
+_LOGIT = MetricScale(ScaleKind.LOGIT, 0.005)
+_SCALES = (None, _LOGIT, _LOGIT, MetricScale(ScaleKind.LOG, 1.0))
 _DIFFERENCES = ("cleared_60s_share", "cleared_180s_share", "mean_to_horizon_s")
 
 
@@ -137,26 +135,26 @@ def time_to_clear(events: ClearEvents, config: CompareConfig) -> TimeToClear:
     )
     # Each case shares one vote among its events; events of one case resemble each other.
     event_weights = 1.0 / n_events[events.case_index]
-    drawn = _replicates(events, event_weights, config, clusters)
-    replicates = drawn.quantities
-    curves = tuple(
-        _curve(
-            events, event_weights, group, drawn, clusters.reach(group, config.confidence), config
-        )
-        for group in range(len(events.groups))
+    drawn_cases = case_weights(
+        events.case_group, events.case_surgeon, clusters, config.n_bootstrap, config.seed
     )
-    n_cases = [int(((events.case_group == g) & (n_events > 0)).sum()) for g in range(len(curves))]
-    differences = tuple(
-        _difference(
-            (curves[group], curves[reference]),
-            (replicates[group, :, 1:], replicates[reference, :, 1:]),
-            (group, reference),
-            clusters,
-            min(n_cases[group], n_cases[reference]),
-            _ratio(events, group, reference, config),
+    groups = [
+        _group_events(
+            events, event_weights, group, drawn_cases, clusters.reach(group, config.confidence),
             config,
         )
-        for reference, group in combinations(range(len(curves)), 2)
+        for group in range(len(events.groups))
+    ]  # fmt: skip
+    curves = tuple(_curve(group, name) for group, name in zip(groups, events.groups, strict=True))
+    pairs = [(group, reference) for reference, group in combinations(range(len(groups)), 2)]
+    differences = tuple(
+        ClearDifference(
+            curves[group].group,
+            curves[reference].group,
+            *_differences(groups, curves, (group, reference), clusters, config),
+            _ratio(events, group, reference, config),
+        )
+        for group, reference in pairs
     )
     reason = "" if len(events.duration_s) else "no event with an observed onset"
     clustering = (
@@ -170,74 +168,82 @@ def time_to_clear(events: ClearEvents, config: CompareConfig) -> TimeToClear:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Replicates:
-    """Of resampled cohorts, NaN where one has no events of a group.
+class _GroupEvents:
+    """The n events of one group, and what b resampled cohorts say of it, NaN where one has none.
 
-    `quantities` (g, b, 4), open shares at `BAND_TIMES_S` (g, b, t), and bounds of the share cleared
-    by each mark (g, m, b, 2).
+    `weights` (1, n) is how much each event counts. Of resampled cohorts: `quantities` (b, 4) are
+    those of `clear_quantities`, `bands` (b, t) open shares at `BAND_TIMES_S`, and `bounds`
+    (m, b, 2) those of the share cleared by each mark. Intervals reach `reach` standard errors.
     """
 
+    duration_s: FloatArray
+    is_cleared: BoolArray
+    weights: FloatArray
+    n_cases: int
+    n_cases_with_events: int
+    n_onset_unseen: int
     quantities: FloatArray
     bands: FloatArray
     bounds: FloatArray
+    reach: float
+    config: CompareConfig
+
+    def bounds_at(self, mark: int) -> tuple[float, float] | None:
+        """Return the bounds of the share cleared by a mark; None without events."""
+        low, high = _bounds(self.duration_s, self.is_cleared, self.weights, _MARKS_S[mark])[0]
+        return None if np.isnan(low) else (float(low), float(high))
 
 
-def _replicates(
-    events: ClearEvents, event_weights: FloatArray, config: CompareConfig, clusters: Clusters
-) -> _Replicates:
-    weights = case_weights(
-        events.case_group, events.case_surgeon, clusters, config.n_bootstrap, config.seed
-    )
-    replicates = np.full((len(events.groups), config.n_bootstrap, 4), np.nan)
-    bands = np.full((len(events.groups), config.n_bootstrap, len(BAND_TIMES_S)), np.nan)
-    bounds = np.full((len(events.groups), len(_MARKS_S), config.n_bootstrap, 2), np.nan)
-    for group in range(len(events.groups)):
-        rows = np.flatnonzero(events.case_group[events.case_index] == group)
-        for start in range(0, config.n_bootstrap if len(rows) else 0, _CHUNK):
-            chunk = slice(start, start + _CHUNK)
-            drawn = weights[chunk][:, events.case_index[rows]] * event_weights[rows]
-            own = (events.duration_s[rows], events.is_cleared[rows])
-            replicates[group, chunk] = clear_quantities(*own, drawn, config.rmst_horizon_s)
-            times_s, open_frac = open_curves(*own, drawn)
-            padded = np.column_stack([np.ones(len(drawn)), open_frac])
-            band = padded[:, np.searchsorted(times_s, BAND_TIMES_S, side="right")]
-            band[drawn.sum(axis=1) == 0] = np.nan
-            bands[group, chunk] = band
-            for mark, mark_s in enumerate(_MARKS_S):
-                bounds[group, mark, chunk] = _bounds(*own, drawn, mark_s)
-    return _Replicates(replicates, bands, bounds)
-
-
-def _curve(
+def _group_events(
     events: ClearEvents,
     event_weights: FloatArray,
     group: int,
-    drawn: _Replicates,
+    drawn_cases: FloatArray,
     reach: float,
     config: CompareConfig,
-) -> ClearCurve:
-    rows = np.flatnonzero(events.case_group[events.case_index] == group)
+) -> _GroupEvents:
     is_group = events.case_group == group
-    duration_s, is_cleared = events.duration_s[rows], events.is_cleared[rows]
-    plain = kaplan_meier_of_durations(
-        duration_s, is_cleared, int(events.n_onset_unseen[is_group].sum())
-    )
-    weights = event_weights[rows][None, :]
-    time_s, open_frac = _steps(duration_s, is_cleared, weights)
-    median_s, share_60, share_180, mean_s = (
-        _estimate(
-            value, reason, drawn.quantities[group, :, i], (reach, _SCALES[i]), config.confidence
-        )
-        for i, (value, reason) in enumerate(
-            _point_estimates(plain, duration_s, is_cleared, weights, config.rmst_horizon_s)
-        )
-    )
-    low, high = _band(time_s, open_frac, drawn.bands[group], reach)
-    drawn_bounds = drawn.bounds[group]
-    bounds = [_bounds_of(duration_s, is_cleared, weights, mark_s) for mark_s in _MARKS_S]
-    return ClearCurve(
-        group=events.groups[group],
+    rows = np.flatnonzero(is_group[events.case_index])
+    own = (events.duration_s[rows], events.is_cleared[rows])
+    quantities = np.full((config.n_bootstrap, 4), np.nan)
+    bands = np.full((config.n_bootstrap, len(BAND_TIMES_S)), np.nan)
+    bounds = np.full((len(_MARKS_S), config.n_bootstrap, 2), np.nan)
+    for start in range(0, config.n_bootstrap if len(rows) else 0, _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        drawn = drawn_cases[chunk][:, events.case_index[rows]] * event_weights[rows]
+        quantities[chunk] = clear_quantities(*own, drawn, config.rmst_horizon_s)
+        times_s, open_frac = open_curves(*own, drawn)
+        padded = np.column_stack([np.ones(len(drawn)), open_frac])
+        band = padded[:, np.searchsorted(times_s, BAND_TIMES_S, side="right")]
+        band[drawn.sum(axis=1) == 0] = np.nan
+        bands[chunk] = band
+        for mark, mark_s in enumerate(_MARKS_S):
+            bounds[mark, chunk] = _bounds(*own, drawn, mark_s)
+    return _GroupEvents(
+        *own,
+        weights=event_weights[rows][None, :],
         n_cases=int(is_group.sum()),
+        n_cases_with_events=len(np.unique(events.case_index[rows])),
+        n_onset_unseen=int(events.n_onset_unseen[is_group].sum()),
+        quantities=quantities,
+        bands=bands,
+        bounds=bounds,
+        reach=reach,
+        config=config,
+    )
+
+
+def _curve(own: _GroupEvents, name: str) -> ClearCurve:
+    plain = kaplan_meier_of_durations(own.duration_s, own.is_cleared, own.n_onset_unseen)
+    time_s, open_frac = _steps(own)
+    median_s, share_60, share_180, mean_s = (
+        _estimate(own, i, value, reason)
+        for i, (value, reason) in enumerate(_point_estimates(own, plain))
+    )
+    low, high = _band(own, time_s, open_frac)
+    return ClearCurve(
+        group=name,
+        n_cases=own.n_cases,
         n_events=plain.n_events,
         n_cleared=plain.n_events - plain.n_censored,
         n_censored=plain.n_censored,
@@ -251,39 +257,42 @@ def _curve(
         mean_to_horizon_s=mean_s,
         band_low_frac=low,
         band_high_frac=high,
-        bounds_60s=bounds[0],
-        bounds_180s=bounds[1],
-        limits_60s=_limits(bounds[0], drawn_bounds[0], reach),
-        limits_180s=_limits(bounds[1], drawn_bounds[1], reach),
-        watched_s=float(duration_s.sum()),
-        censored_s=tuple(np.sort(duration_s[~is_cleared]).tolist()),
+        bounds_60s=own.bounds_at(0),
+        bounds_180s=own.bounds_at(1),
+        limits_60s=_limits(own, 0),
+        limits_180s=_limits(own, 1),
+        watched_s=float(own.duration_s.sum()),
+        censored_s=tuple(np.sort(own.duration_s[~own.is_cleared]).tolist()),
     )
 
 
-def _steps(
-    duration_s: FloatArray, is_cleared: BoolArray, weights: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def _steps(own: _GroupEvents) -> tuple[FloatArray, FloatArray]:
     """Return the case-weighted curve: 0 and the times of clearings, and what is open from each."""
-    if not is_cleared.any():
+    if not own.is_cleared.any():
         return np.array([0.0]), np.array([1.0])
-    times_s, open_frac = open_curves(duration_s, is_cleared, weights)
-    at = np.searchsorted(times_s, np.unique(duration_s[is_cleared]))
+    times_s, open_frac = open_curves(own.duration_s, own.is_cleared, own.weights)
+    at = np.searchsorted(times_s, np.unique(own.duration_s[own.is_cleared]))
     return np.append(0.0, times_s[at]), np.append(1.0, open_frac[0, at])
 
 
+def _with_events(replicates: FloatArray) -> FloatArray | None:
+    """Return the rows of resampled cohorts that have events; None where most have none."""
+    known = replicates[~np.isnan(replicates).any(axis=1)]
+    return None if len(known) < len(replicates) / 2 else known
+
+
 def _band(
-    time_s: FloatArray, open_frac: FloatArray, replicates: FloatArray, reach: float
+    own: _GroupEvents, time_s: FloatArray, open_frac: FloatArray
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return limits around the curve at `BAND_TIMES_S`; empty without events, as for the shares."""
-    known = replicates[~np.isnan(replicates).any(axis=1)]
-    if len(known) < len(replicates) / 2 or len(open_frac) < 2:
+    replicates = _with_events(own.bands)
+    if replicates is None or len(open_frac) < 2:
         return (), ()
-    scale = MetricScale(ScaleKind.LOGIT, 0.005)
     # The band is drawn around the curve itself and not around the mean of the resampled ones, which
     # is biased where few events are left.
-    center = scale.forward(open_frac[np.searchsorted(time_s, BAND_TIMES_S, side="right") - 1])
-    error = np.std(scale.forward(known), axis=0, ddof=1)
-    low, high = (scale.back(center + sign * reach * error) for sign in (-1, 1))
+    center = _LOGIT.forward(open_frac[np.searchsorted(time_s, BAND_TIMES_S, side="right") - 1])
+    error = np.std(_LOGIT.forward(replicates), axis=0, ddof=1)
+    low, high = (_LOGIT.back(center + sign * own.reach * error) for sign in (-1, 1))
     return tuple(low.tolist()), tuple(high.tolist())
 
 
@@ -303,16 +312,7 @@ def _bounds(
         return np.asarray(np.column_stack([sure, sure + in_doubt]) / total[:, None])
 
 
-def _bounds_of(
-    duration_s: FloatArray, is_cleared: BoolArray, weights: FloatArray, mark_s: float
-) -> tuple[float, float] | None:
-    low, high = _bounds(duration_s, is_cleared, weights, mark_s)[0]
-    return None if np.isnan(low) else (float(low), float(high))
-
-
-def _limits(
-    bounds: tuple[float, float] | None, replicates: FloatArray, reach: float
-) -> tuple[float, float] | None:
+def _limits(own: _GroupEvents, mark: int) -> tuple[float, float] | None:
     """Widen bounds by chance, each by its own standard error on the logit scale.
 
     The interval for the range that the data leave open: Imbens and Manski, Econometrica
@@ -320,63 +320,52 @@ def _limits(
     """
     # Each end gets its own error: what the data leave open lies between the ends for certain, so
     # chance is added outside of each and never inside, as an interval around one number would.
-    known = replicates[~np.isnan(replicates).any(axis=1)]
-    if bounds is None or len(known) < len(replicates) / 2:
+    bounds, replicates = own.bounds_at(mark), _with_events(own.bounds[mark])
+    if bounds is None or replicates is None:
         return None
-    scale = MetricScale(ScaleKind.LOGIT, 0.005)
-    errors = np.std(scale.forward(known), axis=0, ddof=1)
-    low, high = scale.back(scale.forward(bounds) + np.array([-reach, reach]) * errors)
+    errors = np.std(_LOGIT.forward(replicates), axis=0, ddof=1)
+    low, high = _LOGIT.back(_LOGIT.forward(bounds) + np.array([-own.reach, own.reach]) * errors)
     return float(low), float(high)
 
 
-def _point_estimates(
-    plain: KaplanMeierCurve,
-    duration_s: FloatArray,
-    is_cleared: BoolArray,
-    weights: FloatArray,
-    horizon_s: float,
-) -> list[tuple[float | None, str]]:
+def _point_estimates(own: _GroupEvents, plain: KaplanMeierCurve) -> list[tuple[float | None, str]]:
     """Median, shares at 60 and 180 s and restricted mean, each with why it has no value."""
     if plain.n_events == 0:
         return [(None, "no event with an observed onset")] * 4
     if plain.n_censored == plain.n_events:
         return [(None, "no clearing was seen: all events are censored")] * 4
-    quantities = clear_quantities(duration_s, is_cleared, weights, horizon_s)[0]
-    is_followed = [plain.cleared_share_at(t) is not None for t in (*_MARKS_S, horizon_s)]
-    values = [float(quantities[0]) if np.isfinite(quantities[0]) else None]
-    values += [float(v) if ok else None for v, ok in zip(quantities[1:], is_followed, strict=True)]
-    unwatched = [f"no event was watched for {t:.0f} s" for t in (*_MARKS_S, horizon_s)]
-    reasons = ["more than half of the events stayed open", *unwatched]
-    return [
-        (value, "" if value is not None else reason)
-        for value, reason in zip(values, reasons, strict=True)
-    ]
+    horizon_s = own.config.rmst_horizon_s
+    quantities = clear_quantities(own.duration_s, own.is_cleared, own.weights, horizon_s)[0]
+    estimates: list[tuple[float | None, str]] = [(float(quantities[0]), "")]
+    if not np.isfinite(quantities[0]):
+        estimates = [(None, "more than half of the events stayed open")]
+    for value, at_s in zip(quantities[1:], (*_MARKS_S, horizon_s), strict=True):
+        is_followed = plain.cleared_share_at(at_s) is not None
+        unwatched = (None, f"no event was watched for {at_s:.0f} s")
+        estimates.append((float(value), "") if is_followed else unwatched)
+    return estimates
 
 
-def _estimate(
-    value: float | None,
-    reason: str,
-    replicates: FloatArray,
-    how: tuple[float, MetricScale | None],
-    confidence: float,
-) -> Estimate:
-    """Put an interval around `value`; `how` is its reach and scale, None for percentiles."""
-    method = "Kaplan–Meier, interval from the cluster bootstrap"
+def _estimate(own: _GroupEvents, column: int, value: float | None, reason: str) -> Estimate:
+    """Put an interval around a number: on the scale of its column, by percentiles where None."""
+    confidence = own.config.confidence
     if value is None:
-        return Estimate(None, None, None, method, reason, confidence)
-    known = replicates[~np.isnan(replicates)]
-    if len(known) < len(replicates) / 2:
+        return Estimate(None, None, None, _METHOD, reason, confidence)
+    replicates = _with_events(own.quantities[:, [column]])
+    if replicates is None:
         why = "too many resampled cohorts have no event of the group"
-        return Estimate(value, None, None, method, why, confidence)
-    reach, scale = how
-    low, high = _percentiles(known, reach) if scale is None else _spread(value, known, reach, scale)
+        return Estimate(value, None, None, _METHOD, why, confidence)
+    scale, drawn = _SCALES[column], replicates[:, 0]
+    low, high = (
+        _percentiles(drawn, own.reach) if scale is None else _spread(value, drawn, own.reach, scale)
+    )
     if not np.isfinite(low) or not np.isfinite(high):
         why = "a limit lies beyond what was observed"
-        return Estimate(value, None, None, method, why, confidence)
+        return Estimate(value, None, None, _METHOD, why, confidence)
     if low == high:
         why = "the events do not differ enough for an interval"
-        return Estimate(value, None, None, method, why, confidence)
-    return Estimate(value, low, high, method, "", confidence)
+        return Estimate(value, None, None, _METHOD, why, confidence)
+    return Estimate(value, low, high, _METHOD, "", confidence)
 
 
 def _percentiles(replicates: FloatArray, reach: float) -> tuple[float, float]:
@@ -395,32 +384,32 @@ def _spread(
     return float(scale.back(center - reach * error)), float(scale.back(center + reach * error))
 
 
-def _difference(
-    curves: tuple[ClearCurve, ClearCurve],
-    replicates: tuple[FloatArray, FloatArray],
-    groups: tuple[int, int],
+def _differences(
+    groups: Sequence[_GroupEvents],
+    curves: Sequence[ClearCurve],
+    pair: tuple[int, int],
     clusters: Clusters,
-    n_fewest: int,
-    ratio: Estimate,
     config: CompareConfig,
-) -> ClearDifference:
-    method = "Kaplan–Meier, interval from the cluster bootstrap"
+) -> tuple[Estimate, Estimate, Estimate]:
+    """Return the differences of shares at 60 and 180 s and of means, group less reference."""
+    n_fewest = min(groups[i].n_cases_with_events for i in pair)
     estimates = []
-    for column, name in enumerate(_DIFFERENCES):
-        first, second = (getattr(curve, name) for curve in curves)
+    for column, name in enumerate(_DIFFERENCES, start=1):
+        first, second = (getattr(curves[i], name) for i in pair)
         if first.value is None or second.value is None:
             reason = first.reason or second.reason
-            estimates.append(Estimate(None, None, None, method, reason, config.confidence))
+            estimates.append(Estimate(None, None, None, _METHOD, reason, config.confidence))
             continue
         value = first.value - second.value
         reach, reason = 0.0, f"fewer than {config.min_cases_for_p} cases with events in a group"
         if n_fewest >= config.min_cases_for_p:
-            reach = _reach(replicates, column, groups, clusters, config)
+            x, y = (groups[i].quantities[:, column] for i in pair)
+            reach = _reach(x, y, pair, clusters, config)
             reason = "" if reach > 0 else "the events do not differ enough for an interval"
         low, high = (None, None) if reason else (value - reach, value + reach)
-        estimates.append(Estimate(value, low, high, method, reason, config.confidence))
+        estimates.append(Estimate(value, low, high, _METHOD, reason, config.confidence))
     share_60, share_180, mean_s = estimates
-    return ClearDifference(curves[0].group, curves[1].group, share_60, share_180, mean_s, ratio)
+    return share_60, share_180, mean_s
 
 
 def _ratio(events: ClearEvents, group: int, reference: int, config: CompareConfig) -> Estimate:
@@ -436,14 +425,9 @@ def _ratio(events: ClearEvents, group: int, reference: int, config: CompareConfi
 
 
 def _reach(
-    replicates: tuple[FloatArray, FloatArray],
-    column: int,
-    groups: tuple[int, int],
-    clusters: Clusters,
-    config: CompareConfig,
+    x: FloatArray, y: FloatArray, pair: tuple[int, int], clusters: Clusters, config: CompareConfig
 ) -> float:
     """Return how far the interval of a difference reaches; 0 where it cannot be told."""
-    x, y = (values[:, column] for values in replicates)
     known = ~np.isnan(x) & ~np.isnan(y)
     if known.sum() < len(x) / 2:
         return 0.0
@@ -452,5 +436,5 @@ def _reach(
         variances = (float(np.var(x - y, ddof=1)), 0.0)
     else:
         variances = (float(np.var(x, ddof=1)), float(np.var(y, ddof=1)))
-    reach = clusters.reach_of_difference(groups, variances, config.confidence)
+    reach = clusters.reach_of_difference(pair, variances, config.confidence)
     return reach if reach > 1e-12 else 0.0
