@@ -15,9 +15,10 @@ from tests_support import copy_bytes
 
 from ubereport.batch.engine.embedded import EmbeddedEngine
 from ubereport.batch.manifest import read_manifest
-from ubereport.batch.run import plan_batch, result_table, run_batch
-from ubereport.batch.summary import write_summary
+from ubereport.batch.run import plan_batch, run_batch
 from ubereport.core.config import AnalysisConfig, RecordsConfig, SamplingConfig, SegmentationConfig
+from ubereport.documents.batch.results import result_table
+from ubereport.documents.batch.summary import write_summary
 from ubereport.files.records.listing import list_cases
 
 pytestmark = pytest.mark.slow

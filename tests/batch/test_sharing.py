@@ -7,9 +7,9 @@ import pytest
 from tests_support import plain_reports
 
 from ubereport.batch.case import CaseRequest, run_case
-from ubereport.batch.sharing import shared_network
 from ubereport.core.config import AnalysisConfig, Device, SamplingConfig, SegmentationConfig
 from ubereport.core.progress import silent
+from ubereport.segmentation.shared import shared_network
 
 pytestmark = pytest.mark.slow
 CONFIG = AnalysisConfig(
@@ -30,7 +30,7 @@ def test_a_case_has_the_same_bytes_with_a_shared_network(bleeding_recording, tmp
     plain_reports(monkeypatch)
     request = CaseRequest((bleeding_recording,), tmp_path / "own", "C1", CONFIG)
     own = run_case(request, silent)
-    with shared_network(CONFIG, 2, is_asked_for=True) as network:
+    with shared_network(CONFIG.segmentation, 2, is_asked_for=True) as network:
         assert network is not None
         request = replace(request, out_dir=tmp_path / "shared", network=network)
         shared = run_case(request, silent)
@@ -47,7 +47,6 @@ def test_a_case_has_the_same_bytes_with_a_shared_network(bleeding_recording, tmp
     ],
 )
 def test_nothing_is_started_where_sharing_does_not_help(n_jobs, device, model, is_asked_for):
-    section = SegmentationConfig(model=model, device=device)
-    config = replace(CONFIG, segmentation=section)
+    config = SegmentationConfig(model=model, device=device)
     with shared_network(config, n_jobs, is_asked_for) as network:
         assert network is None

@@ -19,16 +19,16 @@ from ubereport.batch.estimate import estimate_batch as estimate_batch
 from ubereport.batch.manifest import Manifest
 from ubereport.batch.manifest import read_manifest as read_manifest
 from ubereport.batch.run import BatchPlan as BatchPlan
-from ubereport.batch.run import BatchResult as BatchResult
-from ubereport.batch.run import CaseResult as CaseResult
 from ubereport.batch.run import plan_batch
 from ubereport.batch.run import run_batch as run_plan
-from ubereport.batch.sharing import shared_network
-from ubereport.batch.summary import write_summary
 from ubereport.core.choices import Device, EngineChoice, PdfChoice
 from ubereport.core.config import AnalysisConfig
 from ubereport.core.errors import UsageError
 from ubereport.core.validation import FROM_JSON, validated
+from ubereport.documents.batch.results import BatchResult as BatchResult
+from ubereport.documents.batch.results import CaseResult as CaseResult
+from ubereport.documents.batch.summary import write_summary
+from ubereport.segmentation.shared import shared_network
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,7 +174,7 @@ def run_request(request: BatchRequest, watch: Watch) -> Batch:
     """Run a batch whole: pseudonyms, a shared network where it helps, cases, summary."""
     # Jobs of a Ray cluster may run on other machines; a network is shared on this one alone.
     is_shared = request.share_network if request.engine is EngineChoice.EMBEDDED else False
-    with shared_network(request.settings, request.jobs, is_shared) as network:
+    with shared_network(request.settings.segmentation, request.jobs, is_shared) as network:
         plan = plan_batch(
             request.manifest,
             request.library,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ubereport.api.settings import Options, pdf_choice, settings_of
 from ubereport.api.tables import Events, Metrics, Series
-from ubereport.batch.case import CaseRequest, run_case
+from ubereport.batch.case import CaseRequest, run_case, stored_case
 from ubereport.batch.case import PublishedCase as PublishedCase
 from ubereport.batch.case import rerender_case as rerender_case
 from ubereport.batch.parts import doubts_about_parts as doubts_about_parts
@@ -20,7 +20,6 @@ from ubereport.core.choices import DecodeDevice, Device, PdfChoice, ReaderChoice
 from ubereport.core.config import AnalysisConfig, config_from_toml
 from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.core.progress import ProgressHook, silent
-from ubereport.files.records import store
 from ubereport.metrics.case_input import CaseInput
 
 
@@ -209,4 +208,4 @@ def read_case(folder: str | Path) -> Case:
     >>> case = ubereport.read_case("results/C001")  # doctest: +SKIP
     >>> case.events.to_pandas()  # doctest: +SKIP
     """
-    return Case(Path(folder), store.read_case(Path(folder)), is_reused=True)
+    return case_of(stored_case(Path(folder)))

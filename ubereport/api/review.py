@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ubereport.core.errors import DependencyError
-from ubereport.files.resources import models_dir
 
 
 def review_cases(
@@ -41,5 +40,5 @@ def review_cases(
     def rendered(case_folder: Path) -> None:
         rerender_case(case_folder, lambda events: events, None, language=language)
 
-    shelf = Shelf(folder, recordings, models or models_dir())
+    shelf = Shelf(folder, recordings, models)
     serve_review(shelf, port, on_address, rendered)

@@ -87,6 +87,11 @@ class PublishedCase:
         return path if path.is_file() else None
 
 
+def stored_case(folder: Path) -> PublishedCase:
+    """Return the case that an earlier run published; raises as `read_case`."""
+    return PublishedCase(folder, read_case(folder), is_reused=True)
+
+
 def run_case(request: CaseRequest, on_progress: ProgressHook) -> PublishedCase:
     """Analyze one case and publish its folder; go on where an interrupted run stopped.
 

@@ -13,6 +13,8 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
@@ -20,11 +22,11 @@ from types import TracebackType
 from typing import Any
 
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
-from ubereport.core.config import SegmentationConfig
+from ubereport.core.config import Device, SegmentationConfig
 from ubereport.core.errors import NetworkLostError, PredictionError, UbereportError
 from ubereport.files.spawned_process import SpawnedProcess, end_with_parent
 from ubereport.files.system import IS_WINDOWS
-from ubereport.segmentation.bundle import Bundle
+from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
 from ubereport.segmentation.pictures import ProbabilityArray
 from ubereport.segmentation.predictor import Predictor, open_predictor
 
@@ -225,6 +227,37 @@ class SharedNetwork:
     def _stop(self) -> None:
         if self._server is not None:
             self._server.close()
+
+
+@contextmanager
+def shared_network(
+    config: SegmentationConfig, n_jobs: int, is_asked_for: bool | None
+) -> Iterator[NetworkAddress | None]:
+    """Run one network for all cases of a batch on this machine; yield where, or None.
+
+    `is_asked_for` None shares where it helps: several cases at once on one accelerator, where
+    each network of its own would load its copy and fight for the device. On the CPU every case
+    has its own network and its share of the cores, unless asked for.
+
+    Raises
+    ------
+    ModelError
+        If the bundle is missing or altered.
+    DependencyError
+        If the device asked for is absent.
+    """
+    is_pointless = n_jobs == 1 or config.device is Device.CPU
+    if is_asked_for is False or (is_asked_for is None and is_pointless):
+        yield None
+        return
+    bundle = load_bundle(find_bundle(config.model))
+    # Color thresholds take no memory and no device: sending pictures to another process would cost
+    # more than counting them.
+    if bundle.metadata.hsv is not None and not is_asked_for:
+        yield None
+        return
+    with SharedNetwork(bundle, config, is_forced=bool(is_asked_for)) as network:
+        yield network.address
 
 
 def _serve(

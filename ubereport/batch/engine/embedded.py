@@ -16,13 +16,15 @@ from ubereport.batch.engine.job import (
     JobState,
     Outcome,
     OutcomeHook,
+    attempted,
     check_unique,
-    failure_of,
 )
 from ubereport.files.spawned_process import SpawnedProcess, end_with_parent
 
 T = TypeVar("T")
 R = TypeVar("R")
+_Work = tuple[Job[Any], int]
+"""A job, and how often it was started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +49,16 @@ class EmbeddedEngine:
     ) -> tuple[Outcome[R], ...]:
         """Run every job; see `Engine.run`."""
         check_unique(jobs)
-        board = _Board(deque((job, 1) for job in jobs))
+        waiting = deque((job, 1) for job in jobs)
         slots = [_Slot(function) for _ in range(min(self.n_workers, len(jobs)))]
         ended: dict[str, Outcome[R]] = {}
         try:
             while len(ended) < len(jobs):
                 for slot in slots:
-                    board.assign(slot)
+                    if slot.work is None and waiting:
+                        slot.send(waiting.popleft())
                 for slot in _ready(slots):
-                    outcome = self._collect(slot, board)
+                    outcome = self._collect(slot, waiting)
                     if outcome is not None:
                         ended[outcome.key] = outcome
                         on_outcome(outcome)
@@ -64,10 +67,10 @@ class EmbeddedEngine:
                 slot.stop()
         return tuple(ended[job.key] for job in jobs)
 
-    def _collect(self, slot: _Slot, board: _Board) -> Outcome[Any] | None:
+    def _collect(self, slot: _Slot, waiting: deque[_Work]) -> Outcome[Any] | None:
         job, attempt = slot.take_work()
         try:
-            state, content = slot.receive()
+            state, content = slot.pipe.recv()
         # The worker is gone without a word: killed, out of memory, crashed in a library. Its slot
         # gets a new one and the case another try, at the head of the queue.
         except (EOFError, ConnectionError):
@@ -75,27 +78,16 @@ class EmbeddedEngine:
             if attempt <= self.n_retries:
                 # At the head, so that a case whose worker died is tried while what it left (chunks,
                 # caches) is fresh, and its fate is known early.
-                board.waiting.appendleft((job, attempt + 1))
+                waiting.appendleft((job, attempt + 1))
                 return None
-            lost = Failure(
+            state = JobState.LOST
+            content = Failure(
                 "WorkerLost",
                 f"The process that worked on this case died {attempt} times (killed, out of "
                 "memory, or crashed in a decoder). Free memory or run fewer jobs, then run again.",
                 4,
             )
-            return Outcome(job.key, JobState.LOST, None, lost, attempt)
-        if state is JobState.DONE:
-            return Outcome(job.key, state, content, None, attempt)
-        return Outcome(job.key, state, None, content, attempt)
-
-
-@dataclass(slots=True)
-class _Board:
-    waiting: deque[tuple[Job[Any], int]]
-
-    def assign(self, slot: _Slot) -> None:
-        if slot.work is None and self.waiting:
-            slot.send(self.waiting.popleft())
+        return Outcome.of(job.key, state, content, attempt)
 
 
 class _Slot:
@@ -103,7 +95,7 @@ class _Slot:
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self._function = function
-        self.work: tuple[Job[Any], int] | None = None
+        self.work: _Work | None = None
         self._start()
 
     def _start(self) -> None:
@@ -111,7 +103,7 @@ class _Slot:
         self._worker = SpawnedProcess(_serve, self._function)
         self.pipe = self._worker.pipe
 
-    def send(self, work: tuple[Job[Any], int]) -> None:
+    def send(self, work: _Work) -> None:
         if self._n_sent == JOBS_A_WORKER:
             self.restart()
         self.work = work
@@ -121,15 +113,11 @@ class _Slot:
         except (BrokenPipeError, ConnectionError):
             return  # the dead worker is noticed, and the job retried, when it is read from
 
-    def take_work(self) -> tuple[Job[Any], int]:
+    def take_work(self) -> _Work:
         if self.work is None:
             raise RuntimeError("an idle worker has no work to take")
         work, self.work = self.work, None
         return work
-
-    def receive(self) -> tuple[JobState, Any]:
-        state, content = self.pipe.recv()
-        return JobState(state), content
 
     def restart(self) -> None:
         self.stop()
@@ -153,8 +141,4 @@ def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
             payload = pipe.recv()
         except (EOFError, OSError):
             return
-        try:
-            answer: tuple[JobState, Any] = (JobState.DONE, function(payload))
-        except Exception as error:  # noqa: BLE001 -- one bad case never ends a batch
-            answer = (JobState.FAILED, failure_of(error))
-        pipe.send(answer)
+        pipe.send(attempted(function, payload))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -57,6 +57,13 @@ class Outcome(Generic[R]):
         if (self.failure is None) != (self.state is JobState.DONE):
             raise ValueError("an outcome has a failure exactly where it is not done")
 
+    @classmethod
+    def of(cls, key: str, state: str, content: Any, n_attempts: int) -> Self:  # noqa: ANN401
+        """Return the outcome of what `attempted` gave, or of a failure of its worker."""
+        is_done = state == JobState.DONE
+        value, failure = (content, None) if is_done else (None, content)
+        return cls(key, JobState(state), value, failure, n_attempts)
+
 
 OutcomeHook = Callable[[Outcome[R]], None]
 
@@ -82,6 +89,14 @@ class Engine(Protocol):
             If two jobs share a key.
         """
         ...
+
+
+def attempted(function: Callable[[T], object], payload: T) -> tuple[str, object]:
+    """Call a function in a worker; return the state and the value or failure, plain to send."""
+    try:
+        return JobState.DONE.value, function(payload)
+    except Exception as error:  # noqa: BLE001 -- one bad case never ends a batch
+        return JobState.FAILED.value, failure_of(error)
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -14,8 +14,8 @@ from ubereport.batch.engine.job import (
     JobState,
     Outcome,
     OutcomeHook,
+    attempted,
     check_unique,
-    failure_of,
 )
 from ubereport.core.errors import DependencyError
 
@@ -110,7 +110,7 @@ class RayEngine:
             max_retries=0,
             # A worker that lives on holds its memory on the GPU against the next case.
             max_calls=1 if self.gpus_per_job else JOBS_A_WORKER,
-        )(_attempt)
+        )(attempted)
         running: dict[Any, tuple[Job[T], int]] = {
             task.remote(function, job.payload): (job, 1) for job in jobs
         }
@@ -129,21 +129,10 @@ class RayEngine:
                     running[task.remote(function, job.payload)] = (job, attempt + 1)
                     continue
                 state, content = JobState.LOST, _lost(error, attempt)
-            outcome: Outcome[R] = (
-                Outcome(job.key, JobState.DONE, content, None, attempt)
-                if state == JobState.DONE
-                else Outcome(job.key, JobState(state), None, content, attempt)
-            )
+            outcome: Outcome[R] = Outcome.of(job.key, state, content, attempt)
             ended[job.key] = outcome
             on_outcome(outcome)
         return tuple(ended[job.key] for job in jobs)
-
-
-def _attempt(function: Callable[[Any], Any], payload: Any) -> tuple[str, Any]:  # noqa: ANN401 -- any job
-    try:
-        return JobState.DONE.value, function(payload)
-    except Exception as error:  # noqa: BLE001 -- one bad case never ends a batch
-        return JobState.FAILED.value, failure_of(error)
 
 
 def _check_alive(ray: Any) -> None:  # noqa: ANN401 -- Ray publishes no types

@@ -48,7 +48,7 @@ class CasePictures:
         Runs the bundle; not closed with the pictures.
     """
 
-    def __init__(self, desk: CaseDesk, models: Path, network: MaskNetwork) -> None:
+    def __init__(self, desk: CaseDesk, models: Path | None, network: MaskNetwork) -> None:
         self._desk = desk
         self._models = models
         self._network = network

@@ -30,7 +30,7 @@ class Shelf:
     recordings
         Files, or folders of files, among which the parts of the cases are looked for.
     models
-        Folder of bundles.
+        Folder of bundles; None for those shipped.
 
     Raises
     ------
@@ -38,7 +38,7 @@ class Shelf:
         If `folder` holds no case, or a recording is not there.
     """
 
-    def __init__(self, folder: Path, recordings: Sequence[Path], models: Path) -> None:
+    def __init__(self, folder: Path, recordings: Sequence[Path], models: Path | None) -> None:
         self._files = recording_files(recordings)
         self._models = models
         self._folders = _some_case_folders(folder)

@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from ubereport.batch.run import BatchResult, CaseResult, result_table
 from ubereport.core.version import __version__
+from ubereport.documents.batch.results import BatchResult, CaseResult, result_table
 from ubereport.documents.page.blocks import TableBlock, columns
 from ubereport.documents.page.document import Document, Section, render_document_html
 from ubereport.files.atomic import write_file
