@@ -55,10 +55,23 @@ def test_compare_lives_with_everything_that_can_be_thin(capsys, library):
     assert Path(told["report_html"]).samefile(out / "comparison.html")
 
 
+def test_what_a_comparison_sets_aside_is_told_on_the_terminal_too(capsys, library):
+    out = library.parent / "told"
+    argv = ("compare", library, "--by", "technique", "--out", out, "--pdf", "never")
+    code, printed, _ = run(capsys, *argv)
+    assert code == 0
+    assert "1 case was measured with another model or other settings and is left out" in printed
+    assert "1 case folder could not be read and is left out." in printed
+    # What every comparison prints stands in the report alone.
+    assert "Immortal time" not in printed
+    assert "Immortal time" in (out / "comparison.html").read_text()
+
+
 def test_audit_flags_mixed_models(capsys, library):
     out = library.parent / "audit"
     code, printed, _ = run(capsys, "audit", library, "--out", out)
     assert code == 0
+    assert "mixes 2 ways of measuring (model or settings). 1 case measured" in printed
     assert "could not be read" in printed
     assert "audit.html" in printed
     assert "mixes 2 ways of measuring" in (out / "audit.html").read_text()

@@ -160,3 +160,12 @@ def test_a_folder_without_bundles_is_told(capsys, tmp_path, command):
     code, out, err = run(capsys, "models", command, "--models", str(tmp_path), "--json")
     assert (code, out) == (2, "")
     assert "holds no bundle" in err
+
+
+@pytest.mark.parametrize("command", ["list", "verify"])
+def test_an_installation_without_bundles_blames_no_option(capsys, tmp_path, monkeypatch, command):
+    monkeypatch.setattr("ubereport.segmentation.bundle.models_dir", lambda: tmp_path)
+    code, out, err = run(capsys, "models", command)
+    assert (code, out) == (2, "")
+    assert "No bundle came with this installation. Install ubereport again" in err
+    assert "folder of --models" not in err

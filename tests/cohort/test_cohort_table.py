@@ -101,14 +101,14 @@ def test_models_and_settings_are_told_apart(write_case_folder, tmp_path):
     assert [model.n_cases for model in table.models] == [3, 1, 1]
     assert [model.is_used for model in table.models] == [True, False, False]
     assert (table.models[0].first_date, table.models[0].last_date) == ("2026-01-01", "2026-01-03")
-    assert table.is_mixed
+    assert table.n_set_aside == 2
     assert table.is_used().tolist() == [True, True, True, False, False]
 
 
 def test_settings_that_do_not_change_numbers_do_not_tell_cases_apart(write_case_folder, tmp_path):
     write_case_folder("a", config_toml="[decode]\nn_threads = 2\n")
     write_case_folder("b", config_toml="[decode]\nn_threads = 4\n")
-    assert not read_cohort(tmp_path / "library").is_mixed
+    assert read_cohort(tmp_path / "library").n_set_aside == 0
 
 
 def test_a_manifest_column_named_like_a_metric_is_renamed(write_case_folder, tmp_path):

@@ -11,6 +11,7 @@ from weasyprint import HTML
 
 from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.documents.case.rendering import render_pdf
+from ubereport.documents.page import weasyprint
 from ubereport.documents.page.weasyprint import data_only_fetcher
 from ubereport.language.languages import find_language
 from ubereport.language.speaking import speaking
@@ -54,6 +55,16 @@ def test_every_page_has_disclaimer_and_number(usual_pages):
         assert DISCLAIMER in one_line(text)
         assert f"Page {number} of {len(usual_pages)}" in one_line(text)
     assert "Case UBE-2026-017" in usual_pages[3]
+
+
+def test_a_case_is_set_closer_where_its_last_sheet_would_be_nearly_empty(usual_view, monkeypatch):
+    def sheets():
+        return len(PdfReader(io.BytesIO(render_pdf(usual_view).pdf)).pages)
+
+    n_set_as_needed = sheets()
+    monkeypatch.setattr(weasyprint, "_HALF", 0.0)
+    # The end of the configuration would have a sheet of its own.
+    assert (n_set_as_needed, sheets()) == (7, 8)
 
 
 def test_page_one_is_one_page(usual_reader, usual_pages, usual_view):

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from ubereport.documents.page import text
 from ubereport.language.languages import find_language
 from ubereport.language.speaking import speaking
 from ubereport.language.translator import translator
+from ubereport.statistics.correlation import spearman
 from ubereport.statistics.estimates import Estimate
 
 NBSP = "\u00a0"
@@ -120,6 +122,9 @@ def test_sizes_counts_and_signs():
     assert text.number_word(223568).replace("\u2009", " ") == "223 568"
     assert text.decimal(-0.5, 2) == "−0.50"
     assert text.clock_range(0, 61) == "0:00:00–0:01:01"
+    # What prints as one number is no range.
+    assert text.clock_range(9.1, 9.4) == "0:00:09"
+    assert text.band(0.1511, 0.1512).replace(NBSP, " ") == "15.1 %"
     assert text.duration(30, 299.0) == "0:00:30"
     assert text.duration(30, 300.0) == "0:00:30"
     assert text.duration(0, 300.0).replace(NBSP, " ") == "0.0 min"
@@ -131,3 +136,10 @@ def test_a_difference_that_rounds_to_zero_has_no_sign_in_any_language(tag, zero)
     with speaking(translator(find_language(tag))):
         told = estimate_text(Estimate(0.001, -0.001, 0.004, "m"), n_decimals=2, is_signed=True)
     assert re.findall(r"[+−]?\d[.,]\d+", told) == [zero] * 3
+
+
+def test_a_missing_interval_is_said_once():
+    perfect = spearman(np.arange(12.0), np.arange(12.0))
+    assert estimate_text(perfect, n_decimals=2, is_signed=False) == (
+        "1.00 (no interval: perfect order)"
+    )

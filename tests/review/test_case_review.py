@@ -109,7 +109,8 @@ def test_a_cohort_takes_the_reviewed_numbers_of_a_case_that_was_seen_whole(
     measured, folder, stroke_of
 ):
     from ubereport.cohort.casefile import read_case_row
-    from ubereport.cohort.table import cohort_table, review_caveat
+    from ubereport.cohort.caveats import review_caveat
+    from ubereport.cohort.table import cohort_table
 
     _say(
         folder,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ubereport.api.case import Case, read_case
 from ubereport.cohort.audit_results import Audit
+from ubereport.cohort.caveats import spoken_caveats as spoken_caveats
 from ubereport.cohort.comparison_results import Comparison
 from ubereport.cohort.comparison_results import Lead as Lead
 from ubereport.cohort.library import export_cases as export_cases

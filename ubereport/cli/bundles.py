@@ -26,6 +26,11 @@ def _bundles_in(models: Path | None) -> tuple[BundleEntry, ...]:
     from ubereport.api.bundles import list_bundles
 
     entries = list_bundles(models)
+    if models is None and not entries:
+        raise UsageError(
+            "No bundle came with this installation. Install ubereport again, or name the folder "
+            "that holds your bundles with --models."
+        )
     if models is not None and not models.is_dir():
         raise UsageError(
             "There is no folder where --models says. Name the folder that holds the bundles, each "

@@ -55,7 +55,7 @@ def compare(
 
     Example: ubereport compare department --by technique --out comparison
     """
-    from ubereport.api.library import CompareRequest, run_comparison, spoken_reading
+    from ubereport.api.library import CompareRequest, run_comparison, spoken_caveats, spoken_reading
 
     config = CompareConfig(primary=primary, margin=margin)
     covariates = tuple(covariate) if covariate else None
@@ -63,7 +63,7 @@ def compare(
     comparison, written = run_comparison(request)
     if not json:
         # Said anew in the language of whoever asks: the stored reading is English, as records are.
-        for paragraph in spoken_reading(comparison, config):
+        for paragraph in (*spoken_reading(comparison, config), *spoken_caveats(comparison)):
             say(paragraph)
         say_written(written)
         settle_pdf(pdf, written.pdf_problem, written.pdf_remark)
@@ -178,13 +178,13 @@ def audit(
 
     Example: ubereport audit department --out audit
     """
-    from ubereport.api.library import AuditRequest, run_audit
+    from ubereport.api.library import AuditRequest, run_audit, spoken_caveats
 
     request = AuditRequest(library, out, AuditConfig(metric=metric), pdf, measured)
     result, written = run_audit(request)
     if not json:
-        for paragraph in result.reading:
-            say(told(paragraph))
+        for paragraph in (*map(told, result.reading), *spoken_caveats(result)):
+            say(paragraph)
         say_written(written)
         settle_pdf(pdf, written.pdf_problem, written.pdf_remark)
         return

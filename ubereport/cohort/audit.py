@@ -24,6 +24,7 @@ from ubereport.cohort.audit_results import (
     OutcomeRelation,
     Signal,
 )
+from ubereport.cohort.caveats import audit_caveats
 from ubereport.cohort.charts import ChartCases, u_chart, xmr_chart
 from ubereport.cohort.comparison_results import DropCount
 from ubereport.cohort.cusum import learning_curve, mean_neighbor_correlation, with_holm_curves
@@ -31,7 +32,7 @@ from ubereport.cohort.design import Covariate, covariate_terms
 from ubereport.cohort.funnel import false_alarm_of_funnels, mean_funnel, share_funnel
 from ubereport.cohort.outcomes import outcome_relation, with_holm_outcomes
 from ubereport.cohort.scales import scale_of
-from ubereport.cohort.table import CohortTable, group_labels, review_caveat, versions_caveat
+from ubereport.cohort.table import CohortTable, group_labels
 from ubereport.cohort.wording import plural, unread_text
 from ubereport.core.arrays import FloatArray
 from ubereport.core.config import AuditConfig
@@ -50,16 +51,6 @@ _MIN_CASES_PER_TERM = 5
 _LABELS = ("procedure", "technique", "surgeon")
 _NO_PROCEDURE = "procedure not stated"
 _RATE, _AT_RISK = "event_rate_per_10min", "at_risk_s"
-_CAVEATS = (
-    "A signal says that a case or a stretch of cases differs from the rest by more than chance "
-    "makes likely. It does not say why, and it does not say that anyone did wrong.",
-    "Surgeons appear under pseudonyms and are not ranked. Cases differ in difficulty, and nothing "
-    "here is adjusted for it.",
-    "The numbers say how much of the view was obscured by blood, as a model measured it. They are "
-    "not blood loss. Higher pump pressure can hide a bleeder.",
-    "For research and departmental quality review; not a medical device, not for diagnosis, not "
-    "for judging one person.",
-)
 
 
 def audit_cohort(table: CohortTable, config: AuditConfig | None = None) -> Audit:
@@ -100,7 +91,7 @@ def audit_cohort(table: CohortTable, config: AuditConfig | None = None) -> Audit
         dropped=_dropped(cases),
         unread=table.unread,
         reading=_summary(table, charts, funnels, curves),
-        caveats=_caveats(table),
+        caveats=audit_caveats(table),
         false_alarm=_false_alarm(rules, false_charts, funnels, curves, config),
     )
 
@@ -412,16 +403,3 @@ def _funnel_title(funnel: Funnel) -> str:
     if not funnel.procedure:
         return funnel.title
     return f"{funnel.procedure}, {funnel.title[0].lower()}{funnel.title[1:]}"
-
-
-def _caveats(table: CohortTable) -> tuple[str, ...]:
-    caveats = (*review_caveat(table), *versions_caveat(table), *_CAVEATS)
-    if not table.is_mixed:
-        return caveats
-    n_other = sum(model.n_cases for model in table.models if not model.is_used)
-    mixed = (
-        f"The library mixes {len(table.models)} ways of measuring (model or settings). {n_other} "
-        "cases measured in another way than most are in the case table only; analyze them again "
-        "to bring them into the charts."
-    )
-    return (mixed, *caveats)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ubereport.cohort.adjusted import ModelCases, adjusted_model
 from ubereport.cohort.balance import balance_table
+from ubereport.cohort.caveats import comparison_caveats
 from ubereport.cohort.comparison_results import Comparison, MetricComparison, PowerNote, TimeToClear
 from ubereport.cohort.design import Covariate
 from ubereport.cohort.groups import (
@@ -18,7 +19,7 @@ from ubereport.cohort.groups import (
     grouped_cases,
     with_holm,
 )
-from ubereport.cohort.reading import comparison_caveats, comparison_reading, lead_reading
+from ubereport.cohort.reading import comparison_reading, lead_reading
 from ubereport.cohort.scales import scale_of
 from ubereport.cohort.sources import (
     NO_SOURCES,

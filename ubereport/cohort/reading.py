@@ -18,50 +18,13 @@ from ubereport.cohort.comparison_results import (
     TimeToClear,
     Verdict,
 )
-from ubereport.cohort.table import CohortTable, review_caveat, versions_caveat
-from ubereport.cohort.wording import difference_text, interval_text, p_text, unread_text, value_text
+from ubereport.cohort.wording import difference_text, interval_text, p_text, value_text
 from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import column_title
 from ubereport.core.metrics import Direction, MetricSpec
 from ubereport.language.speaking import N_, _, _n, day, localized, paragraph, spoken, told
 from ubereport.metrics.registry import metric_spec
 from ubereport.statistics.estimates import Estimate
-
-NOT_RANDOMIZED = (
-    "The cases were not randomized. A difference between groups is a difference between the cases "
-    "that got them; it does not show what caused it."
-)
-_CAVEATS = (
-    NOT_RANDOMIZED,
-    "Confounding by indication: hemostatic agents are used because it bleeds. A technique kept for "
-    "difficult bleeding looks worse than it is, and adjusting for what the manifest holds mends "
-    "this only in part.",
-    "Immortal time: a technique used late in a case cannot have changed the minutes before it, and "
-    "an agent that is given only to bleeding that lasts meets events that have already lasted. "
-    "Time to clear counts from the onset of an event, not from the use of the technique.",
-    "The numbers say how much of the view was obscured by blood, as a model measured it. They are "
-    "not blood loss. Higher pump pressure can hide a bleeder.",
-    "For research and departmental quality review; not a medical device, not for diagnosis, not "
-    "for judging one person.",
-)
-
-
-def comparison_caveats(table: CohortTable, by: str) -> tuple[str, ...]:
-    """Return what every comparison prints, and what this one must add."""
-    extra = []
-    if table.is_mixed:
-        n_other = sum(model.n_cases for model in table.models if not model.is_used)
-        extra.append(
-            f"{n_other} cases were measured with another model or other settings and are left out; "
-            "numbers of different models are never mixed. Analyze them again to include them."
-        )
-    if table.unread:
-        extra.append(f"{unread_text(table.unread)} and are left out.")
-    extra += review_caveat(table)
-    extra += versions_caveat(table)
-    if by != "technique":
-        extra.append(f"Groups are formed by {by}, not by technique.")
-    return (*extra, *_CAVEATS)
 
 
 def comparison_reading(

@@ -76,9 +76,9 @@ class CohortTable:
         return len(self.cases)
 
     @property
-    def is_mixed(self) -> bool:
-        """Whether the cases were measured in more than one way."""
-        return len(self.models) > 1
+    def n_set_aside(self) -> int:
+        """Cases that were measured in another way than those that results rest on."""
+        return sum(model.n_cases for model in self.models if not model.is_used)
 
     def is_used(self) -> pd.Series[bool]:
         """(n,) whether each case was measured in the way that results rest on."""
@@ -212,35 +212,6 @@ def _models(cases: pd.DataFrame, facts: Mapping[str, ModelFacts]) -> tuple[Model
     # The way that measured most cases is used; of two equal ones the later.
     uses.sort(key=lambda use: (use.n_cases, use.last_date), reverse=True)
     return tuple(dataclasses.replace(use, is_used=rank == 0) for rank, use in enumerate(uses))
-
-
-def review_caveat(table: CohortTable) -> tuple[str, ...]:
-    """Say how many cases stand with the numbers of a person's review; nothing where none does."""
-    if table.n_reviewed == 0:
-        return ()
-    if table.n_reviewed == table.n_cases:
-        return ("All cases were reviewed by a person; their reviewed numbers are used.",)
-    return (
-        f"{table.n_reviewed} of {table.n_cases} cases were reviewed whole by a person and stand "
-        "with their reviewed numbers, the others as measured. Where one group was reviewed more "
-        "than another, compare the measured numbers too (--measured).",
-    )
-
-
-def versions_caveat(table: CohortTable) -> tuple[str, ...]:
-    """Say so where the cases that results rest on come from several versions of the program.
-
-    Another model or other settings set a case aside; another version of the program may count in
-    another way, which only its change log knows.
-    """
-    versions = table.cases["ubereport_version"][table.is_used()].value_counts().sort_index()
-    if len(versions) < 2:
-        return ()
-    told = ", ".join(f"{version} ({n})" for version, n in versions.items())
-    return (
-        f"The cases were measured by several versions of ubereport: {told}. Where a version "
-        "changed how something is counted, analyze the older cases again before comparing.",
-    )
 
 
 def group_labels(values: Iterable[object]) -> list[str | None]:

@@ -38,7 +38,7 @@ def spearman(x: FloatArray, y: FloatArray, confidence: float = 0.95) -> Estimate
         reason = "one of the two is the same in all cases"
         return Estimate(None, None, None, _METHOD, reason, confidence)
     if abs(r) > 1 - 1e-12:
-        return Estimate(r, None, None, _METHOD, "perfect order: no interval", confidence)
+        return Estimate(r, None, None, _METHOD, "perfect order", confidence)
     reach = normal_reach(confidence) * math.sqrt((1 + r**2 / 2) / (len(x) - 3))
     low, high = math.tanh(math.atanh(r) - reach), math.tanh(math.atanh(r) + reach)
     return Estimate(r, low, high, _METHOD, "", confidence)

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 
 from ubereport.core.case import CaseRecord
 from ubereport.core.metrics import MetricSpec, MetricValue
-from ubereport.documents.page.text import band, clock, clock_range, decimal, percent, unavailable
+from ubereport.documents.page.text import (
+    band,
+    clock,
+    clock_range,
+    decimal,
+    percent,
+    span_of,
+    unavailable,
+)
 from ubereport.language.speaking import N_, _, told
 
 _UNIT_WORDS = {
@@ -44,7 +52,7 @@ def format_band(value: MetricValue, spec: MetricSpec) -> str:
         return clock_range(low, high)
     scale = 100.0 if spec.key in _AREA_TIME_UNITS else 1.0
     n_decimals = 0 if spec.unit == "1" and low.is_integer() and high.is_integer() else 1
-    return f"{decimal(scale * low, n_decimals)}–{decimal(scale * high, n_decimals)}"
+    return span_of(decimal(scale * low, n_decimals), decimal(scale * high, n_decimals))
 
 
 class CaseMetrics:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ubereport.cohort.caveats import NOT_RANDOMIZED
 from ubereport.cohort.comparison_results import (
     AdjustedComparison,
     Comparison,
@@ -12,7 +13,6 @@ from ubereport.cohort.comparison_results import (
     PlanStatus,
     PlanUse,
 )
-from ubereport.cohort.reading import NOT_RANDOMIZED
 from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import column_title
 from ubereport.core.metrics import Direction

@@ -130,7 +130,17 @@ def band(low: float | None, high: float | None) -> str:
     """
     if low is None or high is None:
         return ""
-    return f"{_percent_number(low, 1)}–{_percent_number(high, 1)}{spoken().signs.percent}"
+    limits = span_of(_percent_number(low, 1), _percent_number(high, 1))
+    return limits + spoken().signs.percent
+
+
+def span_of(low: str, high: str) -> str:
+    """Join the printed ends of a range; one that prints as one number is no range.
+
+    >>> span_of("3", "7"), span_of("3", "3")
+    ('3–7', '3')
+    """
+    return low if low == high else f"{low}–{high}"
 
 
 def clock(seconds: float) -> str:
@@ -166,7 +176,7 @@ def span_text(low: str, high: str) -> str:
 
 def clock_range(low_s: float, high_s: float) -> str:
     """Format a range of times."""
-    return f"{clock(low_s)}–{clock(high_s)}"
+    return span_of(clock(low_s), clock(high_s))
 
 
 def minutes(seconds: float) -> str:
