@@ -10,14 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ubereport.core.errors import UsageError
-from ubereport.files.names import natural_key
-
-RECORDING_SUFFIXES = frozenset(
-    {
-        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".asf", ".mpg", ".mpeg"),
-        *(".m2v", ".vob", ".ts", ".m2ts", ".mts", ".mxf", ".flv", ".dcm"),
-    }
-)
+from ubereport.files.names import RECORDING_SUFFIXES, natural_key
 
 
 def resolve_parts(named: Sequence[str]) -> tuple[Path, ...]:

@@ -1,4 +1,4 @@
-"""Case ids, the folder names made from them, and the order that people expect of names."""
+"""Case ids and folder names made from them, endings of recordings, the order of names."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from collections.abc import Sequence
 
 from ubereport.core.errors import UsageError
 
+RECORDING_SUFFIXES = frozenset(
+    {
+        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".asf", ".mpg", ".mpeg"),
+        *(".m2v", ".vob", ".ts", ".m2ts", ".mts", ".mxf", ".flv", ".dcm"),
+    }
+)
+"""Endings of the names of recordings, in small letters."""
 MAX_CASE_ID_CHARACTERS = 120
 _SLUG_CHARACTERS = 40
 _HASH_DIGITS = 12

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from ubereport.core.errors import UsageError
 from ubereport.core.intervals import Interval
+from ubereport.core.validation import Sha256, validated
 
 _REVIEWER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,11}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_MASK_PATH = re.compile(r"review/[a-z0-9_-]{1,60}\.png")
 
 
 class Action(StrEnum):
@@ -49,7 +51,10 @@ _ON_STRETCH = frozenset({Action.ADD, Action.NOT_BLOOD, Action.BLOOD, Action.VIEW
 _WITH_AREA = frozenset({Action.BLOOD, Action.MASK, Action.AREA})
 
 
-@dataclass(frozen=True, slots=True)
+_PictureOfReview = Annotated[str, Field(pattern=r"^review/[a-z0-9_-]{1,60}\.png$")]
+
+
+@validated("mask", error=ValueError, remedy="Draw the mask again.")
 class MendedMask:
     """The mask that a reviewer drew for one picture, and the picture it was drawn on.
 
@@ -57,18 +62,10 @@ class MendedMask:
     `picture_sha256` their digests.
     """
 
-    mask_path: str
-    mask_sha256: str
-    picture_path: str
-    picture_sha256: str
-
-    def __post_init__(self) -> None:
-        for path in (self.mask_path, self.picture_path):
-            if not _MASK_PATH.fullmatch(path):
-                raise ValueError(f"{path!r} is no picture of a review (review/NAME.png)")
-        for digest in (self.mask_sha256, self.picture_sha256):
-            if not _SHA256.fullmatch(digest):
-                raise ValueError(f"{digest!r} is no sha256")
+    mask_path: _PictureOfReview
+    mask_sha256: Sha256
+    picture_path: _PictureOfReview
+    picture_sha256: Sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +182,7 @@ def line_of_stroke(stroke: Stroke, number: int, previous_sha256: str) -> bytes:
         if getattr(stroke, name) is not None:
             row[name] = getattr(stroke, name)
     if stroke.mask is not None:
-        row["mask"] = {name: getattr(stroke.mask, name) for name in MendedMask.__slots__}
+        row["mask"] = asdict(stroke.mask)
     row["after"] = [[interval.start_s, interval.end_s] for interval in stroke.after]
     # One way to write a line: the digest that the next line keeps is of these bytes.
     return json.dumps(row, allow_nan=False, separators=(",", ":")).encode("ascii")

@@ -11,8 +11,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -88,24 +89,14 @@ class Bundle:
 
     def summary(self) -> ModelSummary:
         """Return the model as a report names it."""
-        metadata = self.metadata
-        return ModelSummary(
-            name=metadata.name,
-            version=metadata.version,
-            title=metadata.title,
-            sha256=self.sha256,
-            architecture=describe_architecture(metadata),
-            input_height_px=metadata.input_height_px,
-            input_width_px=metadata.input_width_px,
-            thresholds=metadata.thresholds,
-            training_population=metadata.training_population,
-            limits=metadata.limits,
-            operating_characteristics=metadata.operating_characteristics,
-            evaluated_on=metadata.evaluated_on,
-            licence=metadata.licence,
-            held_out_operations=metadata.held_out_operations,
-            instruments_sha256=self.instruments_sha256,
-        )
+        own: dict[str, Any] = {
+            "sha256": self.sha256,
+            "architecture": describe_architecture(self.metadata),
+            "instruments_sha256": self.instruments_sha256,
+        }
+        names = [field.name for field in fields(ModelSummary) if field.name not in own]
+        copied = {name: getattr(self.metadata, name) for name in names}
+        return ModelSummary(**own, **copied)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,15 @@ kept as one mean vector a group (one operation), since it has many centers and n
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
 from ubereport.core.errors import BundleError
+from ubereport.core.validation import validated
 
 FEATURES = (
     "brightness_mean",
@@ -38,7 +39,11 @@ _SIDE_BLOCKS = 64
 _SHRINKAGE = 0.005
 
 
-@dataclass(frozen=True, slots=True)
+_EACH_FEATURE = Field(min_length=len(FEATURES), max_length=len(FEATURES))
+_Features = Annotated[tuple[float, ...], _EACH_FEATURE]
+
+
+@validated("color_reference", error=BundleError, remedy="Export the bundle again.")
 class ColorReference:
     """The training population in the space of `FEATURES`.
 
@@ -58,30 +63,16 @@ class ColorReference:
     """
 
     feature_names: tuple[str, ...]
-    scale: tuple[float, ...]
-    centroids: tuple[tuple[float, ...], ...]
-    threshold: float
-    whitening: tuple[tuple[float, ...], ...] = ()
+    scale: Annotated[tuple[Annotated[float, Field(gt=0)], ...], _EACH_FEATURE]
+    centroids: Annotated[tuple[_Features, ...], Field(min_length=2)]
+    threshold: Annotated[float, Field(gt=0)]
+    whitening: tuple[_Features, ...] = ()
 
     def __post_init__(self) -> None:
-        n = len(FEATURES)
-        is_good = (
-            self.feature_names == FEATURES
-            and len(self.scale) == n
-            and all(math.isfinite(v) and v > 0 for v in self.scale)
-            and len(self.centroids) >= 2
-            and all(len(c) == n and all(map(math.isfinite, c)) for c in self.centroids)
-            and math.isfinite(self.threshold)
-            and self.threshold > 0
-            and len(self.whitening) in (0, n)
-            and all(len(row) == n and all(map(math.isfinite, row)) for row in self.whitening)
-        )
-        if not is_good:
-            raise BundleError(
-                f"The bundle's color_reference cannot be used; it needs the features {FEATURES}, "
-                "positive scales, two or more centroids, a positive threshold and a square "
-                "whitening. Export it again."
-            )
+        if self.feature_names != FEATURES:
+            raise ValueError(f"the features are {self.feature_names}, not {FEATURES}")
+        if len(self.whitening) not in (0, len(FEATURES)):
+            raise ValueError(f"a whitening of {len(self.whitening)} rows is not square")
 
 
 def features(rgb: RgbArray, field_mask: BoolArray) -> FloatArray:

@@ -78,14 +78,8 @@ def write_bundle(
         digest = hashlib.sha256(content).hexdigest()
         metadata = dataclasses.replace(metadata, weights_sha256=digest)
         if has_graph:
-            from ubereport.segmentation.onnx_graph import export_graph
-
-            graph = export_graph(network, {WEIGHTS_NAME: content}, metadata)
-            files[GRAPH_NAME] = graph.content
-            metadata = dataclasses.replace(metadata, graph=graph.spec)
-    files[METADATA_NAME] = metadata_to_json(metadata).encode()
-    publish_folder(folder, files)
-    return load_bundle(folder)
+            metadata = _with_graph(files, network, metadata)
+    return _published(folder, files, metadata)
 
 
 def prepare_bundle(folder: Path) -> Bundle:
@@ -100,16 +94,13 @@ def prepare_bundle(folder: Path) -> Bundle:
     OutputError
         If the folder cannot be written.
     """
-    from ubereport.segmentation.onnx_graph import export_graph
-
     bundle = load_bundle(folder)
     network = load_outputs(bundle)  # first of all: it refuses a bundle that has no weights
-    weights = {WEIGHTS_NAME: bundle.weights_path.read_bytes()}
+    files = {WEIGHTS_NAME: bundle.weights_path.read_bytes()}
     if bundle.metadata.instruments is not None:
-        weights[INSTRUMENTS_NAME] = bundle.instruments_path.read_bytes()
-    graph = export_graph(network, weights, bundle.metadata)
-    write_file(bundle.graph_path, graph.content)
-    metadata = dataclasses.replace(bundle.metadata, graph=graph.spec)
+        files[INSTRUMENTS_NAME] = bundle.instruments_path.read_bytes()
+    metadata = _with_graph(files, network, bundle.metadata)
+    write_file(bundle.graph_path, files[GRAPH_NAME])
     write_file(folder / METADATA_NAME, metadata_to_json(metadata).encode())
     return load_bundle(folder)
 
@@ -146,13 +137,23 @@ def add_instruments(
         INSTRUMENTS_NAME: content,
     }
     if bundle.metadata.graph is not None:
-        from ubereport.segmentation.onnx_graph import export_graph
-
         network = NetworkWithInstruments(load_network(bundle), branch).eval()
-        weights = {name: files[name] for name in (WEIGHTS_NAME, INSTRUMENTS_NAME)}
-        graph = export_graph(network, weights, metadata)
-        files[GRAPH_NAME] = graph.content
-        metadata = dataclasses.replace(metadata, graph=graph.spec)
+        metadata = _with_graph(files, network, metadata)
+    return _published(folder, files, metadata)
+
+
+def _with_graph(
+    files: dict[str, bytes], network: nn.Module, metadata: BundleMetadata
+) -> BundleMetadata:
+    """Add a network's graph to the files of its bundle; return the metadata that say so."""
+    from ubereport.segmentation.onnx_graph import export_graph
+
+    weights = {name: files[name] for name in (WEIGHTS_NAME, INSTRUMENTS_NAME) if name in files}
+    files[GRAPH_NAME], spec = export_graph(network, weights, metadata)
+    return dataclasses.replace(metadata, graph=spec)
+
+
+def _published(folder: Path, files: dict[str, bytes], metadata: BundleMetadata) -> Bundle:
     files[METADATA_NAME] = metadata_to_json(metadata).encode()
     publish_folder(folder, files)
     return load_bundle(folder)

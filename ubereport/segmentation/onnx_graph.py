@@ -16,7 +16,6 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,18 +42,12 @@ _ABSENT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ExportedGraph:
-    """The bytes of model.onnx and what the metadata says of it."""
-
-    content: bytes
-    spec: GraphSpec
-
-
 def export_graph(
     network: nn.Module, weights: Mapping[str, bytes], metadata: BundleMetadata
-) -> ExportedGraph:
+) -> tuple[bytes, GraphSpec]:
     """Write down what `network` computes as ONNX, and check that it gives torch's probabilities.
+
+    Returns the bytes of model.onnx and what the metadata says of it.
 
     Parameters
     ----------
@@ -83,7 +76,7 @@ def export_graph(
     content: bytes = proto.SerializeToString(deterministic=True)
     spec = GraphSpec(hashlib.sha256(content).hexdigest(), late_inputs)
     _check_equal(network, content, weights, metadata)
-    return ExportedGraph(content, spec)
+    return content, spec
 
 
 def _translated(network: nn.Module, size: tuple[int, int]) -> tuple[Any, tuple[str, ...]]:

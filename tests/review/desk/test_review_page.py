@@ -149,6 +149,10 @@ def test_what_cannot_be_is_answered_by_one_sentence(visit, case_folder):
         ({"action": "confirm"}, 400),
         ({"action": "split", "event": [1.0, 2.0], "time_s": 1e9}, 400),
         ({"action": "bless"}, 400),
+        ({"action": "not_blood", "stretch": [2.0, 1.0]}, 400),
+        ({"action": "not_blood", "stretch": [True, 2.0]}, 400),
+        ({"action": "not_blood", "stretch": [1.0]}, 400),
+        ({"action": "area", "time_s": "12", "area_frac": 0.1}, 400),
         ({"action": "undo"}, 400),
         ({"action": "mask", "time_s": 40.0, "mask_png": "no"}, 400),
     ):

@@ -82,6 +82,13 @@ class CaseContent:
     review: Annotated[CaseReview | None, LEFT_OUT_WHEN_EMPTY] = None
 
 
+_ALIKE = (
+    *("schema_version", "case_id", "metrics", "events"),
+    *("flags", "key_frames", "provenance", "review"),
+)
+"""What a record holds as its case.json does."""
+
+
 def case_schema() -> dict[str, Any]:
     """Return the JSON Schema of case.json; ``case.schema.json`` publishes it."""
     return {
@@ -102,19 +109,12 @@ def case_json(record: CaseRecord) -> bytes:
     ValueError
         If the record has a number that is not finite, or could not be read again.
     """
+    alike: dict[str, Any] = {name: getattr(record, name) for name in _ALIKE}
     content = CaseContent(
-        schema_version=record.schema_version,
-        case_id=record.case_id,
         recording=RecordingContent(record.parts, record.pauses, record.joins),
         series=SeriesContent("series.parquet", len(record.series), series_sha256(record.series)),
-        metrics=record.metrics,
-        events=record.events,
-        flags=record.flags,
-        key_frames=record.key_frames,
-        provenance=record.provenance,
-        review=record.review,
+        **alike,
     )
-    # The shortest digits that read back as the same float, which is what Python writes.
     text = json.dumps(json_value(content), indent=2, ensure_ascii=False)
     return f"{text}\n".encode()
 
@@ -204,19 +204,13 @@ def record_of(content: CaseContent, series: AreaSeries) -> CaseRecord:
         raise CaseRecordError(
             f"case.json holds a name that cannot be used ({error}). Analyze the recording again."
         ) from error
+    recording = content.recording
     return CaseRecord(
-        case_id=content.case_id,
-        parts=content.recording.parts,
-        pauses=content.recording.pauses,
-        series=replace(series, joined_parts=joined_parts(content.recording.joins)),
-        events=content.events,
-        metrics=content.metrics,
-        flags=content.flags,
-        key_frames=content.key_frames,
-        provenance=content.provenance,
-        schema_version=content.schema_version,
-        review=content.review,
-        joins=content.recording.joins,
+        parts=recording.parts,
+        pauses=recording.pauses,
+        joins=recording.joins,
+        series=replace(series, joined_parts=joined_parts(recording.joins)),
+        **{name: getattr(content, name) for name in _ALIKE},
     )
 
 

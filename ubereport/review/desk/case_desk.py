@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 from ubereport.core.case import CaseRecord
 from ubereport.core.config import AnalysisConfig, config_from_toml
 from ubereport.core.errors import ReviewError, UsageError
 from ubereport.core.intervals import Interval
+from ubereport.core.validation import FROM_JSON, validated
 from ubereport.files.records.store import read_case
 from ubereport.files.records.tables import series_sha256
 from ubereport.review.desk.recordings import (
@@ -31,20 +33,28 @@ _ADDED_S = 10.0
 _SHOWN_STATES = (PartState.CHECKING, PartState.SAME)
 
 
-@dataclass(frozen=True, slots=True)
+_Times = Annotated[tuple[float, float], FROM_JSON]
+
+
+@validated(error=UsageError, remedy="Load the page again.", is_open=True)
 class Saying:
     """What a reviewer says, before it is checked against the case and written down.
 
     `event` and `stretch` are (start, end) in seconds on the case clock.
     """
 
-    action: Action
+    action: Annotated[Action, FROM_JSON]
     reviewer: str
-    event: tuple[float, float] | None = None
-    stretch: tuple[float, float] | None = None
+    event: _Times | None = None
+    stretch: _Times | None = None
     time_s: float | None = None
     area_frac: float | None = None
     mask: MendedMask | None = None
+
+    def __post_init__(self) -> None:
+        for start_s, end_s in filter(None, (self.event, self.stretch)):
+            if start_s > end_s:
+                raise ValueError(f"from {start_s} to {end_s} s is no stretch of time")
 
 
 class CaseDesk:

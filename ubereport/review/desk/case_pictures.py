@@ -56,8 +56,12 @@ class CasePictures:
         self._bundle: Bundle | None = None
         self._opening = threading.Lock()
 
-    def picture(self, time_s: float, *, is_exact: bool, width_px: int) -> ShownPicture:
+    def picture(
+        self, time_s: float, *, is_exact: bool, width_px: int, is_patient: bool = False
+    ) -> ShownPicture:
         """Return the picture that stands at a moment of the case clock, or the nearest to be had.
+
+        A patient one, of a strip, waits for its turn; any other gives way to a later one.
 
         Raises
         ------
@@ -72,25 +76,14 @@ class CasePictures:
         if part_index is None:
             return self._key_frame(time_s)
         start_s = self._start_s(part_index)
-        moment = self._opened_reader("jumps").moment(
-            part_index, max(0.0, time_s - start_s), is_exact=is_exact, width_px=width_px
-        )
-        return ShownPicture(moment.jpeg, start_s + moment.time_s, is_exact)
-
-    def small_picture(self, time_s: float, width_px: int) -> ShownPicture:
-        """Return a small picture near a moment, for a strip; gives way to nobody."""
-        part_index = self._shown_part_at(time_s)
-        if part_index is None:
-            return self._key_frame(time_s)
-        start_s = self._start_s(part_index)
-        moment = self._opened_reader("strip").moment(
+        moment = self._opened_reader("strip" if is_patient else "jumps").moment(
             part_index,
             max(0.0, time_s - start_s),
-            is_exact=False,
+            is_exact=is_exact,
             width_px=width_px,
-            is_patient=True,
+            is_patient=is_patient,
         )
-        return ShownPicture(moment.jpeg, start_s + moment.time_s, is_exact=False)
+        return ShownPicture(moment.jpeg, start_s + moment.time_s, is_exact)
 
     def mask(self, time_s: float) -> tuple[BoolArray, BoolArray, float]:
         """Return (mask, field of view, time) of the picture that stands at a moment.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +10,8 @@ from pathlib import Path
 
 from ubereport.core.case import PartSummary
 from ubereport.core.errors import UsageError
+from ubereport.files.names import RECORDING_SUFFIXES
 from ubereport.video.source import sha256_of
-
-_SUFFIX = re.compile(
-    r"\.(mp4|mov|m4v|mkv|webm|ts|m2ts|mts|mpg|mpeg|vob|avi|wmv|asf|flv|mxf|dcm)", re.IGNORECASE
-)
 
 
 class PartState(StrEnum):
@@ -47,7 +43,7 @@ def recording_files(given: Sequence[Path]) -> tuple[Path, ...]:
     files: list[Path] = []
     for number, path in enumerate(given, 1):
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if _SUFFIX.fullmatch(p.suffix))
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in RECORDING_SUFFIXES)
             files += [p for p in inside if p.is_file()]
         elif path.is_file():
             files.append(path)

@@ -10,6 +10,7 @@ import json
 import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.core.errors import ReviewError, UbereportError, UsageError
+from ubereport.core.validation import read_json_value
 from ubereport.documents.page.html import render_app
 from ubereport.files.atomic import write_file
 from ubereport.files.resources import templates_dir
 from ubereport.language.speaking import speaking, spoken, told
 from ubereport.language.translator import Translator
 from ubereport.review.desk.case_desk import CaseDesk, Saying
-from ubereport.review.desk.case_pictures import CasePictures, ShownPicture
+from ubereport.review.desk.case_pictures import CasePictures
 from ubereport.review.desk.gate import Gate
 from ubereport.review.desk.page_state import case_facts, review_state
 from ubereport.review.desk.shelf import Shelf
@@ -43,7 +45,6 @@ from ubereport.video.moments import SupersededError
 _WIDTHS_PX = (160, 1920)
 _MASK_SIDE_PX = 2048
 _NUMBER = re.compile(r"-?\d{1,9}(\.\d{1,12})?([eE][-+]?\d{1,3})?")
-_ACTIONS = ", ".join(action.value for action in Action)
 
 
 class _BadRequestError(Exception):
@@ -151,18 +152,11 @@ class _Pages:
         return JSONResponse(await run_in_threadpool(state))
 
     async def picture(self, request: Request) -> Response:
-        pictures = await self._pictures(request)
-        time_s, width_px = _time(request), _width(request)
         is_exact = request.query_params.get("exact") == "1"
-        shown = await run_in_threadpool(
-            lambda: pictures.picture(time_s, is_exact=is_exact, width_px=width_px)
-        )
-        return _picture_response(shown)
+        return await self._shown(request, is_exact=is_exact, is_patient=False)
 
     async def small(self, request: Request) -> Response:
-        pictures = await self._pictures(request)
-        time_s, width_px = _time(request), _width(request)
-        return _picture_response(await run_in_threadpool(pictures.small_picture, time_s, width_px))
+        return await self._shown(request, is_exact=False, is_patient=True)
 
     async def mask(self, request: Request) -> Response:
         pictures = await self._pictures(request)
@@ -206,6 +200,17 @@ class _Pages:
         await run_in_threadpool(self._on_rendered, desk.folder)
         return JSONResponse({"is_rendered": True})
 
+    async def _shown(self, request: Request, *, is_exact: bool, is_patient: bool) -> Response:
+        pictures = await self._pictures(request)
+        time_s, width_px = _time(request), _width(request)
+        shown = await run_in_threadpool(
+            lambda: pictures.picture(
+                time_s, is_exact=is_exact, width_px=width_px, is_patient=is_patient
+            )
+        )
+        headers = {"X-Time-S": f"{shown.time_s:.6f}", "X-Exact": str(int(shown.is_exact))}
+        return Response(shown.jpeg, media_type="image/jpeg", headers=headers)
+
     async def _desk(self, request: Request) -> CaseDesk:
         return await run_in_threadpool(self._shelf.desk, request.path_params["case"])
 
@@ -235,11 +240,6 @@ def _number(text: str, name: str) -> float:
     return float(text)
 
 
-def _picture_response(shown: ShownPicture) -> Response:
-    headers = {"X-Time-S": f"{shown.time_s:.6f}", "X-Exact": str(int(shown.is_exact))}
-    return Response(shown.jpeg, media_type="image/jpeg", headers=headers)
-
-
 def _object(body: bytes) -> Mapping[str, Any]:
     try:
         content = json.loads(body)
@@ -251,54 +251,13 @@ def _object(body: bytes) -> Mapping[str, Any]:
 
 
 def _saying(content: Mapping[str, Any], desk: CaseDesk, pictures: CasePictures) -> Saying:
-    try:
-        action = Action(str(content.get("action")))
-    except ValueError:
-        raise _BadRequestError(f"action is one of {_ACTIONS}.") from None
-    reviewer = content.get("reviewer")
-    if not isinstance(reviewer, str):
-        raise _BadRequestError("reviewer is a text: initials or a pseudonym.")
-    time_s = _optional_number(content, "time_s")
-    area_frac = _optional_number(content, "area_frac")
-    mask = None
-    if action is Action.MASK and time_s is not None:
+    # A mask is drawn here and kept by us: a request names no file.
+    saying = read_json_value({**content, "mask": None}, Saying)
+    if saying.action is Action.MASK and saying.time_s is not None:
         drawn = _drawn_mask(content.get("mask_png"))
-        mask, area_frac, time_s = _kept_mask(drawn, time_s, desk, pictures)
-    return Saying(
-        action=action,
-        reviewer=reviewer,
-        event=_optional_pair(content, "event"),
-        stretch=_optional_pair(content, "stretch"),
-        time_s=time_s,
-        area_frac=area_frac,
-        mask=mask,
-    )
-
-
-def _optional_number(content: Mapping[str, Any], name: str) -> float | None:
-    value = content.get(name)
-    if value is None:
-        return None
-    # True is an int to Python, and would be second 1.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
-        raise _BadRequestError(f"{name} is a finite number.")
-    return float(value)
-
-
-def _is_finite(value: float) -> bool:
-    return -1e12 < value < 1e12
-
-
-def _optional_pair(content: Mapping[str, Any], name: str) -> tuple[float, float] | None:
-    value = content.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, list) or len(value) != 2:
-        raise _BadRequestError(f"{name} is a list of two numbers of seconds.")
-    first, second = (_optional_number({name: item}, name) for item in value)
-    if first is None or second is None or first > second:
-        raise _BadRequestError(f"{name} is a list of two numbers of seconds, in order.")
-    return first, second
+        mask, area_frac, time_s = _kept_mask(drawn, saying.time_s, desk, pictures)
+        saying = replace(saying, mask=mask, area_frac=area_frac, time_s=time_s)
+    return saying
 
 
 def _drawn_mask(text: Any) -> BoolArray:  # noqa: ANN401 -- a JSON value
