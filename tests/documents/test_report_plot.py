@@ -8,7 +8,7 @@ import matplotlib as mpl
 import pytest
 
 from ubereport.core.series import LossReason
-from ubereport.documents.case.case_figures import loss_swatch
+from ubereport.documents.case.timeline_drawing import loss_swatch
 from ubereport.documents.page.marks import GROUP_STYLES, LOSS_MARKS, LOSS_WORDS
 from ubereport.documents.page.plot import draw_svg
 

@@ -11,9 +11,10 @@ from ubereport.core.case import Flag, FlagLevel
 from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.core.held_out import HeldOutOperation
+from ubereport.core.intervals import Interval
 from ubereport.core.series import LossReason
-from ubereport.documents.case import case_figures
 from ubereport.documents.case.case_text import CaseMetrics, format_metric
+from ubereport.documents.case.timeline_drawing import PartSpan, TimelineDrawing
 from ubereport.documents.case.view_model import build_view_model
 from ubereport.documents.page.html import Medium, render_page
 from ubereport.documents.page.text import clock, percent
@@ -234,8 +235,8 @@ def test_nothing_evaluable_is_never_shown_as_zero(build_view):
     values = dict(zip(cells(table, "Metric"), cells(table, "Value"), strict=True))
     assert values["Mean area"] == "not available: no evaluable time"
     assert values["Coverage"] == "0 %"
-    assert "not available" in view.strip.rows[0]
-    assert {row[2] for row in view.timeline.rows} == {"not available"}
+    assert "not available" in view.strip.table.rows[0]
+    assert {row[2] for row in view.timeline.table.rows} == {"not available"}
 
 
 def test_a_record_without_any_sample_still_has_a_report(build_view, usual_record):
@@ -263,8 +264,8 @@ def test_twenty_seconds_are_told_in_seconds(build_view):
 def test_four_hours_with_eighty_events(build_view):
     view = build_view(sample_record.four_hours())
     assert len(view.events.rows) == 80
-    assert len(view.strip.rows) == 24
-    assert len(view.timeline.rows) <= 24
+    assert len(view.strip.table.rows) == 24
+    assert len(view.timeline.table.rows) <= 24
     assert view.clearing is not None
     assert len(view.timeline.svg) < 400_000
 
@@ -362,19 +363,17 @@ def test_figures_refuse_what_cannot_be_drawn():
     series = sample_record.series_of(0.4, (), ())
     empty = replace(series, **{name: getattr(series, name)[:0] for name in series.COLUMNS})
     with pytest.raises(ValueError, match="0 rows"):
-        case_figures.timeline_svg(empty, (), (), None)
-    with pytest.raises(ValueError, match="at least one block"):
-        case_figures.strip_svg(())
+        TimelineDrawing(empty, (), (), None).svg("timeline", "")
 
 
 def test_the_closing_field_is_labeled_clear_of_the_parts(usual_record):
     series = usual_record.series
-    whole = case_figures.PartSpan("Part 1", case_figures.Interval(0.0, 4350.0))
-    second = case_figures.PartSpan("Part 2", case_figures.Interval(4050.0, 4350.0))
-    closing = case_figures.Interval(4080.0, 4260.0)
+    whole = PartSpan("Part 1", Interval(0.0, 4350.0))
+    second = PartSpan("Part 2", Interval(4050.0, 4350.0))
+    closing = Interval(4080.0, 4260.0)
 
     def anchor(parts):
-        svg = case_figures.timeline_svg(series, (), parts, closing)
+        svg = TimelineDrawing(series, (), parts, closing).svg("timeline", "")
         label = re.search(r'<text style="([^"]*)"[^>]*>closing field<', svg)
         return re.search(r"text-anchor: (\w+)", label[1])[1]
 

@@ -9,7 +9,7 @@ from ubereport.core.arrays import FloatArray
 from ubereport.core.case import CaseRecord
 from ubereport.core.config import EventConfig
 from ubereport.core.events import HemostasisEvent
-from ubereport.documents.case.case_figures import TIMELINE_MARGINS
+from ubereport.documents.case.timeline_drawing import LEFT, RIGHT
 from ubereport.documents.page.marks import LOSS_WORDS
 from ubereport.language.speaking import _
 
@@ -71,10 +71,9 @@ def timeline_words_json() -> str:
 
     Names in braces are filled in by the script.
     """
-    left_frac, right_frac = TIMELINE_MARGINS
     words = {
-        "left_frac": left_frac,
-        "right_frac": right_frac,
+        "left_frac": LEFT,
+        "right_frac": 1 - RIGHT,
         "name": _("Moment on the case clock"),
         "hint": _(
             "Point at the timeline, or focus it and press ← → (page keys: events; Enter: pictures)."

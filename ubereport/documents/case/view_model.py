@@ -8,14 +8,18 @@ from ubereport.core.case import CaseRecord, Flag, FlagLevel
 from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.core.held_out import share_band
-from ubereport.core.intervals import Interval
 from ubereport.core.series import LossReason
-from ubereport.documents.case.case_figures import PartSpan, loss_swatch, timeline_svg
 from ubereport.documents.case.case_text import CaseMetrics
+from ubereport.documents.case.course_drawings import (
+    ClearingDrawing,
+    StripDrawing,
+    clearing_statement,
+)
 from ubereport.documents.case.data_block import case_data_json, timeline_words_json
 from ubereport.documents.case.extension import SectionView
 from ubereport.documents.case.recording_notes import recording_notes
 from ubereport.documents.case.review_view import review_headline, review_view
+from ubereport.documents.case.timeline_drawing import TimelineDrawing, loss_swatch
 from ubereport.documents.case.view_details import (
     event_cards,
     events_view,
@@ -25,38 +29,36 @@ from ubereport.documents.case.view_details import (
     part_rows,
     reader_rows,
 )
-from ubereport.documents.case.view_over_time import clearing_drawn, strip_drawn
 from ubereport.documents.case.views import (
     CaseView,
     CoverageView,
-    Drawn,
     FlagView,
     Headline,
     ImpairmentRow,
     LossRow,
 )
-from ubereport.documents.page.blocks import PageHead
+from ubereport.documents.page.blocks import FigureBlock, PageHead
 from ubereport.documents.page.marks import LOSS_WORDS
 from ubereport.documents.page.text import (
     band,
     clock,
-    clock_range,
     duration,
     first_sentences,
     number_word,
     percent,
     printable,
     sentence_of,
+    short_number,
     shorten,
 )
-from ubereport.documents.page.timeline import closing_interval, round_edges, time_columns
 from ubereport.documents.page.wording import FIXED_CAVEATS
-from ubereport.language.speaking import N_, _, _p, naming, spoken, told
+from ubereport.language.speaking import N_, _, naming, spoken, told
 from ubereport.metrics.registry import METRICS, metric_spec
+from ubereport.metrics.strip import strip_blocks
+from ubereport.statistics.survival import KaplanMeierCurve, kaplan_meier
 
 _MAX_FRONT_FLAGS = 3
 _MAX_FRONT_CHARACTERS = 130
-_MAX_TABLE_COLUMNS = 24
 _FLAG_WORDS = {
     FlagLevel.WARNING: N_("Warning"),
     FlagLevel.CAUTION: N_("Caution"),
@@ -103,7 +105,7 @@ def _case_view(
     metrics = CaseMetrics(record, specs)
     flags = _flags(record)
     cards = event_cards(record, frames_dir)
-    clearing_statement, clearing = clearing_drawn(record, metric_config)
+    curve = kaplan_meier(record.events)
     return CaseView(
         page=_page(record),
         record=record,
@@ -120,9 +122,9 @@ def _case_view(
         review=review_view(record, specs),
         events=events_view(record, cards, event_config),
         cards=cards,
-        strip=strip_drawn(record, metric_config),
-        clearing=clearing,
-        clearing_statement=clearing_statement,
+        strip=_strip(record, metric_config),
+        clearing=_clearing(curve, metric_config),
+        clearing_statement=clearing_statement(curve, metric_config.kaplan_meier_min_events),
         metric_rows=metric_rows(record, metrics, specs),
         flags=flags,
         part_rows=part_rows(record),
@@ -237,40 +239,49 @@ def _impairment(record: CaseRecord, metrics: CaseMetrics, level: str) -> Impairm
     )
 
 
-def _timeline(record: CaseRecord, metric_config: MetricConfig) -> Drawn | None:
+def _timeline(record: CaseRecord, config: MetricConfig) -> FigureBlock | None:
     if len(record.series) == 0:
         return None
-    parts = [
-        PartSpan(
-            _("Part {number}", number=k), Interval(part.start_s, part.start_s + part.duration_s)
-        )
-        for k, part in enumerate(record.parts, start=1)
-    ]
-    closing = closing_interval(record.series, metric_config.closing_window_s)
-    svg = timeline_svg(record.series, record.events, parts, closing)
-    return Drawn(svg, _timeline_rows(record))
+    return TimelineDrawing.of(record, config.closing_window_s).block(
+        "timeline",
+        _("Share of the view obscured by blood over the case, with events and lost time"),
+        _(
+            "Area of the view obscured by blood over case time (h:mm). Dark: mean; light: largest "
+            "value at that moment. Shaded and numbered: hemostasis events, open boxes where the "
+            "clearing was not seen. Hatched: lost time, by reason. Dotted lines: 5, 20 and "
+            "50\u00a0% of the view."
+        ),
+    )
 
 
-def _timeline_rows(record: CaseRecord) -> tuple[tuple[str, ...], ...]:
-    # In steps that a person would choose, such as whole minutes: a drawing's own columns would give
-    # rows of 13.7 s.
-    columns = time_columns(record.series, round_edges(record.series, _MAX_TABLE_COLUMNS))
-    rows = []
-    for i, reason in enumerate(columns.reason):
-        is_seen = columns.evaluable_s[i] > 0
-        lost = columns.lost_s[i]
-        rows.append(
-            (
-                clock_range(columns.edge_s[i], columns.edge_s[i + 1]),
-                clock(columns.evaluable_s[i]),
-                percent(columns.mean_frac[i]) if is_seen else _("not available"),
-                percent(columns.peak_frac[i]) if is_seen else _("not available"),
-                _("{lost}, mostly {reason}", lost=clock(lost), reason=_(LOSS_WORDS[reason]))
-                if reason
-                else _p("lost time", "none"),
-            )
-        )
-    return tuple(rows)
+def _strip(record: CaseRecord, config: MetricConfig) -> FigureBlock | None:
+    blocks = strip_blocks(record.series, config)
+    if not blocks:
+        return None
+    return StripDrawing(blocks).block(
+        "strip",
+        _("Blocks of the case: share of time with at least 20 % obscured, and mean area"),
+        _(
+            "Blocks of {minutes}\u00a0min of case time, named by their start (h:mm). Bar "
+            "and number: share of the block's evaluable time with at least 20\u00a0% of the view "
+            "obscured by blood. Diamond: mean area. Hatched: nothing evaluable.",
+            minutes=short_number(config.strip_block_s / 60),
+        ),
+    )
+
+
+def _clearing(curve: KaplanMeierCurve, config: MetricConfig) -> FigureBlock | None:
+    if curve.n_events < config.kaplan_meier_min_events:
+        return None
+    return ClearingDrawing(curve).block(
+        "time-to-clear",
+        _("Share of hemostasis events cleared over time since onset (Kaplan–Meier)"),
+        _(
+            "Share of events whose view was clear again, over time since onset (Kaplan–Meier). "
+            "Shaded: 95\u00a0% limits for independent events, which events of one case are not. "
+            "Upright ticks: the clearing was not seen."
+        ),
+    )
 
 
 def _coverage(record: CaseRecord) -> CoverageView:

@@ -14,7 +14,7 @@ from ubereport.core.case import CaseRecord
 from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.documents.case.case_text import CaseMetrics
 from ubereport.documents.case.extension import SectionView
-from ubereport.documents.page.blocks import Image, PageHead
+from ubereport.documents.page.blocks import FigureBlock, Image, PageHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +101,6 @@ class EventsView:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """A drawing of the case and the rows of the table that says the same."""
-
-    svg: str
-    rows: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class ReviewView:
     """What people made of the case, beside what was measured."""
 
@@ -130,7 +122,7 @@ class CaseView:
     headline: Headline
     impairment: tuple[ImpairmentRow, ...]
     values: CaseMetrics
-    timeline: Drawn | None
+    timeline: FigureBlock | None
     timeline_words: str
     coverage: CoverageView
     caveats: tuple[str, ...]
@@ -138,8 +130,8 @@ class CaseView:
     review: ReviewView | None
     events: EventsView
     cards: tuple[EventCard, ...]
-    strip: Drawn | None
-    clearing: Drawn | None
+    strip: FigureBlock | None
+    clearing: FigureBlock | None
     clearing_statement: str
     metric_rows: tuple[tuple[str, ...], ...]
     flags: tuple[FlagView, ...]

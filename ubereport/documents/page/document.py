@@ -158,9 +158,8 @@ def _drawn(figure: Figure) -> FigureBlock:
     if isinstance(drawing, ImageStrip):
         return FigureBlock(figure.figure_id, figure.caption, "", figure.table)
     width_mm = HALF_WIDTH_MM if figure.is_half else FULL_WIDTH_MM
-    svg = drawing.svg(figure.figure_id, figure.title, width_mm)
-    table = drawing.table() if figure.table is None else figure.table
-    return FigureBlock(figure.figure_id, figure.caption, svg, table)
+    block = drawing.block(figure.figure_id, figure.title, figure.caption, width_mm)
+    return block if figure.table is None else replace(block, table=figure.table)
 
 
 def render_document_html(document: Document | DocumentView) -> str:

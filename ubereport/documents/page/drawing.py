@@ -17,7 +17,7 @@ from typing import ClassVar, TypeVar
 
 import numpy as np
 
-from ubereport.documents.page.blocks import TableBlock, table_of
+from ubereport.documents.page.blocks import FigureBlock, TableBlock, table_of
 from ubereport.documents.page.marks import GRID
 from ubereport.documents.page.plot import INK, Axes, FuncFormatter, draw_svg
 from ubereport.documents.page.plot import Figure as Canvas
@@ -123,6 +123,12 @@ class Drawing(ABC):
     def svg(self, figure_id: str, title: str, width_mm: float = FULL_WIDTH_MM) -> str:
         """Draw the numbers `width_mm` wide; the height follows from what there is to draw."""
         return draw_svg(figure_id, title, (width_mm, self._height_mm()), self._draw)
+
+    def block(
+        self, figure_id: str, title: str, caption: str, width_mm: float = FULL_WIDTH_MM
+    ) -> FigureBlock:
+        """Return the drawing with its caption and its table."""
+        return FigureBlock(figure_id, caption, self.svg(figure_id, title, width_mm), self.table())
 
     def table(self) -> TableBlock:
         """Return the numbers; thinned evenly, and said so, beyond `max_rows` rows."""

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.documents.page import text as printed
-from ubereport.documents.page.blocks import FigureBlock, PageHead, TableBlock, columns
+from ubereport.documents.page.blocks import PageHead, TableBlock, columns
 from ubereport.documents.page.fonts import JAPANESE_FAMILY, japanese_characters, japanese_faces
 from ubereport.files.resources import templates_dir
 from ubereport.language.scripts import script_words_json
@@ -145,7 +145,6 @@ def _environment() -> Environment:
         "columns": columns,
         "TableBlock": TableBlock,
     }
-    environment.globals |= {"FigureBlock": FigureBlock, "clock_range": printed.clock_range}
     environment.globals["pixels"] = printed.pixels
     environment.filters |= {name: getattr(printed, name) for name in _NUMBER_FILTERS}
     environment.filters |= {"recorded": _recorded, "svg": _svg_of_medium}
