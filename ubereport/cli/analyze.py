@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ubereport.cli.console import case_progress, print_json, say, say_rows, warn
+from ubereport.cli.console import (
+    JsonOption,
+    PdfOption,
+    QuietOption,
+    case_progress,
+    path_or_none,
+    print_json,
+    say,
+    say_rows,
+    settle_pdf,
+    warn,
+)
 from ubereport.cli.guard import guarded
-from ubereport.cli.printing import PdfOption, path_or_none, settle_pdf
 from ubereport.core.choices import DecodeDevice, PdfChoice
 from ubereport.core.config import AnalysisConfig, Device, EventConfig, ReaderChoice, SamplingMode
 from ubereport.language.speaking import _, spoken, told, told_as_typed
@@ -21,8 +31,6 @@ if TYPE_CHECKING:
 OutOption = Annotated[
     Path, typer.Option("--out", help="Folder that receives the case folder.", show_default=False)
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 ContinuousOption = Annotated[
     bool | None,
     typer.Option(

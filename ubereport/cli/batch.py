@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ubereport.cli.console import JsonOption, QuietOption, print_json, say, say_rows
+from ubereport.cli.console import (
+    JsonOption,
+    PdfOption,
+    QuietOption,
+    print_json,
+    say,
+    say_rows,
+    settle_pdf,
+)
 from ubereport.cli.guard import guarded
-from ubereport.cli.printing import PdfOption, settle_pdf
 from ubereport.core.choices import DecodeDevice, Device, EngineChoice, PdfChoice
 from ubereport.core.errors import SomeCasesFailedError, UbereportError, UsageError
 from ubereport.language.speaking import _, _n, told_as_typed

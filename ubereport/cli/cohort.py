@@ -7,21 +7,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ubereport.cli.console import MeasuredOption, print_json, say, say_rows
+from ubereport.cli.console import (
+    JsonOption,
+    MeasuredOption,
+    PdfOption,
+    print_json,
+    say,
+    say_rows,
+    say_written,
+    settle_pdf,
+    written_files,
+)
 from ubereport.cli.guard import guarded
-from ubereport.cli.printing import PdfOption, path_or_none, say_written, settle_pdf
 from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AuditConfig, CompareConfig
 from ubereport.language.speaking import _, _n, told
 
 if TYPE_CHECKING:
-    from ubereport.api.library import Lead, Written
+    from ubereport.api.library import Lead
 
 LibraryArgument = Annotated[Path, typer.Argument(help="Folder of case folders.")]
 OutOption = Annotated[
     Path, typer.Option("--out", help="Folder that receives the report.", show_default=False)
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
 @guarded
@@ -84,7 +92,8 @@ def compare(
     ]
     print_json(
         {
-            **_files(written),
+            **written_files(written),
+            "report_json": str(written.json),
             "by": comparison.by,
             "primary": comparison.primary.metric_key,
             "n_cases": comparison.n_cases,
@@ -190,7 +199,8 @@ def audit(
         return
     print_json(
         {
-            **_files(written),
+            **written_files(written),
+            "report_json": str(written.json),
             "metric": result.metric_key,
             "n_cases": result.n_cases,
             "n_unread": len(result.unread),
@@ -211,12 +221,3 @@ def audit(
         }
     )
     settle_pdf(pdf, written.pdf_problem, written.pdf_remark)
-
-
-def _files(written: Written) -> dict[str, str | None]:
-    return {
-        "report_html": str(written.html),
-        "report_pdf": path_or_none(written.pdf),
-        "pdf_problem": written.pdf_problem or None,
-        "report_json": str(written.json),
-    }

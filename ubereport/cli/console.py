@@ -1,4 +1,4 @@
-"""Progress to stderr, results to stdout."""
+"""Results to stdout, progress and what is missing to stderr; options that commands share."""
 
 from __future__ import annotations
 
@@ -6,17 +6,31 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ubereport.core.choices import PdfChoice
+from ubereport.core.errors import DependencyError
 from ubereport.core.progress import Progress, ProgressHook, silent
-from ubereport.language.speaking import _, text_width, told
+from ubereport.language.speaking import _, text_width, told, told_as_typed
+
+if TYPE_CHECKING:
+    from ubereport.api.library import Written
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 MeasuredOption = Annotated[
     bool,
     typer.Option("--measured", help="Take measured numbers also of cases that were reviewed."),
+]
+PdfOption = Annotated[
+    PdfChoice,
+    typer.Option(
+        "--pdf",
+        help="Print the report, too: always (exit code 4 where this machine cannot), auto (where "
+        "it can), never.",
+    ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
@@ -73,6 +87,42 @@ def show_result(result: dict[str, Any], is_json: bool) -> None:
 
 def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def path_or_none(path: Path | None) -> str | None:
+    """Return a path as JSON holds it."""
+    return None if path is None else str(path)
+
+
+def written_files(written: Written) -> dict[str, str | None]:
+    """Return where a document is, as JSON holds it."""
+    return {
+        "report_html": str(written.html),
+        "report_pdf": path_or_none(written.pdf),
+        "pdf_problem": written.pdf_problem or None,
+    }
+
+
+def say_written(written: Written) -> None:
+    """Print where a document and its tables are."""
+    say_rows((_("Report"), written.html), (_("Print"), written.pdf), (_("Tables"), written.folder))
+
+
+def settle_pdf(choice: PdfChoice, problem: str, remark: str = "") -> None:
+    """Tell why there is no PDF, or what it lacks, once everything else is written and said.
+
+    Raises
+    ------
+    DependencyError
+        If a PDF was asked for by `PdfChoice.ALWAYS`.
+    """
+    if remark:
+        warn(told_as_typed(remark))
+    if not problem:
+        return
+    if choice is PdfChoice.ALWAYS:
+        raise DependencyError(problem)
+    warn(told_as_typed(problem))
 
 
 @contextmanager

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from ubereport.cli.console import print_json, say
+from ubereport.cli.console import (
+    JsonOption,
+    PdfOption,
+    QuietOption,
+    print_json,
+    say,
+    say_written,
+    settle_pdf,
+    written_files,
+)
 from ubereport.cli.guard import guarded
-from ubereport.cli.printing import PdfOption, path_or_none, say_written, settle_pdf
 from ubereport.core.choices import PdfChoice
 from ubereport.core.config import Device, SegmentationConfig
 from ubereport.language.speaking import _, told
 
-if TYPE_CHECKING:
-    from ubereport.api.library import Written
-
 app = typer.Typer(help="Score models and cases against ground truth.", no_args_is_help=True)
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 _EVERY = 50
 
 
@@ -101,7 +104,7 @@ def stills(
     hooks = (_silent, None) if quiet else (_tell, _tell_groups)
     summary, written = run_stills_evaluation(request, *hooks)
     if json:
-        print_json({**summary, **_files(written)})
+        print_json({**summary, **written_files(written)})
     else:
         for own in summary["models"]:
             _say_numbers(own)
@@ -131,7 +134,7 @@ def recording(
     request = RecordingRequest(tuple(case), tuple(truth), out, pdf)
     summary, written = run_recording_evaluation(request)
     if json:
-        print_json({**summary, **({} if written is None else _files(written))})
+        print_json({**summary, **({} if written is None else written_files(written))})
     else:
         _say_numbers(summary)
         if written is not None:
@@ -166,11 +169,3 @@ def _say_numbers(summary: dict[str, Any]) -> None:
             say(f"  {key}: {_('not available')}")
         elif isinstance(value, int | float):
             say(f"  {key}: {value:.4g}")
-
-
-def _files(written: Written) -> dict[str, str | None]:
-    return {
-        "report_html": str(written.html),
-        "report_pdf": path_or_none(written.pdf),
-        "pdf_problem": written.pdf_problem or None,
-    }

@@ -45,6 +45,8 @@ class LeadInput:
         Rows of the covariates held equal.
     barriers
         Why no contrast of this comparison may name a direction.
+    scale, config
+        The scale of the metric, and what was asked for.
     hidden
         (groups, why) for bleeding lost from view: stands against contrasts of all these groups.
     """
@@ -58,17 +60,12 @@ class LeadInput:
     seen: SeenError | None
     balance: Sequence[BalanceRow]
     barriers: tuple[str, ...]
+    scale: MetricScale
+    config: CompareConfig
     hidden: tuple[tuple[frozenset[str], str], ...] = ()
 
 
-def lead_of(
-    group: str,
-    reference: str,
-    model: AdjustedModel,
-    given: LeadInput,
-    scale: MetricScale,
-    config: CompareConfig,
-) -> Lead:
+def lead_of(group: str, reference: str, model: AdjustedModel, given: LeadInput) -> Lead:
     """Return what may be said of `group` against `reference`.
 
     A direction is named only where nothing stands against it: the two can be told apart from the
@@ -79,16 +76,16 @@ def lead_of(
     fit = next((f for f in model.fits if (f.group, f.reference) == (group, reference)), None)
     barriers = (*given.barriers, *_barriers(group, reference, fit, model, given))
     if fit is None:
-        nothing = Estimate(None, None, None, "none", barriers[-1], config.confidence)
+        nothing = Estimate(None, None, None, "none", barriers[-1], given.config.confidence)
         test = TestResult("none", None, reason=barriers[-1])
         return Lead(group, reference, Verdict.DESCRIPTIVE, barriers, nothing, nothing, (), None,
                     None, test)  # fmt: skip
     contrast = next(
         c for c in model.comparison.contrasts if (c.group, c.reference) == (group, reference)
     )
-    with_error = _with_error(fit, given, scale, config)
-    thresholds = _at_thresholds(fit, given, scale, config)
-    verdict = _verdict(contrast.test, with_error, thresholds, barriers, config)
+    with_error = _with_error(fit, given)
+    thresholds = _at_thresholds(fit, given)
+    verdict = _verdict(contrast.test, with_error, thresholds, barriers, given.config)
     return Lead(
         group=group,
         reference=reference,
@@ -97,7 +94,7 @@ def lead_of(
         difference=contrast.difference,
         with_error=with_error,
         at_thresholds=thresholds,
-        tipping=tipping_point(fit, given, scale, config),
+        tipping=tipping_point(fit, given),
         e_value=e_value(fit.effect / fit.residual_sd) if fit.residual_sd > 0 else None,
         test=contrast.test,
     )
@@ -162,13 +159,11 @@ def _verdict(
     return Verdict.NOT_SHOWN
 
 
-def _in_unit(fit: ContrastFit, scale: MetricScale, effect: float) -> float:
-    return float(scale.back(fit.start + effect) - scale.back(fit.start))
+def _in_unit(fit: ContrastFit, given: LeadInput, effect: float) -> float:
+    return float(given.scale.back(fit.start + effect) - given.scale.back(fit.start))
 
 
-def _with_error(
-    fit: ContrastFit, given: LeadInput, scale: MetricScale, config: CompareConfig
-) -> Estimate:
+def _with_error(fit: ContrastFit, given: LeadInput) -> Estimate:
     """Return the difference with an interval for chance and for the model's error together.
 
     Every draw of the errors gives other areas, another effect, and around it Student's t for
@@ -176,56 +171,47 @@ def _with_error(
     J R Stat Soc A 2005;168:267).
     """
     method = "adjusted, interval for chance and the model's own error"
+    confidence = given.config.confidence
     if given.draws is None or not given.areas.is_known:
         reason = "what the model erred in each group is not known"
-        return Estimate(_in_unit(fit, scale, fit.effect), None, None, method, reason,
-                        config.confidence)  # fmt: skip
-    effects = _effects(fit, given, scale, given.draws.shift, given.draws.slope)
-    rng = np.random.default_rng(config.seed)
+        value = _in_unit(fit, given, fit.effect)
+        return Estimate(value, None, None, method, reason, confidence)
+    effects = _effects(fit, given, given.draws.shift, given.draws.slope)
+    rng = np.random.default_rng(given.config.seed)
     # One draw of chance for each draw of the errors: adding the two intervals would count the worst
     # of both as the rule.
     spread = effects + fit.error * rng.standard_t(fit.degrees, len(effects))
-    tail = (1 - config.confidence) / 2
-    low, value, high = np.quantile(spread, [tail, 0.5, 1 - tail])
-    return Estimate(
-        _in_unit(fit, scale, float(value)),
-        _in_unit(fit, scale, float(low)),
-        _in_unit(fit, scale, float(high)),
-        method,
-        "",
-        config.confidence,
+    tail = (1 - confidence) / 2
+    low, value, high = (
+        _in_unit(fit, given, float(effect)) for effect in np.quantile(spread, [tail, 0.5, 1 - tail])
     )
+    return Estimate(value, low, high, method, "", confidence)
 
 
 def _effects(
-    fit: ContrastFit, given: LeadInput, scale: MetricScale, shift: FloatArray, slope: FloatArray
+    fit: ContrastFit, given: LeadInput, shift: FloatArray, slope: FloatArray
 ) -> FloatArray:
     """(k,) the effect if areas of each group had been ``shift + slope m``."""
     values = given.areas.under(shift, slope, given.codes)[:, fit.rows]
-    return np.asarray(scale.forward(values) @ fit.weights)
+    return np.asarray(given.scale.forward(values) @ fit.weights)
 
 
-def _at_thresholds(
-    fit: ContrastFit, given: LeadInput, scale: MetricScale, config: CompareConfig
-) -> tuple[ThresholdContrast, ...]:
+def _at_thresholds(fit: ContrastFit, given: LeadInput) -> tuple[ThresholdContrast, ...]:
     """Return the contrast at each threshold of the bundle, with the spread of the central one."""
-    reach = t_reach(config.confidence, fit.degrees) * fit.error
+    confidence = given.config.confidence
+    reach = t_reach(confidence, fit.degrees) * fit.error
     contrasts = []
     for name, values in (given.at_thresholds or {}).items():
         own = values[fit.rows]
-        if np.isnan(own).any():
-            continue
-        effect = float(scale.forward(own) @ fit.weights)
-        low, high = (_in_unit(fit, scale, effect + sign * reach) for sign in (-1, 1))
-        estimate = Estimate(_in_unit(fit, scale, effect), low, high, "adjusted", "",
-                            config.confidence)  # fmt: skip
-        contrasts.append(ThresholdContrast(name, estimate))
+        if not np.isnan(own).any():
+            effect = float(given.scale.forward(own) @ fit.weights)
+            value, low, high = (_in_unit(fit, given, effect + step) for step in (0, -reach, reach))
+            estimate = Estimate(value, low, high, "adjusted", "", confidence)
+            contrasts.append(ThresholdContrast(name, estimate))
     return tuple(contrasts)
 
 
-def tipping_point(
-    fit: ContrastFit, given: LeadInput, scale: MetricScale, config: CompareConfig
-) -> TippingPoint | None:
+def tipping_point(fit: ContrastFit, given: LeadInput) -> TippingPoint | None:
     """Return how much more the model must err under one group to undo the finding.
 
     `factor`: how many times too large its areas would have to be in the group that measures higher
@@ -234,7 +220,7 @@ def tipping_point(
     is no finding, or the metric cannot be read under another error; a number is None where not even
     ten times, or half of the view, undoes it.
     """
-    reach = t_reach(config.confidence, fit.degrees) * fit.error
+    reach = t_reach(given.config.confidence, fit.degrees) * fit.error
     if not given.areas.is_known or abs(fit.effect) <= reach:
         return None
     higher = fit.group if fit.effect > 0 else fit.reference
@@ -243,16 +229,16 @@ def tipping_point(
     # Take the supposed error back out of one group's areas, and see what is left of the effect
     # beyond chance. It falls as the error grows; where it crosses zero the finding is undone. Paint
     # of p on clean view measures t as p + (1 - p) t, hence both a shift and a slope.
-    def left(factor: float, false_area: float) -> float:
+    def remainder(factor: float, false_area: float) -> float:
         shift, slope = np.zeros((1, len(given.groups))), np.ones((1, len(given.groups)))
         slope[0, at] = 1 / (factor * (1 - false_area))
         shift[0, at] = -false_area / (1 - false_area) / factor
-        return sign * float(_effects(fit, given, scale, shift, slope)[0]) - reach
+        return sign * float(_effects(fit, given, shift, slope)[0]) - reach
 
     return TippingPoint(
         higher,
-        crossing(lambda factor: left(factor, 0.0), 1.0, _MAX_FACTOR),
-        crossing(lambda false_area: left(1.0, false_area), 0.0, _MAX_FALSE_AREA),
+        crossing(lambda factor: remainder(factor, 0.0), 1.0, _MAX_FACTOR),
+        crossing(lambda false_area: remainder(1.0, false_area), 0.0, _MAX_FALSE_AREA),
         None if given.seen is None else given.seen.factor,
         None if given.seen is None else given.seen.false_area_frac,
         0 if given.seen is None else given.seen.n_operations,

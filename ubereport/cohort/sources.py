@@ -178,11 +178,12 @@ def leads_of(
         seen=seen_error(used.facts.operations),
         balance=balance,
         barriers=barriers,
+        scale=scale_of(metric_spec(config.primary)),
+        config=config,
         hidden=hidden_bleeding(clear),
     )
-    scale = scale_of(metric_spec(config.primary))
     return tuple(
-        lead_of(cases.groups[group], cases.groups[reference], model, given, scale, config)
+        lead_of(cases.groups[group], cases.groups[reference], model, given)
         for reference in range(len(cases.groups))
         for group in range(reference + 1, len(cases.groups))
     )

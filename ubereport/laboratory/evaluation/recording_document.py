@@ -9,13 +9,14 @@ import numpy as np
 
 from ubereport.core.arrays import FloatArray
 from ubereport.core.case import CaseRecord
+from ubereport.core.series import LossReason
 from ubereport.documents.cohort.document_parts import (
     SOFTWARE,
     estimate_text,
     number_cell,
     share_cell,
 )
-from ubereport.documents.page.blocks import Pair, TableBlock, columns
+from ubereport.documents.page.blocks import Pair, TableBlock, columns, table_of
 from ubereport.documents.page.curve_drawings import Curve, CurveFigure
 from ubereport.documents.page.document import Document, Figure, Section
 from ubereport.documents.page.drawing import Axis, Unit
@@ -126,15 +127,16 @@ def _row(key: str, value: float | None) -> tuple[str, str]:
 
 
 def _over_section(over_all: Mapping[str, Estimate], n: int) -> Section:
-    rows = []
-    for key, (title, factor, n_decimals, unit) in _TITLES.items():
-        text = estimate_text(over_all[key], factor, n_decimals, is_signed=False)
-        rows.append((title, text, _(unit) if unit else "1"))
-    heads = columns(_("Number"), _("#Mean over recordings (95 % interval)"), _("Unit"))
-    table = TableBlock(
+    def mean_text(key: str) -> str:
+        _title, factor, n_decimals, _unit = _TITLES[key]
+        return estimate_text(over_all[key], factor, n_decimals, is_signed=False)
+
+    table = table_of(
         _("Over {recordings}", recordings=_n("{n} recording", "{n} recordings", n)),
-        heads,
-        tuple(rows),
+        _TITLES,
+        (_("Number"), lambda key: _TITLES[key][0]),
+        (_("#Mean over recordings (95 % interval)"), mean_text),
+        (_("Unit"), lambda key: _(_TITLES[key][3]) if _TITLES[key][3] else "1"),
     )
     return Section(_("Over all recordings"), tables=(table,))
 
@@ -245,81 +247,55 @@ def _numbers_table(evaluation: RecordingEvaluation) -> TableBlock:
 
 
 def _events_table(evaluation: RecordingEvaluation) -> TableBlock:
-    rows = tuple(
-        (
-            localized(f"≥ {score.min_iou:g}"),
-            str(score.n_true),
-            str(score.n_found),
-            str(score.n_matched),
-            number_cell(score.precision),
-            number_cell(score.recall),
-            number_cell(score.f1),
-        )
-        for score in evaluation.events
+    return table_of(
+        _("Events, matched one to one"),
+        evaluation.events,
+        (_("Temporal IoU"), lambda score: localized(f"≥ {score.min_iou:g}")),
+        (_("#True"), lambda score: str(score.n_true)),
+        (_("#Found"), lambda score: str(score.n_found)),
+        (_("#Matched"), lambda score: str(score.n_matched)),
+        (_("#Precision"), lambda score: number_cell(score.precision)),
+        (_("#Recall"), lambda score: number_cell(score.recall)),
+        ("#F1", lambda score: number_cell(score.f1)),
     )
-    heads = columns(
-        _("Temporal IoU"),
-        _("#True"),
-        _("#Found"),
-        _("#Matched"),
-        _("#Precision"),
-        _("#Recall"),
-        "#F1",
-    )
-    return TableBlock(_("Events, matched one to one"), heads, rows)
 
 
 def _matches_table(matches: Sequence[EventMatch]) -> TableBlock:
     def text(error_s: float | None) -> str:
         return _("not seen") if error_s is None else decimal(error_s, 2)
 
-    rows = tuple(
-        (
-            clock(match.true_onset_s),
-            clock(match.found_onset_s),
-            decimal(match.iou, 2),
-            text(match.onset_error_s),
-            text(match.clear_error_s),
-        )
-        for match in matches
+    return table_of(
+        _("Matched events"),
+        matches,
+        (_("True onset"), lambda match: clock(match.true_onset_s)),
+        (_("#Found onset"), lambda match: clock(match.found_onset_s)),
+        (_("#IoU"), lambda match: decimal(match.iou, 2)),
+        (_("#Onset error, s"), lambda match: text(match.onset_error_s)),
+        (_("#Clearing error, s"), lambda match: text(match.clear_error_s)),
+        note=_(
+            "Found minus true. Not seen: the onset or the clearing was not observed on both sides."
+        ),
     )
-    heads = columns(
-        _("True onset"),
-        _("#Found onset"),
-        _("#IoU"),
-        _("#Onset error, s"),
-        _("#Clearing error, s"),
-    )
-    note = _(
-        "Found minus true. Not seen: the onset or the clearing was not observed on both sides."
-    )
-    return TableBlock(_("Matched events"), heads, rows, note)
 
 
 def _reasons_table(reasons: Sequence[ReasonScore]) -> TableBlock:
-    rows = tuple(
-        (
-            _("any reason") if score.reason is None else score.reason.value.replace("_", " "),
-            decimal(score.true_s, 1),
-            decimal(score.found_s, 1),
-            decimal(score.both_s, 1),
-            share_cell(score.precision),
-            share_cell(score.recall),
-        )
-        for score in reasons
+    def reason_text(reason: LossReason | None) -> str:
+        return _("any reason") if reason is None else reason.value.replace("_", " ")
+
+    return table_of(
+        _("Lost view, by reason"),
+        reasons,
+        (_("Reason"), lambda score: reason_text(score.reason)),
+        (_("#True, s"), lambda score: decimal(score.true_s, 1)),
+        (_("#Found, s"), lambda score: decimal(score.found_s, 1)),
+        (_("#Both, s"), lambda score: decimal(score.both_s, 1)),
+        (_("#Precision"), lambda score: share_cell(score.precision)),
+        (_("#Recall"), lambda score: share_cell(score.recall)),
+        note=_(
+            "Precision: share of the time found lost that truly is. Recall: share of truly lost "
+            "time."
+        ),
     )
-    heads = columns(
-        _("Reason"),
-        _("#True, s"),
-        _("#Found, s"),
-        _("#Both, s"),
-        _("#Precision"),
-        _("#Recall"),
-    )
-    note = _(
-        "Precision: share of the time found lost that truly is. Recall: share of truly lost time."
-    )
-    return TableBlock(_("Lost view, by reason"), heads, rows, note)
 
 
 def _method_section() -> Section:

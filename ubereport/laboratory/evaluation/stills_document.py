@@ -17,14 +17,14 @@ from ubereport.documents.cohort.document_parts import (
     share_cell,
     share_text,
 )
-from ubereport.documents.page.blocks import Pair, TableBlock, columns
+from ubereport.documents.page.blocks import Pair, TableBlock, columns, table_of
 from ubereport.documents.page.curve_drawings import Curve, HistogramFigure, PointSet, ScatterFigure
 from ubereport.documents.page.document import Document, Figure, Section
 from ubereport.documents.page.drawing import Axis, Mark, Unit
 from ubereport.documents.page.row_drawings import ForestFigure, ForestRow, Group, GroupFigure
 from ubereport.documents.page.text import decimal, percent
 from ubereport.laboratory.evaluation.config import StillsConfig
-from ubereport.laboratory.evaluation.results import Confusion, StillsEvaluation, Stratum
+from ubereport.laboratory.evaluation.results import Confusion, StillsEvaluation
 from ubereport.laboratory.evaluation.results import Figure as Number
 from ubereport.laboratory.evaluation.stills_sections import (
     ModelResult,
@@ -166,19 +166,21 @@ def _facts(evaluation: StillsEvaluation, model: str) -> tuple[Pair, ...]:
 
 def _numbers_section(results: Sequence[ModelResult], differences: Sequence[Estimate]) -> Section:
     tables = [_numbers_table(result.evaluation) for result in results]
+    first = results[0].evaluation.model
     if differences:
-        rows = tuple(
+        table = table_of(
+            _("Models side by side"),
+            zip(results[1:], differences, strict=True),
+            (_("Models"), lambda row: f"{row[0].evaluation.model} − {first}"),
             (
-                f"{result.evaluation.model} − {results[0].evaluation.model}",
-                estimate_text(difference, n_decimals=3, is_signed=True),
-            )
-            for result, difference in zip(results[1:], differences, strict=True)
+                _("#Median difference in Dice (95 % interval)"),
+                lambda row: estimate_text(row[1], n_decimals=3, is_signed=True),
+            ),
+            note=_("Still by still on the same stills with blood; groups resampled."),
         )
-        heads = columns(_("Models"), _("#Median difference in Dice (95 % interval)"))
-        note = _("Still by still on the same stills with blood; groups resampled.")
         # Before the tables of each model: the pairs are compared still by still, which two columns
         # beside one another cannot show.
-        tables.insert(0, TableBlock(_("Models side by side"), heads, rows, note))
+        tables.insert(0, table)
     figures = (_side_by_side(results),) if len(results) > 1 else ()
     return Section(_("All numbers"), (), figures, tuple(tables))
 
@@ -209,28 +211,19 @@ def _forest_row(label: str, estimate: Estimate) -> ForestRow:
 
 
 def _numbers_table(evaluation: StillsEvaluation) -> TableBlock:
-    rows = tuple(
-        (
-            number.title,
-            _cell(number, number.over_stills),
-            _cell(number, number.over_groups),
-            str(number.n),
-            str(number.n_groups),
-        )
-        for number in evaluation.figures
+    return table_of(
+        evaluation.model,
+        evaluation.figures,
+        (_("Number"), lambda number: number.title),
+        (_("#Over stills (95 % interval)"), lambda number: _cell(number, number.over_stills)),
+        (_("#Over groups (95 % interval)"), lambda number: _cell(number, number.over_groups)),
+        (_("#Stills"), lambda number: str(number.n)),
+        (_("#Groups"), lambda number: str(number.n_groups)),
+        note=_(
+            "Over stills: all alike. Over groups: the mean of each group’s own number, so that a "
+            "group with many stills does not count more."
+        ),
     )
-    heads = columns(
-        _("Number"),
-        _("#Over stills (95 % interval)"),
-        _("#Over groups (95 % interval)"),
-        _("#Stills"),
-        _("#Groups"),
-    )
-    note = _(
-        "Over stills: all alike. Over groups: the mean of each group’s own number, so that a group "
-        "with many stills does not count more."
-    )
-    return TableBlock(evaluation.model, heads, rows, note)
 
 
 def _cell(number: Number, estimate: Estimate) -> str:
@@ -323,30 +316,22 @@ def _stratum_groups(evaluation: StillsEvaluation, config: StillsConfig) -> tuple
 
 
 def _strata_table(evaluation: StillsEvaluation) -> TableBlock:
-    heads = columns(
-        _("Stills"), _("#n"), _("#Dice, median"), _("#Dice, mean"), _("#IoU, median"),
-        _("#Outline, median"),
-        _("#Area error, points"), _("#Area bias, points"), _("#Called"),
-    )  # fmt: skip
-    rows = tuple(_stratum_cells(stratum) for stratum in evaluation.strata)
-    note = _(
-        "Stills with blood only. Called: share in which the model found any. Area error and bias "
-        "(model minus reference) in percentage points of the picture."
-    )
-    return TableBlock(evaluation.model, heads, rows, note)
-
-
-def _stratum_cells(stratum: Stratum) -> tuple[str, ...]:
-    return (
-        stratum.title,
-        str(stratum.n),
-        number_cell(stratum.dice_median),
-        number_cell(stratum.dice_mean),
-        number_cell(stratum.iou_median),
-        number_cell(stratum.surface_dice_median),
-        number_cell(stratum.area_mae_frac, 1, 100),
-        number_cell(stratum.area_bias_frac, 1, 100),
-        share_cell(stratum.called_share),
+    return table_of(
+        evaluation.model,
+        evaluation.strata,
+        (_("Stills"), lambda stratum: stratum.title),
+        (_("#n"), lambda stratum: str(stratum.n)),
+        (_("#Dice, median"), lambda stratum: number_cell(stratum.dice_median)),
+        (_("#Dice, mean"), lambda stratum: number_cell(stratum.dice_mean)),
+        (_("#IoU, median"), lambda stratum: number_cell(stratum.iou_median)),
+        (_("#Outline, median"), lambda stratum: number_cell(stratum.surface_dice_median)),
+        (_("#Area error, points"), lambda stratum: number_cell(stratum.area_mae_frac, 1, 100)),
+        (_("#Area bias, points"), lambda stratum: number_cell(stratum.area_bias_frac, 1, 100)),
+        (_("#Called"), lambda stratum: share_cell(stratum.called_share)),
+        note=_(
+            "Stills with blood only. Called: share in which the model found any. Area error and "
+            "bias (model minus reference) in percentage points of the picture."
+        ),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ubereport.core.arrays import RgbArray
 from ubereport.core.case import ModelSummary
 from ubereport.documents.cohort.document_parts import estimate_text, number_cell, share_cell
-from ubereport.documents.page.blocks import Image, Pair, TableBlock, columns
+from ubereport.documents.page.blocks import Image, Pair, TableBlock, columns, table_of
 from ubereport.documents.page.curve_drawings import Curve, PointSet, ScatterFigure
 from ubereport.documents.page.document import Figure, ImageStrip, Section
 from ubereport.documents.page.drawing import Axis, Unit
@@ -19,7 +19,11 @@ from ubereport.documents.page.row_drawings import Group, GroupFigure
 from ubereport.documents.page.text import decimal, percent
 from ubereport.laboratory.evaluation.examples import Examples
 from ubereport.laboratory.evaluation.reliability import N_BINS, Reliability
-from ubereport.laboratory.evaluation.results import AnnotatorAgreement, StillsEvaluation
+from ubereport.laboratory.evaluation.results import (
+    AnnotatorAgreement,
+    AnnotatorPair,
+    StillsEvaluation,
+)
 from ubereport.language.speaking import _, _n
 from ubereport.statistics.estimates import Estimate
 from ubereport.video.picture_scaling import display_size, encode_jpeg, to_model_size
@@ -134,23 +138,22 @@ def _pairs_table(agreement: AnnotatorAgreement) -> TableBlock:
     # By number: names of annotators are names of people and stand in no report.
     number = {name: i for i, name in enumerate(agreement.annotators, start=1)}
 
-    rows = tuple(
-        (
-            _("{number} and {number_2}", number=number[pair.first], number_2=number[pair.second]),
-            str(pair.n),
-            f"{number_cell(pair.dice_median)} ({pair.n_drawn})",
-            f"{number_cell(pair.both_dice_median)} ({pair.n_both})",
-            share_cell(pair.presence_agreement),
-        )
-        for pair in agreement.pairs
+    def pair_text(pair: AnnotatorPair) -> str:
+        return _("{number} and {number_2}", number=number[pair.first], number_2=number[pair.second])
+
+    def count_text(value: float | None, n: int) -> str:
+        return f"{number_cell(value)} ({n})"
+
+    return table_of(
+        _("Every two annotators"),
+        agreement.pairs,
+        (_("Annotators"), pair_text),
+        (_("#Stills"), lambda p: str(p.n)),
+        (_("#Dice, median, either drew"), lambda p: count_text(p.dice_median, p.n_drawn)),
+        (_("#Dice, median, both drew"), lambda p: count_text(p.both_dice_median, p.n_both)),
+        (_("#Same answer on presence"), lambda p: share_cell(p.presence_agreement)),
+        note=_("Annotators by number in order of their folders’ names; in brackets the stills."),
     )
-    heads = columns(
-        _("Annotators"), _("#Stills"), _("#Dice, median, either drew"),
-        _("#Dice, median, both drew"),
-        _("#Same answer on presence"),
-    )  # fmt: skip
-    note = _("Annotators by number in order of their folders’ names; in brackets the stills.")
-    return TableBlock(_("Every two annotators"), heads, rows, note)
 
 
 def overlay_sections(results: Sequence[ModelResult]) -> tuple[Section, ...]:
@@ -265,27 +268,26 @@ def _told_and_seen(
 
 def _reliability_table(evaluation: StillsEvaluation) -> TableBlock:
     reliability = evaluation.reliability
-    rows = tuple(
-        (
-            _(
-                "{N_BINS} to {N_BINS_2}",
-                N_BINS=decimal(i / N_BINS, 1),
-                N_BINS_2=decimal((i + 1) / N_BINS, 1),
-            ),
-            str(sum(group.seen[i] is not None for group in reliability.groups)),
-            number_cell(told),
-            number_cell(seen),
-        )
-        for i, (told, seen) in enumerate(zip(reliability.told, reliability.seen, strict=True))
-    )
-    note = _(
-        "Means over groups with 100 pixels or more in a tenth. Over all pixels the "
-        "probability is off by {error} points (expected calibration error, groups alike).",
-        error=decimal(100 * reliability.error, 1),
-    )
-    heads = columns(_("Probability"), _("#Groups"), _("#Told"), _("#Seen"))
-    return TableBlock(
-        _("Tenths of the probability, {model}", model=evaluation.model), heads, rows, note
+
+    def tenth_text(i: int) -> str:
+        low, high = (decimal(edge / N_BINS, 1) for edge in (i, i + 1))
+        return _("{N_BINS} to {N_BINS_2}", N_BINS=low, N_BINS_2=high)
+
+    def n_groups(i: int) -> int:
+        return sum(group.seen[i] is not None for group in reliability.groups)
+
+    return table_of(
+        _("Tenths of the probability, {model}", model=evaluation.model),
+        range(len(reliability.told)),
+        (_("Probability"), tenth_text),
+        (_("#Groups"), lambda i: str(n_groups(i))),
+        (_("#Told"), lambda i: number_cell(reliability.told[i])),
+        (_("#Seen"), lambda i: number_cell(reliability.seen[i])),
+        note=_(
+            "Means over groups with 100 pixels or more in a tenth. Over all pixels the "
+            "probability is off by {error} points (expected calibration error, groups alike).",
+            error=decimal(100 * reliability.error, 1),
+        ),
     )
 
 
