@@ -35,7 +35,7 @@ def _run(
     limits: dict[str, object] = {"stall_timeout_s": 20.0, "n_threads": 1, **config}
     readers = {"decord": f"fake_readers:{first}", "pyav": f"fake_readers:{second}"}
     settings = DecodeConfig(reader=ReaderChoice.DECORD, **limits)  # type: ignore[arg-type]
-    decoding = decode(_request(part), settings, part.n_frames, None, readers)
+    decoding = decode(_request(part), settings, part.n_frames, readers)
     (batch,) = list(decoding)
     assert _n_children() == 0
     return batch, decoding.outcome
@@ -129,7 +129,7 @@ def test_slow_reader_that_shows_progress_is_left_alone(coded_part: PartIndex) ->
     request = DecodeRequest(coded_part, 0, frames, frames, coded_part.time_s[frames], None, 8, 10)
     readers = {"decord": "fake_readers:slow_but_alive", "pyav": "fake_readers:good"}
     config = DecodeConfig(reader=ReaderChoice.DECORD, stall_timeout_s=5.0)
-    decoding = decode(request, config, 1, None, readers)
+    decoding = decode(request, config, 1, readers)
     assert [int(batch.rgb[0, 0, 0, 0]) for batch in decoding] == [3]
     assert decoding.outcome.failures == ()
 
@@ -138,15 +138,6 @@ def test_library_that_prints_does_not_break_the_messages(coded_part: PartIndex) 
     batch, outcome = _run(coded_part, "prints")
     assert batch.is_decoded.all()
     assert outcome.failures == ()
-
-
-def test_on_reader_hears_who_starts_and_why(coded_part: PartIndex) -> None:
-    heard: list[tuple[str, str]] = []
-    readers = {"decord": "fake_readers:raises_at_20", "pyav": "fake_readers:good"}
-    config = DecodeConfig(reader=ReaderChoice.DECORD)
-    list(decode(_request(coded_part), config, 16, lambda *said: heard.append(said), readers))
-    assert [name for name, _ in heard] == ["decord", "pyav"]
-    assert "met a wall" in heard[1][1]
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3])

@@ -75,7 +75,7 @@ def _decoded(
     frames = np.arange(part.n_frames)
     request = DecodeRequest(part, 0, frames, frames, part.time_s, None, 32, 40)
     readers = {**READERS, "pyav-cuda": f"fake_devices:{device}"}
-    with decode(request, config, 8, None, readers, pool) as decoding:
+    with decode(request, config, 8, readers, pool) as decoding:
         batches = list(decoding)
     assert all(batch.is_decoded.all() and not batch.is_corrupt.any() for batch in batches)
     return np.concatenate([batch.rgb for batch in batches]), decoding.outcome
@@ -301,9 +301,9 @@ def test_damage_that_the_processor_saw_keeps_devices_out(
     readers = {**READERS, "pyav-cuda": "fake_devices:good"}
     with DecoderPool(20.0) as pool:
         on_processor = dataclasses.replace(CONFIG, device=DecodeDevice.CPU)
-        with decode(request, on_processor, 8, None, readers, pool) as decoding:
+        with decode(request, on_processor, 8, readers, pool) as decoding:
             assert any(batch.is_corrupt.any() for batch in decoding)
-        with decode(request, CONFIG, 8, None, readers, pool) as decoding:
+        with decode(request, CONFIG, 8, readers, pool) as decoding:
             list(decoding)
     (use,) = decoding.outcome.uses
     assert use.why == (

@@ -50,7 +50,7 @@ def _one_batch(
     part: PartIndex, pool: DecoderPool | None, request: DecodeRequest, reader: str = "good"
 ) -> tuple[FrameBatch, tuple[str, ...]]:
     readers = {"pyav": f"fake_readers:{reader}", "decord": "fake_readers:good"}
-    decoding = decode(request, ONE, part.n_frames, None, readers, pool)
+    decoding = decode(request, ONE, part.n_frames, readers, pool)
     return _all(decoding), decoding.outcome.failures
 
 
@@ -136,7 +136,7 @@ def test_memory_is_bounded_anew_for_each_request(coded_part: PartIndex, pool: De
     config = DecodeConfig(n_threads=1, reader=ReaderChoice.PYAV, memory_mib=256)
     readers = {"pyav": "fake_readers:keeps_200_mib", "decord": "fake_readers:good"}
     for _ in range(3):
-        decoding = decode(_request(coded_part), config, coded_part.n_frames, None, readers, pool)
+        decoding = decode(_request(coded_part), config, coded_part.n_frames, readers, pool)
         _all(decoding)
         assert decoding.outcome.failures == ()
     assert len(decoding_children()) == 1

@@ -15,6 +15,11 @@ from ubereport.core.recording import PartIndex, PlacedPart, RecordingIndex, Time
 
 MIN_FIELD_CONFIDENCE = 0.5
 MIN_MISSING_S = 1.0
+_STORED = (
+    *("container", "codec", "pixel_format", "width_px", "height_px"),
+    *("rotation_deg", "is_interlaced", "color_matrix", "color_range"),
+)
+"""How pictures are stored, under the names of `VideoFormat` and `PartSummary`."""
 
 
 def part_summaries(
@@ -48,15 +53,6 @@ def _part_summary(
     return PartSummary(
         sha256=part.sha256,
         size_bytes=part.size_bytes,
-        container=video.container,
-        codec=video.codec,
-        pixel_format=video.pixel_format,
-        width_px=video.width_px,
-        height_px=video.height_px,
-        rotation_deg=video.rotation_deg,
-        is_interlaced=video.is_interlaced,
-        color_matrix=video.color_matrix,
-        color_range=video.color_range,
         average_rate_hz=None if rate_hz is None else float(rate_hz),
         start_s=placed.start_s,
         duration_s=placed.duration_s,
@@ -78,6 +74,7 @@ def _part_summary(
             bottom_px=field.crop.bottom_px,
             confidence=round(field.confidence, 3),
         ),
+        **{name: getattr(video, name) for name in _STORED},
     )
 
 

@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
+from ubereport.core.closing import ClosedOnExit
 from ubereport.core.config import Device, SegmentationConfig
 from ubereport.core.errors import NetworkLostError, PredictionError, UbereportError
 from ubereport.files.spawned_process import SpawnedProcess, end_with_parent
@@ -132,7 +132,7 @@ class SharedPredictor:
         return self._pipe
 
 
-class SharedNetwork:
+class SharedNetwork(ClosedOnExit):
     """The server process of one bundle on one device, started again when it dies.
 
     A context manager; `address` is what clients need. It is None where the network would run on
@@ -156,7 +156,7 @@ class SharedNetwork:
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self.address: NetworkAddress | None = None
 
-    def __enter__(self) -> SharedNetwork:
+    def __enter__(self) -> Self:
         try:
             is_serving = self._start()
         except BaseException:
@@ -169,12 +169,8 @@ class SharedNetwork:
             self._watcher.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the server process and remove what it answered from."""
         self._is_over.set()
         with self._is_changing:
             self._stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import repeat
@@ -108,7 +108,6 @@ class _Tally:
 
     part_index: int
     devices: CaseDevices
-    on_reader: Callable[[str, str], None] | None
     uses: list[ReaderUse] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     n_undecoded: int = 0
@@ -130,8 +129,6 @@ class _Tally:
                 self.uses[at] = replace(use, end_s=time_s)
                 return
         self.uses.append(ReaderUse(self.part_index, name, time_s, time_s, why))
-        if self.on_reader is not None:
-            self.on_reader(name, why)
 
 
 class Decoding(ClosedOnExit, Iterator[FrameBatch]):
@@ -143,17 +140,11 @@ class Decoding(ClosedOnExit, Iterator[FrameBatch]):
     first batch is asked for.
     """
 
-    def __init__(
-        self,
-        request: DecodeRequest,
-        shared: _SharedWork,
-        batch_size: int,
-        tally: _Tally,
-    ) -> None:
+    def __init__(self, batches: Generator[FrameBatch | None, None, None], tally: _Tally) -> None:
         self._tally = tally
         self._is_started = False
-        # Knows nothing of this object: forgetting it must end the processes at once.
-        self._batches = _assembled(request, shared, batch_size, tally)
+        # They know nothing of this object: forgetting it must end the processes at once.
+        self._batches = batches
 
     @property
     def outcome(self) -> DecodeOutcome:
@@ -185,27 +176,24 @@ class Decoding(ClosedOnExit, Iterator[FrameBatch]):
         self._batches.close()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _SharedWork:
-    """One stream for each decoding process and whose turn it is when.
-
-    `own_pool` is one that serves this request alone.
-    """
-
-    streams: tuple[SampleStream, ...]
-    turns: tuple[tuple[int, int], ...]
-    own_pool: DecoderPool | None
-
-
 def _assembled(
-    request: DecodeRequest, shared: _SharedWork, batch_size: int, tally: _Tally
+    request: DecodeRequest,
+    streams: Sequence[SampleStream],
+    turns: Sequence[tuple[int, int]],
+    own_pool: DecoderPool | None,
+    batch_size: int,
+    tally: _Tally,
 ) -> Generator[FrameBatch | None, None, None]:
-    """Start decoding and yield None, then the batches."""
+    """Start decoding and yield None, then the batches.
+
+    There is a stream for each decoding process; `turns` says whose turn it is and for how many
+    pictures. `own_pool` is one that serves this request alone.
+    """
     with ExitStack() as stack:
-        if shared.own_pool is not None:
-            stack.enter_context(shared.own_pool)
+        if own_pool is not None:
+            stack.enter_context(own_pool)
         sources: list[Generator[Sample, None, None]] = []
-        for stream in shared.streams:
+        for stream in streams:
             stack.callback(stream.close)
             samples = stream.samples()
             stack.callback(samples.close)
@@ -213,7 +201,7 @@ def _assembled(
             sources.append(samples)
         # Processes decode at their own speed; pictures are taken from them in the order of the
         # request.
-        in_turn = (source for turn, n in shared.turns for source in repeat(sources[turn], n))
+        in_turn = (source for turn, n in turns for source in repeat(sources[turn], n))
         yield None
         for start in range(0, len(request), batch_size):
             yield _batch(request, slice(start, start + batch_size), in_turn, tally)
@@ -255,7 +243,6 @@ def decode(
     request: DecodeRequest,
     config: DecodeConfig,
     batch_size: int,
-    on_reader: Callable[[str, str], None] | None = None,
     entry_points: Mapping[str, str] | None = None,
     pool: DecoderPool | None = None,
 ) -> Decoding:
@@ -278,8 +265,6 @@ def decode(
         Choice of the reader, threads and limits.
     batch_size
         Samples in a batch; the last may be smaller.
-    on_reader
-        Called with the name of a reader and the reason whenever another one gives pictures.
     entry_points
         ``module:function`` of the readers by name, for tests.
     pool
@@ -307,7 +292,7 @@ def decode(
         entry_points=READERS if entry_points is None else entry_points,
     )
     n_threads = config.n_threads or min(_n_cores(), _MAX_DECODERS)
-    run = _Run(config, n_threads, pool, on_reader)
+    run = _Run(config, n_threads, pool)
 
     def trial(device: str | None) -> Trial:
         return _trial(request.first(_N_TRIED * n_threads), run, order, device)
@@ -320,12 +305,11 @@ def decode(
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What requests are decoded with: limits, cores, processes, and who is told of readers."""
+    """What requests are decoded with: limits, cores and processes."""
 
     config: DecodeConfig
     n_threads: int
     pool: DecoderPool | None
-    on_reader: Callable[[str, str], None] | None
 
 
 def _decoding(request: DecodeRequest, run: _Run, order: ReaderOrder, batch_size: int) -> Decoding:
@@ -349,7 +333,7 @@ def _decoding(request: DecodeRequest, run: _Run, order: ReaderOrder, batch_size:
         config.max_width_px * config.max_height_px,
     )
     serving = DecoderPool(config.stall_timeout_s) if run.pool is None else run.pool
-    tally = _Tally(request.part_index, serving.devices, run.on_reader)
+    tally = _Tally(request.part_index, serving.devices)
     n_wanted = min(config.ring_batches * batch_size, len(request))
     # What is decoded ahead is bounded in bytes, not in pictures: 4K pictures for a person and 320
     # px pictures for a network go through the same ring.
@@ -368,14 +352,15 @@ def _decoding(request: DecodeRequest, run: _Run, order: ReaderOrder, batch_size:
         for rows in shares.rows
     )
     own_pool = serving if run.pool is None else None
-    return Decoding(request, _SharedWork(streams, shares.turns, own_pool), batch_size, tally)
+    batches = _assembled(request, streams, shares.turns, own_pool, batch_size, tally)
+    return Decoding(batches, tally)
 
 
 def _trial(request: DecodeRequest, run: _Run, order: ReaderOrder, device: str | None) -> Trial:
     """Decode pictures on a device, or on the processor if None."""
     failures: list[str] = []
     choice = DeviceChoice(device, "", failures.append)
-    with _decoding(request, replace(run, on_reader=None), order.on(choice), 1) as decoding:
+    with _decoding(request, run, order.on(choice), 1) as decoding:
         # The clock starts after the first batch: a device is opened once, and the question is what
         # every picture after that costs.
         batches = [next(decoding)]
@@ -391,7 +376,7 @@ def _trial(request: DecodeRequest, run: _Run, order: ReaderOrder, device: str | 
 def try_device(request: DecodeRequest, config: DecodeConfig, device: str | None) -> Trial:
     """Decode the pictures of a request on a device, or on the processor if None."""
     order = ReaderOrder("pyav", "", second="pyav", entry_points=READERS)
-    return _trial(request, _Run(config, 1, None, None), order, device)
+    return _trial(request, _Run(config, 1, None), order, device)
 
 
 def _n_cores() -> int:

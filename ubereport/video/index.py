@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -190,19 +190,11 @@ def _part(
         size_bytes=size_bytes,
         video=_video(facts, clock),
         time_base_s=Fraction(*facts.time_base),
-        pts=clock.pts,
-        time_s=clock.time_s,
-        is_key=clock.is_key,
-        duration_s=clock.duration_s,
         declared_duration_s=declared_s,
         declared_n_frames=facts.declared_n_frames,
-        gaps=clock.gaps,
-        n_clock_jumps=clock.n_clock_jumps,
-        n_dropped_packets=clock.n_dropped_packets,
-        n_clock_resets=clock.n_clock_resets,
-        has_open_gops=clock.has_open_gops,
         stream_index=facts.stream_index,
         notes=_notes(facts),
+        **{f.name: getattr(clock, f.name) for f in fields(clock) if f.name != "period_s"},
     )
 
 
@@ -226,19 +218,12 @@ def _video(facts: StreamFacts, clock: PartClock) -> VideoFormat:
     numerator, denominator = facts.sample_aspect_ratio
     # Gaps hold no pictures: a recording with a pause is not a slower one.
     shown_s = clock.duration_s - sum(gap.duration_s for gap in clock.gaps)
+    told = {"sample_aspect_ratio", "average_rate_hz"}
+    names = [field.name for field in fields(VideoFormat) if field.name not in told]
     return VideoFormat(
-        container=facts.container,
-        codec=facts.codec,
-        pixel_format=facts.pixel_format,
-        width_px=facts.width_px,
-        height_px=facts.height_px,
-        bit_depth=facts.bit_depth,
-        rotation_deg=facts.rotation_deg,
-        is_interlaced=facts.is_interlaced,
-        color_matrix=facts.color_matrix,
-        color_range=facts.color_range,
         sample_aspect_ratio=Fraction(numerator, denominator) if numerator > 0 else Fraction(1),
         average_rate_hz=Fraction(len(clock.pts) / shown_s).limit_denominator(1001),
+        **{name: getattr(facts, name) for name in names},
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -51,10 +53,8 @@ class VideoWriter:
         self._spec = spec
         self._shape = (spec.height_px, spec.width_px, 3)
         self._last_pts: int | None = None
-        try:
+        with _told():
             self._encoder = Encoder(path, spec)
-        except (OSError, ValueError, FfmpegError) as error:
-            raise _output_error(error) from None
 
     def write(self, rgb: RgbArray, pts: int | None = None) -> None:
         """Append one picture.
@@ -81,10 +81,8 @@ class VideoWriter:
         at = self._next_pts() if pts is None else pts
         if self._last_pts is not None and at <= self._last_pts:
             raise ValueError(f"pts {at} does not follow {self._last_pts}; it must increase")
-        try:
+        with _told():
             self._encoder.write(np.ascontiguousarray(rgb), at)
-        except (OSError, ValueError, FfmpegError) as error:
-            raise _output_error(error) from None
         self._last_pts = at
         self.n_frames += 1
 
@@ -102,10 +100,8 @@ class VideoWriter:
         OutputError
             If the file cannot be written.
         """
-        try:
+        with _told():
             self._encoder.close()
-        except (OSError, ValueError, FfmpegError) as error:
-            raise _output_error(error) from None
 
     def __enter__(self) -> Self:
         return self
@@ -122,9 +118,13 @@ class VideoWriter:
             self._encoder.abort()
 
 
-def _output_error(error: Exception) -> OutputError:
-    reason = getattr(error, "strerror", None) or type(error).__name__
-    return OutputError(
-        f"The recording cannot be written ({reason}). "
-        "Check free space, the folder's permissions, the codec and its options."
-    )
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, FfmpegError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise OutputError(
+            f"The recording cannot be written ({reason}). "
+            "Check free space, the folder's permissions, the codec and its options."
+        ) from None
