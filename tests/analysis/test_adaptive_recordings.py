@@ -23,6 +23,7 @@ from ubereport.core.config import (
     SegmentationConfig,
 )
 from ubereport.core.progress import silent
+from ubereport.files.kept_files import KeptFiles
 from ubereport.video.pyav import EncoderSpec
 from ubereport.video.writer import VideoWriter
 
@@ -81,7 +82,7 @@ class Pair:
 def analyzed(path: Path, work: Path, mode: SamplingMode) -> CaseRecord:
     config = replace(CONFIG, sampling=SamplingConfig(mode))
     with open_case([path], config, silent) as opened:
-        checkpoint = Checkpoint(work / mode.value, opened.fingerprint)
+        checkpoint = Checkpoint(KeptFiles(work / mode.value, opened.fingerprint))
         return analyze_case(opened, "C1", checkpoint, silent).record
 
 

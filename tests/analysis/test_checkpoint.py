@@ -10,6 +10,7 @@ from ubereport.analysis.measurement import Measurement
 from ubereport.core.case import ReaderUse
 from ubereport.core.errors import OutputError
 from ubereport.core.series import LossReason
+from ubereport.files.kept_files import KeptFiles
 
 
 @pytest.fixture
@@ -40,8 +41,8 @@ def assert_same(one, other):
 
 
 def test_a_chunk_comes_back_as_it_was_kept(tmp_path, chunk):
-    Checkpoint(tmp_path / "work", "f" * 64).save(ChunkPlace(0, 0, 32), chunk)
-    again = Checkpoint(tmp_path / "work", "f" * 64)
+    Checkpoint(KeptFiles(tmp_path / "work", "f" * 64)).save(ChunkPlace(0, 0, 32), chunk)
+    again = Checkpoint(KeptFiles(tmp_path / "work", "f" * 64))
     assert_same(again.load(ChunkPlace(0, 0, 32)), chunk)
     assert again.load(ChunkPlace(0, 0, 0)) is None
     assert again.load(ChunkPlace(0, 1, 32)) is None
@@ -49,13 +50,13 @@ def test_a_chunk_comes_back_as_it_was_kept(tmp_path, chunk):
 
 
 def test_chunks_of_another_fingerprint_are_thrown_away(tmp_path, chunk):
-    Checkpoint(tmp_path / "work", "a" * 64).save(ChunkPlace(0, 0, 0), chunk)
-    assert Checkpoint(tmp_path / "work", "b" * 64).load(ChunkPlace(0, 0, 0)) is None
+    Checkpoint(KeptFiles(tmp_path / "work", "a" * 64)).save(ChunkPlace(0, 0, 0), chunk)
+    assert Checkpoint(KeptFiles(tmp_path / "work", "b" * 64)).load(ChunkPlace(0, 0, 0)) is None
 
 
 @pytest.mark.parametrize("keep", [0, 10, 200, -1])
 def test_a_damaged_chunk_counts_as_missing(tmp_path, chunk, keep):
-    checkpoint = Checkpoint(tmp_path / "work", "f" * 64)
+    checkpoint = Checkpoint(KeptFiles(tmp_path / "work", "f" * 64))
     checkpoint.save(ChunkPlace(0, 0, 0), chunk)
     (path,) = (tmp_path / "work").glob("*.npz")
     path.write_bytes(path.read_bytes()[:keep])
@@ -63,27 +64,27 @@ def test_a_damaged_chunk_counts_as_missing(tmp_path, chunk, keep):
 
 
 def test_no_pickle_is_loaded_from_a_chunk(tmp_path):
-    checkpoint = Checkpoint(tmp_path / "work", "f" * 64)
+    checkpoint = Checkpoint(KeptFiles(tmp_path / "work", "f" * 64))
     path = tmp_path / "work" / "pass-000-0000-000000000.npz"
     np.savez(path, area_frac=np.array([object()], dtype=object))
     assert checkpoint.load(ChunkPlace(0, 0, 0)) is None
 
 
 def test_discard_removes_everything(tmp_path, chunk):
-    checkpoint = Checkpoint(tmp_path / "work", "f" * 64)
-    checkpoint.save(ChunkPlace(0, 0, 0), chunk)
-    checkpoint.discard()
+    files = KeptFiles(tmp_path / "work", "f" * 64)
+    Checkpoint(files).save(ChunkPlace(0, 0, 0), chunk)
+    files.discard()
     assert not (tmp_path / "work").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match="cannot be written"):
-        Checkpoint(tmp_path / "file" / "work", "f" * 64)
+        KeptFiles(tmp_path / "file" / "work", "f" * 64)
 
 
 def test_a_full_disk_is_told_and_leaves_no_half_chunk(tmp_path, chunk, monkeypatch):
-    checkpoint = Checkpoint(tmp_path / "work", "f" * 64)
+    checkpoint = Checkpoint(KeptFiles(tmp_path / "work", "f" * 64))
 
     def full(*args, **kwargs):
         raise OSError(28, os.strerror(28))
@@ -96,7 +97,7 @@ def test_a_full_disk_is_told_and_leaves_no_half_chunk(tmp_path, chunk, monkeypat
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
 def test_a_read_only_folder_is_told(tmp_path, chunk):
-    checkpoint = Checkpoint(tmp_path / "work", "f" * 64)
+    checkpoint = Checkpoint(KeptFiles(tmp_path / "work", "f" * 64))
     (tmp_path / "work").chmod(stat.S_IRUSR | stat.S_IXUSR)
     with pytest.raises(OutputError, match="cannot be written"):
         checkpoint.save(ChunkPlace(0, 0, 0), chunk)
@@ -122,7 +123,7 @@ def test_uses_are_cut_to_a_stretch():
 
 
 def test_a_chunk_without_a_report_of_its_readers_counts_as_missing(tmp_path, chunk):
-    checkpoint = Checkpoint(tmp_path / "work", "f" * 64)
+    checkpoint = Checkpoint(KeptFiles(tmp_path / "work", "f" * 64))
     checkpoint.save(ChunkPlace(0, 0, 0), chunk)
     (path,) = (tmp_path / "work").glob("*.npz")
     with np.load(path) as stored:

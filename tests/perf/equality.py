@@ -18,6 +18,7 @@ from ubereport.analysis.pipeline import analyze_case
 from ubereport.core.config import AnalysisConfig, ReaderChoice, SamplingMode
 from ubereport.core.progress import silent
 from ubereport.core.series import AreaSeries
+from ubereport.files.kept_files import KeptFiles
 
 # Name: reader, batch size, low precision.
 SETTINGS = {
@@ -46,9 +47,9 @@ def measured(parts: list[Path], model: str, rate_hz: float, setting: str, work: 
         records=replace(config.records, is_frames_kept=False),
     )
     with open_case(parts, config, silent) as opened:
-        checkpoint = Checkpoint(work, opened.fingerprint)
-        record = analyze_case(opened, "equality", checkpoint, silent).record
-    checkpoint.discard()
+        chunks = KeptFiles(work, opened.fingerprint)
+        record = analyze_case(opened, "equality", Checkpoint(chunks), silent).record
+    chunks.discard()
     how = record.provenance
     return record.series, f"{how.readers[0].reader}, {how.precision}"
 

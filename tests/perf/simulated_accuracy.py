@@ -22,6 +22,7 @@ from ubereport.analysis.opened_case import open_case
 from ubereport.analysis.pipeline import analyze_case
 from ubereport.core.config import AnalysisConfig
 from ubereport.core.progress import silent
+from ubereport.files.kept_files import KeptFiles
 from ubereport.files.records.tables import series_from_parquet, series_parquet
 from ubereport.files.resources import models_dir
 from ubereport.laboratory.evaluation.recordings import (
@@ -60,9 +61,9 @@ def measure(seed: int, model: str, folder: Path) -> None:
     parts = sorted((folder / f"seed-{seed}").glob("recording*.mp4"))
     work = folder / "work" / f"{Path(model).name}-{seed}"
     with open_case(parts, config, silent, n_threads=1) as opened:
-        checkpoint = Checkpoint(work, opened.fingerprint)
-        record = analyze_case(opened, f"seed-{seed}", checkpoint, silent).record
-    checkpoint.discard()
+        chunks = KeptFiles(work, opened.fingerprint)
+        record = analyze_case(opened, f"seed-{seed}", Checkpoint(chunks), silent).record
+    chunks.discard()
     kept.parent.mkdir(exist_ok=True)
     kept.write_bytes(series_parquet(record.series))
 

@@ -28,6 +28,7 @@ from ubereport.core.config import AnalysisConfig, SamplingConfig
 from ubereport.core.frames import FieldOfView, FieldShape, PixelBox
 from ubereport.core.progress import silent
 from ubereport.core.recording import PartIndex, RecordingIndex, VideoFormat
+from ubereport.files.kept_files import KeptFiles
 from ubereport.video.pool import DecoderPool
 from ubereport.video.timeline import place_parts
 
@@ -92,7 +93,7 @@ def measured(
             network,
             (SIZE_PX, SIZE_PX),
             config,
-            Checkpoint(Path(work), "0"),
+            Checkpoint(KeptFiles(Path(work), "0")),
             pool,
         )
         started = time.perf_counter()

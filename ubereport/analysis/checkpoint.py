@@ -8,12 +8,10 @@ another are thrown away, never mixed in.
 from __future__ import annotations
 
 import io
-import shutil
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +20,6 @@ from ubereport.analysis.decode_report import DecodeReport
 from ubereport.analysis.measurement import COLUMNS, Measurement
 from ubereport.core.series import LossReason
 from ubereport.core.validation import adapter_of
-from ubereport.files.atomic import write_file
 
 REASONS = tuple(LossReason)
 
@@ -48,34 +45,36 @@ class ChunkPlace:
     stretch_index: int
     start: int
 
+    @property
+    def file_name(self) -> str:
+        """Of the chunk."""
+        # The first sample and not a running number: another batch size, as on another machine,
+        # gives other chunks, and an interrupted case still goes on where it was.
+        return f"pass-{self.pass_index:03d}-{self.stretch_index:04d}-{self.start:09d}.npz"
+
+
+class ChunkFiles(Protocol):
+    """Where the chunks of a case are kept, such as `ubereport.files.kept_files.KeptFiles`."""
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file; raise OSError where it is missing or cannot be read."""
+        ...
+
+    def write(self, name: str, content: bytes) -> None:
+        """Keep a file, whole or not at all."""
+        ...
+
 
 class Checkpoint:
-    """The chunks of one case in work.
+    """The chunks of one case in work."""
 
-    Parameters
-    ----------
-    folder
-        Where chunks are kept; made if absent.
-    fingerprint
-        Hex digest of all that decides the numbers.
-
-    Raises
-    ------
-    OutputError
-        If the folder cannot be written.
-    """
-
-    def __init__(self, folder: Path, fingerprint: str) -> None:
-        self._folder = folder
-        key = folder / "fingerprint"
-        if _read_text(key) != fingerprint:
-            self.discard()
-            write_file(key, fingerprint.encode("ascii"))
+    def __init__(self, files: ChunkFiles) -> None:
+        self._files = files
 
     def load(self, place: ChunkPlace) -> Chunk | None:
         """Return the chunk at `place`, if it was finished."""
         try:
-            content = io.BytesIO(self._path(place).read_bytes())
+            content = io.BytesIO(self._files.read(place.file_name))
             with np.load(content, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             reason = tuple(REASONS[int(i)] for i in arrays.pop("reason"))
@@ -101,21 +100,4 @@ class Checkpoint:
             **{name: getattr(measured, name) for name in COLUMNS},
             **{f"memory_{name}": array for name, array in chunk.memory.items()},
         )
-        write_file(self._path(place), buffer.getvalue())
-
-    def discard(self) -> None:
-        """Remove everything kept; the case is published."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _path(self, place: ChunkPlace) -> Path:
-        # The first sample and not a running number: another batch size, as on another machine,
-        # gives other chunks, and an interrupted case still goes on where it was.
-        name = f"pass-{place.pass_index:03d}-{place.stretch_index:04d}-{place.start:09d}.npz"
-        return self._folder / name
-
-
-def _read_text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError):
-        return None
+        self._files.write(place.file_name, buffer.getvalue())

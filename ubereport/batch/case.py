@@ -28,6 +28,7 @@ from ubereport.documents.case.reports import (
     spoken_tag,
     with_added_sections,
 )
+from ubereport.files.kept_files import KeptFiles
 from ubereport.files.lock import hold_lock
 from ubereport.files.names import default_case_id, folder_name
 from ubereport.files.records.store import read_case, read_frames, write_case, write_into_case
@@ -129,11 +130,11 @@ def _run_opened(
         # Loading WeasyPrint and matplotlib waits for the network: both at once would delay the
         # first picture.
         opened.loading.begin().add_done_callback(_load_report)
-        checkpoint = Checkpoint(work, opened.fingerprint)
-        analyzed = analyze_case(opened, case_id, checkpoint, on_progress)
+        chunks = KeptFiles(work, opened.fingerprint)
+        analyzed = analyze_case(opened, case_id, Checkpoint(chunks), on_progress)
         record, rendered = _publish(request, opened, analyzed, folder, on_progress)
         # Only now: until the case folder is whole on the disk its chunks are all there is of it.
-        checkpoint.discard()
+        chunks.discard()
     return _published(folder, record, rendered)
 
 
