@@ -53,7 +53,7 @@ def table(library):
 @pytest.fixture(scope="module")
 def comparison(table, library):
     given = ComparisonSources(series_of=lambda folder: read_series(library / folder))
-    return compare_cohort(table, reference="RF coagulation", given=given)
+    return compare_cohort(table, reference="RF coagulation", sources=given)
 
 
 @pytest.fixture(scope="module")

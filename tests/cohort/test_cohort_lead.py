@@ -203,7 +203,7 @@ def test_labelled_stills_take_a_groups_own_error_out(make_row):
         "b": GroupError(0.01, 0.002, 0.84, 0.01, 60, 12),
     }
     corrected = compare_cohort(
-        table, config=FAST, reference="a", given=ComparisonSources(local_errors=stills)
+        table, config=FAST, reference="a", sources=ComparisonSources(local_errors=stills)
     )
     plain = lead_of(corrected).difference
     lead = lead_of(corrected)
@@ -215,7 +215,9 @@ def test_labelled_stills_take_a_groups_own_error_out(make_row):
 def test_labelled_stills_of_one_group_only_are_refused(make_row):
     stills = {"a": GroupError(0.01, 0.002, 0.6, 0.01, 60, 12)}
     with pytest.raises(UsageError, match=r"no labelled stills of b\. Label stills of every group"):
-        compare_cohort(library(make_row), config=FAST, given=ComparisonSources(local_errors=stills))
+        compare_cohort(
+            library(make_row), config=FAST, sources=ComparisonSources(local_errors=stills)
+        )
 
 
 def test_a_bundle_that_does_not_say_what_it_errs_is_a_barrier(make_row):
@@ -257,7 +259,7 @@ def test_a_plan_that_came_late_names_nobody(make_row, tmp_path):
     (tmp_path / "folder-c000" / "case.json").write_text("{}")
     write_plan(tmp_path, "technique", FAST, "a", None)
     given = ComparisonSources(plan=read_plan(tmp_path))
-    found = compare_cohort(table, config=FAST, reference="a", given=given)
+    found = compare_cohort(table, config=FAST, reference="a", sources=given)
     assert found.plan.status is PlanStatus.LATE
     assert lead_of(found).verdict is Verdict.DESCRIPTIVE
     assert "had been measured before the plan was written" in found.headline[0]
@@ -266,7 +268,9 @@ def test_a_plan_that_came_late_names_nobody(make_row, tmp_path):
 def test_a_plan_that_was_followed_is_told_in_the_sentence(make_row, tmp_path):
     write_plan(tmp_path, "technique", FAST, "a", None)
     given = ComparisonSources(plan=read_plan(tmp_path))
-    found = compare_cohort(library(make_row, effect=-1.0), config=FAST, reference="a", given=given)
+    found = compare_cohort(
+        library(make_row, effect=-1.0), config=FAST, reference="a", sources=given
+    )
     assert found.headline[0].startswith(f"As planned on {found.plan.written_at[:10]}: ")
 
 

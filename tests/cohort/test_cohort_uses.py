@@ -155,7 +155,7 @@ def read_constant(folder):
 )
 def test_without_use_times_a_comparison_of_techniques_is_a_description(make_row, use_of, told):
     given = ComparisonSources(series_of=read_constant)
-    found = compare_cohort(cohort_of(make_row, use_of), config=FAST, given=given)
+    found = compare_cohort(cohort_of(make_row, use_of), config=FAST, sources=given)
     assert found.leads[0].verdict is Verdict.DESCRIPTIVE
     assert told in found.headline[0]
 
@@ -168,7 +168,7 @@ def test_from_the_start_needs_no_other_measure(make_row):
 def test_cases_are_compared_from_the_first_use_on(make_row):
     found = compare_cohort(
         cohort_of(make_row, lambda i: "100" if i % 2 else "0"), config=FAST,
-        given=ComparisonSources(series_of=read_constant),
+        sources=ComparisonSources(series_of=read_constant),
     )  # fmt: skip
     assert "from the first use" in found.time_zero
     (b,) = [g for g in found.primary.groups if g.group == "b"]

@@ -14,6 +14,7 @@ from ubereport.cohort.comparison_results import (
     AdjustedValue,
     DropCount,
     LeftOut,
+    drop_counts,
 )
 from ubereport.cohort.design import Covariate, Design, build_design
 from ubereport.cohort.scales import MetricScale, ScaleKind
@@ -227,9 +228,8 @@ def _complete(cases: ModelCases, names: Sequence[str], config: CompareConfig) ->
     surgeons = sorted({s for s in kept.surgeons if s is not None})
     code_of: dict[str | None, int] = {None: 0} | {s: code for code, s in enumerate(surgeons)}
     codes = [code_of[surgeon] for surgeon in kept.surgeons]
-    dropped = tuple(
-        DropCount(reason, tuple(cases.case_ids[row] for row in rows))
-        for reason, rows in sorted(drops.items())
+    dropped = drop_counts(
+        (reason, cases.case_ids[row]) for reason, rows in drops.items() for row in rows
     )
     return _Complete(kept, np.array(codes, dtype=np.int64), len(surgeons), dropped)
 

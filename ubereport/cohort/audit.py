@@ -26,7 +26,7 @@ from ubereport.cohort.audit_results import (
 )
 from ubereport.cohort.caveats import audit_caveats
 from ubereport.cohort.charts import ChartCases, u_chart, xmr_chart
-from ubereport.cohort.comparison_results import DropCount
+from ubereport.cohort.comparison_results import DropCount, drop_counts
 from ubereport.cohort.cusum import learning_curve, mean_neighbor_correlation, with_holm_curves
 from ubereport.cohort.design import Covariate, covariate_terms
 from ubereport.cohort.funnel import false_alarm_of_funnels, mean_funnel, share_funnel
@@ -177,15 +177,12 @@ def _chart(
     rules: ChartRules,
 ) -> ControlChart:
     is_known = own[key].notna() & ((own[_AT_RISK] > 0) if key == _RATE else True)
-    drops: dict[str, list[str]] = {}
-    for case_id in own["case_id"][~is_known]:
-        drops.setdefault(table.reasons.get((case_id, key), "not measured"), []).append(case_id)
-    measured = own[is_known]
-    cases = ChartCases(
-        tuple(measured["case_id"]),
-        tuple(measured["date"]),
-        tuple(DropCount(reason, tuple(ids)) for reason, ids in sorted(drops.items())),
+    drops = drop_counts(
+        (table.reasons.get((case_id, key), "not measured"), case_id)
+        for case_id in own["case_id"][~is_known]
     )
+    measured = own[is_known]
+    cases = ChartCases(tuple(measured["case_id"]), tuple(measured["date"]), drops)
     spec, values = metric_spec(key), _values(measured, key)
     if key != _RATE:
         return xmr_chart(cases, values, spec, scale_of(spec), procedure, config, rules)

@@ -48,16 +48,16 @@ def balance_table(
 def _number_row(
     name: str, by_group: Sequence[Sequence[object]], groups: Sequence[str]
 ) -> BalanceRow:
-    known = [np.array([float(str(v)) for v in values if v is not None]) for values in by_group]
+    numbers_of = [np.array([float(str(v)) for v in values if v is not None]) for values in by_group]
     cells = [
         _cell(group, numbers, len(values), float(np.std(numbers, ddof=1))
               if len(numbers) > 1 else None)
-        for group, values, numbers in zip(groups, by_group, known, strict=True)
+        for group, values, numbers in zip(groups, by_group, numbers_of, strict=True)
     ]  # fmt: skip
     apart = tuple(
         (groups[i], groups[j])
-        for i, j in _large_pairs(known)
-        if known[i].max() < known[j].min() or known[j].max() < known[i].min()
+        for i, j in _large_pairs(numbers_of)
+        if numbers_of[i].max() < numbers_of[j].min() or numbers_of[j].max() < numbers_of[i].min()
     )
     return _row(name, "", cells, apart)
 
@@ -65,42 +65,42 @@ def _number_row(
 def _level_rows(
     name: str, by_group: Sequence[Sequence[object]], groups: Sequence[str]
 ) -> list[BalanceRow]:
-    known = [[str(v) for v in values if v is not None] for values in by_group]
-    counts = Counter(level for levels in known for level in levels)
+    members = [[str(v) for v in values if v is not None] for values in by_group]
+    counts = Counter(level for levels in members for level in levels)
     levels = [level for level, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
     # Apart in a category means that the groups share not one level of it.
-    pairs = [(i, j) for i, j in _large_pairs(known) if set(known[i]).isdisjoint(known[j])]
+    pairs = [(i, j) for i, j in _large_pairs(members) if set(members[i]).isdisjoint(members[j])]
     rows = []
     for level in levels[:_MAX_LEVELS]:
         cells = []
-        for group, values, own in zip(groups, by_group, known, strict=True):
+        for group, values, own in zip(groups, by_group, members, strict=True):
             is_level = np.array([float(value == level) for value in own])
             spread = float(np.sqrt(is_level.mean() * (1 - is_level.mean()))) if own else None
             cells.append(_cell(group, is_level, len(values), spread))
-        apart = tuple((groups[i], groups[j]) for i, j in pairs if level in known[i] + known[j])
+        apart = tuple((groups[i], groups[j]) for i, j in pairs if level in members[i] + members[j])
         rows.append(_row(name, level, cells, apart))
     return rows
 
 
-def _large_pairs(known: Sequence[Sequence[object] | FloatArray]) -> list[tuple[int, int]]:
+def _large_pairs(values_of: Sequence[Sequence[object] | FloatArray]) -> list[tuple[int, int]]:
     return [
         (i, j)
-        for i, j in combinations(range(len(known)), 2)
-        if min(len(known[i]), len(known[j])) >= _MIN_CASES_APART
+        for i, j in combinations(range(len(values_of)), 2)
+        if min(len(values_of[i]), len(values_of[j])) >= _MIN_CASES_APART
     ]
 
 
-def _cell(group: str, known: FloatArray, n: int, spread: float | None) -> BalanceCell:
-    mean = float(known.mean()) if len(known) else None
-    return BalanceCell(group, len(known), n - len(known), mean, spread)
+def _cell(group: str, values: FloatArray, n: int, spread: float | None) -> BalanceCell:
+    mean = float(values.mean()) if len(values) else None
+    return BalanceCell(group, len(values), n - len(values), mean, spread)
 
 
 def _row(
     name: str, level: str, cells: Sequence[BalanceCell], apart: tuple[tuple[str, str], ...]
 ) -> BalanceRow:
     differences = [_standardized(a, b) for a, b in combinations(cells, 2)]
-    known = [difference for difference in differences if difference is not None]
-    largest = max(known) if known else None
+    sizes = [difference for difference in differences if difference is not None]
+    largest = max(sizes) if sizes else None
     is_unbalanced = bool(apart) or (largest is not None and largest >= UNBALANCED_FROM)
     return BalanceRow(name, level, tuple(cells), largest, is_unbalanced, apart)
 

@@ -59,7 +59,7 @@ def compare_cohort(
     config: CompareConfig | None = None,
     covariates: Sequence[str] | None = None,
     reference: str | None = None,
-    given: ComparisonSources = NO_SOURCES,
+    sources: ComparisonSources = NO_SOURCES,
 ) -> Comparison:
     """Compare the cases of a library by a column of its manifest.
 
@@ -85,9 +85,9 @@ def compare_cohort(
         If a column, metric or group does not exist or there are fewer than two groups.
     """
     config = CompareConfig() if config is None else config
-    plan = given.plan_of(by, config, reference, covariates)
+    plan = sources.plan_of(by, config, reference, covariates)
     everyone = grouped_cases(table, by, config.primary, reference)
-    zero = time_zero(everyone, by, config, given.series_of)
+    zero = time_zero(everyone, by, config, sources.series_of)
     cases = everyone
     if zero.table is not None:
         cases = grouped_cases(zero.table, by, config.primary, reference)
@@ -100,13 +100,13 @@ def compare_cohort(
     model = adjusted_model(model_cases, scale_of(metric_spec(config.primary)), config)
     adjusted = model.comparison
     clear = _time_to_clear(cases, config)
-    shown = (*named, *_surgeon_column(cases), *_shown_only(cases, named))
-    balance = balance_table(shown, cases.labels, cases.groups)
+    balanced = (*named, *_surgeon_column(cases), *_shown_only(cases, named))
+    balance = balance_table(balanced, cases.labels, cases.groups)
     power = _power_notes(cases, primary, config)
     plan_found = plan(tuple(map(str, cases.column("folder"))))
     barriers = (*plan_barriers(plan_found), *zero.barriers)
     leads = leads_of(cases, model, balance_table(named, cases.labels, cases.groups), barriers,
-                     clear, given.local_errors, config)  # fmt: skip
+                     clear, sources.local_errors, config)  # fmt: skip
     comparison = Comparison(
         by=by,
         reference=cases.groups[0],
@@ -140,9 +140,13 @@ def _covariates(cases: GroupedCases, by: str, names: Sequence[str] | None) -> tu
     derived = {c.name: c for c in derived_covariates(cases)}
     available = {*cases.table.covariates, *derived, COVERAGE}
     if names is None:
-        known = [c.name for c in KNOWN_COLUMNS if c.role is ColumnRole.COVARIATE]
-        known = [*known[:_N_BEFORE_TIME], *derived, *known[_N_BEFORE_TIME:]]
-        names = [name for name in known if name in available and name != by]
+        order = [c.name for c in KNOWN_COLUMNS if c.role is ColumnRole.COVARIATE]
+        order = [
+            *order[:_N_BEFORE_TIME],
+            *derived,
+            *order[_N_BEFORE_TIME:],
+        ]
+        names = [name for name in order if name in available and name != by]
     for name in names:
         require_column(name, available, "column of the manifest")
     return tuple(derived.get(name) or Covariate(name, cases.column(name)) for name in names)
@@ -181,8 +185,8 @@ def _metrics(
 
 
 def _is_in_all(cases: GroupedCases, key: str) -> bool:
-    known = ~np.isnan(cases.values(key))
-    return len(set(cases.codes[known].tolist())) == len(cases.groups)
+    is_known = ~np.isnan(cases.values(key))
+    return len(set(cases.codes[is_known].tolist())) == len(cases.groups)
 
 
 def _time_to_clear(cases: GroupedCases, config: CompareConfig) -> TimeToClear:

@@ -6,6 +6,7 @@ sentences of `Comparison.reading`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -33,6 +34,18 @@ class DropCount:
     def n_cases(self) -> int:
         """How many."""
         return len(self.case_ids)
+
+
+def drop_counts(drops: Iterable[tuple[str, str]]) -> tuple[DropCount, ...]:
+    """Count cases by the reason why they are left out; each drop is a reason and a case id.
+
+    >>> [(drop.reason, drop.n_cases) for drop in drop_counts([("b", "C1"), ("a", "C2")])]
+    [('a', 1), ('b', 1)]
+    """
+    ids: dict[str, list[str]] = {}
+    for reason, case_id in drops:
+        ids.setdefault(reason, []).append(case_id)
+    return tuple(DropCount(reason, tuple(own)) for reason, own in sorted(ids.items()))
 
 
 @dataclass(frozen=True, slots=True)

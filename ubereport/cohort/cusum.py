@@ -82,14 +82,14 @@ def neighbor_correlation(values: FloatArray, turning_case: int) -> float:
     of about ``(1 + 4 r) / n`` toward minus (Kendall; Marriott and Pope, Biometrika 1954;41:390).
     """
     n = len(values)
-    left = values.astype(np.float64)
+    remainder = values.astype(np.float64)
     for part in (slice(None, turning_case), slice(turning_case, None)):
-        if len(left[part]):
-            left[part] -= left[part].mean()
-    total = float(np.sum(left**2))
+        if len(remainder[part]):
+            remainder[part] -= remainder[part].mean()
+    total = float(np.sum(remainder**2))
     if n < _MIN_FOR_CORRELATION or total == 0:
         return 0.0
-    r = float(np.sum(left[1:] * left[:-1])) / total
+    r = float(np.sum(remainder[1:] * remainder[:-1])) / total
     return r + (1 + 4 * r) / n
 
 

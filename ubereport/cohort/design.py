@@ -169,7 +169,7 @@ def _is_level(values: Sequence[object], level: str) -> BoolArray:
 
 def is_number_column(values: Sequence[object]) -> bool:
     """Whether every known value is a number (true and false are none)."""
-    known = [value for value in values if value is not None]
-    return bool(known) and all(
-        isinstance(value, int | float) and not isinstance(value, bool) for value in known
+    values_present = [value for value in values if value is not None]
+    return bool(values_present) and all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in values_present
     )

@@ -16,10 +16,11 @@ from ubereport.cohort.comparison_results import (
     DropCount,
     GroupSummary,
     MetricComparison,
+    drop_counts,
 )
 from ubereport.cohort.design import Covariate
 from ubereport.cohort.table import CohortTable, group_labels
-from ubereport.core.arrays import BoolArray, FloatArray, IntArray
+from ubereport.core.arrays import FloatArray, IntArray
 from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import CALENDAR_TIME, CASE_ORDER, require_column
 from ubereport.core.errors import UsageError
@@ -97,14 +98,14 @@ def grouped_cases(table: CohortTable, by: str, primary: str, reference: str | No
     if reference is not None:
         require_column(reference, groups, f"group of {by}")
         groups = [reference, *(group for group in groups if group != reference)]
-    surgeons = group_labels(table.column("surgeon"))
+    surgeons, case_ids = group_labels(table.column("surgeon")), table.column("case_id")
     return GroupedCases(
         table,
         np.array(rows, dtype=np.int64),
         np.array([groups.index(str(labels[row])) for row in rows], dtype=np.int64),
         tuple(groups),
         tuple(surgeons[row] for row in rows),
-        _drop_counts(table, drops),
+        drop_counts((reason, case_ids[row]) for reason, rows in drops.items() for row in rows),
     )
 
 
@@ -170,14 +171,6 @@ def _drops(
     return drops
 
 
-def _drop_counts(table: CohortTable, drops: dict[str, list[int]]) -> tuple[DropCount, ...]:
-    case_ids = list(table.cases["case_id"])
-    return tuple(
-        DropCount(reason, tuple(case_ids[row] for row in rows))
-        for reason, rows in sorted(drops.items())
-    )
-
-
 def compare_metric(
     cases: GroupedCases, key: str, config: CompareConfig, is_primary: bool
 ) -> MetricComparison:
@@ -187,8 +180,8 @@ def compare_metric(
     """
     spec = metric_spec(key)
     values = cases.values(key)
-    known = ~np.isnan(values)
-    by_group = [values[known & (cases.codes == code)] for code in range(len(cases.groups))]
+    is_known = ~np.isnan(values)
+    by_group = [values[is_known & (cases.codes == code)] for code in range(len(cases.groups))]
     contrasts = tuple(
         _contrast(cases.groups, by_group, (group, reference), config)
         for reference, group in combinations(range(len(cases.groups)), 2)
@@ -206,17 +199,12 @@ def compare_metric(
         groups=tuple(_summary(cases, code, values) for code in range(len(cases.groups))),
         omnibus=omnibus,
         contrasts=contrasts,
-        dropped=_without_value(cases, key, known),
+        dropped=drop_counts(
+            (cases.table.reasons.get((case_id, key), "not measured"), case_id)
+            for case_id, has_value in zip(cases.case_ids, is_known, strict=True)
+            if not has_value
+        ),
     )
-
-
-def _without_value(cases: GroupedCases, key: str, known: BoolArray) -> tuple[DropCount, ...]:
-    drops: dict[str, list[str]] = {}
-    for case_id, is_known in zip(cases.case_ids, known, strict=True):
-        if not is_known:
-            reason = cases.table.reasons.get((case_id, key), "not measured")
-            drops.setdefault(reason, []).append(case_id)
-    return tuple(DropCount(reason, tuple(ids)) for reason, ids in sorted(drops.items()))
 
 
 def _summary(cases: GroupedCases, code: int, values: FloatArray) -> GroupSummary:

@@ -28,7 +28,7 @@ _MAX_FACTOR, _MAX_FALSE_AREA = 10.0, 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LeadInput:
+class LeadTerms:
     """What every contrast of a comparison is judged by.
 
     Parameters
@@ -65,7 +65,7 @@ class LeadInput:
     hidden: tuple[tuple[frozenset[str], str], ...] = ()
 
 
-def lead_of(group: str, reference: str, model: AdjustedModel, given: LeadInput) -> Lead:
+def lead_of(group: str, reference: str, model: AdjustedModel, terms: LeadTerms) -> Lead:
     """Return what may be said of `group` against `reference`.
 
     A direction is named only where nothing stands against it: the two can be told apart from the
@@ -74,18 +74,18 @@ def lead_of(group: str, reference: str, model: AdjustedModel, given: LeadInput) 
     the bundle. With a margin, the groups are called alike where the interval lies inside it.
     """
     fit = next((f for f in model.fits if (f.group, f.reference) == (group, reference)), None)
-    barriers = (*given.barriers, *_barriers(group, reference, fit, model, given))
+    barriers = (*terms.barriers, *_barriers(group, reference, fit, model, terms))
     if fit is None:
-        nothing = Estimate(None, None, None, "none", barriers[-1], given.config.confidence)
+        nothing = Estimate(None, None, None, "none", barriers[-1], terms.config.confidence)
         test = TestResult("none", None, reason=barriers[-1])
         return Lead(group, reference, Verdict.DESCRIPTIVE, barriers, nothing, nothing, (), None,
                     None, test)  # fmt: skip
     contrast = next(
         c for c in model.comparison.contrasts if (c.group, c.reference) == (group, reference)
     )
-    with_error = _with_error(fit, given)
-    thresholds = _at_thresholds(fit, given)
-    verdict = _verdict(contrast.test, with_error, thresholds, barriers, given.config)
+    with_error = _with_error(fit, terms)
+    thresholds = _at_thresholds(fit, terms)
+    verdict = _verdict(contrast.test, with_error, thresholds, barriers, terms.config)
     return Lead(
         group=group,
         reference=reference,
@@ -94,18 +94,18 @@ def lead_of(group: str, reference: str, model: AdjustedModel, given: LeadInput) 
         difference=contrast.difference,
         with_error=with_error,
         at_thresholds=thresholds,
-        tipping=tipping_point(fit, given),
+        tipping=tipping_point(fit, terms),
         e_value=e_value(fit.effect / fit.residual_sd) if fit.residual_sd > 0 else None,
         test=contrast.test,
     )
 
 
 def _barriers(
-    group: str, reference: str, fit: ContrastFit | None, model: AdjustedModel, given: LeadInput
+    group: str, reference: str, fit: ContrastFit | None, model: AdjustedModel, terms: LeadTerms
 ) -> list[str]:
     apart = [
         row.column
-        for row in given.balance
+        for row in terms.balance
         if {group, reference} in [set(pair) for pair in row.apart]
     ]
     barriers = [
@@ -113,24 +113,24 @@ def _barriers(
         "other in it"
         for name in dict.fromkeys(apart)
     ]
-    barriers += [why for groups, why in given.hidden if groups <= {group, reference}]
+    barriers += [why for groups, why in terms.hidden if groups <= {group, reference}]
     if fit is None:
         missing = model.comparison.reason or "too few complete cases in one of the two"
         return [*barriers, missing]
-    if given.n_surgeons == 0:
+    if terms.n_surgeons == 0:
         barriers.append("no surgeon is stated, so groups cannot be told apart from surgeons")
-    elif given.n_surgeons > 1 and fit.n_shared_surgeons == 0:
+    elif terms.n_surgeons > 1 and fit.n_shared_surgeons == 0:
         barriers.append("no surgeon used both, so groups cannot be told apart from surgeons")
-    elif given.n_surgeons > 1 and not fit.is_within:
+    elif terms.n_surgeons > 1 and not fit.is_within:
         barriers.append(
             "too few surgeons used more than one group, so groups cannot be told apart from "
             "surgeons"
         )
-    if given.draws is None:
+    if terms.draws is None:
         barriers.append(
             "the model's bundle does not say what it erred on each unseen operation, and no stills "
             "of the groups were labelled"
-            if given.areas.is_known
+            if terms.areas.is_known
             else "this metric cannot be read under another error of the model"
         )
     return barriers
@@ -159,11 +159,11 @@ def _verdict(
     return Verdict.NOT_SHOWN
 
 
-def _in_unit(fit: ContrastFit, given: LeadInput, effect: float) -> float:
-    return float(given.scale.back(fit.start + effect) - given.scale.back(fit.start))
+def _in_unit(fit: ContrastFit, terms: LeadTerms, effect: float) -> float:
+    return float(terms.scale.back(fit.start + effect) - terms.scale.back(fit.start))
 
 
-def _with_error(fit: ContrastFit, given: LeadInput) -> Estimate:
+def _with_error(fit: ContrastFit, terms: LeadTerms) -> Estimate:
     """Return the difference with an interval for chance and for the model's error together.
 
     Every draw of the errors gives other areas, another effect, and around it Student's t for
@@ -171,47 +171,47 @@ def _with_error(fit: ContrastFit, given: LeadInput) -> Estimate:
     J R Stat Soc A 2005;168:267).
     """
     method = "adjusted, interval for chance and the model's own error"
-    confidence = given.config.confidence
-    if given.draws is None or not given.areas.is_known:
+    confidence = terms.config.confidence
+    if terms.draws is None or not terms.areas.is_known:
         reason = "what the model erred in each group is not known"
-        value = _in_unit(fit, given, fit.effect)
+        value = _in_unit(fit, terms, fit.effect)
         return Estimate(value, None, None, method, reason, confidence)
-    effects = _effects(fit, given, given.draws.shift, given.draws.slope)
-    rng = np.random.default_rng(given.config.seed)
+    effects = _effects(fit, terms, terms.draws.shift, terms.draws.slope)
+    rng = np.random.default_rng(terms.config.seed)
     # One draw of chance for each draw of the errors: adding the two intervals would count the worst
     # of both as the rule.
     spread = effects + fit.error * rng.standard_t(fit.degrees, len(effects))
     tail = (1 - confidence) / 2
     low, value, high = (
-        _in_unit(fit, given, float(effect)) for effect in np.quantile(spread, [tail, 0.5, 1 - tail])
+        _in_unit(fit, terms, float(effect)) for effect in np.quantile(spread, [tail, 0.5, 1 - tail])
     )
     return Estimate(value, low, high, method, "", confidence)
 
 
 def _effects(
-    fit: ContrastFit, given: LeadInput, shift: FloatArray, slope: FloatArray
+    fit: ContrastFit, terms: LeadTerms, shift: FloatArray, slope: FloatArray
 ) -> FloatArray:
     """(k,) the effect if areas of each group had been ``shift + slope m``."""
-    values = given.areas.under(shift, slope, given.codes)[:, fit.rows]
-    return np.asarray(given.scale.forward(values) @ fit.weights)
+    values = terms.areas.under(shift, slope, terms.codes)[:, fit.rows]
+    return np.asarray(terms.scale.forward(values) @ fit.weights)
 
 
-def _at_thresholds(fit: ContrastFit, given: LeadInput) -> tuple[ThresholdContrast, ...]:
+def _at_thresholds(fit: ContrastFit, terms: LeadTerms) -> tuple[ThresholdContrast, ...]:
     """Return the contrast at each threshold of the bundle, with the spread of the central one."""
-    confidence = given.config.confidence
+    confidence = terms.config.confidence
     reach = t_reach(confidence, fit.degrees) * fit.error
     contrasts = []
-    for name, values in (given.at_thresholds or {}).items():
+    for name, values in (terms.at_thresholds or {}).items():
         own = values[fit.rows]
         if not np.isnan(own).any():
-            effect = float(given.scale.forward(own) @ fit.weights)
-            value, low, high = (_in_unit(fit, given, effect + step) for step in (0, -reach, reach))
+            effect = float(terms.scale.forward(own) @ fit.weights)
+            value, low, high = (_in_unit(fit, terms, effect + step) for step in (0, -reach, reach))
             estimate = Estimate(value, low, high, "adjusted", "", confidence)
             contrasts.append(ThresholdContrast(name, estimate))
     return tuple(contrasts)
 
 
-def tipping_point(fit: ContrastFit, given: LeadInput) -> TippingPoint | None:
+def tipping_point(fit: ContrastFit, terms: LeadTerms) -> TippingPoint | None:
     """Return how much more the model must err under one group to undo the finding.
 
     `factor`: how many times too large its areas would have to be in the group that measures higher
@@ -220,28 +220,28 @@ def tipping_point(fit: ContrastFit, given: LeadInput) -> TippingPoint | None:
     is no finding, or the metric cannot be read under another error; a number is None where not even
     ten times, or half of the view, undoes it.
     """
-    reach = t_reach(given.config.confidence, fit.degrees) * fit.error
-    if not given.areas.is_known or abs(fit.effect) <= reach:
+    reach = t_reach(terms.config.confidence, fit.degrees) * fit.error
+    if not terms.areas.is_known or abs(fit.effect) <= reach:
         return None
     higher = fit.group if fit.effect > 0 else fit.reference
-    at, sign = given.groups.index(higher), float(np.sign(fit.effect))
+    at, sign = terms.groups.index(higher), float(np.sign(fit.effect))
 
     # Take the supposed error back out of one group's areas, and see what is left of the effect
     # beyond chance. It falls as the error grows; where it crosses zero the finding is undone. Paint
     # of p on clean view measures t as p + (1 - p) t, hence both a shift and a slope.
     def remainder(factor: float, false_area: float) -> float:
-        shift, slope = np.zeros((1, len(given.groups))), np.ones((1, len(given.groups)))
+        shift, slope = np.zeros((1, len(terms.groups))), np.ones((1, len(terms.groups)))
         slope[0, at] = 1 / (factor * (1 - false_area))
         shift[0, at] = -false_area / (1 - false_area) / factor
-        return sign * float(_effects(fit, given, shift, slope)[0]) - reach
+        return sign * float(_effects(fit, terms, shift, slope)[0]) - reach
 
     return TippingPoint(
         higher,
         crossing(lambda factor: remainder(factor, 0.0), 1.0, _MAX_FACTOR),
         crossing(lambda false_area: remainder(1.0, false_area), 0.0, _MAX_FALSE_AREA),
-        None if given.seen is None else given.seen.factor,
-        None if given.seen is None else given.seen.false_area_frac,
-        0 if given.seen is None else given.seen.n_operations,
+        None if terms.seen is None else terms.seen.factor,
+        None if terms.seen is None else terms.seen.false_area_frac,
+        0 if terms.seen is None else terms.seen.n_operations,
     )
 
 

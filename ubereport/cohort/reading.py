@@ -282,16 +282,16 @@ def tipping_text(lead: Lead, spec: MetricSpec) -> str:
         erring=tipping.group,
     )
     if tipping.seen_factor is None or tipping.seen_false_area_frac is None:
-        seen = _("What it errs from operation to operation its bundle does not say.")
+        errors = _("What it errs from operation to operation its bundle does not say.")
     else:
-        seen = _(
+        errors = _(
             "Of its {n_operations} unseen test operations one pair in ten differed by a factor of "
             "{factor} or more, and one in ten by {points} percentage points of painted clean view.",
             n_operations=tipping.n_operations,
             factor=localized(f"{tipping.seen_factor:.2f}"),
             points=localized(f"{100 * tipping.seen_false_area_frac:.1f}"),
         )
-    return paragraph(text, seen)
+    return paragraph(text, errors)
 
 
 def adjusted_reading(adjusted: AdjustedComparison, spec: MetricSpec) -> tuple[str, ...]:

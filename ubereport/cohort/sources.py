@@ -27,7 +27,7 @@ from ubereport.cohort.device import (
     seen_error,
 )
 from ubereport.cohort.groups import GroupedCases
-from ubereport.cohort.lead import LeadInput, lead_of
+from ubereport.cohort.lead import LeadTerms, lead_of
 from ubereport.cohort.plan import ComparePlan, plan_use, read_plan
 from ubereport.cohort.scales import scale_of
 from ubereport.cohort.table import CohortTable
@@ -168,7 +168,7 @@ def leads_of(
             "leave the file out."
         ) from None
     areas = _areas(cases, config.primary)
-    given = LeadInput(
+    terms = LeadTerms(
         groups=cases.groups,
         areas=areas,
         at_thresholds=_at_thresholds(cases, config.primary),
@@ -183,7 +183,7 @@ def leads_of(
         hidden=hidden_bleeding(clear),
     )
     return tuple(
-        lead_of(cases.groups[group], cases.groups[reference], model, given)
+        lead_of(cases.groups[group], cases.groups[reference], model, terms)
         for reference in range(len(cases.groups))
         for group in range(reference + 1, len(cases.groups))
     )

@@ -277,8 +277,8 @@ def _steps(own: _GroupEvents) -> tuple[FloatArray, FloatArray]:
 
 def _with_events(replicates: FloatArray) -> FloatArray | None:
     """Return the rows of resampled cohorts that have events; None where most have none."""
-    known = replicates[~np.isnan(replicates).any(axis=1)]
-    return None if len(known) < len(replicates) / 2 else known
+    rows = replicates[~np.isnan(replicates).any(axis=1)]
+    return None if len(rows) < len(replicates) / 2 else rows
 
 
 def _band(
@@ -428,10 +428,10 @@ def _reach(
     x: FloatArray, y: FloatArray, pair: tuple[int, int], clusters: Clusters, config: CompareConfig
 ) -> float:
     """Return how far the interval of a difference reaches; 0 where it cannot be told."""
-    known = ~np.isnan(x) & ~np.isnan(y)
-    if known.sum() < len(x) / 2:
+    is_known = ~np.isnan(x) & ~np.isnan(y)
+    if is_known.sum() < len(x) / 2:
         return 0.0
-    x, y = x[known], y[known]
+    x, y = x[is_known], y[is_known]
     if clusters.is_surgeon_drawn:
         variances = (float(np.var(x - y, ddof=1)), 0.0)
     else:

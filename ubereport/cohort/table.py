@@ -203,8 +203,8 @@ def _models(cases: pd.DataFrame, facts: Mapping[str, ModelFacts]) -> tuple[Model
     keys = ["model_name", "model_version", "model_sha256", "settings_sha256"]
     dated = cases.assign(_date=cases.get("date", None))
     for _, rows in dated.groupby(keys, sort=True):
-        known = sorted(str(date) for date in rows["_date"] if isinstance(date, str))
-        first, last = (known[0], known[-1]) if known else ("", "")
+        dates = sorted(str(date) for date in rows["_date"] if isinstance(date, str))
+        first, last = (dates[0], dates[-1]) if dates else ("", "")
         name, version, sha256, settings = (str(rows[key].iloc[0]) for key in keys)
         uses.append(
             ModelUse(name, version, sha256, settings, len(rows), first, last, False, facts[sha256])

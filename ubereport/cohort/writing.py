@@ -147,8 +147,8 @@ def _cell(value: Any) -> object:  # noqa: ANN401 -- cells of a pandas column
 def _parquet(frame: pd.DataFrame) -> bytes:
     ready = frame.copy()
     for name in ready.columns[ready.dtypes == "object"]:
-        known = [value for value in ready[name] if value is not None]
-        if known and all(isinstance(value, bool) for value in known):
+        values = [value for value in ready[name] if value is not None]
+        if values and all(isinstance(value, bool) for value in values):
             ready[name] = ready[name].astype("boolean")
         else:
             ready[name] = [None if value is None else str(value) for value in ready[name]]

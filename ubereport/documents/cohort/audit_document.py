@@ -125,10 +125,10 @@ def _lead(audit: Audit, config: AuditConfig) -> tuple[str, ...]:
     # Told with every audit: on a page of many charts a signal is to be expected now and then, and
     # how often must be known before one is followed.
     probability = f"{100 * audit.false_alarm.probability:.0f}"
-    turned = [c.surgeon for c in audit.learning_curves if c.is_turning]
+    surgeons = [c.surgeon for c in audit.learning_curves if c.is_turning]
     curves = (
-        _("The level of {turned} changed in the course of the cases.", turned=names_text(turned))
-        if turned
+        _("The level of {turned} changed in the course of the cases.", turned=names_text(surgeons))
+        if surgeons
         else _("No learning curve turns by more than random order would bring.")
     )
     beyond = sum(p.zone is FunnelZone.BEYOND_998 for f in audit.funnels for p in f.points)
@@ -157,8 +157,8 @@ def _facts(audit: Audit) -> tuple[Pair, ...]:
     n_signals = sum(bool(point.signals) for chart in audit.charts for point in chart.points)
     n_flags = sorted(case.n_flags for case in audit.cases if case.is_used)
     warnings = str(n_flags[len(n_flags) // 2]) if n_flags else "–"
-    known = sorted(c.coverage_frac for c in audit.cases if c.coverage_frac is not None)
-    coverage = percent(known[len(known) // 2], 0) if known else _("not available")
+    coverages = sorted(c.coverage_frac for c in audit.cases if c.coverage_frac is not None)
+    coverage = percent(coverages[len(coverages) // 2], 0) if coverages else _("not available")
     n_ways = len(audit.models)
     return (
         Pair(

@@ -128,8 +128,8 @@ def _same_drawings(view: DocumentView, paper: Document) -> DocumentView:
     """Return `view` with the words and tables of `paper`: nothing is drawn twice."""
     paper = told_document(paper)
     sections = tuple(
-        replace(whole, paragraphs=given.paragraphs, tables=given.tables, notes=given.notes)
-        for whole, given in zip(view.document.sections, paper.sections, strict=True)
+        replace(whole, paragraphs=printed.paragraphs, tables=printed.tables, notes=printed.notes)
+        for whole, printed in zip(view.document.sections, paper.sections, strict=True)
     )
     return replace(view, document=replace(view.document, sections=sections))
 

@@ -142,9 +142,9 @@ def _drawn(
 
 def _register_fonts(families: list[str]) -> None:
     """Make our fonts known to matplotlib, once; nothing else of its registry changes."""
-    known = {entry.name for entry in fontManager.ttflist}
+    names = {entry.name for entry in fontManager.ttflist}
     for family in families:
-        if family not in known:
+        if family not in names:
             for path in sorted((templates_dir() / "fonts").glob(_FONT_FILES[family])):
                 fontManager.addfont(path)
 
