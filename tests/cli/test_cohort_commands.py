@@ -124,7 +124,7 @@ def test_read_only_out(capsys, library, tmp_path, monkeypatch):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr(
-        "ubereport.documents.cohort.document_parts.render_document_pdf", lambda _, choice: PLAIN_PDF
+        "ubereport.documents.cohort.reports.render_document_pdf", lambda _, choice: PLAIN_PDF
     )
     monkeypatch.setattr("ubereport.files.atomic._write_folder", refuse)
     done = run(capsys, "audit", library, "--out", tmp_path / "out")

@@ -16,9 +16,8 @@ from ubereport.cohort.audit import audit_cohort
 from ubereport.cohort.table import read_cohort
 from ubereport.core.config import AuditConfig
 from ubereport.core.errors import OutputError, UsageError
-from ubereport.documents.cohort.audit import AuditRequest, run_audit
 from ubereport.documents.cohort.audit_document import audit_document
-from ubereport.documents.cohort.document_parts import report_links
+from ubereport.documents.cohort.reports import AuditRequest, report_links, run_audit
 from ubereport.documents.page.chart_drawings import ControlFigure, CusumFigure, FunnelFigure
 
 CONFIG = AuditConfig(n_permutations=100)

@@ -15,8 +15,8 @@ from ubereport.cohort.compare import compare_cohort
 from ubereport.cohort.table import read_cohort
 from ubereport.core.config import CompareConfig
 from ubereport.core.errors import OutputError, UsageError
-from ubereport.documents.cohort.comparison import CompareRequest, run_comparison
 from ubereport.documents.cohort.comparison_document import comparison_document
+from ubereport.documents.cohort.reports import CompareRequest, run_comparison
 from ubereport.documents.page.curve_drawings import CurveFigure
 from ubereport.documents.page.document import render_document_html
 from ubereport.documents.page.row_drawings import GroupFigure

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ubereport.documents.cohort.document_parts import estimate_text
+from ubereport.documents.cohort.number_words import estimate_text
 from ubereport.documents.page import text
 from ubereport.language.languages import find_language
 from ubereport.language.speaking import speaking

@@ -12,9 +12,13 @@ from ubereport.cohort.compare import compare_cohort
 from ubereport.cohort.table import read_cohort
 from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AuditConfig, CompareConfig
-from ubereport.documents.cohort.audit import AuditRequest, run_audit
-from ubereport.documents.cohort.comparison import CompareRequest, run_comparison
 from ubereport.documents.cohort.comparison_document import comparison_document
+from ubereport.documents.cohort.reports import (
+    AuditRequest,
+    CompareRequest,
+    run_audit,
+    run_comparison,
+)
 from ubereport.documents.page.document import told_document
 from ubereport.language.languages import find_language
 from ubereport.language.speaking import speaking, told

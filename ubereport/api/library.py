@@ -21,11 +21,11 @@ from ubereport.cohort.table import CohortTable, read_cohort
 from ubereport.core.config import AuditConfig, CompareConfig
 from ubereport.documents.case.case_text import format_band as format_band
 from ubereport.documents.case.case_text import format_metric as format_metric
-from ubereport.documents.cohort.audit import AuditRequest as AuditRequest
-from ubereport.documents.cohort.audit import run_audit as run_audit
-from ubereport.documents.cohort.comparison import CompareRequest as CompareRequest
-from ubereport.documents.cohort.comparison import run_comparison as run_comparison
-from ubereport.documents.cohort.document_parts import Written as Written
+from ubereport.documents.cohort.reports import AuditRequest as AuditRequest
+from ubereport.documents.cohort.reports import CompareRequest as CompareRequest
+from ubereport.documents.cohort.reports import Written as Written
+from ubereport.documents.cohort.reports import run_audit as run_audit
+from ubereport.documents.cohort.reports import run_comparison as run_comparison
 from ubereport.metrics.registry import metric_spec as metric_spec
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from ubereport.documents.case.timeline_drawing import LEFT, RIGHT
-from ubereport.documents.page.blocks import TableBlock, table_of
+from ubereport.documents.page.blocks import TableBlock, table_block
 from ubereport.documents.page.drawing import WHITE_BOX, Drawing
 from ubereport.documents.page.marks import (
     BLOOD_DARK,
@@ -65,7 +65,7 @@ class StripDrawing(Drawing):
         axes.tick_params(axis="x", length=0)
 
     def _numbers(self) -> TableBlock:
-        return table_of(
+        return table_block(
             _("Blocks in numbers"),
             self.blocks,
             (_("Case time"), lambda block: clock_range(block.start_s, block.end_s)),
@@ -147,7 +147,7 @@ class ClearingDrawing(Drawing):
     def _numbers(self) -> TableBlock:
         curve = self.curve
         every = -(-len(curve.time_s) // _MAX_CURVE_ROWS)
-        return table_of(
+        return table_block(
             _("Time to clear in numbers"),
             range(0, len(curve.time_s), every),
             (_("Since onset"), lambda i: clock(curve.time_s[i])),

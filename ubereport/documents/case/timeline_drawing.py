@@ -12,7 +12,7 @@ from ubereport.core.case import CaseRecord
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.intervals import Interval
 from ubereport.core.series import AreaSeries, LossReason
-from ubereport.documents.page.blocks import TableBlock, table_of
+from ubereport.documents.page.blocks import TableBlock, table_block
 from ubereport.documents.page.drawing import FULL_WIDTH_MM, WHITE_BOX, Drawing
 from ubereport.documents.page.marks import (
     BLOOD_DARK,
@@ -97,7 +97,7 @@ class TimelineDrawing(Drawing):
         # In steps that a person would choose, such as whole minutes: a drawing's own columns would
         # give rows of 13.7 s.
         columns = time_columns(self.series, round_edges(self.series, _MAX_TABLE_COLUMNS))
-        return table_of(
+        return table_block(
             _("The timeline as a table"),
             range(len(columns.reason)),
             (_("Case time"), lambda i: clock_range(columns.edge_s[i], columns.edge_s[i + 1])),

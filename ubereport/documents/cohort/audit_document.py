@@ -23,19 +23,21 @@ from ubereport.documents.cohort.audit_sections import (
     outcome_section,
     quality_section,
 )
-from ubereport.documents.cohort.document_parts import (
-    SOFTWARE,
+from ubereport.documents.cohort.number_words import (
     axis_of,
     capitalized,
-    drops_table,
-    left_out_section,
     metric_text,
-    model_sections,
     names_text,
     share_cell,
     short_title,
 )
-from ubereport.documents.page.blocks import Pair, TableBlock, table_of
+from ubereport.documents.cohort.shared_sections import (
+    SOFTWARE,
+    drops_table,
+    left_out_section,
+    model_sections,
+)
+from ubereport.documents.page.blocks import Pair, TableBlock, table_block
 from ubereport.documents.page.chart_drawings import ControlFigure, ControlMark
 from ubereport.documents.page.document import Document, Figure, Section
 from ubereport.documents.page.text import DASH, decimal, percent, span_text, within
@@ -217,7 +219,7 @@ def _signal_section(audit: Audit) -> Section:
         "A signal asks for a look at the case: its report, its recording, what was new in the "
         "theater that day. It is no verdict."
     )
-    table = table_of(
+    table = table_block(
         _("Cases that stand out"),
         runs,
         ("*" + _("Chart"), lambda at: _short_chart_name(at[0])),
@@ -342,7 +344,7 @@ def _points_table(chart: ControlChart) -> TableBlock:
     is_long = len(chart.points) > _MAX_TABLE_POINTS
     spec = metric_spec(chart.metric_key)
     none = _p("signal of a point", "none")
-    return table_of(
+    return table_block(
         _chart_name(chart),
         (point for point in chart.points if point.signals or not is_long),
         (_("Case"), lambda point: point.case_id),
@@ -395,7 +397,7 @@ def _case_table(caption: str, cases: Sequence[AuditCase], keys: Sequence[str]) -
     def value_of(key: str) -> Callable[[AuditCase], str]:
         return lambda case: metric_text(dict(case.values)[key], metric_spec(key))
 
-    return table_of(
+    return table_block(
         caption,
         cases,
         (_("Case"), lambda case: case.case_id),

@@ -17,16 +17,16 @@ from ubereport.cohort.audit_results import (
 )
 from ubereport.core.config import AuditConfig
 from ubereport.core.covariates import column_title
-from ubereport.documents.cohort.document_parts import (
+from ubereport.documents.cohort.number_words import (
     capitalized,
     delta_text,
     estimate_text,
-    forest_row,
     p_cell,
     reasons_once,
     short_title,
 )
-from ubereport.documents.page.blocks import TableBlock, table_of
+from ubereport.documents.cohort.shared_sections import forest_row
+from ubereport.documents.page.blocks import TableBlock, table_block
 from ubereport.documents.page.chart_drawings import (
     ControlFigure,
     ControlMark,
@@ -147,7 +147,7 @@ def quality_section(months: Sequence[MonthQuality]) -> Section:
     def coverage_text(coverage_frac: float | None) -> str:
         return DASH if coverage_frac is None else percent(coverage_frac)
 
-    table = table_of(
+    table = table_block(
         _("Coverage and warnings, month by month"),
         months,
         (_("Month"), lambda m: month(m.month)),
@@ -200,7 +200,7 @@ def _rating_table(agreement: Agreement) -> TableBlock:
         column_title=column_title(agreement.column),
         title=metric_spec(agreement.metric_key).title,
     )
-    return table_of(
+    return table_block(
         capitalized(caption),
         sorted({cell.rating for cell in agreement.table}),
         (_("Rating"), str),
@@ -230,7 +230,7 @@ def outcome_section(outcomes: Sequence[OutcomeRelation]) -> Section:
         ),
     )
     marked, note = reasons_once([(r.estimate,) for r in outcomes], "")
-    table = table_of(
+    table = table_block(
         _("Outcome columns of the manifest"),
         [replace(r, estimate=estimate) for r, (estimate,) in zip(outcomes, marked, strict=True)],
         (_("Outcome"), _outcome_name),

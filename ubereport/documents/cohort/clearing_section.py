@@ -6,13 +6,13 @@ import numpy as np
 
 from ubereport.cohort.comparison_results import ClearCurve, TimeToClear
 from ubereport.cohort.survival import BAND_TIMES_S
-from ubereport.documents.cohort.document_parts import (
+from ubereport.documents.cohort.number_words import (
     estimate_text,
     pair_text,
     reasons_once,
     share_text,
 )
-from ubereport.documents.page.blocks import TableBlock, table_of
+from ubereport.documents.page.blocks import TableBlock, table_block
 from ubereport.documents.page.curve_drawings import AtRiskRow, Curve, CurveFigure
 from ubereport.documents.page.document import Figure, Section
 from ubereport.documents.page.drawing import Axis, Mark, Unit
@@ -127,7 +127,7 @@ def _clear_table(clear: TimeToClear) -> TableBlock:
         for c in clear.curves
     ]
     marked, note = reasons_once(numbers, note)
-    return table_of(
+    return table_block(
         _("Clearing in each group"),
         zip(clear.curves, marked, strict=True),
         (_("Group"), lambda row: row[0].group),
@@ -171,7 +171,7 @@ def _clear_differences(clear: TimeToClear) -> tuple[TableBlock, ...]:
         for d in clear.differences
     ]
     marked, note = reasons_once(numbers, note)
-    table = table_of(
+    table = table_block(
         _("Differences in clearing"),
         zip(clear.differences, marked, strict=True),
         (_("Group − other"), lambda row: pair_text(row[0].group, row[0].reference)),

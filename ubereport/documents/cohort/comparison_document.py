@@ -25,26 +25,28 @@ from ubereport.documents.cohort.comparison_sections import (
     power_section,
     uses_section,
 )
-from ubereport.documents.cohort.document_parts import (
-    SOFTWARE,
+from ubereport.documents.cohort.number_words import (
     axis_of,
     capitalized,
     delta_text,
     difference_axis,
     difference_unit,
-    drops_table,
     estimate_text,
-    forest_row,
     gap_text,
-    left_out_section,
     metric_text,
-    model_sections,
     names_text,
     p_cell,
     pair_text,
     short_title,
 )
-from ubereport.documents.page.blocks import Pair, TableBlock, table_of
+from ubereport.documents.cohort.shared_sections import (
+    SOFTWARE,
+    drops_table,
+    forest_row,
+    left_out_section,
+    model_sections,
+)
+from ubereport.documents.page.blocks import Pair, TableBlock, table_block
 from ubereport.documents.page.document import Document, Figure, Section
 from ubereport.documents.page.drawing import Axis, Unit
 from ubereport.documents.page.row_drawings import ForestFigure, Group, GroupFigure
@@ -199,7 +201,7 @@ def _groups_table(metric: MetricComparison) -> TableBlock:
     def span(low: float | None, high: float | None) -> str:
         return span_text(metric_text(low, spec), metric_text(high, spec))
 
-    return table_of(
+    return table_block(
         metric.title,
         metric.groups,
         (_("Group"), lambda group: group.group),
@@ -213,7 +215,7 @@ def _groups_table(metric: MetricComparison) -> TableBlock:
 
 def _contrasts_table(metric: MetricComparison, caption: str) -> TableBlock:
     spec = metric_spec(metric.metric_key)
-    return table_of(
+    return table_block(
         caption,
         metric.contrasts,
         (_("Group − other"), lambda c: pair_text(c.group, c.reference)),
@@ -272,7 +274,7 @@ def _adjusted_section(adjusted: AdjustedComparison, primary: MetricComparison) -
     tables = []
     if adjusted.left_out:
         tables.append(
-            table_of(
+            table_block(
                 _("Covariates left out of the model"),
                 adjusted.left_out,
                 (_("Covariate"), lambda item: column_title(item.column)),
@@ -329,7 +331,7 @@ def _adjusted_table(adjusted: AdjustedComparison, unit: str, factor: float) -> T
     def ratio_text(ratio: Estimate | None) -> str:
         return DASH if ratio is None else estimate_text(ratio, n_decimals=2, is_signed=False)
 
-    return table_of(
+    return table_block(
         _("Adjusted differences"),
         adjusted.contrasts,
         (_("Group − other"), lambda c: pair_text(c.group, c.reference)),

@@ -19,17 +19,17 @@ from ubereport.cohort.reading import lead_reading
 from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import CALENDAR_TIME, column_title, known_column
 from ubereport.core.metrics import Direction, MetricSpec
-from ubereport.documents.cohort.document_parts import (
+from ubereport.documents.cohort.number_words import (
     difference_axis,
     difference_unit,
     estimate_text,
-    forest_row,
     gap_text,
     level_text,
     number_cell,
     pair_text,
 )
-from ubereport.documents.page.blocks import Pair, TableBlock, table_of
+from ubereport.documents.cohort.shared_sections import forest_row
+from ubereport.documents.page.blocks import Pair, TableBlock, table_block
 from ubereport.documents.page.document import Figure, Section
 from ubereport.documents.page.drawing import Axis, Unit
 from ubereport.documents.page.row_drawings import ForestFigure, ForestRow
@@ -114,7 +114,7 @@ def _sides(spec: MetricSpec) -> tuple[str, str]:
 
 def _verdict_table(comparison: Comparison, spec: MetricSpec, *, is_drawn: bool) -> TableBlock:
     title = _("The same without the model’s error") if is_drawn else _("Differences, chance alone")
-    return table_of(
+    return table_block(
         title,
         comparison.leads,
         (_("Group − other"), lambda lead: pair_text(lead.group, lead.reference)),
@@ -194,7 +194,7 @@ def uses_section(effects: Sequence[UseEffect]) -> tuple[Section, ...]:
     if not effects:
         return ()
     spec = metric_spec("impaired_share_20")
-    table = table_of(
+    table = table_block(
         _("Share of time with 20 % or more obscured, within cases"),
         effects,
         (_("Group"), lambda effect: effect.group),
@@ -224,7 +224,7 @@ def balance_section(comparison: Comparison) -> Section:
         "in the view for that reason alone."
     )
     groups = enumerate(group.group for group in comparison.primary.groups)
-    table = table_of(
+    table = table_block(
         _("Covariates in each group"),
         (row for row in comparison.balance if row.level != "False"),
         (_("Covariate"), lambda row: covariate_title(row, _covariate_unit(row.column))),
@@ -274,7 +274,7 @@ def power_section(comparison: Comparison) -> Section:
     spec = metric_spec(comparison.primary.metric_key)
     factor = 100.0 if spec.is_share else 1.0
     share = f"{100 * comparison.power[0].power:.0f} %" if comparison.power else "80 %"
-    table = table_of(
+    table = table_block(
         _(
             "Smallest difference that these cases would have shown with a chance of {share}",
             share=share,

@@ -62,13 +62,13 @@ class TableBlock:
                 )
 
 
-def table_of(
+def table_block(
     caption: str, items: Iterable[T], *cells: tuple[str, Callable[[T], str]], note: str = ""
 ) -> TableBlock:
     """Return a table with a row an item; each column is its head, as in `columns`, and its cell.
 
-    >>> table_of("Ages", [("A", 52)], ("Case", lambda c: c[0]), ("#Age", lambda c: str(c[1]))).rows
-    (('A', '52'),)
+    >>> table_block("Squares", [2, 3], ("Number", str), ("#Square", lambda n: str(n * n))).rows
+    (('2', '4'), ('3', '9'))
     """
     rows = tuple(tuple(cell(item) for _head, cell in cells) for item in items)
     return TableBlock(caption, columns(*(head for head, _cell in cells)), rows, note)

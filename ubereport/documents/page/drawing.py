@@ -17,7 +17,7 @@ from typing import ClassVar, TypeVar
 
 import numpy as np
 
-from ubereport.documents.page.blocks import FigureBlock, TableBlock, table_of
+from ubereport.documents.page.blocks import FigureBlock, TableBlock, table_block
 from ubereport.documents.page.marks import GRID
 from ubereport.documents.page.plot import INK, Axes, FuncFormatter, draw_svg
 from ubereport.documents.page.plot import Figure as Canvas
@@ -152,7 +152,7 @@ class Drawing(ABC):
 
 def numbers_table(items: Iterable[T], *cells: tuple[str, Callable[[T], str]]) -> TableBlock:
     """Return the table of a drawing that has no words of its own for it."""
-    return table_of(_("The figure in numbers"), items, *cells)
+    return table_block(_("The figure in numbers"), items, *cells)
 
 
 def label_text(text: str, n_characters: int = 26) -> str:

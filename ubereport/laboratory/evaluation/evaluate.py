@@ -12,7 +12,7 @@ from typing import Any
 from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AnalysisConfig, SegmentationConfig, config_from_toml
 from ubereport.core.errors import UsageError
-from ubereport.documents.cohort.document_parts import Written, publish_document
+from ubereport.documents.cohort.reports import Written, publish_document
 from ubereport.files.records.store import read_case
 from ubereport.laboratory.evaluation.config import StillsConfig
 from ubereport.laboratory.evaluation.examples import draw_overlay, pick_examples

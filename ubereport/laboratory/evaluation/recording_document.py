@@ -10,13 +10,9 @@ import numpy as np
 from ubereport.core.arrays import FloatArray
 from ubereport.core.case import CaseRecord
 from ubereport.core.series import LossReason
-from ubereport.documents.cohort.document_parts import (
-    SOFTWARE,
-    estimate_text,
-    number_cell,
-    share_cell,
-)
-from ubereport.documents.page.blocks import Pair, TableBlock, columns, table_of
+from ubereport.documents.cohort.number_words import estimate_text, number_cell, share_cell
+from ubereport.documents.cohort.shared_sections import SOFTWARE
+from ubereport.documents.page.blocks import Pair, TableBlock, columns, table_block
 from ubereport.documents.page.curve_drawings import Curve, CurveFigure
 from ubereport.documents.page.document import Document, Figure, Section
 from ubereport.documents.page.drawing import Axis, Unit
@@ -131,7 +127,7 @@ def _over_section(over_all: Mapping[str, Estimate], n: int) -> Section:
         _title, factor, n_decimals, _unit = _TITLES[key]
         return estimate_text(over_all[key], factor, n_decimals, is_signed=False)
 
-    table = table_of(
+    table = table_block(
         _("Over {recordings}", recordings=_n("{n} recording", "{n} recordings", n)),
         _TITLES,
         (_("Number"), lambda key: _TITLES[key][0]),
@@ -247,7 +243,7 @@ def _numbers_table(evaluation: RecordingEvaluation) -> TableBlock:
 
 
 def _events_table(evaluation: RecordingEvaluation) -> TableBlock:
-    return table_of(
+    return table_block(
         _("Events, matched one to one"),
         evaluation.events,
         (_("Temporal IoU"), lambda score: localized(f"≥ {score.min_iou:g}")),
@@ -264,7 +260,7 @@ def _matches_table(matches: Sequence[EventMatch]) -> TableBlock:
     def text(error_s: float | None) -> str:
         return _("not seen") if error_s is None else decimal(error_s, 2)
 
-    return table_of(
+    return table_block(
         _("Matched events"),
         matches,
         (_("True onset"), lambda match: clock(match.true_onset_s)),
@@ -282,7 +278,7 @@ def _reasons_table(reasons: Sequence[ReasonScore]) -> TableBlock:
     def reason_text(reason: LossReason | None) -> str:
         return _("any reason") if reason is None else reason.value.replace("_", " ")
 
-    return table_of(
+    return table_block(
         _("Lost view, by reason"),
         reasons,
         (_("Reason"), lambda score: reason_text(score.reason)),

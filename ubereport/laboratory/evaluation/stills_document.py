@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ubereport.documents.cohort.document_parts import (
-    SOFTWARE,
+from ubereport.documents.cohort.number_words import (
     estimate_text,
     number_cell,
     share_cell,
     share_text,
 )
-from ubereport.documents.page.blocks import Pair, TableBlock, columns, table_of
+from ubereport.documents.cohort.shared_sections import SOFTWARE
+from ubereport.documents.page.blocks import Pair, TableBlock, columns, table_block
 from ubereport.documents.page.curve_drawings import Curve, HistogramFigure, PointSet, ScatterFigure
 from ubereport.documents.page.document import Document, Figure, Section
 from ubereport.documents.page.drawing import Axis, Mark, Unit
@@ -168,7 +168,7 @@ def _numbers_section(results: Sequence[ModelResult], differences: Sequence[Estim
     tables = [_numbers_table(result.evaluation) for result in results]
     first = results[0].evaluation.model
     if differences:
-        table = table_of(
+        table = table_block(
             _("Models side by side"),
             zip(results[1:], differences, strict=True),
             (_("Models"), lambda row: f"{row[0].evaluation.model} − {first}"),
@@ -211,7 +211,7 @@ def _forest_row(label: str, estimate: Estimate) -> ForestRow:
 
 
 def _numbers_table(evaluation: StillsEvaluation) -> TableBlock:
-    return table_of(
+    return table_block(
         evaluation.model,
         evaluation.figures,
         (_("Number"), lambda number: number.title),
@@ -316,7 +316,7 @@ def _stratum_groups(evaluation: StillsEvaluation, config: StillsConfig) -> tuple
 
 
 def _strata_table(evaluation: StillsEvaluation) -> TableBlock:
-    return table_of(
+    return table_block(
         evaluation.model,
         evaluation.strata,
         (_("Stills"), lambda stratum: stratum.title),

@@ -10,8 +10,8 @@ import numpy as np
 
 from ubereport.core.arrays import RgbArray
 from ubereport.core.case import ModelSummary
-from ubereport.documents.cohort.document_parts import estimate_text, number_cell, share_cell
-from ubereport.documents.page.blocks import Image, Pair, TableBlock, columns, table_of
+from ubereport.documents.cohort.number_words import estimate_text, number_cell, share_cell
+from ubereport.documents.page.blocks import Image, Pair, TableBlock, columns, table_block
 from ubereport.documents.page.curve_drawings import Curve, PointSet, ScatterFigure
 from ubereport.documents.page.document import Figure, ImageStrip, Section
 from ubereport.documents.page.drawing import Axis, Unit
@@ -144,7 +144,7 @@ def _pairs_table(agreement: AnnotatorAgreement) -> TableBlock:
     def count_text(value: float | None, n: int) -> str:
         return f"{number_cell(value)} ({n})"
 
-    return table_of(
+    return table_block(
         _("Every two annotators"),
         agreement.pairs,
         (_("Annotators"), pair_text),
@@ -276,7 +276,7 @@ def _reliability_table(evaluation: StillsEvaluation) -> TableBlock:
     def n_groups(i: int) -> int:
         return sum(group.seen[i] is not None for group in reliability.groups)
 
-    return table_of(
+    return table_block(
         _("Tenths of the probability, {model}", model=evaluation.model),
         range(len(reliability.told)),
         (_("Probability"), tenth_text),
