@@ -4,8 +4,7 @@ import pytest
 
 from ubereport.core.config import Route
 from ubereport.core.errors import DependencyError
-from ubereport.laboratory.route_speeds import recommended, taken_by_auto
-from ubereport.segmentation.measure import RouteSpeed
+from ubereport.laboratory.route_speeds import RouteSpeed, recommended, taken_by_auto
 
 
 def test_speeds_are_chosen_by_rule() -> None:

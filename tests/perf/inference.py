@@ -17,8 +17,8 @@ import torch
 
 from ubereport.core.config import SegmentationConfig
 from ubereport.files.resources import models_dir
+from ubereport.laboratory.route_speeds import measure_routes
 from ubereport.segmentation.bundle import find_bundle, load_bundle
-from ubereport.segmentation.measure import measure_routes
 from ubereport.segmentation.metadata import NetworkSpec
 from ubereport.segmentation.network import build_network
 

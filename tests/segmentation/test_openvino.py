@@ -15,10 +15,10 @@ from torch import nn
 
 from ubereport.core.config import Device, Route, SegmentationConfig
 from ubereport.core.errors import BundleError, PredictionError
+from ubereport.laboratory.route_speeds import measure_routes
 from ubereport.segmentation import openvino
 from ubereport.segmentation.bundle import GRAPH_NAME, Bundle
 from ubereport.segmentation.devices import DeviceChoice, cpu_gains_from_bf16
-from ubereport.segmentation.measure import measure_routes
 from ubereport.segmentation.metadata import GraphSpec
 from ubereport.segmentation.network_predictor import NetworkPredictor
 from ubereport.segmentation.openvino_predictor import OpenVinoPredictor

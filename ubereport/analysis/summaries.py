@@ -8,7 +8,7 @@ import numpy as np
 
 from ubereport.analysis.measurement import Measurement
 from ubereport.analysis.view.change import FieldStretch
-from ubereport.core.case import FieldSummary, Flag, FlagLevel, PartSummary
+from ubereport.core.case import FieldSummary, Flag, FlagLevel, PartSummary, worst_first
 from ubereport.core.frames import FieldOfView, SamplingPlan
 from ubereport.core.intervals import Interval
 from ubereport.core.recording import PartIndex, PlacedPart, RecordingIndex, Timeline
@@ -111,8 +111,7 @@ def recording_flags(
                 f"Decoding failed {failed} and went on; see Provenance.",
             )
         )
-    order = (FlagLevel.WARNING, FlagLevel.CAUTION, FlagLevel.INFO)
-    return tuple(sorted(flags, key=lambda flag: order.index(flag.level)))
+    return worst_first(flags)
 
 
 def _loss_flags(number: int, summary: PartSummary, part: PartIndex) -> Iterator[Flag]:

@@ -43,6 +43,12 @@ class Flag:
     message: str
 
 
+def worst_first(flags: Iterable[Flag]) -> tuple[Flag, ...]:
+    """Return flags by how much they should worry a reader, in their order within a level."""
+    order = (FlagLevel.WARNING, FlagLevel.CAUTION, FlagLevel.INFO)
+    return tuple(sorted(flags, key=lambda flag: order.index(flag.level)))
+
+
 @dataclass(frozen=True, slots=True)
 class FieldSummary:
     """The field of view of one part, as fitted: shape, crop in source pixels, confidence 0..1."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,9 +15,11 @@ from ubereport.core.errors import OutputError
 from ubereport.files.atomic import recover_folder
 from ubereport.files.system import open_descriptor, try_lock, unlock
 
+_PAUSE_S = 0.02
+
 
 @contextmanager
-def hold_lock(folder: Path, name: str) -> Iterator[None]:
+def hold_lock(folder: Path, name: str, wait_s: float = 0.0) -> Iterator[None]:
     """Hold the output `name` in `folder` for this process; a second run is told who holds it.
 
     The lock is the operating system's, on the file ``.<name>.lock`` in `folder`. It ends with the
@@ -29,12 +32,12 @@ def hold_lock(folder: Path, name: str) -> Iterator[None]:
     Raises
     ------
     OutputError
-        If another run holds the output, or the lock file cannot be made.
+        If another run holds the output for longer than `wait_s`, or the lock file cannot be made.
     DependencyError
         If the system has no such locks.
     """
     path = folder / f".{name}.lock"
-    descriptor = _acquire(path)
+    descriptor = _acquire(path, time.monotonic() + wait_s)
     try:
         recover_folder(folder / name)
         yield
@@ -42,7 +45,7 @@ def hold_lock(folder: Path, name: str) -> Iterator[None]:
         unlock(descriptor, path)
 
 
-def _acquire(path: Path) -> int:
+def _acquire(path: Path, give_up_s: float) -> int:
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,6 +58,9 @@ def _acquire(path: Path) -> int:
         if not try_lock(descriptor):
             holder = _holder(descriptor)
             os.close(descriptor)
+            if time.monotonic() < give_up_s:
+                time.sleep(_PAUSE_S)
+                continue
             raise OutputError(
                 f"The output is in use by another run ({holder}). Wait for it to end or give"
                 " another --out."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ubereport.core.case import Flag, FlagLevel
+from ubereport.core.case import Flag, FlagLevel, worst_first
 from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import MetricValue
@@ -55,9 +55,7 @@ def quality_flags(
     """
     values = {value.key: value for value in metrics}
     facts = _Facts(series, events, values, event_config, metric_config)
-    flags = [flag for check in _CHECKS for flag in check(facts)]
-    order = [FlagLevel.WARNING, FlagLevel.CAUTION, FlagLevel.INFO]
-    return tuple(sorted(flags, key=lambda flag: order.index(flag.level)))
+    return worst_first(flag for check in _CHECKS for flag in check(facts))
 
 
 def _low_coverage(facts: _Facts) -> Iterator[Flag]:

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,13 +22,12 @@ from ubereport.files.system import open_descriptor
 from ubereport.review.strokes import Stroke, line_of_stroke, stroke_of_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 JOURNAL_NAME = REVIEW_NAME
 MAX_LINE_BYTES = 16_384
 _MAX_BYTES = 64 * 2**20
 _LOCK_WAIT_S = 15.0
-_LOCK_PAUSE_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +138,8 @@ def append_stroke(
         If the disk is full or read-only, or an analysis of the case is running; the journal is
         then as it was.
     """
-    with _locked(folder):
+    # Others hold the case for one stroke, too: a little wait is enough.
+    with hold_lock(folder.parent, folder.name, _LOCK_WAIT_S):
         journal = read_journal(folder, case_id)
         stroke = make(journal)
         line = line_of_stroke(stroke, len(journal.strokes) + 1, journal.head_sha256)
@@ -184,25 +182,6 @@ def _broken(number: int, what: str) -> ReviewError:
         f" {JOURNAL_NAME} back from a backup, or move it away and review the case again; the"
         " measured numbers stand."
     )
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the case for one stroke; wait a little, since others hold it for one stroke too."""
-    give_up_s = time.monotonic() + _LOCK_WAIT_S
-    while True:
-        lock = hold_lock(folder.parent, folder.name)
-        try:
-            lock.__enter__()
-            break
-        except OutputError:
-            if time.monotonic() >= give_up_s:
-                raise
-            time.sleep(_LOCK_PAUSE_S)
-    try:
-        yield
-    finally:
-        lock.__exit__(None, None, None)
 
 
 def _append(path: Path, line: bytes, n_bytes: int) -> None:

@@ -24,6 +24,7 @@ from ubereport.segmentation.pictures import (
     check_field_mask,
     check_pictures,
     counted_masks,
+    not_finite,
 )
 from ubereport.segmentation.precision import with_low_precision_tail
 from ubereport.segmentation.routes import ACCELERATOR_BATCH, PROCESSOR_BATCH
@@ -183,9 +184,9 @@ class NetworkPredictor:
             ) from error
 
     def _count(self, pixels: torch.Tensor, field: torch.Tensor) -> torch.Tensor:
-        blood, *others = self._probabilities(pixels)
-        instruments = others[0] if others else None
-        masks = counted_masks(blood, instruments, field, self.thresholds, self._instruments)
+        masks = counted_masks(
+            self._probabilities(pixels), field, self.thresholds, self._instruments
+        )
         return torch.stack([mask.sum(dim=(1, 2)) for mask in masks], dim=1)
 
     def _blood(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -224,11 +225,7 @@ class NetworkPredictor:
             )
         # NaN is at or above no threshold and would count as a clean view.
         if not bool(torch.isfinite(logits).all()):
-            raise PredictionError(
-                f"The network answered with NaN or infinity in {self.precision} on {self.device}. "
-                "Nothing was averaged away. Set segmentation.is_low_precision_allowed = false or "
-                "use another bundle."
-            )
+            raise not_finite(self.precision, self.device)
         return logits[:, 0].float()
 
 

@@ -126,8 +126,8 @@ class CompiledNetwork:
             for model, precision in zip(models, ("f32", "bf16"), strict=False)
         ]
 
-    def __call__(self, rgb: RgbArray) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Return (n, H, W) logits of blood, and of instruments or None.
+    def __call__(self, rgb: RgbArray) -> list[NDArray[np.float32]]:
+        """Return (n, H, W) logits of blood, and of instruments where they are marked.
 
         `rgb` is (n, H, W, 3) uint8, n >= 1.
         """
@@ -136,8 +136,7 @@ class CompiledNetwork:
             answers = compiled(values, share_inputs=True, share_outputs=True)
             values = [answers[i] for i in range(len(answers))]
         # A copy: shared outputs are OpenVINO's own memory, which the next call writes over.
-        logits = [np.array(value[:, 0], dtype=np.float32) for value in values]
-        return logits[0], logits[1] if len(logits) > 1 else None
+        return [np.array(value[:, 0], dtype=np.float32) for value in values]
 
 
 def _check_answers(model: Any, metadata: BundleMetadata, name: str) -> None:  # noqa: ANN401

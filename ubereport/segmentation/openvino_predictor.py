@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
-from ubereport.core.errors import PredictionError
 from ubereport.segmentation.bundle import Bundle, check_files, graph_of
 from ubereport.segmentation.openvino import CompiledNetwork
 from ubereport.segmentation.pictures import (
@@ -15,6 +14,7 @@ from ubereport.segmentation.pictures import (
     check_field_mask,
     check_pictures,
     counted_masks,
+    not_finite,
 )
 
 _AT_ONCE = 8
@@ -82,8 +82,9 @@ class OpenVinoPredictor:
 
     def _counted(self, rgb: RgbArray, field_mask: BoolArray) -> NDArray[np.int64]:
         """Return (n, 3) or, with instruments, (n, 5) pixels; see `pictures.areas_with_tissue`."""
-        blood, instruments = self._probabilities(rgb)
-        masks = counted_masks(blood, instruments, field_mask, self.thresholds, self._instruments)
+        masks = counted_masks(
+            self._probabilities(rgb), field_mask, self.thresholds, self._instruments
+        )
         return np.stack([np.count_nonzero(mask, axis=(1, 2)) for mask in masks], axis=1)
 
     def masks(self, rgb: RgbArray) -> BoolArray:
@@ -99,34 +100,20 @@ class OpenVinoPredictor:
             probability[piece] = self._probabilities(rgb[piece])[0]
         return probability
 
-    def _probabilities(self, rgb: RgbArray) -> tuple[ProbabilityArray, ProbabilityArray | None]:
+    def _probabilities(self, rgb: RgbArray) -> list[ProbabilityArray]:
         """Return (n, H, W) of blood, and of instruments where they are marked."""
-        blood, instruments = self._looked_at(rgb)
+        maps = [self._sigmoid(logits) for logits in self._network(rgb)]
         if self._is_flip_averaged:
             # The mean of probabilities and not of logits: that is what the thresholds of a bundle
             # with flips were calibrated on.
-            mirrored, mirrored_instruments = self._looked_at(rgb[:, :, ::-1])
-            blood = _mean(blood, mirrored)
-            if instruments is not None and mirrored_instruments is not None:
-                instruments = _mean(instruments, mirrored_instruments)
-        return blood, instruments
-
-    def _looked_at(self, rgb: RgbArray) -> tuple[ProbabilityArray, ProbabilityArray | None]:
-        logits, instruments = self._network(rgb)
-        blood = self._sigmoid(logits)
-        return blood, None if instruments is None else self._sigmoid(instruments)
+            mirrored = [self._sigmoid(logits) for logits in self._network(rgb[:, :, ::-1])]
+            pairs = zip(maps, mirrored, strict=True)
+            maps = [(own + other[:, :, ::-1]) / np.float32(2) for own, other in pairs]
+        return maps
 
     def _sigmoid(self, logits: NDArray[np.float32]) -> ProbabilityArray:
         if not np.isfinite(logits).all():
-            raise PredictionError(
-                f"The network answered with NaN or infinity in {self.precision} on {self.device}. "
-                "Nothing was averaged away. Set segmentation.is_low_precision_allowed = false or "
-                "use another bundle."
-            )
+            raise not_finite(self.precision, self.device)
         # Clipped where float32 is 0 or 1 anyway, so that exp does not overflow.
         one = np.float32(1)
         return np.asarray(one / (one + np.exp(-np.clip(logits, -80, 80))), dtype=np.float32)
-
-
-def _mean(probability: ProbabilityArray, mirrored: ProbabilityArray) -> ProbabilityArray:
-    return (probability + mirrored[:, :, ::-1]) / np.float32(2)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
+from ubereport.core.errors import PredictionError
 from ubereport.segmentation.metadata import InstrumentSpec
 
 ProbabilityArray = NDArray[np.float32]
@@ -36,22 +37,30 @@ def check_field_mask(field_mask: BoolArray, height_px: int, width_px: int) -> No
         raise ValueError("the field of view has no pixel; its area fraction is undefined")
 
 
+def not_finite(precision: str, device: str) -> PredictionError:
+    """Return the error that says that a network answered with something else than a number."""
+    return PredictionError(
+        f"The network answered with NaN or infinity in {precision} on {device}. Nothing was "
+        "averaged away. Set segmentation.is_low_precision_allowed = false or use another bundle."
+    )
+
+
 def counted_masks(
-    blood: Any,  # noqa: ANN401 -- an array or a tensor
-    instruments: Any,  # noqa: ANN401
-    field: Any,  # noqa: ANN401
+    maps: Sequence[Any],
+    field: Any,  # noqa: ANN401 -- an array or a tensor
     thresholds: Sequence[float],
     spec: InstrumentSpec | None,
 ) -> list[Any]:
     """Return the (n, H, W) masks whose pixels are counted, as `areas_with_tissue` takes them.
 
-    Probabilities and field are arrays or tensors alike; `instruments` is not looked at where a
-    bundle does not describe them (`spec` None).
+    Probabilities, of blood and of instruments where they are marked, and field are arrays or
+    tensors alike; instruments are not looked at where a bundle does not describe them (`spec`
+    None).
     """
-    masks = [(blood >= threshold) & field for threshold in thresholds]
+    masks = [(maps[0] >= threshold) & field for threshold in thresholds]
     if spec is None:
         return masks
-    is_tissue = (instruments < spec.threshold) & field
+    is_tissue = (maps[1] < spec.threshold) & field
     return [*masks, masks[1] & is_tissue, is_tissue]
 
 

@@ -14,7 +14,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
@@ -165,10 +165,11 @@ def _clean(text: str, path: str) -> str:
     return " ".join(text.split())[:300]
 
 
-def _attempt(action: Callable[[], None], channel: _Channel, path: str) -> bool:
+def _is_done(task: Header, arrays: Arrays, channel: _Channel, log: ErrorLog) -> bool:
     """Run a task; return whether it succeeded, after telling the parent why not."""
+    path = task.get("path") or task.get("request", {}).get("path", "")
     try:
-        action()
+        _run(task, arrays, channel, log)
         return True
     except RecordingFormatError as error:
         channel.send({"error": "format", "text": str(error)})
@@ -183,11 +184,6 @@ def _attempt(action: Callable[[], None], channel: _Channel, path: str) -> bool:
         text = f"{type(error).__name__}: {_clean(str(error), path)}"
         channel.send({"error": "error", "text": text})
     return False
-
-
-def _is_done(task: Header, arrays: Arrays, channel: _Channel, log: ErrorLog) -> bool:
-    path = task.get("path") or task.get("request", {}).get("path", "")
-    return _attempt(lambda: _run(task, arrays, channel, log), channel, path)
 
 
 def main() -> None:
