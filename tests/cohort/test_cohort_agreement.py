@@ -7,8 +7,11 @@ import pytest
 from scipy import stats
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from ubereport.cohort.agreement import rating_agreement
-from ubereport.cohort.outcomes import outcome_relation, with_holm_outcomes
+from ubereport.cohort.ratings_and_outcomes import (
+    outcome_relation,
+    rating_agreement,
+    with_holm_outcomes,
+)
 from ubereport.core.covariates import known_column
 from ubereport.metrics.registry import metric_spec
 from ubereport.statistics.agreement import weighted_kappa

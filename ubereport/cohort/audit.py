@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ubereport.cohort.agreement import rating_agreement
 from ubereport.cohort.alarms import ChartRules, rules_for_page
 from ubereport.cohort.audit_results import (
     Agreement,
@@ -30,7 +29,11 @@ from ubereport.cohort.comparison_results import DropCount, drop_counts
 from ubereport.cohort.cusum import learning_curve, mean_neighbor_correlation, with_holm_curves
 from ubereport.cohort.design import Covariate, covariate_terms
 from ubereport.cohort.funnel import false_alarm_of_funnels, mean_funnel, share_funnel
-from ubereport.cohort.outcomes import outcome_relation, with_holm_outcomes
+from ubereport.cohort.ratings_and_outcomes import (
+    outcome_relation,
+    rating_agreement,
+    with_holm_outcomes,
+)
 from ubereport.cohort.scales import scale_of
 from ubereport.cohort.table import CohortTable, group_labels
 from ubereport.cohort.wording import plural, unread_text

@@ -40,12 +40,11 @@ class ChartCases:
 
 @dataclass(frozen=True, slots=True)
 class XmrLimits:
-    """Center, mean moving range, how many ranges were screened out, how many points served."""
+    """Center, mean moving range, and how many ranges were screened out."""
 
     center: float
     mean_moving_range: float
     n_screened: int
-    n_baseline: int
 
     @property
     def sigma(self) -> float:
@@ -53,28 +52,20 @@ class XmrLimits:
         return XMR_FACTOR * self.mean_moving_range / 3
 
 
-def xmr_limits(
-    values: FloatArray, n_baseline: int = 0, is_screened: bool = False
-) -> XmrLimits | None:
+def xmr_limits(values: FloatArray, *, is_screened: bool = False) -> XmrLimits | None:
     """Return center and mean moving range of an individuals chart; None under three points.
 
-    `n_baseline` first points serve, all where 0. `is_screened` leaves out, once, the moving
-    ranges that reach 3.267 times their mean. Source: Wheeler, Understanding Variation; the
-    defaults of NHS "Making Data Count" as read in NHSRplotthedots.
+    `is_screened` leaves out, once, the moving ranges that reach 3.267 times their mean. Source:
+    Wheeler, Understanding Variation; the defaults of NHS "Making Data Count" as read in
+    NHSRplotthedots.
     """
-    baseline = values[:n_baseline] if n_baseline else values
-    if len(baseline) < MIN_POINTS:
+    if len(values) < MIN_POINTS:
         return None
-    ranges = np.abs(np.diff(baseline))
+    ranges = np.abs(np.diff(values))
     is_kept = np.ones(len(ranges), dtype=np.bool_)
     if is_screened and ranges.mean() > 0:
         is_kept = ranges < RANGE_SCREEN_FACTOR * ranges.mean()
-    return XmrLimits(
-        float(baseline.mean()),
-        float(ranges[is_kept].mean()),
-        int((~is_kept).sum()),
-        len(baseline),
-    )
+    return XmrLimits(float(values.mean()), float(ranges[is_kept].mean()), int((~is_kept).sum()))
 
 
 def xmr_chart(
@@ -92,7 +83,7 @@ def xmr_chart(
     def fit(is_kept: BoolArray, is_robust: bool) -> _Fit | None:
         # Limits are set on the metric's scale, where cases spread alike at all levels; on shares
         # near 0 the lower limit would lie below any value that there is.
-        limits = xmr_limits(scaled[is_kept], 0, config.is_moving_range_screened)
+        limits = xmr_limits(scaled[is_kept], is_screened=config.is_moving_range_screened)
         if limits is None:
             return None
         if is_robust:

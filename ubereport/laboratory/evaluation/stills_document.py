@@ -131,14 +131,12 @@ def _lead(evaluation: StillsEvaluation) -> str:
     sentences.append(
         _(
             "The area differed by {points_text} percentage points on average.",
-            points_text=_points_text(_number(evaluation, "area_mae_frac")),
+            points_text=estimate_text(
+                _number(evaluation, "area_mae_frac"), 100.0, 1, is_signed=False
+            ),
         )
     )
     return paragraph(*sentences)
-
-
-def _points_text(estimate: Estimate, *, is_signed: bool = False) -> str:
-    return estimate_text(estimate, 100.0, 1, is_signed=is_signed)
 
 
 def _facts(evaluation: StillsEvaluation, model: str) -> tuple[Pair, ...]:
