@@ -9,7 +9,7 @@ from tests_support import plain_reports
 from ubereport.batch.case import CaseRequest, run_case
 from ubereport.core.config import AnalysisConfig, Device, SamplingConfig, SegmentationConfig
 from ubereport.core.progress import silent
-from ubereport.segmentation.shared import shared_network
+from ubereport.segmentation.shared_network import shared_network
 
 pytestmark = pytest.mark.slow
 CONFIG = AnalysisConfig(

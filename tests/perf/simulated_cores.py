@@ -22,7 +22,7 @@ from ubereport.analysis.checkpoint import Checkpoint
 from ubereport.analysis.measurer import Measurer
 from ubereport.analysis.opened_case import candidates_of
 from ubereport.analysis.sampling import MeasuredCase, measure_case
-from ubereport.analysis.view.change import FieldStretch
+from ubereport.analysis.view.view_changes import FieldStretch
 from ubereport.core.choices import SamplingMode
 from ubereport.core.config import AnalysisConfig, SamplingConfig
 from ubereport.core.frames import FieldOfView, FieldShape, PixelBox

@@ -13,7 +13,7 @@ from ubereport.core.errors import DependencyError, PredictionError
 from ubereport.files.resources import models_dir
 from ubereport.segmentation.bundle import find_bundle, load_bundle
 from ubereport.segmentation.predictor import open_predictor
-from ubereport.segmentation.shared import SharedNetwork, SharedPredictor
+from ubereport.segmentation.shared_network import SharedNetwork, SharedPredictor
 
 pytestmark = pytest.mark.slow
 CONFIG = SegmentationConfig(model="ube-blood", device=Device.CPU, batch_size=4, n_threads=1)

@@ -49,16 +49,16 @@ def rederive(record: CaseRecord, events: EventConfig) -> CaseRecord:
     before = derive(record.series, config.events, config.metrics)
     after = derive(record.series, events, config.metrics)
     changed = replace(config, events=events)
-    gone = {EXTENSION_LEFT_OUT, EXTENSION_USED}  # other packages may be installed today
+    extension_keys = {EXTENSION_LEFT_OUT, EXTENSION_USED}  # other packages may be installed today
     # Flags do not say where they come from. Those that the stored series gives under the stored
     # settings were derived and are derived again; what is left came from the recording, which is
     # not at hand.
-    kept = [f for f in record.flags if f not in before.flags and f.key not in gone]
+    others = [f for f in record.flags if f not in before.flags and f.key not in extension_keys]
     return replace(
         record,
         events=after.events,
         metrics=after.metrics,
-        flags=(*kept, *after.flags),
+        flags=(*others, *after.flags),
         key_frames=match_key_frames(record.key_frames, after.events),
         provenance=replace(
             record.provenance,

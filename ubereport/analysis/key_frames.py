@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from ubereport.analysis.opened_case import OpenedCase
-from ubereport.analysis.view.change import FieldStretch
+from ubereport.analysis.view.view_changes import FieldStretch
 from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.core.case import PEAK_REACH_S, KeyFrame, KeyFrameKind
 from ubereport.core.events import HemostasisEvent
@@ -172,8 +172,8 @@ def _pictures(
         opened.config.records.key_frame_width_px,
     )
     # The mask is asked of this picture once more: a series keeps areas and no masks.
-    seen = to_model_size(batch.rgb, predictor.input_height_px, predictor.input_width_px)
-    masks = predictor.masks(seen) & field.mask
+    model_rgb = to_model_size(batch.rgb, predictor.input_height_px, predictor.input_width_px)
+    masks = predictor.masks(model_rgb) & field.mask
     for moment, rgb, mask, is_decoded in zip(
         moments, batch.rgb, masks, batch.is_decoded, strict=True
     ):

@@ -14,8 +14,8 @@ import numpy as np
 from ubereport.analysis.checkpoint import Checkpoint, Chunk, ChunkPlace
 from ubereport.analysis.decode_report import DecodeReport
 from ubereport.analysis.measurement import Measurement
-from ubereport.analysis.view.change import FieldStretch
 from ubereport.analysis.view.validity import Look, ViewMemory, look_at
+from ubereport.analysis.view.view_changes import FieldStretch
 from ubereport.core.arrays import BoolArray, FloatArray, IntArray, freeze
 from ubereport.core.config import AnalysisConfig
 from ubereport.core.frames import FieldOfView, FrameBatch

@@ -20,7 +20,7 @@ from ubereport.core.recording import RecordingIndex, Timeline
 from ubereport.core.version import __version__
 from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
 from ubereport.segmentation.predictor import Predictor, open_predictor
-from ubereport.segmentation.shared import NetworkAddress, SharedPredictor
+from ubereport.segmentation.shared_network import NetworkAddress, SharedPredictor
 from ubereport.video.candidates import (
     Candidates,
     adaptive_candidates,

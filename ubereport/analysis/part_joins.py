@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from ubereport.analysis.opened_case import OpenedCase
-from ubereport.analysis.view.change import FieldStretch
+from ubereport.analysis.view.view_changes import FieldStretch
 from ubereport.core.arrays import FloatArray, IntArray, RgbArray
 from ubereport.core.case import CutEvidence, EndPictures, PartJoin
 from ubereport.core.frames import PixelBox

@@ -11,8 +11,8 @@ from ubereport.analysis.decode_report import DecodeReport
 from ubereport.analysis.measurement import Measurement, assemble_series
 from ubereport.analysis.measurer import Looks, Measurer, PassProgress
 from ubereport.analysis.refine import next_looks
-from ubereport.analysis.view.change import FieldStretch
 from ubereport.analysis.view.validity import settle_frozen
+from ubereport.analysis.view.view_changes import FieldStretch
 from ubereport.core.arrays import BoolArray, IntArray
 from ubereport.core.config import AnalysisConfig, SamplingMode, ValidityConfig
 from ubereport.core.frames import SamplingPlan

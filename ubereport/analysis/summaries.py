@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ubereport.analysis.measurement import Measurement
-from ubereport.analysis.view.change import FieldStretch
+from ubereport.analysis.view.view_changes import FieldStretch
 from ubereport.core.case import FieldSummary, Flag, FlagLevel, PartSummary, worst_first
 from ubereport.core.frames import FieldOfView, SamplingPlan
 from ubereport.core.intervals import Interval

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from ubereport.analysis.opened_case import OpenedCase
-from ubereport.analysis.view.change import FieldStretch, fit_view_stretches
+from ubereport.analysis.view.view_changes import FieldStretch, fit_view_stretches
 from ubereport.core.arrays import FloatArray, RgbArray
 from ubereport.core.case import Flag, FlagLevel
 from ubereport.core.config import DecodeConfig, ViewConfig
@@ -114,8 +114,8 @@ def _distance(bundle: Bundle, probes: RgbArray, field: FieldOfView) -> list[floa
     top, bottom = round(crop.top_px * scale_y), round(crop.bottom_px * scale_y)
     left, right = round(crop.left_px * scale_x), round(crop.right_px * scale_x)
     height_px, width_px = field.mask.shape
-    seen = to_model_size(bright[:, top:bottom, left:right], height_px, width_px)
-    return [distance(reference, seen, field.mask)]
+    crops = to_model_size(bright[:, top:bottom, left:right], height_px, width_px)
+    return [distance(reference, crops, field.mask)]
 
 
 def probe_part(

@@ -28,7 +28,7 @@ from ubereport.core.validation import FROM_JSON, validated
 from ubereport.documents.batch.results import BatchResult as BatchResult
 from ubereport.documents.batch.results import CaseResult as CaseResult
 from ubereport.documents.batch.summary import write_summary
-from ubereport.segmentation.shared import shared_network
+from ubereport.segmentation.shared_network import shared_network
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -37,8 +37,8 @@ class Series:
         """Return one line: rows, minutes and coverage."""
         minutes = f"{self.area.recorded_s / 60:.1f} min recorded"
         coverage = self.area.coverage_frac
-        seen = "" if coverage is None else f", {100 * coverage:.1f} % evaluable"
-        return f"<Series: {len(self)} rows, {minutes}{seen}>"
+        evaluable = "" if coverage is None else f", {100 * coverage:.1f} % evaluable"
+        return f"<Series: {len(self)} rows, {minutes}{evaluable}>"
 
     def _repr_html_(self) -> str:
         frame: str = self.to_pandas().to_html(max_rows=10)

@@ -34,7 +34,7 @@ from ubereport.files.names import default_case_id, folder_name
 from ubereport.files.records.store import read_case, read_frames, write_case, write_into_case
 from ubereport.review.case_review import reviewed_record
 from ubereport.review.journal import review_files
-from ubereport.segmentation.shared import NetworkAddress
+from ubereport.segmentation.shared_network import NetworkAddress
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,14 +117,14 @@ def _refusal(path: Path, problems: Sequence[Problem]) -> ManifestError:
 
 
 def _column_problems(sheet: Sheet) -> Iterator[Problem]:
-    known = [*NEEDED, *(c.name for c in KNOWN_COLUMNS)]
+    names = [*NEEDED, *(c.name for c in KNOWN_COLUMNS)]
     for name, times in Counter(sheet.columns).items():
         if times > 1:
             yield Problem(1, name, "the column appears twice", "keep one of them")
         # Refused before anything is copied: a manifest row is kept with its case.
         if name.casefold() in PATIENT_COLUMNS:
             yield Problem(1, name, "the column may name a patient", "remove it; case_id is enough")
-        elif name not in known and (near := difflib.get_close_matches(name, known, 1, 0.8)):
+        elif name not in names and (near := difflib.get_close_matches(name, names, 1, 0.8)):
             yield Problem(1, name, "unknown column", f"did you mean {near[0]}? Rename it")
     for name in NEEDED:
         if name not in sheet.columns:
@@ -194,11 +194,11 @@ def _with_known_techniques(
     own: dict[str, str] = {}
     renamed: list[ManifestCase] = []
     for case in cases:
-        given = _technique(case)
-        if not given:
+        entry = _technique(case)
+        if not entry:
             renamed.append(case)
             continue
-        key = _normal(given)
+        key = _normal(entry)
         # A rare spelling close to a frequent one, or to the vocabulary, is a slip of the pen; a
         # name that is close to none is the department's own and is kept.
         frequent = [k for k, n in counts.items() if n > counts[key] and k != key]
@@ -209,12 +209,15 @@ def _with_known_techniques(
             meant = vocabulary.get(near[0], near[0])
             problems.append(
                 Problem(
-                    case.row, "technique", f"unknown spelling {given!r}", f"did you mean {meant}?"
+                    case.row,
+                    "technique",
+                    f"unknown spelling {entry!r}",
+                    f"did you mean {meant}?",
                 )
             )
-            name = given
+            name = entry
         else:
-            name = own.setdefault(key, given)
+            name = own.setdefault(key, entry)
         covariates = {**case.covariates, "technique": name}
         renamed.append(ManifestCase(case.row, case.case_id, case.parts, covariates))
     remarks = [

@@ -31,16 +31,16 @@ def resolve_parts(named: Sequence[str]) -> tuple[Path, ...]:
     parts: list[Path] = []
     for position, text in enumerate(named, start=1):
         parts += _expand(text, f"Argument {position}")
-    seen: set[tuple[int, int]] = set()
+    identities: set[tuple[int, int]] = set()
     for path in parts:
         status = path.stat()
         # The file and not its name: links and two spellings of a path name the same recording.
         identity = (status.st_dev, status.st_ino)
-        if identity in seen:
+        if identity in identities:
             raise UsageError(
                 "A recording was given twice. Name each part of the case once, in order."
             )
-        seen.add(identity)
+        identities.add(identity)
     return tuple(parts)
 
 

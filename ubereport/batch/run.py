@@ -18,7 +18,7 @@ from ubereport.core.errors import OutputError
 from ubereport.core.progress import Progress
 from ubereport.documents.batch.results import BatchResult, CaseDone, CaseResult
 from ubereport.files.names import folder_name
-from ubereport.segmentation.shared import NetworkAddress
+from ubereport.segmentation.shared_network import NetworkAddress
 
 _PROGRESS_DIR = ".progress"
 

@@ -163,9 +163,9 @@ def metric_spec(key: str, unit: str = "") -> MetricSpec:
     A stored case may have one that an extension added which is not installed here: it is called
     by its key, and `unit` is the one it was stored with.
     """
-    known = _known_spec(key)
-    if known is not None:
-        return known
+    spec = _known_spec(key)
+    if spec is not None:
+        return spec
     title = key.replace("_", " ").capitalize()
     definition = "Added by an extension that is not installed here."
     return MetricSpec(key, title, unit, definition, Direction.NEUTRAL, lower_bound=None)
@@ -228,8 +228,8 @@ def _value(metric: Metric, case: CaseInput, neighbors: list[CaseInput]) -> Metri
     values = [measured.value]
     if metric.has_band:
         values += [metric.measure(neighbor).value for neighbor in neighbors]
-    known = [value for value in values if value is not None]
-    has_band = len(values) > 1 and len(known) == len(values)
+    numbers = [value for value in values if value is not None]
+    has_band = len(values) > 1 and len(numbers) == len(values)
     return MetricValue(
         key=metric.spec.key,
         unit=metric.spec.unit,
@@ -237,6 +237,6 @@ def _value(metric: Metric, case: CaseInput, neighbors: list[CaseInput]) -> Metri
         reason=measured.reason,
         n=measured.n,
         coverage_frac=measured.coverage_frac,
-        band_low=min(known) if has_band else None,
-        band_high=max(known) if has_band else None,
+        band_low=min(numbers) if has_band else None,
+        band_high=max(numbers) if has_band else None,
     )

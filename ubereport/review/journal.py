@@ -164,12 +164,12 @@ def _seed(case_id: str) -> str:
 
 def _checked(line: bytes, number: int, head: str, n_before: int) -> Stroke:
     try:
-        stroke, found_number, previous = stroke_of_line(line)
+        stroke, own_number, previous = stroke_of_line(line)
     except ValueError:
         raise _broken(number, "cannot be read") from None
     if number == 1 and previous != head:
         raise _broken(number, "belongs to another case or does not begin the review")
-    if previous != head or found_number != number:
+    if previous != head or own_number != number:
         raise _broken(number, "does not follow from the line before it")
     if stroke.undoes is not None and stroke.undoes > n_before:
         raise _broken(number, "takes back a line that is not there")

@@ -240,8 +240,8 @@ class BundleMetadata:
             "64 hex digits for a network, null for hsv",
         )
         for key in ("graph", "instruments"):
-            given = getattr(self, key)
-            _check(is_network or given is None, key, given, "none, for hsv")
+            value = getattr(self, key)
+            _check(is_network or value is None, key, value, "none, for hsv")
 
 
 def version_key(version: str) -> tuple[int, int, int]:

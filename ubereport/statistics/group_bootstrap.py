@@ -58,13 +58,13 @@ class Resampler:
 
     def over_rows(self, values: FloatArray, statistic: Callable[[FloatArray], float]) -> Estimate:
         """Return `statistic` of all rows; `values` is (n,), NaN where a row has none."""
-        known = values[~np.isnan(values)]
-        if len(known) == 0:
+        present = values[~np.isnan(values)]
+        if len(present) == 0:
             return self._nothing("no still of this kind")
         parts = [values[rows] for rows in self._rows]
         parts = [part[~np.isnan(part)] for part in parts]
         return self._with_interval(
-            float(statistic(known)),
+            float(statistic(present)),
             parts,
             lambda drawn: float(statistic(np.concatenate(drawn))),
             "percentile bootstrap over groups",
@@ -75,11 +75,11 @@ class Resampler:
         parts = [values[rows] for rows in self._rows]
         parts = [part[~np.isnan(part)] for part in parts]
         own = [np.array([statistic(part)]) if len(part) else part for part in parts]
-        known = [value for value in own if len(value)]
-        if not known:
+        present = [value for value in own if len(value)]
+        if not present:
             return self._nothing("no still of this kind")
         return self._with_interval(
-            float(np.mean(np.concatenate(known))),
+            float(np.mean(np.concatenate(present))),
             own,
             lambda drawn: float(np.mean(np.concatenate(drawn))),
             "mean over groups, percentile bootstrap over groups",

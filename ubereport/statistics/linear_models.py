@@ -112,8 +112,8 @@ def _solve(ratio: float, reduced: _Reduced) -> LinearFit:
     inverse = np.linalg.inv(weighted[:p, :p])
     in_base = triangle[:p, p] + inverse @ weighted[:p, p] * triangle[p, p]
     back = np.asarray(np.linalg.inv(triangle[:p, :p]), dtype=np.float64)
-    left = weighted[p, p] - weighted[p, :p] @ inverse @ weighted[:p, p]
-    variance = float(left * triangle[p, p] ** 2) / (reduced.n - p)
+    residual = weighted[p, p] - weighted[p, :p] @ inverse @ weighted[:p, p]
+    variance = float(residual * triangle[p, p] ** 2) / (reduced.n - p)
     covariance = back @ inverse @ back.T * variance
     return LinearFit(back @ in_base, covariance, variance**0.5, (ratio * variance) ** 0.5)
 
@@ -126,15 +126,15 @@ def effect_weights(
     Ordinary least squares for a fixed model; generalized for one with a random intercept, whose
     covariance of the cases of a surgeon is constant.
     """
-    left = matrix.T.copy()
+    projector = matrix.T.copy()
     if fit.surgeon_sd and fit.residual_sd > 0:
         ratio = (fit.surgeon_sd / fit.residual_sd) ** 2
         n_cases = np.bincount(surgeon_codes)
         pull = ratio / (1 + ratio * n_cases)
         sums = np.zeros((matrix.shape[1], len(n_cases)))
         np.add.at(sums.T, surgeon_codes, matrix)
-        left = left - (sums * pull)[:, surgeon_codes]
-    return np.asarray(contrast @ np.linalg.solve(left @ matrix, left))
+        projector = projector - (sums * pull)[:, surgeon_codes]
+    return np.asarray(contrast @ np.linalg.solve(projector @ matrix, projector))
 
 
 def fit_fixed(y: FloatArray, matrix: FloatArray) -> LinearFit:

@@ -77,10 +77,10 @@ class KaplanMeierCurve:
         if not 0 <= share <= 1:
             raise ValueError(f"share of {share}; allowed: 0 to 1")
         left_frac = 1 - share
-        reached = np.flatnonzero(self.survival_frac <= left_frac + _ROUNDING)
-        if len(reached) == 0:
+        at_or_below = np.flatnonzero(self.survival_frac <= left_frac + _ROUNDING)
+        if len(at_or_below) == 0:
             return None
-        first = int(reached[0])
+        first = int(at_or_below[0])
         is_level = abs(self.survival_frac[first] - left_frac) <= _ROUNDING
         following = min(first + 1, len(self.time_s) - 1) if is_level else first
         return float((self.time_s[first] + self.time_s[following]) / 2)
@@ -109,11 +109,11 @@ class KaplanMeierCurve:
 
 def kaplan_meier(events: Sequence[HemostasisEvent]) -> KaplanMeierCurve:
     """Return the curve of time to clear of `events`; those with an unseen onset are left out."""
-    seen = [event for event in events if event.is_onset_observed]
+    with_onset = [event for event in events if event.is_onset_observed]
     return kaplan_meier_of_durations(
-        [event.duration_s for event in seen],
-        [not event.is_censored for event in seen],
-        n_onset_unseen=len(events) - len(seen),
+        [event.duration_s for event in with_onset],
+        [not event.is_censored for event in with_onset],
+        n_onset_unseen=len(events) - len(with_onset),
     )
 
 

@@ -77,13 +77,13 @@ def _copy_stream(file: IO[bytes]) -> IO[bytes]:
     stream = cast("IO[bytes]", tempfile.TemporaryFile())  # noqa: SIM115 -- handed to the caller
     n_items = 0
     while file.read(4) == _ITEM:
-        left = int.from_bytes(file.read(4), "little")
+        n_remaining = int.from_bytes(file.read(4), "little")
         n_items += 1
         if n_items == 1:  # the offset table, empty or not
-            file.seek(left, os.SEEK_CUR)
+            file.seek(n_remaining, os.SEEK_CUR)
             continue
-        while left > 0 and (block := file.read(min(left, _BLOCK))):
+        while n_remaining > 0 and (block := file.read(min(n_remaining, _BLOCK))):
             stream.write(block)
-            left -= len(block)
+            n_remaining -= len(block)
     stream.seek(0)
     return stream

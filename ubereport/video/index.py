@@ -84,15 +84,15 @@ def index_recording(paths: Sequence[Path], config: DecodeConfig) -> RecordingInd
     if not paths:
         raise UsageError("The case has no part. Name at least one video file.")
     parts = tuple(index_part(path, config, number) for number, path in enumerate(paths))
-    seen: dict[str, int] = {}
+    number_of: dict[str, int] = {}
     for number, part in enumerate(parts):
         # By content and not by name: a copy under another name would count its bleeding twice.
-        if part.sha256 in seen:
+        if part.sha256 in number_of:
             raise UsageError(
-                f"Parts {seen[part.sha256] + 1} and {number + 1} of the case are the same "
+                f"Parts {number_of[part.sha256] + 1} and {number + 1} of the case are the same "
                 "recording. Name each part once."
             )
-        seen[part.sha256] = number
+        number_of[part.sha256] = number
     total_s = sum(part.duration_s for part in parts)
     if total_s > config.max_recorded_s:
         raise _too_long("The case", total_s, config)

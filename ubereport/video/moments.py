@@ -114,10 +114,10 @@ class MomentReader(ClosedOnExit):
             raise SupersededError
         if "refused" in header:
             raise DecodeError(f"Part {part_index + 1} of the case {header['refused']}")
-        seen = None
+        picture = None
         if seen_px is not None:
-            seen = np.asarray(arrays["seen"], dtype=np.uint8).reshape(*seen_px, 3)
-        return Moment(float(header["time_s"]), arrays["jpeg"].tobytes(), seen)
+            picture = np.asarray(arrays["seen"], dtype=np.uint8).reshape(*seen_px, 3)
+        return Moment(float(header["time_s"]), arrays["jpeg"].tobytes(), picture)
 
     def _answer(self, ask: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         failure: ChildFailure | None = None

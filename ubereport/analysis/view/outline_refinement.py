@@ -149,5 +149,5 @@ def _edge_offsets_px(points: FloatArray, normal: FloatArray, level: FloatArray) 
 
 
 def _median_or_nan(offset_px: FloatArray) -> float:
-    known = offset_px[np.isfinite(offset_px)]
-    return float(np.median(known)) if len(known) >= _MIN_POINTS else float("nan")
+    offsets_px = offset_px[np.isfinite(offset_px)]
+    return float(np.median(offsets_px)) if len(offsets_px) >= _MIN_POINTS else float("nan")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ubereport.core.case import CaseRecord, Flag, FlagLevel
+from ubereport.core.case import CaseRecord, Flag, FlagLevel, worst_first
 from ubereport.core.config import EventConfig, MetricConfig
 from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.core.held_out import share_band
@@ -64,7 +64,6 @@ _FLAG_WORDS = {
     FlagLevel.CAUTION: N_("Caution"),
     FlagLevel.INFO: N_("Note"),
 }
-_FLAG_ORDER = (FlagLevel.WARNING, FlagLevel.CAUTION, FlagLevel.INFO)
 
 
 def build_view_model(
@@ -157,8 +156,7 @@ def _page(record: CaseRecord) -> PageHead:
 
 
 def _flags(record: CaseRecord) -> tuple[FlagView, ...]:
-    ordered = sorted(record.flags, key=lambda flag: _FLAG_ORDER.index(flag.level))
-    return tuple(_flag_view(flag) for flag in ordered)
+    return tuple(_flag_view(flag) for flag in worst_first(record.flags))
 
 
 def _flag_view(flag: Flag) -> FlagView:

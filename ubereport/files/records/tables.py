@@ -69,8 +69,8 @@ def series_parquet(series: AreaSeries) -> bytes:
     schema = _SCHEMA
     if series.area_frac_of_tissue is not None:
         area = series.area_frac_of_tissue
-        known = np.packbits(~np.isnan(area), bitorder="little")
-        columns[_TISSUE] = _column(pa.float64(), n, area, known)
+        tissue_bits = np.packbits(~np.isnan(area), bitorder="little")
+        columns[_TISSUE] = _column(pa.float64(), n, area, tissue_bits)
         schema = _SCHEMA_WITH_TISSUE
     buffer = io.BytesIO()
     pq.write_table(
@@ -124,8 +124,8 @@ def _column(
     kind: pa.DataType, n: int, content: NDArray[Any], known_bits: NDArray[np.uint8] | None = None
 ) -> pa.Array:
     """Return n values as a column, null where not known; PyArrow's own way loads pandas for it."""
-    known = None if known_bits is None else pa.py_buffer(known_bits)
-    return pa.Array.from_buffers(kind, n, [known, pa.py_buffer(np.ascontiguousarray(content))])
+    bitmap = None if known_bits is None else pa.py_buffer(known_bits)
+    return pa.Array.from_buffers(kind, n, [bitmap, pa.py_buffer(np.ascontiguousarray(content))])
 
 
 def _words(values: Sequence[str]) -> pa.Array:

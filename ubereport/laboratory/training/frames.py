@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ubereport.analysis.view.change import FieldStretch, fit_view_stretches
 from ubereport.analysis.view.validity import Look, ViewMemory, look_at, settle_frozen
+from ubereport.analysis.view.view_changes import FieldStretch, fit_view_stretches
 from ubereport.analysis.views import probe_part
 from ubereport.core.arrays import RgbArray
 from ubereport.core.config import DecodeConfig, ValidityConfig, ViewConfig, config_sha256

@@ -13,7 +13,7 @@ from ubereport.core.config import SegmentationConfig
 from ubereport.core.errors import NetworkLostError, PredictionError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.pictures import ProbabilityArray
-from ubereport.segmentation.shared import SharedNetwork, SharedPredictor
+from ubereport.segmentation.shared_network import SharedNetwork, SharedPredictor
 
 Answer = TypeVar("Answer", BoolArray, ProbabilityArray)
 _IDLE_S = 120.0

@@ -86,8 +86,8 @@ def check_in_background(
             if candidate.path is None:
                 continue
             try:
-                found_sha256 = sha256_of(candidate.path, is_unhurried=True)
-                is_same = found_sha256 == parts[candidate.part_index].sha256
+                sha256 = sha256_of(candidate.path, is_unhurried=True)
+                is_same = sha256 == parts[candidate.part_index].sha256
             except OSError:
                 is_same = False
             state = PartState.SAME if is_same else PartState.OTHER

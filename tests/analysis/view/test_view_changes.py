@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ubereport.analysis.view.change import (
+from ubereport.analysis.view.view_changes import (
     detect_view_changes,
     fit_view_stretches,
 )
