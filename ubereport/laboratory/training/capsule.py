@@ -21,6 +21,7 @@ from ubereport.laboratory.training.labelled_stills import (
     Still,
     StillCache,
     read_rgb,
+    stacked,
 )
 
 # Stills are numbered: those up to this one bleed.
@@ -172,13 +173,17 @@ def box_cache(stills: Sequence[BoxedStill], side_px: int) -> StillCache:
     AnnotationError
         If a still cannot be read.
     """
-    rgb = np.empty((len(stills), side_px, side_px, 3), np.uint8)
-    label = np.empty((len(stills), side_px, side_px), np.uint8)
-    entries = []
-    for i, still in enumerate(stills):
-        picture = read_rgb(still.image_path)
-        rgb[i] = cv2.resize(picture, (side_px, side_px), interpolation=cv2.INTER_LINEAR)
-        label[i] = box_label(rgb[i], still)
-        kind = "blood" if (label[i] == BLOOD).any() else "zero"
-        entries.append(Still(still.name, still.image_path, None, None, still.group, kind))
+    rgb, label = stacked((_boxed(still, side_px) for still in stills), len(stills), side_px)
+    kinds = ("blood" if (mask == BLOOD).any() else "zero" for mask in label)
+    entries = (
+        Still(still.name, still.image_path, None, None, still.group, kind)
+        for still, kind in zip(stills, kinds, strict=True)
+    )
     return StillCache(tuple(entries), rgb, label)
+
+
+def _boxed(still: BoxedStill, side_px: int) -> tuple[RgbArray, LabelArray]:
+    picture = read_rgb(still.image_path)
+    shown = cv2.resize(picture, (side_px, side_px), interpolation=cv2.INTER_LINEAR)
+    rgb = np.asarray(shown, np.uint8)
+    return rgb, box_label(rgb, still)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ubereport.core.errors import BundleError
 from ubereport.core.held_out import HeldOutOperation, band_coverage_share
-from ubereport.laboratory.training.calibrate import Calibration, calibrate, errors_by_operation
+from ubereport.laboratory.training.calibrate import calibrate, errors_by_operation
 from ubereport.laboratory.training.config import TrainConfig
 from ubereport.laboratory.training.labelled_stills import StillCache
 from ubereport.laboratory.training.loop import INPUT_MEAN, INPUT_SCALE, network_spec, predict
@@ -118,21 +118,15 @@ def held_out_maps(
     network: nn.Module, cache: StillCache, index: NDArray[np.int64], side_px: int, *, flip: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Return (n, S, S) probability maps and labels of stills; `flip` averages the mirror image."""
-    size = (side_px, side_px)
-    rgb = np.stack(
-        [cv2.resize(cache.rgb[i], size, interpolation=cv2.INTER_AREA) for i in index]
-    ).astype(np.uint8)
-    label = np.stack(
-        [cv2.resize(cache.label[i], size, interpolation=cv2.INTER_NEAREST) for i in index]
-    ).astype(np.uint8)
+    stills = cache.resized(index, side_px)
     device = next(network.parameters()).device
-    maps = predict(network, rgb, device)
+    maps = predict(network, stills.rgb, device)
     if flip:
-        mirrored = predict(network, np.ascontiguousarray(rgb[:, :, ::-1]), device)
+        mirrored = predict(network, np.ascontiguousarray(stills.rgb[:, :, ::-1]), device)
         # Probabilities are averaged and not logits, as the predictor does: the thresholds found
         # here are those that it applies.
         maps = np.asarray((maps + mirrored[:, :, ::-1]) / 2, np.float32)
-    return maps, label
+    return maps, stills.label
 
 
 def training_colors(cache: StillCache, index: NDArray[np.int64]) -> ColorReference | None:
@@ -220,7 +214,9 @@ def export_bundle(
         # digest.
         weights_sha256="0" * 64,
     )
-    filled = card.replace("{figures}", _table(calibration)).replace(
+    thresholds = ", ".join(f"{t:.3f}" for t in calibration.thresholds)
+    figures = f"{figures_table(calibration.figures)}\n\nThresholds (lenient, central, strict): "
+    filled = card.replace("{figures}", f"{figures}{thresholds}.").replace(
         "{operations}", _operations_table(operations)
     )
     return write_bundle(folder, network, metadata, filled, has_graph=True)
@@ -248,14 +244,14 @@ def _operations_table(operations: Sequence[HeldOutOperation]) -> str:
     return "\n".join(lines)
 
 
-def _table(calibration: Calibration) -> str:
-    values = dict(calibration.figures)
+def figures_table(figures: Sequence[tuple[str, float]]) -> str:
+    """Return Markdown of figures; ``NAME_low`` and ``NAME_high`` stand beside theirs."""
+    values = dict(figures)
     lines = ["| figure | value | 95 % interval |", "|---|---|---|"]
-    for key, value in calibration.figures:
+    for key, value in figures:
         if key.endswith(("_low", "_high")):
             continue
         low, high = values.get(f"{key}_low"), values.get(f"{key}_high")
-        interval = "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+        interval = "" if low is None or high is None else f"{low:.3g} to {high:.3g}"
         lines.append(f"| {key} | {value:.4g} | {interval} |")
-    thresholds = ", ".join(f"{t:.3f}" for t in calibration.thresholds)
-    return "\n".join([*lines, "", f"Thresholds (lenient, central, strict): {thresholds}."])
+    return "\n".join(lines)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -28,13 +27,7 @@ from ubereport.laboratory.training.labelled_stills import (
     fold_of_groups,
     never_on_instruments,
 )
-from ubereport.laboratory.training.loop import (
-    HeldOut,
-    Progress,
-    check_start,
-    train,
-    training_device,
-)
+from ubereport.laboratory.training.loop import Progress, check_start, train, training_device
 from ubereport.laboratory.training.made_stills import composites, simulated_stills
 from ubereport.laboratory.training.weights import write_weights
 
@@ -83,21 +76,14 @@ def split_indices(
 
 def held_out_stills(
     cache: StillCache, index: NDArray[np.int64], side_px: int, n_max: int
-) -> HeldOut | None:
+) -> StillCache | None:
     """Return at most `n_max` held-out stills at `side_px`, half with blood, spread over groups."""
     positive = [int(i) for i in index if cache.stills[i].kind == "blood"]
     zero = [int(i) for i in index if cache.stills[i].kind == "zero"]
     # Half with blood, and more only where zero masks do not fill the other half.
     n_positive = min(len(positive), max(n_max // 2, n_max - len(zero)))
     chosen = _spread(positive, n_positive) + _spread(zero, n_max - n_positive)
-    if not chosen:
-        return None
-    size = (side_px, side_px)
-    # A picture is averaged down; a label is a class, of which a mean would be another class, and
-    # takes the nearest.
-    rgb = [cv2.resize(cache.rgb[i], size, interpolation=cv2.INTER_AREA) for i in chosen]
-    label = [cv2.resize(cache.label[i], size, interpolation=cv2.INTER_NEAREST) for i in chosen]
-    return HeldOut(np.stack(rgb).astype(np.uint8), np.stack(label).astype(np.uint8))
+    return cache.resized(chosen, side_px) if chosen else None
 
 
 def _spread(items: list[int], n: int) -> list[int]:

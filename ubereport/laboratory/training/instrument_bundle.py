@@ -11,6 +11,7 @@ from typing import Any
 
 from ubereport.core.errors import ConfigError
 from ubereport.laboratory.training.collections import collections_of, read_collections
+from ubereport.laboratory.training.export import figures_table
 from ubereport.laboratory.training.instrument_figures import branch_figures
 from ubereport.laboratory.training.instruments import (
     BranchTraining,
@@ -132,18 +133,6 @@ def _card(card: str, spec: InstrumentSpec, words: str) -> str:
     """Return the card with a section about instruments at its end, or a new one there."""
     before, _, after = card.partition(_TITLE)
     rest = re.search(r"\n## ", after)
-    values = dict(spec.figures)
-    rows = [
-        f"| {name} | {value:g} | {_interval(values, name)} |"
-        for name, value in spec.figures
-        if not name.endswith(("_low", "_high"))
-    ]
-    table = "\n".join(("| figure | value | 95 % interval |", "|---|---|---|", *rows))
-    section = f"{_TITLE}{words.strip()}\n\n{spec.evaluated_on}\n\n{table}\n"
+    figures = figures_table(spec.figures)
+    section = f"{_TITLE}{words.strip()}\n\n{spec.evaluated_on}\n\n{figures}\n"
     return before.rstrip("\n") + "\n" + section + (after[rest.start() :] if rest else "")
-
-
-def _interval(values: dict[str, float], name: str) -> str:
-    if f"{name}_low" not in values:
-        return ""
-    return f"{values[f'{name}_low']:.3g} to {values[f'{name}_high']:.3g}"

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ubereport.core.arrays import RgbArray
 from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.evaluation.load import read_mask
 from ubereport.laboratory.training.augment import augment_batch, draw_matrix, draw_recoloring
@@ -28,6 +29,7 @@ from ubereport.laboratory.training.labelled_stills import (
     StillCache,
     read_rgb,
     squared,
+    stacked,
 )
 from ubereport.laboratory.training.loss import segmentation_loss
 from ubereport.segmentation.instruments import InstrumentBranch, build_branch
@@ -101,19 +103,15 @@ def read_stills(stills: Sequence[Still], side_px: int) -> StillCache:
     AnnotationError
         If a still or mask cannot be read, or they differ in size.
     """
-    rgb = np.empty((len(stills), side_px, side_px, 3), np.uint8)
-    label = np.empty((len(stills), side_px, side_px), np.uint8)
-    for i, still in enumerate(stills):
-        picture = read_rgb(still.image_path)
-        label[i] = _squared_mask(still, picture.shape[:2], side_px)
-        rgb[i] = squared(picture, side_px)
-    return StillCache(tuple(stills), rgb, label)
+    marked = (_marked(still, side_px) for still in stills)
+    return StillCache(tuple(stills), *stacked(marked, len(stills), side_px))
 
 
-def _squared_mask(still: Still, size: tuple[int, int], side_px: int) -> LabelArray:
-    mask = read_mask(Path(str(still.instrument_path)), still.name, size)
+def _marked(still: Still, side_px: int) -> tuple[RgbArray, LabelArray]:
+    picture = read_rgb(still.image_path)
+    mask = read_mask(Path(str(still.instrument_path)), still.name, picture.shape[:2])
     share = cv2.resize(mask.astype(np.float32), (side_px, side_px), interpolation=cv2.INTER_AREA)
-    return np.asarray(share >= 0.5, dtype=np.uint8)
+    return squared(picture, side_px), np.asarray(share >= 0.5, dtype=np.uint8)
 
 
 def see(

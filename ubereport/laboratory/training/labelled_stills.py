@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -311,6 +311,28 @@ class StillCache:
     rgb: RgbArray
     label: LabelArray
 
+    def resized(self, index: Sequence[int] | NDArray[np.int64], side_px: int) -> StillCache:
+        """Return the stills `index` as squares of another side."""
+        size = (side_px, side_px)
+        # A picture is averaged down; a label is a class, of which a mean would be another class,
+        # and takes the nearest.
+        rgb = [cv2.resize(self.rgb[i], size, interpolation=cv2.INTER_AREA) for i in index]
+        label = [cv2.resize(self.label[i], size, interpolation=cv2.INTER_NEAREST) for i in index]
+        stills = tuple(self.stills[int(i)] for i in index)
+        return StillCache(stills, np.stack(rgb).astype(np.uint8), np.stack(label).astype(np.uint8))
+
+
+def stacked(
+    pictures: Iterable[tuple[RgbArray, LabelArray]], n: int, side_px: int
+) -> tuple[RgbArray, LabelArray]:
+    """Return (n, S, S, 3) pictures and (n, S, S) labels, filled in as they come."""
+    # Made whole at first: a list of thousands of pictures and its stack would be twice the memory.
+    rgb = np.empty((n, side_px, side_px, 3), np.uint8)
+    label = np.empty((n, side_px, side_px), np.uint8)
+    for i, (picture, mask) in enumerate(pictures):
+        rgb[i], label[i] = picture, mask
+    return rgb, label
+
 
 def cache_stills(stills: Sequence[Still], side_px: int, folder: Path) -> StillCache:
     """Decode stills once to `side_px` squares under `folder` and map them into memory.
@@ -330,7 +352,8 @@ def cache_stills(stills: Sequence[Still], side_px: int, folder: Path) -> StillCa
                 # decoding them.
                 digest.update(f"{still.name}|{still.kind}|{_stamp(path)}".encode())
     stem = folder / digest.hexdigest()[:20]
-    return StillCache(tuple(stills), *mapped(stem, lambda: _decoded(stills, side_px)))
+    decoded = (_decoded(still, side_px) for still in stills)
+    return StillCache(tuple(stills), *mapped(stem, lambda: stacked(decoded, len(stills), side_px)))
 
 
 def mapped(
@@ -389,15 +412,11 @@ def _stamp(path: Path) -> str:
     return f"{path}|{status.st_size}|{status.st_mtime_ns}"
 
 
-def _decoded(stills: Sequence[Still], side_px: int) -> tuple[RgbArray, LabelArray]:
-    rgb = np.empty((len(stills), side_px, side_px, 3), np.uint8)
-    label = np.empty((len(stills), side_px, side_px), np.uint8)
-    for i, still in enumerate(stills):
-        picture = read_rgb(still.image_path)
-        mask = read_label(still, *picture.shape[:2])
-        rgb[i] = squared(picture, side_px)
-        label[i] = cv2.resize(mask, (side_px, side_px), interpolation=cv2.INTER_NEAREST)
-    return rgb, label
+def _decoded(still: Still, side_px: int) -> tuple[RgbArray, LabelArray]:
+    picture = read_rgb(still.image_path)
+    label = read_label(still, *picture.shape[:2])
+    label = np.asarray(cv2.resize(label, (side_px, side_px), interpolation=cv2.INTER_NEAREST))
+    return squared(picture, side_px), label.astype(np.uint8)
 
 
 def squared(rgb: RgbArray, side_px: int) -> RgbArray:

@@ -22,7 +22,7 @@ from ubereport.core.errors import ConfigError
 from ubereport.files.atomic import recover_folder, write_file
 from ubereport.laboratory.training.batches import Batch, Batches
 from ubereport.laboratory.training.config import OptimizerConfig, TrainConfig
-from ubereport.laboratory.training.labelled_stills import LabelArray
+from ubereport.laboratory.training.labelled_stills import StillCache
 from ubereport.laboratory.training.loss import segmentation_loss
 from ubereport.laboratory.training.scoring import Summary, score_still, summarize
 from ubereport.laboratory.training.weights import (
@@ -39,14 +39,6 @@ from ubereport.segmentation.precision import LowPrecisionDecoder
 
 INPUT_MEAN, INPUT_SCALE = 127.0, 128.0
 _PRESENCE_FRAC = 0.001
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HeldOut:
-    """Stills that validation looks at: `rgb` (n, S, S, 3) and `label` (n, S, S) uint8."""
-
-    rgb: RgbArray
-    label: LabelArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +75,7 @@ def learning_rate(step: int, n_steps: int, config: OptimizerConfig) -> float:
 def train(
     config: TrainConfig,
     batches: Batches,
-    held_out: HeldOut | None,
+    held_out: StillCache | None,
     folder: Path,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> dict[str, Tensor]:
@@ -414,7 +406,7 @@ def predict(
     return np.asarray(np.concatenate(parts), dtype=np.float32)
 
 
-def validate(network: nn.Module, held_out: HeldOut, device: torch.device) -> Summary:
+def validate(network: nn.Module, held_out: StillCache, device: torch.device) -> Summary:
     """Score a network on held-out stills at probability 0.5."""
     maps = predict(network, held_out.rgb, device)
     scores = [score_still(m, label, 0.5) for m, label in zip(maps, held_out.label, strict=True)]

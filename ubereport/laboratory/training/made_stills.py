@@ -24,6 +24,7 @@ from ubereport.laboratory.training.labelled_stills import (
     Still,
     StillCache,
     mapped,
+    stacked,
 )
 
 _COMPOSITE_SEED = 77
@@ -41,9 +42,9 @@ def simulated_stills(seed: int, n: int, side_px: int, folder: Path) -> StillCach
     """
 
     def make() -> tuple[RgbArray, LabelArray]:
-        stills = list(simulate_stills(seed, n, side_px, side_px))
-        label = np.where(np.stack([blood for _, blood, _ in stills]), BLOOD, CLEAN)
-        return np.stack([rgb for rgb, _, _ in stills]), label.astype(np.uint8)
+        stills = simulate_stills(seed, n, side_px, side_px)
+        labelled = ((rgb, np.where(mask, BLOOD, CLEAN).astype(np.uint8)) for rgb, mask, _ in stills)
+        return stacked(labelled, n, side_px)
 
     rgb, label = mapped(folder / f"simulated-{seed}-{n}-{side_px}", make)
     return StillCache(_stills("simulated", label, _STILLS_A_SITE), rgb, label)
@@ -119,17 +120,13 @@ def _all_of(made: _Composites, n_processes: int) -> tuple[RgbArray, LabelArray]:
         made, batch_size=None, num_workers=n_workers, multiprocessing_context=context
     )
     side_px = made.cache.rgb.shape[1]
-    rgb = np.empty((made.n, side_px, side_px, 3), np.uint8)
-    label = np.empty((made.n, side_px, side_px), np.uint8)
     try:
-        for i, (picture, mask) in enumerate(loader):
-            rgb[i], label[i] = picture, mask
+        return stacked(loader, made.n, side_px)
     except (RuntimeError, MemoryError):
         raise AnnotationError(
             "Composites could not be made: a process ended early. Free memory and start the same "
             "command again."
         ) from None
-    return rgb, label
 
 
 def _stills(name: str, label: LabelArray, n_together: int) -> tuple[Still, ...]:
