@@ -53,7 +53,6 @@ RECORDING_MODULES = (
     "laboratory/evaluation/annotators.py",
     "laboratory/evaluation/evaluate.py",
     "laboratory/evaluation/load.py",
-    "laboratory/evaluation/matching.py",
     "laboratory/evaluation/overlap.py",
     "laboratory/evaluation/recordings.py",
     "laboratory/evaluation/results.py",

@@ -145,7 +145,7 @@ def demo(
 ) -> None:
     """Analyze the simulated example recording and say where the report is."""
     from ubereport.api.case import analyze_with
-    from ubereport.laboratory.simulation.demo import demo_recording
+    from ubereport.laboratory.simulation.recording import demo_recording
 
     with demo_recording() as recording, case_progress(is_shown=not quiet) as hook:
         settings = AnalysisConfig()

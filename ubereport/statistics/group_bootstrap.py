@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -55,6 +55,11 @@ class Resampler:
     def rows(self) -> list[IntArray]:
         """Rows of each group, in the order of `names`."""
         return [np.asarray(rows, dtype=np.int64) for rows in self._rows]
+
+    def drawn_rows(self) -> Iterator[IntArray]:
+        """Yield the rows of each draw, a group that was drawn twice with all of its rows twice."""
+        for draw in self._draws:
+            yield np.concatenate([self._rows[i] for i in draw]).astype(np.int64)
 
     def over_rows(self, values: FloatArray, statistic: Callable[[FloatArray], float]) -> Estimate:
         """Return `statistic` of all rows; `values` is (n,), NaN where a row has none."""

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ubereport.core.intervals import Interval
-from ubereport.laboratory.evaluation.matching import match_intervals
+from ubereport.laboratory.evaluation.recordings import match_intervals
 
 INTERVALS = st.lists(
     st.tuples(st.integers(0, 40), st.integers(1, 15)).map(lambda p: Interval(p[0], p[0] + p[1])),

@@ -5,10 +5,10 @@ from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.training.calibrate import (
     calibrate,
     errors_by_operation,
-    group_draws,
 )
 from ubereport.laboratory.training.labelled_stills import BLOOD, CLEAN, IGNORE
 from ubereport.laboratory.training.scoring import StillScore, score_still, summarize
+from ubereport.statistics.group_bootstrap import Resampler
 
 
 def test_a_still_is_scored_over_its_decided_pixels():
@@ -107,7 +107,7 @@ def test_thresholds_need_stills_with_and_without_blood(value):
 
 def test_the_bootstrap_draws_groups_not_stills():
     groups = ["a"] * 3 + ["b"] * 2
-    draws = [tuple(d) for d in group_draws(groups, n_draws=200)]
+    draws = [tuple(d) for d in Resampler(groups, 200, 0, 0.95).drawn_rows()]
     assert set(map(frozenset, draws)) == {
         frozenset({0, 1, 2}),
         frozenset({3, 4}),
@@ -115,12 +115,13 @@ def test_the_bootstrap_draws_groups_not_stills():
     }
     both = np.mean([len(set(d)) == 5 for d in draws])
     assert both == pytest.approx(0.5, abs=0.12)
-    assert draws == [tuple(d) for d in group_draws(groups, n_draws=200)]
+    assert draws == [tuple(d) for d in Resampler(groups, 200, 0, 0.95).drawn_rows()]
 
 
 def test_the_interval_of_a_mean_is_that_of_its_groups():
     values = np.r_[np.ones(50), np.zeros(50)]
-    means = [values[d].mean() for d in group_draws([f"{i}" for i in range(100)])]
+    resampler = Resampler([f"{i}" for i in range(100)], 1000, 0, 0.95)
+    means = [values[rows].mean() for rows in resampler.drawn_rows()]
     assert np.percentile(means, (2.5, 97.5)) == pytest.approx(
         (0.5 - 1.96 * 0.05, 0.5 + 1.96 * 0.05), abs=0.02
     )

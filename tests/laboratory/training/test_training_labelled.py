@@ -10,14 +10,18 @@ import pytest
 
 from ubereport.core.choices import LabelFormat
 from ubereport.core.errors import AnnotationError, OutputError, UsageError
-from ubereport.laboratory.annotation.consensus import consensus_of
 from ubereport.laboratory.annotation.formats import (
     detect_format,
     read_annotations,
     write_annotations,
 )
 from ubereport.laboratory.annotation.types import Annotation, label_names
-from ubereport.laboratory.training.labelled import LabelSources, convert_labels, import_labels
+from ubereport.laboratory.training.labelled import (
+    LabelSources,
+    consensus_of,
+    convert_labels,
+    import_labels,
+)
 from ubereport.laboratory.training.labelled_stills import read_label, read_manifest
 
 HEIGHT, WIDTH = 24, 32

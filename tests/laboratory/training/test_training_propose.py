@@ -11,12 +11,13 @@ from ubereport.laboratory.training.answers import read_proposal
 from ubereport.laboratory.training.labelled_stills import Still
 from ubereport.laboratory.training.propose import (
     Proposer,
+    Weakness,
     choose_stills,
+    error_frac,
     propose,
     uncertainty,
     weakness_of,
 )
-from ubereport.laboratory.training.weakness import Weakness, error_frac
 from ubereport.language.languages import find_language
 from ubereport.language.speaking import speaking
 from ubereport.language.translator import translator

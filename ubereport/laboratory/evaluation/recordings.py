@@ -11,7 +11,6 @@ from ubereport.core.arrays import FloatArray
 from ubereport.core.events import HemostasisEvent
 from ubereport.core.intervals import Interval
 from ubereport.core.series import AreaSeries, LossReason
-from ubereport.laboratory.evaluation.matching import IntervalPair, match_intervals
 from ubereport.laboratory.evaluation.results import (
     EventMatch,
     EventScore,
@@ -22,6 +21,7 @@ from ubereport.laboratory.evaluation.truth import RecordingTruth, TrueEvent
 from ubereport.statistics.agreement import limits_of_agreement
 from ubereport.statistics.estimates import Estimate
 from ubereport.statistics.group_bootstrap import Resampler
+from ubereport.statistics.pairing import best_pairs
 
 MIN_IOUS = (0.1, 0.25, 0.5)
 RECORDING_KEYS = (
@@ -37,6 +37,8 @@ RECORDING_KEYS = (
     "lost_recall",
 )
 _SECONDS_PER_HOUR = 3600.0
+
+IntervalPair = tuple[int, int, float]
 
 
 def evaluate_recording(
@@ -144,6 +146,33 @@ def _events(
     scores = tuple(_score(m, len(true), len(detections), len(pairs[m])) for m in MIN_IOUS)
     matches = tuple(_match(pair, truth.events, events) for pair in pairs[MIN_IOUS[0]])
     return scores, matches
+
+
+def match_intervals(
+    true: Sequence[Interval], detections: Sequence[Interval], min_iou: float
+) -> tuple[IntervalPair, ...]:
+    """Return (true, found, IoU) index pairs: as many as possible, then of largest total IoU.
+
+    Every interval is used once at most, and only pairs of at least `min_iou` exist.
+
+    Raises
+    ------
+    ValueError
+        If `min_iou` is not above 0 and at most 1.
+    """
+    if not 0 < min_iou <= 1:
+        raise ValueError(f"temporal IoU of {min_iou}; allowed: above 0 to 1")
+    overlap = np.array([[t.iou(f) for f in detections] for t in true], dtype=np.float64)
+    # With no interval on one side NumPy would make a list of the wrong shape.
+    overlap = overlap.reshape(len(true), len(detections))
+    # Each allowed pair is worth more than all overlaps of any matching together, so that one more
+    # pair always wins; a forbidden pair is worth nothing.
+    worth = np.where(overlap >= min_iou, overlap + min(len(true), len(detections)) + 1.0, 0.0)
+    return tuple(
+        (row, column, float(overlap[row, column]))
+        for row, column in best_pairs(worth)
+        if overlap[row, column] >= min_iou
+    )
 
 
 def _score(min_iou: float, n_true: int, n_found: int, n_matched: int) -> EventScore:

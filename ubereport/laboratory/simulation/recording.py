@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+import ubereport
 from ubereport.core.arrays import FloatArray
 from ubereport.core.config import EventConfig
 from ubereport.core.errors import OutputError, UsageError
@@ -27,6 +30,9 @@ from ubereport.video.pyav import EncoderSpec, repeat_packets
 from ubereport.video.writer import VideoWriter
 
 TRUTH_RATE_HZ = 10
+EXAMPLE = Path("examples") / "simulated_case" / "recording.mp4"
+DEMO_SEED = 7
+DEMO_MINUTES = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,3 +423,14 @@ class _Recorder:
                 container_options={"movflags": "faststart"},
             ),
         )
+
+
+@contextmanager
+def demo_recording() -> Iterator[Path]:
+    """Give the path of the example recording; an installed wheel simulates a short one."""
+    committed = Path(ubereport.__file__).resolve().parents[1] / EXAMPLE
+    if committed.is_file():
+        yield committed
+        return
+    with tempfile.TemporaryDirectory(prefix="ubereport-demo-") as scratch:
+        yield simulate(seed=DEMO_SEED, minutes=DEMO_MINUTES, out_dir=Path(scratch)).parts[0]

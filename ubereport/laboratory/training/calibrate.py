@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from ubereport.core.held_out import HeldOutOperation
 from ubereport.laboratory.evaluation.reliability import bin_sums, reliability
 from ubereport.laboratory.training.labelled_stills import BLOOD, IGNORE, LabelArray
 from ubereport.laboratory.training.scoring import StillScore, Summary, score_still, summarize
+from ubereport.statistics.group_bootstrap import Resampler
 
 _GRID = (*(round(0.05 * i, 2) for i in range(2, 19)), 0.93, 0.95, 0.97, 0.98)
 # On the logit scale the neighbors are as far away at every threshold; a fixed step of probability
@@ -196,9 +197,10 @@ def _figures(
 ) -> tuple[tuple[str, float], ...]:
     share, probability = presence
     summary = summarize(scores, share, presence_scores)
+    resampler = Resampler(groups, n_resamples=1000, seed=0, confidence=0.95)
     draws = [
         summarize([scores[i] for i in drawn], share, [presence_scores[i] for i in drawn])
-        for drawn in group_draws(groups)
+        for drawn in resampler.drawn_rows()
     ]
     figures: list[tuple[str, float]] = [
         ("presence_area_frac", share),
@@ -213,17 +215,3 @@ def _figures(
     counts = (("n_positive", summary.n_positive), ("n_negative", summary.n_negative))
     figures += [(name, float(n)) for name, n in counts]
     return tuple((name, float(f"{value:.4g}")) for name, value in figures)
-
-
-def group_draws(
-    groups: Sequence[str], *, n_draws: int = 1000, seed: int = 0
-) -> Iterator[NDArray[np.int64]]:
-    """Yield the rows of bootstrap draws: whole groups, as many as there are, put back each time.
-
-    Stills of one operation resemble each other, so stills are not drawn on their own.
-    """
-    rng = np.random.default_rng(seed)
-    names, inverse = np.unique(np.asarray(groups), return_inverse=True)
-    members = [np.flatnonzero(inverse == i).astype(np.int64) for i in range(len(names))]
-    for _ in range(n_draws):
-        yield np.concatenate([members[i] for i in rng.integers(0, len(names), len(names))])

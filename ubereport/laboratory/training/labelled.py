@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from ubereport.core.choices import LabelFormat
 from ubereport.core.errors import AnnotationError, OutputError, UsageError
 from ubereport.files.atomic import staged_for
-from ubereport.laboratory.annotation.consensus import consensus_of
 from ubereport.laboratory.annotation.folders import (
     ANNOTATORS_DIR,
     without_annotators,
@@ -40,9 +41,11 @@ from ubereport.laboratory.annotation.types import (
     LabelNames,
     check_no_repeats,
 )
+from ubereport.laboratory.evaluation.agreement import majority
 from ubereport.laboratory.evaluation.load import read_groups
 from ubereport.laboratory.training.answers import is_answers, settle_answers
 
+CONSENSUS = "consensus"
 _TO_DRAW = "to-draw"
 _SUFFIXES = {
     LabelFormat.COCO: ".json",
@@ -221,6 +224,38 @@ def _one_each(pairs: Sequence[tuple[Annotation, Path]]) -> Joined:
         by_path.setdefault(path, []).append(annotation)
     merged = [(consensus_of(drawn), path) for path, drawn in by_path.items()]
     return Joined(tuple(sorted(merged, key=lambda pair: pair[1].name)), ())
+
+
+def consensus_of(annotations: Sequence[Annotation]) -> Annotation:
+    """Return the majority of the annotations of one still, as an evaluation counts it.
+
+    A pixel that anyone left undecided, or on which the annotators split evenly, is undecided.
+
+    Raises
+    ------
+    AnnotationError
+        If they differ in size.
+    """
+    first = annotations[0]
+    if len(annotations) == 1:
+        return first
+    # Masks of different sizes are of different pictures; scaling one would hide the mistake.
+    sizes = {(a.width_px, a.height_px) for a in annotations}
+    if len(sizes) != 1:
+        raise AnnotationError(
+            f"Annotations of {first.still} differ in size: {sorted(sizes)}. Masks have the size of "
+            "their still."
+        )
+    blood, is_settled = majority(np.stack([a.blood for a in annotations]))
+    is_open = ~is_settled | np.any([a.ignore for a in annotations], axis=0)
+    return Annotation.from_masks(
+        first.still,
+        blood & ~is_open,
+        is_open,
+        annotator=CONSENSUS,
+        sha256=first.sha256,
+        group=first.group,
+    )
 
 
 def _write_rejected(
