@@ -114,6 +114,7 @@ def report(
     """
     from ubereport.api.case import rerender_case
 
+    # By the names of the settings that they change.
     options = {
         "onset_frac": onset_frac,
         "offset_frac": offset_frac,

@@ -178,6 +178,7 @@ def _end(result: BatchResult, is_strict: bool) -> None:
 def _table(plan: BatchPlan, is_shown: bool) -> Iterator[Callable[[CaseResult], None]]:
     import sys
 
+    # A live table for whoever looks on; a log, which nobody can redraw, gets a line a case.
     if not is_shown:
         yield _ignore
     elif sys.stderr.isatty():

@@ -152,6 +152,7 @@ class _StageLines:
     def __call__(self, progress: Progress) -> None:
         if progress.stage != self._stage:
             self._stage, self._next_s = progress.stage, 0.0
+        # A stage that just began is told at once, so that a log shows where a crash was.
         if progress.elapsed_s < self._next_s:
             return
         self._next_s = progress.elapsed_s + self.every_s

@@ -162,6 +162,7 @@ def _tell_groups(n: int, n_groups: int, grouping: str) -> None:
 
 
 def _say_numbers(summary: dict[str, Any]) -> None:
+    # Keys as JSON has them: whoever compares two runs may copy them either way.
     for key, value in summary.items():
         if isinstance(value, str):
             say(told(value))

@@ -41,12 +41,14 @@ class SpokenGroup(TyperGroup):
 
 
 @contextmanager
-def _told(given: Sequence[str]) -> Iterator[None]:
+def _told(words: Sequence[str]) -> Iterator[None]:
     """Tell a refusal in another language than English; English ones are typer's own to show."""
     try:
         yield
     except _Refusal as refusal:
-        language = _language_of(given)
+        # The line did not parse, so no command has chosen a language yet: it is looked up in the
+        # words that were typed.
+        language = _language_of(words)
         if language.language.is_english:
             raise
         with speaking(language):
@@ -59,19 +61,19 @@ def _told(given: Sequence[str]) -> Iterator[None]:
         raise typer.Exit(refusal.exit_code) from None
 
 
-def _language_of(given: Sequence[str]) -> Translator:
+def _language_of(words: Sequence[str]) -> Translator:
     """Return the language of a command line that could not be parsed; English where it is wrong."""
-    asked, config = (_value_of(option, given) for option in ("--language", "--config"))
+    asked, config = (_value_of(option, words) for option in ("--language", "--config"))
     try:
         return language_asked(asked, Path(config) if config else None, os.environ)
     except UbereportError:
         return Translator()
 
 
-def _value_of(option: str, given: Sequence[str]) -> str | None:
-    for place, word in enumerate(given):
+def _value_of(option: str, words: Sequence[str]) -> str | None:
+    for place, word in enumerate(words):
         if word.startswith(f"{option}="):
             return word.partition("=")[2]
-        if word == option and place + 1 < len(given):
-            return given[place + 1]
+        if word == option and place + 1 < len(words):
+            return words[place + 1]
     return None

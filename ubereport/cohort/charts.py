@@ -367,33 +367,33 @@ def signals_of(
 
 
 def _in_run(side: IntArray, length: int) -> BoolArray:
-    marked = np.zeros(len(side), dtype=np.bool_)
+    marks = np.zeros(len(side), dtype=np.bool_)
     for end in range(length, len(side) + 1):
         window = side[end - length : end]
         # A point on the center line is on neither side and ends a run.
         if window[0] != 0 and np.all(window == window[0]):
-            marked[end - length : end] = True
-    return marked
+            marks[end - length : end] = True
+    return marks
 
 
 def _in_trend(values: FloatArray, length: int) -> BoolArray:
-    marked = np.zeros(len(values), dtype=np.bool_)
+    marks = np.zeros(len(values), dtype=np.bool_)
     steps = np.sign(np.diff(values))
     for end in range(length, len(values) + 1):
         window = steps[end - length : end - 1]
         # Each point has to lie beyond the one before: two equal values in a row end a trend.
         if np.all(window == 1) or np.all(window == -1):
-            marked[end - length : end] = True
-    return marked
+            marks[end - length : end] = True
+    return marks
 
 
 def _in_two_of_three(is_near: BoolArray, side: IntArray) -> BoolArray:
-    marked = np.zeros(len(side), dtype=np.bool_)
+    marks = np.zeros(len(side), dtype=np.bool_)
     for end in range(3, len(side) + 1):
         window = slice(end - 3, end)
         if is_near[window].sum() >= 2 and abs(int(side[window].sum())) == 3:
-            marked[window] |= is_near[window]
-    return marked
+            marks[window] |= is_near[window]
+    return marks
 
 
 def _points(

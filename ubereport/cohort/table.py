@@ -129,34 +129,34 @@ def cohort_table(rows: Iterable[CaseRow], unread: Iterable[UnreadCase] = ()) -> 
     UsageError
         If there is no case.
     """
-    kept, unread = _without_repeats(rows, list(unread))
-    if not kept:
+    readable, unread = _without_repeats(rows, list(unread))
+    if not readable:
         count = f" {len(unread)} folders could not be read." if unread else ""
         raise UsageError(
             f"The library holds no readable case.{count} Fill it with ubereport analyze or "
             "ubereport batch, or name another folder."
         )
-    metric_keys = tuple(dict.fromkeys(key for row in kept for key in row.values))
-    covariates = tuple(dict.fromkeys(key for row in kept for key in row.covariates))
+    metric_keys = tuple(dict.fromkeys(key for row in readable for key in row.values))
+    covariates = tuple(dict.fromkeys(key for row in readable for key in row.covariates))
     cases = pd.DataFrame(
-        [row.identity | row.covariates | row.values for row in kept],
+        [row.identity | row.covariates | row.values for row in readable],
         columns=[*FIXED_COLUMNS, *covariates, *metric_keys],
     )
     # A metric that no case has a value for is a column of NaN and not of objects.
     cases = cases.astype(dict.fromkeys(metric_keys, "float64"))
     cases = cases.assign(**{name: _typed(cases[name]) for name in covariates})
-    reasons = {(row.case_id, key): why for row in kept for key, why in row.reasons.items()}
-    facts = {row.identity["model_sha256"]: row.model for row in kept}
+    reasons = {(row.case_id, key): why for row in readable for key, why in row.reasons.items()}
+    facts = {row.identity["model_sha256"]: row.model for row in readable}
     return CohortTable(
         cases,
-        _events(kept),
+        _events(readable),
         metric_keys,
         covariates,
         reasons,
         _models(cases, facts),
         tuple(unread),
-        _bands(kept),
-        sum(row.is_reviewed for row in kept),
+        _bands(readable),
+        sum(row.is_reviewed for row in readable),
     )
 
 

@@ -35,8 +35,12 @@ def time_ratio(
     is_group, case_surgeon
         (c,) whether a case is of the group, and code of its surgeon.
     """
-    kept = duration_s > 0
-    duration_s, is_cleared, case_index = duration_s[kept], is_cleared[kept], case_index[kept]
+    has_length = duration_s > 0
+    duration_s, is_cleared, case_index = (
+        duration_s[has_length],
+        is_cleared[has_length],
+        case_index[has_length],
+    )
     cases, place = np.unique(case_index, return_inverse=True)
     in_group, surgeon = is_group[cases], _pooled(case_surgeon[cases])
     sides = (in_group, ~in_group)

@@ -176,10 +176,10 @@ class _Window:
     def _between(cls, series: AreaSeries, from_s: float, until_s: float) -> _Window:
         start_s = np.clip(series.time_s, from_s, until_s)
         weight_s = np.clip(series.end_time_s, from_s, until_s) - start_s
-        kept = series.is_valid & (weight_s > 0)
+        is_valid = series.is_valid & (weight_s > 0)
         areas = np.stack([series.at(t).area_frac for t in (Threshold.STRICT, Threshold.CENTRAL,
                                                            Threshold.LENIENT)])  # fmt: skip
-        return cls(start_s[kept], weight_s[kept], areas[:, kept], from_s)
+        return cls(start_s[is_valid], weight_s[is_valid], areas[:, is_valid], from_s)
 
     @property
     def seconds(self) -> float:

@@ -90,17 +90,17 @@ def overlap_difference(
         return Estimate(None, None, None, OVERLAP, reason, config.confidence)
     rng = np.random.default_rng(config.seed)
     members = [np.flatnonzero(is_group), np.flatnonzero(~is_group)]
-    drawn = []
+    differences = []
     for _ in range(200):
         rows = np.concatenate([rng.choice(own, len(own)) for own in members])
         difference = _weighted_difference(values[rows], is_group[rows], terms[rows])
         if difference is not None:
-            drawn.append(difference)
-    if len(drawn) < 100:
+            differences.append(difference)
+    if len(differences) < 100:
         reason = "in most resampled cohorts the two can be told apart"
         return Estimate(value, None, None, OVERLAP, reason, config.confidence)
     degrees = len(values) - terms.shape[1] - 2
-    reach = t_reach(config.confidence, max(degrees, 1)) * float(np.std(drawn, ddof=1))
+    reach = t_reach(config.confidence, max(degrees, 1)) * float(np.std(differences, ddof=1))
     return Estimate(value, value - reach, value + reach, OVERLAP, "", config.confidence)
 
 

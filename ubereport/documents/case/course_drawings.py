@@ -184,6 +184,7 @@ def _draw_curve(axes: Axes, curve: KaplanMeierCurve) -> None:
 
 def _censored_s(curve: KaplanMeierCurve) -> list[float]:
     """Return when events left unseen: all follow-up times less the clearings."""
+    # A curve holds when events cleared and how long each was watched, not which of them did.
     remaining: list[float] = curve.duration_s.tolist()
     for at_s, n in zip(curve.time_s.tolist(), curve.n_cleared.tolist(), strict=True):
         for _time in range(n):

@@ -98,6 +98,8 @@ def _changes(review: CaseReview) -> str:
 
 
 def _unfinished(review: CaseReview) -> str:
+    # The first that holds is told: people who differ weigh more than strokes that no longer fit,
+    # and those more than events that wait.
     if review.state is ReviewState.DISPUTED:
         return _(
             "Reviewed by {names}, who differ: the measured number stands until a third person "

@@ -157,6 +157,7 @@ def _lead(audit: Audit, config: AuditConfig) -> tuple[str, ...]:
 
 def _facts(audit: Audit) -> tuple[Pair, ...]:
     n_signals = sum(bool(point.signals) for chart in audit.charts for point in chart.points)
+    # Upper medians: a number that one case has, and no mean of two.
     n_flags = sorted(case.n_flags for case in audit.cases if case.is_used)
     warnings = str(n_flags[len(n_flags) // 2]) if n_flags else "–"
     coverages = sorted(c.coverage_frac for c in audit.cases if c.coverage_frac is not None)

@@ -27,7 +27,7 @@ def clearing_section(clear: TimeToClear) -> Section:
     heading = _("Time to clear, event by event")
     if clear.reason:
         return Section(heading, (_("Not compared: {reason}.", reason=clear.reason),))
-    drawn = [curve for curve in clear.curves if curve.n_events > 0]
+    curves = [curve for curve in clear.curves if curve.n_events > 0]
     figure = Figure(
         "clearing",
         _("Share of events not yet cleared (Kaplan–Meier)"),
@@ -38,17 +38,17 @@ def clearing_section(clear: TimeToClear) -> Section:
             "still open and observed."
         ),
         CurveFigure(
-            tuple(_survival_curve(curve) for curve in drawn),
+            tuple(_survival_curve(curve) for curve in curves),
             Axis(_("Time since onset of the event"), Unit.SECONDS, 0.0, _LAST_TIME_S),
             Axis(_("Events not yet cleared"), Unit.PERCENT, 0.0, 1.0),
             marks=(Mark(60.0, "60 s"), Mark(180.0, "180 s")),
-            at_risk_x=tuple(at.time_s for at in drawn[0].at_risk if at.time_s <= _LAST_TIME_S),
+            at_risk_x=tuple(at.time_s for at in curves[0].at_risk if at.time_s <= _LAST_TIME_S),
             at_risk=tuple(
                 AtRiskRow(
                     curve.group,
                     tuple(at.n_at_risk for at in curve.at_risk if at.time_s <= _LAST_TIME_S),
                 )
-                for curve in drawn
+                for curve in curves
             ),
         ),
     )

@@ -55,6 +55,8 @@ def lead_sentences(
 
     The head has what stands against all directions, and the contrasts with the reference.
     """
+    # A reading begins with one sentence for all pairs, or none; one for each pair follows, those of
+    # the reference first, then what would undo each finding. What is over is that first sentence.
     sentences = lead_reading(comparison, config)
     n_leads = len(comparison.leads)
     n_common = len(sentences) - n_leads - sum(lead.tipping is not None for lead in comparison.leads)

@@ -114,6 +114,8 @@ def estimate_text(
     """
     if estimate.value is None:
         return _("not available: {reason}", reason=estimate.reason)
+    # One number of decimals for all three: limits to more digits than the number would promise more
+    # than is known.
     if n_decimals is None:
         # Three digits are more than any of these numbers is known to.
         n_decimals = 0 if abs(factor * estimate.value) >= 100 else 1

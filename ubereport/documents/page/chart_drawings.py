@@ -162,6 +162,8 @@ def _label_order(axes: Axes, at: Sequence[float], labels: Sequence[str]) -> None
     """Label the points that stand about evenly over the axis, eight at most, none touching."""
     if not at:
         return
+    # Cases cluster in time: labels of every so-manyth case would lie on one another. Of the cases
+    # nearest to even places those are labelled that leave a ninth of the axis free.
     even_places = np.linspace(at[0], at[-1], min(8, len(at)))
     nearest = sorted({int(np.argmin(np.abs(np.asarray(at) - place))) for place in even_places})
     least = (at[-1] - at[0]) / 8.5

@@ -114,6 +114,8 @@ def build_document_view(document: Document) -> DocumentView:
         If two figures have one id, or an id has characters that are not allowed.
     """
     document = told_document(document)
+    # Ids of clip paths and marks inside a drawing begin with its own: two alike would borrow each
+    # other's.
     ids = [figure.figure_id for section in document.sections for figure in section.figures]
     if len(ids) != len(set(ids)):
         twice = sorted({name for name in ids if ids.count(name) > 1})

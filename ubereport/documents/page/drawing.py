@@ -192,6 +192,8 @@ def mark_x(axes: Axes, marks: Sequence[Mark]) -> None:
 
 def spread_heights(values: Sequence[float], least: float, top: float) -> list[float]:
     """Move label heights apart so that neighbors keep `least` and none stands above `top`."""
+    # From below, each label is pushed up by the one under it; what then stands too high takes the
+    # whole pile down with it, so that their order stays that of the values.
     order = np.argsort(values, kind="stable")
     heights = np.asarray(values, dtype=np.float64)
     for before, after in pairwise(order):

@@ -56,14 +56,14 @@ def shorten(text: str, n_characters: int) -> str:
     if (text.isascii() and len(text) <= n_characters) or text_width(text) <= n_characters:
         return text
     # A wide character takes two places, hence cut to measure and not by count.
-    kept = text[: n_characters - 1]
-    while text_width(kept) > n_characters - 1:
-        kept = kept[:-1]
-    before, space, word = kept.rpartition(" ")
-    is_inside_a_word = not text[len(kept)].isspace()
+    head = text[: n_characters - 1]
+    while text_width(head) > n_characters - 1:
+        head = head[:-1]
+    before, space, word = head.rpartition(" ")
+    is_inside_a_word = not text[len(head)].isspace()
     if space and before and is_inside_a_word and len(word) <= _LONGEST_WORD:
-        kept = before
-    return kept.rstrip() + "…"
+        head = before
+    return head.rstrip() + "…"
 
 
 def first_sentences(text: str, n_characters: int) -> str:
@@ -74,8 +74,8 @@ def first_sentences(text: str, n_characters: int) -> str:
     >>> first_sentences("Red tissue may count. Small blood is missed.", 30)
     'Red tissue may count.'
     """
-    kept = text[: n_characters + 1]
-    ends = (kept.rfind(". "), kept.rfind("。"))
+    head = text[: n_characters + 1]
+    ends = (head.rfind(". "), head.rfind("。"))
     end = max(*ends, len(text) - 1 if len(text) <= n_characters else -1)
     return text[: end + 1] if end > 0 else shorten(text, n_characters)
 

@@ -156,33 +156,33 @@ def find_groups(given: str | None) -> Mapping[str, str] | GroupRule | None:
 
 
 def _groups(
-    given: Mapping[str, str] | GroupRule | None,
+    grouping: Mapping[str, str] | GroupRule | None,
     images: Path,
     masks: Path,
     pictures: Mapping[str, Path],
 ) -> tuple[Mapping[str, str], str]:
     """Return the group of each still and, in words, how groups were found."""
     words = "as listed"
-    if given is None:
+    if grouping is None:
         listed = _manifest_beside(masks, frozenset(pictures))
         has_folders = any(path.parent != images for path in pictures.values())
-        given = listed or (GroupRule.FOLDER if has_folders else GroupRule.NAME)
+        grouping = listed or (GroupRule.FOLDER if has_folders else GroupRule.NAME)
         words = f"as listed in {_MANIFEST} beside the masks"
-    if isinstance(given, GroupRule):
+    if isinstance(grouping, GroupRule):
         rule: dict[GroupRule, Callable[[str, Path], str]] = {
             GroupRule.FOLDER: lambda _name, path: path.parent.name,
             # Numbers at the end count pictures; a name of nothing but a number stays what it is.
             GroupRule.NAME: lambda name, _path: _TRAILING_NUMBER.sub("", name) or name,
             GroupRule.STILL: lambda name, _path: name,
         }
-        return {name: rule[given](name, path) for name, path in pictures.items()}, given.words
-    lacking = sorted(set(pictures) - set(given))
+        return {name: rule[grouping](name, path) for name, path in pictures.items()}, grouping.words
+    lacking = sorted(set(pictures) - set(grouping))
     if lacking:
         raise AnnotationError(
             f"{len(lacking)} stills are in no group, such as {lacking[0]}. Add them to the list of "
             "groups."
         )
-    return given, words
+    return grouping, words
 
 
 def _manifest_beside(masks: Path, names: frozenset[str]) -> Mapping[str, str] | None:

@@ -158,8 +158,8 @@ def _area_figure(number: int, result: RecordingResult) -> Figure:
     area = np.where(series.is_valid, series.area_frac, np.nan)
     true = np.where(truth.is_valid, truth.area_frac, np.nan)
     end_s = float(max(series.end_time_s[-1], truth.edges_s[-1]))
-    known = np.concatenate([area[~np.isnan(area)], true[~np.isnan(true)]])
-    top = min(1.0, 1.05 * max(0.05, float(known.max(initial=0.0))))
+    areas = np.concatenate([area[~np.isnan(area)], true[~np.isnan(true)]])
+    top = min(1.0, 1.05 * max(0.05, float(areas.max(initial=0.0))))
     return Figure(
         f"area-{number}",
         _("Area over time"),

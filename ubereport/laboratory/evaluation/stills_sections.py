@@ -246,10 +246,16 @@ def reliability_section(results: Sequence[ModelResult]) -> Section:
 
 def reliability_drawing(reliability: Reliability) -> ScatterFigure:
     """Draw every group's tenths, their means over groups, and the diagonal."""
-    each = [pair for group in reliability.groups for pair in _told_and_seen(group.told, group.seen)]
+    pairs = [
+        pair for group in reliability.groups for pair in _told_and_seen(group.told, group.seen)
+    ]
     mean = _told_and_seen(reliability.told, reliability.seen)
     return ScatterFigure(
-        (PointSet(_("groups"), tuple(told for told, _ in each), tuple(seen for _, seen in each)),),
+        (
+            PointSet(
+                _("groups"), tuple(told for told, _ in pairs), tuple(seen for _, seen in pairs)
+            ),
+        ),
         Axis(_("Probability told"), Unit.NUMBER, 0.0, 1.0),
         Axis(_("Share of pixels with blood"), Unit.NUMBER, 0.0, 1.0),
         (

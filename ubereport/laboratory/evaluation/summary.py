@@ -162,15 +162,15 @@ def _area_figures(columns: _Columns, resampler: Resampler) -> tuple[Figure, ...]
 def _figure(
     key: str, title: str, values: FloatArray, statistic: Statistic, resampler: Resampler
 ) -> Figure:
-    known = ~np.isnan(values)
+    has_value = ~np.isnan(values)
     return Figure(
         key,
         title,
         "1",
         resampler.over_rows(values, statistic),
         resampler.over_groups(values, statistic),
-        int(known.sum()),
-        sum(bool(known[rows].any()) for rows in resampler.rows),
+        int(has_value.sum()),
+        sum(bool(has_value[rows].any()) for rows in resampler.rows),
     )
 
 
