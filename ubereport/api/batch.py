@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,6 +56,7 @@ class BatchRequest:
     keys: Path | None = None
 
 
+@dataclass(eq=False, repr=False)
 class Batch:
     """What became of every case, in the order of the manifest.
 
@@ -73,10 +74,9 @@ class Batch:
     >>> batch.n_done, batch.n_failed  # doctest: +SKIP
     """
 
-    def __init__(self, result: BatchResult, library: Path, report_html: Path) -> None:
-        self.result = result
-        self.library = library
-        self.report_html = report_html
+    result: BatchResult
+    library: Path
+    report_html: Path
 
     @property
     def n_done(self) -> int:

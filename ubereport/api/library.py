@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@dataclass(eq=False, repr=False)
 class Library:
     """The cases of a folder.
 
@@ -49,9 +50,8 @@ class Library:
     >>> len(library), library.events_to_pandas()  # doctest: +SKIP
     """
 
-    def __init__(self, folder: Path, table: CohortTable) -> None:
-        self.folder = folder
-        self.table = table
+    folder: Path
+    table: CohortTable
 
     def __len__(self) -> int:
         return self.table.n_cases
@@ -93,6 +93,7 @@ class Library:
         return self.table.events
 
 
+@dataclass(eq=False, repr=False)
 class Report:
     """A comparison or an audit: its result, and the files that say it.
 
@@ -112,9 +113,8 @@ class Report:
     >>> report.reading  # doctest: +SKIP
     """
 
-    def __init__(self, result: Comparison | Audit, written: Written) -> None:
-        self.result = result
-        self.written = written
+    result: Comparison | Audit
+    written: Written
 
     @property
     def reading(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@dataclasses.dataclass(eq=False, repr=False)
 class Series:
     """The area over time of a case: one row a look, or a stretch that was lost and why.
 
@@ -27,8 +28,7 @@ class Series:
     >>> case.series.to_pandas().groupby("reason")["duration_s"].sum()  # doctest: +SKIP
     """
 
-    def __init__(self, area: AreaSeries) -> None:
-        self.area = area
+    area: AreaSeries
 
     def __len__(self) -> int:
         return len(self.area)

@@ -15,6 +15,8 @@ from ubereport.core.validation import Frac, Tally, validated
 MIN_OPERATIONS = 10
 """With fewer operations the tails of what a model errs are not known, and no band is told."""
 
+LEVEL = 0.8
+"""The probability with which a band holds the truth, at least."""
 _MIN_FOUND_SHARE = 0.05
 _ROUNDING = 1e-9
 
@@ -70,22 +72,20 @@ class AreaBand:
     n_operations: int
 
 
-def area_band(
-    area_frac: float, operations: Sequence[HeldOutOperation], level: float = 0.8
-) -> AreaBand | None:
+def area_band(area_frac: float, operations: Sequence[HeldOutOperation]) -> AreaBand | None:
     """Return a band for the true mean area of an operation whose measured mean is `area_frac`.
 
     What a model errs grows with the area, so errors are differences of ``arcsin(sqrt(area))``, the
     scale on which shares vary alike everywhere. The band is the measured area moved by the errors
     of the held-out operations, the outermost left out at the ranks of conformal prediction: if a
     case erred as one of them does, drawn by chance, its true area would lie inside with a
-    probability of `level` or more, however few the operations are and whatever their errors look
+    probability of `LEVEL` or more, however few the operations are and whatever their errors look
     like (Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005).
 
     None with fewer than `MIN_OPERATIONS` operations, or where none of them has blood.
     """
     errors = _errors(operations)
-    return _band([_moved(area_frac, error) for error in errors], level)
+    return _band([_moved(area_frac, error) for error in errors])
 
 
 def share_band(
@@ -93,7 +93,6 @@ def share_band(
     weight_s: FloatArray,
     at_frac: float,
     operations: Sequence[HeldOutOperation],
-    level: float = 0.8,
 ) -> AreaBand | None:
     """Return a band for the share of time in which the true area is `at_frac` or more.
 
@@ -113,7 +112,7 @@ def share_band(
         # Where hardly any blood is found, what is measured says hardly anything: not below a floor.
         measured = max(_moved(at_frac, -error), _MIN_FOUND_SHARE * at_frac)
         answers.append(float(weight_s[area_frac >= measured].sum()) / total_s)
-    return _band(answers, level)
+    return _band(answers)
 
 
 def _errors(operations: Sequence[HeldOutOperation]) -> list[float]:
@@ -131,18 +130,18 @@ def _moved(area_frac: float, error: float) -> float:
     return float(np.sin(np.clip(_on_scale(area_frac) + error, 0.0, np.pi / 2)) ** 2)
 
 
-def _band(answers: Sequence[float], level: float) -> AreaBand | None:
+def _band(answers: Sequence[float]) -> AreaBand | None:
     answers = sorted(answers)
     n = len(answers)
     if n == 0:
         return None
     # Rounded: 20 · (1 - 0.8) / 2 is 1.9999999999999996 in floating point, and means 2.
-    low = int(np.floor(round((n + 1) * (1 - level) / 2, 9))) - 1
+    low = int(np.floor(round((n + 1) * (1 - LEVEL) / 2, 9))) - 1
     high = n - 1 - low
-    return AreaBand(answers[low] if low >= 0 else 0.0, answers[high] if high < n else 1.0, level, n)
+    return AreaBand(answers[low] if low >= 0 else 0.0, answers[high] if high < n else 1.0, LEVEL, n)
 
 
-def band_coverage_share(operations: Sequence[HeldOutOperation], level: float = 0.8) -> float | None:
+def band_coverage_share(operations: Sequence[HeldOutOperation]) -> float | None:
     """Return the share of operations whose true area lies in the band that the others give.
 
     None with too few operations for a band without one of them.
@@ -150,7 +149,7 @@ def band_coverage_share(operations: Sequence[HeldOutOperation], level: float = 0
     inside = []
     for i, operation in enumerate(operations):
         others = [*operations[:i], *operations[i + 1 :]]
-        band = area_band(operation.measured_area_frac, others, level)
+        band = area_band(operation.measured_area_frac, others)
         if band is not None:
             is_in = (
                 band.low_frac - _ROUNDING <= operation.true_area_frac <= band.high_frac + _ROUNDING

@@ -18,7 +18,7 @@ _PATIENCE_S = 2.0
 _PAUSE_S = 0.05
 
 
-def open_descriptor(path: Path, flags: int, mode: int = 0o666) -> int:
+def open_descriptor(path: Path, flags: int) -> int:
     """Open a file as `os.open` does, on every system as bytes and without following a link.
 
     Raises
@@ -26,7 +26,7 @@ def open_descriptor(path: Path, flags: int, mode: int = 0o666) -> int:
     OSError
         If the system refuses.
     """
-    return os.open(path, flags | _PLAIN, mode)
+    return os.open(path, flags | _PLAIN, 0o666)
 
 
 def replace(source: Path, target: Path) -> None:

@@ -59,8 +59,8 @@ class PulledIn:
         return np.asarray(weights * self.case_weights + (rest @ self.matrix) @ pull)
 
 
-def pull_in(y: FloatArray, matrix: FloatArray, reach: float = HUBER_REACH) -> PulledIn:
-    """Pull in what lies farther than `reach` robust standard deviations from a linear model.
+def pull_in(y: FloatArray, matrix: FloatArray) -> PulledIn:
+    """Pull in what lies farther than `HUBER_REACH` robust standard deviations from a linear model.
 
     A failed pump or a surgeon's first cases are true and stay in, but must not decide alone: least
     squares lets one case count without bound. Reweighted least squares until it stands still, with
@@ -83,7 +83,8 @@ def pull_in(y: FloatArray, matrix: FloatArray, reach: float = HUBER_REACH) -> Pu
         spread = _spread(residuals)
         # No division by zero; a case that lies on the model keeps its weight of 1.
         far = np.maximum(np.abs(residuals), 1e-300)
-        weights = np.where(far <= max(reach * spread, 1e-300), 1.0, reach * spread / far)
+        reach = HUBER_REACH * spread
+        weights = np.where(far <= max(reach, 1e-300), 1.0, reach / far)
         root = np.sqrt(weights)
         again = matrix @ np.linalg.lstsq(matrix * root[:, None], root * y)[0]
         is_still = bool(np.max(np.abs(again - fitted)) <= 1e-9 * max(spread, 1e-300))

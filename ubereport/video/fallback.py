@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -64,6 +64,7 @@ class Sample:
             ring.copy_to(number, target)
 
 
+@dataclass(eq=False)
 class SampleStream:
     """All samples of one request in order, each exactly once.
 
@@ -87,39 +88,32 @@ class SampleStream:
         Receives a sentence for every failure.
     """
 
-    def __init__(
-        self,
-        request: ReadRequest,
-        time_s: FloatArray,
-        part_index: int,
-        order: ReaderOrder,
-        config: DecodeConfig,
-        n_slots: int,
-        pool: DecoderPool,
-        failures: list[str],
-    ) -> None:
-        self._request = request
-        self._time_s = time_s
-        self._part_index = part_index
-        self._order = order
-        self._config = config
-        self._n_slots = n_slots
-        self._pool = pool
-        self._failures = failures
-        self._n_failures = 0
-        self._at = 0
-        self._started: Decoder | None = None
-        self._device = None if order.on_device is None else order.on_device.device
+    request: ReadRequest
+    time_s: FloatArray
+    part_index: int
+    order: ReaderOrder
+    config: DecodeConfig
+    n_slots: int
+    pool: DecoderPool
+    failures: list[str]
+    _n_failures: int = field(default=0, init=False)
+    _at: int = field(default=0, init=False)
+    _started: Decoder | None = field(default=None, init=False)
+    _device: str | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        on_device = self.order.on_device
+        self._device = None if on_device is None else on_device.device
 
     def start(self) -> None:
         """Let the first reader begin before its first sample is asked for."""
-        self._started = self._begun(self._first()[0], self._request)
+        self._started = self._begun(self._first()[0], self.request)
 
     def _first(self) -> tuple[str, str]:
         """Return who reads first, and why."""
-        if self._device is None or self._order.on_device is None:
-            return self._order.first, self._order.why
-        return device_reader(self._device), self._order.on_device.why
+        if self._device is None or self.order.on_device is None:
+            return self.order.first, self.order.why
+        return device_reader(self._device), self.order.on_device.why
 
     def close(self) -> None:
         """End a reader that was started and never asked; others end with their generator."""
@@ -138,7 +132,7 @@ class SampleStream:
         # Each turn lets one reader go as far as it gets. It failed without a picture twice in a row
         # at the same place: neither can read it, so that all up to the next keyframe is given up,
         # or everything if the file itself is bad or there were too many failures.
-        while self._at < len(self._time_s):
+        while self._at < len(self.time_s):
             start = self._at
             failure = yield from self._attempt(name, why)
             if failure is None:
@@ -150,10 +144,10 @@ class SampleStream:
             name, why = self._after(failure, name)
             is_hopeless = n_failed_here >= 2 and failure.kind == "format"
             if is_hopeless or self._n_failures >= MAX_FAILURES:
-                self._failures.append(
+                self.failures.append(
                     f"{self._place()} reading was given up after {self._n_failures} failures."
                 )
-                yield from self._lost(len(self._time_s))
+                yield from self._lost(len(self.time_s))
             elif n_failed_here >= 2:
                 n_failed_here = 0
                 yield from self._lost(self._next_group())
@@ -169,7 +163,7 @@ class SampleStream:
     def _read(self, name: str, why: str) -> Iterator[Sample]:
         # A reader that goes on is asked for what is still missing and for nothing that was already
         # handed over: every sample comes once, whoever reads.
-        rest = dataclasses.replace(self._request, wanted=self._request.wanted[self._at :])
+        rest = dataclasses.replace(self.request, wanted=self.request.wanted[self._at :])
         started, self._started = self._started, None
         decoder = started or self._begun(name, rest)
         is_read = False
@@ -187,43 +181,43 @@ class SampleStream:
             is_read = True
         finally:
             if is_read:
-                self._pool.give_back(decoder, name, rest.n_threads)
+                self.pool.give_back(decoder, name, rest.n_threads)
             else:
                 decoder.close()
 
     def _begun(self, name: str, request: ReadRequest) -> Decoder:
-        entry_point = self._order.entry_points[name]
-        memory_mib = self._config.memory_mib
+        entry_point = self.order.entry_points[name]
+        memory_mib = self.config.memory_mib
         request = dataclasses.replace(request, device=self._device)
-        return self._pool.begin(entry_point, request, self._n_slots, memory_mib)
+        return self.pool.begin(entry_point, request, self.n_slots, memory_mib)
 
     def _after_device(self, failure: ChildFailure, name: str) -> tuple[str, str]:
         """Leave all that is left, here and in the rest of the case, to the processor."""
         # A device gets one chance in a case: every failure may cost a whole timeout, and the
         # processor gives the same pictures.
         what = f"{_title(name)} failed: it {failure}"
-        if self._order.on_device is not None:
-            self._order.on_device.refuse(what)
+        if self.order.on_device is not None:
+            self.order.on_device.refuse(what)
         self._device = None
-        self._failures.append(f"{self._place()} {what}; the processor went on.")
-        return self._order.first, f"{_title(self._order.first)} on the processor, because {what}."
+        self.failures.append(f"{self._place()} {what}; the processor went on.")
+        return self.order.first, f"{_title(self.order.first)} on the processor, because {what}."
 
     def _after(self, failure: ChildFailure, name: str) -> tuple[str, str]:
         """Note a failure; return who goes on, and why."""
-        other = self._order.second if name == self._order.first else self._order.first
+        other = self.order.second if name == self.order.first else self.order.first
         self._n_failures += 1
-        self._failures.append(
+        self.failures.append(
             f"{self._place()} {_title(name)} failed: it {failure}; {_title(other)} went on."
         )
         return other, f"{_title(other)}, because {_title(name)} failed: it {failure}."
 
     def _place(self) -> str:
-        return f"Part {self._part_index + 1}, at {self._time_s[self._at]:.1f} s:"
+        return f"Part {self.part_index + 1}, at {self.time_s[self._at]:.1f} s:"
 
     def _next_group(self) -> int:
         """Return the first wanted picture from the next keyframe on; at least the next one."""
-        keys = np.flatnonzero(self._request.is_key)
-        wanted = self._request.wanted
+        keys = np.flatnonzero(self.request.is_key)
+        wanted = self.request.wanted
         # Damage inside a group spoils all that builds on it; the next keyframe builds on nothing,
         # so it is the first place at which another try makes sense.
         after = int(np.searchsorted(keys, wanted[self._at], side="right"))

@@ -44,7 +44,7 @@ class GuardedChild(ClosedOnExit):
 
     Parameters
     ----------
-    header, arrays
+    task
         The first task, see `ubereport.video.child`.
     stall_timeout_s
         How long the process may stay silent while it is waited for.
@@ -54,8 +54,7 @@ class GuardedChild(ClosedOnExit):
 
     def __init__(
         self,
-        header: Mapping[str, Any],
-        arrays: Mapping[str, NDArray[Any]] | None = None,
+        task: Mapping[str, Any],
         *,
         stall_timeout_s: float,
         pass_fds: Sequence[int] = (),
@@ -83,7 +82,7 @@ class GuardedChild(ClosedOnExit):
         self._pieces: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
-        self.give(header, arrays)
+        self.give(task)
 
     @property
     def is_running(self) -> bool:
