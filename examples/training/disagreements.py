@@ -18,13 +18,13 @@ import numpy as np
 from ubereport.core.config import SegmentationConfig
 from ubereport.files.resources import models_dir
 from ubereport.laboratory.evaluation.load import read_groups
+from ubereport.laboratory.picture_files import read_rgb
 from ubereport.laboratory.training.labelled_stills import (
     BLOOD,
     IGNORE,
     Still,
     read_label,
     read_manifest,
-    read_rgb,
 )
 from ubereport.segmentation.bundle import find_bundle, load_bundle
 from ubereport.segmentation.predictor import Predictor, open_predictor

@@ -7,7 +7,8 @@ import pytest
 
 from ubereport.cohort.device import read_group_errors
 from ubereport.core.errors import AnnotationError
-from ubereport.laboratory.evaluation.group_errors import errors_by_group_json, read_techniques
+from ubereport.laboratory.evaluation.group_errors import errors_by_group_json
+from ubereport.laboratory.evaluation.load import read_groups
 from ubereport.laboratory.evaluation.results import StillScore
 
 
@@ -62,8 +63,11 @@ def test_too_few_recordings_and_no_blood_are_refused():
 
 def test_a_table_of_techniques_is_read_or_refused(tmp_path):
     path = tmp_path / "techniques.csv"
-    path.write_text("name,group\na-1,bone wax\na-2,\n")
-    assert read_techniques(path) == {"a-1": "bone wax"}
+    path.write_text("name,group\na-1, bone wax\na-2,\n")
+    techniques = read_groups(path)
+    assert techniques == {"a-1": "bone wax", "a-2": ""}
+    with pytest.raises(AnnotationError, match="No still of the table of techniques was scored"):
+        errors_by_group_json([score("a-2", "g", 0.1, 0.1, 0.9)], techniques, 1)
     path.write_text("still,technique\na,b\n")
     with pytest.raises(AnnotationError, match="needs the columns name, group"):
-        read_techniques(path)
+        read_groups(path)

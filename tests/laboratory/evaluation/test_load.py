@@ -170,7 +170,7 @@ def empty_annotator(root):
         (colored_mask, "colored"),
         (mask_without_picture, "z9"),
         (ignore_without_picture, "z9"),
-        (broken_picture, "cannot be read"),
+        (broken_picture, "no picture that can be read"),
         (broken_mask, "cannot be read"),
         (twice, "occurs twice"),
         (all_ignored, "no decided pixel"),

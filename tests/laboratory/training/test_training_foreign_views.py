@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from ubereport.files.resources import models_dir
-from ubereport.laboratory.training.labelled_stills import read_manifest, read_rgb
+from ubereport.laboratory.picture_files import read_rgb
+from ubereport.laboratory.training.labelled_stills import read_manifest
 from ubereport.segmentation.bundle import find_bundle, load_bundle
 from ubereport.segmentation.distribution import distance
 

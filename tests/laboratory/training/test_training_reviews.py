@@ -19,8 +19,9 @@ from typer.testing import CliRunner
 from ubereport.cli.main import app
 from ubereport.core.errors import AnnotationError, OutputError, UsageError
 from ubereport.files.resources import models_dir
+from ubereport.laboratory.picture_files import read_rgb
 from ubereport.laboratory.training.collections import read_collections
-from ubereport.laboratory.training.labelled_stills import BLOOD, CLEAN, IGNORE, read_label, read_rgb
+from ubereport.laboratory.training.labelled_stills import BLOOD, CLEAN, IGNORE, read_label
 from ubereport.laboratory.training.reviewed_moments import ReviewedMoment, Said, reviewed_moments
 from ubereport.laboratory.training.reviewed_stills import ReviewSources, import_reviews
 from ubereport.laboratory.training.specification import _sets_of

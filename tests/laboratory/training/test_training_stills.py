@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ubereport.core.errors import AnnotationError
+from ubereport.laboratory.picture_files import read_rgb
 from ubereport.laboratory.training.labelled_stills import (
     BLOOD,
     CLEAN,
@@ -21,7 +22,6 @@ from ubereport.laboratory.training.labelled_stills import (
     fold_of_groups,
     read_label,
     read_manifest,
-    read_rgb,
 )
 
 

@@ -12,9 +12,9 @@ import cv2
 from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.annotation.run_lengths import check_size
 from ubereport.laboratory.annotation.types import Annotation
+from ubereport.laboratory.picture_files import is_hidden, is_picture
 
 _MASK_FOLDERS = ("masks", "ignore")
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 
 class StillIndex:
@@ -68,7 +68,7 @@ def index_stills(*folders: Path) -> StillIndex:
         if not folder.is_dir():
             raise AnnotationError(f"There is no folder of stills {folder.name!r}. Check the path.")
         for path in sorted(folder.iterdir()):
-            if path.suffix.lower() not in _SUFFIXES or not path.is_file():
+            if not is_picture(path):
                 continue
             other = by_name.setdefault(path.name, path)
             if other != path and _sha256(other) != _sha256(path):
@@ -97,7 +97,7 @@ def still_folders(root: Path) -> tuple[Path, ...]:
 
 
 def _is_left_out(path: Path) -> bool:
-    return any(part.startswith(".") or part in _MASK_FOLDERS for part in path.parts)
+    return is_hidden(path) or any(part in _MASK_FOLDERS for part in path.parts)
 
 
 def _sha256(path: Path) -> str:

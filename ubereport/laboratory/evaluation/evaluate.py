@@ -16,7 +16,7 @@ from ubereport.documents.cohort.reports import Written, publish_document
 from ubereport.files.records.store import read_case
 from ubereport.laboratory.evaluation.config import StillsConfig
 from ubereport.laboratory.evaluation.examples import draw_overlay, pick_examples
-from ubereport.laboratory.evaluation.group_errors import errors_by_group_json, read_techniques
+from ubereport.laboratory.evaluation.group_errors import errors_by_group_json
 from ubereport.laboratory.evaluation.load import StillSet, find_groups, load_stills, read_groups
 from ubereport.laboratory.evaluation.recording_document import RecordingResult, recording_document
 from ubereport.laboratory.evaluation.recordings import evaluate_recording, over_recordings
@@ -147,7 +147,7 @@ def run_stills_evaluation(
     }
     if request.techniques is not None:
         seed = request.config.seed
-        techniques = read_techniques(request.techniques)
+        techniques = read_groups(request.techniques)
         files["errors_by_group.json"] = errors_by_group_json(
             evaluations[0].scores, techniques, seed
         )

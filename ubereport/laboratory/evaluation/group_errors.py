@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from ubereport.core.arrays import FloatArray
 from ubereport.core.errors import AnnotationError
-from ubereport.laboratory.csv_rows import read_rows
 from ubereport.laboratory.evaluation.results import StillScore
 
 _N_BOOTSTRAP = 1000
 _MIN_RECORDINGS = 3
-
-
-def read_techniques(path: Path) -> dict[str, str]:
-    """Read which group of a comparison each still belongs to: a CSV with ``name`` and ``group``.
-
-    Raises
-    ------
-    AnnotationError
-        If the file cannot be read or lacks a column.
-    """
-    rows = read_rows(path, "name", "group")
-    return {row["name"].strip(): row["group"].strip() for row in rows if row["group"].strip()}
 
 
 def errors_by_group_json(
@@ -42,7 +28,8 @@ def errors_by_group_json(
     AnnotationError
         If a group has stills of fewer than three recordings, or none with blood.
     """
-    groups = sorted({technique_of[s.name] for s in scores if s.name in technique_of})
+    # A still of no technique has an empty name there and is left out.
+    groups = sorted({technique_of.get(s.name, "") for s in scores} - {""})
     if not groups:
         raise AnnotationError(
             "No still of the table of techniques was scored. Its names are the stems of the stills."

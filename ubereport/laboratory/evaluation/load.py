@@ -14,8 +14,13 @@ import numpy as np
 from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.csv_rows import read_rows
+from ubereport.laboratory.picture_files import (
+    PICTURE_SUFFIXES,
+    is_picture,
+    pictures_below,
+    read_rgb,
+)
 
-_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 _MANIFEST = "MANIFEST.csv"
 _TRAILING_NUMBER = re.compile(r"(?:[ _\-.]+[a-z]?)?\d+$", re.IGNORECASE)
 
@@ -204,7 +209,7 @@ def read_groups(path: Path) -> dict[str, str]:
         If it cannot be read or lacks a column.
     """
     rows = read_rows(path, "name", "group")
-    return {row["name"]: row["group"] for row in rows}
+    return {row["name"].strip(): row["group"].strip() for row in rows}
 
 
 def read_still(still: ReferenceStill) -> LoadedStill:
@@ -215,12 +220,7 @@ def read_still(still: ReferenceStill) -> LoadedStill:
     AnnotationError
         As `load_stills`.
     """
-    bgr = cv2.imread(str(still.image), cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise AnnotationError(
-            f"The picture of {still.name} cannot be read. Replace it by a PNG or JPEG file."
-        )
-    rgb = np.ascontiguousarray(bgr[..., ::-1], dtype=np.uint8)
+    rgb = read_rgb(still.image)
     shape = (rgb.shape[0], rgb.shape[1])
     masks = np.stack([read_mask(path, still.name, shape) for path in still.masks])
     is_decided = np.ones(shape, dtype=np.bool_)
@@ -257,8 +257,7 @@ def _annotations(folder: Path, what: str) -> dict[str, dict[str, Path]]:
     people = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not people:
         return {"": _files_by_stem(folder, what)}
-    loose = [p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in _SUFFIXES]
-    if loose:
+    if any(is_picture(path) for path in folder.iterdir()):
         raise AnnotationError(
             f"The folder of {what} holds both pictures and folders. Keep one folder an annotator, "
             "or masks only."
@@ -271,20 +270,14 @@ def _pictures(folder: Path) -> dict[str, Path]:
     _check_folder(folder, "pictures")
     # Loose pictures or folders of them, never both: with both, a folder inside would quietly be
     # left out or doubled.
-    if any(_is_picture(path) for path in folder.iterdir()):
+    if any(is_picture(path) for path in folder.iterdir()):
         return _files_by_stem(folder, "pictures")
-    inside = [path for path in folder.rglob("*") if _is_picture(path)]
-    visible = (p for p in inside if not any(x.startswith(".") for x in p.relative_to(folder).parts))
-    return _by_stem(visible, "pictures")
+    return _by_stem(pictures_below(folder), "pictures")
 
 
 def _files_by_stem(folder: Path, what: str) -> dict[str, Path]:
     _check_folder(folder, what)
-    return _by_stem((path for path in folder.iterdir() if _is_picture(path)), what)
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file()
+    return _by_stem(filter(is_picture, folder.iterdir()), what)
 
 
 def _by_stem(paths: Iterable[Path], what: str) -> dict[str, Path]:
@@ -299,7 +292,7 @@ def _by_stem(paths: Iterable[Path], what: str) -> dict[str, Path]:
     if not by_stem:
         raise AnnotationError(
             f"A folder of {what} is empty. Put files there that end in "
-            f"{', '.join(sorted(_SUFFIXES))}."
+            f"{', '.join(PICTURE_SUFFIXES)}."
         )
     return by_stem
 

@@ -11,7 +11,7 @@ import numpy as np
 from ubereport.core.arrays import BoolArray
 from ubereport.core.frames import PixelBox
 from ubereport.laboratory.simulation.config import FieldOutline, SimulationConfig
-from ubereport.laboratory.simulation.noise import Float32Array
+from ubereport.laboratory.simulation.noise import Float32Array, ease
 from ubereport.laboratory.simulation.scenario import Visit
 from ubereport.laboratory.simulation.site import SITE_REACH
 
@@ -166,8 +166,7 @@ class CameraPath:
         since_s = max(0.0, time_s - self._start_s)
         at = since_s / _DWELL_S
         row = min(int(at), len(self._x) - 2)
-        t = min(max((at - row - 0.55) / 0.45, 0.0), 1.0)
-        t = t * t * (3 - 2 * t)
+        t = ease((at - row - 0.55) / 0.45)
         hand = 0.012 * np.sin(np.array([0.9, 1.3, 0.7, 2.3]) * since_s + self._phase[:4])
         breath = 0.006 * np.sin(2 * np.pi * 0.24 * since_s + self._phase[4])
         pulse = 0.0015 * np.sin(2 * np.pi * 1.15 * since_s + self._phase[5])

@@ -15,7 +15,7 @@ from ubereport.laboratory.simulation.camera import (
     channel_tripled,
     lay_over,
 )
-from ubereport.laboratory.simulation.noise import Float32Array, clouds
+from ubereport.laboratory.simulation.noise import Float32Array, clouds, ease
 from ubereport.laboratory.simulation.scenario import Tool, ToolKind
 
 _LENGTH = 2.6
@@ -89,10 +89,9 @@ class ToolPainter:
 def tip_in_view(tool: Tool, pose: Pose, time_s: float) -> tuple[float, float]:
     """Return where the tip is, in field radii from the middle of the view."""
     x, y = pose.to_view(tool.target_x, tool.target_y)
-    coming = min((time_s - tool.start_s) / _TRAVEL_S, (tool.end_s - time_s) / _TRAVEL_S, 1.0)
-    coming = max(coming, 0.0)
+    coming = ease(min(time_s - tool.start_s, tool.end_s - time_s) / _TRAVEL_S)
     # 1.7 field radii off, the tip is out of view; sines of unlike periods look like a hand at work.
-    away = 1.7 * (1 - coming * coming * (3 - 2 * coming))
+    away = 1.7 * (1 - coming)
     work = 0.05 if tool.is_active(time_s) else 0.02
     x += work * math.sin(2.1 * time_s) + 0.02 * math.sin(5.3 * time_s)
     y += work * math.cos(1.7 * time_s) + 0.02 * math.sin(4.1 * time_s)

@@ -12,6 +12,12 @@ from numpy.typing import NDArray
 Float32Array = NDArray[np.floating[Any]]
 
 
+def ease(t: float) -> float:
+    """Rise from 0 at 0 to 1 at 1 with flat ends, for one number."""
+    t = min(max(t, 0.0), 1.0)
+    return t * t * (3 - 2 * t)
+
+
 def smoothstep(low: float, high: float, x: Float32Array) -> Float32Array:
     """Rise from 0 at `low` to 1 at `high` with flat ends (Hermite)."""
     t = np.clip((x - np.float32(low)) / np.float32(high - low), 0, 1, dtype=np.float32)

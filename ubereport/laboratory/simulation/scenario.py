@@ -14,6 +14,7 @@ from ubereport.core.errors import UsageError
 from ubereport.core.intervals import Interval
 from ubereport.core.series import LossReason
 from ubereport.laboratory.simulation.config import SimulationConfig
+from ubereport.laboratory.simulation.noise import ease
 from ubereport.laboratory.simulation.site import Site
 
 
@@ -98,15 +99,15 @@ class Bleed:
         if since_s <= 0 or time_s >= self.washed_s:
             return 0.0
         if since_s < self.rise_s:
-            return self.peak_frac * _ease(since_s / self.rise_s) * self._pulse(time_s)
+            return self.peak_frac * ease(since_s / self.rise_s) * self._pulse(time_s)
         since_s -= self.rise_s + self.plateau_s
-        washed = _ease(max(0.0, since_s) / self.wash_s)
+        washed = ease(max(0.0, since_s) / self.wash_s)
         return self.peak_frac * (1 - washed) * self._pulse(time_s)
 
     def clot_target_frac(self, time_s: float) -> float:
         """Share of the field that clot aims to cover at `time_s`."""
-        grown = _ease((time_s - self.start_s - self.rise_s) / self.plateau_s)
-        faded = _ease((time_s - self.washed_s - 5.0) / 50.0)
+        grown = ease((time_s - self.start_s - self.rise_s) / self.plateau_s)
+        faded = ease((time_s - self.washed_s - 5.0) / 50.0)
         return self.clot_frac * grown * (1 - faded)
 
     def _pulse(self, time_s: float) -> float:
@@ -208,12 +209,6 @@ class Scenario:
             if loss.start_s <= time_s < loss.end_s:
                 return loss
         return None
-
-
-def _ease(t: float) -> float:
-    """Smooth step from 0 at 0 to 1 at 1."""
-    t = min(max(t, 0.0), 1.0)
-    return t * t * (3 - 2 * t)
 
 
 _MAX_MINUTES = 24 * 60.0

@@ -60,6 +60,13 @@ def _mixed(low: tuple[float, ...], high: tuple[float, ...], share: Float32Array)
     return np.asarray(a + np.clip(share, 0, 1)[..., None] * (b - a), np.float32)
 
 
+def _stain(
+    albedo: Float32Array, color: tuple[float, float, float], cover: Float32Array, strength: float
+) -> None:
+    """Move (n, n, 3) colors toward one, in place, where `cover` (n, n) says so."""
+    albedo += cover[..., None] * strength * (np.array(color, np.float32) - albedo)
+
+
 def paint_bone(rng: np.random.Generator, n: int) -> Material:
     """Paint cortical bone: pale, with pits."""
     broad = clouds(rng, n, n, 3, 4)
@@ -79,7 +86,7 @@ def paint_drilled_bone(rng: np.random.Generator, n: int) -> Material:
     holes = holes * smoothstep(-0.4, 0.9, broad)
     grooves = fibers(rng, n, 34, float(rng.uniform(0, np.pi)), 5)
     albedo = _mixed((0.88, 0.72, 0.58), (0.98, 0.93, 0.84), 0.6 + 0.2 * grooves + 0.15 * broad)
-    albedo += holes[..., None] * 0.55 * (np.array([0.66, 0.36, 0.28], np.float32) - albedo)
+    _stain(albedo, (0.66, 0.36, 0.28), holes, 0.55)
     relief = 0.02 * broad + 0.006 * grooves - 0.02 * holes
     return Material(albedo, relief, np.full((n, n), 0.45, np.float32))
 
@@ -101,7 +108,7 @@ def paint_dura(rng: np.random.Generator, n: int) -> Material:
     broad = clouds(rng, n, n, 2, 3)
     albedo = _mixed((0.80, 0.81, 0.86), (0.99, 0.97, 0.96), 0.6 + 0.2 * broad)
     vessels = _vessels(rng, n, 7)
-    albedo += vessels[..., None] * 0.5 * (np.array([0.72, 0.26, 0.28], np.float32) - albedo)
+    _stain(albedo, (0.72, 0.26, 0.28), vessels, 0.5)
     relief = 0.05 * broad + 0.003 * clouds(rng, n, n, 24, 2) + 0.004 * vessels
     return Material(albedo, relief, np.full((n, n), 1.0, np.float32))
 
@@ -128,11 +135,7 @@ def paint_muscle(rng: np.random.Generator, n: int) -> Material:
     strands = fibers(rng, n, 55, angle_rad, 18)
     broad = clouds(rng, n, n, 3, 3)
     albedo = _mixed((0.50, 0.19, 0.16), (0.84, 0.47, 0.40), 0.5 + 0.2 * bundles + 0.12 * strands)
-    albedo += (
-        smoothstep(1.0, 2.2, strands + 0.5 * broad)[..., None]
-        * 0.35
-        * (np.array([0.92, 0.78, 0.70], np.float32) - albedo)
-    )
+    _stain(albedo, (0.92, 0.78, 0.70), smoothstep(1.0, 2.2, strands + 0.5 * broad), 0.35)
     relief = 0.03 * bundles + 0.010 * strands + 0.04 * broad
     return Material(albedo, relief, np.full((n, n), 0.35, np.float32))
 
@@ -142,9 +145,7 @@ def paint_inflamed(rng: np.random.Generator, n: int) -> Material:
     broad = clouds(rng, n, n, 4, 4)
     grain = clouds(rng, n, n, 40, 3)
     albedo = _mixed((0.64, 0.27, 0.24), (0.90, 0.56, 0.49), 0.5 + 0.2 * broad + 0.10 * grain)
-    albedo += (
-        _vessels(rng, n, 12)[..., None] * 0.5 * (np.array([0.58, 0.14, 0.15], np.float32) - albedo)
-    )
+    _stain(albedo, (0.58, 0.14, 0.15), _vessels(rng, n, 12), 0.5)
     relief = 0.05 * broad + 0.010 * grain
     return Material(albedo, relief, np.full((n, n), 0.6, np.float32))
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ubereport.core.arrays import BoolArray, RgbArray
 from ubereport.core.errors import AnnotationError
+from ubereport.laboratory.picture_files import read_rgb
 from ubereport.laboratory.training.labelled_stills import (
     BLOOD,
     CLEAN,
@@ -20,7 +21,6 @@ from ubereport.laboratory.training.labelled_stills import (
     LabelArray,
     Still,
     StillCache,
-    read_rgb,
     stacked,
 )
 

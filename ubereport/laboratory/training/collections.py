@@ -55,6 +55,11 @@ def read_collections(path: Path, root: Path | None = None) -> tuple[Still, ...]:
     return tuple(still for stills in sets for still in stills)
 
 
+def by_collection(stills: Sequence[Still]) -> dict[Collection, tuple[Still, ...]]:
+    """Return the stills of each set, in the order in which sets first occur."""
+    return {c: tuple(s for s in stills if s.collection == c) for c in collections_of(stills)}
+
+
 def collections_of(stills: Sequence[Still]) -> tuple[Collection, ...]:
     """Return the sets that stills belong to, in the order in which they first occur."""
     return tuple(dict.fromkeys(still.collection for still in stills))

@@ -15,7 +15,7 @@ from ubereport.files.atomic import write_file
 from ubereport.laboratory.csv_rows import rows_bytes
 from ubereport.laboratory.training.batches import Batches, Pool, pool_of
 from ubereport.laboratory.training.capsule import BoxedStill, box_cache
-from ubereport.laboratory.training.collections import collections_of
+from ubereport.laboratory.training.collections import by_collection, collections_of
 from ubereport.laboratory.training.config import TrainConfig
 from ubereport.laboratory.training.labelled_stills import (
     Still,
@@ -54,11 +54,9 @@ def split_indices(
     check_recordings(stills)
     folds = {
         group: fold
-        for collection in collections_of(stills)
+        for collection, own in by_collection(stills).items()
         if collection.is_split and collection.is_trained
-        for group, fold in fold_of_groups(
-            [s for s in stills if s.collection == collection], data.n_folds, data.split_seed
-        ).items()
+        for group, fold in fold_of_groups(own, data.n_folds, data.split_seed).items()
     }
     is_trained = np.array([s.collection.is_trained for s in stills], bool)
     is_dealt_out = np.array([folds.get(s.group, -1) == data.fold for s in stills], bool)

@@ -15,19 +15,17 @@ from torch import Tensor
 
 from ubereport.core.arrays import RgbArray
 from ubereport.core.errors import AnnotationError
+from ubereport.laboratory.picture_files import PICTURE_SUFFIXES, pictures_below, read_rgb
 from ubereport.laboratory.training.batches import Batches, Pool
 from ubereport.laboratory.training.config import HsvConfig, TrainConfig
 from ubereport.laboratory.training.labelled_stills import (
     BLOOD,
     CLEAN,
     LabelArray,
-    read_rgb,
     squared,
 )
 from ubereport.laboratory.training.loop import Progress, train, training_device
 from ubereport.laboratory.training.weights import write_weights
-
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
 def hsv_label(rgb: RgbArray, config: HsvConfig) -> LabelArray:
@@ -50,18 +48,13 @@ def list_stills(folder: Path) -> tuple[Path, ...]:
     AnnotationError
         If there is none.
     """
-    pictures = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
-    paths = tuple(sorted(path for path in pictures if not _is_hidden(path.relative_to(folder))))
+    paths = tuple(pictures_below(folder))
     if not paths:
         raise AnnotationError(
-            f"The folder {folder.name!r} holds no pictures ({', '.join(_SUFFIXES)}). Extract "
-            "stills with `ubereport train frames` first."
+            f"The folder {folder.name!r} holds no pictures ({', '.join(PICTURE_SUFFIXES)}). "
+            "Extract stills with `ubereport train frames` first."
         )
     return paths
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 def hsv_pool(paths: Sequence[Path], config: TrainConfig) -> Pool:

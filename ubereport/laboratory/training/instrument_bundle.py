@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ubereport.core.errors import ConfigError
-from ubereport.laboratory.training.collections import collections_of, read_collections
+from ubereport.laboratory.training.collections import by_collection, read_collections
 from ubereport.laboratory.training.export import figures_table
 from ubereport.laboratory.training.instrument_figures import branch_figures
 from ubereport.laboratory.training.instruments import (
@@ -106,8 +106,7 @@ def _split(
     saw, the branch never sees either.
     """
     folds: dict[str, int] = {}
-    for collection in collections_of(stills):
-        own = [still for still in stills if still.collection == collection]
+    for own in by_collection(stills).values():
         if any(still.instrument_path is not None for still in own):
             folds |= fold_of_groups(own, table["n_folds"], table["split_seed"])
     marked = with_instruments(stills)
@@ -118,15 +117,17 @@ def _split(
 
 
 def _training_sets(stills: Sequence[Still]) -> list[TrainingSet]:
-    sets = []
-    for collection in collections_of(stills):
-        own = [still for still in stills if still.collection == collection]
-        n_groups = len({still.group for still in own})
-        role = "masks of instruments"
-        sets.append(
-            TrainingSet(collection.name, collection.licence, len(own), None, n_groups, role)
+    return [
+        TrainingSet(
+            collection.name,
+            collection.licence,
+            len(own),
+            n_positive=None,
+            n_groups=len({still.group for still in own}),
+            role="masks of instruments",
         )
-    return sets
+        for collection, own in by_collection(stills).items()
+    ]
 
 
 def _card(card: str, spec: InstrumentSpec, words: str) -> str:

@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 from ubereport.core.arrays import BoolArray, FloatArray
+from ubereport.laboratory.picture_files import read_rgb
 from ubereport.laboratory.training.labelled_stills import (
     BLOOD,
     IGNORE,
     LabelArray,
     StillCache,
     read_label,
-    read_rgb,
     squared,
 )
 from ubereport.segmentation.metadata import BundleMetadata

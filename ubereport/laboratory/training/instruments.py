@@ -20,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ubereport.core.arrays import RgbArray
 from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.evaluation.load import read_mask
+from ubereport.laboratory.picture_files import read_rgb
 from ubereport.laboratory.training.augment import augment_batch, draw_matrix, draw_recoloring
 from ubereport.laboratory.training.batches import draw_weights
 from ubereport.laboratory.training.config import AugmentConfig, LossConfig
@@ -27,7 +28,6 @@ from ubereport.laboratory.training.labelled_stills import (
     LabelArray,
     Still,
     StillCache,
-    read_rgb,
     squared,
     stacked,
 )

@@ -17,6 +17,7 @@ from ubereport.core.errors import AnnotationError
 from ubereport.files.atomic import staged_for
 from ubereport.laboratory.csv_rows import read_rows
 from ubereport.laboratory.evaluation.load import read_mask
+from ubereport.laboratory.picture_files import read_rgb
 
 CLEAN, BLOOD, IGNORE = 0, 1, 255
 LabelArray = NDArray[np.uint8]
@@ -140,20 +141,6 @@ def _still(row: dict[str, str], folder: Path) -> Still:
         row["group"],
         kind,
     )
-
-
-def read_rgb(path: Path) -> RgbArray:
-    """Read a picture as (H, W, 3) uint8 RGB.
-
-    Raises
-    ------
-    AnnotationError
-        If it is no picture that can be read.
-    """
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise AnnotationError(f"{path.name} is no picture that can be read. Replace it.")
-    return np.ascontiguousarray(bgr[..., ::-1])
 
 
 def read_label(still: Still, height_px: int, width_px: int) -> LabelArray:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,8 @@ def train(
     for step in range(first, config.steps):
         batch = batches.draw(step, seed)
         lr = learning_rate(step, config.steps, config.optimizer)
-        losses.append(_tried_step(network, optimizer, batch, lr, config, device))
+        with _told_of(device, config.batch_size):
+            losses.append(_train_step(network, optimizer, batch, lr, config, device))
         _follow(average, network, step, config.optimizer.ema_decay)
         done = step + 1
         is_look = done % config.validate_every == 0 or done == config.steps
@@ -295,18 +297,14 @@ def _scaled(planes: Tensor) -> Tensor:
     return scaled.contiguous(memory_format=torch.channels_last)
 
 
-def _tried_step(
-    network: nn.Module,
-    optimizer: torch.optim.AdamW,
-    batch: Batch,
-    lr: float,
-    config: TrainConfig,
-    device: torch.device,
-) -> float:
+@contextmanager
+def _told_of(device: torch.device, batch_size: int) -> Iterator[None]:
+    """Say in words that a device is too small or was lost, and how to go on."""
     try:
-        return _train_step(network, optimizer, batch, lr, config, device)
+        yield
+        return
     except torch.OutOfMemoryError:
-        why = f"has too little memory for batches of {config.batch_size} crops"
+        why = f"has too little memory for batches of {batch_size} crops"
     except torch.AcceleratorError:
         why = "was lost"
     raise ConfigError(

@@ -19,6 +19,7 @@ from ubereport.core.errors import AnnotationError, OutputError
 from ubereport.documents.page.html import render_app
 from ubereport.files.atomic import publish_staged
 from ubereport.files.resources import templates_dir
+from ubereport.laboratory.picture_files import read_rgb
 from ubereport.laboratory.training.answers import ANSWERS_SCHEMA, PROPOSAL_NAME, PROPOSAL_SCHEMA
 from ubereport.laboratory.training.labelled_stills import (
     BLOOD,
@@ -26,7 +27,6 @@ from ubereport.laboratory.training.labelled_stills import (
     LabelArray,
     Still,
     read_label,
-    read_rgb,
 )
 from ubereport.segmentation.bundle import find_bundle, load_bundle
 from ubereport.segmentation.predictor import open_predictor

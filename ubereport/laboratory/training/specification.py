@@ -14,7 +14,11 @@ from torch import Tensor
 
 from ubereport.core.config import config_from_toml
 from ubereport.core.errors import AnnotationError, ConfigError, OutputError
-from ubereport.laboratory.training.collections import collections_of, read_collections
+from ubereport.laboratory.training.collections import (
+    by_collection,
+    collections_of,
+    read_collections,
+)
 from ubereport.laboratory.training.config import TrainConfig
 from ubereport.laboratory.training.export import (
     BundleText,
@@ -116,20 +120,20 @@ def _sets_of(stills: Sequence[Still], manifest: Path, licence: str) -> list[Trai
     """Name the sets that a list states; of a lone manifest the specification says what it is."""
     if manifest.suffix.lower() != ".toml":
         return []
-    collections = [c for c in collections_of(stills) if c.is_trained]
-    silent = [c.name for c in collections if not c.licence]
+    sets = {c: own for c, own in by_collection(stills).items() if c.is_trained}
+    silent = [c.name for c in sets if not c.licence]
     if silent:
         raise AnnotationError(
             f"No licence is stated for the set {', '.join(silent)}. A bundle says what it was "
             "trained on and under which terms: add licence to its entry."
         )
-    academic = [c.name for c in collections if c.use == "academic"]
+    academic = [c.name for c in sets if c.use == "academic"]
     if academic and "NC" not in licence:
         raise ConfigError(
             f"The licence of the weights is {licence!r}, but {', '.join(academic)} is for academic "
             f'use only. State a licence that says so, such as "{_SHARE_ALIKE}", or leave it out.'
         )
-    return [_described(c, [s for s in stills if s.collection == c]) for c in collections]
+    return [_described(collection, own) for collection, own in sets.items()]
 
 
 def _described(collection: Collection, stills: Sequence[Still]) -> TrainingSet:
