@@ -19,6 +19,7 @@ from ubereport.cohort.groups import (
     grouped_cases,
     with_holm,
 )
+from ubereport.cohort.plan import plan_use
 from ubereport.cohort.reading import comparison_reading, lead_reading
 from ubereport.cohort.scales import scale_of
 from ubereport.cohort.sources import (
@@ -85,7 +86,6 @@ def compare_cohort(
         If a column, metric or group does not exist or there are fewer than two groups.
     """
     config = CompareConfig() if config is None else config
-    plan = sources.plan_of(by, config, reference, covariates)
     everyone = grouped_cases(table, by, config.primary, reference)
     zero = time_zero(everyone, by, config, sources.series_of)
     cases = everyone
@@ -103,8 +103,9 @@ def compare_cohort(
     balanced = (*named, *_surgeon_column(cases), *_shown_only(cases, named))
     balance = balance_table(balanced, cases.labels, cases.groups)
     power = _power_notes(cases, primary, config)
-    plan_found = plan(tuple(map(str, cases.column("folder"))))
-    barriers = (*plan_barriers(plan_found), *zero.barriers)
+    folders = tuple(map(str, cases.column("folder")))
+    plan = plan_use(sources.plan, by, config, reference, covariates, folders)
+    barriers = (*plan_barriers(plan), *zero.barriers)
     leads = leads_of(cases, model, balance_table(named, cases.labels, cases.groups), barriers,
                      clear, sources.local_errors, config)  # fmt: skip
     comparison = Comparison(
@@ -124,7 +125,7 @@ def compare_cohort(
         reading=comparison_reading(primary, adjusted, clear, balance, power),
         caveats=comparison_caveats(table, by),
         leads=leads,
-        plan=plan_found,
+        plan=plan,
         time_zero=zero.told,
         use_effects=zero.effects,
         other_estimates=(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 from pathlib import Path
@@ -28,7 +28,7 @@ from ubereport.cohort.device import (
 )
 from ubereport.cohort.groups import GroupedCases
 from ubereport.cohort.lead import LeadTerms, lead_of
-from ubereport.cohort.plan import ComparePlan, plan_use, read_plan
+from ubereport.cohort.plan import ComparePlan, read_plan
 from ubereport.cohort.scales import scale_of
 from ubereport.cohort.table import CohortTable
 from ubereport.cohort.uses import (
@@ -63,16 +63,6 @@ class ComparisonSources:
     plan: tuple[ComparePlan, str] | None = None
     series_of: SeriesOf | None = None
     local_errors: Mapping[str, GroupError] = field(default_factory=dict)
-
-    def plan_of(
-        self,
-        by: str,
-        config: CompareConfig,
-        reference: str | None,
-        covariates: Sequence[str] | None,
-    ) -> Callable[[Sequence[str]], PlanUse]:
-        """Return what says, of the folders compared, whether this comparison was planned."""
-        return lambda folders: plan_use(self.plan, by, config, reference, covariates, folders)
 
 
 NO_SOURCES = ComparisonSources()

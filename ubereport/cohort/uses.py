@@ -117,10 +117,8 @@ def from_first_use(table: CohortTable, uses: tuple[UseTimes, ...], series_of: Se
         values, reason = (None, use.problem or "no time of use")
         if use.first_s is not None:
             series = series_of(str(cases["folder"].iloc[row]))
-            before, window = (
-                _Window.before(series, use.first_s),
-                _Window.after(series, use.first_s),
-            )
+            before = _Window.between(series, 0.0, use.first_s)
+            window = _Window.between(series, use.first_s, np.inf)
             values, reason = window.values(_spans(table, case_id)), "less than a minute after use"
             if min(before.seconds, window.seconds) >= MIN_WINDOW_S:
                 around[case_id] = before.share(0.2)[1], window.share(0.2)[1]
@@ -165,15 +163,7 @@ class _Window:
     from_s: float
 
     @classmethod
-    def after(cls, series: AreaSeries, from_s: float) -> _Window:
-        return cls._between(series, from_s, np.inf)
-
-    @classmethod
-    def before(cls, series: AreaSeries, until_s: float) -> _Window:
-        return cls._between(series, 0.0, until_s)
-
-    @classmethod
-    def _between(cls, series: AreaSeries, from_s: float, until_s: float) -> _Window:
+    def between(cls, series: AreaSeries, from_s: float, until_s: float) -> _Window:
         start_s = np.clip(series.time_s, from_s, until_s)
         weight_s = np.clip(series.end_time_s, from_s, until_s) - start_s
         is_valid = series.is_valid & (weight_s > 0)
