@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 from train import run_config
 
-from ubereport.laboratory.training.calibrate import Calibration, calibrate
+from ubereport.laboratory.training.calibrate import Calibration, CalibrationAims, calibrate
 from ubereport.laboratory.training.collections import read_collections
 from ubereport.laboratory.training.export import HeldOutMaps, average_states, look_at_held_out
 from ubereport.laboratory.training.finetune import split_indices
@@ -32,8 +32,8 @@ def look(given: argparse.Namespace, fold: int, cache: StillCache) -> HeldOutMaps
 def figures(held_out: HeldOutMaps, found: Calibration) -> dict:
     pairs = list(zip(held_out.maps, held_out.labels, strict=True))
     central = [score_still(m, label, found.thresholds[1]) for m, label in pairs]
-    sure = [score_still(m, label, found.presence_probability) for m, label in pairs]
-    return asdict(summarize(central, found.presence_frac, sure))
+    sure = [score_still(m, label, found.presence.probability) for m, label in pairs]
+    return asdict(summarize(central, found.presence.view_frac, sure))
 
 
 def main() -> None:
@@ -51,9 +51,8 @@ def main() -> None:
     cache = cache_stills(stills, side_px, given.runs / "cache")
     looks = {fold: look(given, fold, cache) for fold in given.folds}
     pooled = HeldOutMaps.pooled(list(looks.values()))
-    found = calibrate(
-        pooled.maps, pooled.labels, pooled.groups, max_clean_area_frac=given.max_clean_area
-    )
+    aims = CalibrationAims(given.max_clean_area)
+    found = calibrate(pooled.maps, pooled.labels, pooled.groups, aims)
     answer = {
         "thresholds": found.thresholds,
         "pooled": dict(found.figures),

@@ -111,6 +111,15 @@ def test_settings_that_do_not_change_numbers_do_not_tell_cases_apart(write_case_
     assert read_cohort(tmp_path / "library").n_set_aside == 0
 
 
+def test_one_model_with_and_without_a_rule_of_presence_is_told_apart(write_case_folder, tmp_path):
+    write_case_folder("a")
+    folder = write_case_folder("b")
+    content = json.loads((folder / "case.json").read_text())
+    content["provenance"]["model"]["presence"] = {"probability": 0.97, "view_frac": 0.002}
+    (folder / "case.json").write_text(json.dumps(content))
+    assert len(read_cohort(tmp_path / "library").models) == 2
+
+
 def test_a_manifest_column_named_like_a_metric_is_renamed(write_case_folder, tmp_path):
     write_case_folder("a", {"impaired_share_20": 0.1}, {"impaired_share_20": "own", "folder": "x"})
     table = read_cohort(tmp_path / "library")

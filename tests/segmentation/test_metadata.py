@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ubereport.core.errors import BundleError
+from ubereport.core.presence import PresenceRule
 from ubereport.segmentation.distribution import FEATURES, ColorReference
 from ubereport.segmentation.metadata import (
     BundleMetadata,
@@ -21,6 +22,7 @@ from ubereport.segmentation.metadata import (
 
 WORDS = st.text(min_size=1, max_size=30).filter(lambda text: bool(text.strip()))
 FINITE = st.floats(-1e6, 1e6)
+SHARES = st.floats(0.001, 0.999)
 PROBABILITIES = st.lists(st.floats(0.01, 0.99), min_size=3, max_size=3, unique=True).map(
     lambda values: tuple(sorted(values))
 )
@@ -64,6 +66,7 @@ def metadatas(draw: st.DrawFn) -> BundleMetadata:
         ),
         training_data=tuple(draw(st.lists(sets, max_size=3))),
         color_reference=draw(st.none() | references()),
+        presence=draw(st.none() | st.builds(PresenceRule, SHARES, SHARES)) if is_network else None,
         test_time=draw(st.sampled_from(["none", "flip"])),
     )
 
@@ -183,3 +186,19 @@ def test_versions_sort_by_number_not_by_letter() -> None:
     versions = ["10", "2", "1.2", "1.10", "1.9.9"]
     assert sorted(versions, key=version_key) == ["1.2", "1.9.9", "1.10", "2", "10"]
     assert version_key("3") == version_key("3.0.0")
+
+
+@pytest.mark.parametrize("change", [{"probability": 1.0}, {"view_frac": 0.0}, {"view_frac": "2"}])
+def test_a_rule_of_presence_out_of_range_is_refused(
+    metadata: BundleMetadata, change: dict[str, object]
+) -> None:
+    rule = PresenceRule(probability=0.97, view_frac=0.002)
+    table = json.loads(metadata_to_json(dataclasses.replace(metadata, presence=rule)))
+    assert metadata_from_json(json.dumps(table)).presence == rule
+    table["presence"] |= change
+    with pytest.raises(BundleError, match=next(iter(change))):
+        metadata_from_json(json.dumps(table))
+
+
+def test_bundles_without_a_rule_of_presence_keep_their_bytes(metadata: BundleMetadata) -> None:
+    assert "presence" not in json.loads(metadata_to_json(metadata))

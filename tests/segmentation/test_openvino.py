@@ -15,6 +15,7 @@ from torch import nn
 
 from ubereport.core.config import Device, Route, SegmentationConfig
 from ubereport.core.errors import BundleError, PredictionError
+from ubereport.core.presence import PresenceRule
 from ubereport.laboratory.route_speeds import measure_routes
 from ubereport.segmentation import openvino
 from ubereport.segmentation.bundle import GRAPH_NAME, Bundle
@@ -231,3 +232,21 @@ def test_a_network_may_end_in_another_thread_than_it_was_opened_in() -> None:
         [sys.executable, "-c", DROPPED_ELSEWHERE], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.usefixtures("openvino_here")
+def test_a_rule_of_presence_is_that_of_torch(
+    sure_network: nn.Module, sure: Bundle, pictures: np.ndarray
+) -> None:
+    maps = NetworkPredictor(sure_network, sure.metadata, CPU, 4).probabilities(pictures)
+    share = np.median((maps >= 0.6).mean(axis=(1, 2)))
+    metadata = dataclasses.replace(sure.metadata, presence=PresenceRule(0.6, float(share) + 1e-6))
+    exact = OpenVinoPredictor(
+        dataclasses.replace(sure, metadata=metadata), is_low=False, n_threads=1
+    )
+    shown = exact.masks(pictures).any(axis=(1, 2))
+    assert shown.any()
+    assert not shown.all()
+    expected = NetworkPredictor(sure_network, metadata, CPU, 4).masks(pictures).any(axis=(1, 2))
+    np.testing.assert_array_equal(shown, expected)
+    np.testing.assert_array_equal(exact.areas(pictures, FIELD)[:, 0] > 0, shown)

@@ -11,6 +11,7 @@ from torch import nn
 
 from ubereport.core.config import Device, Route, SegmentationConfig
 from ubereport.core.errors import PredictionError
+from ubereport.core.presence import PresenceRule
 from ubereport.files.resources import models_dir
 from ubereport.laboratory.simulation.simulated_stills import simulate_stills
 from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
@@ -342,3 +343,34 @@ def test_areas_on_cuda_are_those_of_the_processor(is_low: bool) -> None:
     rgb = np.stack(stills).astype(np.uint8)
     difference = np.abs(on_cuda.areas(rgb, field)[:, :3] - on_cpu.areas(rgb, field)[:, :3])
     assert difference.max() <= 0.002
+
+
+def _with_sure_pixels(n_sure: list[int]) -> np.ndarray:
+    """Views that look a little like blood (0.6 in the upper half), with some sure pixels (0.97)."""
+    rgb = np.zeros((len(n_sure), 64, 64, 3), dtype=np.uint8)
+    rgb[:, :32] = 141
+    for picture, n in zip(rgb, n_sure, strict=True):
+        picture.reshape(-1, 3)[:n] = 240
+    return rgb
+
+
+@pytest.mark.parametrize("test_time", ["none", "flip"])
+def test_a_picture_without_enough_sure_pixels_shows_no_blood(
+    metadata: BundleMetadata, test_time: str
+) -> None:
+    """0.2 % of 64 x 64 pixels are 8.2: eight sure ones are too few, nine are enough."""
+    rule = PresenceRule(probability=0.95, view_frac=0.002)
+    ruled = dataclasses.replace(metadata, presence=rule, test_time=test_time)
+    rgb = _with_sure_pixels([0, 8, 9, 40])
+    if test_time == "flip":
+        rgb = np.maximum(rgb, rgb[:, :, ::-1])
+    without = _predictor(RedLogit(), metadata, 2).areas(rgb, FIELD)
+    predictor = _predictor(RedLogit(), ruled, 3)
+    areas = predictor.areas(rgb, FIELD)
+    is_shown = [False, test_time == "flip", True, True]
+    assert (without[:, 1] >= 0.5).all()
+    np.testing.assert_array_equal(areas[:, :3], without[:, :3] * np.array(is_shown)[:, None])
+    masks, probabilities = predictor.masks(rgb), predictor.probabilities(rgb)
+    assert list(masks.any(axis=(1, 2))) == is_shown
+    np.testing.assert_array_equal(masks, probabilities >= metadata.thresholds[1])
+    assert probabilities.dtype == np.float32

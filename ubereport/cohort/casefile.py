@@ -129,7 +129,9 @@ def _identity(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "model_name": str(model["name"]),
         "model_version": str(model["version"]),
         "model_sha256": str(model["sha256"]),
-        "settings_sha256": _settings_sha256(str(provenance["config_toml"]), thresholds),
+        "settings_sha256": _settings_sha256(
+            str(provenance["config_toml"]), thresholds, json.dumps(model.get("presence"))
+        ),
         "schema_version": str(record["schema_version"]),
         "ubereport_version": str(provenance["ubereport_version"]),
         "n_flags": sum(1 for flag in record["flags"] if flag["level"] != "info"),
@@ -156,14 +158,14 @@ def _model_facts(model_json: str) -> ModelFacts:
 
 
 @lru_cache(maxsize=64)
-def _settings_sha256(config_toml: str, thresholds: tuple[float, ...]) -> str:
+def _settings_sha256(config_toml: str, thresholds: tuple[float, ...], presence: str) -> str:
     """Digest of what, beside the model, decides the numbers of a case."""
     config = tomllib.loads(config_toml)
     sections = {name: config.get(name) for name in _MEASURING_SECTIONS}
     # Whether a recorder paused between its files is true of a case, and no way of measuring.
     if isinstance(events := sections["events"], dict):
         sections["events"] = {k: v for k, v in events.items() if k != "is_continuous"}
-    text = json.dumps([sections, thresholds], sort_keys=True)
+    text = json.dumps([sections, thresholds, presence], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

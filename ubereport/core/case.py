@@ -13,6 +13,7 @@ from ubereport.core.events import HemostasisEvent
 from ubereport.core.held_out import HeldOutOperation
 from ubereport.core.intervals import Interval
 from ubereport.core.metrics import MetricValue
+from ubereport.core.presence import PresenceRule
 from ubereport.core.review import CaseReview
 from ubereport.core.series import AreaSeries
 from ubereport.core.validation import LEFT_OUT_WHEN_EMPTY, Frac, Key, Named, Sha256, Tally
@@ -170,7 +171,7 @@ class ModelSummary:
     "sensitivity" to values measured on data never trained on; `evaluated_on` says which.
     `licence` is that of the weights, `held_out_operations` what the model erred on each operation
     it had not seen; empty where the bundle does not say. `instruments_sha256` is the digest of what
-    marks instruments, empty where nothing does.
+    marks instruments, empty where nothing does. `presence` says when a picture shows blood at all.
     """
 
     name: str
@@ -188,6 +189,7 @@ class ModelSummary:
     licence: Annotated[str, LEFT_OUT_WHEN_EMPTY] = ""
     held_out_operations: Annotated[tuple[HeldOutOperation, ...], LEFT_OUT_WHEN_EMPTY] = ()
     instruments_sha256: Annotated[_Sha256OrNone, LEFT_OUT_WHEN_EMPTY] = ""
+    presence: Annotated[PresenceRule | None, LEFT_OUT_WHEN_EMPTY] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from ubereport.core.errors import BundleError
 from ubereport.core.held_out import HeldOutOperation
+from ubereport.core.presence import PresenceRule
 from ubereport.core.validation import (
     FROM_JSON,
     LEFT_OUT_WHEN_EMPTY,
@@ -174,6 +175,9 @@ class BundleMetadata:
         Names and values measured on data never trained on; `evaluated_on` says which.
     licence
         Of the weights; older bundles do not say.
+    presence
+        When a picture shows blood at all; None marks whatever reaches the thresholds, as older
+        bundles do.
     held_out_operations
         What the network, or its twin, erred on each operation that it had not seen.
     color_reference
@@ -211,6 +215,7 @@ class BundleMetadata:
     licence: Annotated[str, LEFT_OUT_WHEN_EMPTY] = ""
     training_data: tuple[TrainingSet, ...] = ()
     held_out_operations: Annotated[tuple[HeldOutOperation, ...], LEFT_OUT_WHEN_EMPTY] = ()
+    presence: Annotated[PresenceRule | None, LEFT_OUT_WHEN_EMPTY] = None
     color_reference: ColorReference | None = None
     weights_sha256: Sha256 | None = None
     graph: Annotated[GraphSpec | None, LEFT_OUT_WHEN_EMPTY] = None
@@ -239,7 +244,7 @@ class BundleMetadata:
             self.weights_sha256,
             "64 hex digits for a network, null for hsv",
         )
-        for key in ("graph", "instruments"):
+        for key in ("graph", "instruments", "presence"):
             value = getattr(self, key)
             _check(is_network or value is None, key, value, "none, for hsv")
 

@@ -25,6 +25,7 @@ from ubereport.segmentation.pictures import (
     check_pictures,
     counted_masks,
     not_finite,
+    shown_blood,
 )
 from ubereport.segmentation.precision import with_low_precision_tail
 from ubereport.segmentation.routes import ACCELERATOR_BATCH, PROCESSOR_BATCH
@@ -83,6 +84,7 @@ class NetworkPredictor:
         self._uploads = PictureUploads(choice.device)
         self._is_flip_averaged = metadata.test_time == "flip"
         self._instruments = metadata.instruments
+        self._presence = metadata.presence
         # Channels last is how pictures lie in memory already, and what convolutions of both kinds
         # of device read fastest.
         self._network = network.eval().to(choice.device).to(memory_format=torch.channels_last)
@@ -202,7 +204,8 @@ class NetworkPredictor:
             # their mean.
             mirrored = [torch.sigmoid(logits).flip(2) for logits in self._logits(planes.flip(3))]
             probabilities = [(p + m) / 2 for p, m in zip(probabilities, mirrored, strict=True)]
-        return probabilities
+        blood, *others = probabilities
+        return [shown_blood(blood, self._presence), *others]
 
     def _logits(self, planes: torch.Tensor) -> list[torch.Tensor]:
         with _ieee_convolutions():

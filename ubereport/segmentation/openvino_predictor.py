@@ -15,6 +15,7 @@ from ubereport.segmentation.pictures import (
     check_pictures,
     counted_masks,
     not_finite,
+    shown_blood,
 )
 
 _AT_ONCE = 8
@@ -58,6 +59,7 @@ class OpenVinoPredictor:
         self.precision = "fp32, late stages bf16" if is_low else "fp32"
         self._is_flip_averaged = metadata.test_time == "flip"
         self._instruments = metadata.instruments
+        self._presence = metadata.presence
 
     def areas(self, rgb: RgbArray, field_mask: BoolArray) -> FloatArray:
         """Return (n, 4) float64 area fractions of the field; see `Predictor.areas`.
@@ -109,7 +111,8 @@ class OpenVinoPredictor:
             mirrored = [self._sigmoid(logits) for logits in self._network(rgb[:, :, ::-1])]
             pairs = zip(maps, mirrored, strict=True)
             maps = [(own + other[:, :, ::-1]) / np.float32(2) for own, other in pairs]
-        return maps
+        blood, *others = maps
+        return [shown_blood(blood, self._presence), *others]
 
     def _sigmoid(self, logits: NDArray[np.float32]) -> ProbabilityArray:
         if not np.isfinite(logits).all():

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ubereport.core.arrays import BoolArray, FloatArray, RgbArray
 from ubereport.core.errors import PredictionError
+from ubereport.core.presence import PresenceRule
 from ubereport.segmentation.metadata import InstrumentSpec
 
 ProbabilityArray = NDArray[np.float32]
@@ -43,6 +44,22 @@ def not_finite(precision: str, device: str) -> PredictionError:
         f"The network answered with NaN or infinity in {precision} on {device}. Nothing was "
         "averaged away. Set segmentation.is_low_precision_allowed = false or use another bundle."
     )
+
+
+def shown_blood(
+    blood: Any,  # noqa: ANN401 -- an array or a tensor
+    rule: PresenceRule | None,
+) -> Any:  # noqa: ANN401
+    """Return (n, H, W) probabilities, 0 in pictures that show no blood by the rule.
+
+    The whole picture counts and not the field of view alone: areas, masks and probabilities of a
+    picture agree, whoever asks, and what surrounds a view holds no blood.
+    """
+    if rule is None:
+        return blood
+    n_sure = (blood >= rule.probability).sum((1, 2))
+    is_shown = n_sure >= rule.view_frac * blood.shape[1] * blood.shape[2]
+    return blood * is_shown[:, None, None]
 
 
 def counted_masks(

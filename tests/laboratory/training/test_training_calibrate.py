@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.training.calibrate import (
+    CalibrationAims,
     calibrate,
     errors_by_operation,
 )
@@ -73,9 +76,9 @@ def test_presence_takes_the_probability_that_tells_stills_apart():
     maps[1::4, 0, :2] = 0.8
     maps[::2, 0, :2] = 0.95
     found = calibrate(maps, labels, groups, presence_grid=(0.005,))
-    assert 0.8 < found.presence_probability <= 0.95
-    assert found.thresholds[1] < found.presence_probability
-    assert dict(found.figures)["presence_probability"] == found.presence_probability
+    assert 0.8 < found.presence.probability <= 0.95
+    assert found.thresholds[1] < found.presence.probability
+    assert dict(found.figures)["presence_probability"] == found.presence.probability
     assert (found.summary.sensitivity, found.summary.specificity) == (1, 1)
 
 
@@ -157,3 +160,25 @@ def test_the_calibration_error_of_a_bundle_counts_operations_alike_and_no_undeci
     labels[11] = IGNORE
     figures = dict(calibrate(maps, labels, ("many",) * 10 + ("one", "one")).figures)
     assert figures["calibration_error"] == pytest.approx((0.05 + 0.95) / 2, abs=1e-4)
+
+
+def doubtful_stills(n=24):
+    """Blood with a sure core and a paler rim; half of the clean stills are as pale all over."""
+    maps = np.full((n, 16, 16), 0.1, np.float32)
+    labels = np.zeros((n, 16, 16), np.uint8)
+    maps[::2, :8], labels[::2, :8] = 0.7, BLOOD
+    maps[::2, :2] = 0.97
+    maps[1::4, :4] = 0.75
+    return maps, labels, [f"g{i // 4}" for i in range(n)]
+
+
+def test_under_a_rule_of_presence_pale_rims_are_found_and_pale_views_stay_clean():
+    aims = CalibrationAims(0.003)
+    without = calibrate(*doubtful_stills(), aims)
+    ruled = calibrate(*doubtful_stills(), replace(aims, is_presence_ruled=True))
+    assert without.thresholds[1] > 0.75
+    assert without.summary.dice_mean < 0.5
+    assert ruled.thresholds[1] <= 0.7
+    assert ruled.summary.dice_mean == 1
+    assert ruled.summary.negative_area_mean_frac == 0
+    assert 0.75 < ruled.presence.probability <= 0.97

@@ -11,12 +11,17 @@ from numpy.typing import NDArray
 from ubereport.core.arrays import FloatArray
 from ubereport.core.errors import AnnotationError
 from ubereport.core.held_out import HeldOutOperation
+from ubereport.core.presence import PresenceRule
 from ubereport.laboratory.evaluation.reliability import bin_sums, reliability
 from ubereport.laboratory.training.labelled_stills import BLOOD, IGNORE, LabelArray
 from ubereport.laboratory.training.scoring import StillScore, Summary, score_still, summarize
+from ubereport.segmentation.pictures import shown_blood
 from ubereport.statistics.group_bootstrap import Resampler
 
 _GRID = (*(round(0.05 * i, 2) for i in range(2, 19)), 0.93, 0.95, 0.97, 0.98)
+# Where a rule of presence keeps clean views clean, the threshold that is left to choose decides how
+# far a region is drawn, in smaller steps.
+_GRID_IN_SHOWN = tuple(round(0.02 * i, 2) for i in range(5, 50))
 # On the logit scale the neighbors are as far away at every threshold; a fixed step of probability
 # would leave 0..1 near its ends.
 _NEIGHBOR_LOGIT = 1.0
@@ -35,32 +40,51 @@ _FIGURES = (
 class Calibration:
     """Thresholds (lenient, central, strict) and what was measured at the central one.
 
-    A still counts as "blood is there" from a share `presence_frac` of the view at or above
-    `presence_probability`; `figures` are names and values with the ends of 95 % intervals.
+    `presence` says from when on a still counts as "blood is there"; `figures` are names and values
+    with the ends of 95 % intervals.
     """
 
     thresholds: tuple[float, float, float]
-    presence_frac: float
-    presence_probability: float
+    presence: PresenceRule
     summary: Summary
     figures: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationAims:
+    """What thresholds are held to.
+
+    Parameters
+    ----------
+    max_clean_area_frac
+        Share of clean stills that may be painted: by default 1 %, well below the area at which an
+        event closes.
+    is_presence_ruled
+        Whether the bundle will mark nothing in pictures that show no blood by its rule of
+        presence: thresholds are then chosen, and everything measured, under that rule.
+    """
+
+    max_clean_area_frac: float = 0.01
+    is_presence_ruled: bool = False
+
+
+_AIMS = CalibrationAims()
 
 
 def calibrate(
     maps: NDArray[np.float32],
     labels: NDArray[np.uint8],
     groups: Sequence[str],
+    aims: CalibrationAims = _AIMS,
     *,
-    max_clean_area_frac: float = 0.01,
     presence_grid: Sequence[float] = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01),
 ) -> Calibration:
     """Choose thresholds on held-out stills.
 
     The central one has the best mean Dice on stills with blood among those that paint at most
-    `max_clean_area_frac` of clean stills: by default 1 %, well below the area at which an event
-    closes. If none does, it is the least painting one that finds blood. Its neighbors lie one logit
-    away. Presence takes the share of `presence_grid` and the probability with the best balanced
-    accuracy.
+    `aims.max_clean_area_frac` of clean stills. If none does, it is the least painting one that
+    finds blood. Its neighbors lie one logit away. Presence takes the share of `presence_grid` and
+    the probability with the best balanced accuracy.
 
     Parameters
     ----------
@@ -68,6 +92,8 @@ def calibrate(
         (n, H, W) probabilities and labels of the same stills.
     groups
         (n,) group of each still: what the bootstrap draws.
+    aims
+        What thresholds are held to.
 
     Raises
     ------
@@ -82,9 +108,14 @@ def calibrate(
         )
     # Every threshold of the grid is scored once; what follows only chooses among these.
     scores = {t: _scores(maps, labels, t) for t in _GRID}
-    central = _best_threshold(scores, max_clean_area_frac)
-    chosen = scores[central]
-    presence, probability = _best_presence(scores, presence_grid)
+    presence = _best_presence(scores, presence_grid)
+    if aims.is_presence_ruled:
+        maps = shown_blood(maps, presence)
+        scores |= {t: _scores(maps, labels, t) for t in (*_GRID_IN_SHOWN, presence.probability)}
+        central = _best_threshold({t: scores[t] for t in _GRID_IN_SHOWN}, aims)
+    else:
+        central = _best_threshold(scores, aims)
+    chosen, sure = scores[central], scores[presence.probability]
     logit = np.log(central / (1 - central))
     lenient, strict = (
         float(1 / (1 + np.exp(-(logit + d)))) for d in (-_NEIGHBOR_LOGIT, _NEIGHBOR_LOGIT)
@@ -92,10 +123,9 @@ def calibrate(
     return Calibration(
         (round(lenient, 4), central, round(strict, 4)),
         presence,
-        probability,
-        summarize(chosen, presence, scores[probability]),
+        summarize(chosen, presence.view_frac, sure),
         (
-            *_figures(chosen, scores[probability], groups, (presence, probability)),
+            *_figures(chosen, sure, groups, presence),
             ("calibration_error", _calibration_error(maps, labels, groups)),
         ),
     )
@@ -162,7 +192,7 @@ def _scores(
     return [score_still(m, label, threshold) for m, label in zip(maps, labels, strict=True)]
 
 
-def _best_threshold(scores: dict[float, list[StillScore]], max_area_frac: float) -> float:
+def _best_threshold(scores: dict[float, list[StillScore]], aims: CalibrationAims) -> float:
     # Of the thresholds that paint little enough on clean stills, the one with the best overlap. If
     # none does, the one that paints least.
     summaries = {t: summarize(s, 0.0) for t, s in scores.items()}
@@ -170,7 +200,7 @@ def _best_threshold(scores: dict[float, list[StillScore]], max_area_frac: float)
     dice = {t: f.dice_mean for t, f in summaries.items()}
     # A network whose answers never get high would else be given a threshold that finds nothing.
     finding = [t for t in summaries if dice[t]] or list(summaries)
-    allowed = [t for t in finding if (area[t] or 0.0) <= max_area_frac]
+    allowed = [t for t in finding if (area[t] or 0.0) <= aims.max_clean_area_frac]
     if not allowed:
         return min(finding, key=lambda t: (area[t] or 0.0, -t))
     return max(allowed, key=lambda t: dice[t] or 0.0)
@@ -178,10 +208,13 @@ def _best_threshold(scores: dict[float, list[StillScore]], max_area_frac: float)
 
 def _best_presence(
     scores: dict[float, list[StillScore]], presence_grid: Sequence[float]
-) -> tuple[float, float]:
-    """Return (share, probability); of equals the largest share at the lowest probability."""
+) -> PresenceRule:
+    """Return the rule; of equals the largest share at the lowest probability."""
     pairs = [(share, t) for t in sorted(scores) for share in sorted(presence_grid, reverse=True)]
-    return max(pairs, key=lambda pair: _balanced_accuracy(summarize(scores[pair[1]], pair[0])))
+    share, probability = max(
+        pairs, key=lambda pair: _balanced_accuracy(summarize(scores[pair[1]], pair[0]))
+    )
+    return PresenceRule(probability, share)
 
 
 def _balanced_accuracy(summary: Summary) -> float:
@@ -193,9 +226,9 @@ def _figures(
     scores: Sequence[StillScore],
     presence_scores: Sequence[StillScore],
     groups: Sequence[str],
-    presence: tuple[float, float],
+    presence: PresenceRule,
 ) -> tuple[tuple[str, float], ...]:
-    share, probability = presence
+    share = presence.view_frac
     summary = summarize(scores, share, presence_scores)
     resampler = Resampler(groups, n_resamples=1000, seed=0, confidence=0.95)
     draws = [
@@ -204,7 +237,7 @@ def _figures(
     ]
     figures: list[tuple[str, float]] = [
         ("presence_area_frac", share),
-        ("presence_probability", probability),
+        ("presence_probability", presence.probability),
     ]
     for key in _FIGURES:
         value = getattr(summary, key)

@@ -15,7 +15,11 @@ from torch import Tensor, nn
 
 from ubereport.core.errors import BundleError
 from ubereport.core.held_out import HeldOutOperation, band_coverage_share
-from ubereport.laboratory.training.calibrate import calibrate, errors_by_operation
+from ubereport.laboratory.training.calibrate import (
+    CalibrationAims,
+    calibrate,
+    errors_by_operation,
+)
 from ubereport.laboratory.training.config import TrainConfig
 from ubereport.laboratory.training.labelled_stills import StillCache
 from ubereport.laboratory.training.loop import INPUT_MEAN, INPUT_SCALE, network_spec, predict
@@ -24,6 +28,7 @@ from ubereport.segmentation.distribution import ColorReference, color_reference
 from ubereport.segmentation.export import write_bundle
 from ubereport.segmentation.metadata import BundleMetadata, TrainingSet
 from ubereport.segmentation.network import build_network, load_state
+from ubereport.segmentation.pictures import shown_blood
 
 _N_COLOR_STILLS = 12
 _MIN_COLOR_GROUPS = 5
@@ -158,7 +163,7 @@ def export_bundle(
     card: str,
     *,
     flip: bool = False,
-    max_clean_area_frac: float = 0.01,
+    aims: CalibrationAims | None = None,
 ) -> Bundle:
     """Calibrate on held-out stills and write a bundle.
 
@@ -173,8 +178,8 @@ def export_bundle(
     card
         Markdown with ``{figures}`` where the table of held-out figures goes, and ``{operations}``
         for the table by operation.
-    max_clean_area_frac
-        As `calibrate` takes it.
+    aims
+        What thresholds are held to; None is the default of `calibrate`.
 
     Raises
     ------
@@ -187,14 +192,14 @@ def export_bundle(
     """
     network = build_network(network_spec(config))
     load_state(network, state)
-    calibration = calibrate(
-        held_out.maps,
+    aims = aims or CalibrationAims()
+    calibration = calibrate(held_out.maps, held_out.labels, held_out.groups, aims)
+    presence = calibration.presence if aims.is_presence_ruled else None
+    operations = errors_by_operation(
+        shown_blood(held_out.maps, presence),
         held_out.labels,
         held_out.groups,
-        max_clean_area_frac=max_clean_area_frac,
-    )
-    operations = errors_by_operation(
-        held_out.maps, held_out.labels, held_out.groups, calibration.thresholds[1]
+        calibration.thresholds[1],
     )
     metadata = BundleMetadata(
         **dataclasses.asdict(text),
@@ -208,6 +213,7 @@ def export_bundle(
         test_time="flip" if flip else "none",
         operating_characteristics=calibration.figures,
         training_data=tuple(training_data),
+        presence=presence,
         held_out_operations=operations,
         color_reference=colors,
         # Filled in where the weights are written; until then metadata of a network must hold some

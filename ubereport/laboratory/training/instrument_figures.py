@@ -21,7 +21,7 @@ from ubereport.laboratory.training.labelled_stills import (
 )
 from ubereport.segmentation.metadata import BundleMetadata
 from ubereport.segmentation.network import normalized
-from ubereport.segmentation.pictures import MIN_TISSUE_FRAC
+from ubereport.segmentation.pictures import MIN_TISSUE_FRAC, shown_blood
 from ubereport.statistics.group_bootstrap import Resampler
 
 _COLUMNS = (
@@ -95,16 +95,15 @@ def _rows(
         picture = read_rgb(still.image_path)
         planes = torch.from_numpy(squared(picture, side_px)).permute(2, 0, 1)[None].float()
         with torch.inference_mode():
-            outputs = [
-                torch.sigmoid(o)[0, 0].numpy() for o in network(normalized(planes, metadata))
-            ]
+            answers = network(normalized(planes, metadata))
+            probability, instruments = [torch.sigmoid(answer)[:, 0].numpy() for answer in answers]
         drawn = cv2.resize(mask, (side_px, side_px), interpolation=cv2.INTER_NEAREST) > 0
         label = cv2.resize(
             read_label(still, *picture.shape[:2]), (side_px, side_px),
             interpolation=cv2.INTER_NEAREST,
         )  # fmt: skip
-        blood, marked = outputs[0] >= metadata.thresholds[1], outputs[1] >= threshold
-        yield _row(blood, marked, drawn, np.asarray(label, np.uint8))
+        blood = shown_blood(probability, metadata.presence)[0] >= metadata.thresholds[1]
+        yield _row(blood, instruments[0] >= threshold, drawn, np.asarray(label, np.uint8))
 
 
 def _row(

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ubereport.core.config import config_from_toml
 from ubereport.core.errors import AnnotationError, ConfigError, OutputError
+from ubereport.laboratory.training.calibrate import CalibrationAims
 from ubereport.laboratory.training.collections import (
     by_collection,
     collections_of,
@@ -58,6 +59,7 @@ def export_from_specification(
         averaged, and `input_px` replaces that of `config` where given. `folds` is a list of
         `config` and `weights` of the same recipe with other groups held out; `sets` limits a fold
         to stills of sets of which its weights have seen nothing that it holds out.
+        `presence_rule = true` writes a bundle that marks nothing where a picture shows no blood.
     manifest
         Labelled stills or a list of sets, as for fine-tuning. The groups that `config` holds out
         calibrate the thresholds; where there are `folds`, the groups that these hold out, each
@@ -107,7 +109,9 @@ def export_from_specification(
         sets,
         card,
         flip=is_flip,
-        max_clean_area_frac=float(spec.get("max_clean_area_frac", 0.01)),
+        aims=CalibrationAims(
+            float(spec.get("max_clean_area_frac", 0.01)), bool(spec.get("presence_rule", False))
+        ),
     )
 
 
