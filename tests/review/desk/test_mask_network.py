@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,8 +20,10 @@ from ubereport.core.config import SegmentationConfig
 from ubereport.core.errors import NetworkLostError
 from ubereport.files.resources import models_dir
 from ubereport.review.desk import mask_network
+from ubereport.review.desk.case_desk import CaseDesk
+from ubereport.review.desk.case_pictures import CasePictures
 from ubereport.review.desk.mask_network import MaskNetwork
-from ubereport.segmentation.bundle import find_bundle, load_bundle
+from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
 from ubereport.segmentation.predictor import open_predictor
 
 WAIT_S = 20.0
@@ -139,3 +142,29 @@ def _await(is_so) -> None:
     while not is_so():
         assert time.monotonic() < end_s
         time.sleep(0.02)
+
+
+class Asked:
+    """Notes the bundle that masks are asked of."""
+
+    def __init__(self) -> None:
+        self.bundles: list[Bundle] = []
+
+    def masks(self, bundle, rgb):
+        self.bundles.append(bundle)
+        return np.zeros(rgb.shape[:3], bool)
+
+
+def test_masks_are_those_that_the_case_was_counted_from(measured_case):
+    """A later version may ship the same weights with other thresholds, or another rule."""
+    desk = CaseDesk(measured_case, (RECORDING,))
+    model = replace(desk.record.provenance.model, thresholds=(0.2, 0.4, 0.6))
+    provenance = replace(desk.record.provenance, model=model)
+    desk.record = replace(desk.record, provenance=provenance)
+    asked = Asked()
+    pictures = CasePictures(desk, models_dir(), asked)
+    try:
+        pictures.mask(30.0)
+    finally:
+        pictures.rest()
+    assert [bundle.metadata.thresholds for bundle in asked.bundles] == [(0.2, 0.4, 0.6)]

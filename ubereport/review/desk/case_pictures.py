@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -192,7 +192,11 @@ class CasePictures:
                         f" (version {model.version}). Give the folder that holds it with --models,"
                         " or measure the case again."
                     )
-                self._bundle = bundle
+                # A later version of the same weights may read them otherwise than this case's did.
+                metadata = replace(
+                    bundle.metadata, thresholds=model.thresholds, presence=model.presence
+                )
+                self._bundle = replace(bundle, metadata=metadata)
             return self._bundle
 
     def _shown_part_at(self, time_s: float) -> int | None:

@@ -41,7 +41,7 @@ class MaskNetwork(ClosedOnExit):
         self._turn = threading.Lock()
         self._running = ExitStack()
         self._predictor: SharedPredictor | None = None
-        self._bundle_sha256 = ""
+        self._bundle: Bundle | None = None
         self._rest: threading.Timer | None = None
 
     def masks(self, bundle: Bundle, rgb: RgbArray) -> BoolArray:
@@ -83,7 +83,7 @@ class MaskNetwork(ClosedOnExit):
             self._end()
 
     def _predictor_of(self, bundle: Bundle) -> SharedPredictor:
-        if self._predictor is None or self._bundle_sha256 != bundle.sha256:
+        if self._predictor is None or self._bundle != bundle:
             self._end()
             shared = self._running.enter_context(
                 SharedNetwork(bundle, SegmentationConfig(), is_forced=True)
@@ -91,7 +91,7 @@ class MaskNetwork(ClosedOnExit):
             if shared.address is None:
                 raise ValueError("a network that is forced to be shared has an address")
             self._predictor = SharedPredictor(shared.address, bundle)
-            self._bundle_sha256 = bundle.sha256
+            self._bundle = bundle
         return self._predictor
 
     def _stay(self) -> None:
