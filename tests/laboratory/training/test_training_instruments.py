@@ -169,10 +169,17 @@ def test_figures_are_those_of_counting(labelled, bundle):
     assert missed["tissue_area_bias_frac"] < 0, "blood over more of the view is a smaller share"
 
 
-def test_a_specification_that_lacks_a_key_is_told(labelled, bundle):
+def test_a_specification_that_cannot_be_used_is_told(labelled, bundle):
     path = labelled / "spec.toml"
-    path.write_text(path.read_text().replace("fold = 0\n", "fould = 0\n"))
-    with pytest.raises(ConfigError, match=r"spec\.toml lacks or does not know: fold, fould"):
+    text = path.read_text()
+    path.write_text(text.replace("fold = 0\n", ""))
+    with pytest.raises(ConfigError, match="lacks fold"):
+        _made(labelled)
+    path.write_text("fould = 0\n" + text)
+    with pytest.raises(ConfigError, match=r"spec\.toml does not know: fould"):
+        _made(labelled)
+    path.write_text("fold = ]")
+    with pytest.raises(ConfigError, match="specification cannot be read"):
         _made(labelled)
 
 

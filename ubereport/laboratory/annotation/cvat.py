@@ -126,9 +126,9 @@ def _read_image(image: ET.Element, labels: LabelNames) -> Iterator[Annotation]:
             )
     # A listed image that nobody is named for was looked at by somebody: a zero mask.
     for annotator in sorted({*extras, *shapes} or {UNKNOWN_ANNOTATOR}):
-        known = extras.get(annotator, {})
+        extra = extras.get(annotator, {})
         sheet = Sheet(
-            still, height_px, width_px, annotator, known.get("sha256"), known.get("group")
+            still, height_px, width_px, annotator, extra.get("sha256"), extra.get("group")
         )
         yield annotate(sheet, shapes.get(annotator, ()))
 

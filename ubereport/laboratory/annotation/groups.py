@@ -19,10 +19,10 @@ _FRAME = re.compile(r"(.+)_\d{6,}")
 Grouped = tuple[Joined, str]
 
 
-def with_groups(joined: Joined, root: Path, given: Mapping[str, str] | None) -> Grouped:
+def with_groups(joined: Joined, root: Path, group_of: Mapping[str, str] | None) -> Grouped:
     """Give every annotation the group of its still; return how they were found as well.
 
-    In this order: `given` (by stem, and then for every still), what the annotation says itself,
+    In this order: `group_of` (by stem, and then for every still), what the annotation says itself,
     ``stills.csv`` of `train frames` beside the still, the folder under `root` that the still lies
     in, and a name as `train frames` makes it (``C007_000120.png``).
 
@@ -35,7 +35,7 @@ def with_groups(joined: Joined, root: Path, given: Mapping[str, str] | None) -> 
     lists: dict[Path, Mapping[str, str]] = {}
     pairs, ways, unknown = [], Counter[str](), []
     for annotation, path in joined.pairs:
-        group = _find(annotation, path, root, given, lists)
+        group = _find(annotation, path, root, group_of, lists)
         if group is None:
             unknown.append(annotation.still)
             continue
@@ -55,11 +55,11 @@ def _find(
     annotation: Annotation,
     path: Path,
     root: Path,
-    given: Mapping[str, str] | None,
+    group_of: Mapping[str, str] | None,
     lists: dict[Path, Mapping[str, str]],
 ) -> tuple[str, str] | None:
-    if given is not None:
-        group = given.get(path.stem)
+    if group_of is not None:
+        group = group_of.get(path.stem)
         return None if not group else (group, "the given list")
     if annotation.group is not None:
         return annotation.group, "the annotations"

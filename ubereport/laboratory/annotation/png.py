@@ -99,19 +99,19 @@ def read_mask_pair(folder: Path, name: str) -> tuple[BoolArray, BoolArray]:
 def _read_one(path: Path, key: str, row: dict[str, str] | None) -> Annotation:
     blood, ignore = read_mask_pair(path, key)
     parts = PurePosixPath(key).parts
-    known = row or {
+    names = row or {
         "still": PurePosixPath(key).stem,
         "annotator": parts[0] if len(parts) == 2 else UNKNOWN_ANNOTATOR,
         "sha256": "",
         "group": "",
     }
     return Annotation.from_masks(
-        still_name(known["still"]),
+        still_name(names["still"]),
         blood & ~ignore,
         ignore,
-        annotator=known["annotator"],
-        sha256=known["sha256"] or None,
-        group=known["group"] or None,
+        annotator=names["annotator"],
+        sha256=names["sha256"] or None,
+        group=names["group"] or None,
     )
 
 

@@ -213,14 +213,14 @@ def still_name(text: str) -> str:
 
 def check_no_repeats(annotations: tuple[Annotation, ...]) -> tuple[Annotation, ...]:
     """Return `annotations`; raise AnnotationError where an annotator has one still twice."""
-    seen: set[tuple[str, str]] = set()
+    keys: set[tuple[str, str]] = set()
     for annotation in annotations:
         key = (annotation.still, annotation.annotator)
-        if key in seen:
+        if key in keys:
             raise AnnotationError(
                 f"Still {key[0]} is annotated twice by {key[1]}. Keep one of the two."
             )
-        seen.add(key)
+        keys.add(key)
     return annotations
 
 

@@ -66,18 +66,18 @@ def collections_of(stills: Sequence[Still]) -> tuple[Collection, ...]:
 
 
 def _stills_of(entry: dict[str, Any], folder: Path) -> tuple[Still, ...]:
-    known = {f.name for f in dataclasses.fields(Collection)}
-    unknown = sorted(set(entry) - known - _OWN_KEYS)
+    fields = {f.name for f in dataclasses.fields(Collection)}
+    unknown = sorted(set(entry) - fields - _OWN_KEYS)
     layout = entry.get("layout", "manifest")
     lacking = sorted({"name", "path"} - set(entry))
     if unknown or lacking or layout not in _LAYOUTS:
         raise AnnotationError(
             f"A set of stills has the unknown keys {unknown}, lacks {lacking} and has the layout "
             f"{layout!r}; it needs name and path, the layout is one of {', '.join(_LAYOUTS)}, and "
-            f"it may have {', '.join(sorted(known | _OWN_KEYS))}."
+            f"it may have {', '.join(sorted(fields | _OWN_KEYS))}."
         )
     try:
-        collection = Collection(**{k: v for k, v in entry.items() if k in known})
+        collection = Collection(**{k: v for k, v in entry.items() if k in fields})
     except TypeError as error:
         raise AnnotationError(
             f"The set {entry['name']!r} cannot be used: {error}. Mend its entry."
@@ -116,11 +116,11 @@ def _instruments(still: Still, folder: Path | None) -> Path | None:
 
 def _check_apart(sets: Sequence[tuple[Still, ...]]) -> None:
     for what in ("collection", "group", "name"):
-        seen: dict[object, int] = {}
+        set_of: dict[object, int] = {}
         for i, stills in enumerate(sets):
             for value in {getattr(still, what) for still in stills}:
                 key = value.name if isinstance(value, Collection) else value
-                if seen.setdefault(key, i) != i:
+                if set_of.setdefault(key, i) != i:
                     raise AnnotationError(
                         f"Two sets of stills hold the {what} {key!r}. Rename one, so that a split "
                         "keeps together what belongs together."

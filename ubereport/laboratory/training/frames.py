@@ -107,7 +107,7 @@ def extract_stills(
     # A still is written as soon as it is kept, though it may turn out frozen: that is known only
     # once its neighbors were looked at, so that frozen ones are removed at the end.
     for batch, field_of_view, look, memory in _looked_at(index, plan, stretches, config, work):
-        work.judged.add(look)
+        work.add(look)
         for i, reason in enumerate(look.reason):
             row = int(batch.sample_index[i])
             # What lies around the field (names, dates, another picture) is blackened before
@@ -122,7 +122,7 @@ def extract_stills(
         work.save(partial / _WORK, key)
         if on_progress is not None:
             on_progress(work.next_row, len(plan))
-    reasons = work.judged.settled(plan, config.validity)
+    reasons = work.reasons(plan, config.validity)
     stills = _without_frozen(work.rows, reasons, partial)
     listed = ((name, f"{name}.png", group, "unlabelled", time_s) for name, time_s in stills)
     write_file(partial / "stills.csv", rows_bytes(_COLUMNS, listed))
@@ -130,26 +130,6 @@ def extract_stills(
     publish_staged(partial, target)
     lost = Counter(reason for reason in reasons if reason is not LossReason.NONE)
     return ExtractedStills(len(stills), len(plan), work.n_same, tuple(sorted(lost.items())))
-
-
-@dataclass(slots=True)
-class _Judged:
-    """What every picture so far showed, from which freezes are found once all are known."""
-
-    reason: list[LossReason] = field(default_factory=list)
-    moved_frac: list[float] = field(default_factory=list)
-    moved_from_s: list[float] = field(default_factory=list)
-
-    def add(self, look: Look) -> None:
-        self.reason += look.reason
-        self.moved_frac += look.moved_frac.tolist()
-        self.moved_from_s += look.moved_from_s.tolist()
-
-    def settled(self, plan: SamplingPlan, config: ValidityConfig) -> tuple[LossReason, ...]:
-        """Return why each picture of the plan does not count, as an analysis would."""
-        return settle_frozen(
-            plan.time_s, self.reason, np.array(self.moved_frac), np.array(self.moved_from_s), config
-        )
 
 
 def _without_frozen(
@@ -172,10 +152,23 @@ class _Work:
     next_row: int = 0
     n_same: int = 0
     rows: list[tuple[str, str]] = field(default_factory=list)
-    judged: _Judged = field(default_factory=_Judged)
+    reason: list[LossReason] = field(default_factory=list)
+    moved_frac: list[float] = field(default_factory=list)
+    moved_from_s: list[float] = field(default_factory=list)
     last: NDArray[np.float32] | None = None
     memory: ViewMemory = field(default_factory=ViewMemory)
     now: NDArray[np.float32] | None = None
+
+    def add(self, look: Look) -> None:
+        """Note what pictures showed: freezes are found from it once all are known."""
+        self.reason += look.reason
+        self.moved_frac += look.moved_frac.tolist()
+        self.moved_from_s += look.moved_from_s.tolist()
+
+    def reasons(self, plan: SamplingPlan, config: ValidityConfig) -> tuple[LossReason, ...]:
+        """Return why each picture of the plan does not count, as an analysis would."""
+        moved = np.array(self.moved_frac), np.array(self.moved_from_s)
+        return settle_frozen(plan.time_s, self.reason, *moved, config)
 
     def is_kept(self, rgb: RgbArray, reason: LossReason, min_difference: float) -> bool:
         """Judge a picture: lost, nearly equal to the last one kept, or worth keeping."""
@@ -198,10 +191,10 @@ class _Work:
     def save(self, path: Path, key: str) -> None:
         """Replace the file of former work by this."""
         counts = {"key": key, "next_row": self.next_row, "n_same": self.n_same,
-                  "rows": self.rows, "reason": self.judged.reason}  # fmt: skip
+                  "rows": self.rows, "reason": self.reason}  # fmt: skip
         arrays: dict[str, NDArray[Any]] = {
-            "moved_frac": np.array(self.judged.moved_frac, dtype=np.float64),
-            "moved_from_s": np.array(self.judged.moved_from_s, dtype=np.float64),
+            "moved_frac": np.array(self.moved_frac, dtype=np.float64),
+            "moved_from_s": np.array(self.moved_from_s, dtype=np.float64),
         }
         arrays |= {f"memory_{k}": v for k, v in self.memory.to_arrays().items()}
         if self.last is not None:
@@ -228,11 +221,9 @@ class _Work:
             counts["next_row"],
             counts["n_same"],
             [(name, time_s) for name, time_s in counts["rows"]],
-            _Judged(
-                [LossReason(name) for name in counts["reason"]],
-                content["moved_frac"].tolist(),
-                content["moved_from_s"].tolist(),
-            ),
+            [LossReason(name) for name in counts["reason"]],
+            content["moved_frac"].tolist(),
+            content["moved_from_s"].tolist(),
             content.get("last"),
             ViewMemory.from_arrays(memory),
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,14 +19,15 @@ from ubereport.laboratory.training.instruments import (
     with_instruments,
 )
 from ubereport.laboratory.training.labelled_stills import Still, fold_of_groups
+from ubereport.laboratory.training.specification import read_specification
 from ubereport.segmentation.bundle import CARD_NAME, Bundle, find_bundle, load_bundle
 from ubereport.segmentation.export import add_instruments
 from ubereport.segmentation.instruments import NetworkWithInstruments
 from ubereport.segmentation.metadata import InstrumentSpec, TrainingSet
 from ubereport.segmentation.network import load_network
 
-_NEEDED = {"bundle", "sets", "n_folds", "fold", "split_seed", "channels", "n_blocks", "threshold",
-           "evaluated_on", "card", "training"}  # fmt: skip
+_NEEDED = ("bundle", "sets", "n_folds", "fold", "split_seed", "channels", "n_blocks", "threshold",
+           "evaluated_on", "card", "training")  # fmt: skip
 _TITLE = "\n## Instruments\n"
 
 
@@ -80,19 +80,19 @@ def bundle_with_instruments(
     cache = read_stills(trained, training.still_px)
     branch = train_branch(network, bundle.metadata, spec, cache, training, on_step)
     both = NetworkWithInstruments(network, branch).eval()
-    seen = read_stills(held_out, bundle.metadata.input_height_px)
-    spec = replace(spec, figures=branch_figures(both, bundle.metadata, spec.threshold, seen))
+    measured = read_stills(held_out, bundle.metadata.input_height_px)
+    spec = replace(spec, figures=branch_figures(both, bundle.metadata, spec.threshold, measured))
     card = _card((bundle.folder / CARD_NAME).read_text(encoding="utf-8"), spec, table["card"])
     return add_instruments(bundle, branch, spec, card, out / bundle.folder.name)
 
 
 def _read(specification: Path) -> dict[str, Any]:
-    table = tomllib.loads(specification.read_text(encoding="utf-8"))
-    wrong = sorted(_NEEDED ^ set(table))
-    if wrong:
+    table = read_specification(specification, _NEEDED)
+    unknown = sorted(set(table) - set(_NEEDED))
+    if unknown:
         raise ConfigError(
-            f"{specification.name} lacks or does not know: {', '.join(wrong)}. It has "
-            f"{', '.join(sorted(_NEEDED))}."
+            f"{specification.name} does not know: {', '.join(unknown)}. It has "
+            f"{', '.join(_NEEDED)}."
         )
     return table
 

@@ -124,7 +124,7 @@ class _Read:
     n_unanswered: int
 
 
-def import_labels(given: LabelSources, folder: Path) -> Imported:
+def import_labels(origin: LabelSources, folder: Path) -> Imported:
     """Write a labelled folder whole or not at all.
 
     Raises
@@ -138,11 +138,11 @@ def import_labels(given: LabelSources, folder: Path) -> Imported:
         If `folder` exists or cannot be written.
     """
     _check_new(folder)
-    index = index_stills(*still_folders(given.stills))
-    read = _read_all(given, index)
+    index = index_stills(*still_folders(origin.stills))
+    read = _read_all(origin, index)
     everyone = check_no_repeats(read.annotations)
-    annotations = without_annotators(everyone, given.without)
-    annotations = tuple(a for a in annotations if not given.only or a.annotator in given.only)
+    annotations = without_annotators(everyone, origin.without)
+    annotations = tuple(a for a in annotations if not origin.only or a.annotator in origin.only)
     if not annotations:
         people = ", ".join(sorted({a.annotator for a in everyone})) or "nobody"
         raise AnnotationError(
@@ -152,10 +152,10 @@ def import_labels(given: LabelSources, folder: Path) -> Imported:
     joined = join_stills(
         (*annotations, *read.rejected),
         index,
-        is_missing_allowed=given.is_missing_allowed,
+        is_missing_allowed=origin.is_missing_allowed,
     )
-    groups = None if given.groups is None else read_groups(given.groups)
-    grouped, words = with_groups(joined, given.stills, groups)
+    groups = None if origin.groups is None else read_groups(origin.groups)
+    grouped, words = with_groups(joined, origin.stills, groups)
     # A rejected candidate is no annotation: it goes back to be drawn by hand, unless somebody drew
     # that still already.
     waiting = {(a.still, a.annotator) for a in read.rejected}
@@ -168,7 +168,7 @@ def import_labels(given: LabelSources, folder: Path) -> Imported:
         # kept for questions.
         if len(pairs) > len(one_each.pairs):
             write_png([a for a, _ in pairs], staged / ANNOTATORS_DIR)
-        to_draw = _write_rejected(rejected, given.rejected_as, staged)
+        to_draw = _write_rejected(rejected, origin.rejected_as, staged)
     kinds = Counter(a.kind for a, _ in one_each.pairs)
     return Imported(
         manifest=folder / "MANIFEST.csv",
@@ -190,27 +190,27 @@ def _check_new(out: Path) -> None:
         raise OutputError(f"{out.name} exists already. Choose another name with --out.")
 
 
-def _read_all(given: LabelSources, index: StillIndex) -> _Read:
+def _read_all(origin: LabelSources, index: StillIndex) -> _Read:
     annotations: list[Annotation] = []
     rejected: list[Annotation] = []
     n_unanswered = 0
-    for source in given.sources:
+    for source in origin.sources:
         # Answers say yes or no to a proposal's masks and hold none themselves, so that the proposal
         # must be there.
-        if given.kind is None and is_answers(source):
-            if given.proposal is None:
+        if origin.kind is None and is_answers(source):
+            if origin.proposal is None:
                 raise UsageError(
                     f"{source.name} holds answers of a sheet. Name the folder of its proposal "
                     "with --proposal."
                 )
-            settled = settle_answers(given.proposal, source, given.annotator)
+            settled = settle_answers(origin.proposal, source, origin.annotator)
             annotations += settled.annotations
             rejected += settled.rejected
             n_unanswered += settled.n_open
             continue
-        annotations += read_annotations(source, given.kind, given.labels, index)
+        annotations += read_annotations(source, origin.kind, origin.labels, index)
     named = tuple(
-        replace(a, annotator=given.annotator) if a.annotator == UNKNOWN_ANNOTATOR else a
+        replace(a, annotator=origin.annotator) if a.annotator == UNKNOWN_ANNOTATOR else a
         for a in annotations
     )
     stills = {a.still for a in named}

@@ -153,8 +153,8 @@ def read_label(still: Still, height_px: int, width_px: int) -> LabelArray:
         says "zero" and the mask shows blood, or the other way round.
     """
     if still.mask_path is None:
-        known = CLEAN if still.kind == "zero" else IGNORE
-        return np.full((height_px, width_px), known, np.uint8)
+        level = CLEAN if still.kind == "zero" else IGNORE
+        return np.full((height_px, width_px), level, np.uint8)
     mask = read_mask(still.mask_path, still.name, (height_px, width_px))
     label = np.where(mask, BLOOD, CLEAN).astype(np.uint8)
     # A list and its masks that disagree were mixed up somewhere; which of them is right only a

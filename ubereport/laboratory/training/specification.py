@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ def export_from_specification(
     OutputError
         If the bundle exists or cannot be written.
     """
-    spec = _read(specification)
+    spec = read_specification(specification, NEEDED)
     config = config_from_toml(specification.parent / spec["config"], TrainConfig)
     config = dataclasses.replace(config, input_px=spec.get("input_px", config.input_px))
     is_flip = bool(spec.get("flip", False))
@@ -188,14 +188,15 @@ def _of_sets(
     return np.array([i for i in index if cache.stills[int(i)].collection.name in names], np.int64)
 
 
-def _read(specification: Path) -> dict[str, Any]:
+def read_specification(specification: Path, needed: Iterable[str]) -> dict[str, Any]:
+    """Return the table of a TOML file; raises ConfigError if it is none or lacks a needed key."""
     try:
         spec = tomllib.loads(specification.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(
             f"The specification cannot be read ({type(error).__name__}). Name a TOML file."
         ) from None
-    lacking = [key for key in NEEDED if key not in spec]
+    lacking = [key for key in needed if key not in spec]
     if lacking:
         raise ConfigError(f"The specification lacks {', '.join(lacking)}. Add them.")
     return spec
