@@ -62,7 +62,8 @@ class Model:
 
         Returns
         -------
-        (H, W) or (n, H, W) float32 in 0..1, at the size of the pictures.
+        (H, W) or (n, H, W) float32 in 0..1, at the size of the pictures; 0 all over a picture that
+        shows no blood by the bundle's rule of presence, where it has one.
 
         Raises
         ------
