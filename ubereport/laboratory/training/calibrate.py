@@ -110,7 +110,7 @@ def calibrate(
     scores = {t: _scores(maps, labels, t) for t in _GRID}
     presence = _best_presence(scores, presence_grid)
     if aims.is_presence_ruled:
-        maps = shown_blood(maps, presence)
+        maps = shown_blood(maps.copy(), presence)
         scores |= {t: _scores(maps, labels, t) for t in (*_GRID_IN_SHOWN, presence.probability)}
         central = _best_threshold({t: scores[t] for t in _GRID_IN_SHOWN}, aims)
     else:

@@ -196,7 +196,7 @@ def export_bundle(
     calibration = calibrate(held_out.maps, held_out.labels, held_out.groups, aims)
     presence = calibration.presence if aims.is_presence_ruled else None
     operations = errors_by_operation(
-        shown_blood(held_out.maps, presence),
+        shown_blood(held_out.maps.copy(), presence),
         held_out.labels,
         held_out.groups,
         calibration.thresholds[1],
