@@ -41,7 +41,8 @@ def write_checkpoint(state: RunState, folder: Path) -> None:
     OutputError
         If the disk is full or read-only.
     """
-    files = {"state.json": json.dumps(_table(state)).encode()}
+    table = {"step": state.step, "config_sha256": state.config_sha256, "history": state.history}
+    files = {"state.json": json.dumps(table).encode()}
     files |= {f"{part}.safetensors": _bytes_of(getattr(state, part)) for part in _PARTS}
     publish_folder(folder, files)
 
@@ -59,10 +60,6 @@ def write_weights(state: Mapping[str, Tensor], path: Path) -> None:
 
 def _bytes_of(state: Mapping[str, Tensor]) -> bytes:
     return save({key: value.detach().cpu().contiguous() for key, value in state.items()})
-
-
-def _table(state: RunState) -> dict[str, Any]:
-    return {"step": state.step, "config_sha256": state.config_sha256, "history": state.history}
 
 
 def read_checkpoint(folder: Path) -> RunState | None:
@@ -150,16 +147,16 @@ def imagenet_state() -> dict[str, Tensor]:
 
 
 def map_encoder_state(
-    given: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Rename `given`, whose tensors lie in the encoder's order behind other names.
+    """Rename the tensors of `state`, which lie in the encoder's order behind other names.
 
     Raises
     ------
     BundleError
         If the count or a shape differs.
     """
-    tensors = {key: value for key, value in given.items() if not key.startswith(_HEAD)}
+    tensors = {key: value for key, value in state.items() if not key.startswith(_HEAD)}
     if len(tensors) != len(expected):
         raise BundleError(
             f"The encoder weights hold {len(tensors)} tensors, the encoder {len(expected)}. "
