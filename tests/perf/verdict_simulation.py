@@ -26,7 +26,7 @@ from ubereport.cohort.balance import balance_table
 from ubereport.cohort.comparison_results import Lead, Verdict
 from ubereport.cohort.design import Covariate
 from ubereport.cohort.device import CaseAreas, GroupError, draw_errors, seen_error
-from ubereport.cohort.lead import LeadInput, lead_of
+from ubereport.cohort.lead import LeadTerms, lead_of
 from ubereport.cohort.scales import LOGIT_OFFSET_FRAC, MetricScale, ScaleKind
 from ubereport.cohort.sources import hidden_bleeding
 from ubereport.cohort.survival import ClearEvents, time_to_clear
@@ -163,13 +163,22 @@ def judge(
         ModelCases(ids, values, group, names, surgeons, covariates), LOGIT, CONFIG
     )
     labels = [names[code] for code in group]
-    given = LeadInput(
-        names, CaseAreas("impaired_share_20", values, shares), None, group, len(set(surgeons)),
-        draw_errors(names, operations, local or {}, 1000, 1), seen_error(operations),
-        balance_table(covariates, labels, names), (), against,
-    )  # fmt: skip
+    terms = LeadTerms(
+        groups=names,
+        areas=CaseAreas("impaired_share_20", values, shares),
+        at_thresholds=None,
+        codes=group,
+        n_surgeons=len(set(surgeons)),
+        draws=draw_errors(names, operations, local or {}, 1000, 1),
+        seen=seen_error(operations),
+        balance=balance_table(covariates, labels, names),
+        barriers=(),
+        scale=LOGIT,
+        config=CONFIG,
+        hidden=against,
+    )
     return tuple(
-        lead_of(names[g], names[r], model, given, LOGIT, CONFIG)
+        lead_of(names[g], names[r], model, terms)
         for r in range(len(names)) for g in range(r + 1, len(names))
     )  # fmt: skip
 

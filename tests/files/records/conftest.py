@@ -26,6 +26,7 @@ from ubereport.core.events import CensorReason, HemostasisEvent, Severity
 from ubereport.core.held_out import HeldOutOperation
 from ubereport.core.intervals import Interval
 from ubereport.core.metrics import MetricValue
+from ubereport.core.presence import PresenceRule
 from ubereport.core.review import CaseReview, ReviewState
 from ubereport.core.series import AreaSeries, LossReason
 
@@ -92,6 +93,7 @@ def _provenance() -> Provenance:
         evaluated_on="held-out simulated recordings",
         licence="MIT",
         instruments_sha256="d" * 64,
+        presence=PresenceRule(probability=0.97, view_frac=0.002),
         held_out_operations=(
             HeldOutOperation("gyn_001", 12, 5, 0.04, 0.035, 0.002, 0.8, -0.005),
             HeldOutOperation("gyn_002", 9, 0, 0.0, 0.001, 0.001, None, 0.001),
