@@ -87,6 +87,7 @@ def _feeding_pairs(
 def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Module:
     if norm.running_mean is None or norm.running_var is None:
         return norm
+    # Both steps only scale and shift, so that one convolution with other weights does the two.
     conv.weight, bias = fuse_conv_bn_weights(
         conv.weight,
         conv.bias,

@@ -218,6 +218,8 @@ def _tried(
     if not truth.is_sound:
         return None, f"PyAV on the processor, because {DAMAGE_SEEN}."
     tried = [(name, trial(name)) for name in here]
+    # A device is believed where its first pictures are the processor's own, byte for byte; unasked
+    # it is taken only where it is clearly faster, since timings of a moment waver.
     good = [
         (run.duration_s, name)
         for name, run in tried

@@ -106,6 +106,8 @@ class MomentReader(ClosedOnExit):
             "width_px": width_px,
             "seen_px": seen_px,
         }
+        # Whoever waited here may have been overtaken: the person has moved on, and decoding an old
+        # moment would only delay the one asked for last.
         with self._turn:
             if not is_patient and number != self._newest:
                 raise SupersededError

@@ -140,6 +140,9 @@ class PacketWalk(ClosedOnExit):
         return entry
 
     def _numbered(self, packet: Packet[VideoStream]) -> WalkedPacket:
+        # The number that the index gave this picture: without times pictures are counted from the
+        # first keyframe on; where the clock is set back, an offset makes it one that only grows;
+        # else it is the file's own time.
         if self._request.is_counted:
             self._n_counted += 1 if self._n_counted >= 0 or packet.is_keyframe else 0
             return WalkedPacket(packet, self._n_counted, 0, is_reset=False)

@@ -161,6 +161,7 @@ def counts_from_string(text: str, n_pixels: int) -> IntArray:
         n_groups += 1
         if code & 0x20:
             continue
+        # An unset sixth bit ends the number; the fifth bit of its last group is its sign.
         if code & 0x10:
             value -= 1 << (5 * n_groups)
         if len(counts) > 2:

@@ -79,6 +79,8 @@ def over_groups(groups: Sequence[GroupReliability]) -> Reliability:
 
 
 def _group(name: str, sums: FloatArray) -> GroupReliability:
+    # A tenth with hardly a pixel says nothing and is left out, also of the error: the gap between
+    # what was told and what was seen, each tenth weighed by its pixels.
     n, told, seen = sums.T
     is_filled = n >= _MIN_BIN_PIXELS
     mean_told, mean_seen = told / np.maximum(n, 1), seen / np.maximum(n, 1)

@@ -43,6 +43,8 @@ def manual_picker(cache: StillCache, index: NDArray[np.int64], config: TrainConf
     positive = np.array([i for i in index if stills[i].kind == "blood"], np.int64)
     zero = np.array([i for i in index if stills[i].kind == "zero"], np.int64)
     use_zero = data.has_zero_masks and len(zero) > 0
+    # Each draw first decides between blood and none, however many there are of either; among these,
+    # weights keep a recording with many stills from outweighing the others.
     weights = {
         True: draw_weights([stills[i] for i in positive], data.group_power)
         if len(positive)

@@ -59,6 +59,8 @@ def split_indices(
         for group, fold in fold_of_groups(own, data.n_folds, data.split_seed).items()
     }
     is_trained = np.array([s.collection.is_trained for s in stills], bool)
+    # Held out is the fold of each collection that is dealt out, and the whole of each that is only
+    # looked at; without a fold nothing is.
     is_dealt_out = np.array([folds.get(s.group, -1) == data.fold for s in stills], bool)
     # A fold below zero holds nothing out, not even what is only looked at.
     is_out = (is_dealt_out | ~is_trained) & (data.fold >= 0)

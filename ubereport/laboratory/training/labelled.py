@@ -149,6 +149,8 @@ def import_labels(origin: LabelSources, folder: Path) -> Imported:
             f"There is no annotation to take; annotated by: {people}. Check the sources, "
             "--only and --without."
         )
+    # Rejected candidates are joined with their stills and groups as all others, and set apart only
+    # then: a person will draw them anew, on the same still, for the same group.
     joined = join_stills(
         (*annotations, *read.rejected),
         index,
