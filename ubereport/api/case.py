@@ -77,6 +77,7 @@ class Case(PublishedCase):
         >>> case = ubereport.read_case("results/C001")  # doctest: +SKIP
         >>> look_count.measure(case.as_input())  # doctest: +SKIP
         """
+        # The settings that the case was measured with: under today's its events would not fit them.
         config = config_from_toml(self.record.provenance.config_toml, AnalysisConfig)
         series = self.record.series
         return CaseInput(

@@ -46,6 +46,7 @@ class Series:
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the columns of ``series.parquet``; areas are NaN where a row is not valid."""
+        # Not at the top: pandas takes half a second to load, and few calls ask for a frame.
         import pandas as pd
 
         columns = {name: getattr(self.area, name) for name in self.area.columns}

@@ -181,6 +181,8 @@ def rerender_case(
         # Publishing replaces the folder, and what the department said of the case must not be lost
         # with it.
         files["manifest.json"] = manifest.read_bytes()
+    # A person's review goes along to the new place; where the folder itself is replaced it is kept
+    # as any file that is not a report's own.
     if out_dir is not None:
         files |= review_files(case_folder)
     folder = case_folder if out_dir is None else out_dir / folder_name(record.case_id)
@@ -223,6 +225,8 @@ def _publish(
     if request.manifest_json is not None:
         files["manifest.json"] = request.manifest_json.encode()
     config = opened.config
+    # An earlier run of the case may have been reviewed: what people said is asked of its folder
+    # before the new one takes that place.
     reviewed = reviewed_record(analyzed.record, folder, config.events, config.metrics)
     record, sections = with_added_sections(reviewed)
     on_progress(Progress(Stage.REPORT, 0.0, 1.0, 0, 0.0))

@@ -15,6 +15,7 @@ COLUMN = "surgeon"
 
 def default_key_file(library: Path) -> Path:
     """Return the key file beside the library, so that copying the library takes no names along."""
+    # A library given as "." has no name to call the key file by, and no parent outside of itself.
     resolved = library.resolve()
     return resolved.parent / f"{resolved.name}.keys.json"
 

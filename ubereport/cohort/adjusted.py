@@ -217,6 +217,7 @@ def _complete(cases: ModelCases, names: Sequence[str], config: CompareConfig) ->
         lacks = ["surgeon"] if is_surgeon_used and cases.surgeons[row] is None else []
         lacks += [c.name for c in cases.covariates if c.values[row] is None]
         if lacks:
+            # Counted under the first of them only: reasons then add up to the cases that are gone.
             drops.setdefault(f"{lacks[0]} not known", []).append(row)
     gone = {row for rows in drops.values() for row in rows}
     for group, rows in _small_groups(cases, gone, config.min_cases_for_p).items():

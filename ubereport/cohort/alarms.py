@@ -101,6 +101,7 @@ def rules_for_page(
             break
         run_points += 1
     average = _average_limit(chart_lengths, _AVERAGE_SHARE * allowed)
+    # Where not even the widest limit fits, it is used, and the page is told what it really costs.
     for limit in _LIMIT_GRID:
         rules = ChartRules(round(float(limit), 2), run_points, None, False, average)
         if (probability := false_alarm_of_page(chart_lengths, rules)) <= allowed:
@@ -135,6 +136,7 @@ def _average_limit(chart_lengths: Sequence[int], allowed: float) -> float:
     """Return the narrowest limit of running averages alone that keeps a page at `allowed`."""
     limits = [round(float(limit), 2) for limit in _LIMIT_GRID]
     for limit in limits:
+        # All other rules are put out of reach, so that what averages cost is known by itself.
         rules = ChartRules(math.inf, sys.maxsize, None, False, limit)
         if false_alarm_of_page(chart_lengths, rules) <= allowed:
             return limit
@@ -153,6 +155,7 @@ def false_alarm_of_page(chart_lengths: Sequence[int], rules: ChartRules) -> floa
 @lru_cache(maxsize=64)
 def _null_charts(n_points: int) -> _NullCharts:
     """Simulate steady charts, some at a time: thousands of long ones would fill the memory."""
+    # Always the same charts for a length: an audit that is repeated keeps its limits.
     rng = np.random.default_rng([_SEED, n_points])
     at_a_time = max(1, _MAX_VALUES // n_points)
     signs = [
@@ -174,6 +177,7 @@ def _signs_of(values: FloatArray) -> tuple[FloatArray, IntArray, IntArray, BoolA
     return (
         np.abs(distances).max(axis=1),
         _longest_constant(side),
+        # A trend of so many points has one step less.
         _longest_constant(steps) + 1,
         np.any((n_near >= 2) & together, axis=1),
         np.abs(running_average(distances)).max(axis=1),

@@ -109,6 +109,8 @@ def _standardized(a: BalanceCell, b: BalanceCell) -> float | None:
     if a.mean is None or b.mean is None or a.sd is None or b.sd is None:
         return None
     pooled = np.sqrt((a.sd**2 + b.sd**2) / 2)
+    # Both without spread: alike, or infinitely far apart, for which there is no number. Of groups
+    # that are large enough `apart` says it in words.
     if pooled == 0:
         return 0.0 if a.mean == b.mean else None
     return float(abs(a.mean - b.mean) / pooled)

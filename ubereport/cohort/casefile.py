@@ -100,6 +100,7 @@ def read_case_row(folder: Path, *, is_measured: bool = False) -> CaseRow:
         raise CaseRecordError(
             f"{CASE_NAME} lacks or misuses {error}. Analyze the case again."
         ) from None
+    # A department may call a column as a metric is called; one would silently replace the other.
     names = {*values, *FIXED_COLUMNS}
     named = {f"manifest_{k}" if k in names else k: v for k, v in covariates.items()}
     return CaseRow(identity, named, values, reasons, events, bands, model, is_reviewed)

@@ -26,6 +26,7 @@ MIN_POINTS = 3
 MIN_POINTS_FOR_CORRELATION = 12
 _Z_95_ONE_SIDED = 1.6448536269514722
 # What is taken out of the limits: points and runs, not the weaker patterns.
+# An average also marks steady cases that come after those that moved it.
 _SPECIAL = {Signal.OUTSIDE, Signal.ONE_SIDE}
 
 

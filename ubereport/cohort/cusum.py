@@ -83,6 +83,8 @@ def neighbor_correlation(values: FloatArray, turning_case: int) -> float:
     """
     n = len(values)
     remainder = values.astype(np.float64)
+    # A change of level makes neighbors alike on both of its sides. Left in, the very turn that is
+    # looked for would count as autocorrelation and argue itself away.
     for part in (slice(None, turning_case), slice(turning_case, None)):
         if len(remainder[part]):
             remainder[part] -= remainder[part].mean()
@@ -99,6 +101,7 @@ def mean_neighbor_correlation(series: Sequence[FloatArray]) -> float:
     each = [neighbor_correlation(values, cusum_of(values).turning_case) for values in drawn]
     if not each:
         return 0.0
+    # Toward 1 the allowance has no bound. Below 0 it would shrink, and noise find more turns.
     return float(np.clip(np.average(each, weights=[len(values) for values in drawn]), 0.0, 0.9))
 
 
@@ -140,6 +143,7 @@ def learning_curve(
     cusum = cusum_of(scaled, config.polynomial_degree)
     turn = cusum.turning_case
     p_value = peak_p_value(scaled, config.n_permutations, config.seed, correlation)
+    # Levels are those of the cases as they were: drawing in serves to find the turn alone.
     before = float(scale.back(plain[:turn].mean()))
     after = float(scale.back(plain[turn:].mean())) if turn < len(plain) else None
     return LearningCurve(

@@ -64,6 +64,7 @@ class Design:
     def merged(self, group: int, reference: int) -> FloatArray:
         """(n, p − 1) the matrix in which the two groups are one."""
         columns = [self.group_columns[i] for i in (group, reference) if self.group_columns[i] >= 0]
+        # One of the two is in the intercept: without its own column the other one is there, too.
         if len(columns) == 1:
             return np.delete(self.matrix, columns[0], axis=1)
         together = self.matrix.copy()

@@ -226,5 +226,6 @@ class CaseAreas:
         below = middle + (low - middle) * (second - log_at) / (second - first)
         above = middle + (high - middle) * (log_at - second) / (third - second)
         share = _LOGIT.back(np.where(is_below, below, above))
+        # An area of 0 or less has no log: all of the time reaches it.
         share = np.where(at_frac <= 0, 1.0, np.where(at_frac >= 1, 0.0, share))
         return np.asarray(np.clip(share, 0.0, 1.0))

@@ -174,6 +174,7 @@ def plan_use(
     if stored is None:
         return PlanUse(PlanStatus.NONE)
     plan, seal = stored
+    # Before all else: what a plan says that somebody changed is not worth comparing with.
     if plan.sha256 != seal:
         detail = "the plan was changed after it was written: its seal does not fit its content"
         return PlanUse(PlanStatus.CHANGED, plan.written_at, seal, detail)

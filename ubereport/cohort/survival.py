@@ -91,6 +91,7 @@ def clear_quantities(
     padded = np.column_stack([np.ones(len(weights)), open_frac])
     for column, mark_s in enumerate(_MARKS_S, start=1):
         quantities[:, column] = 1 - padded[:, np.searchsorted(times_s, mark_s, side="right")]
+    # Steps beyond the horizon get no length and so no area.
     edges_s = np.minimum(np.concatenate([[0.0], times_s, [max(horizon_s, times_s[-1])]]), horizon_s)
     quantities[:, 3] = padded @ np.diff(edges_s)
     quantities[weights.sum(axis=1) == 0] = np.nan
@@ -109,6 +110,8 @@ def open_curves(
     leaving = np.add.reduceat(weights[:, order], starts, axis=1)
     cleared = np.add.reduceat(weights[:, order] * is_cleared[order], starts, axis=1)
     at_risk = np.cumsum(leaving[:, ::-1], axis=1)[:, ::-1]
+    # Sums from the end leave rounding where nobody is at risk any more; divided by it, the curve
+    # would fall on nothing.
     hazard = np.divide(cleared, at_risk, out=np.zeros_like(cleared), where=at_risk > 1e-12)
     return times_s, np.cumprod(1 - np.clip(hazard, 0, 1), axis=1)
 
@@ -308,6 +311,7 @@ def _bounds(
     sure = weights @ (is_cleared & (duration_s <= mark_s))
     in_doubt = weights @ (~is_cleared & (duration_s < mark_s))
     total = weights.sum(axis=1)
+    # 0 / 0 of a resampled cohort without events is NaN, which is what is asked for.
     with np.errstate(invalid="ignore"):
         return np.asarray(np.column_stack([sure, sure + in_doubt]) / total[:, None])
 
@@ -369,6 +373,8 @@ def _estimate(own: _GroupEvents, column: int, value: float | None, reason: str) 
 
 
 def _percentiles(replicates: FloatArray, reach: float) -> tuple[float, float]:
+    # Of single values, none between two: a resampled median may be infinite, and half the way to
+    # infinity is no number.
     ordered, tail = np.sort(replicates), normal_tail(reach)
     low = ordered[int(np.floor(tail * (len(ordered) - 1)))]
     return float(low), float(ordered[int(np.ceil((1 - tail) * (len(ordered) - 1)))])

@@ -35,6 +35,7 @@ def time_ratio(
     is_group, case_surgeon
         (c,) whether a case is of the group, and code of its surgeon.
     """
+    # The model is of the log of a time: one of 0 has none.
     has_length = duration_s > 0
     duration_s, is_cleared, case_index = (
         duration_s[has_length],

@@ -54,6 +54,7 @@ def use_times_of(table: CohortTable) -> tuple[UseTimes, ...]:
     recorded, paused = table.column("recorded_s"), table.column("pause_s")
     times = []
     for row in range(table.n_cases):
+        # Times of use are on the case clock, which runs on while a recorder pauses.
         length_s = None if recorded[row] is None else recorded[row] + (paused[row] or 0.0)
         times.append(_use_times(starts[row], ends[row], length_s))
     return tuple(times)
@@ -133,6 +134,8 @@ def from_first_use(table: CohortTable, uses: tuple[UseTimes, ...], series_of: Se
                 reasons[case_id, key] = reason
     events = table.events
     first_s = events["case_id"].map(first_of).to_numpy(dtype=np.float64)
+    # Of a case whose first use is not known `first_s` is NaN and nothing compares with it: its
+    # events go as its values do.
     events = events[events["onset_s"].to_numpy(dtype=np.float64) >= first_s]
     moved = replace(
         table,

@@ -83,6 +83,8 @@ def overlap_difference(
     if smaller < _MIN_CASES:
         reason = f"fewer than {_MIN_CASES} cases in one of the two"
         return Estimate(None, None, None, OVERLAP, reason, config.confidence)
+    # A surgeon who used neither of the two leaves a column of zeros, with which nothing can be
+    # solved.
     terms = terms[:, np.ptp(terms, axis=0) > 0]
     value = _weighted_difference(values, is_group, terms)
     if value is None:
@@ -196,6 +198,8 @@ def _matched(
             for other in free
             if procedure[case] is not None and procedure[case] == procedure[other]
         ]
+        # A case of unknown length has a gap of NaN, which lies within no caliper: it finds no
+        # partner.
         near = [(gap, other) for gap, other in near if gap <= caliper]
         if near:
             _, other = min(near)

@@ -219,6 +219,7 @@ def _checked(key: str, value: Any) -> CovariateValue:  # noqa: ANN401 -- cells o
     column = known_column(key)
     accepted, allowed = _ACCEPTED[column.kind if column else None]
     try:
+        # As JSON, where a date is text. Strictly, since true would else pass for the number 1.
         adapter_of(accepted).validate_json(json.dumps(value), strict=True)
     except ValidationError:
         raise CaseRecordError(

@@ -28,6 +28,7 @@ def installed_extensions(group: str) -> tuple[Extension, ...]:
 
     What cannot be loaded is told by the kind of its error alone: an error's text may hold anything.
     """
+    # Python lists them in the order in which it finds packages, which differs between machines.
     points = sorted(entry_points(group=group), key=lambda point: (point.name, point.value))
     extensions = []
     for point in points:

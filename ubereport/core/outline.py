@@ -158,6 +158,8 @@ def fit_ellipse(x: FloatArray, y: FloatArray, is_circle: bool) -> Ellipse | None
 def _radii(coefficients: FloatArray) -> FloatArray:
     """Turn rows (b, c, d, e) of x² + b y² + c x + d y + e = 0 into centers and radii."""
     b, c, d, e = coefficients.T
+    # With b of 0 or less the curve is no ellipse but runs off to infinity; just above, it is one
+    # that reaches far out of any picture.
     is_closed = b > 0.05
     b, c, d, e = b[is_closed], c[is_closed], d[is_closed], e[is_closed]
     center_x, center_y = -c / 2, -d / (2 * b)

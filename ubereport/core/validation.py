@@ -65,6 +65,8 @@ class _Object:
     ) -> CoreSchema:
         (pair, _) = get_args(source)
         table = handler.generate_schema(dict[str, get_args(pair)[1]])  # type: ignore[misc]
+        # Two schemas: a file has an object, whose names cannot repeat; Python has pairs, which can
+        # and are therefore looked through.
         return core_schema.json_or_python_schema(
             core_schema.no_info_after_validator_function(lambda d: tuple(d.items()), table),
             core_schema.no_info_after_validator_function(_named_once, handler(source)),
@@ -151,6 +153,9 @@ def validated(
     def decorate(kind: type[T]) -> type[T]:
         made: Any = dataclass(frozen=True, slots=True)(kind)
 
+        # The constructor of a plain dataclass gives way to one that checks. Pydantic's own
+        # dataclasses would need a wrapper to raise our errors, and inside of one a list no longer
+        # stands for a tuple.
         def __init__(self: Any, *args: Any, **values: Any) -> None:  # noqa: ANN401, N807
             check = adapter_of(made).validator.validate_python
             try:
@@ -193,6 +198,8 @@ def json_value(value: Any) -> dict[str, Any]:  # noqa: ANN401 -- any frozen data
         If a number is not finite, or a value is not what its annotation says.
     """
     adapter = adapter_of(type(value))
+    # numpy's numbers are not of the declared kind yet, which is no cause for a warning: what comes
+    # out is read, and so checked, below.
     written = adapter.dump_python(value, warnings=False)
     text = json.dumps(written, default=lambda number: number.item(), allow_nan=False)
     try:
@@ -222,6 +229,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401
 
 def fault_of(failure: ValidationError, kind: type[Any], section: str = "") -> Fault:
     """Return the first thing that cannot be used in what should have been a `kind`."""
+    # One fault a time: a sentence to act on, and not the checking library's list.
     first = failure.errors(include_url=False)[0]
     where = [_name_of(kind, step) if i == 0 else step for i, step in enumerate(first["loc"])]
     key = _key([section, *where] if section else where)

@@ -19,6 +19,7 @@ from ubereport.files.system import replace
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+# Of Linux's renameat2, which Python does not offer: its flag, and "relative to where we are".
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
 
@@ -126,6 +127,7 @@ def publish_folder(
     except OSError as error:
         raise _output_error(error, n_bytes, target.parent) from error
     finally:
+        # After an exchange this is the name of the old folder, which goes only now.
         shutil.rmtree(staged, ignore_errors=True)
 
 
@@ -215,6 +217,8 @@ def _check_nothing_lost(
 
 
 def _sibling(path: Path, role: str) -> Path:
+    # Beside the target, since a rename is one step only within a file system; with a dot in front,
+    # so that a library does not list it; by chance, so that two runs never build under one name.
     return path.with_name(f".{path.name}.{role}-{secrets.token_hex(6)}")
 
 
@@ -257,6 +261,7 @@ def _sync(path: Path) -> None:
 
 
 def _swap_in(staged: Path, target: Path) -> None:
+    # A rename replaces a file; onto a folder with files in it no system allows one.
     if not target.exists() or not staged.is_dir():
         replace(staged, target)
     # Exchanged in one step where the system can. Else the old folder is moved aside: for that

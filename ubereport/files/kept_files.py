@@ -28,6 +28,8 @@ class KeptFiles:
         self._folder = folder
         key = folder / "fingerprint"
         if not key.is_file() or key.read_bytes() != fingerprint.encode("ascii"):
+            # Thrown away before the new key is written: a key that lay over old files would vouch
+            # for them.
             self.discard()
             write_file(key, fingerprint.encode("ascii"))
 

@@ -49,6 +49,8 @@ def _acquire(path: Path, give_up_s: float) -> int:
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            # Not emptied by opening it: as long as somebody else holds the lock, what it says is
+            # theirs.
             descriptor = open_descriptor(path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise OutputError(

@@ -104,5 +104,7 @@ def default_case_id(part_sha256: Sequence[str]) -> str:
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
     """Sort key that puts ``part2`` before ``part10``."""
+    # Numbers before text and each marked as what it is, since Python compares no number with a
+    # text.
     pieces = re.split(r"(\d+)", name.casefold())
     return tuple((0, int(p)) if p.isdigit() else (1, p) for p in pieces if p)

@@ -61,6 +61,7 @@ def end_with_parent() -> None:
         parent = multiprocessing.parent_process()
         if parent is not None:
             parent.join()
+            # Not sys.exit, which would end this thread alone.
             os._exit(1)
 
     threading.Thread(target=wait_and_end, daemon=True).start()

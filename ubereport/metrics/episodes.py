@@ -52,6 +52,7 @@ def rate_per_10min(case: CaseInput) -> Measurement:
 @needs_a_view
 def event_share(case: CaseInput) -> Measurement:
     """Share of the evaluable time that lies inside events."""
+    # Two sums of the same durations, added up in another order, may differ by rounding.
     return _of_events(case, min(1.0, _inside_s(case) / case.series.evaluable_s))
 
 

@@ -105,6 +105,7 @@ def _guarded(metric: Metric, origin: str) -> Metric:
         try:
             answer = metric.measure(case)
             _check(answer, metric.spec)
+        # A metric that leaves Python altogether must not take a night's batch along.
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- somebody else's code
             why = f"{origin} {FAILED} ({type(error).__name__})"
             return Measurement(None, 0, case.coverage_frac, why)
@@ -116,6 +117,8 @@ def _guarded(metric: Metric, origin: str) -> Metric:
 def _check(answer: Measurement, spec: MetricSpec) -> None:
     """Raise ValueError or AttributeError unless the answer can stand in a record."""
     value = answer.value
+    # Written once as the record will be: what cannot be stored fails here, where it is known whose
+    # fault it is, and not when a finished case is published.
     json_value(
         MetricValue(spec.key, spec.unit, value, answer.reason, answer.n, answer.coverage_frac)
     )

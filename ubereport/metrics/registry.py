@@ -229,6 +229,7 @@ def _value(metric: Metric, case: CaseInput, neighbors: list[CaseInput]) -> Metri
     if metric.has_band:
         values += [metric.measure(neighbor).value for neighbor in neighbors]
     numbers = [value for value in values if value is not None]
+    # A band with one end missing would look narrow where in truth a threshold gave no value at all.
     has_band = len(values) > 1 and len(numbers) == len(values)
     return MetricValue(
         key=metric.spec.key,

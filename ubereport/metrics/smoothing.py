@@ -85,6 +85,7 @@ def _running_median(
     # Windows hold a handful of runs: lists are several times faster here than arrays.
     starts, ends, areas = start_s.tolist(), end_s.tolist(), area_frac.tolist()
     smoothed = area_frac.copy()
+    # A window inside of one run needs no sum: its median is the area of the run.
     for i in np.flatnonzero(last - first > 1).tolist():
         low_s, high_s = float(from_s[i]), float(to_s[i])
         smoothed[i] = _weighted_median(

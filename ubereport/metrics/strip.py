@@ -39,6 +39,7 @@ def strip_blocks(series: AreaSeries, config: MetricConfig) -> tuple[StripBlock, 
     if len(series) == 0:
         return ()
     end_s = float(series.end_time_s[-1])
+    # An end that lies beyond an edge by rounding alone must not open a block with nothing in it.
     n_blocks = max(1, math.ceil(end_s / config.strip_block_s - 1e-9))
     edges_s = [number * config.strip_block_s for number in range(n_blocks)]
     row_end_s, is_recorded = series.end_time_s, series.is_recorded

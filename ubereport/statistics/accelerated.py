@@ -66,6 +66,7 @@ def fit_log_normal_times(
 
     optimum = optimize.minimize(
         loss,
+        # The log of the SD is searched for, so that no step can make the SD negative.
         np.append(start, np.log(spread)),
         jac=slopes,
         hess=bend,
@@ -73,6 +74,9 @@ def fit_log_normal_times(
         options={"gtol": _STILL * float(weights.sum()), "maxiter": 500},
     )
     scores, curvature = _derivatives(optimum.x, log_t, is_seen, matrix, weights)
+    # The place is judged by slope and bend, not by what the optimizer says of itself: where one
+    # side has no clearing the likelihood rises without end, and it stops wherever its steps run
+    # out.
     slope = float(np.max(np.abs(scores.sum(axis=0))))
     if slope > 100 * _STILL * weights.sum() or float(np.linalg.eigvalsh(curvature)[-1]) >= 0:
         return None
@@ -99,6 +103,7 @@ def _derivatives(
     p = matrix.shape[1]
     sd = np.exp(theta[p])
     z = (log_t - matrix @ theta[:p]) / sd
+    # As a difference of logs: far out both density and tail underflow, and 0 / 0 says nothing.
     hazard = np.exp(stats.norm.logpdf(z) - stats.norm.logsf(z))
     pull = np.where(is_seen, z, hazard)
     steep = np.where(is_seen, 1.0, hazard * (hazard - z))

@@ -90,6 +90,8 @@ def find_clusters(
             for g in range(n_groups)
         ]
         return Clusters(True, np.array(units), np.ones(n_groups, dtype=np.int64))
+    # Degrees of freedom are cases less strata: where every surgeon has one case, as many strata as
+    # surgeons would leave none.
     return Clusters(
         False, n_cases.astype(np.float64), np.minimum(n_surgeons, np.maximum(n_cases - 1, 1))
     )

@@ -37,6 +37,7 @@ def spearman(x: FloatArray, y: FloatArray, confidence: float = 0.95) -> Estimate
     if r is None:
         reason = "one of the two is the same in all cases"
         return Estimate(None, None, None, _METHOD, reason, confidence)
+    # Fisher's z of a perfect order is infinite, and so would be both limits.
     if abs(r) > 1 - 1e-12:
         return Estimate(r, None, None, _METHOD, "perfect order", confidence)
     reach = normal_reach(confidence) * math.sqrt((1 + r**2 / 2) / (len(x) - 3))

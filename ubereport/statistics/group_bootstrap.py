@@ -129,6 +129,8 @@ class Resampler:
             return Estimate(value, None, None, method, reason, self._confidence)
         resampled = []
         for draw in self._draws:
+            # A draw may hold only groups without any value. It says nothing then and is passed
+            # over: as 0 it would pull the interval.
             groups = [parts[i] for i in draw if len(parts[i])]
             resampled.append(of_drawn(groups) if groups else np.nan)
         tail = (1 - self._confidence) / 2

@@ -53,6 +53,8 @@ def fit_mixed(y: FloatArray, matrix: FloatArray, surgeon_codes: IntArray) -> Lin
     grid = np.concatenate([[0.0], np.exp(np.linspace(-9, 6, 46))])
     best = int(np.argmin(_reml_losses(grid, reduced)))
     ratio = float(grid[best])
+    # Refined between the neighbors on the grid. Where 0 itself is best there is nothing to refine:
+    # the log of a ratio never gets there.
     if best > 0:
         bounds = (np.log(grid[max(best - 1, 1)]), np.log(grid[min(best + 1, len(grid) - 1)]))
         optimum = optimize.minimize_scalar(
@@ -85,12 +87,17 @@ class _Reduced:
 
     def weighted(self, ratios: FloatArray) -> FloatArray:
         """Return ``base' (I + ratio · J)^(-1) base``, (r, p + 1, p + 1), one for each ratio."""
+        # The inverse of 1 + ratio J over n cases of one surgeon is 1 - ratio / (1 + ratio n) J, so
+        # that sums by surgeon are all that is needed of the cases.
         pull = ratios[:, None] / (1 + ratios[:, None] * self.n_cases)
         reduction = (self.sums.T * pull[:, None, :]) @ self.sums
         return np.asarray(np.eye(self.p + 1) - reduction)
 
 
 def _reduce(y: FloatArray, matrix: FloatArray, codes: IntArray) -> _Reduced:
+    # Done once: each ratio that is tried then costs products of (p + 1, p + 1) instead of (n, n).
+    # An orthonormal base and not the squares of the columns, since squares of nearly dependent
+    # covariates lose half of the digits.
     base, triangle = np.linalg.qr(np.column_stack([matrix, y]))
     membership = np.equal.outer(np.arange(int(codes.max()) + 1), codes).astype(np.float64)
     return _Reduced(triangle, membership @ base, membership.sum(axis=1), len(y))
@@ -98,6 +105,8 @@ def _reduce(y: FloatArray, matrix: FloatArray, codes: IntArray) -> _Reduced:
 
 def _reml_losses(ratios: FloatArray, reduced: _Reduced) -> FloatArray:
     """Return −2 × the profiled restricted log-likelihood, but for a constant, of each ratio."""
+    # The outcome is the last column of the base: the last number on the diagonal of the factor is
+    # what the fixed effects leave of it, and the others multiply to their determinant.
     factors = np.linalg.cholesky(reduced.weighted(ratios))
     logs = np.log(np.diagonal(factors, axis1=1, axis2=2))
     spread = np.sum(np.log1p(np.outer(ratios, reduced.n_cases)), axis=1)
@@ -194,6 +203,8 @@ def permutation_p_value(
         for rows in places:
             shuffled[rows] = rng.permuted(shuffled[rows], axis=0)
         statistics = _statistic(fitted[:, None] + shuffled, full_basis, reduced_basis)
+        # With few cases deals repeat the order that was seen: equal but for rounding, they count as
+        # beyond. That order itself is one of them, so that no p-value is 0.
         n_beyond += int(np.sum(statistics >= observed * (1 - 1e-9)))
     return (n_beyond + 1) / (n_permutations + 1)
 
@@ -203,4 +214,5 @@ def _statistic(y: FloatArray, full_basis: FloatArray, reduced_basis: FloatArray)
     total = np.sum(y**2, axis=0)
     full = total - np.sum((full_basis.T @ y) ** 2, axis=0)
     reduced = total - np.sum((reduced_basis.T @ y) ** 2, axis=0)
+    # A model that explains the outcome wholly leaves rounding, which must not be divided by.
     return np.asarray((reduced - full) / np.maximum(full, 1e-12 * total + 1e-300))

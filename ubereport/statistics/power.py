@@ -46,4 +46,5 @@ def detectable_shift(x: FloatArray, y: FloatArray, delta: float) -> float | None
 
     if short_of(reach) < 0 or short_of(0.0) >= 0:
         return None
+    # It rises in steps, one for each pair of cases: what is found is the step that crosses zero.
     return float(optimize.brentq(short_of, 0.0, reach, xtol=reach * 1e-6))

@@ -34,6 +34,8 @@ def weighted_quantile(values: FloatArray, weights: FloatArray, share: float) -> 
     order = np.argsort(values[counted], kind="stable")
     ordered = values[counted][order]
     below = np.cumsum(weights[counted][order])
+    # Sums of durations such as 0.1 s miss by rounding the share that they stand for, which would
+    # decide between one value and the mean of two.
     target, rounding = share * below[-1], 1e-9 * below[-1]
     last = len(ordered) - 1
     lower = min(int(np.searchsorted(below, target - rounding)), last)

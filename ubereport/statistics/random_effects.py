@@ -65,6 +65,8 @@ def unit_spread(shares: Sequence[float], n_samples: Sequence[int]) -> UnitSpread
     # units still differ by is b. Three starts, since the loss of few units may have
     # more than one hollow.
     def loss(logs: FloatArray) -> float:
+        # In units of the spread that is seen, so that one set of starts fits all. Bounded, since
+        # the log of a spread that is 0 runs off to where its exponential is no number any more.
         between, within = np.exp(np.clip(logs, -20, 20)) * scale
         weights = 1 / (between**2 + within**2 / n)
         center = (weights @ x) / weights.sum()

@@ -211,6 +211,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     adjusted: list[float | None] = [None] * len(p_values)
     largest = 0.0
     for rank, (p, i) in enumerate(ranked):
+        # The factor falls as p-values rise: one of them could else end up below a smaller one.
         largest = max(largest, min(1.0, p * (len(ranked) - rank)))
         adjusted[i] = largest
     return adjusted

@@ -54,6 +54,7 @@ class PulledIn:
         linear in y once w is known.
         """
         weighted = self.matrix.T * self.case_weights
+        # No plain inverse: beside an intercept, one column for each surgeon says the same twice.
         pull = np.linalg.pinv(weighted @ self.matrix) @ weighted
         rest = weights * (1 - self.case_weights)
         return np.asarray(weights * self.case_weights + (rest @ self.matrix) @ pull)

@@ -77,6 +77,8 @@ class KaplanMeierCurve:
         if not 0 <= share <= 1:
             raise ValueError(f"share of {share}; allowed: 0 to 1")
         left_frac = 1 - share
+        # A product of shares that is 0.5 by rights may lie above it by rounding: the median would
+        # then be one clearing late.
         at_or_below = np.flatnonzero(self.survival_frac <= left_frac + _ROUNDING)
         if len(at_or_below) == 0:
             return None
@@ -97,6 +99,7 @@ class KaplanMeierCurve:
             raise ValueError(f"time of {time_s} s after onset; allowed: 0 or more")
         last_frac = float(self.survival_frac[-1])
         followed_s = float(self.duration_s[-1]) if self.n_events else 0.0
+        # Beyond the longest watch nothing is known, unless all had cleared by then.
         if self.n_events == 0 or (last_frac > 0 and time_s > followed_s + _ROUNDING):
             return None
         at = int(np.searchsorted(self.time_s, time_s + _ROUNDING, side="right")) - 1
@@ -177,6 +180,7 @@ def _limits(
             limits.append((math.nan, math.nan))
             continue
         greenwood += n / (at_risk * (at_risk - n))
+        # On the log-log scale limits stay between 0 and 1; plain ones leave it where few are left.
         spread = math.exp(_Z_95 * math.sqrt(greenwood) / abs(math.log(share)))
         limits.append((share**spread, share ** (1 / spread)))
     return limits

@@ -104,6 +104,7 @@ class _Slot:
         self.pipe = self._worker.pipe
 
     def send(self, work: _Work) -> None:
+        # Before a job and not after one: no worker is started for a queue that is empty.
         if self._n_sent == JOBS_A_WORKER:
             self.restart()
         self.work = work

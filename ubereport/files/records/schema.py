@@ -139,6 +139,8 @@ def read_tree(content: bytes) -> dict[str, Any]:
         If it is no JSON or was made by a newer version.
     """
     try:
+        # Python's reader takes NaN and Infinity, which are no JSON and would be numbers without a
+        # value.
         raw = json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise CaseRecordError(

@@ -276,6 +276,7 @@ def _read_regular(folder: Path, name: str, max_bytes: int) -> bytes:
             raise _unreadable(name, "it lies outside the case folder")
         descriptor = open_descriptor(path, os.O_RDONLY)
         with os.fdopen(descriptor, "rb") as file:
+            # Asked of the open file and not of the name, which may be another file a moment later.
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode) or status.st_size > max_bytes:
                 raise _unreadable(name, f"it is no plain file of at most {max_bytes} bytes")

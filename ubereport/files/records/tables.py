@@ -178,6 +178,7 @@ def series_sha256(series: AreaSeries) -> str:
     digest = hashlib.sha256(f"{len(series)}\n".encode("ascii"))
     tissue = () if series.area_frac_of_tissue is None else (_TISSUE,)
     for name in ("time_s", "duration_s", *_AREAS, *tissue):
+        # One order of bytes, or machines would disagree on the digest of one series.
         column = getattr(series, name).astype("<f8")
         # There are many NaN; one is enough for a digest.
         digest.update(np.where(np.isnan(column), np.nan, column).astype("<f8").tobytes())
