@@ -68,6 +68,7 @@ def warn(text: str) -> None:
 
 def print_json(result: dict[str, Any]) -> None:
     """Print the one JSON object of a command that was asked for JSON."""
+    # NaN is no JSON: better an error here than a result that other programs cannot read.
     typer.echo(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
 
 

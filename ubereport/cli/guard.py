@@ -121,6 +121,7 @@ def _told_exit(error: BaseException) -> typer.Exit:
         words = _("interrupted. What was done is kept; run the same command to go on.")
         typer.echo(f"ubereport: {words}", err=True)
         return typer.Exit(EXIT_INTERRUPTED)
+    # Met where nobody made it an error of ours: still no bug, and whoever reads it can mend it.
     if isinstance(error, OSError) and error.errno in FULL:
         words = _(
             "the disk cannot take more ({reason}). Free space or name another folder with --out; "

@@ -28,6 +28,8 @@ def live_table(plan: BatchPlan) -> Iterator[Callable[[CaseResult], None]]:
     with Live(console=Console(stderr=True), auto_refresh=False) as live:
 
         def refresh() -> None:
+            # Redrawn by the clock and not as cases end, which may take an hour; of a copy, since
+            # one may end while the rows are made.
             while not is_over.wait(REFRESH_S):
                 live.update(_table(plan, dict(ended), time.monotonic() - started), refresh=True)
 

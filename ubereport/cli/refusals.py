@@ -31,6 +31,8 @@ class SpokenGroup(TyperGroup):
         words = tuple(args)
         with _told(words):
             context = super().make_context(info_name, args, *rest, **extra)
+        # The options of a command are parsed in `invoke`, when this line is used up; the one that
+        # names the language may stand anywhere in it.
         context.meta[__name__] = words
         return context
 
@@ -53,6 +55,7 @@ def _told(words: Sequence[str]) -> Iterator[None]:
             raise
         with speaking(language):
             if refusal.ctx is not None:
+                # Without the word before it, which is the parser's and English.
                 usage = refusal.ctx.get_usage().partition(" ")[2].strip()
                 typer.echo(_("Usage: {usage}", usage=usage), err=True)
                 help_line = _("{command} --help tells more.", command=refusal.ctx.command_path)
@@ -71,6 +74,7 @@ def _language_of(words: Sequence[str]) -> Translator:
 
 
 def _value_of(option: str, words: Sequence[str]) -> str | None:
+    # Looked for by hand: the parser has just refused the line and gives back nothing of it.
     for place, word in enumerate(words):
         if word.startswith(f"{option}="):
             return word.partition("=")[2]

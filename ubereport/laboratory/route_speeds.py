@@ -102,6 +102,7 @@ def measure_routes(
 
 def _pictures_per_s(predictor: Predictor, rgb: RgbArray, field_mask: BoolArray) -> float:
     timed = rgb[:_N_TIMED]
+    # The shortest of a few: whatever else runs here can only slow a run down.
     best_s = float("inf")
     for _ in range(_REPETITIONS):
         started = time.perf_counter()

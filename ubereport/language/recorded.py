@@ -22,6 +22,8 @@ _UNIT = r"(?:[ \u00a0]?(?:%|s|min|h|px|Hz|mm|MB|GB|minutes|seconds))?"
 _QUANTITY = re.compile(rf"(?:p [<=] )?{_NUMBER}(?:[–/]{_NUMBER})?{_UNIT}")
 _COUNT = r"[\d.,\u2009]+"
 _SENTENCE = re.compile(r"(?<=[.?])\s")
+# From the largest pieces to the smallest: cut at its commas first, a sentence that the catalog
+# knows whole would be torn.
 _SEPARATORS = ("\n", " → ", " ", "; ", ": ", ", ")
 _POINT = re.compile(r"(?<=\d)\.(?=\d)")
 _PERCENT = re.compile(r"(?<=\d)[ \u00a0]?%")
@@ -96,6 +98,8 @@ class _Telling:
                 continue
             if not any(_SENTENCE.search(value) for value in match.groupdict().values()):
                 return self._retold(message, match, depth)
+            # Kept for when nothing else is known: the value of a place may be a whole sentence
+            # after all.
             loose = loose or (message, match)
         translation = self._otherwise(text, depth + 1)
         if translation == text and loose is not None:
@@ -159,6 +163,8 @@ def _pattern(message: str) -> re.Pattern[str]:
 
 def _values(place: str) -> str:
     """Return what may stand in a place: digits where it counts, a quantity, else anything."""
+    # Narrow where the name of a place says what it holds: one that takes anything lets its message
+    # match sentences that another message made.
     if place.startswith("quantity"):
         return _QUANTITY.pattern
     return _COUNT if place == "n" else ".+?"

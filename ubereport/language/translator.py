@@ -50,12 +50,16 @@ class Translator:
         entry = self.catalog.messages.get(("", singular))
         if entry is None:
             return singular if n == 1 else plural
+        # An entry with fewer forms than its language counts by gives its last one: that is a matter
+        # of wording, and no reason to lose a report.
         return entry[min(self.catalog.plural_form(n), len(entry) - 1)]
 
     def plural_places(self) -> dict[str, int]:
         """Return the place of each plural form by the name that CLDR, and a browser, gives it."""
         if self.locale is None:
             return {"one": 0, "other": 1}
+        # Babel knows the forms by name and a catalog by their place: counted through, numbers bring
+        # the two together.
         named: dict[str, int] = {}
         for n in range(_COUNTED):
             named.setdefault(self.locale.plural_form(n), self.catalog.plural_form(n))

@@ -91,6 +91,8 @@ def with_estimates(
         Whose onset and offset thresholds say what the area is where a person set a bound.
     """
     # Rows were cut meanwhile: for each piece the measured row that it is a piece of.
+    # Looked up a hair later than it begins: a piece that rounding put just before its row would
+    # else be taken for the row before.
     model = np.searchsorted(measured.time_s, series.time_s + SAME_S, side="right") - 1
     is_said = np.zeros(len(series), dtype=np.bool_)
     for stretch in said.stretches:
@@ -109,6 +111,8 @@ def with_estimates(
             anchors[float(series.time_s[row])] = series.area_frac[row] - shape
         rows = np.flatnonzero(is_inside & ~is_said)
         offset = _lines(anchors, series.time_s[rows])
+        # One offset for all three thresholds: a person says one area, and how far the lenient and
+        # the strict one lie from it stays the model's.
         for name, area in areas.items():
             shape_of_rows = getattr(measured, name)[model[rows]] if span.is_measured else 0.0
             area[rows] = np.clip(shape_of_rows + offset, 0.0, 1.0)

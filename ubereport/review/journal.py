@@ -59,6 +59,8 @@ class Journal:
 
     def standing(self, reviewer: str) -> tuple[tuple[int, Stroke], ...]:
         """Return the numbered strokes of `reviewer` that were not taken back, in order."""
+        # Everybody takes back their own words alone. An undo never stands itself, so that a second
+        # one reaches the stroke before, and so on back to the first.
         own = [(n, s) for n, s in enumerate(self.strokes, 1) if s.reviewer == reviewer]
         undone = {stroke.undoes for _, stroke in own if stroke.undoes is not None}
         return tuple((n, s) for n, s in own if s.undoes is None and n not in undone)
@@ -84,6 +86,8 @@ def read_journal(folder: Path, case_id: str) -> Journal:
             f" {JOURNAL_NAME} in its folder; the measured numbers stand."
         ) from None
     with os.fdopen(descriptor, "rb") as file:
+        # One byte more than allowed tells that there is more, and nothing larger is ever held in
+        # memory.
         content = file.read(_MAX_BYTES + 1)
     if len(content) > _MAX_BYTES:
         raise ReviewError(
@@ -171,6 +175,8 @@ def _checked(line: bytes, number: int, head: str, n_before: int) -> Stroke:
         raise _broken(number, "belongs to another case or does not begin the review")
     if previous != head or own_number != number:
         raise _broken(number, "does not follow from the line before it")
+    # Only what stands before can be taken back: an undo that waits for a later line would unsay
+    # words that nobody had spoken yet.
     if stroke.undoes is not None and stroke.undoes > n_before:
         raise _broken(number, "takes back a line that is not there")
     return stroke

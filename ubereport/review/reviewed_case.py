@@ -185,6 +185,8 @@ def headline_effect_s(series: AreaSeries, span: EventSpan) -> float:
 def _weight(series: AreaSeries, span: EventSpan) -> float:
     """Headline seconds first; among events without any, the one that adds most area."""
     inside_s = _inside_s(series, span.interval)
+    # A thousandth of it puts events without headline seconds in order, and hardly ever passes one
+    # that has some.
     area_time = float(np.sum(inside_s * np.nan_to_num(series.area_frac)))  # lost rows weigh 0
     return headline_effect_s(series, span) + 1e-3 * area_time
 
@@ -310,6 +312,8 @@ def _event(
     rows = _rows_inside(series, span)
     duration_s = _inside_s(series, span.interval)[rows]
     area_frac = series.area_frac[rows]
+    # The same choice as where events are detected (of equal smoothed areas the larger raw one): an
+    # event whose bounds were mended around its peak keeps it.
     peak = rows[int(np.lexsort((-area_frac, -smoothed[rows]))[0])]
     area_time_frac_s = float(np.sum(area_frac * duration_s))
     is_cleared = span.censor_reason is CensorReason.NONE

@@ -193,6 +193,8 @@ def _split(span: EventSpan, time_s: float) -> tuple[EventSpan, ...]:
             f"The event lasts from {span.onset_s:.1f} to {span.end_s:.1f} s. Go to a moment inside"
             " it and split there."
         )
+    # Who splits has seen the view clear there: the first event ends with a clearing, the second
+    # begins with an onset that was seen, and the outer ends stay as they were.
     first = replace(span, end_s=time_s, censor_reason=CensorReason.NONE, verdict=_mended(span))
     second = replace(span, onset_s=time_s, is_onset_observed=True, verdict=_mended(span))
     return first, second

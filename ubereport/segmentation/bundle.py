@@ -242,6 +242,8 @@ def find_bundle(name: str, models: Path | None = None) -> Path:
     BundleError
         If there is none; the message lists what there is.
     """
+    # Names first and paths last: a folder of the same name where a command happens to run must not
+    # take the place of an installed bundle.
     folders = _bundle_folders(models)
     for folder in folders:
         if folder.name == name:

@@ -82,6 +82,8 @@ def load_state(network: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
             )
         if not bool(torch.isfinite(tensor).all()):
             raise BundleError(f"Tensor {key} holds NaN or infinity; such weights are not used.")
+    # Not strict only for the counters of batches, which a bundle lacks; all other names were
+    # compared above.
     network.load_state_dict(dict(tensors), strict=False)
 
 

@@ -181,6 +181,8 @@ def _point_into(proto: Any, name: str, stored: bytes) -> None:  # noqa: ANN401
 
 def _places(weights: bytes) -> Mapping[str, tuple[int, int]]:
     """Return (offset in the file, length) in bytes of every tensor of a safetensors file."""
+    # A safetensors file: eight bytes with the length of its header, the header as JSON, then the
+    # tensors, whose offsets count from where they begin.
     start = 8 + struct.unpack("<Q", weights[:8])[0]
     header = json.loads(weights[8:start])
     header.pop("__metadata__", None)

@@ -147,6 +147,8 @@ class SharedNetwork(ClosedOnExit):
     def __init__(self, bundle: Bundle, config: SegmentationConfig, *, is_forced: bool) -> None:
         self._bundle, self._config, self._is_forced = bundle, config, is_forced
         self._folder = Path(tempfile.mkdtemp(prefix="ubereport-network-"))
+        # Requests are unpickled, which can run anything: the key is asked for before the first one
+        # is read, so that nobody else on this machine can send any.
         self._key = secrets.token_bytes(32)
         self._is_over = threading.Event()
         self._is_changing = threading.Lock()
@@ -190,6 +192,8 @@ class SharedNetwork(ClosedOnExit):
         return pipe if IS_WINDOWS else str(self._folder / "socket")
 
     def _start(self) -> bool:
+        # A server that was killed leaves the file of its socket behind, and no other can listen at
+        # a name that is taken.
         if not IS_WINDOWS:
             Path(self._socket).unlink(missing_ok=True)
         if self._server is not None:

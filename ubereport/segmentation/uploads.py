@@ -82,6 +82,7 @@ class PictureUploads:
             arrival.synchronize()
         buffer = self._buffers[self._turn]
         if buffer is None or len(buffer) < len(chunk) or buffer.shape[1:] != chunk.shape[1:]:
+            # Page-locked: only from such memory a device copies while the processor goes on.
             buffer = torch.empty(chunk.shape, dtype=torch.uint8, pin_memory=self._is_cuda)
             self._buffers[self._turn] = buffer
         return buffer[: len(chunk)]
@@ -90,5 +91,7 @@ class PictureUploads:
         if upload.arrival is not None:
             present = torch.cuda.current_stream(self._device)
             present.wait_event(upload.arrival)
+            # Made on the copying stream and read on this one: told so, the allocator hands the
+            # memory out again only when this stream is done with it.
             upload.pixels.record_stream(present)
         return upload.pixels

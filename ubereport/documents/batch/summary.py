@@ -39,6 +39,7 @@ def _plain(case: CaseResult) -> dict[str, object]:
     plain = asdict(case)
     del plain["n_attempts"]
     if plain["done"] is not None:
+        # A batch that is run again has the same outcomes, and must give the same bytes.
         del plain["done"]["is_reused"]
     return plain
 

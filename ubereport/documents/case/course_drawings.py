@@ -51,6 +51,7 @@ class StripDrawing(Drawing):
     def _draw(self, canvas: Canvas) -> None:
         blocks = self.blocks
         axes = canvas.add_axes((LEFT, 0.17, RIGHT - LEFT, 0.73))
+        # Room for six blocks at least: the only block of a short case would else fill the page.
         axes.set_xlim(-0.6, max(len(blocks), 6) - 0.4)
         shares = [block.impaired_share_20 or 0.0 for block in blocks]
         means = [block.area_mean_frac or 0.0 for block in blocks]
@@ -165,6 +166,8 @@ def _limits_text(curve: KaplanMeierCurve, i: int) -> str:
 
 def _draw_curve(axes: Axes, curve: KaplanMeierCurve) -> None:
     followed_s = float(curve.duration_s[-1])
+    # On to the end of follow-up: what the last clearing left holds for as long as anybody was
+    # watched.
     at_s = np.append(curve.time_s, max(followed_s, float(curve.time_s[-1])))
     cleared = 1 - curve.survival_frac[[*range(len(curve.time_s)), -1]]
     low = 1 - curve.high_frac[[*range(len(curve.time_s)), -1]]

@@ -62,6 +62,8 @@ def added_sections(record: CaseRecord) -> tuple[tuple[SectionView, ...], tuple[F
         if not problem:
             try:
                 views += _view(extension, record)
+            # SystemExit as well: whatever somebody else's code calls, one section must not end a
+            # report.
             except (Exception, SystemExit) as error:  # noqa: BLE001 -- somebody else's code
                 problem = f"it failed on this case ({type(error).__name__})"
         if problem:

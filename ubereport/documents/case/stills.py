@@ -53,6 +53,7 @@ def _inside(frames_dir: Path, path: str) -> Path | None:
         return None
     if len(pure.parts) > 1 and frames_dir.name == pure.parts[0]:
         pure = PurePosixPath(*pure.parts[1:])
+    # Resolved too: a link inside of the folder may lead out of it, which its name does not show.
     root = frames_dir.resolve()
     file = root.joinpath(*pure.parts).resolve()
     return file if file.is_relative_to(root) else None

@@ -132,6 +132,8 @@ def _lane(canvas: Canvas, bottom_mm: float, height_mm: float, end_s: float) -> A
 def _draw_event_lane(axes: Axes, events: Sequence[HemostasisEvent], end_s: float) -> None:
     axes.set_ylim(0, 1)
     _lane_name(axes, _("Events"))
+    # Half a millimeter at least: to scale, an event of seconds in a case of hours would be thinner
+    # than a hair.
     min_s = end_s / (FULL_WIDTH_MM * (RIGHT - LEFT)) * 0.5
     gap_s = end_s * 0.018
     label_end_s = -gap_s
@@ -145,6 +147,7 @@ def _draw_event_lane(axes: Axes, events: Sequence[HemostasisEvent], end_s: float
             linewidth=0.7,
         )
         center_s = min(event.onset_s + width_s / 2, end_s - gap_s / 2)
+        # A number that would touch the one before is left out, never its event.
         if center_s - label_end_s >= gap_s:
             axes.text(center_s, 0.55, str(number), ha="center", va="bottom", fontsize=6.5)
             label_end_s = center_s
@@ -184,6 +187,8 @@ def _axis_top(columns: TimeColumns) -> float:
 
 
 def _fill(axes: Axes, columns: TimeColumns, area_frac: FloatArray, color: str) -> None:
+    # Each twice, as steps: a column's mean holds for all of it, and a slope from one to the next
+    # would draw areas that nobody measured.
     height = np.repeat(np.where(columns.is_shown, area_frac, np.nan), 2)
     at_s = np.repeat(columns.edge_s, 2)[1:-1]
     axes.fill_between(

@@ -53,6 +53,8 @@ class TableBlock:
         if self.row_links and len(self.row_links) != len(self.rows):
             raise ValueError(f"{len(self.row_links)} links for {len(self.rows)} rows")
         for link in self.row_links:
+            # Links are made of names of folders: with a scheme one could run a script, with a root
+            # it would name places of a machine.
             if ":" in link or link.startswith(("/", "\\")):
                 raise ValueError(f"{link!r} is no relative link; give a path from the page")
         for row in self.rows:

@@ -111,6 +111,8 @@ def _draw_curve(axes: Axes, curve: Curve, number: int, is_step: bool) -> None:
 
 
 def _name_curves(axes: Axes, curves: Sequence[Curve]) -> None:
+    # Named where they end, a piece of the line before each name: names that were moved apart still
+    # say whose they are, also in gray print.
     ends = [curve.y[-1] if curve.y else 0.0 for curve in curves]
     low, high = axes.get_ylim()
     place = axes.get_yaxis_transform()

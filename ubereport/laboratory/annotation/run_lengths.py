@@ -16,6 +16,8 @@ from ubereport.core.errors import AnnotationError
 
 MAX_SIDE_PX = 16384
 _MAX_PIXELS = 2**26
+# Seven groups of five bits hold every count of 32 bits; a longer number is damage, and must not
+# grow without a bound.
 _MAX_GROUPS = 7
 
 

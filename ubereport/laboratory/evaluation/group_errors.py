@@ -53,6 +53,8 @@ def _errors(group: str, scores: Sequence[StillScore], seed: int) -> dict[str, fl
             f"{_MIN_RECORDINGS} recordings or more, some with blood."
         )
     rng = np.random.default_rng(seed)
+    # To draw recordings again is to draw how often each occurs: one product with their sums then
+    # gives all draws at once.
     counts = rng.multinomial(
         len(recordings), np.full(len(recordings), 1 / len(recordings)), size=_N_BOOTSTRAP
     )

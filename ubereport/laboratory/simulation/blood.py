@@ -24,6 +24,8 @@ from ubereport.laboratory.simulation.site import SITE_REACH, PaintedSite
 BLOOD_OPACITY = 0.5
 BLOOD_OPTICAL_DEPTH = -math.log(1 - BLOOD_OPACITY)
 
+# Depths become bytes, so that tables take the place of exponentials. The 255 levels reach a depth
+# of 5.8, where less than one level of what lies beneath gets through.
 _LEVELS_PER_DEPTH = 44.0
 _ABSORPTION = np.array([1.0, 2.6, 2.8])
 _THIN = np.array([0.80, 0.06, 0.035])
@@ -59,6 +61,8 @@ class Film:
     """
 
     def __init__(self, bleed: Bleed, site: PaintedSite, pose: Pose) -> None:
+        # The second number is the stream of this painter: the cloud of the same bleed has its own,
+        # and a draw more here moves nothing there.
         rng = np.random.default_rng([bleed.seed, 13])
         n = site.size_px
         axis = np.linspace(-SITE_REACH, SITE_REACH, n, dtype=np.float32)
@@ -194,6 +198,8 @@ class Cloud:
         floor = float(np.quantile(shape[is_inside], max(0.0, 1 - share)))
         fade = min(1.0, share / 0.03)
         relative = np.minimum(shape / np.float32(max(floor, 1e-4)), 3.0)
+        # At that level the depth is just what counts as blood; squared, it thins out quickly
+        # beyond. A cloud of less than 3 % of the view also grows pale, until nothing is left of it.
         depth = np.float32(BLOOD_OPTICAL_DEPTH * fade) * relative**2
         return np.asarray(cv2.GaussianBlur(np.minimum(depth, 5.0), (0, 0), 0.8), np.float32)
 

@@ -123,6 +123,8 @@ def _round_light(across: np.ndarray, half_width: np.ndarray | float) -> np.ndarr
 
 
 def _premultiplied(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    # Colors times opacity: turning a sprite interpolates it, and plain colors would mix what lies
+    # under full transparency into its rim.
     layers = np.dstack([np.clip(rgb, 0, 1) * alpha[..., None], alpha])
     return np.round(layers * 255).astype(np.uint8)
 

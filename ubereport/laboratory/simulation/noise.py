@@ -66,6 +66,7 @@ def fibers(
     elongation: float = 12.0,
 ) -> Float32Array:
     """Draw noise stretched along one direction, gently wavy; (size_px, size_px) float32."""
+    # Half as long again as the picture: turned by any angle, its diagonal (1.41 sides) lies inside.
     long_px = int(size_px * 1.5)
     columns = max(4, round(n_cells / elongation * 1.5)) + 3
     total = np.zeros((long_px, long_px), np.float32)
@@ -96,6 +97,7 @@ def cells(
         (size_px, size_px) float32 each; `to_border` is half the difference between the second
         nearest and the nearest seed.
     """
+    # Distances change slowly: a dozen pixels a cell are computed, those between interpolated.
     work_px = min(size_px, max(64, n_cells * 12))
     seeds = _jittered_seeds(rng, n_cells, jitter)
     at = (np.arange(work_px, dtype=np.float32) + np.float32(0.5)) * np.float32(n_cells / work_px)
@@ -136,6 +138,9 @@ class CameraNoise:
         rng = np.random.default_rng([seed, 31])
         side = self._SIDE_PX
         noise = rng.standard_normal((side, side, 3)) * [1.0, 0.85, 1.2]
+        # The mean of four pixels has half their spread, hence nearly doubled. What is added and
+        # what is taken away are kept apart: bytes hold no minus, and sums that saturate need no
+        # wider type.
         noise = np.round(cv2.blur(noise, (2, 2)) * 1.9 * level)
         self._seed = seed
         self._is_silent = level == 0
@@ -149,6 +154,8 @@ class CameraNoise:
             return picture
         height, width = picture.shape[:2]
         brighter, darker = self._covering(height, width)
+        # Knuth's multiplicative hash: neighboring frames cut the tile at places that have nothing
+        # to do with each other, else noise would be seen to glide.
         mixed = (frame_index + 1) * 2654435761 + self._seed * 40503
         top, left = (mixed >> 8) % self._SIDE_PX, (mixed >> 17) % self._SIDE_PX
         rows, columns = slice(top, top + height), slice(left, left + width)

@@ -119,6 +119,9 @@ class Scene:
         for bleed in bleeds:
             film, maps = self._film(bleed, index)
             order, body = cv2.split(self._drawing.seen(maps, pose))
+            # The texture of turbid water serves as ripple, six times as fast and at a time of its
+            # own for each bleed; less its mean and times ten, its spread is about the one that
+            # a film takes.
             veil = self._turbidity.veil(time_s * 6 + bleed.seed % 50, 0.2)
             ripple = self._drawing.enlarged((veil - np.float32(0.2)) * 10)
             depth = film.depth(np.asarray(order), np.asarray(body), ripple, time_s)

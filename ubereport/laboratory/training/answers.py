@@ -197,6 +197,8 @@ def _drawn(candidate: BoolArray, answered: Answered) -> tuple[BoolArray, BoolArr
         Brush.BLOOD: np.array(candidate),
         Brush.IGNORE: np.zeros(candidate.shape, np.bool_),
     }
+    # In the order in which they were drawn, each over what lay there: a pixel is blood, undecided
+    # or clear, and never two of them.
     for edit in answered.edits:
         region = fill_polygon(edit.points, *candidate.shape)
         for brush, layer in layers.items():

@@ -162,6 +162,7 @@ def _draw_degradation(rng: np.random.Generator) -> Degradation:
     )
 
 
+# Three deviations of the widest blur that is drawn (1.6 px), to either side.
 _BLUR_PX = 11
 
 
@@ -227,6 +228,7 @@ def _shown(planes: Tensor, mask: Tensor, how: Recoloring) -> tuple[Tensor, Tenso
     if how.shade is not None:
         # Light falls off in linear light, pictures are gamma coded.
         planes = planes * _light(x, y, how.shade) ** (1 / 2.2)
+    # Last of all, as a recorder comes last: noise and compression are of the colors as shown.
     if how.degradation is not None:
         planes = _degraded(planes, how.degradation)
     return planes.clamp(0, 255).round(), mask

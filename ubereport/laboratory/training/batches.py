@@ -80,6 +80,7 @@ def shares_of_batch(
     # share says, give or take one.
     places = (np.arange(batch_size) + rng.random()) / batch_size
     picks = np.searchsorted(np.cumsum(shares), places)
+    # By rounding the last sum may fall short of 1, and a place behind it still needs a source.
     return [min(int(pick), len(shares) - 1) for pick in picks]
 
 

@@ -18,6 +18,8 @@ from ubereport.laboratory.training.scoring import StillScore, Summary, score_sti
 from ubereport.segmentation.pictures import shown_blood
 from ubereport.statistics.group_bootstrap import Resampler
 
+# Finer toward 1: what keeps clean views clean lies there, as the 0.97 of a shipped rule of presence
+# does.
 _GRID = (*(round(0.05 * i, 2) for i in range(2, 19)), 0.93, 0.95, 0.97, 0.98)
 # Where a rule of presence keeps clean views clean, the threshold that is left to choose decides how
 # far a region is drawn, in smaller steps.
@@ -110,6 +112,8 @@ def calibrate(
     scores = {t: _scores(maps, labels, t) for t in _GRID}
     presence = _best_presence(scores, presence_grid)
     if aims.is_presence_ruled:
+        # A copy, since the rule writes into what it is given. Everything is scored again under it:
+        # figures are to be those of the bundle as it will run.
         maps = shown_blood(maps.copy(), presence)
         scores |= {t: _scores(maps, labels, t) for t in (*_GRID_IN_SHOWN, presence.probability)}
         central = _best_threshold({t: scores[t] for t in _GRID_IN_SHOWN}, aims)

@@ -151,6 +151,7 @@ def box_label(rgb: RgbArray, still: BoxedStill) -> LabelArray:
         if part.size == 0:
             continue
         label[top:bottom, left:right] = _split_by_redness(part)
+    # After the boxes, whose corners may reach beyond the round view into the black around it.
     label[rgb.max(axis=-1) <= 10] = CLEAN
     return label
 

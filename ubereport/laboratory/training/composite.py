@@ -225,6 +225,7 @@ def tool_mask(rgb: RgbArray) -> BoolArray:
     """Return where a frame is gray and smooth, as metal and plastic instruments are."""
     hsv = cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV)
     gray = ((hsv[..., 1] < 60) & (hsv[..., 2] > 35)).astype(np.uint8)
+    # Specks go first: closed before they are gone, they would grow together into a tool.
     opened = cv2.morphologyEx(gray, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
     return np.asarray(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8)) > 0)
 
@@ -244,6 +245,8 @@ def add_blood(
     weights = np.array([w for w, _ in SHAPES])
     keeps_tools = rng.random() < 0.7
     over = tool_mask(rgb) if keeps_tools else np.zeros(rgb.shape[:2], bool)
+    # Of the picture as it came: a second patch is lit by the lamp, and measured anew the first one
+    # would pass for shade.
     light = illumination(rgb)
     for _ in range(int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1]))):
         shape = SHAPES[int(rng.choice(len(SHAPES), p=weights / weights.sum()))][1]

@@ -161,6 +161,8 @@ def mixed_pools(
     data, side_px, device = config.data, config.data.cache_side_px, training_device(config.device)
     pools: list[tuple[float, StillCache]] = []
     if data.composite_share > 0:
+        # Of the stills that are trained on alone: under composited blood a held-out view would be
+        # learned all the same.
         ground = np.array([i for i in inside if _is_ground(cache.stills[int(i)])], np.int64)
         bloodied = composites(cache, ground, config, cache_folder, torch.get_num_threads())
         pools.append((data.composite_share, bloodied))

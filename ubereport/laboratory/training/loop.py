@@ -105,6 +105,8 @@ def train(
     """
     if config.n_threads > 0:
         torch.set_num_threads(config.n_threads)
+    # The same in every process of a group: gradients alone are shared, so that all must start from
+    # the same weights.
     torch.manual_seed(config.seed)
     device = training_device(config.device)
     network, average = _start(config, folder)
@@ -256,6 +258,8 @@ def _resume(
 
 
 def _moments(optimizer: torch.optim.AdamW) -> dict[str, Tensor]:
+    # Tensors with flat names, which is all that safetensors holds: a checkpoint as torch writes it
+    # would be a pickle.
     state = optimizer.state_dict()["state"]
     return {f"{i}.{k}": torch.as_tensor(v) for i, item in state.items() for k, v in item.items()}
 
@@ -341,6 +345,7 @@ def _train_step(
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     _share_gradients(network)
+    # After they are shared: every process then clips alike, and their weights stay the same.
     nn.utils.clip_grad_norm_(network.parameters(), config.optimizer.gradient_norm_max)
     optimizer.step()
     return value

@@ -42,6 +42,8 @@ def segmentation_loss(logit: Tensor, label: Tensor, config: LossConfig) -> Tenso
     has_blood = target.sum((1, 2)) > 0
     if config.overlap_weight > 0 and bool(has_blood.any()):
         overlap = _tversky(torch.sigmoid(logit) * decided, target, config.false_negative_weight)
+        # Over all stills and not over those with blood: what a still weighs must not depend on how
+        # many others of its batch bleed.
         loss = loss + config.overlap_weight * (1 - overlap[has_blood]).sum() / len(label)
     return loss
 

@@ -67,6 +67,7 @@ def summarize(
     sure = (
         called if presence_scores is None else np.array([s.predicted_frac for s in presence_scores])
     )
+    # A share of 0 asks for any blood at all: a still without one called pixel still shows none.
     is_called = (sure >= presence_frac) & (sure > 0)
     return Summary(
         int(is_positive.sum()),

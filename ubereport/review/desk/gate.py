@@ -78,6 +78,7 @@ class Gate:
             return _refused(403, "Only the review page itself may ask.")
         if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
             return _refused(403, "Only the review page itself may ask.")
+        # Before the token is compared, so that guesses count as well.
         if self._is_too_often():
             return _refused(429, _("Too many requests at once. Wait a moment."))
         token = request.query_params.get("token")

@@ -267,6 +267,8 @@ def _drawn_mask(text: Any) -> BoolArray:  # noqa: ANN401 -- a JSON value
         content = base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error):
         raise _BadRequestError("mask_png is a PNG picture in base64.") from None
+    # The size stands in the header and is read there first: a small file that unpacks to gigabytes
+    # must not be decoded.
     if content[:8] != b"\x89PNG\r\n\x1a\n" or max(_png_size(content)) > _MASK_SIDE_PX:
         raise _BadRequestError(f"mask_png is a PNG of at most {_MASK_SIDE_PX} pixels a side.")
     picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
@@ -292,6 +294,8 @@ def _kept_mask(
     # Outside of the field of view nothing counts, whatever a hand drew there.
     mask = (scaled > 0) & field
     content, still = _png(_gray(mask)), _png(cv2.cvtColor(seen, cv2.COLOR_RGB2BGR))
+    # A name of its own each time: lines of the journal seal the files of earlier masks by their
+    # digests, so that none may be written over.
     stem = f"{round(shown_s * 1000):010d}-{secrets.token_hex(4)}"
     kept = MendedMask(
         mask_path=f"review/{stem}-mask.png",
