@@ -113,6 +113,10 @@ def test_separated_groups_keep_an_interval():
     assert (mirrored.low, mirrored.high) == (-1.0, pytest.approx(-delta.low))
 
 
+def test_a_missing_interval_says_which_one_was_asked_for():
+    assert cliff_delta(np.array([1.0]), np.array([2.0, 3.0]), 0.9).confidence == 0.9
+
+
 def test_one_case_has_a_delta_without_interval():
     delta = cliff_delta(np.array([1.0]), np.array([0.0, 2.0]))
     assert delta.value == 0

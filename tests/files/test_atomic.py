@@ -397,3 +397,54 @@ def test_what_is_private_is_so_before_a_byte_is_in_it(tmp_path, monkeypatch):
     write_file(tmp_path / "keys.json", b"{}", is_private=True)
     assert modes[0] & 0o777 == 0o600
     assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_carried_over_is_on_disk_before_the_old_folder_goes(tmp_path, monkeypatch):
+    """A person's review may be among it."""
+    target = tmp_path / "case"
+    publish_folder(target, {"case.json": b"old", "review/1.png": b"drawn"})
+    synced = []
+    original = os.fsync
+
+    def noted(descriptor):
+        place = str(Path(f"/proc/self/fd/{descriptor}").readlink())
+        synced.append(place.rpartition(".new-")[2][13:])
+        original(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    publish_folder(target, {"case.json": b"new"}, carried_over=["review/1.png"])
+    assert _content(target) == {"case.json": b"new", "review/1.png": b"drawn"}
+    assert synced.index("review/1.png") < synced.index("review")
+    assert "" in synced[synced.index("review") :]
+
+
+def test_windows_opens_no_folder_and_syncs_only_what_may_be_written(tmp_path, monkeypatch):
+    """Its `open` refuses folders, its `fsync` descriptors that are for reading alone."""
+    opened = os.open
+    writable = set()
+
+    def windows_open(path, flags, mode=0o777, **rest):
+        if Path(path).is_dir():
+            raise PermissionError(errno.EACCES, "Permission denied")
+        descriptor = opened(path, flags, mode, **rest)
+        (writable.add if flags & (os.O_RDWR | os.O_WRONLY) else writable.discard)(descriptor)
+        return descriptor
+
+    def windows_fsync(descriptor):
+        if descriptor not in writable:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr(atomic, "IS_WINDOWS", True)
+    monkeypatch.setattr(os, "open", windows_open)
+    monkeypatch.setattr(os, "fsync", windows_fsync)
+    monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
+    monkeypatch.setattr(atomic.shutil, "rmtree", lambda *_, **__: None)
+    write_file(tmp_path / "a" / "file.json", b"1")
+    publish_folder(tmp_path / "case", OLD)
+    publish_folder(tmp_path / "case", NEW, carried_over=["gone.txt"], gives_way=ALL)
+    with staged_for(tmp_path / "built") as staged:
+        staged.mkdir()
+        (staged / "inside.txt").write_bytes(b"2")
+    assert (tmp_path / "a" / "file.json").read_bytes() == b"1"
+    assert _content(tmp_path / "case") == NEW | {"gone.txt": b"x"}
+    assert _content(tmp_path / "built") == {"inside.txt": b"2"}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ubereport.core.errors import UsageError
-from ubereport.files.names import default_case_id, folder_name, validate_case_id
+from ubereport.files.names import default_case_id, folder_name, natural_key, validate_case_id
 
 HARMLESS = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
@@ -111,3 +111,10 @@ def test_the_default_id_comes_from_the_recording_alone():
 def test_the_default_id_needs_digests(digests):
     with pytest.raises(ValueError, match="SHA-256"):
         default_case_id(digests)
+
+
+def test_parts_are_in_the_order_that_people_count_in():
+    names = ["part10.mp4", "Part2.mp4", "part1\u00b22.mp4", "part.mp4"]
+    assert sorted(names, key=natural_key) == [
+        "part1\u00b22.mp4", "Part2.mp4", "part10.mp4", "part.mp4",
+    ]  # fmt: skip

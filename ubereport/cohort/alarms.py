@@ -23,7 +23,7 @@ from ubereport.core.arrays import BoolArray, FloatArray, IntArray
 _N_SIMULATED = 4000
 _SEED = 20260301
 _MIN_POINTS = 3
-# 3 / 2.66 to the precision with which Wheeler's factor is used for limits.
+# 1 / 1.128, to the precision with which Wheeler's factor for limits (2.66 = 3 / 1.128) is used.
 _MOVING_RANGE_SIGMA = 2.66 / 3
 
 

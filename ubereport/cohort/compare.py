@@ -77,7 +77,7 @@ def compare_cohort(
         manifest has, calendar time, and each case's place in its surgeon's series.
     reference
         Group that the others are compared with; the largest where None.
-    given
+    sources
         The plan of the library, series of its cases, and what labelled stills say.
 
     Raises

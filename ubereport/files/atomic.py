@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from ubereport.core.errors import OutputError
-from ubereport.files.system import replace
+from ubereport.files.system import IS_WINDOWS, replace
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -123,6 +123,7 @@ def publish_folder(
         _write_folder(staged, files)
         for name in carried_over:
             _copy_through(target / name, staged / name)
+        _sync(staged)
         _swap_in(staged, target)
     except OSError as error:
         raise _output_error(error, n_bytes, target.parent) from error
@@ -246,10 +247,17 @@ def _write_through(path: Path, content: bytes, mode: int = 0o666) -> None:
 def _copy_through(source: Path, copy: Path) -> None:
     copy.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(source, copy, follow_symlinks=False)
+    # What is carried over may be a person's review, and the old folder goes right after.
+    if not copy.is_symlink():
+        _sync(copy)
+    _sync(copy.parent)
 
 
 def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    # Windows opens no folder, and brings to disk only what is open for writing.
+    if IS_WINDOWS and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if IS_WINDOWS else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:

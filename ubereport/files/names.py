@@ -107,4 +107,4 @@ def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
     # Numbers before text and each marked as what it is, since Python compares no number with a
     # text.
     pieces = re.split(r"(\d+)", name.casefold())
-    return tuple((0, int(p)) if p.isdigit() else (1, p) for p in pieces if p)
+    return tuple((0, int(p)) if p.isdecimal() else (1, p) for p in pieces if p)

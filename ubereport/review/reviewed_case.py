@@ -283,7 +283,7 @@ def _events(
 def _as_measured(
     counted: Sequence[HemostasisEvent], measured: Sequence[HemostasisEvent]
 ) -> tuple[HemostasisEvent, ...]:
-    """Return `found` with the measured event, digit for digit, where nothing about it changed.
+    """Return `counted` with the measured event, digit for digit, where nothing about it changed.
 
     Summed over cut rows instead of runs, the same area differs in its last digits.
     """

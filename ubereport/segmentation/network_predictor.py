@@ -1,4 +1,4 @@
-"""Run a bundle's network over pictures; only (n, 3) numbers come back from the device."""
+"""Run a bundle's network over pictures; for areas, only counts of pixels leave the device."""
 
 from __future__ import annotations
 

@@ -130,7 +130,8 @@ def cliff_delta(x: FloatArray, y: FloatArray, confidence: float = 0.95) -> Estim
     m, n = len(x), len(y)
     delta = float(np.mean(_dominance_rows(x, y)))
     if min(m, n) < 2:
-        return Estimate(delta, None, None, _DELTA_METHOD, "fewer than two cases in a group")
+        reason = "fewer than two cases in a group"
+        return Estimate(delta, None, None, _DELTA_METHOD, reason, confidence)
     if abs(delta) == 1.0:
         z2 = normal_reach(confidence) ** 2
         inner = max((min(m, n) - z2) / (min(m, n) + z2), -1.0)

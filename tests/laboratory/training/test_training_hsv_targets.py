@@ -72,3 +72,16 @@ def test_a_broken_still_stops_pretraining_with_its_name(tmp_path, tiny_config):
     config = dataclasses.replace(tiny_config, steps=5)
     with pytest.raises(AnnotationError, match=r"broken\.png is no picture"):
         pretrain(config, [tmp_path / "broken.png"], tmp_path / "run")
+
+
+def test_pretraining_goes_on_after_a_crash_between_two_renames(manifest, tmp_path, tiny_config):
+    """The old checkpoint lies aside and the new one has no name yet: nothing begins anew."""
+    paths = list_stills(manifest.parent / "images")
+    config = dataclasses.replace(tiny_config, steps=2, checkpoint_every=1)
+    pretrain(config, paths, tmp_path / "run")
+    checkpoint = tmp_path / "run" / "checkpoint"
+    checkpoint.rename(checkpoint.with_name(".checkpoint.old-0123456789ab"))
+    rows = []
+    pretrain(config, paths, tmp_path / "run", rows.append)
+    assert checkpoint.is_dir()
+    assert rows == []

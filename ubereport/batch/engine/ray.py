@@ -104,9 +104,9 @@ class RayEngine:
         on_outcome: OutcomeHook[R],
     ) -> tuple[Outcome[R], ...]:
         task = ray.remote(
-            # Ray's own retries would not be counted or told; they are made below.
             num_cpus=self.cpus_per_job,
             num_gpus=self.gpus_per_job,
+            # Ray's own retries would not be counted or told; they are made below.
             max_retries=0,
             # A worker that lives on holds its memory on the GPU against the next case.
             max_calls=1 if self.gpus_per_job else JOBS_A_WORKER,

@@ -180,9 +180,9 @@ def augment_batch(
     rgb, label
         (n, S, S, 3) and (n, S, S) uint8 on one device.
     matrices
-        n matrices (2, 3) from crop to still pixels, of `augmentation.draw_matrix`.
+        n matrices (2, 3) from crop to still pixels, of `draw_matrix`.
     recolorings
-        n, of `augmentation.draw_recoloring`.
+        n, of `draw_recoloring`.
 
     Returns
     -------

@@ -24,7 +24,7 @@ from ubereport.laboratory.training.labelled_stills import (
     LabelArray,
     squared,
 )
-from ubereport.laboratory.training.loop import Progress, train, training_device
+from ubereport.laboratory.training.loop import Progress, check_start, train, training_device
 from ubereport.laboratory.training.weights import write_weights
 
 
@@ -91,11 +91,14 @@ def pretrain(
     ------
     AnnotationError
         If a still cannot be read.
+    BundleError
+        If the initial weights or the checkpoint are missing, damaged or of another architecture.
     ConfigError
         If `folder` holds another run, or the loss is no longer finite.
     OutputError
         If the disk is full or read-only; the run goes on from its last checkpoint.
     """
+    check_start(config, folder)
     state = train(config, Batches([hsv_pool(paths, config)], config), None, folder, on_progress)
     write_weights(state, folder / "average.safetensors")
     return state

@@ -63,7 +63,9 @@ def _bytes_of(state: Mapping[str, Tensor]) -> bytes:
 
 
 def read_checkpoint(folder: Path) -> RunState | None:
-    """Return the state of a run, or None where there is none; a torn write falls back.
+    """Return the state of a run, or None where there is none.
+
+    Where a crash came between two renames, `recover_folder` brings the checkpoint back first.
 
     Raises
     ------
