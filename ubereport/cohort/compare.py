@@ -89,8 +89,6 @@ def compare_cohort(
     everyone = grouped_cases(table, by, config.primary, reference)
     zero = time_zero(everyone, by, config, sources.series_of)
     cases = everyone
-    # Grouped anew: a case that was watched for less than a minute after the first use has lost its
-    # value, and is to be left out and counted like any other without one.
     if zero.table is not None:
         cases = grouped_cases(zero.table, by, config.primary, reference)
     named = _covariates(cases, by, covariates)
@@ -108,8 +106,6 @@ def compare_cohort(
     folders = tuple(map(str, cases.column("folder")))
     plan = plan_use(sources.plan, by, config, reference, covariates, folders)
     barriers = (*plan_barriers(plan), *zero.barriers)
-    # A second table, of what is held equal alone: what was reached under a technique is shown, but
-    # that groups differ in it bars no direction.
     leads = leads_of(cases, model, balance_table(named, cases.labels, cases.groups), barriers,
                      clear, sources.local_errors, config)  # fmt: skip
     comparison = Comparison(
