@@ -120,10 +120,7 @@ def publish_folder(
             )
         _check_nothing_lost(target, {*files, *carried_over}, gives_way)
         _check_space(target.parent, n_bytes)
-        _write_folder(staged, files)
-        for name in carried_over:
-            _copy_through(target / name, staged / name)
-        _sync(staged)
+        _write_folder(staged, files, {name: target / name for name in carried_over})
         _swap_in(staged, target)
     except OSError as error:
         raise _output_error(error, n_bytes, target.parent) from error
@@ -223,14 +220,20 @@ def _sibling(path: Path, role: str) -> Path:
     return path.with_name(f".{path.name}.{role}-{secrets.token_hex(6)}")
 
 
-def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+def _write_folder(folder: Path, files: Mapping[str, bytes], carried: Mapping[str, Path]) -> None:
     folder.mkdir()
     folders = {folder}
-    for name, content in files.items():
+
+    def placed(name: str) -> Path:
         path = folder.joinpath(*PurePosixPath(name).parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         folders.update(p for p in path.parents if p.is_relative_to(folder))
-        _write_through(path, content)
+        return path
+
+    for name, content in files.items():
+        _write_through(placed(name), content)
+    for name, source in carried.items():
+        _copy_through(source, placed(name))
     # Deepest first: a folder is safe on disk once what it names is.
     for level in sorted(folders, reverse=True):
         _sync(level)
@@ -245,12 +248,10 @@ def _write_through(path: Path, content: bytes, mode: int = 0o666) -> None:
 
 
 def _copy_through(source: Path, copy: Path) -> None:
-    copy.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(source, copy, follow_symlinks=False)
     # What is carried over may be a person's review, and the old folder goes right after.
     if not copy.is_symlink():
         _sync(copy)
-    _sync(copy.parent)
 
 
 def _sync(path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ubereport.core.case import CaseRecord
 from ubereport.core.metrics import MetricSpec, MetricValue
 from ubereport.documents.page.text import (
+    DASH,
     band,
     clock,
     clock_range,
@@ -22,7 +23,6 @@ _UNIT_WORDS = {
     "1/(10.min)": N_("per 10\xa0min"),
     "%.min": "%·min",
 }
-DASH = "–"
 _AREA_TIME_UNITS = {"area_time_frac_min": "%·min", "area_time_frac_min_per_h": "%·min/h"}
 
 

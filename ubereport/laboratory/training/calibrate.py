@@ -70,14 +70,14 @@ class CalibrationAims:
     is_presence_ruled: bool = False
 
 
-_AIMS = CalibrationAims()
+DEFAULT_AIMS = CalibrationAims()
 
 
 def calibrate(
     maps: NDArray[np.float32],
     labels: NDArray[np.uint8],
     groups: Sequence[str],
-    aims: CalibrationAims = _AIMS,
+    aims: CalibrationAims = DEFAULT_AIMS,
     *,
     presence_grid: Sequence[float] = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01),
 ) -> Calibration:
@@ -110,15 +110,13 @@ def calibrate(
         )
     # Every threshold of the grid is scored once; what follows only chooses among these.
     scores = {t: _scores(maps, labels, t) for t in _GRID}
-    presence = _best_presence(scores, presence_grid)
+    presence, grid = _best_presence(scores, presence_grid), _GRID
     if aims.is_presence_ruled:
         # A copy, since the rule writes into what it is given. Everything is scored again under it:
         # figures are to be those of the bundle as it will run.
-        maps = shown_blood(maps.copy(), presence)
-        scores |= {t: _scores(maps, labels, t) for t in (*_GRID_IN_SHOWN, presence.probability)}
-        central = _best_threshold({t: scores[t] for t in _GRID_IN_SHOWN}, aims)
-    else:
-        central = _best_threshold(scores, aims)
+        maps, grid = shown_blood(maps.copy(), presence), _GRID_IN_SHOWN
+        scores = {t: _scores(maps, labels, t) for t in {*grid, presence.probability}}
+    central = _best_threshold({t: scores[t] for t in grid}, aims)
     chosen, sure = scores[central], scores[presence.probability]
     logit = np.log(central / (1 - central))
     lenient, strict = (

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ubereport.core.errors import BundleError
 from ubereport.core.held_out import HeldOutOperation, band_coverage_share
 from ubereport.laboratory.training.calibrate import (
+    DEFAULT_AIMS,
     CalibrationAims,
     calibrate,
     errors_by_operation,
@@ -163,7 +164,7 @@ def export_bundle(
     card: str,
     *,
     flip: bool = False,
-    aims: CalibrationAims | None = None,
+    aims: CalibrationAims = DEFAULT_AIMS,
 ) -> Bundle:
     """Calibrate on held-out stills and write a bundle.
 
@@ -179,7 +180,7 @@ def export_bundle(
         Markdown with ``{figures}`` where the table of held-out figures goes, and ``{operations}``
         for the table by operation.
     aims
-        What thresholds are held to; None is the default of `calibrate`.
+        What thresholds are held to.
 
     Raises
     ------
@@ -192,7 +193,6 @@ def export_bundle(
     """
     network = build_network(network_spec(config))
     load_state(network, state)
-    aims = aims or CalibrationAims()
     calibration = calibrate(held_out.maps, held_out.labels, held_out.groups, aims)
     presence = calibration.presence if aims.is_presence_ruled else None
     operations = errors_by_operation(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ubereport.core.config import config_from_toml
 from ubereport.core.errors import AnnotationError, ConfigError, OutputError
-from ubereport.laboratory.training.calibrate import CalibrationAims
+from ubereport.laboratory.training.calibrate import DEFAULT_AIMS, CalibrationAims
 from ubereport.laboratory.training.collections import (
     by_collection,
     collections_of,
@@ -110,7 +110,8 @@ def export_from_specification(
         card,
         flip=is_flip,
         aims=CalibrationAims(
-            float(spec.get("max_clean_area_frac", 0.01)), bool(spec.get("presence_rule", False))
+            float(spec.get("max_clean_area_frac", DEFAULT_AIMS.max_clean_area_frac)),
+            bool(spec.get("presence_rule", DEFAULT_AIMS.is_presence_ruled)),
         ),
     )
 
