@@ -17,7 +17,7 @@ def of(bundle, **changes):
     return fingerprint(INDEX, dataclasses.replace(bundle, metadata=metadata), AnalysisConfig())
 
 
-def test_the_same_weights_under_another_rule_or_threshold_are_another_case():
+def test_the_same_weights_read_in_another_way_are_another_case():
     """An interrupted or finished case of the one must not be taken for one of the other."""
     bundle = load_bundle(find_bundle("ube-blood", models_dir()))
     low, central, high = bundle.metadata.thresholds
@@ -27,7 +27,10 @@ def test_the_same_weights_under_another_rule_or_threshold_are_another_case():
         of(bundle, presence=rule),
         of(bundle, presence=PresenceRule(probability=0.97, view_frac=0.004)),
         of(bundle, presence=rule, thresholds=(low, central + 0.001, high)),
+        of(bundle, presence=None, thresholds=(low, central + 0.001, high)),
+        of(bundle, presence=rule, test_time="flip"),
+        of(bundle, presence=rule, input_width_px=288),
     ]
-    assert len(set(prints)) == 4
+    assert len(set(prints)) == len(prints)
     assert of(bundle, presence=rule) == prints[1]
     assert of(bundle, presence=rule, title="Another title") == prints[1]

@@ -21,6 +21,8 @@ from ubereport.cli.main import app
 from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AnalysisConfig, SegmentationConfig, config_from_toml
 from ubereport.core.progress import silent
+from ubereport.files.resources import models_dir
+from ubereport.segmentation.bundle import find_bundle, load_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -114,6 +116,13 @@ def test_generated_pages_are_fresh():
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "fresh\n")
+
+
+@pytest.mark.parametrize("name", ["ube-blood", "ube-blood-open"])
+def test_the_licence_of_weights_is_the_one_that_their_bundle_states(name):
+    words = " ".join((DOCS / "cite.md").read_text(encoding="utf-8").split())
+    stated = load_bundle(find_bundle(name, models_dir())).metadata.licence
+    assert re.search(rf"those of `{name}` are under {re.escape(stated)}[,.]", words)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -168,9 +168,11 @@ def fingerprint(index: RecordingIndex, bundle: Bundle, config: AnalysisConfig) -
     # Of the recording its hashes alone: a file that was renamed or moved is the same case.
     parts = [part.sha256 for part in index.parts]
     model = [digest for digest in (bundle.sha256, bundle.instruments_sha256) if digest]
-    if (rule := bundle.metadata.presence) is not None:
-        # The same weights are shipped with other thresholds under another version.
-        model.append(f"{rule} {bundle.metadata.thresholds}")
+    # The same weights may be shipped under another version with other thresholds, another size of
+    # the picture or a rule of presence.
+    stated = bundle.metadata
+    size_px = (stated.input_height_px, stated.input_width_px)
+    model.append(f"{stated.thresholds} {stated.presence} {stated.test_time} {size_px}")
     text = "\n".join([__version__, SCHEMA_VERSION, *model, config_sha256(config), *parts])
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from timm.layers.norm_act import BatchNormAct2d
@@ -11,6 +13,15 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 _PROBE_PX = 64
 _TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedNorm:
+    """A normalization that was folded into a convolution; both by their names in the network."""
+
+    norm: str
+    conv: str
+    eps: float
 
 
 def fuse_batch_norms(network: nn.Module) -> nn.Module:
@@ -25,6 +36,12 @@ def fuse_batch_norms(network: nn.Module) -> nn.Module:
     network
         Maps (n, 3, H, W) to logits, or to several, for H and W that are multiples of 32.
     """
+    fused, _ = fold_batch_norms(network)
+    return fused
+
+
+def fold_batch_norms(network: nn.Module) -> tuple[nn.Module, tuple[FoldedNorm, ...]]:
+    """As `fuse_batch_norms`, and say which normalizations are gone; `unfolded_state` undoes it."""
     original = copy.deepcopy(network).eval()
     fused = copy.deepcopy(original)
     generator = torch.Generator().manual_seed(0)
@@ -33,7 +50,9 @@ def fuse_batch_norms(network: nn.Module) -> nn.Module:
         # Compared on one picture: folding is exact arithmetic for layers that are what they seem,
         # and hooks cannot see what a network does between them.
         expected = answers_of(original(probe))
-    replaced = {norm: _fold(conv, norm) for conv, norm in _feeding_pairs(fused, probe)}
+    names = {module: name for name, module in fused.named_modules()}
+    pairs = _feeding_pairs(fused, probe)
+    replaced = {norm: _fold(conv, norm) for conv, norm in pairs}
     for module in list(fused.modules()):
         for name, child in list(module.named_children()):
             if child in replaced:
@@ -44,7 +63,33 @@ def fuse_batch_norms(network: nn.Module) -> nn.Module:
         torch.allclose(answer, wanted, rtol=_TOLERANCE, atol=_TOLERANCE)
         for answer, wanted in zip(answers, expected, strict=True)
     )
-    return fused if is_same else original
+    if not is_same:
+        return original, ()
+    return fused, tuple(FoldedNorm(names[norm], names[conv], norm.eps) for conv, norm in pairs)
+
+
+def unfolded_state(
+    folded: Mapping[str, torch.Tensor], norms: Sequence[FoldedNorm]
+) -> dict[str, torch.Tensor]:
+    """Return the state of a network with normalizations that answers as a folded one does.
+
+    Parameters
+    ----------
+    folded
+        State dict of what `fold_batch_norms` returned, which may have been trained since.
+    norms
+        As `fold_batch_norms` returned them.
+    """
+    state = dict(folded)
+    for each in norms:
+        # Convolutions keep the weights that they were given. What is left to the normalization is
+        # the shift: a mean of 0 and a variance that with its eps makes 1 scale nothing.
+        shift = state.pop(f"{each.conv}.bias")
+        state[f"{each.norm}.weight"] = torch.ones_like(shift)
+        state[f"{each.norm}.bias"] = shift
+        state[f"{each.norm}.running_mean"] = torch.zeros_like(shift)
+        state[f"{each.norm}.running_var"] = torch.full_like(shift, 1 - each.eps)
+    return state
 
 
 def answers_of(answer: torch.Tensor | tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
@@ -97,7 +142,8 @@ def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Module:
         norm.weight,
         norm.bias,
     )
-    conv.bias = bias
+    # Trained on, it learns as the shift of the normalization would; torch makes it a constant.
+    conv.bias = bias.requires_grad_(norm.affine)
     if isinstance(norm, BatchNormAct2d):
         return nn.Sequential(norm.drop, norm.act)
     return nn.Identity()

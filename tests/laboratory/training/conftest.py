@@ -39,15 +39,15 @@ def picture(rng, has_blood):
     return rgb, mask
 
 
-def write_set(folder: Path, n_groups=6, per_group=4):
+def write_set(folder: Path, n_groups=6, per_group=4, prefix="", seed=7):
     """Write a manifest with masks/ and ignore/; half of each group shows blood."""
     for name in ("images", "masks", "ignore"):
         (folder / name).mkdir(parents=True)
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(seed)
     rows = []
     for group in range(n_groups):
         for i in range(per_group):
-            name = f"s{group}_{i}"
+            name = f"{prefix}s{group}_{i}"
             rgb, mask = picture(rng, i % 2 == 0)
             ignore = np.zeros_like(mask)
             ignore[:4] = 255 if i == 0 else 0
@@ -56,7 +56,7 @@ def write_set(folder: Path, n_groups=6, per_group=4):
             cv2.imwrite(str(folder / "masks" / f"{name}.png"), mask)
             cv2.imwrite(str(folder / "ignore" / f"{name}.png"), ignore)
             kind = "blood" if i % 2 == 0 else "zero"
-            rows.append((name, f"images/{name}.png", f"op{group}", kind))
+            rows.append((name, f"images/{name}.png", f"{prefix}op{group}", kind))
     with (folder / "MANIFEST.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["name", "image", "group", "kind"])

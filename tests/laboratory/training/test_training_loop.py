@@ -16,8 +16,12 @@ from ubereport.laboratory.training.config import OptimizerConfig, TrainConfig
 from ubereport.laboratory.training.finetune import finetune, mixed_pools, split_indices
 from ubereport.laboratory.training.labelled_stills import cache_stills, read_manifest
 from ubereport.laboratory.training.loop import learning_rate, network_spec, predict, train
-from ubereport.laboratory.training.weights import load_weights, read_checkpoint
-from ubereport.segmentation.network import build_network
+from ubereport.laboratory.training.weights import (
+    load_weights,
+    read_checkpoint,
+    write_weights,
+)
+from ubereport.segmentation.network import build_network, load_state, portable_state
 
 
 def equal(a, b):
@@ -271,6 +275,62 @@ def test_a_run_starts_from_the_weights_of_another(tmp_path, tiny_config):
     assert torch.allclose(state[weight], first[weight], atol=1e-6)
 
 
+def with_lived_in_norms(config, folder):
+    """Weights whose normalizations are far from what an untrained network has."""
+    network = build_network(network_spec(config))
+    generator = torch.Generator().manual_seed(3)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            for tensor, low, high in (
+                (module.weight, 0.7, 1.3),
+                (module.bias, -0.2, 0.2),
+                (module.running_mean, -0.1, 0.1),
+                (module.running_var, 0.6, 1.6),
+            ):
+                torch.nn.init.uniform_(tensor, low, high, generator=generator)
+    write_weights(portable_state(network), folder / "lived.safetensors")
+    return dataclasses.replace(config, initial="lived.safetensors")
+
+
+def frozen_norms(config, lr):
+    optimizer = OptimizerConfig(
+        lr=lr, weight_decay=0.0, n_frozen_stages=1, ema_decay=0.0, is_normalization_frozen=True
+    )
+    return dataclasses.replace(config, optimizer=optimizer)
+
+
+def test_frozen_normalizations_answer_as_before_and_fit_the_usual_network(tmp_path, tiny_config):
+    config = frozen_norms(with_lived_in_norms(tiny_config, tmp_path), lr=1e-9)
+    state = train(config, RedBatches(32), None, tmp_path / "run")
+    answers = []
+    for weights in (load_weights(tmp_path / "lived.safetensors"), state):
+        network = build_network(network_spec(config))
+        load_state(network, weights)
+        answers.append(predict(network, red_still(64, 20)[0][None], torch.device("cpu")))
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-3)
+
+
+def test_what_frozen_normalizations_shifted_is_learned_on(tmp_path, tiny_config):
+    config = frozen_norms(with_lived_in_norms(tiny_config, tmp_path), lr=1e-3)
+    before = train(frozen_norms(config, 1e-9), RedBatches(32), None, tmp_path / "before")
+    after = train(config, RedBatches(32), None, tmp_path / "run")
+    assert before.keys() == after.keys()
+    stem = ("encoder.model.conv_stem", "encoder.model.bn1", "encoder.model.blocks.0.")
+    shifts = [k for k in after if k.endswith(".bias")]
+    assert len(shifts) > 50
+    for key in shifts:
+        assert torch.equal(before[key], after[key]) == key.startswith(stem), key
+
+
+def test_a_run_with_frozen_normalizations_goes_on_bit_for_bit(tmp_path, tiny_config):
+    config = frozen_norms(with_lived_in_norms(tiny_config, tmp_path), lr=1e-3)
+    config = dataclasses.replace(config, steps=4, validate_every=2)
+    whole = train(config, RedBatches(32), None, tmp_path / "whole")
+    with pytest.raises(KilledError):
+        train(config, RedBatches(32), None, tmp_path / "killed", kill_at(2))
+    assert equal(whole, train(config, RedBatches(32), None, tmp_path / "killed"))
+
+
 def test_weights_of_another_architecture_are_refused(tmp_path, tiny_config):
     from safetensors.torch import save_file
 
@@ -312,6 +372,7 @@ def test_configurations_go_through_toml(tiny_config):
         "[augment]\nmin_crop_frac = 0.01",
         "[hsv]\nhue_low_max = 175",
         "stepz = 3",
+        'initial = "imagenet"\n[optimizer]\nis_normalization_frozen = true',
     ],
 )
 def test_a_value_out_of_range_is_refused_before_any_work(text):

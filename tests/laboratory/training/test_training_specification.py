@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from tests.laboratory.training.conftest import write_set
 from ubereport.core.config import config_to_toml
 from ubereport.core.errors import AnnotationError, ConfigError
+from ubereport.laboratory.training import specification
 from ubereport.laboratory.training.loop import network_spec
 from ubereport.laboratory.training.specification import NEEDED, export_from_specification
 from ubereport.segmentation.bundle import load_bundle
@@ -17,10 +18,8 @@ from ubereport.segmentation.network import build_network, portable_state
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "training"
 
 
-def export(specification: Path, folder: Path) -> None:
-    export_from_specification(
-        specification, folder / "none.csv", folder / "runs", folder / "models"
-    )
+def export(spec: Path, folder: Path) -> None:
+    export_from_specification(spec, folder / "none.csv", folder / "runs", folder / "models")
 
 
 @pytest.mark.parametrize("content", [None, b"version = ", b"\xff\xfe"])
@@ -101,6 +100,25 @@ def test_sets_are_named_with_licence_and_counts_beside_what_the_specification_ad
     card = (bundle.folder / "README.md").read_text()
     assert "# 1, MIT" in card
     assert "| squares | CC BY 4.0 | 24, 12 with blood, 6 groups |" in card
+
+
+@pytest.mark.usefixtures("graph_at_hand")
+def test_colors_of_another_kind_of_view_are_not_those_of_operations(
+    tmp_path, tiny_config, monkeypatch
+):
+    spec, sets = written(tmp_path, tiny_config)
+    write_set(tmp_path / "others", prefix="other", seed=8)
+    entry = '[[collections]]\nname = "others"\npath = "others/MANIFEST.csv"\nlicence = "MIT"\n'
+    with sets.open("a") as file:
+        file.write(f"{entry}is_foreign = true\n")
+    seen = []
+    monkeypatch.setattr(
+        specification,
+        "training_colors",
+        lambda cache, index: seen.extend(cache.stills[int(i)].collection.name for i in index),
+    )
+    export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
+    assert set(seen) == {"squares"}
 
 
 def test_a_set_without_a_licence_is_not_exported(tmp_path, tiny_config):

@@ -153,7 +153,12 @@ class FramesConfig:
 
 @validated("optimizer")
 class OptimizerConfig:
-    """AdamW with warm-up, a plateau and a cosine decay over the last `decay_frac` of the steps."""
+    """AdamW with warm-up, a plateau and a cosine decay over the last `decay_frac` of the steps.
+
+    `n_frozen_stages` keeps the stem and so many stages of the encoder as they are.
+    `is_normalization_frozen` keeps what normalizations know of the pictures before, for a run that
+    goes on from trained weights: a step takes half the time then, and depends on no batch's size.
+    """
 
     lr: Annotated[float, Field(gt=0, lt=1)] = 2e-3
     encoder_lr_factor: Annotated[float, Field(ge=0, le=100)] = 0.25
@@ -164,6 +169,7 @@ class OptimizerConfig:
     gradient_norm_max: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     ema_decay: ShareBelowOne = 0.995
     n_frozen_stages: Annotated[int, Field(ge=0, le=7)] = 2
+    is_normalization_frozen: bool = False
 
 
 @validated()
@@ -213,3 +219,13 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     hsv: HsvConfig = field(default_factory=HsvConfig)
+
+    def __post_init__(self) -> None:
+        # ImageNet's encoder comes with a decoder whose normalizations have seen nothing.
+        check_setting(
+            not self.optimizer.is_normalization_frozen
+            or self.initial not in ("imagenet", "random"),
+            "initial",
+            self.initial,
+            "trained weights where optimizer.is_normalization_frozen is true",
+        )

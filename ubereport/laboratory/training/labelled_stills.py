@@ -42,6 +42,9 @@ class Collection:
         Whether its groups are dealt to folds, one of which can be held out.
     is_ground
         Whether blood is composited onto its zero masks.
+    is_foreign
+        Whether it shows another kind of view, learned from for contrast: recordings of that kind
+        are still flagged as unlike the operations that the network knows.
     is_trained
         False for a set that is only looked at: where a fold is held out, all of it is.
     """
@@ -53,6 +56,7 @@ class Collection:
     share: float = 1.0
     is_split: bool = True
     is_ground: bool = True
+    is_foreign: bool = False
     is_trained: bool = True
 
     def __post_init__(self) -> None:

@@ -34,6 +34,7 @@ from ubereport.laboratory.training.weights import (
     write_checkpoint,
 )
 from ubereport.segmentation.devices import cpu_gains_from_bf16
+from ubereport.segmentation.fusion import FoldedNorm, fold_batch_norms, unfolded_state
 from ubereport.segmentation.metadata import NetworkSpec
 from ubereport.segmentation.network import build_network, load_state, portable_state
 from ubereport.segmentation.precision import LowPrecisionDecoder
@@ -109,7 +110,8 @@ def train(
     # the same weights.
     torch.manual_seed(config.seed)
     device = training_device(config.device)
-    network, average = _start(config, folder)
+    network, folded = _start(config, folder)
+    average = copy.deepcopy(network).eval()
     network.to(device)
     average.to(device)
     optimizer = _optimizer(network, config)
@@ -142,7 +144,7 @@ def train(
         if is_kept and _rank() == 0:
             state = _state(config, done, network, average, optimizer, history)
             write_checkpoint(state, folder / "checkpoint")
-    return portable_state(average)
+    return unfolded_state(portable_state(average), folded)
 
 
 def check_start(config: TrainConfig, folder: Path) -> None:
@@ -151,7 +153,7 @@ def check_start(config: TrainConfig, folder: Path) -> None:
     Raises
     ------
     ConfigError
-        If `folder` holds a run of another configuration.
+        If `folder` holds a run of another configuration, or normalizations cannot be frozen.
     DependencyError
         If ImageNet weights are asked for and not installed.
     BundleError
@@ -195,7 +197,8 @@ def training_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _start(config: TrainConfig, folder: Path) -> tuple[nn.Module, nn.Module]:
+def _start(config: TrainConfig, folder: Path) -> tuple[nn.Module, tuple[FoldedNorm, ...]]:
+    """Return the network with its first weights, and the normalizations that it lost, if any."""
     network = build_network(network_spec(config))
     if config.initial not in ("imagenet", "random"):
         load_state(network, load_weights(folder.parent / config.initial))
@@ -203,7 +206,17 @@ def _start(config: TrainConfig, folder: Path) -> tuple[nn.Module, nn.Module]:
         _begin_with(network, config.initial_probability)
         if config.initial == "imagenet":
             load_imagenet(network.get_submodule("encoder"))
-    return network, copy.deepcopy(network).eval()
+    if not config.optimizer.is_normalization_frozen:
+        return network, ()
+    # A frozen normalization scales and shifts, as the convolution before it does: one does both,
+    # and a step neither reads nor writes the picture for the other.
+    network, folded = fold_batch_norms(network)
+    if any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
+        raise ConfigError(
+            f"Normalizations of {config.encoder} cannot all be folded into convolutions. Set "
+            "optimizer.is_normalization_frozen = false."
+        )
+    return network, folded
 
 
 def _frozen_stages(network: nn.Module, n_stages: int) -> list[nn.Module]:

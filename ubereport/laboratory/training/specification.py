@@ -117,8 +117,9 @@ def export_from_specification(
 
 
 def _operations(stills: Sequence[Still], index: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Leave out what no fold is dealt: other kinds of views, learned from for contrast."""
-    return np.array([i for i in index if stills[int(i)].collection.is_split], np.int64)
+    """Leave out other kinds of views, and what no fold is dealt: neither is an operation."""
+    kept = [c for c in collections_of(stills) if c.is_split and not c.is_foreign]
+    return np.array([i for i in index if stills[int(i)].collection in kept], np.int64)
 
 
 def _sets_of(stills: Sequence[Still], manifest: Path, licence: str) -> list[TrainingSet]:
