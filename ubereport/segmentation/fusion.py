@@ -13,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 _PROBE_PX = 64
 _TOLERANCE = 1e-3
+_MIN_SCALE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,9 @@ def fold_batch_norms(network: nn.Module) -> tuple[nn.Module, tuple[FoldedNorm, .
 
 
 def unfolded_state(
-    folded: Mapping[str, torch.Tensor], norms: Sequence[FoldedNorm]
+    folded: Mapping[str, torch.Tensor],
+    norms: Sequence[FoldedNorm],
+    original: Mapping[str, torch.Tensor],
 ) -> dict[str, torch.Tensor]:
     """Return the state of a network with normalizations that answers as a folded one does.
 
@@ -79,16 +82,26 @@ def unfolded_state(
         State dict of what `fold_batch_norms` returned, which may have been trained since.
     norms
         As `fold_batch_norms` returned them.
+    original
+        State dict of what was folded.
     """
     state = dict(folded)
     for each in norms:
-        # Convolutions keep the weights that they were given. What is left to the normalization is
-        # the shift: a mean of 0 and a variance that with its eps makes 1 scale nothing.
+        weight, mean, variance = (
+            original[f"{each.norm}.{name}"] for name in ("weight", "running_mean", "running_var")
+        )
+        scale = weight / torch.sqrt(variance + each.eps)
+        # Statistics and scale stay as they were, so that the weights can be averaged with those of
+        # other runs. A channel that was scaled to nothing has no such weights: it keeps those that
+        # it has, and its normalization only shifts.
+        has_scale = scale.abs() > _MIN_SCALE
+        kept = torch.where(has_scale, scale, 1.0)
         shift = state.pop(f"{each.conv}.bias")
-        state[f"{each.norm}.weight"] = torch.ones_like(shift)
-        state[f"{each.norm}.bias"] = shift
-        state[f"{each.norm}.running_mean"] = torch.zeros_like(shift)
-        state[f"{each.norm}.running_var"] = torch.full_like(shift, 1 - each.eps)
+        state[f"{each.conv}.weight"] = folded[f"{each.conv}.weight"] / kept.view(-1, 1, 1, 1)
+        state[f"{each.norm}.weight"] = torch.where(has_scale, weight, 1.0)
+        state[f"{each.norm}.bias"] = shift + torch.where(has_scale, mean * scale, 0.0)
+        state[f"{each.norm}.running_mean"] = torch.where(has_scale, mean, 0.0)
+        state[f"{each.norm}.running_var"] = torch.where(has_scale, variance, 1 - each.eps)
     return state
 
 

@@ -110,7 +110,8 @@ def train(
     # the same weights.
     torch.manual_seed(config.seed)
     device = training_device(config.device)
-    network, folded = _start(config, folder)
+    original = _started(config, folder)
+    network, folded = _folded(original, config)
     average = copy.deepcopy(network).eval()
     network.to(device)
     average.to(device)
@@ -144,7 +145,7 @@ def train(
         if is_kept and _rank() == 0:
             state = _state(config, done, network, average, optimizer, history)
             write_checkpoint(state, folder / "checkpoint")
-    return unfolded_state(portable_state(average), folded)
+    return unfolded_state(portable_state(average), folded, portable_state(original))
 
 
 def check_start(config: TrainConfig, folder: Path) -> None:
@@ -162,7 +163,7 @@ def check_start(config: TrainConfig, folder: Path) -> None:
     """
     recover_folder(folder / "checkpoint")
     state = read_checkpoint(folder / "checkpoint")
-    network, _ = _start(config, folder)
+    network, _ = _folded(_started(config, folder), config)
     if state is not None:
         _check_same(config, folder, state)
         load_state(network, state.network)
@@ -197,26 +198,31 @@ def training_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _start(config: TrainConfig, folder: Path) -> tuple[nn.Module, tuple[FoldedNorm, ...]]:
-    """Return the network with its first weights, and the normalizations that it lost, if any."""
+def _started(config: TrainConfig, folder: Path) -> nn.Module:
+    """Return the network with its first weights."""
     network = build_network(network_spec(config))
     if config.initial not in ("imagenet", "random"):
         load_state(network, load_weights(folder.parent / config.initial))
-    else:
-        _begin_with(network, config.initial_probability)
-        if config.initial == "imagenet":
-            load_imagenet(network.get_submodule("encoder"))
+        return network
+    _begin_with(network, config.initial_probability)
+    if config.initial == "imagenet":
+        load_imagenet(network.get_submodule("encoder"))
+    return network
+
+
+def _folded(network: nn.Module, config: TrainConfig) -> tuple[nn.Module, tuple[FoldedNorm, ...]]:
+    """Return what is trained: the network itself, or without the normalizations named beside it."""
     if not config.optimizer.is_normalization_frozen:
         return network, ()
     # A frozen normalization scales and shifts, as the convolution before it does: one does both,
     # and a step neither reads nor writes the picture for the other.
-    network, folded = fold_batch_norms(network)
-    if any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
+    folded, norms = fold_batch_norms(network)
+    if any(isinstance(module, nn.BatchNorm2d) for module in folded.modules()):
         raise ConfigError(
             f"Normalizations of {config.encoder} cannot all be folded into convolutions. Set "
             "optimizer.is_normalization_frozen = false."
         )
-    return network, folded
+    return folded, norms
 
 
 def _frozen_stages(network: nn.Module, n_stages: int) -> list[nn.Module]:
