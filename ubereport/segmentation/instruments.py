@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ubereport.core.errors import BundleError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.metadata import InstrumentSpec
-from ubereport.segmentation.network import load_network, load_state, state_bytes
+from ubereport.segmentation.network import blood_logits, load_network, load_state, state_bytes
 
 _PREFIX = "instruments."
 _COARSEST_STRIDE = 32
@@ -92,7 +92,8 @@ class NetworkWithInstruments(nn.Module):
     Parameters
     ----------
     network
-        With `encoder`, `decoder` and `segmentation_head`, as segmentation-models-pytorch has.
+        With `encoder`, `decoder` and `segmentation_head`, as segmentation-models-pytorch has, and
+        perhaps a head `presence`.
     branch
         Marks instruments.
     """
@@ -102,13 +103,13 @@ class NetworkWithInstruments(nn.Module):
         self.encoder = network.get_submodule("encoder")
         self.decoder = network.get_submodule("decoder")
         self.segmentation_head = network.get_submodule("segmentation_head")
+        self.presence = getattr(network, "presence", None)
         self.instruments = branch
 
     def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
         """Return (n, 1, H, W) logits of blood and of instruments."""
         features = self.encoder(planes)
-        logits: Tensor = self.segmentation_head(self.decoder(features))
-        return logits, self.instruments(features)
+        return blood_logits(self, features), self.instruments(features)
 
 
 def build_branch(network: nn.Module, spec: InstrumentSpec) -> InstrumentBranch:

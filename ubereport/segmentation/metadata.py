@@ -61,6 +61,9 @@ class NetworkSpec:
         Output channels; 1, the logit of blood.
     interpolation
         How the decoder doubles its maps: "nearest" or "bilinear".
+    has_presence_head
+        Whether what the whole view says of blood is added to the logits of its pixels; networks of
+        older bundles have no such head.
     """
 
     architecture: Literal["unetplusplus", "unet"] = "unetplusplus"
@@ -70,6 +73,7 @@ class NetworkSpec:
     ] = (256, 128, 64, 32, 16)
     classes: Literal[1] = 1
     interpolation: Literal["nearest", "bilinear"] = "nearest"
+    has_presence_head: Annotated[bool, LEFT_OUT_WHEN_EMPTY] = False
 
 
 @validated("hsv", error=BundleError, remedy=_REMEDY)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import segmentation_models_pytorch as smp
 import torch
@@ -17,6 +18,74 @@ from ubereport.segmentation.metadata import BundleMetadata, NetworkSpec
 
 _ARCHITECTURES = {"unetplusplus": smp.UnetPlusPlus, "unet": smp.Unet}
 _COUNTER = ".num_batches_tracked"
+_MAX_SHIFT = 3.0
+PRESENCE_PREFIX: Final = "presence."
+"""Of the names of a presence head's weights in a state dict."""
+
+
+class PresenceHead(nn.Module):
+    """Says how much a whole view speaks for blood: one logit that is added to all of its pixels.
+
+    A pixel's logit knows its surroundings; that fluid is red all over, or that a view holds
+    nothing but a dark hollow, shows in the view as a whole. The shift is bounded, so that no view,
+    however strange, can drown what its pixels say.
+
+    Parameters
+    ----------
+    n_channels
+        Channels of the encoder's deepest features.
+    """
+
+    def __init__(self, n_channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2 * n_channels, 1)
+
+    def forward(self, deepest: torch.Tensor) -> torch.Tensor:
+        """Map (n, channels, h, w) to the shift of each picture, (n, 1, 1, 1)."""
+        evidence = self.linear(pooled_features(deepest))
+        shift = _MAX_SHIFT * torch.tanh(evidence / _MAX_SHIFT)
+        return shift[:, :, None, None]
+
+
+def pooled_features(deepest: torch.Tensor) -> torch.Tensor:
+    """Return (n, 2 channels): mean and maximum of each of (n, channels, h, w) features."""
+    return torch.cat([deepest.mean((2, 3)), deepest.amax((2, 3))], 1)
+
+
+class NetworkWithPresence(nn.Module):
+    """A network and the head that shifts its logits: (n, 3, H, W) to (n, 1, H, W) logits.
+
+    Parameters
+    ----------
+    network
+        With `encoder`, `decoder` and `segmentation_head`, as segmentation-models-pytorch has.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.encoder = network.get_submodule("encoder")
+        self.decoder = network.get_submodule("decoder")
+        self.segmentation_head = network.get_submodule("segmentation_head")
+        channels: Sequence[int] = self.encoder.out_channels  # type: ignore[assignment]
+        self.presence = PresenceHead(channels[-1])
+
+    def forward(self, planes: torch.Tensor) -> torch.Tensor:
+        """Return (n, 1, H, W) logits of blood."""
+        return blood_logits(self, self.encoder(planes))
+
+
+def blood_logits(network: nn.Module, features: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return (n, 1, H, W) logits of blood from an encoder's features, finest first.
+
+    Parameters
+    ----------
+    network
+        With `decoder` and `segmentation_head`, and perhaps `presence`.
+    """
+    decoded = network.get_submodule("decoder")(features)
+    logits: torch.Tensor = network.get_submodule("segmentation_head")(decoded)
+    presence = getattr(network, "presence", None)
+    return logits if presence is None else logits + presence(features[-1])
 
 
 def build_network(spec: NetworkSpec) -> nn.Module:
@@ -44,6 +113,8 @@ def build_network(spec: NetworkSpec) -> nn.Module:
             f"There is no encoder {spec.encoder!r} for {spec.architecture}: {error}. "
             "Use an encoder of segmentation-models-pytorch or `tu-` and a name of timm."
         ) from None
+    if spec.has_presence_head:
+        network = NetworkWithPresence(network)
     return network.to(memory_format=torch.channels_last)
 
 
@@ -54,6 +125,16 @@ def portable_state(network: nn.Module) -> dict[str, torch.Tensor]:
         for key, value in network.state_dict().items()
         if not key.endswith(_COUNTER)
     }
+
+
+def without_presence_head(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return a state dict without the weights of a presence head, if it has any."""
+    return {key: value for key, value in state.items() if not key.startswith(PRESENCE_PREFIX)}
+
+
+def has_presence_head(state: Mapping[str, torch.Tensor]) -> bool:
+    """Say whether a state dict holds the weights of a presence head."""
+    return any(key.startswith(PRESENCE_PREFIX) for key in state)
 
 
 def load_state(network: nn.Module, state: Mapping[str, torch.Tensor]) -> None:

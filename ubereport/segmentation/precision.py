@@ -15,6 +15,8 @@ import copy
 import torch
 from torch import nn
 
+from ubereport.segmentation.network import blood_logits
+
 _N_STAGES = 7
 _FIRST_LATE_STAGE = 6
 
@@ -26,7 +28,7 @@ class LowPrecisionDecoder(nn.Module):
     ----------
     network
         With `encoder`, `decoder` and `segmentation_head`, as segmentation-models-pytorch has, and
-        perhaps a branch `instruments`.
+        perhaps a head `presence` and a branch `instruments`.
     dtype
         `torch.bfloat16` or `torch.float16`.
     """
@@ -35,7 +37,8 @@ class LowPrecisionDecoder(nn.Module):
         super().__init__()
         self.encoder = network.get_submodule("encoder")
         self.decoder = network.get_submodule("decoder")
-        self.head = network.get_submodule("segmentation_head")
+        self.segmentation_head = network.get_submodule("segmentation_head")
+        self.presence = getattr(network, "presence", None)
         self.instruments = getattr(network, "instruments", None)
         self.dtype = dtype
 
@@ -43,7 +46,7 @@ class LowPrecisionDecoder(nn.Module):
         """Map (n, 3, H, W) float32 to (n, 1, H, W) logits of each output."""
         features = [feature.to(self.dtype) for feature in self.encoder(planes)]
         with torch.autocast(planes.device.type, dtype=self.dtype):
-            logits: torch.Tensor = self.head(self.decoder(features))
+            logits = blood_logits(self, features)
             if self.instruments is None:
                 return logits
             return logits, self.instruments(features)

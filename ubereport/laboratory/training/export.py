@@ -27,8 +27,8 @@ from ubereport.laboratory.training.loop import INPUT_MEAN, INPUT_SCALE, network_
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.distribution import ColorReference, color_reference
 from ubereport.segmentation.export import write_bundle
-from ubereport.segmentation.metadata import BundleMetadata, TrainingSet
-from ubereport.segmentation.network import build_network, load_state
+from ubereport.segmentation.metadata import BundleMetadata, NetworkSpec, TrainingSet
+from ubereport.segmentation.network import build_network, has_presence_head, load_state
 from ubereport.segmentation.pictures import shown_blood
 
 _N_COLOR_STILLS = 12
@@ -94,10 +94,15 @@ def look_at_held_out(
     BundleError
         If the weights do not fit the configuration.
     """
-    network = build_network(network_spec(config))
+    network = build_network(spec_of(config, state))
     load_state(network, state)
     maps, labels = held_out_maps(network, cache, index, config.input_px, flip=flip)
     return HeldOutMaps(maps, labels, tuple(cache.stills[int(i)].group for i in index))
+
+
+def spec_of(config: TrainConfig, state: Mapping[str, Tensor]) -> NetworkSpec:
+    """Return the description of the network of a configuration with what `state` adds to it."""
+    return dataclasses.replace(network_spec(config), has_presence_head=has_presence_head(state))
 
 
 def average_states(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -191,7 +196,8 @@ def export_bundle(
     OutputError
         If the folder exists or cannot be written.
     """
-    network = build_network(network_spec(config))
+    described = spec_of(config, state)
+    network = build_network(described)
     load_state(network, state)
     calibration = calibrate(held_out.maps, held_out.labels, held_out.groups, aims)
     presence = calibration.presence if aims.is_presence_ruled else None
@@ -207,7 +213,7 @@ def export_bundle(
         input_height_px=config.input_px,
         input_width_px=config.input_px,
         thresholds=calibration.thresholds,
-        network=network_spec(config),
+        network=described,
         input_mean=(INPUT_MEAN,) * 3,
         input_scale=(INPUT_SCALE,) * 3,
         test_time="flip" if flip else "none",

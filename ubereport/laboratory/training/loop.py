@@ -36,7 +36,12 @@ from ubereport.laboratory.training.weights import (
 from ubereport.segmentation.devices import cpu_gains_from_bf16
 from ubereport.segmentation.fusion import FoldedNorm, fold_batch_norms, unfolded_state
 from ubereport.segmentation.metadata import NetworkSpec
-from ubereport.segmentation.network import build_network, load_state, portable_state
+from ubereport.segmentation.network import (
+    build_network,
+    load_state,
+    portable_state,
+    without_presence_head,
+)
 from ubereport.segmentation.precision import LowPrecisionDecoder
 
 INPUT_MEAN, INPUT_SCALE = 127.0, 128.0
@@ -202,7 +207,9 @@ def _started(config: TrainConfig, folder: Path) -> nn.Module:
     """Return the network with its first weights."""
     network = build_network(network_spec(config))
     if config.initial not in ("imagenet", "random"):
-        load_state(network, load_weights(folder.parent / config.initial))
+        # A head that a bundle got at its export belongs to its features, and is fitted anew to
+        # those that come of this run.
+        load_state(network, without_presence_head(load_weights(folder.parent / config.initial)))
         return network
     _begin_with(network, config.initial_probability)
     if config.initial == "imagenet":
@@ -310,7 +317,8 @@ def _state(
     )
 
 
-def _to_input(rgb: RgbArray, device: torch.device) -> Tensor:
+def to_input(rgb: RgbArray, device: torch.device) -> Tensor:
+    """Return (n, H, W, 3) uint8 pictures as a network takes them, on `device`."""
     tensor = torch.from_numpy(np.ascontiguousarray(rgb)).to(device).permute(0, 3, 1, 2)
     return _scaled(tensor.float())
 
@@ -422,7 +430,7 @@ def predict(
     """Return (n, H, W) float32 probabilities of blood for (n, H, W, 3) uint8 stills."""
     network.eval()
     parts = [
-        torch.sigmoid(network(_to_input(rgb[i : i + batch_size], device)))[:, 0].cpu().numpy()
+        torch.sigmoid(network(to_input(rgb[i : i + batch_size], device)))[:, 0].cpu().numpy()
         for i in range(0, len(rgb), batch_size)
     ]
     return np.asarray(np.concatenate(parts), dtype=np.float32)

@@ -37,6 +37,7 @@ from ubereport.laboratory.training.labelled_stills import (
     cache_stills,
 )
 from ubereport.laboratory.training.loop import network_spec
+from ubereport.laboratory.training.presence import with_presence_head
 from ubereport.laboratory.training.weights import load_weights
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.metadata import TrainingSet
@@ -59,7 +60,9 @@ def export_from_specification(
         averaged, and `input_px` replaces that of `config` where given. `folds` is a list of
         `config` and `weights` of the same recipe with other groups held out; `sets` limits a fold
         to stills of sets of which its weights have seen nothing that it holds out.
-        `presence_rule = true` writes a bundle that marks nothing where a picture shows no blood.
+        `presence_rule = true` writes a bundle that marks nothing where a picture shows no blood;
+        `presence_head = true` fits a head to the stills that are trained on, which says how much a
+        whole view speaks for blood.
     manifest
         Labelled stills or a list of sets, as for fine-tuning. The groups that `config` holds out
         calibrate the thresholds; where there are `folds`, the groups that these hold out, each
@@ -96,9 +99,10 @@ def export_from_specification(
     stills = read_collections(manifest, root)
     sets = [*_sets_of(stills, manifest, str(spec["licence"])), *_training_sets(spec)]
     card = _card(specification.parent / spec["card"], spec, sets, config.input_px)
-    state = average_states([load_weights(runs / path) for path in spec["weights"]])
-    load_state(build_network(network_spec(config)), state)
+    averaged = average_states([load_weights(runs / path) for path in spec["weights"]])
+    load_state(build_network(network_spec(config)), averaged)
     cache = cache_stills(stills, config.data.cache_side_px, runs / "cache")
+    state = _with_head(spec, config, averaged, cache)
     return export_bundle(
         target,
         config,
@@ -169,10 +173,21 @@ def _held_out(
     for fold in spec["folds"]:
         own = config_from_toml(folder / fold["config"], TrainConfig)
         own = dataclasses.replace(own, input_px=config.input_px)
-        weights = average_states([load_weights(runs / path) for path in fold["weights"]])
+        averaged = average_states([load_weights(runs / path) for path in fold["weights"]])
+        weights = _with_head(spec, own, averaged, cache)
         index = _of_sets(cache, split_indices(cache.stills, own)[1], fold.get("sets"))
         parts.append(look_at_held_out(own, weights, cache, index, flip=is_flip))
     return HeldOutMaps.pooled(parts)
+
+
+def _with_head(
+    spec: Mapping[str, Any], config: TrainConfig, state: Mapping[str, Tensor], cache: StillCache
+) -> Mapping[str, Tensor]:
+    """Add the head that a specification asks for, fitted to what `config` trains on."""
+    if not spec.get("presence_head", False):
+        return state
+    inside, _ = split_indices(cache.stills, config)
+    return with_presence_head(config, state, cache, _operations(cache.stills, inside))
 
 
 def _of_sets(

@@ -1,0 +1,108 @@
+"""The head that says how much a whole view speaks for blood: what it is fitted to."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tests.laboratory.training.test_training_specification import SPECIFICATION, written
+from ubereport.core.config import SegmentationConfig
+from ubereport.laboratory.training.export import average_states, look_at_held_out
+from ubereport.laboratory.training.labelled_stills import cache_stills, read_manifest
+from ubereport.laboratory.training.loop import check_start, network_spec
+from ubereport.laboratory.training.presence import fit_logistic, with_presence_head
+from ubereport.laboratory.training.specification import export_from_specification
+from ubereport.segmentation.network import build_network, load_network, portable_state
+from ubereport.segmentation.predictor import open_predictor
+
+
+def test_the_fit_is_the_minimum_of_its_loss():
+    rng = np.random.default_rng(3)
+    is_shown = rng.random(200) < 0.2
+    features = torch.from_numpy(rng.normal(5, (1.0, 10.0, 1e-9), (200, 3)))
+    features[:, 1] += 15 * torch.from_numpy(is_shown)
+    weights = rng.uniform(0.5, 2, 200)
+    linear = fit_logistic(features, torch.from_numpy(is_shown), torch.from_numpy(weights))
+
+    def loss(slope, offset):
+        mean, scale = features.mean(0), features.std(0).clamp(min=1e-6)
+        margin = (features - mean) / scale @ slope + offset
+        signed = torch.where(torch.from_numpy(is_shown), -margin, margin)
+        each = torch.nn.functional.softplus(signed) * torch.from_numpy(weights)
+        halves = [each[k].sum() / weights[k].sum() / 2 for k in (is_shown, ~is_shown)]
+        return float(sum(halves) + 0.75 * (slope**2).sum())
+
+    scale = features.std(0).clamp(min=1e-6)
+    weight, bias = (value.detach().double() for value in (linear.weight[0], linear.bias[0]))
+    slope, offset = weight * scale, bias + weight @ features.mean(0)
+    best = loss(slope, float(offset))
+    assert float(slope[1]) > 0.1
+    for step in (-0.02, 0.02):
+        for i in range(3):
+            other = slope.clone()
+            other[i] += step
+            assert loss(other, float(offset)) > best
+        assert loss(slope, float(offset) + step) > best
+
+
+def test_both_kinds_count_alike():
+    features = torch.zeros(100, 1)
+    is_shown = torch.arange(100) < 10
+    linear = fit_logistic(features, is_shown, torch.ones(100))
+    assert linear.bias.item() == pytest.approx(0, abs=1e-6)
+
+
+@pytest.fixture
+def cache(manifest, tmp_path):
+    return cache_stills(read_manifest(manifest), 64, tmp_path / "cache")
+
+
+def _state(config):
+    torch.manual_seed(4)
+    return portable_state(build_network(network_spec(config)))
+
+
+def test_a_head_shifts_views_with_blood_up_and_others_down(cache, tiny_config):
+    state, index = _state(tiny_config), np.arange(16)
+    told = with_presence_head(tiny_config, state, cache, index)
+    assert set(told) - set(state) == {"presence.linear.weight", "presence.linear.bias"}
+    held_out = np.arange(16, 24)
+    plain = look_at_held_out(tiny_config, state, cache, held_out)
+    shifted = look_at_held_out(tiny_config, told, cache, held_out)
+    logit = [np.log(m / (1 - m)).mean((1, 2)) for m in (plain.maps, shifted.maps)]
+    shift = logit[1] - logit[0]
+    has_blood = np.array([(label == 1).any() for label in plain.labels])
+    assert shift[has_blood].mean() > shift[~has_blood].mean() + 0.05
+
+
+def test_stills_of_which_nothing_is_decided_teach_nothing(cache, tiny_config):
+    state = _state(tiny_config)
+    expected = with_presence_head(tiny_config, state, cache, np.arange(1, 16))
+    label = np.array(cache.label)
+    label[0] = 255
+    undecided = dataclasses.replace(cache, label=label)
+    told = with_presence_head(tiny_config, state, undecided, np.arange(16))
+    assert all(torch.equal(told[key], expected[key]) for key in expected)
+
+
+@pytest.mark.usefixtures("graph_at_hand")
+def test_an_export_fits_the_head_that_its_specification_asks_for(tmp_path, tiny_config):
+    spec, sets = written(tmp_path, tiny_config)
+    head, _, rest = SPECIFICATION.partition("title")
+    asked = f"{head}presence_head = true\ntitle{rest}"
+    spec.write_text(asked.format(licence="MIT"))
+    bundle = export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
+    assert bundle.metadata.network.has_presence_head
+    assert load_network(bundle).presence.linear.weight.abs().max() > 0
+    predictor = open_predictor(bundle, SegmentationConfig())
+    assert predictor.probabilities(np.zeros((1, 32, 32, 3), np.uint8)).shape == (1, 32, 32)
+
+
+def test_a_run_goes_on_from_weights_with_a_head_and_without_it(cache, tiny_config, tmp_path):
+    told = with_presence_head(tiny_config, _state(tiny_config), cache, np.arange(16))
+    save_file(told, tmp_path / "told.safetensors")
+    onward = dataclasses.replace(tiny_config, initial="told.safetensors")
+    check_start(onward, tmp_path / "run")
+    assert average_states([told, told]).keys() == told.keys()

@@ -1,0 +1,207 @@
+"""One logit for the whole view, added to those of its pixels."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from stored_graphs import graphs_translated_once
+from torch import nn
+
+from ubereport.core.config import Device, Route, SegmentationConfig
+from ubereport.core.errors import BundleError
+from ubereport.segmentation.bundle import Bundle
+from ubereport.segmentation.devices import cpu_gains_from_bf16
+from ubereport.segmentation.export import add_instruments, write_bundle
+from ubereport.segmentation.fusion import fuse_batch_norms
+from ubereport.segmentation.instruments import build_branch, load_outputs
+from ubereport.segmentation.metadata import (
+    BundleMetadata,
+    InstrumentSpec,
+    NetworkSpec,
+    TrainingSet,
+    metadata_from_json,
+    metadata_to_json,
+)
+from ubereport.segmentation.network import (
+    NetworkWithPresence,
+    PresenceHead,
+    build_network,
+    load_network,
+    load_state,
+    portable_state,
+    without_presence_head,
+)
+from ubereport.segmentation.precision import with_low_precision_tail
+from ubereport.segmentation.predictor import open_predictor
+
+LOW = pytest.param(
+    True,
+    marks=pytest.mark.skipif(not cpu_gains_from_bf16(), reason="this processor has no bf16"),
+)
+
+
+@pytest.fixture(scope="session")
+def telling_network(tiny_network: nn.Module) -> NetworkWithPresence:
+    """The tiny network with a head whose shifts differ from picture to picture."""
+    network = NetworkWithPresence(copy.deepcopy(tiny_network))
+    rng = np.random.default_rng(11)
+    with torch.no_grad():
+        weight = network.presence.linear.weight
+        weight.copy_(torch.from_numpy(rng.normal(0, 0.2, tuple(weight.shape))))
+        network.presence.linear.bias.zero_()
+    return network.eval()
+
+
+@pytest.fixture(scope="session")
+def telling(
+    tmp_path_factory: pytest.TempPathFactory,
+    telling_network: nn.Module,
+    metadata: BundleMetadata,
+    graphs_folder: Path,
+) -> Bundle:
+    assert metadata.network is not None
+    described = dataclasses.replace(
+        metadata, network=dataclasses.replace(metadata.network, has_presence_head=True)
+    )
+    folder = tmp_path_factory.mktemp("telling") / "tiny-1"
+    with graphs_translated_once(graphs_folder):
+        return write_bundle(folder, telling_network, described, "# Tiny", has_graph=True)
+
+
+def _planes(pictures: np.ndarray) -> torch.Tensor:
+    return (torch.from_numpy(pictures).permute(0, 3, 1, 2).float() - 127) / 128
+
+
+def test_all_pixels_of_a_picture_are_shifted_alike(
+    tiny_network: nn.Module, telling_network: nn.Module, pictures: np.ndarray
+) -> None:
+    with torch.inference_mode():
+        shift = telling_network(_planes(pictures)) - tiny_network(_planes(pictures))
+    by_picture = shift.flatten(1)
+    assert float(by_picture.std(1).max()) < 1e-5
+    assert float(by_picture.mean(1).std()) > 0.01
+
+
+def test_a_shift_is_bounded_however_strange_a_view_is() -> None:
+    head = PresenceHead(4)
+    with torch.inference_mode():
+        for sign in (-1.0, 1.0):
+            shift = head.forward(torch.full((1, 4, 2, 2), sign * 1e6))
+            assert shift.shape == (1, 1, 1, 1)
+            assert 2.9 < abs(float(shift)) <= 3.0
+
+
+def test_a_view_counts_by_the_mean_and_the_maximum_of_its_features() -> None:
+    head = PresenceHead(1)
+    with torch.no_grad():
+        head.linear.weight.copy_(torch.tensor([[0.0, 1.0]]))
+        head.linear.bias.zero_()
+        deepest = torch.tensor([[[[0.5, 0.0], [0.0, 0.0]]], [[[0.1, 0.1], [0.1, 0.1]]]])
+        high, low = head(deepest).flatten().tolist()
+        head.linear.weight.copy_(torch.tensor([[1.0, 0.0]]))
+        mean, same = head(deepest).flatten().tolist()
+    assert high == pytest.approx(3 * np.tanh(0.5 / 3))
+    assert low == pytest.approx(3 * np.tanh(0.1 / 3))
+    assert mean == pytest.approx(3 * np.tanh(0.125 / 3))
+    assert same == pytest.approx(3 * np.tanh(0.1 / 3))
+
+
+def test_a_description_without_the_head_is_written_as_it_was(metadata: BundleMetadata) -> None:
+    assert "presence_head" not in metadata_to_json(metadata)
+    described = dataclasses.replace(metadata, network=NetworkSpec(has_presence_head=True))
+    text = metadata_to_json(described)
+    assert '"has_presence_head": true' in text
+    assert metadata_from_json(text) == described
+
+
+def test_weights_with_and_without_the_head_belong_to_other_networks(
+    tiny_network: nn.Module, telling_network: nn.Module, metadata: BundleMetadata
+) -> None:
+    assert metadata.network is not None
+    state = portable_state(telling_network)
+    plain = build_network(metadata.network)
+    with pytest.raises(BundleError, match=r"2 are unexpected \(presence\.linear\.bias"):
+        load_state(plain, state)
+    load_state(plain, without_presence_head(state))
+    for key, value in portable_state(tiny_network).items():
+        assert torch.equal(plain.state_dict()[key], value), key
+
+
+def test_a_bundle_gives_the_network_back(
+    telling: Bundle, telling_network: nn.Module, pictures: np.ndarray
+) -> None:
+    with torch.inference_mode():
+        expected = telling_network(_planes(pictures))
+        assert torch.equal(load_network(telling)(_planes(pictures)), expected)
+        folded = fuse_batch_norms(load_network(telling))(_planes(pictures))
+    torch.testing.assert_close(folded, expected, atol=1e-3, rtol=1e-3)
+
+
+def test_low_precision_keeps_the_shift(
+    tiny_network: nn.Module, telling_network: nn.Module, pictures: np.ndarray
+) -> None:
+    with torch.inference_mode():
+        exact, low = (
+            (telling(_planes(pictures)).float() - plain(_planes(pictures)).float()).mean((1, 2, 3))
+            for plain, telling in (
+                (tiny_network, telling_network),
+                [
+                    with_low_precision_tail(network, torch.bfloat16)
+                    for network in (tiny_network, telling_network)
+                ],
+            )
+        )
+    torch.testing.assert_close(low, exact, atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize("is_low", [False, LOW])
+def test_routes_answer_alike(
+    telling: Bundle, pictures: np.ndarray, required: Callable[[str, bool], None], is_low: bool
+) -> None:
+    required("openvino", importlib.util.find_spec("openvino") is not None)
+    answers = [
+        open_predictor(
+            telling,
+            SegmentationConfig(
+                device=Device.CPU, route=route, is_low_precision_allowed=is_low, n_threads=1
+            ),
+        ).probabilities(pictures)
+        for route in (Route.TORCH, Route.OPENVINO)
+    ]
+    apart = np.abs(answers[0] - answers[1])
+    assert apart.max() < (0.1 if is_low else 1e-4)
+    assert apart.mean() < 0.01
+
+
+def test_instruments_stand_beside_the_head(
+    telling: Bundle, pictures: np.ndarray, tmp_path: Path
+) -> None:
+    spec = InstrumentSpec(
+        sha256="0" * 64,
+        channels=(8, 8, 4),
+        n_blocks=(1, 1, 0),
+        threshold=0.5,
+        training_data=(TrainingSet("none", "none", 0),),
+        evaluated_on="Nothing.",
+    )
+    plain = load_network(telling)
+    branch = build_branch(plain, spec).eval()
+    # Without a graph: how those are made is tested above and with instruments alone.
+    described = dataclasses.replace(telling.metadata, graph=None)
+    bundle = write_bundle(tmp_path / "tiny-1", plain, described, "# Tiny")
+    marking = add_instruments(bundle, branch, spec, "# Tiny", tmp_path / "marking" / "tiny-1")
+    network = load_outputs(marking)
+    low = with_low_precision_tail(network, torch.bfloat16)
+    with torch.inference_mode():
+        blood, instruments = network(_planes(pictures))
+        low_blood, low_instruments = low(_planes(pictures))
+        assert torch.equal(blood, plain(_planes(pictures)))
+    assert instruments.shape == low_instruments.shape == blood.shape
+    assert float((low_blood.float() - blood).abs().mean()) < 0.1 * float(blood.std())

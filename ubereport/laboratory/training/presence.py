@@ -1,0 +1,134 @@
+"""The head that says how much a whole view speaks for blood, fitted to a trained network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ubereport.laboratory.training.batches import draw_weights
+from ubereport.laboratory.training.config import TrainConfig
+from ubereport.laboratory.training.labelled_stills import BLOOD, IGNORE, StillCache
+from ubereport.laboratory.training.loop import network_spec, to_input
+from ubereport.segmentation.network import (
+    PRESENCE_PREFIX,
+    build_network,
+    load_state,
+    pooled_features,
+)
+
+# Of the decided pixels: the share from which on evaluations say that blood is there.
+_MIN_BLOOD_FRAC = 0.002
+_WEIGHT_PENALTY = 0.75
+_BATCH = 16
+_N_ITERATIONS = 1000
+
+
+def with_presence_head(
+    config: TrainConfig,
+    state: Mapping[str, Tensor],
+    cache: StillCache,
+    index: NDArray[np.int64],
+) -> dict[str, Tensor]:
+    """Return `state` and the weights of a head that was fitted to the stills `index`.
+
+    The network stays as it is. A logistic regression tells stills with blood from others by the
+    mean and the maximum of each of its deepest features; both kinds count alike, and the stills of
+    a group as they do in draws.
+
+    Parameters
+    ----------
+    config
+        The network, the size of its pictures, and how much a group counts.
+    state
+        Weights without a head.
+    cache, index
+        Stills that the network was trained on.
+
+    Raises
+    ------
+    BundleError
+        If the weights do not fit the configuration.
+    """
+    network = build_network(network_spec(config))
+    load_state(network, state)
+    shown = _shown(cache, index)
+    index, shown = index[shown >= 0], shown[shown >= 0]
+    features = _pooled(network.get_submodule("encoder").eval(), cache, index, config.input_px)
+    weights = draw_weights([cache.stills[int(i)] for i in index], config.data.group_power)
+    linear = fit_logistic(features, torch.from_numpy(shown == 1), torch.from_numpy(weights))
+    head = {f"{PRESENCE_PREFIX}linear.{key}": value for key, value in linear.state_dict().items()}
+    return dict(state) | head
+
+
+def _shown(cache: StillCache, index: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (n,) 1 where a still shows blood, 0 where not, -1 where nothing of it is decided."""
+    answers = []
+    for i in index:
+        label = cache.label[int(i)]
+        n_decided = int((label != IGNORE).sum())
+        n_blood = int((label == BLOOD).sum())
+        answers.append(int(n_blood >= _MIN_BLOOD_FRAC * n_decided) if n_decided else -1)
+    return np.array(answers, np.int64)
+
+
+@torch.inference_mode()
+def _pooled(
+    encoder: nn.Module, cache: StillCache, index: NDArray[np.int64], side_px: int
+) -> Tensor:
+    device = next(encoder.parameters()).device
+    parts = [
+        pooled_features(encoder(to_input(cache.resized(chunk, side_px).rgb, device))[-1])
+        for chunk in (index[at : at + _BATCH] for at in range(0, len(index), _BATCH))
+    ]
+    return torch.cat(parts)
+
+
+def fit_logistic(features: Tensor, is_shown: Tensor, weights: Tensor) -> nn.Linear:
+    """Return the layer of a logistic regression on standardized features.
+
+    Parameters
+    ----------
+    features
+        (n, m) float.
+    is_shown
+        (n,) bool, of both kinds; each has half of the weight.
+    weights
+        (n,) above 0.
+    """
+    # In float64, and by a method that goes on until nothing gets better: the same stills give the
+    # same head on every processor, up to rounding.
+    features, target = features.double(), is_shown.double()
+    mean, scale = features.mean(0), features.std(0).clamp(min=1e-6)
+    standard = (features - mean) / scale
+    weights = weights.double().clone()
+    for kind in (is_shown, ~is_shown):
+        weights[kind] *= 0.5 / weights[kind].sum()
+    slope = torch.zeros(features.shape[1], dtype=torch.float64, requires_grad=True)
+    offset = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS(
+        [slope, offset], max_iter=_N_ITERATIONS, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        # With hundreds of features and a few hundred stills of each kind, what keeps weights small
+        # decides how much is learned by heart.
+        value = (
+            nn.functional.binary_cross_entropy_with_logits(
+                standard @ slope + offset, target, weights, reduction="sum"
+            )
+            + _WEIGHT_PENALTY * slope.square().sum()
+        )
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    linear = nn.Linear(features.shape[1], 1)
+    with torch.no_grad():
+        linear.weight.copy_((slope / scale)[None])
+        linear.bias.copy_(offset - (slope * mean / scale).sum())
+    return linear
