@@ -1,4 +1,4 @@
-"""One logit for the whole view, added to those of its pixels."""
+"""One logit for the whole view, which lowers those of its pixels or leaves them."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ from ubereport.segmentation.network import (
     build_network,
     load_network,
     load_state,
+    pooled_features,
     portable_state,
     without_presence_head,
 )
@@ -49,13 +50,18 @@ LOW = pytest.param(
 
 @pytest.fixture(scope="session")
 def telling_network(tiny_network: nn.Module) -> NetworkWithPresence:
-    """The tiny network with a head whose shifts differ from picture to picture."""
+    """The tiny network with a head that lowers pictures, each by another shift."""
     network = NetworkWithPresence(copy.deepcopy(tiny_network))
     rng = np.random.default_rng(11)
+    coarse = torch.from_numpy(rng.integers(0, 256, (8, 3, 8, 8)))
+    planes = (coarse.float().repeat_interleave(8, 2).repeat_interleave(8, 3) - 127) / 128
     with torch.no_grad():
-        weight = network.presence.linear.weight
-        weight.copy_(torch.from_numpy(rng.normal(0, 0.2, tuple(weight.shape))))
-        network.presence.linear.bias.zero_()
+        linear = network.presence.linear
+        linear.weight.copy_(torch.from_numpy(rng.normal(0, 1, tuple(linear.weight.shape))))
+        linear.bias.zero_()
+        evidence = linear(pooled_features(network.encoder(planes)[-1]))
+        linear.weight.div_(evidence.std())
+        linear.bias.sub_(evidence.mean() / evidence.std() + 1)
     return network.eval()
 
 
@@ -89,28 +95,28 @@ def test_all_pixels_of_a_picture_are_shifted_alike(
     assert float(by_picture.mean(1).std()) > 0.01
 
 
-def test_a_shift_is_bounded_however_strange_a_view_is() -> None:
+def test_a_view_that_speaks_for_blood_is_left_as_it_is_and_any_other_at_most_3_lower() -> None:
     head = PresenceHead(4)
-    with torch.inference_mode():
-        for sign in (-1.0, 1.0):
-            shift = head.forward(torch.full((1, 4, 2, 2), sign * 1e6))
-            assert shift.shape == (1, 1, 1, 1)
-            assert 2.9 < abs(float(shift)) <= 3.0
+    with torch.no_grad():
+        head.linear.weight.fill_(1.0)
+        head.linear.bias.zero_()
+        for level, shift in ((1e6, 0.0), (0.01, 0.0), (-1e6, -3.0)):
+            answer = head(torch.full((1, 4, 2, 2), level))
+            assert answer.shape == (1, 1, 1, 1)
+            assert float(answer) == shift
 
 
 def test_a_view_counts_by_the_mean_and_the_maximum_of_its_features() -> None:
     head = PresenceHead(1)
+    deepest = torch.tensor([[[[-0.5, 0.0], [0.0, 0.0]]], [[[-0.1, -0.1], [-0.1, -0.1]]]])
     with torch.no_grad():
-        head.linear.weight.copy_(torch.tensor([[0.0, 1.0]]))
         head.linear.bias.zero_()
-        deepest = torch.tensor([[[[0.5, 0.0], [0.0, 0.0]]], [[[0.1, 0.1], [0.1, 0.1]]]])
-        high, low = head(deepest).flatten().tolist()
+        head.linear.weight.copy_(torch.tensor([[0.0, 1.0]]))
+        by_maximum = head(deepest).flatten().tolist()
         head.linear.weight.copy_(torch.tensor([[1.0, 0.0]]))
-        mean, same = head(deepest).flatten().tolist()
-    assert high == pytest.approx(3 * np.tanh(0.5 / 3))
-    assert low == pytest.approx(3 * np.tanh(0.1 / 3))
-    assert mean == pytest.approx(3 * np.tanh(0.125 / 3))
-    assert same == pytest.approx(3 * np.tanh(0.1 / 3))
+        by_mean = head(deepest).flatten().tolist()
+    assert by_maximum == pytest.approx([0.0, 3 * np.tanh(-0.1 / 3)])
+    assert by_mean == pytest.approx([3 * np.tanh(-0.125 / 3), 3 * np.tanh(-0.1 / 3)])
 
 
 def test_a_description_without_the_head_is_written_as_it_was(metadata: BundleMetadata) -> None:

@@ -62,8 +62,8 @@ class NetworkSpec:
     interpolation
         How the decoder doubles its maps: "nearest" or "bilinear".
     has_presence_head
-        Whether what the whole view says of blood is added to the logits of its pixels; networks of
-        older bundles have no such head.
+        Whether a view that speaks against blood as a whole lowers the logits of its pixels; older
+        bundles have no such head.
     """
 
     architecture: Literal["unetplusplus", "unet"] = "unetplusplus"

@@ -24,11 +24,12 @@ PRESENCE_PREFIX: Final = "presence."
 
 
 class PresenceHead(nn.Module):
-    """Says how much a whole view speaks for blood: one logit that is added to all of its pixels.
+    """Doubts a view as a whole: one logit, never above 0, that is added to all of its pixels.
 
     A pixel's logit knows its surroundings; that fluid is red all over, or that a view holds
-    nothing but a dark hollow, shows in the view as a whole. The shift is bounded, so that no view,
-    however strange, can drown what its pixels say.
+    nothing but a dark hollow, shows in the view as a whole. A view that speaks for blood is left as
+    it is, since what its pixels say is how far the blood reaches. The shift is bounded, so that no
+    view, however strange, drowns what its pixels say.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ class PresenceHead(nn.Module):
 
     def forward(self, deepest: torch.Tensor) -> torch.Tensor:
         """Map (n, channels, h, w) to the shift of each picture, (n, 1, 1, 1)."""
-        evidence = self.linear(pooled_features(deepest))
+        evidence = self.linear(pooled_features(deepest)).clamp(max=0)
         shift = _MAX_SHIFT * torch.tanh(evidence / _MAX_SHIFT)
         return shift[:, :, None, None]
 
@@ -53,7 +54,7 @@ def pooled_features(deepest: torch.Tensor) -> torch.Tensor:
 
 
 class NetworkWithPresence(nn.Module):
-    """A network and the head that shifts its logits: (n, 3, H, W) to (n, 1, H, W) logits.
+    """A network and the head that lowers its logits: (n, 3, H, W) to (n, 1, H, W) logits.
 
     Parameters
     ----------

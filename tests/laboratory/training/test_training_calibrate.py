@@ -82,6 +82,23 @@ def test_presence_takes_the_probability_that_tells_stills_apart():
     assert (found.summary.sensitivity, found.summary.specificity) == (1, 1)
 
 
+def test_a_rule_of_presence_is_as_sensitive_as_asked_even_where_it_is_right_less_often():
+    """One still with blood and two clean ones reach 0.7, the other stills with blood 0.9."""
+    maps, labels, groups = stills()
+    maps[2:12:2, :8] = 0.9
+    maps[1], maps[3] = 0.7, 0.7
+    found = calibrate(maps, labels, groups, presence_grid=(0.01,))
+    assert (found.summary.sensitivity, found.summary.specificity) == (5 / 6, 1)
+    asked = CalibrationAims(min_sensitivity=0.9)
+    found = calibrate(maps, labels, groups, asked, presence_grid=(0.01,))
+    assert (found.summary.sensitivity, found.summary.specificity) == (1, 4 / 6)
+    # Nothing can be that sensitive: the best of all is taken.
+    asked = CalibrationAims(min_sensitivity=0.9)
+    maps[0] = 0.0
+    found = calibrate(maps, labels, groups, asked, presence_grid=(0.01,))
+    assert (found.summary.sensitivity, found.summary.specificity) == (5 / 6, 1)
+
+
 def test_where_nothing_is_strict_enough_the_least_painting_threshold_is_taken():
     maps, labels, groups = stills()
     maps[1::2] = 0.99

@@ -20,7 +20,7 @@ from ubereport.statistics.group_bootstrap import Resampler
 
 # Finer toward 1: what keeps clean views clean lies there, and higher for averages of several
 # networks, whose answers are surer.
-_GRID = (*(round(0.05 * i, 2) for i in range(2, 19)), 0.93, 0.95, 0.97, 0.98, 0.985, 0.99)
+_GRID = (*(round(0.05 * i, 2) for i in range(2, 19)), 0.93, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99)
 # Where a rule of presence keeps clean views clean, the threshold that is left to choose decides how
 # far a region is drawn, in smaller steps.
 _GRID_IN_SHOWN = tuple(round(0.02 * i, 2) for i in range(5, 50))
@@ -64,10 +64,14 @@ class CalibrationAims:
     is_presence_ruled
         Whether the bundle will mark nothing in pictures that show no blood by its rule of
         presence: thresholds are then chosen, and everything measured, under that rule.
+    min_sensitivity
+        Share of stills with blood that a rule of presence should find; where none finds as many,
+        nothing is asked.
     """
 
     max_clean_area_frac: float = 0.01
     is_presence_ruled: bool = False
+    min_sensitivity: float = 0.0
 
 
 DEFAULT_AIMS = CalibrationAims()
@@ -86,7 +90,7 @@ def calibrate(
     The central one has the best mean Dice on stills with blood among those that paint at most
     `aims.max_clean_area_frac` of clean stills. If none does, it is the least painting one that
     finds blood. Its neighbors lie one logit away. Presence takes the share of `presence_grid` and
-    the probability with the best balanced accuracy.
+    the probability with the best balanced accuracy among those that are sensitive enough.
 
     Parameters
     ----------
@@ -110,7 +114,7 @@ def calibrate(
         )
     # Every threshold of the grid is scored once; what follows only chooses among these.
     scores = {t: _scores(maps, labels, t) for t in _GRID}
-    presence, grid = _best_presence(scores, presence_grid), _GRID
+    presence, grid = _best_presence(scores, presence_grid, aims), _GRID
     if aims.is_presence_ruled:
         # A copy, since the rule writes into what it is given. Everything is scored again under it:
         # figures are to be those of the bundle as it will run.
@@ -209,14 +213,17 @@ def _best_threshold(scores: dict[float, list[StillScore]], aims: CalibrationAims
 
 
 def _best_presence(
-    scores: dict[float, list[StillScore]], presence_grid: Sequence[float]
+    scores: dict[float, list[StillScore]], presence_grid: Sequence[float], aims: CalibrationAims
 ) -> PresenceRule:
     """Return the rule; of equals the largest share at the lowest probability."""
-    pairs = [(share, t) for t in sorted(scores) for share in sorted(presence_grid, reverse=True)]
-    share, probability = max(
-        pairs, key=lambda pair: _balanced_accuracy(summarize(scores[pair[1]], pair[0]))
-    )
-    return PresenceRule(probability, share)
+    rules = [
+        (PresenceRule(t, share), summarize(scores[t], share))
+        for t in sorted(scores)
+        for share in sorted(presence_grid, reverse=True)
+    ]
+    # Of two rules that are right as often, the one that misses blood costs a reader more.
+    sensitive = [r for r in rules if (r[1].sensitivity or 0.0) >= aims.min_sensitivity] or rules
+    return max(sensitive, key=lambda rule: _balanced_accuracy(rule[1]))[0]
 
 
 def _balanced_accuracy(summary: Summary) -> float:

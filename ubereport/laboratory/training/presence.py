@@ -1,8 +1,8 @@
-"""The head that says how much a whole view speaks for blood, fitted to a trained network."""
+"""The head that doubts views as a whole, fitted to a trained network."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ubereport.laboratory.training.batches import draw_weights
+from ubereport.laboratory.training.collections import collections_of
 from ubereport.laboratory.training.config import TrainConfig
-from ubereport.laboratory.training.labelled_stills import BLOOD, IGNORE, StillCache
+from ubereport.laboratory.training.labelled_stills import BLOOD, IGNORE, Still, StillCache
 from ubereport.laboratory.training.loop import network_spec, to_input
+from ubereport.segmentation.fusion import fuse_batch_norms
 from ubereport.segmentation.network import (
     PRESENCE_PREFIX,
     build_network,
@@ -22,8 +24,10 @@ from ubereport.segmentation.network import (
 
 # Of the decided pixels: the share from which on evaluations say that blood is there.
 _MIN_BLOOD_FRAC = 0.002
-_WEIGHT_PENALTY = 0.75
-_BATCH = 16
+# Logits by which a view must speak for blood to be left as it is.
+_MARGIN = 1.5
+_WEIGHT_PENALTY = 0.2
+_BATCH = 8
 _N_ITERATIONS = 1000
 
 
@@ -36,8 +40,8 @@ def with_presence_head(
     """Return `state` and the weights of a head that was fitted to the stills `index`.
 
     The network stays as it is. A logistic regression tells stills with blood from others by the
-    mean and the maximum of each of its deepest features; both kinds count alike, and the stills of
-    a group as they do in draws.
+    mean and the maximum of each of its deepest features; both kinds count alike, and collections
+    and groups as they do in draws.
 
     Parameters
     ----------
@@ -57,9 +61,12 @@ def with_presence_head(
     load_state(network, state)
     shown = _shown(cache, index)
     index, shown = index[shown >= 0], shown[shown >= 0]
-    features = _pooled(network.get_submodule("encoder").eval(), cache, index, config.input_px)
-    weights = draw_weights([cache.stills[int(i)] for i in index], config.data.group_power)
+    encoder = fuse_batch_norms(network).get_submodule("encoder")
+    features = _pooled(encoder, cache, index, config.input_px)
+    weights = _weights([cache.stills[int(i)] for i in index], config.data.group_power)
     linear = fit_logistic(features, torch.from_numpy(shown == 1), torch.from_numpy(weights))
+    with torch.no_grad():
+        linear.bias.sub_(_MARGIN)
     head = {f"{PRESENCE_PREFIX}linear.{key}": value for key, value in linear.state_dict().items()}
     return dict(state) | head
 
@@ -73,6 +80,16 @@ def _shown(cache: StillCache, index: NDArray[np.int64]) -> NDArray[np.int64]:
         n_blood = int((label == BLOOD).sum())
         answers.append(int(n_blood >= _MIN_BLOOD_FRAC * n_decided) if n_decided else -1)
     return np.array(answers, np.int64)
+
+
+def _weights(stills: Sequence[Still], group_power: float) -> NDArray[np.float64]:
+    """Return (n,) how much each still counts; each collection together has its share."""
+    weights = np.zeros(len(stills))
+    for collection in collections_of(stills):
+        own = np.array([s.collection == collection for s in stills], bool)
+        members = [still for still in stills if still.collection == collection]
+        weights[own] = collection.share * draw_weights(members, group_power)
+    return weights
 
 
 @torch.inference_mode()

@@ -60,9 +60,10 @@ def export_from_specification(
         averaged, and `input_px` replaces that of `config` where given. `folds` is a list of
         `config` and `weights` of the same recipe with other groups held out; `sets` limits a fold
         to stills of sets of which its weights have seen nothing that it holds out.
-        `presence_rule = true` writes a bundle that marks nothing where a picture shows no blood;
-        `presence_head = true` fits a head to the stills that are trained on, which says how much a
-        whole view speaks for blood.
+        `presence_rule = true` writes a bundle that marks nothing where a picture shows no blood, by
+        a rule that finds blood in `min_sensitivity` of the stills that show some;
+        `presence_head = true` fits a head to the stills that are trained on, which doubts views
+        that do not look like blood as a whole.
     manifest
         Labelled stills or a list of sets, as for fine-tuning. The groups that `config` holds out
         calibrate the thresholds; where there are `folds`, the groups that these hold out, each
@@ -116,6 +117,7 @@ def export_from_specification(
         aims=CalibrationAims(
             float(spec.get("max_clean_area_frac", DEFAULT_AIMS.max_clean_area_frac)),
             bool(spec.get("presence_rule", DEFAULT_AIMS.is_presence_ruled)),
+            float(spec.get("min_sensitivity", DEFAULT_AIMS.min_sensitivity)),
         ),
     )
 
@@ -187,7 +189,7 @@ def _with_head(
     if not spec.get("presence_head", False):
         return state
     inside, _ = split_indices(cache.stills, config)
-    return with_presence_head(config, state, cache, _operations(cache.stills, inside))
+    return with_presence_head(config, state, cache, inside)
 
 
 def _of_sets(
