@@ -5,6 +5,8 @@ import signal
 import time
 from pathlib import Path
 
+from pypdf import PdfReader
+
 from ubereport.documents.page.pdf import PrintedReport
 
 HALF_EPS = 2.0**-24
@@ -33,6 +35,12 @@ fold = 0
 """Settings of a training run that takes a second or two."""
 
 PLAIN_PDF = PrintedReport(b"%PDF", "none", "")
+
+
+def printed_text(pdf: Path) -> str:
+    """Return the text of a PDF, line by line as it stands on paper."""
+    pages = PdfReader(pdf).pages
+    return "\n".join(page.extract_text(extraction_mode="layout") for page in pages)
 
 
 def copy_bytes(source: Path, target: Path, share: float = 1.0) -> Path:

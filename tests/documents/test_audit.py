@@ -3,14 +3,13 @@
 import csv
 import json
 import re
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from made_up_library import MODEL_2, add_case, make_library
-from tests_support import assert_names_its_model
+from tests_support import assert_names_its_model, printed_text
 
 from ubereport.cohort.audit import audit_cohort
 from ubereport.cohort.table import read_cohort
@@ -61,9 +60,7 @@ def test_files_are_complete(published):
 
 def test_the_page_names_the_model_its_training_what_it_errs_and_its_limits(published):
     (_, written), _ = published
-    text = subprocess.run(
-        ["pdftotext", "-layout", str(written.pdf), "-"], capture_output=True, text=True, check=True
-    ).stdout
+    text = printed_text(written.pdf)
     for page in (written.html.read_text(), text):
         assert_names_its_model(page)
 
@@ -73,9 +70,7 @@ def test_each_case_takes_one_line_on_paper(tmp_path):
     name = "gelatin-thrombin matrix, pattie"
     make_library(tmp_path / "l", {name: SHARES[:14]})
     written = run_audit(AuditRequest(tmp_path / "l", tmp_path / "out", CONFIG))[1]
-    text = subprocess.run(
-        ["pdftotext", "-layout", str(written.pdf), "-"], capture_output=True, text=True, check=True
-    ).stdout
+    text = printed_text(written.pdf)
     lines = [line for line in text.splitlines() if re.search(r"\bC-\d{3}\b", line)]
     assert sum(bool(re.search(rf"C-\d{{3}} +\d{{4}}-\d\d-\d\d .*{name}", x)) for x in lines) == 14
 

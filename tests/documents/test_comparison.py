@@ -3,13 +3,12 @@
 import csv
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 from made_up_library import MODEL_2, add_case, make_library
-from tests_support import assert_names_its_model
+from tests_support import assert_names_its_model, printed_text
 
 from ubereport.cohort.compare import compare_cohort
 from ubereport.cohort.table import read_cohort
@@ -112,9 +111,7 @@ def test_same_library_gives_the_same_bytes_and_replaces_its_own_files(published)
 
 def test_print_holds_all_sections(published):
     (_, written), _ = published
-    text = subprocess.run(
-        ["pdftotext", "-layout", str(written.pdf), "-"], capture_output=True, text=True, check=True
-    ).stdout
+    text = printed_text(written.pdf)
     for heading in ("Primary metric", "Adjusted estimate", "Time to clear", "Balance of covariates",
                     "What this many cases could show", "How it was computed"):  # fmt: skip
         assert heading in text
@@ -135,9 +132,7 @@ def test_secondary_metrics_have_their_points_medians_and_quartiles(published):
     document = comparison_document(comparison, CONFIG)
     found = section(document, "Secondary metrics")
     assert len(comparison.secondary) >= 2
-    pages = subprocess.run(
-        ["pdftotext", "-layout", str(written.pdf), "-"], capture_output=True, text=True, check=True
-    ).stdout
+    pages = printed_text(written.pdf)
     tables = {table.caption: table for table in found.tables}
     for metric in comparison.secondary:
         (drawing,) = (
@@ -163,9 +158,7 @@ def test_secondary_metrics_have_their_points_medians_and_quartiles(published):
 
 def test_the_page_names_the_model_its_training_what_it_errs_and_its_limits(published):
     (_, written), _ = published
-    text = subprocess.run(
-        ["pdftotext", "-layout", str(written.pdf), "-"], capture_output=True, text=True, check=True
-    ).stdout
+    text = printed_text(written.pdf)
     for page in (written.html.read_text(), text):
         assert_names_its_model(page)
 
