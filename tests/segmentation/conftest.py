@@ -13,13 +13,32 @@ from stored_graphs import graphs_translated_once
 from torch import nn
 
 from ubereport.segmentation.bundle import METADATA_NAME, Bundle, load_bundle
+from ubereport.segmentation.devices import cpu_gains_from_bf16
 from ubereport.segmentation.export import write_bundle
 from ubereport.segmentation.fusion import fuse_batch_norms
-from ubereport.segmentation.metadata import BundleMetadata, NetworkSpec, metadata_to_json
+from ubereport.segmentation.metadata import (
+    BundleMetadata,
+    InstrumentSpec,
+    NetworkSpec,
+    TrainingSet,
+    metadata_to_json,
+)
 from ubereport.segmentation.network import build_network
 
 SIZE_PX = 64
 SMALL = NetworkSpec(decoder_channels=(16, 8, 8, 4, 4))
+BRANCH = InstrumentSpec(
+    sha256="0" * 64,
+    channels=(8, 8, 4),
+    n_blocks=(1, 1, 0),
+    threshold=0.5,
+    training_data=(TrainingSet("none", "none", 0),),
+    evaluated_on="Nothing.",
+)
+LOW = pytest.param(
+    True,
+    marks=pytest.mark.skipif(not cpu_gains_from_bf16(), reason="this processor has no bf16"),
+)
 
 
 @pytest.fixture(scope="session")

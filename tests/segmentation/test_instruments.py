@@ -14,17 +14,16 @@ from safetensors.torch import load_file, save_file
 from stored_graphs import graphs_translated_once
 from torch import nn
 
+from tests.segmentation.conftest import BRANCH, LOW
 from ubereport.core.config import Device, Route, SegmentationConfig
 from ubereport.core.errors import BundleError, PredictionError
 from ubereport.segmentation.bundle import INSTRUMENTS_NAME, METADATA_NAME, Bundle, load_bundle
-from ubereport.segmentation.devices import DeviceChoice, cpu_gains_from_bf16
+from ubereport.segmentation.devices import DeviceChoice
 from ubereport.segmentation.export import add_instruments, prepare_bundle
 from ubereport.segmentation.instruments import InstrumentBranch, build_branch, load_outputs
 from ubereport.segmentation.metadata import (
     BundleMetadata,
     HsvSpec,
-    InstrumentSpec,
-    TrainingSet,
     metadata_to_json,
 )
 from ubereport.segmentation.network import load_network
@@ -34,18 +33,6 @@ from ubereport.segmentation.predictor import Predictor, open_predictor
 CPU = DeviceChoice(torch.device("cpu"), "cpu", None)
 FIELD = np.ones((64, 64), dtype=bool)
 FIELD[:8] = False
-SPEC = InstrumentSpec(
-    sha256="0" * 64,
-    channels=(8, 8, 4),
-    n_blocks=(1, 1, 0),
-    threshold=0.5,
-    training_data=(TrainingSet("none", "none", 0),),
-    evaluated_on="Nothing.",
-)
-LOW = pytest.param(
-    True,
-    marks=pytest.mark.skipif(not cpu_gains_from_bf16(), reason="this processor has no bf16"),
-)
 
 
 class TwoChannels(nn.Module):
@@ -62,11 +49,11 @@ def marking(tmp_path_factory: pytest.TempPathFactory, sure: Bundle, graphs_folde
     branch = _branch(sure)
     folder = tmp_path_factory.mktemp("marking") / "tiny-1"
     with graphs_translated_once(graphs_folder):
-        return add_instruments(sure, branch, SPEC, "# Tiny", folder)
+        return add_instruments(sure, branch, BRANCH, "# Tiny", folder)
 
 
 def _branch(bundle: Bundle) -> InstrumentBranch:
-    branch = build_branch(load_network(bundle), SPEC)
+    branch = build_branch(load_network(bundle), BRANCH)
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in branch.parameters():
@@ -95,7 +82,7 @@ def route(request: pytest.FixtureRequest, required: Callable[[str, bool], None])
 
 @pytest.fixture
 def two(metadata: BundleMetadata) -> NetworkPredictor:
-    described = dataclasses.replace(metadata, instruments=SPEC)
+    described = dataclasses.replace(metadata, instruments=BRANCH)
     return NetworkPredictor(TwoChannels(), described, CPU, 4)
 
 
@@ -195,7 +182,7 @@ def test_the_graph_can_be_made_again(marking: Bundle, tmp_path: Path, graphs_fol
 def test_a_branch_also_comes_to_a_bundle_without_a_graph(
     written: Bundle, tmp_path: Path, pictures: np.ndarray
 ) -> None:
-    bundle = add_instruments(written, _branch(written), SPEC, "# Tiny", tmp_path / "tiny-1")
+    bundle = add_instruments(written, _branch(written), BRANCH, "# Tiny", tmp_path / "tiny-1")
     assert bundle.metadata.graph is None
     areas = _opened(bundle, Route.AUTO, is_low=False).areas(pictures, FIELD)
     assert not np.isnan(areas).any()
@@ -245,7 +232,7 @@ def _with_digest(metadata: BundleMetadata, folder: Path) -> BundleMetadata:
 def test_a_network_with_fewer_outputs_than_described_is_told(
     metadata: BundleMetadata, sure_network: nn.Module, pictures: np.ndarray
 ) -> None:
-    described = dataclasses.replace(metadata, instruments=SPEC)
+    described = dataclasses.replace(metadata, instruments=BRANCH)
     predictor = NetworkPredictor(sure_network, described, CPU, 4)
     with pytest.raises(PredictionError, match="1 outputs; the bundle describes 2"):
         predictor.areas(pictures, FIELD)
@@ -271,5 +258,5 @@ def test_thresholds_of_red_mark_no_instruments(metadata: BundleMetadata) -> None
             network=None,
             hsv=HsvSpec(),
             weights_sha256=None,
-            instruments=SPEC,
+            instruments=BRANCH,
         )

@@ -14,18 +14,16 @@ import torch
 from stored_graphs import graphs_translated_once
 from torch import nn
 
+from tests.segmentation.conftest import BRANCH, LOW
 from ubereport.core.config import Device, Route, SegmentationConfig
 from ubereport.core.errors import BundleError
 from ubereport.segmentation.bundle import Bundle
-from ubereport.segmentation.devices import cpu_gains_from_bf16
 from ubereport.segmentation.export import add_instruments, write_bundle
 from ubereport.segmentation.fusion import fuse_batch_norms
 from ubereport.segmentation.instruments import build_branch, load_outputs
 from ubereport.segmentation.metadata import (
     BundleMetadata,
-    InstrumentSpec,
     NetworkSpec,
-    TrainingSet,
     metadata_from_json,
     metadata_to_json,
 )
@@ -41,11 +39,6 @@ from ubereport.segmentation.network import (
 )
 from ubereport.segmentation.precision import with_low_precision_tail
 from ubereport.segmentation.predictor import open_predictor
-
-LOW = pytest.param(
-    True,
-    marks=pytest.mark.skipif(not cpu_gains_from_bf16(), reason="this processor has no bf16"),
-)
 
 
 @pytest.fixture(scope="session")
@@ -189,20 +182,12 @@ def test_routes_answer_alike(
 def test_instruments_stand_beside_the_head(
     telling: Bundle, pictures: np.ndarray, tmp_path: Path
 ) -> None:
-    spec = InstrumentSpec(
-        sha256="0" * 64,
-        channels=(8, 8, 4),
-        n_blocks=(1, 1, 0),
-        threshold=0.5,
-        training_data=(TrainingSet("none", "none", 0),),
-        evaluated_on="Nothing.",
-    )
     plain = load_network(telling)
-    branch = build_branch(plain, spec).eval()
+    branch = build_branch(plain, BRANCH).eval()
     # Without a graph: how those are made is tested above and with instruments alone.
     described = dataclasses.replace(telling.metadata, graph=None)
     bundle = write_bundle(tmp_path / "tiny-1", plain, described, "# Tiny")
-    marking = add_instruments(bundle, branch, spec, "# Tiny", tmp_path / "marking" / "tiny-1")
+    marking = add_instruments(bundle, branch, BRANCH, "# Tiny", tmp_path / "marking" / "tiny-1")
     network = load_outputs(marking)
     low = with_low_precision_tail(network, torch.bfloat16)
     with torch.inference_mode():

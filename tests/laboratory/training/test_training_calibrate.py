@@ -93,7 +93,6 @@ def test_a_rule_of_presence_is_as_sensitive_as_asked_even_where_it_is_right_less
     found = calibrate(maps, labels, groups, asked, presence_grid=(0.01,))
     assert (found.summary.sensitivity, found.summary.specificity) == (1, 4 / 6)
     # Nothing can be that sensitive: the best of all is taken.
-    asked = CalibrationAims(min_sensitivity=0.9)
     maps[0] = 0.0
     found = calibrate(maps, labels, groups, asked, presence_grid=(0.01,))
     assert (found.summary.sensitivity, found.summary.specificity) == (5 / 6, 1)

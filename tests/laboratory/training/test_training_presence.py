@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from tests.laboratory.training.test_training_specification import SPECIFICATION, written
 from ubereport.core.config import SegmentationConfig
+from ubereport.laboratory.training import specification
 from ubereport.laboratory.training.export import average_states, look_at_held_out
 from ubereport.laboratory.training.labelled_stills import cache_stills, read_manifest
 from ubereport.laboratory.training.loop import check_start, network_spec
@@ -106,3 +107,23 @@ def test_a_run_goes_on_from_weights_with_a_head_and_without_it(cache, tiny_confi
     onward = dataclasses.replace(tiny_config, initial="told.safetensors")
     check_start(onward, tmp_path / "run")
     assert average_states([told, told]).keys() == told.keys()
+
+
+@pytest.mark.usefixtures("graph_at_hand")
+@pytest.mark.parametrize(("weights", "n_fits"), [("w", 1), ("other", 2)])
+def test_a_fold_of_the_same_weights_takes_the_head_that_was_fitted(
+    tmp_path, tiny_config, monkeypatch, weights, n_fits
+):
+    spec, sets = written(tmp_path, tiny_config)
+    save_file(_state(tiny_config), tmp_path / "runs" / "other.safetensors")
+    head, _, rest = SPECIFICATION.partition("title")
+    fold = f'[[folds]]\nconfig = "tiny.toml"\nweights = ["{weights}.safetensors"]\n'
+    spec.write_text(f"{head}presence_head = true\ntitle{rest}{fold}".format(licence="MIT"))
+    fits = []
+    monkeypatch.setattr(
+        specification,
+        "with_presence_head",
+        lambda *given: fits.append(with_presence_head(*given)) or fits[-1],
+    )
+    export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
+    assert len(fits) == n_fits

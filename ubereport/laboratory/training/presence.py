@@ -86,9 +86,8 @@ def _weights(stills: Sequence[Still], group_power: float) -> NDArray[np.float64]
     """Return (n,) how much each still counts; each collection together has its share."""
     weights = np.zeros(len(stills))
     for collection in collections_of(stills):
-        own = np.array([s.collection == collection for s in stills], bool)
-        members = [still for still in stills if still.collection == collection]
-        weights[own] = collection.share * draw_weights(members, group_power)
+        own = np.flatnonzero([still.collection == collection for still in stills])
+        weights[own] = collection.share * draw_weights([stills[int(i)] for i in own], group_power)
     return weights
 
 

@@ -175,8 +175,12 @@ def _held_out(
     for fold in spec["folds"]:
         own = config_from_toml(folder / fold["config"], TrainConfig)
         own = dataclasses.replace(own, input_px=config.input_px)
-        averaged = average_states([load_weights(runs / path) for path in fold["weights"]])
-        weights = _with_head(spec, own, averaged, cache)
+        weights = state
+        # A fold that the bundle's own weights have not seen needs no second average, nor a second
+        # fit of the same head.
+        if (own, fold["weights"]) != (config, spec["weights"]):
+            averaged = average_states([load_weights(runs / path) for path in fold["weights"]])
+            weights = _with_head(spec, own, averaged, cache)
         index = _of_sets(cache, split_indices(cache.stills, own)[1], fold.get("sets"))
         parts.append(look_at_held_out(own, weights, cache, index, flip=is_flip))
     return HeldOutMaps.pooled(parts)
