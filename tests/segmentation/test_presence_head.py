@@ -28,9 +28,10 @@ from ubereport.segmentation.metadata import (
     metadata_to_json,
 )
 from ubereport.segmentation.network import (
-    NetworkWithPresence,
     PresenceHead,
+    SegmentationNetwork,
     build_network,
+    encoder_channels,
     load_network,
     load_state,
     pooled_features,
@@ -42,14 +43,16 @@ from ubereport.segmentation.predictor import open_predictor
 
 
 @pytest.fixture(scope="session")
-def telling_network(tiny_network: nn.Module) -> NetworkWithPresence:
+def telling_network(tiny_network: nn.Module) -> SegmentationNetwork:
     """The tiny network with a head that lowers pictures, each by another shift."""
-    network = NetworkWithPresence(copy.deepcopy(tiny_network))
+    own = copy.deepcopy(tiny_network)
+    head = PresenceHead(encoder_channels(own)[-1])
+    network = SegmentationNetwork(own, presence=head)
     rng = np.random.default_rng(11)
     coarse = torch.from_numpy(rng.integers(0, 256, (8, 3, 8, 8)))
     planes = (coarse.float().repeat_interleave(8, 2).repeat_interleave(8, 3) - 127) / 128
     with torch.no_grad():
-        linear = network.presence.linear
+        linear = head.linear
         linear.weight.copy_(torch.from_numpy(rng.normal(0, 1, tuple(linear.weight.shape))))
         linear.bias.zero_()
         evidence = linear(pooled_features(network.encoder(planes)[-1]))

@@ -21,14 +21,15 @@ from ubereport.segmentation.bundle import (
     Bundle,
     load_bundle,
 )
-from ubereport.segmentation.instruments import (
-    InstrumentBranch,
-    NetworkWithInstruments,
-    branch_bytes,
-    load_outputs,
-)
+from ubereport.segmentation.instruments import InstrumentBranch, branch_bytes, load_outputs
 from ubereport.segmentation.metadata import BundleMetadata, InstrumentSpec, metadata_to_json
-from ubereport.segmentation.network import build_network, load_network, load_state, state_bytes
+from ubereport.segmentation.network import (
+    SegmentationNetwork,
+    build_network,
+    load_network,
+    load_state,
+    state_bytes,
+)
 
 
 def write_bundle(
@@ -137,7 +138,7 @@ def add_instruments(
         INSTRUMENTS_NAME: content,
     }
     if bundle.metadata.graph is not None:
-        network = NetworkWithInstruments(load_network(bundle), branch).eval()
+        network = SegmentationNetwork(load_network(bundle), instruments=branch).eval()
         metadata = _with_graph(files, network, metadata)
     return _published(folder, files, metadata)
 

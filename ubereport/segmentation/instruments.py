@@ -17,7 +17,13 @@ from torch import Tensor, nn
 from ubereport.core.errors import BundleError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.metadata import InstrumentSpec
-from ubereport.segmentation.network import blood_logits, load_network, load_state, state_bytes
+from ubereport.segmentation.network import (
+    SegmentationNetwork,
+    encoder_channels,
+    load_network,
+    load_state,
+    state_bytes,
+)
 
 _PREFIX = "instruments."
 _COARSEST_STRIDE = 32
@@ -86,36 +92,9 @@ def _doubled(level: Tensor) -> Tensor:
     return F.interpolate(level, scale_factor=2.0, mode="nearest")
 
 
-class NetworkWithInstruments(nn.Module):
-    """A network and the branch on its encoder: (n, 3, H, W) to the logits of both outputs.
-
-    Parameters
-    ----------
-    network
-        With `encoder`, `decoder` and `segmentation_head`, as segmentation-models-pytorch has, and
-        perhaps a head `presence`.
-    branch
-        Marks instruments.
-    """
-
-    def __init__(self, network: nn.Module, branch: InstrumentBranch) -> None:
-        super().__init__()
-        self.encoder = network.get_submodule("encoder")
-        self.decoder = network.get_submodule("decoder")
-        self.segmentation_head = network.get_submodule("segmentation_head")
-        self.presence = getattr(network, "presence", None)
-        self.instruments = branch
-
-    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (n, 1, H, W) logits of blood and of instruments."""
-        features = self.encoder(planes)
-        return blood_logits(self, features), self.instruments(features)
-
-
 def build_branch(network: nn.Module, spec: InstrumentSpec) -> InstrumentBranch:
     """Build an untrained branch on the encoder of `network`."""
-    channels: Sequence[int] = network.get_submodule("encoder").out_channels  # type: ignore[assignment]
-    return InstrumentBranch(channels, spec.channels, spec.n_blocks)
+    return InstrumentBranch(encoder_channels(network), spec.channels, spec.n_blocks)
 
 
 def branch_bytes(branch: InstrumentBranch) -> bytes:
@@ -143,4 +122,4 @@ def load_outputs(bundle: Bundle) -> nn.Module:
     branch = build_branch(network, spec)
     tensors = load_safetensors(content)
     load_state(branch, {key.removeprefix(_PREFIX): value for key, value in tensors.items()})
-    return NetworkWithInstruments(network, branch).eval()
+    return SegmentationNetwork(network, instruments=branch).eval()

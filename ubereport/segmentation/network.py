@@ -53,40 +53,62 @@ def pooled_features(deepest: torch.Tensor) -> torch.Tensor:
     return torch.cat([deepest.mean((2, 3)), deepest.amax((2, 3))], 1)
 
 
-class NetworkWithPresence(nn.Module):
-    """A network and the head that lowers its logits: (n, 3, H, W) to (n, 1, H, W) logits.
+class SegmentationNetwork(nn.Module):
+    """A network of named parts: (n, 3, H, W) to (n, 1, H, W) logits of blood, or of both outputs.
 
     Parameters
     ----------
     network
-        With `encoder`, `decoder` and `segmentation_head`, as segmentation-models-pytorch has.
+        With `encoder`, `decoder` and `segmentation_head`, as segmentation-models-pytorch has. They
+        are shared, not copied; so are a head `presence` and a branch `instruments` that it has.
+    presence
+        Lowers the logits of views that do not look like blood, from the deepest features.
+    instruments
+        Marks instruments, from all features; then the network answers with two logits.
+    late_dtype
+        Of everything after the encoder, under autocast: `torch.bfloat16` or `torch.float16`. None
+        counts as the encoder does.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        presence: nn.Module | None = None,
+        instruments: nn.Module | None = None,
+        late_dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = network.get_submodule("encoder")
         self.decoder = network.get_submodule("decoder")
         self.segmentation_head = network.get_submodule("segmentation_head")
-        channels: Sequence[int] = self.encoder.out_channels  # type: ignore[assignment]
-        self.presence = PresenceHead(channels[-1])
+        self.presence = getattr(network, "presence", None) if presence is None else presence
+        own_branch = getattr(network, "instruments", None)
+        self.instruments = own_branch if instruments is None else instruments
+        self.late_dtype = late_dtype
 
-    def forward(self, planes: torch.Tensor) -> torch.Tensor:
-        """Return (n, 1, H, W) logits of blood."""
-        return blood_logits(self, self.encoder(planes))
+    def forward(self, planes: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        """Return the logits of blood, or those of blood and of instruments."""
+        features: Sequence[torch.Tensor] = self.encoder(planes)
+        if self.late_dtype is None:
+            return self._logits(features)
+        features = [feature.to(self.late_dtype) for feature in features]
+        with torch.autocast(planes.device.type, dtype=self.late_dtype):
+            return self._logits(features)
+
+    def _logits(
+        self, features: Sequence[torch.Tensor]
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        logits: torch.Tensor = self.segmentation_head(self.decoder(features))
+        if self.presence is not None:
+            logits = logits + self.presence(features[-1])
+        return logits if self.instruments is None else (logits, self.instruments(features))
 
 
-def blood_logits(network: nn.Module, features: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return (n, 1, H, W) logits of blood from an encoder's features, finest first.
-
-    Parameters
-    ----------
-    network
-        With `decoder` and `segmentation_head`, and perhaps `presence`.
-    """
-    decoded = network.get_submodule("decoder")(features)
-    logits: torch.Tensor = network.get_submodule("segmentation_head")(decoded)
-    presence = getattr(network, "presence", None)
-    return logits if presence is None else logits + presence(features[-1])
+def encoder_channels(network: nn.Module) -> Sequence[int]:
+    """Return how many channels an encoder's features have, finest first."""
+    channels: Sequence[int] = network.get_submodule("encoder").out_channels  # type: ignore[assignment]
+    return channels
 
 
 def build_network(spec: NetworkSpec) -> nn.Module:
@@ -115,7 +137,8 @@ def build_network(spec: NetworkSpec) -> nn.Module:
             "Use an encoder of segmentation-models-pytorch or `tu-` and a name of timm."
         ) from None
     if spec.has_presence_head:
-        network = NetworkWithPresence(network)
+        head = PresenceHead(encoder_channels(network)[-1])
+        network = SegmentationNetwork(network, presence=head)
     return network.to(memory_format=torch.channels_last)
 
 

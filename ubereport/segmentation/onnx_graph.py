@@ -27,7 +27,6 @@ from ubereport.core.arrays import RgbArray
 from ubereport.core.errors import BundleError, DependencyError
 from ubereport.segmentation.bundle import GRAPH_NAME
 from ubereport.segmentation.fusion import answers_of, fuse_batch_norms
-from ubereport.segmentation.instruments import NetworkWithInstruments
 from ubereport.segmentation.metadata import BundleMetadata, GraphSpec
 from ubereport.segmentation.network import normalized
 from ubereport.segmentation.openvino import CompiledNetwork, require_openvino
@@ -85,7 +84,7 @@ def _translated(network: nn.Module, size: tuple[int, int]) -> tuple[Any, tuple[s
     from onnx_ir.passes.common import RemoveUnusedNodesPass
     from onnxscript.optimizer import fold_constants
 
-    marks_instruments = isinstance(network, NetworkWithInstruments)
+    marks_instruments = getattr(network, "instruments", None) is not None
     # Two pictures, since a length of one would be taken for a constant.
     planes = torch.zeros((2, 3, *size))
     with warnings.catch_warnings(), _quiet_exporter():

@@ -15,41 +15,10 @@ import copy
 import torch
 from torch import nn
 
-from ubereport.segmentation.network import blood_logits
+from ubereport.segmentation.network import SegmentationNetwork
 
 _N_STAGES = 7
 _FIRST_LATE_STAGE = 6
-
-
-class LowPrecisionDecoder(nn.Module):
-    """A segmentation network whose decoder and heads run under autocast.
-
-    Parameters
-    ----------
-    network
-        With `encoder`, `decoder` and `segmentation_head`, as segmentation-models-pytorch has, and
-        perhaps a head `presence` and a branch `instruments`.
-    dtype
-        `torch.bfloat16` or `torch.float16`.
-    """
-
-    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.encoder = network.get_submodule("encoder")
-        self.decoder = network.get_submodule("decoder")
-        self.segmentation_head = network.get_submodule("segmentation_head")
-        self.presence = getattr(network, "presence", None)
-        self.instruments = getattr(network, "instruments", None)
-        self.dtype = dtype
-
-    def forward(self, planes: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """Map (n, 3, H, W) float32 to (n, 1, H, W) logits of each output."""
-        features = [feature.to(self.dtype) for feature in self.encoder(planes)]
-        with torch.autocast(planes.device.type, dtype=self.dtype):
-            logits = blood_logits(self, features)
-            if self.instruments is None:
-                return logits
-            return logits, self.instruments(features)
 
 
 class _LowPrecisionStage(nn.Module):
@@ -93,4 +62,4 @@ def with_low_precision_tail(network: nn.Module, dtype: torch.dtype | None) -> nn
         parent, _, child = name.rpartition(".")
         stage = _LowPrecisionStage(changed.get_submodule(name), dtype)
         changed.get_submodule(parent).add_module(child, stage)
-    return LowPrecisionDecoder(changed, dtype)
+    return SegmentationNetwork(changed, late_dtype=dtype)

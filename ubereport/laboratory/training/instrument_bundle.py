@@ -22,9 +22,8 @@ from ubereport.laboratory.training.labelled_stills import Still, fold_of_groups
 from ubereport.laboratory.training.specification import read_specification
 from ubereport.segmentation.bundle import CARD_NAME, Bundle, find_bundle, load_bundle
 from ubereport.segmentation.export import add_instruments
-from ubereport.segmentation.instruments import NetworkWithInstruments
 from ubereport.segmentation.metadata import InstrumentSpec, TrainingSet
-from ubereport.segmentation.network import load_network
+from ubereport.segmentation.network import SegmentationNetwork, load_network
 
 _NEEDED = ("bundle", "sets", "n_folds", "fold", "split_seed", "channels", "n_blocks", "threshold",
            "evaluated_on", "card", "training")  # fmt: skip
@@ -79,7 +78,7 @@ def bundle_with_instruments(
     network = load_network(bundle)
     cache = read_stills(trained, training.still_px)
     branch = train_branch(network, bundle.metadata, spec, cache, training, on_step)
-    both = NetworkWithInstruments(network, branch).eval()
+    both = SegmentationNetwork(network, instruments=branch).eval()
     measured = read_stills(held_out, bundle.metadata.input_height_px)
     spec = replace(spec, figures=branch_figures(both, bundle.metadata, spec.threshold, measured))
     card = _card((bundle.folder / CARD_NAME).read_text(encoding="utf-8"), spec, table["card"])

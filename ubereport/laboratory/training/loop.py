@@ -37,12 +37,12 @@ from ubereport.segmentation.devices import cpu_gains_from_bf16
 from ubereport.segmentation.fusion import FoldedNorm, fold_batch_norms, unfolded_state
 from ubereport.segmentation.metadata import NetworkSpec
 from ubereport.segmentation.network import (
+    SegmentationNetwork,
     build_network,
     load_state,
     portable_state,
     without_presence_head,
 )
-from ubereport.segmentation.precision import LowPrecisionDecoder
 
 INPUT_MEAN, INPUT_SCALE = 127.0, 128.0
 _PRESENCE_FRAC = 0.001
@@ -385,7 +385,7 @@ def _logit(network: nn.Module, planes: Tensor, config: TrainConfig) -> Tensor:
     """
     is_low = config.is_low_precision_allowed
     if not planes.is_cuda and is_low and cpu_gains_from_bf16():
-        network = LowPrecisionDecoder(network, torch.bfloat16)
+        network = SegmentationNetwork(network, late_dtype=torch.bfloat16)
     with torch.autocast(planes.device.type, torch.bfloat16, enabled=is_low and planes.is_cuda):
         logit: Tensor = network(planes)
     return logit
