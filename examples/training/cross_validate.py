@@ -1,8 +1,8 @@
-"""Score folds on what they held out: python cross_validate.py CONFIG SETS LABELLED RUNS OUT.json.
+"""Score folds on what they held out: python cross_validate.py SPEC SETS LABELLED RUNS OUT.json.
 
-The runs are those of `train.py` with --fold and --seed (and --px); the weights of several seeds are
-averaged. Every still is looked at by the one fold that never saw its operation; thresholds are
-calibrated once on all of them, and each fold is then counted at these.
+SPEC is the specification of a bundle, or holds its `folds` alone (`folds-6.toml`). Every still is
+looked at by weights that never saw its operation; thresholds are calibrated once on all of them,
+and each fold is then counted at these.
 """
 
 import argparse
@@ -11,52 +11,40 @@ from dataclasses import asdict
 from pathlib import Path
 
 import cv2
-from train import run_config
 
-from ubereport.laboratory.training.calibrate import Calibration, CalibrationAims, calibrate
-from ubereport.laboratory.training.collections import read_collections
-from ubereport.laboratory.training.export import HeldOutMaps, average_states, look_at_held_out
-from ubereport.laboratory.training.finetune import split_indices
-from ubereport.laboratory.training.labelled_stills import StillCache, cache_stills
+from ubereport.laboratory.training.calibrate import Calibration, calibrate
+from ubereport.laboratory.training.export import HeldOutMaps
 from ubereport.laboratory.training.scoring import score_still, summarize
-from ubereport.laboratory.training.weights import load_weights
+from ubereport.laboratory.training.specification import look_at_folds
+from ubereport.segmentation.pictures import shown_blood
 
 
-def look(given: argparse.Namespace, fold: int, cache: StillCache) -> HeldOutMaps:
-    configs = [run_config(given.config, fold, seed, given.px) for seed in given.seeds]
-    paths = [given.runs / config.name / "average.safetensors" for config in configs]
-    state = average_states([load_weights(path) for path in paths])
-    return look_at_held_out(configs[0], state, cache, split_indices(cache.stills, configs[0])[1])
-
-
-def figures(held_out: HeldOutMaps, found: Calibration) -> dict:
-    pairs = list(zip(held_out.maps, held_out.labels, strict=True))
+def figures(held_out: HeldOutMaps, found: Calibration, *, is_presence_ruled: bool) -> dict:
+    maps = shown_blood(held_out.maps.copy(), found.presence) if is_presence_ruled else held_out.maps
+    pairs = list(zip(maps, held_out.labels, strict=True))
     central = [score_still(m, label, found.thresholds[1]) for m, label in pairs]
     sure = [score_still(m, label, found.presence.probability) for m, label in pairs]
-    return asdict(summarize(central, found.presence.view_frac, sure))
+    n_operations = len(set(held_out.groups))
+    return {"n_operations": n_operations} | asdict(
+        summarize(central, found.presence.view_frac, sure)
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("config", "sets", "labelled", "runs", "out"):
+    for name in ("specification", "sets", "labelled", "runs", "out"):
         parser.add_argument(name, type=Path)
-    parser.add_argument("--folds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
-    parser.add_argument("--px", type=int)
-    parser.add_argument("--max-clean-area", type=float, default=0.003)
     given = parser.parse_args()
     cv2.setNumThreads(1)
-    side_px = run_config(given.config, None, None, None).data.cache_side_px
-    stills = read_collections(given.sets, given.labelled)
-    cache = cache_stills(stills, side_px, given.runs / "cache")
-    looks = {fold: look(given, fold, cache) for fold in given.folds}
+    looks, aims = look_at_folds(given.specification, given.sets, given.runs, given.labelled)
     pooled = HeldOutMaps.pooled(list(looks.values()))
-    aims = CalibrationAims(given.max_clean_area)
     found = calibrate(pooled.maps, pooled.labels, pooled.groups, aims)
+    ruled = aims.is_presence_ruled
     answer = {
         "thresholds": found.thresholds,
+        "presence": asdict(found.presence),
         "pooled": dict(found.figures),
-        "each": {fold: figures(held_out, found) for fold, held_out in looks.items()},
+        "each": {name: figures(own, found, is_presence_ruled=ruled) for name, own in looks.items()},
     }
     given.out.write_text(json.dumps(answer, indent=1), encoding="utf-8")
     for key, value in found.figures:

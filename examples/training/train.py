@@ -1,7 +1,8 @@
 """Train from committed files: python train.py CONFIG.toml SETS.toml LABELLED_DIR RUNS_DIR.
 
 SETS says which sets of stills under LABELLED_DIR are learned from, and their licences. --fold,
---seed, --px and --steps replace what CONFIG says, and each such run has a folder of its own.
+--seed, --px, --steps and --initial replace what CONFIG says; each fold, seed and size has a folder
+of its own.
 With RANK, WORLD_SIZE and INIT_FILE set, several processes share the work and average gradients.
 """
 
@@ -28,7 +29,12 @@ def show(progress: Progress) -> None:
 
 
 def run_config(
-    path: Path, fold: int | None, seed: int | None, px: int | None, steps: int | None = None
+    path: Path,
+    fold: int | None,
+    seed: int | None,
+    px: int | None,
+    steps: int | None = None,
+    initial: str | None = None,
 ) -> TrainConfig:
     """Read CONFIG for one fold, seed and input size; its name says which, None leaves as it is."""
     config = config_from_toml(path, TrainConfig)
@@ -40,6 +46,7 @@ def run_config(
         data=data,
         seed=config.seed if seed is None else seed,
         steps=config.steps if steps is None else steps,
+        initial=config.initial if initial is None else initial,
         side_px=config.side_px if px is None else px,
         input_px=config.input_px if px is None else px,
     )
@@ -51,8 +58,9 @@ def main() -> None:
         parser.add_argument(name, type=Path)
     for name in ("--fold", "--seed", "--px", "--steps"):
         parser.add_argument(name, type=int)
+    parser.add_argument("--initial")
     given = parser.parse_args()
-    config = run_config(given.config, given.fold, given.seed, given.px, given.steps)
+    config = run_config(given.config, given.fold, given.seed, given.px, given.steps, given.initial)
     cv2.setNumThreads(1)
     rank = int(os.environ.get("RANK", "0"))
     if "WORLD_SIZE" in os.environ:

@@ -11,7 +11,8 @@ FOLDER = Path(__file__).resolve().parents[3] / "examples" / "training"
 CONFIGS = sorted(
     p
     for p in FOLDER.glob("*.toml")
-    if not p.name.startswith(("ube-blood", "instruments-")) and not p.name.endswith("-sets.toml")
+    if not p.name.startswith(("ube-blood", "instruments-"))
+    and not p.name.endswith(("-sets.toml", "-folds.toml"))
 )
 
 STAGES = ("pretrain", "finetune")
@@ -20,6 +21,15 @@ STAGES = ("pretrain", "finetune")
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_every_committed_configuration_can_be_read_and_is_named_as_its_file(path):
     assert config_from_toml(path, TrainConfig).name == path.stem
+
+
+def test_folds_that_are_scored_together_have_configurations_and_share_no_stills():
+    spec = tomllib.loads((FOLDER / "six-folds.toml").read_text())
+    held_out = []
+    for fold in spec["folds"]:
+        config = config_from_toml(FOLDER / fold["config"], TrainConfig)
+        held_out += [(fold.get("fold", config.data.fold), name) for name in fold["sets"]]
+    assert len(held_out) == len(set(held_out)) == 6
 
 
 def test_the_rows_of_an_ablation_differ_in_one_thing_alone():

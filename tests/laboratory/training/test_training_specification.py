@@ -10,8 +10,14 @@ from tests.laboratory.training.conftest import write_set
 from ubereport.core.config import config_to_toml
 from ubereport.core.errors import AnnotationError, ConfigError
 from ubereport.laboratory.training import specification
+from ubereport.laboratory.training.calibrate import calibrate
+from ubereport.laboratory.training.export import HeldOutMaps
 from ubereport.laboratory.training.loop import network_spec
-from ubereport.laboratory.training.specification import NEEDED, export_from_specification
+from ubereport.laboratory.training.specification import (
+    NEEDED,
+    export_from_specification,
+    look_at_folds,
+)
 from ubereport.segmentation.bundle import load_bundle
 from ubereport.segmentation.network import build_network, portable_state
 
@@ -119,6 +125,28 @@ def test_colors_of_another_kind_of_view_are_not_those_of_operations(
     )
     export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
     assert set(seen) == {"squares"}
+
+
+@pytest.mark.usefixtures("graph_at_hand")
+def test_folds_are_looked_at_as_an_export_does(tmp_path, tiny_config):
+    spec, sets = written(tmp_path, tiny_config)
+    fold = '[[folds]]\nconfig = "tiny.toml"\nweights = ["w.safetensors"]\n'
+    head, _, rest = SPECIFICATION.partition("title")
+    text = f"{head}max_clean_area_frac = 0.5\ntitle{rest}{fold}{fold}fold = 1\nsets = ['squares']\n"
+    spec.write_text(text.format(licence="MIT"))
+    looks, aims = look_at_folds(spec, sets, tmp_path / "runs")
+    assert list(looks) == ["0: fold 0, all sets", "1: fold 1, squares"]
+    first, second = (set(own.groups) for own in looks.values())
+    assert first
+    assert second
+    assert not first & second
+    pooled = HeldOutMaps.pooled(list(looks.values()))
+    found = calibrate(pooled.maps, pooled.labels, pooled.groups, aims)
+    bundle = export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
+    assert aims.max_clean_area_frac == 0.5
+    assert bundle.metadata.thresholds == found.thresholds
+    assert bundle.metadata.operating_characteristics == found.figures
+    assert {o.operation for o in bundle.metadata.held_out_operations} == first | second
 
 
 def test_a_set_without_a_licence_is_not_exported(tmp_path, tiny_config):

@@ -58,8 +58,9 @@ def export_from_specification(
     specification
         TOML; `config` and `card` in it are files beside it, `weights` lie under `runs` and are
         averaged, and `input_px` replaces that of `config` where given. `folds` is a list of
-        `config` and `weights` of the same recipe with other groups held out; `sets` limits a fold
-        to stills of sets of which its weights have seen nothing that it holds out.
+        `config` and `weights` of the same recipe with other groups held out; `fold` replaces that
+        of its `config`, and `sets` limits it to stills of sets of which its weights have seen
+        nothing that it holds out.
         `presence_rule = true` writes a bundle that marks nothing where a picture shows no blood, by
         a rule that finds blood in `min_sensitivity` of the stills that show some;
         `presence_head = true` fits a head to the stills that are trained on, which doubts views
@@ -89,8 +90,7 @@ def export_from_specification(
         If the bundle exists or cannot be written.
     """
     spec = read_specification(specification, NEEDED)
-    config = config_from_toml(specification.parent / spec["config"], TrainConfig)
-    config = dataclasses.replace(config, input_px=spec.get("input_px", config.input_px))
+    config = _config(specification.parent, spec)
     is_flip = bool(spec.get("flip", False))
     name = str(spec.get("name", "ube-blood"))
     target = models / f"{name}-{spec['version']}"
@@ -100,7 +100,7 @@ def export_from_specification(
     stills = read_collections(manifest, root)
     sets = [*_sets_of(stills, manifest, str(spec["licence"])), *_training_sets(spec)]
     card = _card(specification.parent / spec["card"], spec, sets, config.input_px)
-    averaged = average_states([load_weights(runs / path) for path in spec["weights"]])
+    averaged = _averaged(runs, spec)
     load_state(build_network(network_spec(config)), averaged)
     cache = cache_stills(stills, config.data.cache_side_px, runs / "cache")
     state = _with_head(spec, config, averaged, cache)
@@ -114,12 +114,64 @@ def export_from_specification(
         sets,
         card,
         flip=is_flip,
-        aims=CalibrationAims(
-            float(spec.get("max_clean_area_frac", DEFAULT_AIMS.max_clean_area_frac)),
-            bool(spec.get("presence_rule", DEFAULT_AIMS.is_presence_ruled)),
-            float(spec.get("min_sensitivity", DEFAULT_AIMS.min_sensitivity)),
-        ),
+        aims=_aims(spec),
     )
+
+
+def look_at_folds(
+    specification: Path, manifest: Path, runs: Path, root: Path | None = None
+) -> tuple[dict[str, HeldOutMaps], CalibrationAims]:
+    """Look at what each of the `folds` of a specification held out, as an export does.
+
+    Parameters
+    ----------
+    specification, manifest, runs, root
+        As `export_from_specification`; of the specification only `config`, `input_px`, `folds`,
+        `flip` and what thresholds are held to are read.
+
+    Returns
+    -------
+    dict of str to HeldOutMaps, and CalibrationAims
+        Maps by the place, number and sets of each entry of `folds`; what to calibrate for.
+
+    Raises
+    ------
+    ConfigError, AnnotationError, BundleError
+        As `export_from_specification`.
+    """
+    spec = read_specification(specification, ("config", "folds"))
+    cache_side_px = _config(specification.parent, spec).data.cache_side_px
+    cache = cache_stills(read_collections(manifest, root), cache_side_px, runs / "cache")
+    looks = {}
+    for place, fold in enumerate(spec["folds"]):
+        own = _fold_config(specification.parent, spec, fold)
+        weights = _with_head(spec, own, _averaged(runs, fold), cache)
+        sets = ", ".join(fold.get("sets", ["all sets"]))
+        looks[f"{place}: fold {own.data.fold}, {sets}"] = _look(spec, fold, own, weights, cache)
+    return looks, _aims(spec)
+
+
+def _aims(spec: Mapping[str, Any]) -> CalibrationAims:
+    return CalibrationAims(
+        float(spec.get("max_clean_area_frac", DEFAULT_AIMS.max_clean_area_frac)),
+        bool(spec.get("presence_rule", DEFAULT_AIMS.is_presence_ruled)),
+        float(spec.get("min_sensitivity", DEFAULT_AIMS.min_sensitivity)),
+    )
+
+
+def _config(folder: Path, spec: Mapping[str, Any]) -> TrainConfig:
+    config = config_from_toml(folder / spec["config"], TrainConfig)
+    return dataclasses.replace(config, input_px=spec.get("input_px", config.input_px))
+
+
+def _fold_config(folder: Path, spec: Mapping[str, Any], fold: Mapping[str, Any]) -> TrainConfig:
+    own = _config(folder, {**spec, "config": fold["config"]})
+    number = fold.get("fold", own.data.fold)
+    return dataclasses.replace(own, data=dataclasses.replace(own.data, fold=number))
+
+
+def _averaged(runs: Path, spec: Mapping[str, Any]) -> dict[str, Tensor]:
+    return average_states([load_weights(runs / path) for path in spec["weights"]])
 
 
 def _operations(stills: Sequence[Still], index: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -167,23 +219,30 @@ def _held_out(
     cache: StillCache,
     runs: Path,
 ) -> HeldOutMaps:
-    is_flip = bool(spec.get("flip", False))
     if "folds" not in spec:
-        index = split_indices(cache.stills, config)[1]
-        return look_at_held_out(config, state, cache, index, flip=is_flip)
+        return _look(spec, {}, config, state, cache)
     parts = []
     for fold in spec["folds"]:
-        own = config_from_toml(folder / fold["config"], TrainConfig)
-        own = dataclasses.replace(own, input_px=config.input_px)
+        own = _fold_config(folder, spec, fold)
         weights = state
         # A fold that the bundle's own weights have not seen needs no second average, nor a second
         # fit of the same head.
         if (own, fold["weights"]) != (config, spec["weights"]):
-            averaged = average_states([load_weights(runs / path) for path in fold["weights"]])
-            weights = _with_head(spec, own, averaged, cache)
-        index = _of_sets(cache, split_indices(cache.stills, own)[1], fold.get("sets"))
-        parts.append(look_at_held_out(own, weights, cache, index, flip=is_flip))
+            weights = _with_head(spec, own, _averaged(runs, fold), cache)
+        parts.append(_look(spec, fold, own, weights, cache))
     return HeldOutMaps.pooled(parts)
+
+
+def _look(
+    spec: Mapping[str, Any],
+    fold: Mapping[str, Any],
+    config: TrainConfig,
+    state: Mapping[str, Tensor],
+    cache: StillCache,
+) -> HeldOutMaps:
+    """Look with `state` at what `config` holds out, of the sets that `fold` names, if any."""
+    index = _of_sets(cache, split_indices(cache.stills, config)[1], fold.get("sets"))
+    return look_at_held_out(config, state, cache, index, flip=bool(spec.get("flip", False)))
 
 
 def _with_head(
