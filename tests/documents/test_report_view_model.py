@@ -181,6 +181,18 @@ def test_every_event_has_a_row_with_its_times(usual_record, usual_view):
     assert float(usual_view.events.row_seconds[2]) == usual_record.events[2].onset_s
 
 
+def test_an_event_that_is_open_when_a_part_ends_says_so(build_view, usual_record):
+    first = usual_record.parts[0]
+    at_end = replace(usual_record.events[3], end_s=round(first.start_s + first.duration_s, 3))
+    within = replace(at_end, end_s=at_end.end_s - 1)
+    record = replace(usual_record, events=(within, at_end))
+    view = build_view(record)
+    assert cells(section(view, "events"), "Remarks") == [
+        "clearing not seen: view lost",
+        "clearing not seen: part 1 ended",
+    ]
+
+
 def test_key_frames_are_paired_and_described(usual_view):
     cards = usual_view.cards
     assert [len(card.stills) for card in cards] == [3, 3, 3, 2, 3, 3, 3, 3, 2]
