@@ -1,11 +1,16 @@
 """Which moments of an event are kept as pictures."""
 
 import numpy as np
+import pytest
 
+from ubereport.analysis import key_frames
 from ubereport.analysis.key_frames import key_moments
+from ubereport.batch.case import CaseRequest, run_case
 from ubereport.core.case import KeyFrameKind
-from ubereport.core.config import EventConfig
+from ubereport.core.config import AnalysisConfig, EventConfig, RecordsConfig, SegmentationConfig
+from ubereport.core.progress import silent
 from ubereport.core.series import AreaSeries, LossReason
+from ubereport.files.records.store import read_case
 from ubereport.metrics.event_detection import detect_events
 
 
@@ -61,3 +66,19 @@ def test_the_largest_events_are_kept_in_the_order_of_time():
     events, moments, _ = kept([*[0.0] * 20, *small, *[0.0] * 30, *large, *[0.0] * 30], 1)
     assert len(events) == 2
     assert {m.event_index for m in moments} == {1}
+
+
+@pytest.mark.parametrize("width_px", [64, 640])
+def test_what_is_outlined_is_what_was_measured(bleeding_recording, tmp_path, monkeypatch, width_px):
+    drawn = []
+    monkeypatch.setattr(
+        key_frames, "overlay", lambda rgb, mask: drawn.append(float(mask.mean())) or rgb
+    )
+    config = AnalysisConfig(
+        segmentation=SegmentationConfig(model="hsv-red", batch_size=4),
+        records=RecordsConfig(key_frame_width_px=width_px),
+    )
+    run_case(CaseRequest((bleeding_recording,), tmp_path, "C1", config), silent)
+    kept_areas = [frame.area_frac for frame in read_case(next(tmp_path.iterdir())).key_frames]
+    assert kept_areas[1] > 0.2
+    assert drawn == pytest.approx(kept_areas, abs=1e-6)

@@ -17,7 +17,7 @@ from ubereport.core.events import HemostasisEvent
 from ubereport.core.progress import Progress, ProgressHook, Stage
 from ubereport.core.series import AreaSeries
 from ubereport.segmentation.predictor import Predictor
-from ubereport.video.picture_scaling import encode_jpeg, to_model_size
+from ubereport.video.picture_scaling import encode_jpeg
 
 OUTLINE_RGB = (255, 255, 255)
 OUTLINE_EDGE_RGB = (0, 0, 0)
@@ -164,18 +164,16 @@ def _pictures(
     if not moments:
         return
     candidates, field = opened.candidates, stretch.field
-    samples = np.searchsorted(candidates.time_s, [m.time_s for m in moments])
-    batch = opened.small_pictures(
-        stretch.part_index,
-        candidates.frame_index[samples],
-        field.crop,
-        opened.config.records.key_frame_width_px,
-    )
-    # The mask is asked of this picture once more: a series keeps areas and no masks.
-    model_rgb = to_model_size(batch.rgb, predictor.input_height_px, predictor.input_width_px)
-    masks = predictor.masks(model_rgb) & field.mask
-    for moment, rgb, mask, is_decoded in zip(
-        moments, batch.rgb, masks, batch.is_decoded, strict=True
-    ):
+    frames = candidates.frame_index[np.searchsorted(candidates.time_s, [m.time_s for m in moments])]
+    width_px = opened.config.records.key_frame_width_px
+    batch = opened.small_pictures(stretch.part_index, frames, field.crop, width_px)
+    # The mask is asked for once more, since a series keeps areas and no masks; and of the very
+    # pixels that were measured: of the same picture scaled twice, a view on the edge of showing
+    # blood would have all of its mask or none.
+    size_px = (predictor.input_height_px, predictor.input_width_px)
+    seen = opened.pictures_of_size(stretch.part_index, frames, field.crop, size_px)
+    masks = predictor.masks(seen.rgb) & field.mask
+    is_whole = batch.is_decoded & seen.is_decoded
+    for moment, rgb, mask, is_decoded in zip(moments, batch.rgb, masks, is_whole, strict=True):
         if is_decoded:
             yield moment, encode_jpeg(rgb), encode_jpeg(overlay(rgb, mask))

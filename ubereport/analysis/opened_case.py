@@ -84,7 +84,14 @@ class OpenedCase:
         self, part_index: int, frame_index: IntArray, crop: PixelBox, width_px: int
     ) -> FrameBatch:
         """Decode some pictures of a part inside `crop`, `width_px` wide at most."""
-        height_px, width_px = display_size(crop.width_px, crop.height_px, width_px)
+        size_px = display_size(crop.width_px, crop.height_px, width_px)
+        return self.pictures_of_size(part_index, frame_index, crop, size_px)
+
+    def pictures_of_size(
+        self, part_index: int, frame_index: IntArray, crop: PixelBox, size_px: tuple[int, int]
+    ) -> FrameBatch:
+        """Decode some pictures of a part inside `crop`, stretched to (height, width) `size_px`."""
+        height_px, width_px = size_px
         return decode_stills(
             self.index.parts[part_index],
             frame_index,
