@@ -69,6 +69,13 @@ def left_behind():
     return [p.name for p in chromium.Path(chromium.tempfile.gettempdir()).glob("ubereport-print-*")]
 
 
+def test_weasyprint_is_given_nothing_that_it_does_not_know(caplog):
+    content, printer = weasyprint.print_with_weasyprint("<html lang=en><p>one</p></html>")
+    assert "one" in PdfReader(io.BytesIO(content)).pages[0].extract_text()
+    assert printer.startswith("WeasyPrint ")
+    assert [r.message for r in caplog.records if r.levelname == "ERROR"] == []
+
+
 def test_nobody_prints_where_nobody_wants_it(usual_view):
     printed = render_pdf(usual_view, choice=PdfChoice.NEVER)
     assert (printed.pdf, printed.printer, printed.problem) == (None, None, "")

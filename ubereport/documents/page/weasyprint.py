@@ -35,12 +35,12 @@ def print_with_weasyprint(html: str) -> tuple[bytes, str]:
     options = {
         "pdf_variant": "pdf/ua-1",
         "pdf_identifier": hashlib.sha256(html.encode()).digest()[:16],
-        "font_config": _loaded("weasyprint.text.fonts").FontConfiguration(),
     }
-    document = page.render(**options)
+    fonts = _loaded("weasyprint.text.fonts").FontConfiguration()
+    document = page.render(fonts, **options)
     if _last_sheet_filled(document) < _HALF:
         closer_css = weasyprint.CSS(filename=templates_dir() / "css" / "closer_set.css")
-        closer = page.render(**options, stylesheets=[closer_css])
+        closer = page.render(fonts, **options, stylesheets=[closer_css])
         # Set closer only where that saves the sheet; else it would be smaller print for nothing.
         if len(closer.pages) < len(document.pages):
             document = closer
