@@ -23,13 +23,14 @@ def test_every_committed_configuration_can_be_read_and_is_named_as_its_file(path
     assert config_from_toml(path, TrainConfig).name == path.stem
 
 
-def test_folds_that_are_scored_together_have_configurations_and_share_no_stills():
-    spec = tomllib.loads((FOLDER / "six-folds.toml").read_text())
+@pytest.mark.parametrize(("name", "n_looks"), [("six-folds", 6), ("gpu-folds", 10)])
+def test_folds_that_are_scored_together_have_configurations_and_share_no_stills(name, n_looks):
+    spec = tomllib.loads((FOLDER / f"{name}.toml").read_text())
     held_out = []
     for fold in spec["folds"]:
         config = config_from_toml(FOLDER / fold["config"], TrainConfig)
         held_out += [(fold.get("fold", config.data.fold), name) for name in fold["sets"]]
-    assert len(held_out) == len(set(held_out)) == 6
+    assert len(held_out) == len(set(held_out)) == n_looks
 
 
 def test_the_rows_of_an_ablation_differ_in_one_thing_alone():
