@@ -223,8 +223,8 @@ def _impairment(record: CaseRecord, metrics: CaseMetrics, level: str) -> Impairm
         share = low = high = 0.0
         time = "–"
     else:
-        evaluable_s = record.series.evaluable_s
-        time = duration(share * evaluable_s, evaluable_s)
+        # One form for all rows: a column that changes from minutes to seconds cannot be compared.
+        time = clock(share * record.series.evaluable_s)
     return ImpairmentRow(
         threshold=f"≥\xa0{level}\xa0%",
         share=metrics.short_text(key),
