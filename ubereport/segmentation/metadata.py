@@ -64,6 +64,8 @@ class NetworkSpec:
     has_presence_head
         Whether a view that speaks against blood as a whole lowers the logits of its pixels; older
         bundles have no such head.
+    has_flood_gain
+        Whether a view that is flooded is not doubted and all of its pixels are believed sooner.
     """
 
     architecture: Literal["unetplusplus", "unet"] = "unetplusplus"
@@ -74,6 +76,7 @@ class NetworkSpec:
     classes: Literal[1] = 1
     interpolation: Literal["nearest", "bilinear"] = "nearest"
     has_presence_head: Annotated[bool, LEFT_OUT_WHEN_EMPTY] = False
+    has_flood_gain: Annotated[bool, LEFT_OUT_WHEN_EMPTY] = False
 
 
 @validated("hsv", error=BundleError, remedy=_REMEDY)

@@ -19,6 +19,11 @@ from ubereport.segmentation.metadata import BundleMetadata, NetworkSpec
 _ARCHITECTURES = {"unetplusplus": smp.UnetPlusPlus, "unet": smp.Unet}
 _COUNTER = ".num_batches_tracked"
 _MAX_SHIFT = 3.0
+# Of a flooded view: what is likely blood (probability 0.8), from which share of the view on that
+# tells and from which on in full, and what is then added to its logits (0.92 means what 0.70 did).
+_LIKELY_LOGIT = 1.386
+_FLOOD_FROM_FRAC, _FLOOD_TO_FRAC = 0.2, 0.4
+_FLOOD_GAIN = 1.6
 PRESENCE_PREFIX: Final = "presence."
 """Of the names of a presence head's weights in a state dict."""
 
@@ -65,6 +70,8 @@ class SegmentationNetwork(nn.Module):
         Lowers the logits of views that do not look like blood, from the deepest features.
     instruments
         Marks instruments, from all features; then the network answers with two logits.
+    has_flood_gain
+        Whether flooded views are believed (`flooded`); True where `network` has it already.
     late_dtype
         Of everything after the encoder, under autocast: `torch.bfloat16` or `torch.float16`. None
         counts as the encoder does.
@@ -76,6 +83,7 @@ class SegmentationNetwork(nn.Module):
         *,
         presence: nn.Module | None = None,
         instruments: nn.Module | None = None,
+        has_flood_gain: bool = False,
         late_dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
@@ -85,7 +93,12 @@ class SegmentationNetwork(nn.Module):
         self.presence = getattr(network, "presence", None) if presence is None else presence
         own_branch = getattr(network, "instruments", None)
         self.instruments = own_branch if instruments is None else instruments
+        self.has_flood_gain = has_flood_gain or bool(getattr(network, "has_flood_gain", False))
         self.late_dtype = late_dtype
+
+    def extra_repr(self) -> str:
+        """Say what no part shows."""
+        return f"has_flood_gain={self.has_flood_gain}, late_dtype={self.late_dtype}"
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """Return the logits of blood, or those of blood and of instruments."""
@@ -100,9 +113,24 @@ class SegmentationNetwork(nn.Module):
         self, features: Sequence[torch.Tensor]
     ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         logits: torch.Tensor = self.segmentation_head(self.decoder(features))
-        if self.presence is not None:
-            logits = logits + self.presence(features[-1])
+        shift = None if self.presence is None else self.presence(features[-1])
+        if self.has_flood_gain:
+            flood = flooded(logits)
+            shift = _FLOOD_GAIN * flood + (0 if shift is None else (1 - flood) * shift)
+        if shift is not None:
+            logits = logits + shift.to(logits.dtype)
         return logits if self.instruments is None else (logits, self.instruments(features))
+
+
+def flooded(logits: torch.Tensor) -> torch.Tensor:
+    """Return (n, 1, 1, 1) how far each of (n, 1, H, W) logits shows a flooded view, 0 to 1.
+
+    A pixel deep in a pool that fills the view sees nothing that is not red, and nothing tells it
+    that this is blood; that so much of the view is likely blood does. Where little is, a threshold
+    that keeps clean views clean is right, and this is 0.
+    """
+    likely = (logits >= _LIKELY_LOGIT).to(torch.float32).mean((2, 3), keepdim=True)
+    return ((likely - _FLOOD_FROM_FRAC) / (_FLOOD_TO_FRAC - _FLOOD_FROM_FRAC)).clamp(0, 1)
 
 
 def encoder_channels(network: nn.Module) -> Sequence[int]:
@@ -136,9 +164,9 @@ def build_network(spec: NetworkSpec) -> nn.Module:
             f"There is no encoder {spec.encoder!r} for {spec.architecture}: {error}. "
             "Use an encoder of segmentation-models-pytorch or `tu-` and a name of timm."
         ) from None
-    if spec.has_presence_head:
-        head = PresenceHead(encoder_channels(network)[-1])
-        network = SegmentationNetwork(network, presence=head)
+    if spec.has_presence_head or spec.has_flood_gain:
+        head = PresenceHead(encoder_channels(network)[-1]) if spec.has_presence_head else None
+        network = SegmentationNetwork(network, presence=head, has_flood_gain=spec.has_flood_gain)
     return network.to(memory_format=torch.channels_last)
 
 

@@ -49,6 +49,20 @@ class BundleText:
     licence: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """How a bundle asks its network.
+
+    `is_flipped` averages picture and mirror image; `has_flood_gain` believes flooded views.
+    """
+
+    is_flipped: bool = False
+    has_flood_gain: bool = False
+
+
+PLAIN_INFERENCE = Inference()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldOutMaps:
     """(n, S, S) probability maps and labels of stills that the network which drew them never saw.
@@ -84,8 +98,7 @@ def look_at_held_out(
     state: Mapping[str, Tensor],
     cache: StillCache,
     index: NDArray[np.int64],
-    *,
-    flip: bool = False,
+    inference: Inference = PLAIN_INFERENCE,
 ) -> HeldOutMaps:
     """Run the network of `state` over the stills `index` at `config.input_px`.
 
@@ -94,15 +107,21 @@ def look_at_held_out(
     BundleError
         If the weights do not fit the configuration.
     """
-    network = build_network(spec_of(config, state))
+    network = build_network(spec_of(config, state, inference))
     load_state(network, state)
-    maps, labels = held_out_maps(network, cache, index, config.input_px, flip=flip)
+    maps, labels = held_out_maps(network, cache, index, config.input_px, flip=inference.is_flipped)
     return HeldOutMaps(maps, labels, tuple(cache.stills[int(i)].group for i in index))
 
 
-def spec_of(config: TrainConfig, state: Mapping[str, Tensor]) -> NetworkSpec:
+def spec_of(
+    config: TrainConfig, state: Mapping[str, Tensor], inference: Inference = PLAIN_INFERENCE
+) -> NetworkSpec:
     """Return the description of the network of a configuration with what `state` adds to it."""
-    return dataclasses.replace(network_spec(config), has_presence_head=has_presence_head(state))
+    return dataclasses.replace(
+        network_spec(config),
+        has_presence_head=has_presence_head(state),
+        has_flood_gain=inference.has_flood_gain,
+    )
 
 
 def average_states(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -168,7 +187,7 @@ def export_bundle(
     training_data: Sequence[TrainingSet],
     card: str,
     *,
-    flip: bool = False,
+    inference: Inference = PLAIN_INFERENCE,
     aims: CalibrationAims = DEFAULT_AIMS,
 ) -> Bundle:
     """Calibrate on held-out stills and write a bundle.
@@ -184,6 +203,8 @@ def export_bundle(
     card
         Markdown with ``{figures}`` where the table of held-out figures goes, and ``{operations}``
         for the table by operation.
+    inference
+        How the network is asked, as it was for `held_out`.
     aims
         What thresholds are held to.
 
@@ -196,7 +217,7 @@ def export_bundle(
     OutputError
         If the folder exists or cannot be written.
     """
-    described = spec_of(config, state)
+    described = spec_of(config, state, inference)
     network = build_network(described)
     load_state(network, state)
     calibration = calibrate(held_out.maps, held_out.labels, held_out.groups, aims)
@@ -216,7 +237,7 @@ def export_bundle(
         network=described,
         input_mean=(INPUT_MEAN,) * 3,
         input_scale=(INPUT_SCALE,) * 3,
-        test_time="flip" if flip else "none",
+        test_time="flip" if inference.is_flipped else "none",
         operating_characteristics=calibration.figures,
         training_data=tuple(training_data),
         presence=presence,

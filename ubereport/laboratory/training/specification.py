@@ -24,6 +24,7 @@ from ubereport.laboratory.training.config import TrainConfig
 from ubereport.laboratory.training.export import (
     BundleText,
     HeldOutMaps,
+    Inference,
     average_states,
     export_bundle,
     look_at_held_out,
@@ -64,7 +65,7 @@ def export_from_specification(
         `presence_rule = true` writes a bundle that marks nothing where a picture shows no blood, by
         a rule that finds blood in `min_sensitivity` of the stills that show some;
         `presence_head = true` fits a head to the stills that are trained on, which doubts views
-        that do not look like blood as a whole.
+        that do not look like blood as a whole; `flood_gain = true` believes flooded ones.
     manifest
         Labelled stills or a list of sets, as for fine-tuning. The groups that `config` holds out
         calibrate the thresholds; where there are `folds`, the groups that these hold out, each
@@ -91,7 +92,6 @@ def export_from_specification(
     """
     spec = read_specification(specification, NEEDED)
     config = _config(specification.parent, spec)
-    is_flip = bool(spec.get("flip", False))
     name = str(spec.get("name", "ube-blood"))
     target = models / f"{name}-{spec['version']}"
     # Whatever can be refused is refused before stills are decoded.
@@ -113,7 +113,7 @@ def export_from_specification(
         BundleText(name, *(spec[f.name] for f in dataclasses.fields(BundleText)[1:])),
         sets,
         card,
-        flip=is_flip,
+        inference=_inference(spec),
         aims=_aims(spec),
     )
 
@@ -157,6 +157,10 @@ def _aims(spec: Mapping[str, Any]) -> CalibrationAims:
         bool(spec.get("presence_rule", DEFAULT_AIMS.is_presence_ruled)),
         float(spec.get("min_sensitivity", DEFAULT_AIMS.min_sensitivity)),
     )
+
+
+def _inference(spec: Mapping[str, Any]) -> Inference:
+    return Inference(bool(spec.get("flip", False)), bool(spec.get("flood_gain", False)))
 
 
 def _config(folder: Path, spec: Mapping[str, Any]) -> TrainConfig:
@@ -242,7 +246,7 @@ def _look(
 ) -> HeldOutMaps:
     """Look with `state` at what `config` holds out, of the sets that `fold` names, if any."""
     index = _of_sets(cache, split_indices(cache.stills, config)[1], fold.get("sets"))
-    return look_at_held_out(config, state, cache, index, flip=bool(spec.get("flip", False)))
+    return look_at_held_out(config, state, cache, index, _inference(spec))
 
 
 def _with_head(

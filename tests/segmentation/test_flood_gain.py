@@ -1,0 +1,170 @@
+"""A flooded view is not doubted, and all of its pixels are believed sooner."""
+
+import copy
+import dataclasses
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from stored_graphs import graphs_translated_once
+from torch import nn
+
+from ubereport.core.choices import Device, Route
+from ubereport.core.config import SegmentationConfig
+from ubereport.segmentation.bundle import Bundle
+from ubereport.segmentation.export import write_bundle
+from ubereport.segmentation.metadata import (
+    BundleMetadata,
+    NetworkSpec,
+    metadata_from_json,
+    metadata_to_json,
+)
+from ubereport.segmentation.network import (
+    PresenceHead,
+    SegmentationNetwork,
+    build_network,
+    encoder_channels,
+    flooded,
+    load_network,
+    portable_state,
+)
+from ubereport.segmentation.precision import with_low_precision_tail
+from ubereport.segmentation.predictor import open_predictor
+
+GAIN, LIKELY = 1.6, 1.386
+
+
+def _planes(pictures: np.ndarray) -> torch.Tensor:
+    return (torch.from_numpy(pictures).permute(0, 3, 1, 2).float() - 127) / 128
+
+
+@pytest.fixture(scope="session")
+def doubting_network(tiny_network: nn.Module) -> nn.Module:
+    """The tiny network and a head that lowers every view; three of ten pixels are likely blood."""
+    network = copy.deepcopy(tiny_network)
+    coarse = np.random.default_rng(11).integers(0, 256, (8, 8, 8, 3))
+    pictures = np.kron(coarse, np.ones((1, 8, 8, 1))).astype(np.uint8)
+    head = PresenceHead(encoder_channels(network)[-1])
+    with torch.no_grad():
+        head.linear.weight.zero_()
+        head.linear.bias.fill_(-1.0)
+        last = network.segmentation_head[0]
+        logits = network(_planes(pictures)).double()
+        scale = 2 / logits.std()
+        last.weight.mul_(scale)
+        last.bias.sub_(logits.quantile(0.7)).mul_(scale).add_(LIKELY)
+    return SegmentationNetwork(network, presence=head).eval()
+
+
+@pytest.fixture(scope="session")
+def believing_network(doubting_network: nn.Module) -> nn.Module:
+    return SegmentationNetwork(doubting_network, has_flood_gain=True).eval()
+
+
+@pytest.fixture(scope="session")
+def believing(
+    tmp_path_factory: pytest.TempPathFactory,
+    believing_network: nn.Module,
+    metadata: BundleMetadata,
+    graphs_folder: Path,
+) -> Bundle:
+    assert metadata.network is not None
+    spec = dataclasses.replace(metadata.network, has_presence_head=True, has_flood_gain=True)
+    described = dataclasses.replace(metadata, network=spec)
+    folder = tmp_path_factory.mktemp("believing") / "tiny-1"
+    with graphs_translated_once(graphs_folder):
+        return write_bundle(folder, believing_network, described, "# Tiny", has_graph=True)
+
+
+@pytest.mark.parametrize(
+    ("likely_frac", "told"), [(0.0, 0.0), (0.2, 0.0), (0.3, 0.5), (0.4, 1.0), (1.0, 1.0)]
+)
+def test_a_view_is_flooded_by_the_share_of_it_that_is_likely_blood(
+    likely_frac: float, told: float
+) -> None:
+    logits = torch.full((2, 1, 10, 10), LIKELY - 0.01)
+    logits[1].view(-1)[: round(100 * likely_frac)] = LIKELY + 0.01
+    answer = flooded(logits)
+    assert answer.shape == (2, 1, 1, 1)
+    assert answer.flatten().tolist() == pytest.approx([0.0, told], abs=1e-6)
+
+
+def test_the_more_a_view_is_flooded_the_less_it_is_doubted_and_the_more_believed(
+    tiny_network: nn.Module,
+    doubting_network: nn.Module,
+    believing_network: nn.Module,
+    pictures: np.ndarray,
+) -> None:
+    planes = _planes(pictures)
+    with torch.inference_mode():
+        features = doubting_network.encoder(planes)
+        plain = doubting_network.segmentation_head(doubting_network.decoder(features))
+        doubt = doubting_network.presence(features[-1])
+        flood = flooded(plain)
+        assert len(set(flood.flatten().tolist()) - {0.0, 1.0}) > 0
+        expected = plain + GAIN * flood + (1 - flood) * doubt
+        torch.testing.assert_close(believing_network(planes), expected)
+        torch.testing.assert_close(doubting_network(planes), plain + doubt)
+
+
+def test_a_network_without_a_head_believes_floods_too(tiny_network: nn.Module) -> None:
+    network = SegmentationNetwork(copy.deepcopy(tiny_network), has_flood_gain=True).eval()
+    with torch.inference_mode():
+        network.segmentation_head[0].bias.fill_(50.0)
+        tiny = SegmentationNetwork(network)
+        planes = torch.zeros(1, 3, 64, 64)
+        assert tiny.has_flood_gain
+        tiny.has_flood_gain = False
+        torch.testing.assert_close(network(planes), tiny(planes) + GAIN)
+
+
+def test_a_description_without_the_gain_is_written_as_it_was(metadata: BundleMetadata) -> None:
+    assert "flood" not in metadata_to_json(metadata)
+    described = dataclasses.replace(metadata, network=NetworkSpec(has_flood_gain=True))
+    assert metadata_from_json(metadata_to_json(described)) == described
+
+
+def test_the_gain_has_no_weights(believing: Bundle, doubting_network: nn.Module) -> None:
+    assert believing.metadata.network is not None
+    network = build_network(believing.metadata.network)
+    assert portable_state(network).keys() == portable_state(doubting_network).keys()
+
+
+def test_a_bundle_gives_the_network_back_and_low_precision_keeps_it(
+    believing: Bundle,
+    believing_network: nn.Module,
+    doubting_network: nn.Module,
+    pictures: np.ndarray,
+) -> None:
+    network = load_network(believing)
+    with torch.inference_mode():
+        expected = believing_network(_planes(pictures))
+        assert torch.equal(network(_planes(pictures)), expected)
+        low, without = (
+            with_low_precision_tail(each, torch.bfloat16)(_planes(pictures)).float()
+            for each in (network, doubting_network)
+        )
+    # A few pixels more or less that are likely blood are a few hundredths of a flood.
+    told = (low - without).mean((1, 2, 3))
+    exact = (expected - doubting_network(_planes(pictures)).detach()).mean((1, 2, 3))
+    torch.testing.assert_close(told, exact, atol=0.2, rtol=0)
+    assert float(exact.max()) > 1
+
+
+def test_routes_answer_alike(
+    believing: Bundle, pictures: np.ndarray, required: Callable[[str, bool], None]
+) -> None:
+    required("openvino", importlib.util.find_spec("openvino") is not None)
+    torch_answer, graph_answer = (
+        open_predictor(
+            believing,
+            SegmentationConfig(
+                device=Device.CPU, route=route, is_low_precision_allowed=False, n_threads=1
+            ),
+        ).probabilities(pictures)
+        for route in (Route.TORCH, Route.OPENVINO)
+    )
+    assert np.abs(torch_answer - graph_answer).max() < 1e-3
