@@ -11,7 +11,7 @@ import pytest
 from ubereport.core.config import ReaderChoice, SamplingMode
 from ubereport.core.frames import PixelBox
 from ubereport.core.recording import PartIndex, VideoFormat
-from ubereport.video.picture_scaling import fit_picture, scale
+from ubereport.video.picture_scaling import fit_picture, scale, to_model_size
 from ubereport.video.process_messages import MessageReader, pack
 from ubereport.video.reader import (
     ReadRequest,
@@ -195,6 +195,15 @@ def test_crop_follows_a_picture_of_another_size() -> None:
     request = _request(PixelBox(10, 20, 70, 50), (30, 60), width_px=120, height_px=80)
     doubled = np.kron(_numbered(80, 120), np.ones((2, 2, 1), dtype=np.uint8))
     np.testing.assert_array_equal(fit_picture(doubled, request), _numbered(80, 120)[20:50, 10:70])
+
+
+@pytest.mark.parametrize(("height", "width"), [(24, 30), (90, 110), (24, 110)])
+def test_a_picture_of_any_size_is_fitted_to_a_model_as_a_recording_is(
+    height: int, width: int
+) -> None:
+    rgb = np.random.default_rng(3).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    request = _request(PixelBox(0, 0, width, height), (48, 48), width_px=width, height_px=height)
+    np.testing.assert_array_equal(to_model_size(rgb[None], 48, 48)[0], fit_picture(rgb, request))
 
 
 def test_shrinking_averages_and_growing_interpolates() -> None:

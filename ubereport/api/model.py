@@ -14,6 +14,7 @@ from ubereport.core.config import SegmentationConfig
 from ubereport.core.errors import UsageError
 from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
 from ubereport.segmentation.predictor import Predictor, open_predictor
+from ubereport.video.picture_scaling import to_model_size
 
 
 class Model:
@@ -72,13 +73,12 @@ class Model:
         """
         batch = _checked(images)
         n, height, width, _ = batch.shape
-        size = (self._predictor.input_width_px, self._predictor.input_height_px)
+        size_px = (self._predictor.input_height_px, self._predictor.input_width_px)
         out = np.empty((n, height, width), np.float32)
         for i, image in enumerate(batch):
             # Stretched to the model's square as in an analysis: another fitting would give other
             # areas than reports tell.
-            fitted = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-            probability = self._predictor.probabilities(fitted[None])[0]
+            probability = self._predictor.probabilities(to_model_size(image[None], *size_px))[0]
             out[i] = cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR)
         return out if images.ndim == 4 else out[0]
 

@@ -88,8 +88,5 @@ def display_size(crop_width_px: int, crop_height_px: int, width_px: int) -> tupl
 
 
 def to_model_size(rgb: RgbArray, height_px: int, width_px: int) -> RgbArray:
-    """Resize (n, H, W, 3) pictures to the size that the model sees."""
-    resized = [
-        cv2.resize(picture, (width_px, height_px), interpolation=cv2.INTER_AREA) for picture in rgb
-    ]
-    return np.stack(resized).astype(np.uint8)
+    """Resize (n, H, W, 3) pictures to the size that the model sees, as an analysis does."""
+    return np.stack([scale(picture, height_px, width_px) for picture in rgb])

@@ -1,0 +1,47 @@
+"""What the default bundle marks in the simulated example, whose truth is exact."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import ubereport
+
+CASE = Path(__file__).resolve().parents[2] / "examples" / "simulated_case"
+TOP, BOTTOM, LEFT, RIGHT = 6, 354, 146, 494
+FLOODED_S = (128.0, 129.0, 130.0, 131.0, 132.0, 134.0, 136.0, 137.0)
+CLEAR_S = (58.0, 124.0, 160.0)
+
+
+def _measured_and_true(times_s: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return both areas, as shares of the round view."""
+    recording = cv2.VideoCapture(str(CASE / "recording.mp4"))
+    pictures = []
+    for time_s in times_s:
+        recording.set(cv2.CAP_PROP_POS_MSEC, 1000 * time_s)
+        picture = recording.read()[1][TOP:BOTTOM, LEFT:RIGHT]
+        pictures.append(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+    rows, columns = np.mgrid[0 : BOTTOM - TOP, 0 : RIGHT - LEFT] - (BOTTOM - TOP - 1) / 2
+    view = rows**2 + columns**2 <= ((BOTTOM - TOP) / 2) ** 2
+    model = ubereport.load_model()
+    blood = model.predict(np.stack(pictures)) >= model.thresholds[1]
+    with (CASE / "truth" / "area.csv").open(encoding="utf-8", newline="") as file:
+        true = {float(row["time_s"]): row["area_frac"] for row in csv.DictReader(file)}
+    return blood[:, view].mean(1), np.array([float(true[time_s]) for time_s in times_s])
+
+
+def test_a_flooded_view_is_measured_as_one():
+    measured, true = _measured_and_true(FLOODED_S)
+    assert true.min() > 0.8
+    assert measured.min() > 0.5
+    assert (measured - true).mean() == pytest.approx(0, abs=0.12)
+
+
+def test_a_clear_view_is_measured_as_one():
+    measured, true = _measured_and_true(CLEAR_S)
+    assert true.max() < 0.01
+    assert measured.max() < 0.01
