@@ -22,6 +22,8 @@ def test_the_same_weights_read_in_another_way_are_another_case():
     bundle = load_bundle(find_bundle("ube-blood", models_dir()))
     low, central, high = bundle.metadata.thresholds
     rule = PresenceRule(probability=0.97, view_frac=0.002)
+    network = bundle.metadata.network
+    other = dataclasses.replace(network, has_flood_gain=not network.has_flood_gain)
     prints = [
         of(bundle, presence=None),
         of(bundle, presence=rule),
@@ -30,6 +32,7 @@ def test_the_same_weights_read_in_another_way_are_another_case():
         of(bundle, presence=None, thresholds=(low, central + 0.001, high)),
         of(bundle, presence=rule, test_time="flip"),
         of(bundle, presence=rule, input_width_px=288),
+        of(bundle, presence=rule, network=other),
     ]
     assert len(set(prints)) == len(prints)
     assert of(bundle, presence=rule) == prints[1]

@@ -23,13 +23,12 @@ from ubereport.segmentation.metadata import (
     metadata_to_json,
 )
 from ubereport.segmentation.network import (
+    FloodGain,
     PresenceHead,
     SegmentationNetwork,
-    build_network,
     encoder_channels,
-    flooded,
     load_network,
-    portable_state,
+    without_view_parts,
 )
 from ubereport.segmentation.precision import with_low_precision_tail
 from ubereport.segmentation.predictor import open_predictor
@@ -61,7 +60,7 @@ def doubting_network(tiny_network: nn.Module) -> nn.Module:
 
 @pytest.fixture(scope="session")
 def believing_network(doubting_network: nn.Module) -> nn.Module:
-    return SegmentationNetwork(doubting_network, has_flood_gain=True).eval()
+    return SegmentationNetwork(doubting_network, flood=FloodGain()).eval()
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +86,7 @@ def test_a_view_is_flooded_by_the_share_of_it_that_is_likely_blood(
 ) -> None:
     logits = torch.full((2, 1, 10, 10), LIKELY - 0.01)
     logits[1].view(-1)[: round(100 * likely_frac)] = LIKELY + 0.01
-    answer = flooded(logits)
+    answer = FloodGain().share(logits)
     assert answer.shape == (2, 1, 1, 1)
     assert answer.flatten().tolist() == pytest.approx([0.0, told], abs=1e-6)
 
@@ -103,7 +102,7 @@ def test_the_more_a_view_is_flooded_the_less_it_is_doubted_and_the_more_believed
         features = doubting_network.encoder(planes)
         plain = doubting_network.segmentation_head(doubting_network.decoder(features))
         doubt = doubting_network.presence(features[-1])
-        flood = flooded(plain)
+        flood = FloodGain().share(plain)
         assert len(set(flood.flatten().tolist()) - {0.0, 1.0}) > 0
         expected = plain + GAIN * flood + (1 - flood) * doubt
         torch.testing.assert_close(believing_network(planes), expected)
@@ -111,14 +110,12 @@ def test_the_more_a_view_is_flooded_the_less_it_is_doubted_and_the_more_believed
 
 
 def test_a_network_without_a_head_believes_floods_too(tiny_network: nn.Module) -> None:
-    network = SegmentationNetwork(copy.deepcopy(tiny_network), has_flood_gain=True).eval()
+    planes = torch.zeros(1, 3, 64, 64)
+    flooding = copy.deepcopy(tiny_network)
     with torch.inference_mode():
-        network.segmentation_head[0].bias.fill_(50.0)
-        tiny = SegmentationNetwork(network)
-        planes = torch.zeros(1, 3, 64, 64)
-        assert tiny.has_flood_gain
-        tiny.has_flood_gain = False
-        torch.testing.assert_close(network(planes), tiny(planes) + GAIN)
+        flooding.segmentation_head[0].bias.fill_(50.0)
+        believing = SegmentationNetwork(flooding, flood=FloodGain())
+        torch.testing.assert_close(believing(planes), flooding(planes) + GAIN)
 
 
 def test_a_description_without_the_gain_is_written_as_it_was(metadata: BundleMetadata) -> None:
@@ -127,10 +124,20 @@ def test_a_description_without_the_gain_is_written_as_it_was(metadata: BundleMet
     assert metadata_from_json(metadata_to_json(described)) == described
 
 
-def test_the_gain_has_no_weights(believing: Bundle, doubting_network: nn.Module) -> None:
-    assert believing.metadata.network is not None
-    network = build_network(believing.metadata.network)
-    assert portable_state(network).keys() == portable_state(doubting_network).keys()
+def test_its_numbers_are_part_of_the_weights(
+    believing: Bundle, doubting_network: nn.Module
+) -> None:
+    network = load_network(believing)
+    numbers = {key: value for key, value in network.state_dict().items() if "flood" in key}
+    assert sorted(numbers) == [
+        f"flood.{n}" for n in ("from_frac", "gain", "likely_logit", "to_frac")
+    ]
+    with torch.no_grad():
+        network.flood.gain.fill_(0.0)
+        network.flood.to_frac.fill_(2e9)
+        planes = torch.zeros(1, 3, 64, 64)
+        torch.testing.assert_close(network(planes), doubting_network(planes))
+    assert not any(key.startswith(("flood", "presence")) for key in without_view_parts(numbers))
 
 
 def test_a_bundle_gives_the_network_back_and_low_precision_keeps_it(

@@ -36,7 +36,7 @@ from ubereport.segmentation.network import (
     load_state,
     pooled_features,
     portable_state,
-    without_presence_head,
+    without_view_parts,
 )
 from ubereport.segmentation.precision import with_low_precision_tail
 from ubereport.segmentation.predictor import open_predictor
@@ -131,7 +131,7 @@ def test_weights_with_and_without_the_head_belong_to_other_networks(
     plain = build_network(metadata.network)
     with pytest.raises(BundleError, match=r"2 are unexpected \(presence\.linear\.bias"):
         load_state(plain, state)
-    load_state(plain, without_presence_head(state))
+    load_state(plain, without_view_parts(state))
     for key, value in portable_state(tiny_network).items():
         assert torch.equal(plain.state_dict()[key], value), key
 

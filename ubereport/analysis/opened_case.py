@@ -176,10 +176,12 @@ def fingerprint(index: RecordingIndex, bundle: Bundle, config: AnalysisConfig) -
     parts = [part.sha256 for part in index.parts]
     model = [digest for digest in (bundle.sha256, bundle.instruments_sha256) if digest]
     # The same weights may be shipped under another version with other thresholds, another size of
-    # the picture or a rule of presence.
+    # the picture, a rule of presence or another network around them.
     stated = bundle.metadata
     size_px = (stated.input_height_px, stated.input_width_px)
-    model.append(f"{stated.thresholds} {stated.presence} {stated.test_time} {size_px}")
+    model.append(
+        f"{stated.thresholds} {stated.presence} {stated.test_time} {size_px} {stated.network}"
+    )
     text = "\n".join([__version__, SCHEMA_VERSION, *model, config_sha256(config), *parts])
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -19,13 +19,10 @@ from ubereport.segmentation.metadata import BundleMetadata, NetworkSpec
 _ARCHITECTURES = {"unetplusplus": smp.UnetPlusPlus, "unet": smp.Unet}
 _COUNTER = ".num_batches_tracked"
 _MAX_SHIFT = 3.0
-# Of a flooded view: what is likely blood (probability 0.8), from which share of the view on that
-# tells and from which on in full, and what is then added to its logits (0.92 means what 0.70 did).
-_LIKELY_LOGIT = 1.386
-_FLOOD_FROM_FRAC, _FLOOD_TO_FRAC = 0.2, 0.4
-_FLOOD_GAIN = 1.6
 PRESENCE_PREFIX: Final = "presence."
 """Of the names of a presence head's weights in a state dict."""
+FLOOD_PREFIX: Final = "flood."
+"""Of the names of a flood gain's numbers in a state dict."""
 
 
 class PresenceHead(nn.Module):
@@ -58,6 +55,45 @@ def pooled_features(deepest: torch.Tensor) -> torch.Tensor:
     return torch.cat([deepest.mean((2, 3)), deepest.amax((2, 3))], 1)
 
 
+class FloodGain(nn.Module):
+    """Believes a flooded view: its doubt is taken back, and something is added to its logits.
+
+    A pixel deep in a pool that fills the view sees nothing that is not red, and nothing tells it
+    that this is blood; that so much of the view is likely blood does. Where little is, a threshold
+    that keeps clean views clean is right, and nothing changes. In between it changes in proportion.
+
+    Its four numbers are part of the weights: `likely_logit` (probability 0.8), the shares of the
+    view that must reach it, `from_frac` on and `to_frac` in full, and `gain` in logits (a threshold
+    of 0.92 means what 0.70 did).
+    """
+
+    likely_logit: torch.Tensor
+    from_frac: torch.Tensor
+    to_frac: torch.Tensor
+    gain: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("likely_logit", torch.tensor([1.386]))
+        self.register_buffer("from_frac", torch.tensor([0.2]))
+        self.register_buffer("to_frac", torch.tensor([0.4]))
+        self.register_buffer("gain", torch.tensor([1.6]))
+
+    def share(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return (n, 1, 1, 1) how far each of (n, 1, H, W) logits shows a flooded view, 0 to 1."""
+        likely = (logits >= self.likely_logit).to(torch.float32).mean((2, 3), keepdim=True)
+        return ((likely - self.from_frac) / (self.to_frac - self.from_frac)).clamp(0, 1)
+
+    def forward(self, logits: torch.Tensor, doubt: torch.Tensor | None) -> torch.Tensor:
+        """Return (n, 1, 1, 1) what to add to the logits of views with a `doubt` of that shape."""
+        share = self.share(logits)
+        return self.gain * share + (0 if doubt is None else (1 - share) * doubt)
+
+
+def _own(network: nn.Module, name: str, given: nn.Module | None) -> nn.Module | None:
+    return getattr(network, name, None) if given is None else given
+
+
 class SegmentationNetwork(nn.Module):
     """A network of named parts: (n, 3, H, W) to (n, 1, H, W) logits of blood, or of both outputs.
 
@@ -65,13 +101,13 @@ class SegmentationNetwork(nn.Module):
     ----------
     network
         With `encoder`, `decoder` and `segmentation_head`, as segmentation-models-pytorch has. They
-        are shared, not copied; so are a head `presence` and a branch `instruments` that it has.
+        are shared, not copied; so are `presence`, `flood` and `instruments` where it has them.
     presence
         Lowers the logits of views that do not look like blood, from the deepest features.
+    flood
+        Believes flooded views.
     instruments
         Marks instruments, from all features; then the network answers with two logits.
-    has_flood_gain
-        Whether flooded views are believed (`flooded`); True where `network` has it already.
     late_dtype
         Of everything after the encoder, under autocast: `torch.bfloat16` or `torch.float16`. None
         counts as the encoder does.
@@ -82,23 +118,22 @@ class SegmentationNetwork(nn.Module):
         network: nn.Module,
         *,
         presence: nn.Module | None = None,
+        flood: nn.Module | None = None,
         instruments: nn.Module | None = None,
-        has_flood_gain: bool = False,
         late_dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.encoder = network.get_submodule("encoder")
         self.decoder = network.get_submodule("decoder")
         self.segmentation_head = network.get_submodule("segmentation_head")
-        self.presence = getattr(network, "presence", None) if presence is None else presence
-        own_branch = getattr(network, "instruments", None)
-        self.instruments = own_branch if instruments is None else instruments
-        self.has_flood_gain = has_flood_gain or bool(getattr(network, "has_flood_gain", False))
+        self.presence = _own(network, "presence", presence)
+        self.flood = _own(network, "flood", flood)
+        self.instruments = _own(network, "instruments", instruments)
         self.late_dtype = late_dtype
 
     def extra_repr(self) -> str:
         """Say what no part shows."""
-        return f"has_flood_gain={self.has_flood_gain}, late_dtype={self.late_dtype}"
+        return f"late_dtype={self.late_dtype}"
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """Return the logits of blood, or those of blood and of instruments."""
@@ -114,23 +149,11 @@ class SegmentationNetwork(nn.Module):
     ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         logits: torch.Tensor = self.segmentation_head(self.decoder(features))
         shift = None if self.presence is None else self.presence(features[-1])
-        if self.has_flood_gain:
-            flood = flooded(logits)
-            shift = _FLOOD_GAIN * flood + (0 if shift is None else (1 - flood) * shift)
+        if self.flood is not None:
+            shift = self.flood(logits, shift)
         if shift is not None:
             logits = logits + shift.to(logits.dtype)
         return logits if self.instruments is None else (logits, self.instruments(features))
-
-
-def flooded(logits: torch.Tensor) -> torch.Tensor:
-    """Return (n, 1, 1, 1) how far each of (n, 1, H, W) logits shows a flooded view, 0 to 1.
-
-    A pixel deep in a pool that fills the view sees nothing that is not red, and nothing tells it
-    that this is blood; that so much of the view is likely blood does. Where little is, a threshold
-    that keeps clean views clean is right, and this is 0.
-    """
-    likely = (logits >= _LIKELY_LOGIT).to(torch.float32).mean((2, 3), keepdim=True)
-    return ((likely - _FLOOD_FROM_FRAC) / (_FLOOD_TO_FRAC - _FLOOD_FROM_FRAC)).clamp(0, 1)
 
 
 def encoder_channels(network: nn.Module) -> Sequence[int]:
@@ -165,8 +188,13 @@ def build_network(spec: NetworkSpec) -> nn.Module:
             "Use an encoder of segmentation-models-pytorch or `tu-` and a name of timm."
         ) from None
     if spec.has_presence_head or spec.has_flood_gain:
-        head = PresenceHead(encoder_channels(network)[-1]) if spec.has_presence_head else None
-        network = SegmentationNetwork(network, presence=head, has_flood_gain=spec.has_flood_gain)
+        network = SegmentationNetwork(
+            network,
+            presence=PresenceHead(encoder_channels(network)[-1])
+            if spec.has_presence_head
+            else None,
+            flood=FloodGain() if spec.has_flood_gain else None,
+        )
     return network.to(memory_format=torch.channels_last)
 
 
@@ -179,14 +207,15 @@ def portable_state(network: nn.Module) -> dict[str, torch.Tensor]:
     }
 
 
-def without_presence_head(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return a state dict without the weights of a presence head, if it has any."""
-    return {key: value for key, value in state.items() if not key.startswith(PRESENCE_PREFIX)}
+def without_view_parts(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return a state dict without what judges whole views: presence head and flood gain."""
+    of_views = (PRESENCE_PREFIX, FLOOD_PREFIX)
+    return {key: value for key, value in state.items() if not key.startswith(of_views)}
 
 
-def has_presence_head(state: Mapping[str, torch.Tensor]) -> bool:
-    """Say whether a state dict holds the weights of a presence head."""
-    return any(key.startswith(PRESENCE_PREFIX) for key in state)
+def has_part(state: Mapping[str, torch.Tensor], prefix: str) -> bool:
+    """Say whether a state dict holds weights whose names begin with `prefix`."""
+    return any(key.startswith(prefix) for key in state)
 
 
 def load_state(network: nn.Module, state: Mapping[str, torch.Tensor]) -> None:

@@ -28,7 +28,13 @@ from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.distribution import ColorReference, color_reference
 from ubereport.segmentation.export import write_bundle
 from ubereport.segmentation.metadata import BundleMetadata, NetworkSpec, TrainingSet
-from ubereport.segmentation.network import build_network, has_presence_head, load_state
+from ubereport.segmentation.network import (
+    FLOOD_PREFIX,
+    PRESENCE_PREFIX,
+    build_network,
+    has_part,
+    load_state,
+)
 from ubereport.segmentation.pictures import shown_blood
 
 _N_COLOR_STILLS = 12
@@ -47,20 +53,6 @@ class BundleText:
     intended_use: str
     evaluated_on: str
     licence: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Inference:
-    """How a bundle asks its network.
-
-    `is_flipped` averages picture and mirror image; `has_flood_gain` believes flooded views.
-    """
-
-    is_flipped: bool = False
-    has_flood_gain: bool = False
-
-
-PLAIN_INFERENCE = Inference()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +90,8 @@ def look_at_held_out(
     state: Mapping[str, Tensor],
     cache: StillCache,
     index: NDArray[np.int64],
-    inference: Inference = PLAIN_INFERENCE,
+    *,
+    flip: bool = False,
 ) -> HeldOutMaps:
     """Run the network of `state` over the stills `index` at `config.input_px`.
 
@@ -107,20 +100,18 @@ def look_at_held_out(
     BundleError
         If the weights do not fit the configuration.
     """
-    network = build_network(spec_of(config, state, inference))
+    network = build_network(spec_of(config, state))
     load_state(network, state)
-    maps, labels = held_out_maps(network, cache, index, config.input_px, flip=inference.is_flipped)
+    maps, labels = held_out_maps(network, cache, index, config.input_px, flip=flip)
     return HeldOutMaps(maps, labels, tuple(cache.stills[int(i)].group for i in index))
 
 
-def spec_of(
-    config: TrainConfig, state: Mapping[str, Tensor], inference: Inference = PLAIN_INFERENCE
-) -> NetworkSpec:
+def spec_of(config: TrainConfig, state: Mapping[str, Tensor]) -> NetworkSpec:
     """Return the description of the network of a configuration with what `state` adds to it."""
     return dataclasses.replace(
         network_spec(config),
-        has_presence_head=has_presence_head(state),
-        has_flood_gain=inference.has_flood_gain,
+        has_presence_head=has_part(state, PRESENCE_PREFIX),
+        has_flood_gain=has_part(state, FLOOD_PREFIX),
     )
 
 
@@ -187,7 +178,7 @@ def export_bundle(
     training_data: Sequence[TrainingSet],
     card: str,
     *,
-    inference: Inference = PLAIN_INFERENCE,
+    flip: bool = False,
     aims: CalibrationAims = DEFAULT_AIMS,
 ) -> Bundle:
     """Calibrate on held-out stills and write a bundle.
@@ -203,8 +194,6 @@ def export_bundle(
     card
         Markdown with ``{figures}`` where the table of held-out figures goes, and ``{operations}``
         for the table by operation.
-    inference
-        How the network is asked, as it was for `held_out`.
     aims
         What thresholds are held to.
 
@@ -217,7 +206,7 @@ def export_bundle(
     OutputError
         If the folder exists or cannot be written.
     """
-    described = spec_of(config, state, inference)
+    described = spec_of(config, state)
     network = build_network(described)
     load_state(network, state)
     calibration = calibrate(held_out.maps, held_out.labels, held_out.groups, aims)
@@ -237,7 +226,7 @@ def export_bundle(
         network=described,
         input_mean=(INPUT_MEAN,) * 3,
         input_scale=(INPUT_SCALE,) * 3,
-        test_time="flip" if inference.is_flipped else "none",
+        test_time="flip" if flip else "none",
         operating_characteristics=calibration.figures,
         training_data=tuple(training_data),
         presence=presence,

@@ -41,7 +41,7 @@ from ubereport.segmentation.network import (
     build_network,
     load_state,
     portable_state,
-    without_presence_head,
+    without_view_parts,
 )
 
 INPUT_MEAN, INPUT_SCALE = 127.0, 128.0
@@ -209,7 +209,7 @@ def _started(config: TrainConfig, folder: Path) -> nn.Module:
     if config.initial not in ("imagenet", "random"):
         # A head that a bundle got at its export belongs to its features, and is fitted anew to
         # those that come of this run.
-        load_state(network, without_presence_head(load_weights(folder.parent / config.initial)))
+        load_state(network, without_view_parts(load_weights(folder.parent / config.initial)))
         return network
     _begin_with(network, config.initial_probability)
     if config.initial == "imagenet":

@@ -1,4 +1,4 @@
-"""The head that doubts views as a whole, fitted to a trained network."""
+"""What judges views as a whole, added to a trained network: a head that doubts, a flood gain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from ubereport.laboratory.training.labelled_stills import BLOOD, IGNORE, Still, 
 from ubereport.laboratory.training.loop import network_spec, to_input
 from ubereport.segmentation.fusion import fuse_batch_norms
 from ubereport.segmentation.network import (
+    FLOOD_PREFIX,
     PRESENCE_PREFIX,
+    FloodGain,
     build_network,
     load_state,
     pooled_features,
@@ -69,6 +71,13 @@ def with_presence_head(
         linear.bias.sub_(_MARGIN)
     head = {f"{PRESENCE_PREFIX}linear.{key}": value for key, value in linear.state_dict().items()}
     return dict(state) | head
+
+
+def with_flood_gain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return `state` and the numbers by which flooded views are believed."""
+    return dict(state) | {
+        f"{FLOOD_PREFIX}{key}": value for key, value in FloodGain().state_dict().items()
+    }
 
 
 def _shown(cache: StillCache, index: NDArray[np.int64]) -> NDArray[np.int64]:

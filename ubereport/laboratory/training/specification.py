@@ -24,7 +24,6 @@ from ubereport.laboratory.training.config import TrainConfig
 from ubereport.laboratory.training.export import (
     BundleText,
     HeldOutMaps,
-    Inference,
     average_states,
     export_bundle,
     look_at_held_out,
@@ -38,7 +37,7 @@ from ubereport.laboratory.training.labelled_stills import (
     cache_stills,
 )
 from ubereport.laboratory.training.loop import network_spec
-from ubereport.laboratory.training.presence import with_presence_head
+from ubereport.laboratory.training.presence import with_flood_gain, with_presence_head
 from ubereport.laboratory.training.weights import load_weights
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.metadata import TrainingSet
@@ -92,6 +91,7 @@ def export_from_specification(
     """
     spec = read_specification(specification, NEEDED)
     config = _config(specification.parent, spec)
+    is_flip = bool(spec.get("flip", False))
     name = str(spec.get("name", "ube-blood"))
     target = models / f"{name}-{spec['version']}"
     # Whatever can be refused is refused before stills are decoded.
@@ -103,7 +103,7 @@ def export_from_specification(
     averaged = _averaged(runs, spec)
     load_state(build_network(network_spec(config)), averaged)
     cache = cache_stills(stills, config.data.cache_side_px, runs / "cache")
-    state = _with_head(spec, config, averaged, cache)
+    state = _with_view_parts(spec, config, averaged, cache)
     return export_bundle(
         target,
         config,
@@ -113,7 +113,7 @@ def export_from_specification(
         BundleText(name, *(spec[f.name] for f in dataclasses.fields(BundleText)[1:])),
         sets,
         card,
-        inference=_inference(spec),
+        flip=is_flip,
         aims=_aims(spec),
     )
 
@@ -145,7 +145,7 @@ def look_at_folds(
     looks = {}
     for place, fold in enumerate(spec["folds"]):
         own = _fold_config(specification.parent, spec, fold)
-        weights = _with_head(spec, own, _averaged(runs, fold), cache)
+        weights = _with_view_parts(spec, own, _averaged(runs, fold), cache)
         sets = ", ".join(fold.get("sets", ["all sets"]))
         looks[f"{place}: fold {own.data.fold}, {sets}"] = _look(spec, fold, own, weights, cache)
     return looks, _aims(spec)
@@ -157,10 +157,6 @@ def _aims(spec: Mapping[str, Any]) -> CalibrationAims:
         bool(spec.get("presence_rule", DEFAULT_AIMS.is_presence_ruled)),
         float(spec.get("min_sensitivity", DEFAULT_AIMS.min_sensitivity)),
     )
-
-
-def _inference(spec: Mapping[str, Any]) -> Inference:
-    return Inference(bool(spec.get("flip", False)), bool(spec.get("flood_gain", False)))
 
 
 def _config(folder: Path, spec: Mapping[str, Any]) -> TrainConfig:
@@ -232,7 +228,7 @@ def _held_out(
         # A fold that the bundle's own weights have not seen needs no second average, nor a second
         # fit of the same head.
         if (own, fold["weights"]) != (config, spec["weights"]):
-            weights = _with_head(spec, own, _averaged(runs, fold), cache)
+            weights = _with_view_parts(spec, own, _averaged(runs, fold), cache)
         parts.append(_look(spec, fold, own, weights, cache))
     return HeldOutMaps.pooled(parts)
 
@@ -246,17 +242,17 @@ def _look(
 ) -> HeldOutMaps:
     """Look with `state` at what `config` holds out, of the sets that `fold` names, if any."""
     index = _of_sets(cache, split_indices(cache.stills, config)[1], fold.get("sets"))
-    return look_at_held_out(config, state, cache, index, _inference(spec))
+    return look_at_held_out(config, state, cache, index, flip=bool(spec.get("flip", False)))
 
 
-def _with_head(
+def _with_view_parts(
     spec: Mapping[str, Any], config: TrainConfig, state: Mapping[str, Tensor], cache: StillCache
 ) -> Mapping[str, Tensor]:
-    """Add the head that a specification asks for, fitted to what `config` trains on."""
-    if not spec.get("presence_head", False):
-        return state
-    inside, _ = split_indices(cache.stills, config)
-    return with_presence_head(config, state, cache, inside)
+    """Add what a specification asks for: a head fitted to what `config` trains on, a gain."""
+    if spec.get("presence_head", False):
+        inside, _ = split_indices(cache.stills, config)
+        state = with_presence_head(config, state, cache, inside)
+    return with_flood_gain(state) if spec.get("flood_gain", False) else state
 
 
 def _of_sets(
