@@ -75,8 +75,8 @@ class FloodGain(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("likely_logit", torch.tensor([1.386]))
-        self.register_buffer("from_frac", torch.tensor([0.2]))
-        self.register_buffer("to_frac", torch.tensor([0.4]))
+        self.register_buffer("from_frac", torch.tensor([0.35]))
+        self.register_buffer("to_frac", torch.tensor([0.55]))
         self.register_buffer("gain", torch.tensor([1.6]))
 
     def share(self, logits: torch.Tensor) -> torch.Tensor:
