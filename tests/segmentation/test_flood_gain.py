@@ -42,7 +42,7 @@ def _planes(pictures: np.ndarray) -> torch.Tensor:
 
 @pytest.fixture(scope="session")
 def doubting_network(tiny_network: nn.Module) -> nn.Module:
-    """The tiny network and a head that lowers every view; nine of twenty pixels are likely blood."""
+    """The tiny network and a head that lowers every view; 45 % of pixels are likely blood."""
     network = copy.deepcopy(tiny_network)
     coarse = np.random.default_rng(11).integers(0, 256, (8, 8, 8, 3))
     pictures = np.kron(coarse, np.ones((1, 8, 8, 1))).astype(np.uint8)

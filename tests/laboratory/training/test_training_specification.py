@@ -135,12 +135,12 @@ def test_folds_are_looked_at_as_an_export_does(tmp_path, tiny_config):
     text = f"{head}max_clean_area_frac = 0.5\ntitle{rest}{fold}{fold}fold = 1\nsets = ['squares']\n"
     spec.write_text(text.format(licence="MIT"))
     looks, aims = look_at_folds(spec, sets, tmp_path / "runs")
-    assert list(looks) == ["0: fold 0, all sets", "1: fold 1, squares"]
-    first, second = (set(own.groups) for own in looks.values())
+    assert [(look.fold, look.sets) for look in looks] == [(0, ()), (1, ("squares",))]
+    first, second = (set(look.held_out.groups) for look in looks)
     assert first
     assert second
     assert not first & second
-    pooled = HeldOutMaps.pooled(list(looks.values()))
+    pooled = HeldOutMaps.pooled([look.held_out for look in looks])
     found = calibrate(pooled.maps, pooled.labels, pooled.groups, aims)
     bundle = export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
     assert aims.max_clean_area_frac == 0.5

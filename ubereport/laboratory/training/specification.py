@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +119,18 @@ def export_from_specification(
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FoldLook:
+    """What a fold held out, looked at by weights that never saw it; no `sets` are all of them."""
+
+    fold: int
+    sets: tuple[str, ...]
+    held_out: HeldOutMaps
+
+
 def look_at_folds(
     specification: Path, manifest: Path, runs: Path, root: Path | None = None
-) -> tuple[dict[str, HeldOutMaps], CalibrationAims]:
+) -> tuple[tuple[FoldLook, ...], CalibrationAims]:
     """Look at what each of the `folds` of a specification held out, as an export does.
 
     Parameters
@@ -131,8 +141,8 @@ def look_at_folds(
 
     Returns
     -------
-    dict of str to HeldOutMaps, and CalibrationAims
-        Maps by the place, number and sets of each entry of `folds`; what to calibrate for.
+    tuple of FoldLook, and CalibrationAims
+        One for each entry of `folds`; what to calibrate for.
 
     Raises
     ------
@@ -142,13 +152,13 @@ def look_at_folds(
     spec = read_specification(specification, ("config", "folds"))
     cache_side_px = _config(specification.parent, spec).data.cache_side_px
     cache = cache_stills(read_collections(manifest, root), cache_side_px, runs / "cache")
-    looks = {}
-    for place, fold in enumerate(spec["folds"]):
+    looks = []
+    for fold in spec["folds"]:
         own = _fold_config(specification.parent, spec, fold)
         weights = _with_view_parts(spec, own, _averaged(runs, fold), cache)
-        sets = ", ".join(fold.get("sets", ["all sets"]))
-        looks[f"{place}: fold {own.data.fold}, {sets}"] = _look(spec, fold, own, weights, cache)
-    return looks, _aims(spec)
+        sets = tuple(fold.get("sets", ()))
+        looks.append(FoldLook(own.data.fold, sets, _look(spec, fold, own, weights, cache)))
+    return tuple(looks), _aims(spec)
 
 
 def _aims(spec: Mapping[str, Any]) -> CalibrationAims:
