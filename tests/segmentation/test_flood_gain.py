@@ -174,6 +174,6 @@ def test_routes_answer_alike(
         ).probabilities(pictures)
         for route in (Route.TORCH, Route.OPENVINO)
     )
-    # A pixel that is likely blood in one runtime and just not in the other moves the whole picture by
-    # less than a thousandth.
+    # A pixel that is likely blood in one runtime and just not in the other moves the whole picture
+    # by less than a thousandth.
     assert np.abs(torch_answer - graph_answer).max() < 5e-3
