@@ -152,13 +152,7 @@ def look_at_folds(
     spec = read_specification(specification, ("config", "folds"))
     cache_side_px = _config(specification.parent, spec).data.cache_side_px
     cache = cache_stills(read_collections(manifest, root), cache_side_px, runs / "cache")
-    looks = []
-    for fold in spec["folds"]:
-        own = _fold_config(specification.parent, spec, fold)
-        weights = _with_view_parts(spec, own, _averaged(runs, fold), cache)
-        sets = tuple(fold.get("sets", ()))
-        looks.append(FoldLook(own.data.fold, sets, _look(spec, fold, own, weights, cache)))
-    return tuple(looks), _aims(spec)
+    return _fold_looks(specification.parent, spec, cache, runs), _aims(spec)
 
 
 def _aims(spec: Mapping[str, Any]) -> CalibrationAims:
@@ -231,16 +225,30 @@ def _held_out(
 ) -> HeldOutMaps:
     if "folds" not in spec:
         return _look(spec, {}, config, state, cache)
-    parts = []
+    looks = _fold_looks(folder, spec, cache, runs, shipped=(config, state))
+    return HeldOutMaps.pooled([look.held_out for look in looks])
+
+
+def _fold_looks(
+    folder: Path,
+    spec: Mapping[str, Any],
+    cache: StillCache,
+    runs: Path,
+    shipped: tuple[TrainConfig, Mapping[str, Tensor]] | None = None,
+) -> tuple[FoldLook, ...]:
+    """Look at what each fold held out; `shipped` are configuration and weights of the bundle."""
+    looks = []
     for fold in spec["folds"]:
         own = _fold_config(folder, spec, fold)
-        weights = state
         # A fold that the bundle's own weights have not seen needs no second average, nor a second
         # fit of the same head.
-        if (own, fold["weights"]) != (config, spec["weights"]):
+        if shipped is not None and (own, fold["weights"]) == (shipped[0], spec["weights"]):
+            weights = shipped[1]
+        else:
             weights = _with_view_parts(spec, own, _averaged(runs, fold), cache)
-        parts.append(_look(spec, fold, own, weights, cache))
-    return HeldOutMaps.pooled(parts)
+        sets = tuple(fold.get("sets", ()))
+        looks.append(FoldLook(own.data.fold, sets, _look(spec, fold, own, weights, cache)))
+    return tuple(looks)
 
 
 def _look(
