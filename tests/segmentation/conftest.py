@@ -12,6 +12,8 @@ import torch
 from stored_graphs import graphs_translated_once
 from torch import nn
 
+from ubereport.core.choices import Device, Route
+from ubereport.core.config import SegmentationConfig
 from ubereport.segmentation.bundle import METADATA_NAME, Bundle, load_bundle
 from ubereport.segmentation.devices import cpu_gains_from_bf16
 from ubereport.segmentation.export import write_bundle
@@ -24,6 +26,7 @@ from ubereport.segmentation.metadata import (
     metadata_to_json,
 )
 from ubereport.segmentation.network import build_network
+from ubereport.segmentation.predictor import open_predictor
 
 SIZE_PX = 64
 SMALL = NetworkSpec(decoder_channels=(16, 8, 8, 4, 4))
@@ -39,6 +42,24 @@ LOW = pytest.param(
     True,
     marks=pytest.mark.skipif(not cpu_gains_from_bf16(), reason="this processor has no bf16"),
 )
+
+
+def planes_of(pictures: np.ndarray) -> torch.Tensor:
+    """Return (n, H, W, 3) pictures as the tiny network takes them."""
+    return (torch.from_numpy(pictures).permute(0, 3, 1, 2).float() - 127) / 128
+
+
+def route_answers(bundle: Bundle, pictures: np.ndarray, *, is_low: bool) -> list[np.ndarray]:
+    """Return the probabilities of torch and of OpenVINO on a processor."""
+    return [
+        open_predictor(
+            bundle,
+            SegmentationConfig(
+                device=Device.CPU, route=route, is_low_precision_allowed=is_low, n_threads=1
+            ),
+        ).probabilities(pictures)
+        for route in (Route.TORCH, Route.OPENVINO)
+    ]
 
 
 @pytest.fixture(scope="session")

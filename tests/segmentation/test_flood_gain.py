@@ -12,8 +12,7 @@ import torch
 from stored_graphs import graphs_translated_once
 from torch import nn
 
-from ubereport.core.choices import Device, Route
-from ubereport.core.config import SegmentationConfig
+from tests.segmentation.conftest import planes_of, route_answers
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.export import write_bundle
 from ubereport.segmentation.metadata import (
@@ -31,13 +30,8 @@ from ubereport.segmentation.network import (
     without_view_parts,
 )
 from ubereport.segmentation.precision import with_low_precision_tail
-from ubereport.segmentation.predictor import open_predictor
 
 GAIN, LIKELY = 1.6, 1.386
-
-
-def _planes(pictures: np.ndarray) -> torch.Tensor:
-    return (torch.from_numpy(pictures).permute(0, 3, 1, 2).float() - 127) / 128
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +45,7 @@ def doubting_network(tiny_network: nn.Module) -> nn.Module:
         head.linear.weight.zero_()
         head.linear.bias.fill_(-1.0)
         last = network.segmentation_head[0]
-        logits = network(_planes(pictures)).double()
+        logits = network(planes_of(pictures)).double()
         scale = 2 / logits.std()
         last.weight.mul_(scale)
         last.bias.sub_(logits.quantile(0.55)).mul_(scale).add_(LIKELY)
@@ -97,7 +91,7 @@ def test_the_more_a_view_is_flooded_the_less_it_is_doubted_and_the_more_believed
     believing_network: nn.Module,
     pictures: np.ndarray,
 ) -> None:
-    planes = _planes(pictures)
+    planes = planes_of(pictures)
     with torch.inference_mode():
         features = doubting_network.encoder(planes)
         plain = doubting_network.segmentation_head(doubting_network.decoder(features))
@@ -148,15 +142,15 @@ def test_a_bundle_gives_the_network_back_and_low_precision_keeps_it(
 ) -> None:
     network = load_network(believing)
     with torch.inference_mode():
-        expected = believing_network(_planes(pictures))
-        assert torch.equal(network(_planes(pictures)), expected)
+        expected = believing_network(planes_of(pictures))
+        assert torch.equal(network(planes_of(pictures)), expected)
         low, without = (
-            with_low_precision_tail(each, torch.bfloat16)(_planes(pictures)).float()
+            with_low_precision_tail(each, torch.bfloat16)(planes_of(pictures)).float()
             for each in (network, doubting_network)
         )
     # A few pixels more or less that are likely blood are a few hundredths of a flood.
     told = (low - without).mean((1, 2, 3))
-    exact = (expected - doubting_network(_planes(pictures)).detach()).mean((1, 2, 3))
+    exact = (expected - doubting_network(planes_of(pictures)).detach()).mean((1, 2, 3))
     torch.testing.assert_close(told, exact, atol=0.2, rtol=0)
     assert float(exact.max()) > 1
 
@@ -165,15 +159,7 @@ def test_routes_answer_alike(
     believing: Bundle, pictures: np.ndarray, required: Callable[[str, bool], None]
 ) -> None:
     required("openvino", importlib.util.find_spec("openvino") is not None)
-    torch_answer, graph_answer = (
-        open_predictor(
-            believing,
-            SegmentationConfig(
-                device=Device.CPU, route=route, is_low_precision_allowed=False, n_threads=1
-            ),
-        ).probabilities(pictures)
-        for route in (Route.TORCH, Route.OPENVINO)
-    )
+    torch_answer, graph_answer = route_answers(believing, pictures, is_low=False)
     # A pixel that is likely blood in one runtime and just not in the other moves the whole picture
     # by less than a thousandth.
     assert np.abs(torch_answer - graph_answer).max() < 5e-3

@@ -14,8 +14,7 @@ import torch
 from stored_graphs import graphs_translated_once
 from torch import nn
 
-from tests.segmentation.conftest import BRANCH, LOW
-from ubereport.core.config import Device, Route, SegmentationConfig
+from tests.segmentation.conftest import BRANCH, LOW, planes_of, route_answers
 from ubereport.core.errors import BundleError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.export import add_instruments, write_bundle
@@ -39,7 +38,6 @@ from ubereport.segmentation.network import (
     without_view_parts,
 )
 from ubereport.segmentation.precision import with_low_precision_tail
-from ubereport.segmentation.predictor import open_predictor
 
 
 @pytest.fixture(scope="session")
@@ -77,15 +75,11 @@ def telling(
         return write_bundle(folder, telling_network, described, "# Tiny", has_graph=True)
 
 
-def _planes(pictures: np.ndarray) -> torch.Tensor:
-    return (torch.from_numpy(pictures).permute(0, 3, 1, 2).float() - 127) / 128
-
-
 def test_all_pixels_of_a_picture_are_shifted_alike(
     tiny_network: nn.Module, telling_network: nn.Module, pictures: np.ndarray
 ) -> None:
     with torch.inference_mode():
-        shift = telling_network(_planes(pictures)) - tiny_network(_planes(pictures))
+        shift = telling_network(planes_of(pictures)) - tiny_network(planes_of(pictures))
     by_picture = shift.flatten(1)
     assert float(by_picture.std(1).max()) < 1e-5
     assert float(by_picture.mean(1).std()) > 0.01
@@ -140,9 +134,9 @@ def test_a_bundle_gives_the_network_back(
     telling: Bundle, telling_network: nn.Module, pictures: np.ndarray
 ) -> None:
     with torch.inference_mode():
-        expected = telling_network(_planes(pictures))
-        assert torch.equal(load_network(telling)(_planes(pictures)), expected)
-        folded = fuse_batch_norms(load_network(telling))(_planes(pictures))
+        expected = telling_network(planes_of(pictures))
+        assert torch.equal(load_network(telling)(planes_of(pictures)), expected)
+        folded = fuse_batch_norms(load_network(telling))(planes_of(pictures))
     torch.testing.assert_close(folded, expected, atol=1e-3, rtol=1e-3)
 
 
@@ -151,7 +145,9 @@ def test_low_precision_keeps_the_shift(
 ) -> None:
     with torch.inference_mode():
         exact, low = (
-            (telling(_planes(pictures)).float() - plain(_planes(pictures)).float()).mean((1, 2, 3))
+            (telling(planes_of(pictures)).float() - plain(planes_of(pictures)).float()).mean(
+                (1, 2, 3)
+            )
             for plain, telling in (
                 (tiny_network, telling_network),
                 [
@@ -168,15 +164,7 @@ def test_routes_answer_alike(
     telling: Bundle, pictures: np.ndarray, required: Callable[[str, bool], None], is_low: bool
 ) -> None:
     required("openvino", importlib.util.find_spec("openvino") is not None)
-    answers = [
-        open_predictor(
-            telling,
-            SegmentationConfig(
-                device=Device.CPU, route=route, is_low_precision_allowed=is_low, n_threads=1
-            ),
-        ).probabilities(pictures)
-        for route in (Route.TORCH, Route.OPENVINO)
-    ]
+    answers = route_answers(telling, pictures, is_low=is_low)
     apart = np.abs(answers[0] - answers[1])
     assert apart.max() < (0.1 if is_low else 1e-4)
     assert apart.mean() < 0.01
@@ -194,8 +182,8 @@ def test_instruments_stand_beside_the_head(
     network = load_outputs(marking)
     low = with_low_precision_tail(network, torch.bfloat16)
     with torch.inference_mode():
-        blood, instruments = network(_planes(pictures))
-        low_blood, low_instruments = low(_planes(pictures))
-        assert torch.equal(blood, plain(_planes(pictures)))
+        blood, instruments = network(planes_of(pictures))
+        low_blood, low_instruments = low(planes_of(pictures))
+        assert torch.equal(blood, plain(planes_of(pictures)))
     assert instruments.shape == low_instruments.shape == blood.shape
     assert float((low_blood.float() - blood).abs().mean()) < 0.1 * float(blood.std())
