@@ -183,7 +183,7 @@ def test_what_is_said_goes_before_what_is_found(tmp_path):
     published = analyzed(tmp_path, pieces(tmp_path, *JOINING), paused)
     assert published.record.joins == ()
     assert [e.censor_reason for e in published.record.events] == [
-        CensorReason.VIEW_LOST,
+        CensorReason.PART_ENDED,
         CensorReason.NONE,
     ]
     again = rerender_case(
@@ -203,7 +203,7 @@ def test_equal_lengths_with_a_pause_between_are_not_joined(tmp_path):
     published = analyzed(tmp_path, pieces(tmp_path, *ranges))
     assert [j.pictures for j in published.record.joins] == [EndPictures.DIFFER, EndPictures.JOIN]
     (event,) = published.record.events
-    assert event.censor_reason is CensorReason.VIEW_LOST
+    assert event.censor_reason is CensorReason.PART_ENDED
     found, not_found = recording_notes(published.record, CONFIG.events)
     assert found.startswith("Parts 2 to 3 were recorded without a pause")
     assert not_found.startswith("Between parts 1 and 2 no event crosses")

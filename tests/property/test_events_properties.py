@@ -159,17 +159,18 @@ def _stays(stretch: list[_Tick], is_inside: list[bool], n_ticks: int) -> list[in
 def _reference_reason(
     rows: list[Row], stretches: list[list[_Tick]], number: int, config: EventConfig
 ) -> str:
-    if number + 1 < len(stretches):
-        return "view_lost"
-    end = sum(ticks for _, ticks in rows)
-    lost = end - stretches[number][-1].number - 1
-    after, at = [], 0
+    last = stretches[number][-1].number
+    unseen: list[float | str | LossReason] = []
+    at = 0
     for content, ticks in rows:
-        if at > stretches[number][-1].number:
-            after.append(content)
+        unseen.extend(content for tick in range(at, at + ticks) if tick > last)
         at += ticks
-    is_lost = lost * TICK_S > config.max_gap_s or LossReason.PAUSE in after
-    return "view_lost" if is_lost else "recording_ended"
+    is_seen = [not (c == HOLE or isinstance(c, LossReason)) for c in unseen]
+    unseen = unseen[: is_seen.index(True)] if any(is_seen) else unseen
+    n_lost = unseen.index(LossReason.PAUSE) if LossReason.PAUSE in unseen else len(unseen)
+    if n_lost * TICK_S > config.max_gap_s:
+        return "view_lost"
+    return "part_ended" if LossReason.PAUSE in unseen else "recording_ended"
 
 
 @settings(max_examples=200, deadline=None)

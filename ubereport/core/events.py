@@ -12,10 +12,14 @@ from ubereport.core.validation import Frac
 
 
 class CensorReason(StrEnum):
-    """Why the end of an event was not seen; `NONE` where it was."""
+    """Why the end of an event was not seen; `NONE` where it was.
+
+    `PART_ENDED`: another part follows, after a pause that nobody measured.
+    """
 
     NONE = ""
     VIEW_LOST = "view_lost"
+    PART_ENDED = "part_ended"
     RECORDING_ENDED = "recording_ended"
 
 

@@ -36,11 +36,11 @@ def detect_events(series: AreaSeries, config: EventConfig) -> tuple[HemostasisEv
     - A stay needs at least two samples, however long one of them stands for (a keyframe may stand
       for ten seconds).
     - Both stays are counted in evaluable seconds. The view may be lost for up to ``max_gap_s``
-      without ending a stay or an event; a longer loss, or the change to the next part (the pause
-      there may be longer than anybody knows), censors the event (`CensorReason.VIEW_LOST`), and
-      so does the end of the recording
-      (`CensorReason.RECORDING_ENDED`), also while ``clear_hold_s`` is not yet complete. A stay
-      above the onset threshold that is cut short in this way is no event.
+      without ending a stay or an event. A longer loss (`CensorReason.VIEW_LOST`), the change to
+      the next part (`CensorReason.PART_ENDED`; the pause there may be longer than anybody knows)
+      and the end of the recording (`CensorReason.RECORDING_ENDED`) censor the event, also while
+      ``clear_hold_s`` is not yet complete. A stay above the onset threshold that is cut short in
+      this way is no event.
     - An event that is open at the first evaluable moment of a part, or after such a long loss,
       has an onset that nobody saw.
     - Peak and severity are those of the smoothed area, so that one odd sample cannot raise them;
@@ -58,9 +58,9 @@ def detect_events(series: AreaSeries, config: EventConfig) -> tuple[HemostasisEv
     events: list[HemostasisEvent] = []
     for rows in series.stretches(config.max_gap_s, config.is_continuous):
         runs = runs_of_stretch(series, rows, config)
-        is_lost_after = _is_view_lost_after(series, int(rows[-1]), config)
+        ending = _ending(series, int(rows[-1]), config)
         for span in _spans(runs, config):
-            events.append(_event(runs, span, is_lost_after, events, config))
+            events.append(_event(runs, span, ending, events, config))
     return tuple(events)
 
 
@@ -120,7 +120,7 @@ def _find_stay(
 def _event(
     runs: Runs,
     span: _Span,
-    is_lost_after: bool,
+    ending: CensorReason,
     before: list[HemostasisEvent],
     config: EventConfig,
 ) -> HemostasisEvent:
@@ -137,7 +137,6 @@ def _event(
     # Blood that is there when a lost view comes back may be the bleed that was open before.
     is_same_bleed = not is_onset_observed and bool(before) and before[-1].is_censored
     last_clear_s = cleared_s[-1] if cleared_s and not is_same_bleed else None
-    lost = CensorReason.VIEW_LOST if is_lost_after else CensorReason.RECORDING_ENDED
     area_time_frac_s = float(np.sum(area_frac * duration_s))
     return HemostasisEvent(
         onset_s=onset_s,
@@ -146,7 +145,7 @@ def _event(
         peak_area_frac=float(smoothed[peak]),
         end_s=float(runs.end_s[-1]) if clear_s is None else clear_s,
         clear_s=clear_s,
-        censor_reason=CensorReason.NONE if span.is_cleared else lost,
+        censor_reason=CensorReason.NONE if span.is_cleared else ending,
         mean_area_frac=area_time_frac_s / float(duration_s.sum()),
         area_time_frac_s=area_time_frac_s,
         is_rebleed=last_clear_s is not None
@@ -155,8 +154,14 @@ def _event(
     )
 
 
-def _is_view_lost_after(series: AreaSeries, row: int, config: EventConfig) -> bool:
-    """Whether the recording goes on after a stretch's last `row`, too long or in another part."""
-    lost_s = float(series.end_time_s[-1] - series.end_time_s[row])
+def _ending(series: AreaSeries, row: int, config: EventConfig) -> CensorReason:
+    """Return what ends the stretch of view whose last row is `row`."""
     n_pauses = series.paused_before(config.is_continuous)
-    return lost_s > config.max_gap_s + ROUNDING_S or bool(n_pauses[-1] > n_pauses[row])
+    # What is lost counts up to the next pause, or to the end of the recording. Where that is too
+    # short to end a view, the part ended, or the recording if nothing comes after it.
+    next_row = int(np.searchsorted(n_pauses, n_pauses[row], side="right"))
+    is_last = next_row == len(n_pauses)
+    until_s = series.end_time_s[-1] if is_last else series.time_s[next_row]
+    if until_s - series.end_time_s[row] > config.max_gap_s + ROUNDING_S:
+        return CensorReason.VIEW_LOST
+    return CensorReason.RECORDING_ENDED if is_last else CensorReason.PART_ENDED

@@ -94,7 +94,7 @@ def test_a_pause_between_parts_ends_the_view_however_short_it_is_said_to_be(seri
     pause = (LossReason.PAUSE, 0.5)
     series = series_of([(0.0, 5), (0.2, 5), pause, (0.2, 5), (0.0, 10)])
     before, after = detect_events(series, CONFIG)
-    assert before.censor_reason is CensorReason.VIEW_LOST
+    assert before.censor_reason is CensorReason.PART_ENDED
     assert not after.is_onset_observed
 
 
@@ -114,7 +114,9 @@ def test_time_without_a_row_is_lost_view():
         ([], CensorReason.RECORDING_ENDED),
         ([(LossReason.BLACK, 10.0)], CensorReason.RECORDING_ENDED),
         ([(LossReason.BLACK, 10.5)], CensorReason.VIEW_LOST),
-        ([(LossReason.PAUSE, 1.0), (LossReason.BLACK, 1.0)], CensorReason.VIEW_LOST),
+        ([(LossReason.PAUSE, 1.0), (LossReason.BLACK, 1.0)], CensorReason.PART_ENDED),
+        ([(LossReason.BLACK, 1.0), (LossReason.PAUSE, 1.0), (0.0, 30)], CensorReason.PART_ENDED),
+        ([(LossReason.BLACK, 10.5), (LossReason.PAUSE, 1.0), (0.0, 30)], CensorReason.VIEW_LOST),
     ],
 )
 def test_what_ends_the_observation_is_named(series_of, tail, reason):
@@ -243,7 +245,7 @@ def test_no_event_runs_on_into_the_next_part(series_of):
     parts = dataclasses.replace(whole, part_index=(whole.time_s >= 9.0).astype(int))
     before, after = detect_events(parts, CONFIG)
     assert (before.onset_s, before.end_s) == (5.0, 9.0)
-    assert before.censor_reason is CensorReason.VIEW_LOST
+    assert before.censor_reason is CensorReason.PART_ENDED
     assert (after.onset_s, after.clear_s) == (9.0, 15.0)
     assert not after.is_onset_observed
     assert len(detect_events(whole, CONFIG)) == 1
@@ -307,5 +309,5 @@ def test_a_pause_that_was_stated_cuts_all_the_same(series_of):
     first, second = detect_events(
         series_of(pieces), dataclasses.replace(CONFIG, is_continuous=True)
     )
-    assert (first.is_censored, str(first.censor_reason)) == (True, "view_lost")
+    assert (first.is_censored, str(first.censor_reason)) == (True, "part_ended")
     assert not second.is_onset_observed

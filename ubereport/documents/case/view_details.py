@@ -14,7 +14,7 @@ from ubereport.core.case import (
     part_at,
 )
 from ubereport.core.config import EventConfig
-from ubereport.core.events import CensorReason, HemostasisEvent
+from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import Direction, MetricSpec
 from ubereport.documents.case.case_text import CaseMetrics
 from ubereport.documents.case.data_block import event_id, stills_id
@@ -34,9 +34,6 @@ from ubereport.documents.page.text import (
 )
 from ubereport.documents.page.wording import OPERATING_WORDS, band_of_peak
 from ubereport.language.speaking import N_, _, paragraph, told
-
-# Ends of parts and of events are sums of the same lengths, rounded to milliseconds in records.
-_SAME_MOMENT_S = 0.002
 
 _MOMENTS = {
     KeyFrameKind.ONSET: N_("Onset"),
@@ -78,7 +75,7 @@ def _event_row(record: CaseRecord, index: int, config: EventConfig) -> tuple[str
         percent(event.peak_area_frac),
         percent(event.mean_area_frac),
         band_of_peak(event.peak_area_frac, config),
-        _remarks(record, event),
+        _remarks(event),
     )
 
 
@@ -89,24 +86,15 @@ def _time_to_clear(event: HemostasisEvent) -> str:
     return f"> {clock(event.duration_s)}"
 
 
-def _remarks(record: CaseRecord, event: HemostasisEvent) -> str:
+def _remarks(event: HemostasisEvent) -> str:
     remarks = []
     if not event.is_onset_observed:
         remarks.append(_("onset not seen: bleeding when the view appeared"))
     if event.is_censored:
-        remarks.append(_unseen_clearing(record, event))
+        remarks.append(_(CENSOR_WORDS[event.censor_reason]))
     if event.is_rebleed:
         remarks.append(_("re-bleed"))
     return "; ".join(remarks)
-
-
-def _unseen_clearing(record: CaseRecord, event: HemostasisEvent) -> str:
-    """Say why no clearing was seen; that a part ended is no loss that coverage would know of."""
-    for index, part in enumerate(record.parts[:-1]):
-        is_end = abs(part.start_s + part.duration_s - event.end_s) < _SAME_MOMENT_S
-        if is_end and event.censor_reason is CensorReason.VIEW_LOST:
-            return _("clearing not seen: part {number} ended", number=index + 1)
-    return _(CENSOR_WORDS[event.censor_reason])
 
 
 def event_cards(record: CaseRecord, frames_dir: Path | None) -> tuple[EventCard, ...]:
@@ -128,7 +116,7 @@ def _card(record: CaseRecord, index: int, frames: list[KeyFrame], frames_dir: Pa
         onset=clock(event.onset_s),
         time_to_clear=_time_to_clear(event),
     )
-    notes = [note for note in (_remarks(record, event), _place(record, event.onset_s)) if note]
+    notes = [note for note in (_remarks(event), _place(record, event.onset_s)) if note]
     return EventCard(
         event_id=stills_id(index),
         number=str(index + 1),

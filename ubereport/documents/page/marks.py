@@ -56,6 +56,7 @@ LOSS_WORDS: dict[LossReason, str] = {
 CENSOR_WORDS: dict[CensorReason, str] = {
     CensorReason.NONE: "",
     CensorReason.VIEW_LOST: N_("clearing not seen: view lost"),
+    CensorReason.PART_ENDED: N_("clearing not seen: part ended"),
     CensorReason.RECORDING_ENDED: N_("clearing not seen: recording ended"),
 }
 

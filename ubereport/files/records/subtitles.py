@@ -14,6 +14,7 @@ _CELL_S = 1.0
 _ROUNDING_S = 1e-6
 _UNSEEN = {
     CensorReason.VIEW_LOST: "clearing not seen: view lost",
+    CensorReason.PART_ENDED: "clearing not seen: part ended",
     CensorReason.RECORDING_ENDED: "clearing not seen: recording ended",
 }
 
