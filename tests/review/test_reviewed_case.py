@@ -26,6 +26,17 @@ def test_nothing_said_changes_no_number(two_events, review_of):
     assert not case.is_complete
 
 
+def test_blood_that_a_lost_view_comes_back_to_stays_no_re_bleed(series_of, review_of, stroke_of):
+    lost = (LossReason.BLURRED, 12)
+    series = series_of([(0.01, 60), (0.3, 20), (0.01, 10), (0.3, 10), lost, (0.3, 10), (0.01, 60)])
+    measured = detect_events(series, EventConfig())
+    assert [event.is_rebleed for event in measured] == [False, True, False]
+    case = review_of(series, [stroke_of(Action.CONFIRM, event=(60.0, 80.0))])
+    assert case.events == measured
+    seen = review_of(series, [stroke_of(Action.SET_CLEAR, event=(90.0, 100.0), time_s=99.0)])
+    assert [event.is_rebleed for event in seen.events] == [False, True, True]
+
+
 def test_a_struck_event_takes_its_blood_with_it(two_events, review_of, stroke_of):
     case = review_of(two_events, [stroke_of(Action.STRIKE, event=FIRST)])
     assert [event.onset_s for event in case.events] == [150.0]

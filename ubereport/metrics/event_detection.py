@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,6 +73,23 @@ def severity_of(peak_area_frac: float, config: EventConfig) -> Severity:
     return Severity.MINOR
 
 
+def is_rebleed_after(
+    before: Sequence[HemostasisEvent],
+    onset_s: float,
+    config: EventConfig,
+    *,
+    is_onset_observed: bool,
+) -> bool:
+    """Tell whether an event is a re-bleed, given the events `before` it in time order."""
+    # Blood that is there when a lost view comes back may be the bleed that was open before.
+    if not is_onset_observed and before and before[-1].is_censored:
+        return False
+    cleared_s = [event.clear_s for event in before if event.clear_s is not None]
+    if not cleared_s:
+        return False
+    return onset_s - cleared_s[-1] <= config.rebleed_window_s + ROUNDING_S
+
+
 def _spans(runs: Runs, config: EventConfig) -> Iterator[_Span]:
     is_above = (runs.smoothed_frac >= config.onset_frac).tolist()
     is_below = (runs.smoothed_frac < config.offset_frac).tolist()
@@ -133,10 +150,6 @@ def _event(
     clear_s = float(runs.start_s[span.stop]) if span.is_cleared else None
     # The first run of a stretch has nothing before it: blood was there when the view came.
     is_onset_observed = span.first > 0
-    cleared_s = [e.clear_s for e in before if e.clear_s is not None]
-    # Blood that is there when a lost view comes back may be the bleed that was open before.
-    is_same_bleed = not is_onset_observed and bool(before) and before[-1].is_censored
-    last_clear_s = cleared_s[-1] if cleared_s and not is_same_bleed else None
     area_time_frac_s = float(np.sum(area_frac * duration_s))
     return HemostasisEvent(
         onset_s=onset_s,
@@ -148,8 +161,7 @@ def _event(
         censor_reason=CensorReason.NONE if span.is_cleared else ending,
         mean_area_frac=area_time_frac_s / float(duration_s.sum()),
         area_time_frac_s=area_time_frac_s,
-        is_rebleed=last_clear_s is not None
-        and onset_s - last_clear_s <= config.rebleed_window_s + ROUNDING_S,
+        is_rebleed=is_rebleed_after(before, onset_s, config, is_onset_observed=is_onset_observed),
         severity=severity_of(float(smoothed[peak]), config),
     )
 

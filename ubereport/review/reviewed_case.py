@@ -15,7 +15,7 @@ from ubereport.core.events import CensorReason, HemostasisEvent
 from ubereport.core.intervals import Interval
 from ubereport.core.metrics import MetricValue
 from ubereport.core.series import AreaSeries, Threshold
-from ubereport.metrics.event_detection import severity_of
+from ubereport.metrics.event_detection import is_rebleed_after, severity_of
 from ubereport.metrics.registry import compute_metrics
 from ubereport.metrics.smoothing import ROUNDING_S, smooth_area
 from ubereport.review.estimated_areas import SaidAreas, with_estimates
@@ -317,7 +317,6 @@ def _event(
     peak = rows[int(np.lexsort((-area_frac, -smoothed[rows]))[0])]
     area_time_frac_s = float(np.sum(area_frac * duration_s))
     is_cleared = span.censor_reason is CensorReason.NONE
-    cleared_s = [event.clear_s for event in before if event.clear_s is not None]
     return HemostasisEvent(
         onset_s=span.onset_s,
         is_onset_observed=span.is_onset_observed,
@@ -328,7 +327,8 @@ def _event(
         censor_reason=span.censor_reason,
         mean_area_frac=area_time_frac_s / float(duration_s.sum()),
         area_time_frac_s=area_time_frac_s,
-        is_rebleed=bool(cleared_s)
-        and span.onset_s - cleared_s[-1] <= config.rebleed_window_s + ROUNDING_S,
+        is_rebleed=is_rebleed_after(
+            before, span.onset_s, config, is_onset_observed=span.is_onset_observed
+        ),
         severity=severity_of(float(smoothed[peak]), config),
     )
