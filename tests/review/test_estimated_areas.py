@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -118,3 +120,28 @@ def test_an_area_taken_back_leaves_no_estimate(two_events, review_of, stroke_of)
     case = review_of(two_events, strokes)
     assert case.series.area_frac.tolist() == two_events.area_frac.tolist()
     assert case.estimated_s == 0
+
+
+@pytest.mark.parametrize("action", [Action.VIEW_LOST, Action.NOT_BLOOD, Action.BLOOD])
+def test_what_is_said_later_of_the_same_time_takes_the_estimate_back(
+    action, series_of, review_of, stroke_of
+):
+    # Neither onset nor clearing was seen: nothing but the said moment to measure from.
+    bleeding = series_of([(0.3, 60)])
+    said = stroke_of(Action.AREA, time_s=30.0, area_frac=0.7)
+    area_frac = 0.5 if action is Action.BLOOD else None
+    later = stroke_of(action, stretch=(28.0, 35.0), area_frac=area_frac)
+    assert review_of(bleeding, [said]).estimated_s == 59.5
+    case = review_of(bleeding, [said, later])
+    assert case.estimated_s == 0
+    assert case.metrics == review_of(bleeding, [later]).metrics
+    again = review_of(bleeding, [said, later, replace(said, time_s=40.0)])
+    assert again.estimated_s == 52.5
+
+
+def test_an_area_said_where_the_view_is_lost_says_nothing(series_of, review_of, stroke_of):
+    # As after the case was measured anew: what was seen then may count as lost now.
+    series = series_of([(0.3, 20), (LossReason.BLURRED, 5), (0.3, 20)])
+    case = review_of(series, [stroke_of(Action.AREA, time_s=22.0, area_frac=0.7)])
+    assert case.estimated_s == 0
+    assert case.metrics == review_of(series, []).metrics

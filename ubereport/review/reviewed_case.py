@@ -246,7 +246,7 @@ def _stroke_said(
     if stroke.area_frac is None or stroke.time_s is None:
         return said
     row = row_at(series, stroke.time_s)
-    if row is None:
+    if row is None or not series.is_valid[row]:
         return said
     said = said.with_stretch(Interval(float(series.time_s[row]), float(series.end_time_s[row])))
     return said.with_moment(stroke.time_s) if stroke.action is Action.AREA else said
