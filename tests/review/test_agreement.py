@@ -42,6 +42,16 @@ def test_agreement_is_counted_by_event_and_by_second(two_events, review_of, conf
     assert agreement.kappa == pytest.approx((observed - expected) / (1 - expected))
 
 
+def test_an_event_split_in_its_middle_matches_once(two_events, review_of, confirm, stroke_of):
+    whole = review_of(two_events, confirm("KT"), "KT")
+    split = stroke_of(Action.SPLIT, event=FIRST, time_s=75.0, reviewer="MS")
+    halves = review_of(two_events, [split, *confirm("MS")[1:]], "MS")
+    for pair in ((whole, halves), (halves, whole)):
+        agreement = agreement_of(*pair, two_events)
+        assert (agreement.n_matched, agreement.is_full) == (2, False)
+        assert agreement.event_f1 == pytest.approx(4 / 5)
+
+
 def test_kappa_is_scikit_learns_formula(two_events, review_of, stroke_of, strike):
     moved = review_of(two_events, [stroke_of(Action.SET_ONSET, event=FIRST, time_s=50.0)], "KT")
     other = review_of(two_events, strike("MS"), "MS")

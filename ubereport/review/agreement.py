@@ -51,11 +51,10 @@ def agreement_of(
     first: ReviewedCase, second: ReviewedCase, measured: AreaSeries
 ) -> ReviewerAgreement:
     """Compare two reviews of one case, over the evaluable time of the measured series."""
-    events = tuple(
+    events = [
         [Interval(event.onset_s, event.end_s) for event in case.events] for case in (first, second)
-    )
-    # Events of one reviewer are disjoint, so an overlap above one half has one partner at most.
-    n_matched = sum(any(a.iou(b) >= _MIN_IOU for b in events[1]) for a in events[0])
+    ]
+    n_matched = _n_matched(events[0], events[1])
     n_total = len(events[0]) + len(events[1])
     # Second by second and not event by event: two events of one reviewer and one long event of the
     # other may say nearly the same.
@@ -83,6 +82,18 @@ def standing_review(reviews: Sequence[ReviewedCase], measured: AreaSeries) -> Re
     if len(complete) == 2 and not agreement_of(complete[0], complete[1], measured).is_full:
         return None
     return complete[0] if complete else None
+
+
+def _n_matched(first: Sequence[Interval], second: Sequence[Interval]) -> int:
+    """Count the pairs of events that overlap by half or more, each event in one pair at most."""
+    # Events of one reviewer are disjoint, so an overlap above one half has one partner, and one of
+    # exactly a half (an event split in its middle) two that have no other: the first is as good.
+    left = list(second)
+    for event in first:
+        partner = next((other for other in left if event.iou(other) >= _MIN_IOU), None)
+        if partner is not None:
+            left.remove(partner)
+    return len(second) - len(left)
 
 
 def _is_inside(series: AreaSeries, events: Sequence[Interval]) -> BoolArray:
