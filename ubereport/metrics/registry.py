@@ -127,7 +127,7 @@ METRICS: tuple[Metric, ...] = (
       for severity in Severity),
     _metric("censored_count", "Events not seen to clear", "1", _NEUTRAL,
             partial(episodes.count, is_counted=lambda event: event.is_censored),
-            "Events during which the view was lost for long or the recording ended."),
+            "Events during which the view was lost for long, or a part or the recording ended."),
     _metric("rebleed_count", "Re-bleeds", "1", _LOWER,
             partial(episodes.count, is_counted=lambda event: event.is_rebleed),
             "Events that began soon after the clearing of the event before."),
