@@ -1,5 +1,7 @@
 """Which moments of an event are kept as pictures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,16 @@ def test_the_peak_shows_the_area_of_the_peak_and_no_odd_sample():
     peak = next(m for m in moments if m.kind is KeyFrameKind.PEAK)
     assert abs(peak.time_s - events[0].peak_s) <= 1.0
     assert series.area_frac[peak.row] == events[0].peak_area_frac == 0.3
+
+
+def test_the_peak_is_a_picture_of_its_own_event():
+    # Both parts show the same at the cut, within reach of the second event's peak.
+    whole = series_of([0.0] * 20 + [0.4] * 40 + [0.0] * 40)
+    series = replace(whole, part_index=(whole.time_s >= 20.0).astype(int))
+    first, second = events = detect_events(series, EventConfig())
+    assert (first.end_s, second.onset_s, second.peak_s) == (20.0, 20.0, 20.0)
+    peaks = [m for m in key_moments(events, series, 12) if m.kind is KeyFrameKind.PEAK]
+    assert [m.time_s for m in peaks] == [first.peak_s, 20.0]
 
 
 def test_a_lost_sample_is_never_kept():

@@ -22,6 +22,7 @@ from ubereport.video.picture_scaling import encode_jpeg
 OUTLINE_RGB = (255, 255, 255)
 OUTLINE_EDGE_RGB = (0, 0, 0)
 HATCH_PERIOD_PX = 12
+_ROUNDING_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +71,22 @@ def key_moments(
         for kind, time_s in wanted:
             row = _valid_row_at(series, time_s)
             if kind is KeyFrameKind.PEAK:
-                row = _typical_row_near(series, time_s, event.peak_area_frac)
+                row = _typical_row_at_peak(series, event)
             moments.append(Moment(event_index, kind, float(series.time_s[row]), row))
     return tuple(moments)
 
 
-def _typical_row_near(series: AreaSeries, time_s: float, area_frac: float) -> int:
-    """Return the valid row near a peak that shows its area best.
+def _typical_row_at_peak(series: AreaSeries, event: HemostasisEvent) -> int:
+    """Return the valid row of an event near its peak that shows the peak's area best.
 
     The peak is one of the smoothed area: the sample at its very moment may be an odd one.
     """
-    rows = np.flatnonzero(series.is_valid)
-    distance_s = np.abs(series.time_s[rows] - time_s)
-    rows = rows[distance_s <= PEAK_REACH_S]
-    return int(rows[int(np.argmin(np.abs(series.area_frac[rows] - area_frac)))])
+    # A part may end, and another begin, within reach of a peak: what is shown is of this event.
+    first_s = max(event.onset_s, event.peak_s - PEAK_REACH_S)
+    last_s = min(event.end_s, event.peak_s + PEAK_REACH_S + _ROUNDING_S)
+    is_near = (series.time_s >= first_s - _ROUNDING_S) & (series.time_s < last_s)
+    rows = np.flatnonzero(series.is_valid & is_near)
+    return int(rows[int(np.argmin(np.abs(series.area_frac[rows] - event.peak_area_frac)))])
 
 
 def _valid_row_at(series: AreaSeries, time_s: float) -> int:

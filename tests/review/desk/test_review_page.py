@@ -46,6 +46,18 @@ def test_a_strike_is_kept_and_moves_the_numbers(visit, case_folder):
     assert undone["n_open"] == before["n_open"]
 
 
+def test_a_mended_event_shows_the_peak_that_it_has_now(visit, case_folder):
+    client = visit(case_folder)
+    event = max(_state(client)["events"], key=lambda e: e["peak_s"] - e["onset_s"])
+    assert event["peak_s"] > event["onset_s"] + 1
+    clear_s = (event["onset_s"] + event["peak_s"]) / 2
+    bounds = [event["onset_s"], event["end_s"]]
+    after = _say(client, action="set_clear", event=bounds, time_s=clear_s).json()
+    mended = next(e for e in after["events"] if e["verdict"] == "mended")
+    assert event["onset_s"] <= mended["peak_s"] <= clear_s
+    assert mended["peak_area_frac"] <= event["peak_area_frac"]
+
+
 def test_the_picture_of_a_moment_is_the_one_that_stands_there(visit, case_folder):
     client = visit(case_folder, RECORDING)
     answer = client.get("/api/cases/0/picture", params={"time_s": 40.0, "exact": 1, "width": 480})

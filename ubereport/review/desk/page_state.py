@@ -98,7 +98,8 @@ def series_columns(series: AreaSeries) -> dict[str, list[Any]]:
 
 
 def _events(desk: CaseDesk, review: ReviewedCase) -> list[dict[str, Any]]:
-    by_onset = {event.onset_s: event for event in (*review.events, *desk.record.events)}
+    # Of a struck event the record's stands in, since nothing of it is measured any more.
+    by_onset = {event.onset_s: event for event in (*desk.record.events, *review.events)}
     return [_event(desk, span, by_onset.get(span.onset_s)) for span in review.spans]
 
 
