@@ -95,7 +95,7 @@ def distribution_flag(bundle: Bundle, views: CaseViews) -> tuple[Flag, ...]:
             "out_of_distribution",
             FlagLevel.CAUTION,
             "The colors of this recording differ from everything that the model was trained on "
-            f"(distance {views.population_distance:.1f}, usual up to {reference.threshold:.1f}); "
+            f"(distance {views.population_distance:.2f}, usual up to {reference.threshold:.2f}); "
             "look at the overlays before believing the numbers.",
         ),
     )

@@ -7,8 +7,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.laboratory.training.conftest import write_set
 from tests.laboratory.training.test_training_specification import SPECIFICATION, written
 from ubereport.core.config import SegmentationConfig
+from ubereport.core.errors import ConfigError
 from ubereport.laboratory.training import specification
 from ubereport.laboratory.training.export import average_states, look_at_held_out
 from ubereport.laboratory.training.labelled_stills import cache_stills, read_manifest
@@ -127,3 +129,26 @@ def test_a_fold_of_the_same_weights_takes_the_head_that_was_fitted(
     )
     export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
     assert len(fits) == n_fits
+
+
+@pytest.mark.usefixtures("graph_at_hand")
+def test_a_head_is_fitted_to_the_sets_that_are_named(tmp_path, tiny_config, monkeypatch):
+    spec, sets = written(tmp_path, tiny_config)
+    write_set(tmp_path / "others", prefix="other", seed=8)
+    entry = '[[collections]]\nname = "others"\npath = "others/MANIFEST.csv"\nlicence = "MIT"\n'
+    sets.write_text(sets.read_text() + entry)
+    fitted = []
+
+    def kept(config, state, cache, index):
+        fitted.extend(cache.stills[int(i)].collection.name for i in index)
+        return with_presence_head(config, state, cache, index)
+
+    monkeypatch.setattr(specification, "with_presence_head", kept)
+    head, _, rest = SPECIFICATION.partition("title")
+    asked = f'{head}presence_head = true\npresence_head_sets = ["squares"]\ntitle{rest}'
+    spec.write_text(asked.format(licence="MIT"))
+    export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
+    assert set(fitted) == {"squares"}
+    spec.write_text(asked.replace('["squares"]', '["circles"]').format(licence="MIT"))
+    with pytest.raises(ConfigError, match="names the set circles, which is not listed"):
+        export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "other")

@@ -64,8 +64,9 @@ def export_from_specification(
         nothing that it holds out.
         `presence_rule = true` writes a bundle that marks nothing where a picture shows no blood, by
         a rule that finds blood in `min_sensitivity` of the stills that show some;
-        `presence_head = true` fits a head to the stills that are trained on, which doubts views
-        that do not look like blood as a whole; `flood_gain = true` believes flooded ones.
+        `presence_head = true` fits a head to the stills that are trained on, or to those of
+        `presence_head_sets`, which doubts views that do not look like blood as a whole;
+        `flood_gain = true` believes flooded ones.
     manifest
         Labelled stills or a list of sets, as for fine-tuning. The groups that `config` holds out
         calibrate the thresholds; where there are `folds`, the groups that these hold out, each
@@ -268,21 +269,22 @@ def _with_view_parts(
 ) -> Mapping[str, Tensor]:
     """Add what a specification asks for: a head fitted to what `config` trains on, a gain."""
     if spec.get("presence_head", False):
-        inside, _ = split_indices(cache.stills, config)
-        state = with_presence_head(config, state, cache, inside)
+        inside = split_indices(cache.stills, config)[0]
+        fitted = _of_sets(cache, inside, spec.get("presence_head_sets"))
+        state = with_presence_head(config, state, cache, fitted)
     return with_flood_gain(state) if spec.get("flood_gain", False) else state
 
 
 def _of_sets(
     cache: StillCache, index: NDArray[np.int64], names: Sequence[str] | None
 ) -> NDArray[np.int64]:
-    """Keep the stills of the named sets: what else these weights may have seen is left out."""
+    """Keep the stills of the named sets; of all where none are named."""
     if names is None:
         return index
     unknown = sorted(set(names) - {s.collection.name for s in cache.stills})
     if unknown:
         raise ConfigError(
-            f"A fold looks at the set {', '.join(unknown)}, which is not listed. Allowed: "
+            f"The specification names the set {', '.join(unknown)}, which is not listed. Allowed: "
             f"{', '.join(c.name for c in collections_of(cache.stills))}."
         )
     return np.array([i for i in index if cache.stills[int(i)].collection.name in names], np.int64)
