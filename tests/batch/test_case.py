@@ -14,7 +14,9 @@ import pytest
 from conftest import scene
 from tests_support import PLAIN_PDF, copy_bytes, plain_reports
 
+from ubereport.analysis.derived_numbers import rederive
 from ubereport.batch.case import CaseRequest, rerender_case, run_case
+from ubereport.core.case import Flag, FlagLevel
 from ubereport.core.config import (
     AnalysisConfig,
     EventConfig,
@@ -26,6 +28,7 @@ from ubereport.core.errors import CaseRecordError, RecordingFormatError
 from ubereport.core.progress import Stage, silent
 from ubereport.documents.case.reports import RenderedReport
 from ubereport.files.records.store import read_case
+from ubereport.metrics.flags import DERIVED_FLAGS
 from ubereport.segmentation import routes
 from ubereport.video.pyav import EncoderSpec
 from ubereport.video.writer import VideoWriter
@@ -258,6 +261,16 @@ def test_rendering_again_unchanged_changes_no_number(published, tmp_path):
     assert same.record.events == published.record.events
     assert same.record.flags == published.record.flags
     assert digests(same.folder) == digests(published.folder)
+
+
+def test_flags_of_an_earlier_version_are_told_anew_and_those_of_the_recording_stay(published):
+    of_recording = Flag("truncated", FlagLevel.WARNING, "The file was cut.")
+    worded_before = Flag("several_parts", FlagLevel.INFO, "As an earlier version said it.")
+    record = replace(published.record, flags=(of_recording, worded_before))
+    again = rederive(record, CONFIG.events)
+    assert again.flags[0] == of_recording
+    assert set(again.flags[1:]) == {f for f in published.record.flags if f.key in DERIVED_FLAGS}
+    assert again.flags[1:]
 
 
 def test_each_language_is_rendered_once(published, tmp_path, monkeypatch):

@@ -74,6 +74,28 @@ def test_no_view_at_all_comes_first(series_of):
     assert "2 parts" in flags[1].message
 
 
+@pytest.mark.parametrize(
+    ("joined", "is_continuous", "said"),
+    [
+        ((), None, "what happened between them is not in the numbers"),
+        ((0,), None, "What happened in 1 of the breaks between them is not in the numbers"),
+        ((0, 1), None, None),
+        ((0, 1), False, "what happened between them is not in the numbers"),
+        ((), True, None),
+    ],
+)
+def test_parts_that_join_are_one_recording(sound, joined, is_continuous, said):
+    parts = (sound.time_s >= 400).astype(int) + (sound.time_s >= 800)
+    series = dataclasses.replace(sound, part_index=parts, joined_parts=joined)
+    events = dataclasses.replace(EVENTS, is_continuous=is_continuous)
+    metrics = compute_metrics(series, {Threshold.CENTRAL: ()}, events, METRIC)
+    flags = {flag.key: flag for flag in quality_flags(series, (), metrics, events, METRIC)}
+    assert ("several_parts" in flags) is (said is not None)
+    if said is not None:
+        assert said in flags["several_parts"].message
+        assert "3 parts" in flags["several_parts"].message
+
+
 @pytest.mark.parametrize(("high", "is_flagged"), [(0.14, False), (0.16, True)])
 def test_an_unstable_threshold_is_told_with_its_range(sound, high, is_flagged):
     metrics = [

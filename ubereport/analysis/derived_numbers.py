@@ -18,7 +18,7 @@ from ubereport.core.events import HemostasisEvent
 from ubereport.core.metrics import MetricValue
 from ubereport.core.series import AreaSeries, Threshold
 from ubereport.metrics.event_detection import detect_events
-from ubereport.metrics.flags import EXTENSION_LEFT_OUT, EXTENSION_USED, quality_flags
+from ubereport.metrics.flags import DERIVED_FLAGS, quality_flags
 from ubereport.metrics.registry import compute_metrics
 
 
@@ -46,14 +46,11 @@ def rederive(record: CaseRecord, events: EventConfig) -> CaseRecord:
     recording and not from the series stay.
     """
     config = config_from_toml(record.provenance.config_toml, AnalysisConfig)
-    before = derive(record.series, config.events, config.metrics)
     after = derive(record.series, events, config.metrics)
     changed = replace(config, events=events)
-    extension_keys = {EXTENSION_LEFT_OUT, EXTENSION_USED}  # other packages may be installed today
-    # Flags do not say where they come from. Those that the stored series gives under the stored
-    # settings were derived and are derived again; what is left came from the recording, which is
-    # not at hand.
-    others = [f for f in record.flags if f not in before.flags and f.key not in extension_keys]
+    # What the series gives is told anew, whatever an earlier version said of it; what is left came
+    # from the recording, which is not at hand.
+    others = [flag for flag in record.flags if flag.key not in DERIVED_FLAGS]
     return replace(
         record,
         events=after.events,

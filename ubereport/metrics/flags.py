@@ -23,7 +23,13 @@ _CENSORED_SHARE = 1 / 3
 _CENSORED_MIN_EVENTS = 3
 _SHORT_S = 600.0
 _TIMED_S = 1.0
-EXTENSION_USED, EXTENSION_LEFT_OUT = "extension_used", "extension_left_out"
+DERIVED_FLAGS = frozenset({
+    *("nothing_evaluable", "low_coverage", "unstable_threshold", "unstable_event_count"),
+    *("heavy_censoring", "few_events", "coarse_sampling", "coarse_timing"),
+    *("closing_field_interrupted", "short_recording", "several_parts"),
+    *("extension_used", "extension_left_out"),
+})  # fmt: skip
+"""Keys of all flags that follow from a series; every other flag came from the recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,11 @@ def quality_flags(
     """
     values = {value.key: value for value in metrics}
     facts = _Facts(series, events, values, event_config, metric_config)
-    return worst_first(flag for check in _CHECKS for flag in check(facts))
+    flags = worst_first(flag for check in _CHECKS for flag in check(facts))
+    unlisted = {flag.key for flag in flags} - DERIVED_FLAGS
+    if unlisted:
+        raise ValueError(f"flags not listed in DERIVED_FLAGS: {sorted(unlisted)}")
+    return flags
 
 
 def _low_coverage(facts: _Facts) -> Iterator[Flag]:
@@ -186,21 +196,29 @@ def _closing_field(facts: _Facts) -> Iterator[Flag]:
 
 
 def _parts(facts: _Facts) -> Iterator[Flag]:
-    n_parts = len(np.unique(facts.series.part_index[facts.series.is_recorded]))
-    if n_parts > 1:
-        yield Flag(
-            "several_parts",
-            FlagLevel.INFO,
-            f"The recording has {n_parts} parts; what happened between them is not in the numbers,"
-            " and no event runs on from one part into the next.",
-        )
+    series = facts.series
+    n_parts = len(np.unique(series.part_index[series.is_recorded]))
+    # A stated pause, too, counts once: rows on either side of it differ, whatever lies between.
+    n_pauses = series.paused_before(facts.event_config.is_continuous)[series.is_recorded]
+    n_paused = len(np.unique(n_pauses)) - 1
+    if n_parts < 2 or n_paused < 1:
+        return
+    where = (
+        f"The recording has {n_parts} parts; what happened between them is not in the numbers,"
+        " and no event runs on from one part into the next."
+        if n_paused == n_parts - 1
+        else f"The recording has {n_parts} parts, some of which follow each other without a pause."
+        f" What happened in {n_paused} of the breaks between them is not in the numbers, and no"
+        " event runs on across these."
+    )
+    yield Flag("several_parts", FlagLevel.INFO, where)
 
 
 def _extensions(facts: _Facts) -> Iterator[Flag]:
     added = installed_metrics()
     if added.origins:
         yield Flag(
-            EXTENSION_USED,
+            "extension_used",
             FlagLevel.INFO,
             f"Metrics added by installed packages: {', '.join(added.origins)}.",
         )
@@ -215,7 +233,7 @@ def _extensions(facts: _Facts) -> Iterator[Flag]:
 def left_out_flag(name: str, why: str) -> Flag:
     """Return the flag that names an extension that is left out, and why."""
     return Flag(
-        EXTENSION_LEFT_OUT,
+        "extension_left_out",
         FlagLevel.CAUTION,
         f"The extension {name} is left out: {why}. Everything else stands.",
     )
