@@ -159,14 +159,10 @@ def _stays(stretch: list[_Tick], is_inside: list[bool], n_ticks: int) -> list[in
 def _reference_reason(
     rows: list[Row], stretches: list[list[_Tick]], number: int, config: EventConfig
 ) -> str:
-    last = stretches[number][-1].number
-    unseen: list[float | str | LossReason] = []
-    at = 0
-    for content, ticks in rows:
-        unseen.extend(content for tick in range(at, at + ticks) if tick > last)
-        at += ticks
-    is_seen = [not (c == HOLE or isinstance(c, LossReason)) for c in unseen]
-    unseen = unseen[: is_seen.index(True)] if any(is_seen) else unseen
+    contents = [content for content, ticks in rows for _ in range(ticks)]
+    is_last = number + 1 == len(stretches)
+    seen_again = len(contents) if is_last else stretches[number + 1][0].number
+    unseen = contents[stretches[number][-1].number + 1 : seen_again]
     n_lost = unseen.index(LossReason.PAUSE) if LossReason.PAUSE in unseen else len(unseen)
     if n_lost * TICK_S > config.max_gap_s:
         return "view_lost"

@@ -22,7 +22,6 @@ from ubereport.video.picture_scaling import encode_jpeg
 OUTLINE_RGB = (255, 255, 255)
 OUTLINE_EDGE_RGB = (0, 0, 0)
 HATCH_PERIOD_PX = 12
-_ROUNDING_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +68,8 @@ def key_moments(
         if event.clear_s is not None:
             wanted.append((KeyFrameKind.CLEAR, event.clear_s))
         for kind, time_s in wanted:
-            row = _valid_row_at(series, time_s)
-            if kind is KeyFrameKind.PEAK:
-                row = _typical_row_at_peak(series, event)
+            is_peak = kind is KeyFrameKind.PEAK
+            row = _typical_row_at_peak(series, event) if is_peak else _valid_row_at(series, time_s)
             moments.append(Moment(event_index, kind, float(series.time_s[row]), row))
     return tuple(moments)
 
@@ -82,10 +80,9 @@ def _typical_row_at_peak(series: AreaSeries, event: HemostasisEvent) -> int:
     The peak is one of the smoothed area: the sample at its very moment may be an odd one.
     """
     # A part may end, and another begin, within reach of a peak: what is shown is of this event.
-    first_s = max(event.onset_s, event.peak_s - PEAK_REACH_S)
-    last_s = min(event.end_s, event.peak_s + PEAK_REACH_S + _ROUNDING_S)
-    is_near = (series.time_s >= first_s - _ROUNDING_S) & (series.time_s < last_s)
-    rows = np.flatnonzero(series.is_valid & is_near)
+    is_inside = (series.time_s >= event.onset_s) & (series.time_s < event.end_s)
+    is_near = np.abs(series.time_s - event.peak_s) <= PEAK_REACH_S
+    rows = np.flatnonzero(series.is_valid & is_inside & is_near)
     return int(rows[int(np.argmin(np.abs(series.area_frac[rows] - event.peak_area_frac)))])
 
 

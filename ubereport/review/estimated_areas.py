@@ -43,9 +43,9 @@ class SaidAreas:
     moments_s: tuple[float, ...] = ()
 
     def with_stretch(self, stretch: Interval) -> SaidAreas:
-        """Return it with a stretch whose area was said; moments said before within it are void."""
-        moments_s = tuple(t for t in self.moments_s if not stretch.contains(t))
-        return SaidAreas((*self.stretches, stretch), moments_s)
+        """Return it with a stretch whose area was said, in place of what was said of it before."""
+        others = self.without(stretch)
+        return SaidAreas((*others.stretches, stretch), others.moments_s)
 
     def with_moment(self, time_s: float) -> SaidAreas:
         """Return it with a moment from which the area is carried along its event."""
