@@ -66,6 +66,8 @@ class NetworkSpec:
         bundles have no such head.
     has_flood_gain
         Whether a view that is flooded is not doubted and all of its pixels are believed sooner.
+    has_exposure_gain
+        Whether a view dimmer than those that were trained on is lifted before it is looked at.
     """
 
     architecture: Literal["unetplusplus", "unet"] = "unetplusplus"
@@ -77,6 +79,7 @@ class NetworkSpec:
     interpolation: Literal["nearest", "bilinear"] = "nearest"
     has_presence_head: Annotated[bool, LEFT_OUT_WHEN_EMPTY] = False
     has_flood_gain: Annotated[bool, LEFT_OUT_WHEN_EMPTY] = False
+    has_exposure_gain: Annotated[bool, LEFT_OUT_WHEN_EMPTY] = False
 
 
 @validated("hsv", error=BundleError, remedy=_REMEDY)

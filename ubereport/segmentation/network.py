@@ -8,6 +8,7 @@ from typing import Final
 
 import segmentation_models_pytorch as smp
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import nn
@@ -19,10 +20,13 @@ from ubereport.segmentation.metadata import BundleMetadata, NetworkSpec
 _ARCHITECTURES = {"unetplusplus": smp.UnetPlusPlus, "unet": smp.Unet}
 _COUNTER = ".num_batches_tracked"
 _MAX_SHIFT = 3.0
+_EXPOSURE_BLOCK_PX = 16
 PRESENCE_PREFIX: Final = "presence."
 """Of the names of a presence head's weights in a state dict."""
 FLOOD_PREFIX: Final = "flood."
 """Of the names of a flood gain's numbers in a state dict."""
+EXPOSURE_PREFIX: Final = "exposure."
+"""Of the names of an exposure gain's numbers in a state dict."""
 
 
 class PresenceHead(nn.Module):
@@ -90,6 +94,46 @@ class FloodGain(nn.Module):
         return self.gain * share + (0 if doubt is None else (1 - share) * doubt)
 
 
+class ExposureGain(nn.Module):
+    """Lifts a view that is dimmer than what a network was trained on, as a camera's gain does.
+
+    In a dim view blood is too dark to be known as blood, though its color is there. How bright a
+    view is, its brightest fifth says: what surrounds a view, and hollows that no light reaches,
+    are dark in bright views, too. A view as bright as those that were trained on stays as it is.
+
+    Its four numbers are part of the weights: the normalized values of `black` and `white`, the
+    `least_level` (share of white) that a view is lifted to, and the `max_gain` by which.
+    """
+
+    black: torch.Tensor
+    white: torch.Tensor
+    least_level: torch.Tensor
+    max_gain: torch.Tensor
+
+    def __init__(self, black: float = -127 / 128, white: float = 1.0) -> None:
+        super().__init__()
+        self.register_buffer("black", torch.tensor([black]))
+        self.register_buffer("white", torch.tensor([white]))
+        self.register_buffer("least_level", torch.tensor([0.588]))
+        self.register_buffer("max_gain", torch.tensor([8.0]))
+
+    def level(self, planes: torch.Tensor) -> torch.Tensor:
+        """Return (n, 1, 1, 1) how bright each of (n, 3, H, W) pictures is, as a share of white."""
+        value = planes.amax(1, keepdim=True)
+        # Means of blocks, so that glints and noise do not make a view bright.
+        blocks = F.avg_pool2d(value, _EXPOSURE_BLOCK_PX).flatten(1)
+        brightest = blocks.topk(max(1, blocks.shape[1] // 5), dim=1).values
+        level = (brightest.mean(1) - self.black) / (self.white - self.black)
+        return level.view(-1, 1, 1, 1)
+
+    def forward(self, planes: torch.Tensor) -> torch.Tensor:
+        """Map (n, 3, H, W) normalized pictures to the same, dim ones lifted."""
+        gain = (self.least_level / self.level(planes).clamp(min=1e-3)).clamp(min=1)
+        lifted = (planes - self.black) * torch.minimum(gain, self.max_gain) + self.black
+        # A bright view is to keep its very bits, and no sum gives them back.
+        return torch.where(gain > 1, torch.minimum(lifted, self.white), planes)
+
+
 def _own(network: nn.Module, name: str, given: nn.Module | None) -> nn.Module | None:
     return getattr(network, name, None) if given is None else given
 
@@ -101,7 +145,10 @@ class SegmentationNetwork(nn.Module):
     ----------
     network
         With `encoder`, `decoder` and `segmentation_head`, as segmentation-models-pytorch has. They
-        are shared, not copied; so are `presence`, `flood` and `instruments` where it has them.
+        are shared, not copied; so are `exposure`, `presence`, `flood` and `instruments` where it has
+        them.
+    exposure
+        Lifts dim views before anything looks at them.
     presence
         Lowers the logits of views that do not look like blood, from the deepest features.
     flood
@@ -117,6 +164,7 @@ class SegmentationNetwork(nn.Module):
         self,
         network: nn.Module,
         *,
+        exposure: nn.Module | None = None,
         presence: nn.Module | None = None,
         flood: nn.Module | None = None,
         instruments: nn.Module | None = None,
@@ -126,6 +174,7 @@ class SegmentationNetwork(nn.Module):
         self.encoder = network.get_submodule("encoder")
         self.decoder = network.get_submodule("decoder")
         self.segmentation_head = network.get_submodule("segmentation_head")
+        self.exposure = _own(network, "exposure", exposure)
         self.presence = _own(network, "presence", presence)
         self.flood = _own(network, "flood", flood)
         self.instruments = _own(network, "instruments", instruments)
@@ -135,9 +184,15 @@ class SegmentationNetwork(nn.Module):
         """Say what no part shows."""
         return f"late_dtype={self.late_dtype}"
 
+    def features(self, planes: torch.Tensor) -> Sequence[torch.Tensor]:
+        """Return what the encoder sees in (n, 3, H, W), the picture itself first."""
+        lit = planes if self.exposure is None else self.exposure(planes)
+        features: Sequence[torch.Tensor] = self.encoder(lit)
+        return features
+
     def forward(self, planes: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """Return the logits of blood, or those of blood and of instruments."""
-        features: Sequence[torch.Tensor] = self.encoder(planes)
+        features = self.features(planes)
         if self.late_dtype is None:
             return self._logits(features)
         features = [feature.to(self.late_dtype) for feature in features]
@@ -187,9 +242,10 @@ def build_network(spec: NetworkSpec) -> nn.Module:
             f"There is no encoder {spec.encoder!r} for {spec.architecture}: {error}. "
             "Use an encoder of segmentation-models-pytorch or `tu-` and a name of timm."
         ) from None
-    if spec.has_presence_head or spec.has_flood_gain:
+    if spec.has_exposure_gain or spec.has_presence_head or spec.has_flood_gain:
         network = SegmentationNetwork(
             network,
+            exposure=ExposureGain() if spec.has_exposure_gain else None,
             presence=PresenceHead(encoder_channels(network)[-1])
             if spec.has_presence_head
             else None,
@@ -208,8 +264,8 @@ def portable_state(network: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def without_view_parts(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return a state dict without what judges whole views: presence head and flood gain."""
-    of_views = (PRESENCE_PREFIX, FLOOD_PREFIX)
+    """Return a state dict without what sees whole views: exposure and flood gain, presence head."""
+    of_views = (EXPOSURE_PREFIX, PRESENCE_PREFIX, FLOOD_PREFIX)
     return {key: value for key, value in state.items() if not key.startswith(of_views)}
 
 

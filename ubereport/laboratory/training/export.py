@@ -29,6 +29,7 @@ from ubereport.segmentation.distribution import ColorReference, color_reference
 from ubereport.segmentation.export import write_bundle
 from ubereport.segmentation.metadata import BundleMetadata, NetworkSpec, TrainingSet
 from ubereport.segmentation.network import (
+    EXPOSURE_PREFIX,
     FLOOD_PREFIX,
     PRESENCE_PREFIX,
     build_network,
@@ -112,6 +113,7 @@ def spec_of(config: TrainConfig, state: Mapping[str, Tensor]) -> NetworkSpec:
         network_spec(config),
         has_presence_head=has_part(state, PRESENCE_PREFIX),
         has_flood_gain=has_part(state, FLOOD_PREFIX),
+        has_exposure_gain=has_part(state, EXPOSURE_PREFIX),
     )
 
 

@@ -34,7 +34,7 @@ from ubereport.laboratory.training.labelled_stills import (
 from ubereport.laboratory.training.loss import segmentation_loss
 from ubereport.segmentation.instruments import InstrumentBranch, build_branch
 from ubereport.segmentation.metadata import BundleMetadata, InstrumentSpec
-from ubereport.segmentation.network import normalized
+from ubereport.segmentation.network import SegmentationNetwork, normalized
 
 _AT_ONCE = 8
 _DROPOUT = 0.1
@@ -153,7 +153,7 @@ def _plain(rgb: Tensor, label: Tensor, side_px: int) -> tuple[Tensor, Tensor]:
 
 def _features(network: nn.Module, metadata: BundleMetadata, planes: Tensor) -> list[Tensor]:
     with torch.inference_mode():
-        features = network.get_submodule("encoder")(normalized(planes, metadata))
+        features = SegmentationNetwork(network).features(normalized(planes, metadata))
     return [feature.half() for feature in features[2:]]
 
 

@@ -1,4 +1,4 @@
-"""What judges views as a whole, added to a trained network: a head that doubts, a flood gain."""
+"""What sees views as a whole, added to a trained network: a head that doubts, two gains."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from torch import Tensor, nn
 from ubereport.laboratory.training.batches import draw_weights
 from ubereport.laboratory.training.collections import collections_of
 from ubereport.laboratory.training.config import TrainConfig
+from ubereport.laboratory.training.export import spec_of
 from ubereport.laboratory.training.labelled_stills import BLOOD, IGNORE, Still, StillCache
-from ubereport.laboratory.training.loop import network_spec, to_input
+from ubereport.laboratory.training.loop import INPUT_MEAN, INPUT_SCALE, to_input
 from ubereport.segmentation.fusion import fuse_batch_norms
 from ubereport.segmentation.network import (
+    EXPOSURE_PREFIX,
     FLOOD_PREFIX,
     PRESENCE_PREFIX,
+    ExposureGain,
     FloodGain,
+    SegmentationNetwork,
     build_network,
     load_state,
     pooled_features,
@@ -50,7 +54,7 @@ def with_presence_head(
     config
         The network, the size of its pictures, and how much a group counts.
     state
-        Weights without a head.
+        Weights without a head; where dim views are lifted, the head is fitted to lifted ones.
     cache, index
         Stills that the network was trained on.
 
@@ -59,18 +63,26 @@ def with_presence_head(
     BundleError
         If the weights do not fit the configuration.
     """
-    network = build_network(network_spec(config))
+    network = build_network(spec_of(config, state))
     load_state(network, state)
     shown = _shown(cache, index)
     index, shown = index[shown >= 0], shown[shown >= 0]
-    encoder = fuse_batch_norms(network).get_submodule("encoder")
-    features = _pooled(encoder, cache, index, config.input_px)
+    fused = SegmentationNetwork(fuse_batch_norms(network))
+    features = _pooled(fused, cache, index, config.input_px)
     weights = _weights([cache.stills[int(i)] for i in index], config.data.group_power)
     linear = fit_logistic(features, torch.from_numpy(shown == 1), torch.from_numpy(weights))
     with torch.no_grad():
         linear.bias.sub_(_MARGIN)
     head = {f"{PRESENCE_PREFIX}linear.{key}": value for key, value in linear.state_dict().items()}
     return dict(state) | head
+
+
+def with_exposure_gain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return `state` and the numbers by which dim views are lifted."""
+    gain = ExposureGain(-INPUT_MEAN / INPUT_SCALE, (255 - INPUT_MEAN) / INPUT_SCALE)
+    return dict(state) | {
+        f"{EXPOSURE_PREFIX}{key}": value for key, value in gain.state_dict().items()
+    }
 
 
 def with_flood_gain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -102,11 +114,11 @@ def _weights(stills: Sequence[Still], group_power: float) -> NDArray[np.float64]
 
 @torch.inference_mode()
 def _pooled(
-    encoder: nn.Module, cache: StillCache, index: NDArray[np.int64], side_px: int
+    network: SegmentationNetwork, cache: StillCache, index: NDArray[np.int64], side_px: int
 ) -> Tensor:
-    device = next(encoder.parameters()).device
+    device = next(network.parameters()).device
     parts = [
-        pooled_features(encoder(to_input(cache.resized(chunk, side_px).rgb, device))[-1])
+        pooled_features(network.features(to_input(cache.resized(chunk, side_px).rgb, device))[-1])
         for chunk in (index[at : at + _BATCH] for at in range(0, len(index), _BATCH))
     ]
     return torch.cat(parts)

@@ -38,7 +38,11 @@ from ubereport.laboratory.training.labelled_stills import (
     cache_stills,
 )
 from ubereport.laboratory.training.loop import network_spec
-from ubereport.laboratory.training.presence import with_flood_gain, with_presence_head
+from ubereport.laboratory.training.presence import (
+    with_exposure_gain,
+    with_flood_gain,
+    with_presence_head,
+)
 from ubereport.laboratory.training.weights import load_weights
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.metadata import TrainingSet
@@ -66,7 +70,7 @@ def export_from_specification(
         a rule that finds blood in `min_sensitivity` of the stills that show some;
         `presence_head = true` fits a head to the stills that are trained on, or to those of
         `presence_head_sets`, which doubts views that do not look like blood as a whole;
-        `flood_gain = true` believes flooded ones.
+        `flood_gain = true` believes flooded ones; `exposure_gain = true` lifts dim ones.
     manifest
         Labelled stills or a list of sets, as for fine-tuning. The groups that `config` holds out
         calibrate the thresholds; where there are `folds`, the groups that these hold out, each
@@ -267,7 +271,9 @@ def _look(
 def _with_view_parts(
     spec: Mapping[str, Any], config: TrainConfig, state: Mapping[str, Tensor], cache: StillCache
 ) -> Mapping[str, Tensor]:
-    """Add what a specification asks for: a head fitted to what `config` trains on, a gain."""
+    """Add what a specification asks for: gains, and a head fitted to what `config` trains on."""
+    if spec.get("exposure_gain", False):
+        state = with_exposure_gain(state)
     if spec.get("presence_head", False):
         inside = split_indices(cache.stills, config)[0]
         fitted = _of_sets(cache, inside, spec.get("presence_head_sets"))
