@@ -103,6 +103,25 @@ def test_an_export_fits_the_head_that_its_specification_asks_for(tmp_path, tiny_
     assert predictor.probabilities(np.zeros((1, 32, 32, 3), np.uint8)).shape == (1, 32, 32)
 
 
+@pytest.mark.usefixtures("graph_at_hand")
+def test_an_export_lifts_dim_views_where_its_specification_asks_for_it(tmp_path, tiny_config):
+    spec, sets = written(tmp_path, tiny_config)
+    head, _, rest = SPECIFICATION.partition("title")
+    plain = f"{head}presence_head = true\ntitle{rest}"
+    spec.write_text(plain.format(licence="MIT"))
+    before = export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "before")
+    spec.write_text(f"exposure_gain = true\n{plain}".format(licence="MIT"))
+    bundle = export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
+    assert bundle.metadata.network.has_exposure_gain
+    network, unlifted = load_network(bundle), load_network(before)
+    # The head is fitted to stills as they are.
+    assert torch.equal(network.presence.linear.weight, unlifted.presence.linear.weight)
+    exposure = network.exposure
+    levels = torch.tensor([0.0, 255.0])
+    told = (levels - bundle.metadata.input_mean[0]) / bundle.metadata.input_scale[0]
+    assert torch.equal(torch.cat([exposure.black, exposure.white]), told)
+
+
 def test_a_run_goes_on_from_weights_with_a_head_and_without_it(cache, tiny_config, tmp_path):
     told = with_presence_head(tiny_config, _state(tiny_config), cache, np.arange(16))
     save_file(told, tmp_path / "told.safetensors")

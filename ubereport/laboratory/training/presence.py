@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from ubereport.laboratory.training.batches import draw_weights
 from ubereport.laboratory.training.collections import collections_of
 from ubereport.laboratory.training.config import TrainConfig
-from ubereport.laboratory.training.export import spec_of
 from ubereport.laboratory.training.labelled_stills import BLOOD, IGNORE, Still, StillCache
-from ubereport.laboratory.training.loop import INPUT_MEAN, INPUT_SCALE, to_input
+from ubereport.laboratory.training.loop import INPUT_MEAN, INPUT_SCALE, network_spec, to_input
 from ubereport.segmentation.fusion import fuse_batch_norms
 from ubereport.segmentation.network import (
     EXPOSURE_PREFIX,
@@ -22,7 +21,6 @@ from ubereport.segmentation.network import (
     PRESENCE_PREFIX,
     ExposureGain,
     FloodGain,
-    SegmentationNetwork,
     build_network,
     load_state,
     pooled_features,
@@ -54,7 +52,7 @@ def with_presence_head(
     config
         The network, the size of its pictures, and how much a group counts.
     state
-        Weights without a head; where dim views are lifted, the head is fitted to lifted ones.
+        Weights without a head.
     cache, index
         Stills that the network was trained on.
 
@@ -63,12 +61,12 @@ def with_presence_head(
     BundleError
         If the weights do not fit the configuration.
     """
-    network = build_network(spec_of(config, state))
+    network = build_network(network_spec(config))
     load_state(network, state)
     shown = _shown(cache, index)
     index, shown = index[shown >= 0], shown[shown >= 0]
-    fused = SegmentationNetwork(fuse_batch_norms(network))
-    features = _pooled(fused, cache, index, config.input_px)
+    encoder = fuse_batch_norms(network).get_submodule("encoder")
+    features = _pooled(encoder, cache, index, config.input_px)
     weights = _weights([cache.stills[int(i)] for i in index], config.data.group_power)
     linear = fit_logistic(features, torch.from_numpy(shown == 1), torch.from_numpy(weights))
     with torch.no_grad():
@@ -114,11 +112,11 @@ def _weights(stills: Sequence[Still], group_power: float) -> NDArray[np.float64]
 
 @torch.inference_mode()
 def _pooled(
-    network: SegmentationNetwork, cache: StillCache, index: NDArray[np.int64], side_px: int
+    encoder: nn.Module, cache: StillCache, index: NDArray[np.int64], side_px: int
 ) -> Tensor:
-    device = next(network.parameters()).device
+    device = next(encoder.parameters()).device
     parts = [
-        pooled_features(network.features(to_input(cache.resized(chunk, side_px).rgb, device))[-1])
+        pooled_features(encoder(to_input(cache.resized(chunk, side_px).rgb, device))[-1])
         for chunk in (index[at : at + _BATCH] for at in range(0, len(index), _BATCH))
     ]
     return torch.cat(parts)

@@ -272,13 +272,15 @@ def _with_view_parts(
     spec: Mapping[str, Any], config: TrainConfig, state: Mapping[str, Tensor], cache: StillCache
 ) -> Mapping[str, Tensor]:
     """Add what a specification asks for: gains, and a head fitted to what `config` trains on."""
-    if spec.get("exposure_gain", False):
-        state = with_exposure_gain(state)
     if spec.get("presence_head", False):
         inside = split_indices(cache.stills, config)[0]
         fitted = _of_sets(cache, inside, spec.get("presence_head_sets"))
         state = with_presence_head(config, state, cache, fitted)
-    return with_flood_gain(state) if spec.get("flood_gain", False) else state
+    if spec.get("flood_gain", False):
+        state = with_flood_gain(state)
+    # Last: a head is fitted to stills as they are. Fitted to dim capsule stills that were lifted,
+    # it told operations apart less well.
+    return with_exposure_gain(state) if spec.get("exposure_gain", False) else state
 
 
 def _of_sets(
