@@ -17,8 +17,10 @@ FLOODED_S = (128.0, 129.0, 130.0, 131.0, 132.0, 134.0, 136.0, 137.0)
 CLEAR_S = (58.0, 124.0, 160.0)
 
 
-def _measured_and_true(name: str, times_s: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return both areas, as shares of the round view."""
+def _measured_and_true(
+    name: str, times_s: tuple[float, ...], brightness: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return both areas, as shares of the round view; `brightness` dims what is looked at."""
     recording = cv2.VideoCapture(str(CASE / "recording.mp4"))
     pictures = []
     for time_s in times_s:
@@ -28,7 +30,8 @@ def _measured_and_true(name: str, times_s: tuple[float, ...]) -> tuple[np.ndarra
     rows, columns = np.mgrid[0 : BOTTOM - TOP, 0 : RIGHT - LEFT] - (BOTTOM - TOP - 1) / 2
     view = rows**2 + columns**2 <= ((BOTTOM - TOP) / 2) ** 2
     model = ubereport.load_model(name)
-    blood = model.predict(np.stack(pictures)) >= model.thresholds[1]
+    shown = np.round(np.stack(pictures) * brightness).astype(np.uint8)
+    blood = model.predict(shown) >= model.thresholds[1]
     with (CASE / "truth" / "area.csv").open(encoding="utf-8", newline="") as file:
         true = {float(row["time_s"]): row["area_frac"] for row in csv.DictReader(file)}
     return blood[:, view].mean(1), np.array([float(true[time_s]) for time_s in times_s])
@@ -50,3 +53,13 @@ def test_a_clear_view_is_measured_as_one(name):
     measured, true = _measured_and_true(name, CLEAR_S)
     assert true.max() < 0.01
     assert measured == pytest.approx(true, abs=0.005)
+
+
+@pytest.mark.parametrize("name", ["ube-blood", "ube-blood-open"])
+@pytest.mark.parametrize("brightness", [0.5, 0.25])
+def test_a_dim_view_is_measured_as_a_lit_one(name, brightness):
+    times_s = (*FLOODED_S, *CLEAR_S)
+    lit, _ = _measured_and_true(name, times_s)
+    dim, _ = _measured_and_true(name, times_s, brightness)
+    assert (dim - lit)[: len(FLOODED_S)].mean() == pytest.approx(0, abs=0.06)
+    assert dim[len(FLOODED_S) :] == pytest.approx(lit[len(FLOODED_S) :], abs=0.005)

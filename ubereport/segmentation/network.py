@@ -99,26 +99,23 @@ class ExposureGain(nn.Module):
 
     In a dim view blood is too dark to be known as blood, though its color is there. How bright a
     view is, its brightest fifth says: what surrounds a view, and hollows that no light reaches,
-    are dark in bright views, too. A view as bright as those that were trained on stays as it is;
-    the dimmer one is, the further into their midst it is lifted.
+    are dark in bright views, too. A view as bright as those that were trained on stays as it is,
+    floods, which are the darkest of them, among these.
 
-    Its five numbers are part of the weights: the normalized values of `black` and `white`, the
-    `least_level` (share of white) below which a view is lifted, the `power` of what it lacks by
-    which it is, and the `max_gain`.
+    Its four numbers are part of the weights: the normalized values of `black` and `white`, the
+    `least_level` (share of white) that a view is lifted to, and the `max_gain` by which.
     """
 
     black: torch.Tensor
     white: torch.Tensor
     least_level: torch.Tensor
-    power: torch.Tensor
     max_gain: torch.Tensor
 
     def __init__(self, black: float = -127 / 128, white: float = 1.0) -> None:
         super().__init__()
         self.register_buffer("black", torch.tensor([black]))
         self.register_buffer("white", torch.tensor([white]))
-        self.register_buffer("least_level", torch.tensor([0.535]))
-        self.register_buffer("power", torch.tensor([1.25]))
+        self.register_buffer("least_level", torch.tensor([0.44]))
         self.register_buffer("max_gain", torch.tensor([8.0]))
 
     def level(self, planes: torch.Tensor) -> torch.Tensor:
@@ -133,7 +130,7 @@ class ExposureGain(nn.Module):
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
         """Map (n, 3, H, W) normalized pictures to the same, dim ones lifted."""
         lack = (self.least_level / self.level(planes).clamp(min=1e-3)).clamp(min=1)
-        gain = torch.minimum(lack**self.power, self.max_gain)
+        gain = torch.minimum(lack, self.max_gain)
         lifted = torch.minimum((planes - self.black) * gain + self.black, self.white)
         # A bright view is to keep its very bits, and no sum gives them back.
         return torch.where(gain > 1, lifted, planes)

@@ -145,39 +145,3 @@ def test_degradation_keeps_size_and_roughly_the_colors(seed):
     assert worse.shape == rgb.shape
     assert np.array_equal(worse, worse.round())
     assert np.abs(worse.astype(float).mean((0, 1)) - rgb.mean((0, 1))).max() < 6
-
-
-def test_a_dimmed_crop_is_lifted_again_and_has_lost_what_is_dark():
-    ramp = np.linspace(0, 255, 64).round().astype(np.uint8)
-    rgb = np.repeat(np.repeat(ramp[None, :, None], 64, 0), 3, 2)
-    lifted = recolored(rgb, dimming=0.2)
-    level = 0.2 * rgb[:, -16:].mean()  # the brightest fifth are 3 of 16 blocks
-    gain = (0.535 * 255 / level) ** 1.25
-    assert lifted == pytest.approx(np.round(np.round(rgb * 0.2) * gain), abs=1)
-    assert len(np.unique(lifted)) < 60
-    assert recolored(rgb, dimming=1.0) == pytest.approx(rgb)
-
-
-def test_noise_is_of_the_dim_picture_and_lifted_with_it():
-    rgb = np.full((64, 64, 3), 160, np.uint8)
-    noise = dataclasses.replace(
-        drawn(1, AugmentConfig(degrade_share=1.0)).degradation,
-        resampling=None, blur_px=None, noise=(3.0, 1.0), jpeg_quality=None,
-    )  # fmt: skip
-    plain = recolored(rgb, degradation=noise).std()
-    assert recolored(rgb, degradation=noise, dimming=0.25).std() == pytest.approx(
-        plain * (0.535 * 255 / 40) ** 1.25, rel=0.1
-    )
-
-
-def test_as_many_crops_are_dimmed_as_asked_for_and_older_configurations_draw_as_before():
-    dims = [drawn(seed, AugmentConfig(dim_share=0.35)).dimming for seed in range(400)]
-    told = [dim for dim in dims if dim is not None]
-    assert len(told) == pytest.approx(140, abs=30)
-    assert 0.15 <= min(told) < 0.2
-    assert 0.9 < max(told) <= 1
-    rng, other = np.random.default_rng(3), np.random.default_rng(3)
-    draw_recoloring(rng, AugmentConfig())
-    first = draw_recoloring(other, AugmentConfig(dim_share=1.0))
-    assert dataclasses.replace(first, dimming=None) == drawn(3, AugmentConfig())
-    assert rng.random() != other.random()

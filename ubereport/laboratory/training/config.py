@@ -79,9 +79,7 @@ class AugmentConfig:
     """How far a still is turned, scaled, tinted and degraded before the network sees it.
 
     `min_crop_frac` and `max_crop_frac` bound the side of the crop as a share of the still.
-    `shade_share` of the stills are lit from one place with light falling off around it. `dim_share`
-    are dimmed before noise and compression and lifted after, as a network with an exposure gain
-    sees a dim view.
+    `shade_share` of the stills are lit from one place with light falling off around it.
     """
 
     min_crop_frac: Annotated[float, Field(ge=0.1, le=2)] = 0.45
@@ -93,7 +91,6 @@ class AugmentConfig:
     max_hue_deg: Annotated[float, Field(ge=0, le=180)] = 8.0
     surround_share: Share = 0.1
     shade_share: Share = 0.0
-    dim_share: Share = 0.0
     degrade_share: Share = 0.5
 
     def __post_init__(self) -> None:
