@@ -28,7 +28,7 @@ from ubereport.segmentation.network import (
 )
 from ubereport.segmentation.precision import with_low_precision_tail
 
-LEAST, MOST = 0.44, 8.0
+LEAST, MOST = 0.535, 8.0
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +62,7 @@ def _gray(level: float, shape: tuple[int, ...] = (1, 64, 64, 3)) -> torch.Tensor
 
 @pytest.mark.parametrize(
     ("given", "shown"),
-    [(255, 255), (150, 150), (113, 113), (100, 112.2), (50, 112.2), (10, 80), (0, 0)],
+    [(255, 255), (150, 150), (137, 137), (100, 136.4), (50, 136.4), (10, 80), (0, 0)],
 )
 def test_a_dim_view_is_lifted_to_the_least_level_at_most_eight_times(given, shown):
     lifted = ExposureGain()(_gray(given)) * 128 + 127
@@ -98,6 +98,15 @@ def test_colors_stay_and_what_would_be_brighter_than_white_is_white():
     assert lifted[:, 0, 0].tolist() == pytest.approx([255, 20 * gain, 10 * gain], rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("other", "shown"), [(0, 50), (5, 50), (10, 50), (11.75, 93.2), (13.5, 136.4), (50, 136.4)]
+)
+def test_a_dim_view_that_is_red_all_over_is_left_as_it_is(other, shown):
+    planes = torch.tensor([50.0, other, other]).view(1, 3, 1, 1).expand(1, 3, 64, 64)
+    lifted = ExposureGain()((planes - 127) / 128) * 128 + 127
+    assert float(lifted[:, 0].mean()) == pytest.approx(shown, abs=0.2)
+
+
 def test_each_picture_is_lifted_on_its_own(dim_pictures, pictures):
     gain = ExposureGain()
     both = torch.cat([planes_of(dim_pictures), planes_of(pictures)])
@@ -130,6 +139,8 @@ def test_its_numbers_are_part_of_the_weights(lifting: Bundle) -> None:
             "exposure.white": 1.0,
             "exposure.least_level": LEAST,
             "exposure.max_gain": MOST,
+            "exposure.from_tint": 0.2,
+            "exposure.to_tint": 0.27,
         }
     )
     assert without_view_parts(numbers) == {}

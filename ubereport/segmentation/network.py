@@ -99,24 +99,30 @@ class ExposureGain(nn.Module):
 
     In a dim view blood is too dark to be known as blood, though its color is there. How bright a
     view is, its brightest fifth says: what surrounds a view, and hollows that no light reaches,
-    are dark in bright views, too. A view as bright as those that were trained on stays as it is,
-    floods, which are the darkest of them, among these.
+    are dark in bright views, too. A view as bright as those that were trained on stays as it is;
+    so does one that is red all over, since a flood is dark by itself and is known by that.
 
-    Its four numbers are part of the weights: the normalized values of `black` and `white`, the
-    `least_level` (share of white) that a view is lifted to, and the `max_gain` by which.
+    Its six numbers are part of the weights: the normalized values of `black` and `white`, the
+    `least_level` (share of white) that a view is lifted to, the `max_gain` by which, and how much
+    green and blue a view has at least, as a share of its red: `from_tint` on it is lifted, and from
+    `to_tint` in full.
     """
 
     black: torch.Tensor
     white: torch.Tensor
     least_level: torch.Tensor
     max_gain: torch.Tensor
+    from_tint: torch.Tensor
+    to_tint: torch.Tensor
 
     def __init__(self, black: float = -127 / 128, white: float = 1.0) -> None:
         super().__init__()
         self.register_buffer("black", torch.tensor([black]))
         self.register_buffer("white", torch.tensor([white]))
-        self.register_buffer("least_level", torch.tensor([0.44]))
+        self.register_buffer("least_level", torch.tensor([0.535]))
         self.register_buffer("max_gain", torch.tensor([8.0]))
+        self.register_buffer("from_tint", torch.tensor([0.2]))
+        self.register_buffer("to_tint", torch.tensor([0.27]))
 
     def level(self, planes: torch.Tensor) -> torch.Tensor:
         """Return (n, 1, 1, 1) how bright each of (n, 3, H, W) pictures is, as a share of white."""
@@ -127,10 +133,16 @@ class ExposureGain(nn.Module):
         level = (brightest.mean(1) - self.black) / (self.white - self.black)
         return level.view(-1, 1, 1, 1)
 
+    def tint(self, planes: torch.Tensor) -> torch.Tensor:
+        """Return (n, 1, 1, 1) the mean of green and blue of (n, 3, H, W), as a share of the red."""
+        red, green, blue = (planes - self.black).mean((2, 3), keepdim=True).split(1, dim=1)
+        return (green + blue) / 2 / red.clamp(min=1e-3)
+
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
         """Map (n, 3, H, W) normalized pictures to the same, dim ones lifted."""
         lack = (self.least_level / self.level(planes).clamp(min=1e-3)).clamp(min=1)
-        gain = torch.minimum(lack, self.max_gain)
+        share = (self.tint(planes) - self.from_tint) / (self.to_tint - self.from_tint)
+        gain = 1 + (torch.minimum(lack, self.max_gain) - 1) * share.clamp(0, 1)
         lifted = torch.minimum((planes - self.black) * gain + self.black, self.white)
         # A bright view is to keep its very bits, and no sum gives them back.
         return torch.where(gain > 1, lifted, planes)
