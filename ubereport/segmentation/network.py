@@ -135,8 +135,8 @@ class ExposureGain(nn.Module):
 
     def tint(self, planes: torch.Tensor) -> torch.Tensor:
         """Return (n, 1, 1, 1) the mean of green and blue of (n, 3, H, W), as a share of the red."""
-        red, green, blue = (planes - self.black).mean((2, 3), keepdim=True).split(1, dim=1)
-        return (green + blue) / 2 / red.clamp(min=1e-3)
+        means = (planes - self.black).mean((2, 3), keepdim=True)
+        return means[:, 1:].mean(1, keepdim=True) / means[:, :1].clamp(min=1e-3)
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
         """Map (n, 3, H, W) normalized pictures to the same, dim ones lifted."""
