@@ -121,19 +121,29 @@ def sure_network(tiny_network: nn.Module) -> nn.Module:
 
 
 @pytest.fixture(scope="session")
-def sure(
-    tmp_path_factory: pytest.TempPathFactory,
-    tiny_network: nn.Module,
-    metadata: BundleMetadata,
-    graphs_folder: Path,
-) -> Bundle:
+def bundle_of(
+    tmp_path_factory: pytest.TempPathFactory, metadata: BundleMetadata, graphs_folder: Path
+) -> Callable[..., Bundle]:
+    """Write a network like the tiny one as a bundle with a graph, described with more `parts`."""
+    assert metadata.network is not None
+    tiny = metadata.network
+
+    def write(network: nn.Module, **parts: bool) -> Bundle:
+        described = dataclasses.replace(metadata, network=dataclasses.replace(tiny, **parts))
+        folder = tmp_path_factory.mktemp("graphed") / "tiny-1"
+        with graphs_translated_once(graphs_folder):
+            return write_bundle(folder, network, described, "# Tiny", has_graph=True)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def sure(tiny_network: nn.Module, bundle_of: Callable[..., Bundle]) -> Bundle:
     """The sure network as a bundle with a graph, its normalizations not folded."""
     network = copy.deepcopy(tiny_network)
     with torch.no_grad():
         network.get_submodule("segmentation_head.0").weight.mul_(30)
-    folder = tmp_path_factory.mktemp("sure") / "tiny-1"
-    with graphs_translated_once(graphs_folder):
-        return write_bundle(folder, network, metadata, "# Tiny", has_graph=True)
+    return bundle_of(network)
 
 
 @pytest.fixture

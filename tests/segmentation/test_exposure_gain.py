@@ -3,17 +3,14 @@
 import dataclasses
 import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from stored_graphs import graphs_translated_once
 from torch import nn
 
 from tests.segmentation.conftest import planes_of, route_answers
 from ubereport.segmentation.bundle import Bundle
-from ubereport.segmentation.export import write_bundle
 from ubereport.segmentation.metadata import (
     BundleMetadata,
     NetworkSpec,
@@ -37,18 +34,8 @@ def lifting_network(tiny_network: nn.Module) -> nn.Module:
 
 
 @pytest.fixture(scope="session")
-def lifting(
-    tmp_path_factory: pytest.TempPathFactory,
-    lifting_network: nn.Module,
-    metadata: BundleMetadata,
-    graphs_folder: Path,
-) -> Bundle:
-    assert metadata.network is not None
-    spec = dataclasses.replace(metadata.network, has_exposure_gain=True)
-    described = dataclasses.replace(metadata, network=spec)
-    folder = tmp_path_factory.mktemp("lifting") / "tiny-1"
-    with graphs_translated_once(graphs_folder):
-        return write_bundle(folder, lifting_network, described, "# Tiny", has_graph=True)
+def lifting(lifting_network: nn.Module, bundle_of: Callable[..., Bundle]) -> Bundle:
+    return bundle_of(lifting_network, has_exposure_gain=True)
 
 
 @pytest.fixture

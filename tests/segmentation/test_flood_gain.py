@@ -4,17 +4,14 @@ import copy
 import dataclasses
 import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from stored_graphs import graphs_translated_once
 from torch import nn
 
 from tests.segmentation.conftest import planes_of, route_answers
 from ubereport.segmentation.bundle import Bundle
-from ubereport.segmentation.export import write_bundle
 from ubereport.segmentation.metadata import (
     BundleMetadata,
     NetworkSpec,
@@ -58,18 +55,8 @@ def believing_network(doubting_network: nn.Module) -> nn.Module:
 
 
 @pytest.fixture(scope="session")
-def believing(
-    tmp_path_factory: pytest.TempPathFactory,
-    believing_network: nn.Module,
-    metadata: BundleMetadata,
-    graphs_folder: Path,
-) -> Bundle:
-    assert metadata.network is not None
-    spec = dataclasses.replace(metadata.network, has_presence_head=True, has_flood_gain=True)
-    described = dataclasses.replace(metadata, network=spec)
-    folder = tmp_path_factory.mktemp("believing") / "tiny-1"
-    with graphs_translated_once(graphs_folder):
-        return write_bundle(folder, believing_network, described, "# Tiny", has_graph=True)
+def believing(believing_network: nn.Module, bundle_of: Callable[..., Bundle]) -> Bundle:
+    return bundle_of(believing_network, has_presence_head=True, has_flood_gain=True)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from stored_graphs import graphs_translated_once
 from torch import nn
 
 from tests.segmentation.conftest import BRANCH, LOW, planes_of, route_answers
@@ -60,19 +59,8 @@ def telling_network(tiny_network: nn.Module) -> SegmentationNetwork:
 
 
 @pytest.fixture(scope="session")
-def telling(
-    tmp_path_factory: pytest.TempPathFactory,
-    telling_network: nn.Module,
-    metadata: BundleMetadata,
-    graphs_folder: Path,
-) -> Bundle:
-    assert metadata.network is not None
-    described = dataclasses.replace(
-        metadata, network=dataclasses.replace(metadata.network, has_presence_head=True)
-    )
-    folder = tmp_path_factory.mktemp("telling") / "tiny-1"
-    with graphs_translated_once(graphs_folder):
-        return write_bundle(folder, telling_network, described, "# Tiny", has_graph=True)
+def telling(telling_network: nn.Module, bundle_of: Callable[..., Bundle]) -> Bundle:
+    return bundle_of(telling_network, has_presence_head=True)
 
 
 def test_all_pixels_of_a_picture_are_shifted_alike(

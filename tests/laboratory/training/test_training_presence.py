@@ -62,6 +62,11 @@ def cache(manifest, tmp_path):
     return cache_stills(read_manifest(manifest), 64, tmp_path / "cache")
 
 
+def _asking(*lines):
+    """Return the specification with more lines at its top."""
+    return "\n".join([*lines, SPECIFICATION.format(licence="MIT")])
+
+
 def _state(config):
     torch.manual_seed(4)
     return portable_state(build_network(network_spec(config)))
@@ -93,9 +98,7 @@ def test_stills_of_which_nothing_is_decided_teach_nothing(cache, tiny_config):
 @pytest.mark.usefixtures("graph_at_hand")
 def test_an_export_fits_the_head_that_its_specification_asks_for(tmp_path, tiny_config):
     spec, sets = written(tmp_path, tiny_config)
-    head, _, rest = SPECIFICATION.partition("title")
-    asked = f"{head}presence_head = true\ntitle{rest}"
-    spec.write_text(asked.format(licence="MIT"))
+    spec.write_text(_asking("presence_head = true"))
     bundle = export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
     assert bundle.metadata.network.has_presence_head
     assert load_network(bundle).presence.linear.weight.abs().max() > 0
@@ -106,11 +109,9 @@ def test_an_export_fits_the_head_that_its_specification_asks_for(tmp_path, tiny_
 @pytest.mark.usefixtures("graph_at_hand")
 def test_an_export_lifts_dim_views_where_its_specification_asks_for_it(tmp_path, tiny_config):
     spec, sets = written(tmp_path, tiny_config)
-    head, _, rest = SPECIFICATION.partition("title")
-    plain = f"{head}presence_head = true\ntitle{rest}"
-    spec.write_text(plain.format(licence="MIT"))
+    spec.write_text(_asking("presence_head = true"))
     before = export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "before")
-    spec.write_text(f"exposure_gain = true\n{plain}".format(licence="MIT"))
+    spec.write_text(_asking("presence_head = true", "exposure_gain = true"))
     bundle = export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
     assert bundle.metadata.network.has_exposure_gain
     network, unlifted = load_network(bundle), load_network(before)
@@ -137,9 +138,8 @@ def test_a_fold_of_the_same_weights_takes_the_head_that_was_fitted(
 ):
     spec, sets = written(tmp_path, tiny_config)
     save_file(_state(tiny_config), tmp_path / "runs" / "other.safetensors")
-    head, _, rest = SPECIFICATION.partition("title")
     fold = f'[[folds]]\nconfig = "tiny.toml"\nweights = ["{weights}.safetensors"]\n'
-    spec.write_text(f"{head}presence_head = true\ntitle{rest}{fold}".format(licence="MIT"))
+    spec.write_text(_asking("presence_head = true") + fold)
     fits = []
     monkeypatch.setattr(
         specification,
@@ -163,11 +163,10 @@ def test_a_head_is_fitted_to_the_sets_that_are_named(tmp_path, tiny_config, monk
         return with_presence_head(config, state, cache, index)
 
     monkeypatch.setattr(specification, "with_presence_head", kept)
-    head, _, rest = SPECIFICATION.partition("title")
-    asked = f'{head}presence_head = true\npresence_head_sets = ["squares"]\ntitle{rest}'
-    spec.write_text(asked.format(licence="MIT"))
+    asked = _asking("presence_head = true", 'presence_head_sets = ["squares"]')
+    spec.write_text(asked)
     export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
     assert set(fitted) == {"squares"}
-    spec.write_text(asked.replace('["squares"]', '["circles"]').format(licence="MIT"))
+    spec.write_text(asked.replace('["squares"]', '["circles"]'))
     with pytest.raises(ConfigError, match="names the set circles, which is not listed"):
         export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "other")

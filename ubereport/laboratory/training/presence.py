@@ -71,23 +71,22 @@ def with_presence_head(
     linear = fit_logistic(features, torch.from_numpy(shown == 1), torch.from_numpy(weights))
     with torch.no_grad():
         linear.bias.sub_(_MARGIN)
-    head = {f"{PRESENCE_PREFIX}linear.{key}": value for key, value in linear.state_dict().items()}
-    return dict(state) | head
+    return _with_part(state, f"{PRESENCE_PREFIX}linear.", linear)
 
 
 def with_exposure_gain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return `state` and the numbers by which dim views are lifted."""
-    gain = ExposureGain(-INPUT_MEAN / INPUT_SCALE, (255 - INPUT_MEAN) / INPUT_SCALE)
-    return dict(state) | {
-        f"{EXPOSURE_PREFIX}{key}": value for key, value in gain.state_dict().items()
-    }
+    black, white = ((level - INPUT_MEAN) / INPUT_SCALE for level in (0, 255))
+    return _with_part(state, EXPOSURE_PREFIX, ExposureGain(black, white))
 
 
 def with_flood_gain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return `state` and the numbers by which flooded views are believed."""
-    return dict(state) | {
-        f"{FLOOD_PREFIX}{key}": value for key, value in FloodGain().state_dict().items()
-    }
+    return _with_part(state, FLOOD_PREFIX, FloodGain())
+
+
+def _with_part(state: Mapping[str, Tensor], prefix: str, part: nn.Module) -> dict[str, Tensor]:
+    return dict(state) | {f"{prefix}{key}": value for key, value in part.state_dict().items()}
 
 
 def _shown(cache: StillCache, index: NDArray[np.int64]) -> NDArray[np.int64]:
