@@ -68,6 +68,8 @@ class NetworkSpec:
         Whether a view that is flooded is not doubted and all of its pixels are believed sooner.
     has_exposure_gain
         Whether a view dimmer than those that were trained on is lifted before it is looked at.
+    has_haze_removal
+        Whether the veil of a view hazier than those that were trained on is taken off before.
     """
 
     architecture: Literal["unetplusplus", "unet"] = "unetplusplus"
@@ -80,6 +82,17 @@ class NetworkSpec:
     has_presence_head: Annotated[bool, LEFT_OUT_WHEN_EMPTY] = False
     has_flood_gain: Annotated[bool, LEFT_OUT_WHEN_EMPTY] = False
     has_exposure_gain: Annotated[bool, LEFT_OUT_WHEN_EMPTY] = False
+    has_haze_removal: Annotated[bool, LEFT_OUT_WHEN_EMPTY] = False
+
+    @property
+    def has_view_parts(self) -> bool:
+        """Whether anything is added to the network of the encoder and the decoder."""
+        return (
+            self.has_presence_head
+            or self.has_flood_gain
+            or self.has_exposure_gain
+            or self.has_haze_removal
+        )
 
 
 @validated("hsv", error=BundleError, remedy=_REMEDY)

@@ -20,11 +20,16 @@ from ubereport.segmentation.metadata import BundleMetadata, NetworkSpec
 _ARCHITECTURES = {"unetplusplus": smp.UnetPlusPlus, "unet": smp.Unet}
 _COUNTER = ".num_batches_tracked"
 _MAX_SHIFT = 3.0
-_EXPOSURE_BLOCK_PX = 16
+_BLOCK_PX = 16
+# Of a view's level: darker pixels say nothing of a veil, since what surrounds a view is black.
+_LIT_SHARE = 0.1
+_MIN_LIT_SHARE_OF_BLOCK = 0.25
 PRESENCE_PREFIX: Final = "presence."
 """Of the names of a presence head's weights in a state dict."""
 FLOOD_PREFIX: Final = "flood."
 """Of the names of a flood gain's numbers in a state dict."""
+HAZE_PREFIX: Final = "haze."
+"""Of the names of a haze removal's numbers in a state dict."""
 EXPOSURE_PREFIX: Final = "exposure."
 """Of the names of an exposure gain's numbers in a state dict."""
 
@@ -94,6 +99,68 @@ class FloodGain(nn.Module):
         return self.gain * share + (0 if doubt is None else (1 - share) * doubt)
 
 
+class HazeRemoval(nn.Module):
+    """Takes off the white veil that smoke, a fogged optic or turbid fluid lays over a view.
+
+    In a veil blood is pale, and is not known as blood. A clear view has something, somewhere, that
+    sends no light of one color: shadow, blood, fat without blue. Where even the darkest of that is
+    bright (dark channel prior; He, Sun, Tang, CVPR 2009), what it sends is the veil. Views with
+    as little of it as those that were trained on stay as they are.
+
+    Its five numbers are part of the weights: the normalized values of `black` and `white`; the
+    veil, as a share of how bright a view is, `from_veil` on which it is taken off and `to_veil`
+    from which in full; and the share `left_veil` that stays, as most clear views have some.
+    """
+
+    black: torch.Tensor
+    white: torch.Tensor
+    from_veil: torch.Tensor
+    to_veil: torch.Tensor
+    left_veil: torch.Tensor
+
+    def __init__(self, black: float = -127 / 128, white: float = 1.0) -> None:
+        super().__init__()
+        self.register_buffer("black", torch.tensor([black]))
+        self.register_buffer("white", torch.tensor([white]))
+        self.register_buffer("from_veil", torch.tensor([0.25]))
+        self.register_buffer("to_veil", torch.tensor([0.33]))
+        self.register_buffer("left_veil", torch.tensor([0.08]))
+
+    def veil(self, planes: torch.Tensor) -> torch.Tensor:
+        """Return (n, 1, 1, 1) the veil of (n, 3, H, W) pictures, as a share of their level."""
+        level = brightest_level(planes, self.black)
+        light = planes - self.black
+        # Means of what is lit in each block, so that noise hides no veil and the edge of a round
+        # view, half of it black, does not either.
+        is_lit = (light.amax(1, keepdim=True) > _LIT_SHARE * level).to(planes.dtype)
+        lit_share = F.avg_pool2d(is_lit, _BLOCK_PX)
+        least = F.avg_pool2d(light.amin(1, keepdim=True) * is_lit, _BLOCK_PX)
+        is_told = lit_share >= _MIN_LIT_SHARE_OF_BLOCK
+        least = torch.where(is_told, least / lit_share.clamp(min=1e-3), level).flatten(1)
+        darkest = least.topk(max(1, least.shape[1] // 50), dim=1, largest=False).values
+        return darkest.mean(1).view(-1, 1, 1, 1) / level.clamp(min=1e-3)
+
+    def forward(self, planes: torch.Tensor) -> torch.Tensor:
+        """Map (n, 3, H, W) normalized pictures to the same, as bright, without their veil."""
+        level = brightest_level(planes, self.black)
+        veil = self.veil(planes).clamp(max=0.9)
+        share = ((veil - self.from_veil) / (self.to_veil - self.from_veil)).clamp(0, 1)
+        removed = share * (veil - self.left_veil) / (1 - self.left_veil)
+        clear = (planes - self.black - removed * level) / (1 - removed) + self.black
+        clear = torch.minimum(torch.maximum(clear, self.black), self.white)
+        # A clear view is to keep its very bits, and no sum gives them back.
+        return torch.where(removed > 0, clear, planes)
+
+
+def brightest_level(planes: torch.Tensor, black: torch.Tensor) -> torch.Tensor:
+    """Return (n, 1, 1, 1) how far above `black` the brightest fifth of (n, 3, H, W) pictures is."""
+    value = planes.amax(1, keepdim=True)
+    # Means of blocks, so that glints and noise do not make a view bright.
+    blocks = F.avg_pool2d(value, _BLOCK_PX).flatten(1)
+    brightest = blocks.topk(max(1, blocks.shape[1] // 5), dim=1).values
+    return (brightest.mean(1) - black).view(-1, 1, 1, 1)
+
+
 class ExposureGain(nn.Module):
     """Lifts a view that is dimmer than what a network was trained on, as a camera's gain does.
 
@@ -126,12 +193,7 @@ class ExposureGain(nn.Module):
 
     def level(self, planes: torch.Tensor) -> torch.Tensor:
         """Return (n, 1, 1, 1) how bright each of (n, 3, H, W) pictures is, as a share of white."""
-        value = planes.amax(1, keepdim=True)
-        # Means of blocks, so that glints and noise do not make a view bright.
-        blocks = F.avg_pool2d(value, _EXPOSURE_BLOCK_PX).flatten(1)
-        brightest = blocks.topk(max(1, blocks.shape[1] // 5), dim=1).values
-        level = (brightest.mean(1) - self.black) / (self.white - self.black)
-        return level.view(-1, 1, 1, 1)
+        return brightest_level(planes, self.black) / (self.white - self.black)
 
     def tint(self, planes: torch.Tensor) -> torch.Tensor:
         """Return (n, 1, 1, 1) the mean of green and blue of (n, 3, H, W), as a share of the red."""
@@ -160,8 +222,10 @@ class SegmentationNetwork(nn.Module):
     network
         With `encoder`, `decoder` and `segmentation_head`, as segmentation-models-pytorch has. They
         are shared, not copied; so are the parts named below where it has them.
+    haze
+        Takes the veil off hazy views, before anything else looks at them.
     exposure
-        Lifts dim views before anything looks at them.
+        Lifts dim views before the encoder looks at them.
     presence
         Lowers the logits of views that do not look like blood, from the deepest features.
     flood
@@ -177,6 +241,7 @@ class SegmentationNetwork(nn.Module):
         self,
         network: nn.Module,
         *,
+        haze: nn.Module | None = None,
         exposure: nn.Module | None = None,
         presence: nn.Module | None = None,
         flood: nn.Module | None = None,
@@ -187,6 +252,7 @@ class SegmentationNetwork(nn.Module):
         self.encoder = network.get_submodule("encoder")
         self.decoder = network.get_submodule("decoder")
         self.segmentation_head = network.get_submodule("segmentation_head")
+        self.haze = _own(network, "haze", haze)
         self.exposure = _own(network, "exposure", exposure)
         self.presence = _own(network, "presence", presence)
         self.flood = _own(network, "flood", flood)
@@ -199,8 +265,9 @@ class SegmentationNetwork(nn.Module):
 
     def features(self, planes: torch.Tensor) -> Sequence[torch.Tensor]:
         """Return what the encoder sees in (n, 3, H, W), the picture itself first."""
-        lit = planes if self.exposure is None else self.exposure(planes)
-        features: Sequence[torch.Tensor] = self.encoder(lit)
+        for part in (self.haze, self.exposure):
+            planes = planes if part is None else part(planes)
+        features: Sequence[torch.Tensor] = self.encoder(planes)
         return features
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
@@ -255,9 +322,10 @@ def build_network(spec: NetworkSpec) -> nn.Module:
             f"There is no encoder {spec.encoder!r} for {spec.architecture}: {error}. "
             "Use an encoder of segmentation-models-pytorch or `tu-` and a name of timm."
         ) from None
-    if spec.has_exposure_gain or spec.has_presence_head or spec.has_flood_gain:
+    if spec.has_view_parts:
         network = SegmentationNetwork(
             network,
+            haze=HazeRemoval() if spec.has_haze_removal else None,
             exposure=ExposureGain() if spec.has_exposure_gain else None,
             presence=PresenceHead(encoder_channels(network)[-1])
             if spec.has_presence_head
@@ -277,8 +345,8 @@ def portable_state(network: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def without_view_parts(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return a state dict without what sees whole views: exposure and flood gain, presence head."""
-    of_views = (EXPOSURE_PREFIX, PRESENCE_PREFIX, FLOOD_PREFIX)
+    """Return a state dict without what sees whole views: haze removal, gains, presence head."""
+    of_views = (HAZE_PREFIX, EXPOSURE_PREFIX, PRESENCE_PREFIX, FLOOD_PREFIX)
     return {key: value for key, value in state.items() if not key.startswith(of_views)}
 
 

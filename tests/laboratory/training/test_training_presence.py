@@ -107,20 +107,23 @@ def test_an_export_fits_the_head_that_its_specification_asks_for(tmp_path, tiny_
 
 
 @pytest.mark.usefixtures("graph_at_hand")
-def test_an_export_lifts_dim_views_where_its_specification_asks_for_it(tmp_path, tiny_config):
+def test_an_export_lifts_dim_and_clears_hazy_views_where_its_specification_asks(
+    tmp_path, tiny_config
+):
     spec, sets = written(tmp_path, tiny_config)
     spec.write_text(_asking("presence_head = true"))
     before = export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "before")
-    spec.write_text(_asking("presence_head = true", "exposure_gain = true"))
+    spec.write_text(_asking("presence_head = true", "exposure_gain = true", "haze_removal = true"))
     bundle = export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
     assert bundle.metadata.network.has_exposure_gain
-    network, unlifted = load_network(bundle), load_network(before)
+    assert bundle.metadata.network.has_haze_removal
+    network, plain = load_network(bundle), load_network(before)
     # The head is fitted to stills as they are.
-    assert torch.equal(network.presence.linear.weight, unlifted.presence.linear.weight)
-    exposure = network.exposure
+    assert torch.equal(network.presence.linear.weight, plain.presence.linear.weight)
     levels = torch.tensor([0.0, 255.0])
     told = (levels - bundle.metadata.input_mean[0]) / bundle.metadata.input_scale[0]
-    assert torch.equal(torch.cat([exposure.black, exposure.white]), told)
+    for part in (network.exposure, network.haze):
+        assert torch.equal(torch.cat([part.black, part.white]), told)
 
 
 def test_a_run_goes_on_from_weights_with_a_head_and_without_it(cache, tiny_config, tmp_path):

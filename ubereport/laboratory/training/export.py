@@ -31,6 +31,7 @@ from ubereport.segmentation.metadata import BundleMetadata, NetworkSpec, Trainin
 from ubereport.segmentation.network import (
     EXPOSURE_PREFIX,
     FLOOD_PREFIX,
+    HAZE_PREFIX,
     PRESENCE_PREFIX,
     build_network,
     has_part,
@@ -114,6 +115,7 @@ def spec_of(config: TrainConfig, state: Mapping[str, Tensor]) -> NetworkSpec:
         has_presence_head=has_part(state, PRESENCE_PREFIX),
         has_flood_gain=has_part(state, FLOOD_PREFIX),
         has_exposure_gain=has_part(state, EXPOSURE_PREFIX),
+        has_haze_removal=has_part(state, HAZE_PREFIX),
     )
 
 

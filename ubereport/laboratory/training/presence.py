@@ -1,4 +1,4 @@
-"""What sees views as a whole, added to a trained network: a head that doubts, two gains."""
+"""What sees views as a whole, added to a trained network: a head, two gains, haze removal."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from ubereport.segmentation.fusion import fuse_batch_norms
 from ubereport.segmentation.network import (
     EXPOSURE_PREFIX,
     FLOOD_PREFIX,
+    HAZE_PREFIX,
     PRESENCE_PREFIX,
     ExposureGain,
     FloodGain,
+    HazeRemoval,
     build_network,
     load_state,
     pooled_features,
@@ -33,6 +35,7 @@ _MARGIN = 1.5
 _WEIGHT_PENALTY = 0.2
 _BATCH = 8
 _N_ITERATIONS = 1000
+_BLACK_AND_WHITE = ((0 - INPUT_MEAN) / INPUT_SCALE, (255 - INPUT_MEAN) / INPUT_SCALE)
 
 
 def with_presence_head(
@@ -76,8 +79,12 @@ def with_presence_head(
 
 def with_exposure_gain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return `state` and the numbers by which dim views are lifted."""
-    black, white = ((level - INPUT_MEAN) / INPUT_SCALE for level in (0, 255))
-    return _with_part(state, EXPOSURE_PREFIX, ExposureGain(black, white))
+    return _with_part(state, EXPOSURE_PREFIX, ExposureGain(*_BLACK_AND_WHITE))
+
+
+def with_haze_removal(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return `state` and the numbers by which the veil of hazy views is taken off."""
+    return _with_part(state, HAZE_PREFIX, HazeRemoval(*_BLACK_AND_WHITE))
 
 
 def with_flood_gain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

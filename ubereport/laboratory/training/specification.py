@@ -41,6 +41,7 @@ from ubereport.laboratory.training.loop import network_spec
 from ubereport.laboratory.training.presence import (
     with_exposure_gain,
     with_flood_gain,
+    with_haze_removal,
     with_presence_head,
 )
 from ubereport.laboratory.training.weights import load_weights
@@ -70,7 +71,8 @@ def export_from_specification(
         a rule that finds blood in `min_sensitivity` of the stills that show some;
         `presence_head = true` fits a head to the stills that are trained on, or to those of
         `presence_head_sets`, which doubts views that do not look like blood as a whole;
-        `flood_gain = true` believes flooded ones; `exposure_gain = true` lifts dim ones.
+        `flood_gain = true` believes flooded ones; `exposure_gain = true` lifts dim ones;
+        `haze_removal = true` takes off the veil of hazy ones.
     manifest
         Labelled stills or a list of sets, as for fine-tuning. The groups that `config` holds out
         calibrate the thresholds; where there are `folds`, the groups that these hold out, each
@@ -271,7 +273,7 @@ def _look(
 def _with_view_parts(
     spec: Mapping[str, Any], config: TrainConfig, state: Mapping[str, Tensor], cache: StillCache
 ) -> Mapping[str, Tensor]:
-    """Add what a specification asks for: gains, and a head fitted to what `config` trains on."""
+    """Add what a specification asks for; a head is fitted to what `config` trains on."""
     if spec.get("presence_head", False):
         inside = split_indices(cache.stills, config)[0]
         fitted = _of_sets(cache, inside, spec.get("presence_head_sets"))
@@ -280,7 +282,9 @@ def _with_view_parts(
         state = with_flood_gain(state)
     # Last: a head is fitted to stills as they are. Fitted to dim capsule stills that were lifted,
     # it told operations apart less well.
-    return with_exposure_gain(state) if spec.get("exposure_gain", False) else state
+    if spec.get("exposure_gain", False):
+        state = with_exposure_gain(state)
+    return with_haze_removal(state) if spec.get("haze_removal", False) else state
 
 
 def _of_sets(
