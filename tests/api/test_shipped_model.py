@@ -15,13 +15,17 @@ CASE = Path(__file__).resolve().parents[2] / "examples" / "simulated_case"
 TOP, BOTTOM, LEFT, RIGHT = 6, 354, 146, 494
 FLOODED_S = (128.0, 129.0, 130.0, 131.0, 132.0, 134.0, 136.0, 137.0)
 CLEAR_S = (58.0, 124.0, 160.0)
+HAZE_LEVEL = 200.0
 BLEEDING_S = (65.0, 69.0, 73.0, 77.0, 141.0)
 
 
 def _measured_and_true(
-    name: str, times_s: tuple[float, ...], brightness: float = 1.0
+    name: str, times_s: tuple[float, ...], brightness: float = 1.0, haze: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return both areas, as shares of the round view; `brightness` dims what is looked at."""
+    """Return both areas, as shares of the round view.
+
+    `brightness` dims what is looked at; `haze` is the share of its light that a veil sends.
+    """
     recording = cv2.VideoCapture(str(CASE / "recording.mp4"))
     pictures = []
     for time_s in times_s:
@@ -31,7 +35,8 @@ def _measured_and_true(
     rows, columns = np.mgrid[0 : BOTTOM - TOP, 0 : RIGHT - LEFT] - (BOTTOM - TOP - 1) / 2
     view = rows**2 + columns**2 <= ((BOTTOM - TOP) / 2) ** 2
     model = ubereport.load_model(name)
-    shown = np.round(np.stack(pictures) * brightness).astype(np.uint8)
+    veil = np.where(view, HAZE_LEVEL * haze, 0)[:, :, None]
+    shown = np.round(np.stack(pictures) * brightness * (1 - haze) + veil).astype(np.uint8)
     blood = model.predict(shown) >= model.thresholds[1]
     with (CASE / "truth" / "area.csv").open(encoding="utf-8", newline="") as file:
         true = {float(row["time_s"]): row["area_frac"] for row in csv.DictReader(file)}
@@ -69,3 +74,12 @@ def test_a_dim_flood_stays_a_flood_and_a_dim_clear_view_clear(name):
     dim, true = _measured_and_true(name, (*FLOODED_S, *CLEAR_S), 0.25)
     assert dim[: len(FLOODED_S)].min() > 0.4
     assert dim[len(FLOODED_S) :] == pytest.approx(true[len(FLOODED_S) :], abs=0.005)
+
+
+@pytest.mark.parametrize("name", ["ube-blood", "ube-blood-open"])
+def test_blood_behind_a_veil_is_measured_as_in_a_clear_view(name):
+    clear, true = _measured_and_true(name, (*BLEEDING_S, *CLEAR_S))
+    hazy, _ = _measured_and_true(name, (*BLEEDING_S, *CLEAR_S), haze=0.5)
+    n_bleeding = len(BLEEDING_S)
+    assert np.abs(hazy - clear)[:n_bleeding].mean() < 0.05
+    assert hazy[n_bleeding:] == pytest.approx(true[n_bleeding:], abs=0.005)

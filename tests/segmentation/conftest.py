@@ -25,7 +25,15 @@ from ubereport.segmentation.metadata import (
     TrainingSet,
     metadata_to_json,
 )
-from ubereport.segmentation.network import build_network
+from ubereport.segmentation.network import (
+    ExposureGain,
+    FloodGain,
+    HazeRemoval,
+    PresenceHead,
+    SegmentationNetwork,
+    build_network,
+    encoder_channels,
+)
 from ubereport.segmentation.predictor import open_predictor
 
 SIZE_PX = 64
@@ -60,6 +68,26 @@ def route_answers(bundle: Bundle, pictures: np.ndarray, *, is_low: bool) -> list
         ).probabilities(pictures)
         for route in (Route.TORCH, Route.OPENVINO)
     ]
+
+
+def with_all_parts(network: SegmentationNetwork) -> nn.Module:
+    """Return the network with every part that sees whole views.
+
+    Those that it lacks have the numbers of all bundles, which leave views alone that are neither
+    hazy, dim nor flooded; a head that it lacks doubts nothing.
+    """
+    presence = PresenceHead(encoder_channels(network)[-1])
+    with torch.no_grad():
+        presence.linear.weight.zero_()
+        presence.linear.bias.zero_()
+    parts = {
+        "haze": HazeRemoval(),
+        "exposure": ExposureGain(),
+        "presence": presence,
+        "flood": FloodGain(),
+    }
+    lacking = {name: part for name, part in parts.items() if getattr(network, name) is None}
+    return SegmentationNetwork(network, **lacking).eval()
 
 
 @pytest.fixture(scope="session")
@@ -124,12 +152,23 @@ def sure_network(tiny_network: nn.Module) -> nn.Module:
 def bundle_of(
     tmp_path_factory: pytest.TempPathFactory, metadata: BundleMetadata, graphs_folder: Path
 ) -> Callable[..., Bundle]:
-    """Write a network like the tiny one as a bundle with a graph, described with more `parts`."""
+    """Write a network like the tiny one as a bundle with a graph."""
     assert metadata.network is not None
     tiny = metadata.network
 
-    def write(network: nn.Module, **parts: bool) -> Bundle:
-        described = dataclasses.replace(metadata, network=dataclasses.replace(tiny, **parts))
+    def write(network: nn.Module) -> Bundle:
+        described = metadata
+        if isinstance(network, SegmentationNetwork):
+            # So that all these bundles have one graph.
+            network = with_all_parts(network)
+            spec = dataclasses.replace(
+                tiny,
+                has_haze_removal=True,
+                has_exposure_gain=True,
+                has_presence_head=True,
+                has_flood_gain=True,
+            )
+            described = dataclasses.replace(metadata, network=spec)
         folder = tmp_path_factory.mktemp("graphed") / "tiny-1"
         with graphs_translated_once(graphs_folder):
             return write_bundle(folder, network, described, "# Tiny", has_graph=True)

@@ -35,7 +35,7 @@ def lifting_network(tiny_network: nn.Module) -> nn.Module:
 
 @pytest.fixture(scope="session")
 def lifting(lifting_network: nn.Module, bundle_of: Callable[..., Bundle]) -> Bundle:
-    return bundle_of(lifting_network, has_exposure_gain=True)
+    return bundle_of(lifting_network)
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def believing_network(doubting_network: nn.Module) -> nn.Module:
 
 @pytest.fixture(scope="session")
 def believing(believing_network: nn.Module, bundle_of: Callable[..., Bundle]) -> Bundle:
-    return bundle_of(believing_network, has_presence_head=True, has_flood_gain=True)
+    return bundle_of(believing_network)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_description_without_the_gain_is_written_as_it_was(metadata: BundleMet
 
 
 def test_its_numbers_are_part_of_the_weights(
-    believing: Bundle, doubting_network: nn.Module
+    believing: Bundle, doubting_network: nn.Module, pictures: np.ndarray
 ) -> None:
     network = load_network(believing)
     numbers = {key: value for key, value in network.state_dict().items() if "flood" in key}
@@ -116,7 +116,7 @@ def test_its_numbers_are_part_of_the_weights(
     with torch.no_grad():
         network.flood.gain.fill_(0.0)
         network.flood.to_frac.fill_(2e9)
-        planes = torch.zeros(1, 3, 64, 64)
+        planes = planes_of(pictures)
         torch.testing.assert_close(network(planes), doubting_network(planes))
     assert not any(key.startswith(("flood", "presence")) for key in without_view_parts(numbers))
 

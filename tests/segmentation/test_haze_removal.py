@@ -37,7 +37,7 @@ def clearing_network(tiny_network: nn.Module) -> nn.Module:
 
 @pytest.fixture(scope="session")
 def clearing(clearing_network: nn.Module, bundle_of: Callable[..., Bundle]) -> Bundle:
-    return bundle_of(clearing_network, has_haze_removal=True)
+    return bundle_of(clearing_network)
 
 
 def tissue(n_pictures: int = 1, side_px: int = 320) -> np.ndarray:

@@ -60,7 +60,7 @@ def telling_network(tiny_network: nn.Module) -> SegmentationNetwork:
 
 @pytest.fixture(scope="session")
 def telling(telling_network: nn.Module, bundle_of: Callable[..., Bundle]) -> Bundle:
-    return bundle_of(telling_network, has_presence_head=True)
+    return bundle_of(telling_network)
 
 
 def test_all_pixels_of_a_picture_are_shifted_alike(
