@@ -24,6 +24,8 @@ _BLOCK_PX = 16
 # Of a view's level: darker pixels say nothing of a veil, since what surrounds a view is black.
 _LIT_SHARE = 0.1
 _MIN_LIT_SHARE_OF_BLOCK = 0.25
+# So that noise is not made ten times as strong where hardly anything but a veil is seen.
+_MAX_VEIL = 0.9
 PRESENCE_PREFIX: Final = "presence."
 """Of the names of a presence head's weights in a state dict."""
 FLOOD_PREFIX: Final = "flood."
@@ -32,6 +34,12 @@ HAZE_PREFIX: Final = "haze."
 """Of the names of a haze removal's numbers in a state dict."""
 EXPOSURE_PREFIX: Final = "exposure."
 """Of the names of an exposure gain's numbers in a state dict."""
+
+
+def _register(module: nn.Module, **numbers: float) -> None:
+    """Make numbers part of a module's weights that no training changes."""
+    for name, number in numbers.items():
+        module.register_buffer(name, torch.tensor([number]))
 
 
 class PresenceHead(nn.Module):
@@ -83,10 +91,7 @@ class FloodGain(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("likely_logit", torch.tensor([1.386]))
-        self.register_buffer("from_frac", torch.tensor([0.35]))
-        self.register_buffer("to_frac", torch.tensor([0.55]))
-        self.register_buffer("gain", torch.tensor([1.6]))
+        _register(self, likely_logit=1.386, from_frac=0.35, to_frac=0.55, gain=1.6)
 
     def share(self, logits: torch.Tensor) -> torch.Tensor:
         """Return (n, 1, 1, 1) how far each of (n, 1, H, W) logits shows a flooded view, 0 to 1."""
@@ -120,19 +125,16 @@ class HazeRemoval(nn.Module):
 
     def __init__(self, black: float = -127 / 128, white: float = 1.0) -> None:
         super().__init__()
-        self.register_buffer("black", torch.tensor([black]))
-        self.register_buffer("white", torch.tensor([white]))
-        self.register_buffer("from_veil", torch.tensor([0.25]))
-        self.register_buffer("to_veil", torch.tensor([0.33]))
-        self.register_buffer("left_veil", torch.tensor([0.08]))
+        _register(self, black=black, white=white, from_veil=0.25, to_veil=0.33, left_veil=0.08)
 
     def veil(self, planes: torch.Tensor) -> torch.Tensor:
         """Return (n, 1, 1, 1) the veil of (n, 3, H, W) pictures, as a share of their level."""
-        level = brightest_level(planes, self.black)
-        light = planes - self.black
+        return self._veil(planes - self.black, brightest_level(planes, self.black))
+
+    def _veil(self, light: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
         # Means of what is lit in each block, so that noise hides no veil and the edge of a round
         # view, half of it black, does not either.
-        is_lit = (light.amax(1, keepdim=True) > _LIT_SHARE * level).to(planes.dtype)
+        is_lit = (light.amax(1, keepdim=True) > _LIT_SHARE * level).to(light.dtype)
         lit_share = F.avg_pool2d(is_lit, _BLOCK_PX)
         least = F.avg_pool2d(light.amin(1, keepdim=True) * is_lit, _BLOCK_PX)
         is_told = lit_share >= _MIN_LIT_SHARE_OF_BLOCK
@@ -142,11 +144,11 @@ class HazeRemoval(nn.Module):
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
         """Map (n, 3, H, W) normalized pictures to the same, as bright, without their veil."""
-        level = brightest_level(planes, self.black)
-        veil = self.veil(planes).clamp(max=0.9)
+        light, level = planes - self.black, brightest_level(planes, self.black)
+        veil = self._veil(light, level).clamp(max=_MAX_VEIL)
         share = ((veil - self.from_veil) / (self.to_veil - self.from_veil)).clamp(0, 1)
         removed = share * (veil - self.left_veil) / (1 - self.left_veil)
-        clear = (planes - self.black - removed * level) / (1 - removed) + self.black
+        clear = (light - removed * level) / (1 - removed) + self.black
         clear = torch.minimum(torch.maximum(clear, self.black), self.white)
         # A clear view is to keep its very bits, and no sum gives them back.
         return torch.where(removed > 0, clear, planes)
@@ -184,12 +186,15 @@ class ExposureGain(nn.Module):
 
     def __init__(self, black: float = -127 / 128, white: float = 1.0) -> None:
         super().__init__()
-        self.register_buffer("black", torch.tensor([black]))
-        self.register_buffer("white", torch.tensor([white]))
-        self.register_buffer("least_level", torch.tensor([0.535]))
-        self.register_buffer("max_gain", torch.tensor([8.0]))
-        self.register_buffer("from_tint", torch.tensor([0.2]))
-        self.register_buffer("to_tint", torch.tensor([0.27]))
+        _register(
+            self,
+            black=black,
+            white=white,
+            least_level=0.535,
+            max_gain=8.0,
+            from_tint=0.2,
+            to_tint=0.27,
+        )
 
     def level(self, planes: torch.Tensor) -> torch.Tensor:
         """Return (n, 1, 1, 1) how bright each of (n, 3, H, W) pictures is, as a share of white."""
