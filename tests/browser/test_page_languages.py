@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from browser.test_review_browser import AXE, SERIOUS, begin, served
+from browser.test_review_browser import AXE, SERIOUS, begin, served, served_by
 from language.all_pages import all_pages
 from language.gathering import MARK, pseudo_translator
 from language.test_case_report import PLAIN
@@ -59,14 +57,8 @@ OUTSIDE = """
 """
 
 
-@contextlib.contextmanager
 def served_in_pseudo_language(*arguments: str):
-    command = [sys.executable, "-c", SERVE_PSEUDO, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            yield server.stdout.readline().strip()
-        finally:
-            server.kill()
+    return served_by([sys.executable, "-c", SERVE_PSEUDO, *arguments])
 
 
 def enter(page, address):

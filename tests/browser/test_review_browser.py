@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -24,17 +25,24 @@ pytestmark = pytest.mark.browser
 
 AXE = Path(__file__).parents[2] / ".axe" / "node_modules" / "axe-core" / "axe.min.js"
 SERIOUS = ("serious", "critical")
+END_S = 30
 
 
 @contextlib.contextmanager
-def served(*arguments: str):
-    """Run `ubereport review` as a person does; yield the address that it prints."""
-    command = [sys.executable, "-m", "ubereport", "review", *arguments, "--no-browser"]
+def served_by(command: list[str]):
+    """Run a review until it is ended by Ctrl-C, as a person ends it; yield what it prints first."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             yield server.stdout.readline().strip()
+            server.send_signal(signal.SIGINT)
+            server.wait(END_S)
         finally:
             server.kill()
+
+
+def served(*arguments: str):
+    """Run `ubereport review` as a person does; yield the address that it prints."""
+    return served_by([sys.executable, "-m", "ubereport", "review", *arguments, "--no-browser"])
 
 
 def begin(page: Page, address: str) -> None:
