@@ -1,6 +1,5 @@
 """A view dimmer than those that were trained on is lifted; any other keeps its very bits."""
 
-import dataclasses
 import importlib.util
 from collections.abc import Callable
 
@@ -11,12 +10,6 @@ from torch import nn
 
 from tests.segmentation.conftest import planes_of, route_answers
 from ubereport.segmentation.bundle import Bundle
-from ubereport.segmentation.metadata import (
-    BundleMetadata,
-    NetworkSpec,
-    metadata_from_json,
-    metadata_to_json,
-)
 from ubereport.segmentation.network import (
     ExposureGain,
     SegmentationNetwork,
@@ -109,12 +102,6 @@ def test_the_network_sees_the_lifted_view(
         expected = tiny_network(ExposureGain()(planes))
         torch.testing.assert_close(lifting_network(planes), expected)
         assert not torch.allclose(tiny_network(planes), expected, atol=1e-3)
-
-
-def test_a_description_without_the_gain_is_written_as_it_was(metadata: BundleMetadata) -> None:
-    assert "exposure" not in metadata_to_json(metadata)
-    described = dataclasses.replace(metadata, network=NetworkSpec(has_exposure_gain=True))
-    assert metadata_from_json(metadata_to_json(described)) == described
 
 
 def test_its_numbers_are_part_of_the_weights(lifting: Bundle) -> None:

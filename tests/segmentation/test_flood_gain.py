@@ -1,7 +1,6 @@
 """A flooded view is not doubted, and all of its pixels are believed sooner."""
 
 import copy
-import dataclasses
 import importlib.util
 from collections.abc import Callable
 
@@ -12,12 +11,6 @@ from torch import nn
 
 from tests.segmentation.conftest import planes_of, route_answers
 from ubereport.segmentation.bundle import Bundle
-from ubereport.segmentation.metadata import (
-    BundleMetadata,
-    NetworkSpec,
-    metadata_from_json,
-    metadata_to_json,
-)
 from ubereport.segmentation.network import (
     FloodGain,
     PresenceHead,
@@ -97,12 +90,6 @@ def test_a_network_without_a_head_believes_floods_too(tiny_network: nn.Module) -
         flooding.segmentation_head[0].bias.fill_(50.0)
         believing = SegmentationNetwork(flooding, flood=FloodGain())
         torch.testing.assert_close(believing(planes), flooding(planes) + GAIN)
-
-
-def test_a_description_without_the_gain_is_written_as_it_was(metadata: BundleMetadata) -> None:
-    assert "flood" not in metadata_to_json(metadata)
-    described = dataclasses.replace(metadata, network=NetworkSpec(has_flood_gain=True))
-    assert metadata_from_json(metadata_to_json(described)) == described
 
 
 def test_its_numbers_are_part_of_the_weights(

@@ -1,6 +1,5 @@
 """The veil of a view hazier than those trained on is taken off; any other keeps its bits."""
 
-import dataclasses
 import importlib.util
 from collections.abc import Callable
 
@@ -11,12 +10,6 @@ from torch import nn
 
 from tests.segmentation.conftest import planes_of, route_answers
 from ubereport.segmentation.bundle import Bundle
-from ubereport.segmentation.metadata import (
-    BundleMetadata,
-    NetworkSpec,
-    metadata_from_json,
-    metadata_to_json,
-)
 from ubereport.segmentation.network import (
     ExposureGain,
     HazeRemoval,
@@ -152,12 +145,6 @@ def test_the_network_sees_the_clear_view_and_then_lifts_it(
         torch.testing.assert_close(clearing_network(planes), tiny_network(cleared))
         torch.testing.assert_close(lifting(planes), tiny_network(ExposureGain()(cleared)))
         assert not torch.allclose(tiny_network(planes), tiny_network(cleared), atol=1e-3)
-
-
-def test_a_description_without_it_is_written_as_it_was(metadata: BundleMetadata) -> None:
-    assert "haze" not in metadata_to_json(metadata)
-    described = dataclasses.replace(metadata, network=NetworkSpec(has_haze_removal=True))
-    assert metadata_from_json(metadata_to_json(described)) == described
 
 
 def test_its_numbers_are_part_of_the_weights(clearing: Bundle) -> None:

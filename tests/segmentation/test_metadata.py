@@ -202,3 +202,23 @@ def test_a_rule_of_presence_out_of_range_is_refused(
 
 def test_bundles_without_a_rule_of_presence_keep_their_bytes(metadata: BundleMetadata) -> None:
     assert "presence" not in json.loads(metadata_to_json(metadata))
+
+
+@pytest.mark.parametrize(
+    ("part", "word"),
+    [
+        ("presence_head", "presence_head"),
+        ("flood_gain", "flood"),
+        ("exposure_gain", "exposure"),
+        ("haze_removal", "haze"),
+    ],
+)
+def test_a_description_without_a_part_is_written_as_before_there_was_one(
+    metadata: BundleMetadata, part: str, word: str
+) -> None:
+    assert word not in metadata_to_json(metadata)
+    network = NetworkSpec(**{f"has_{part}": True})
+    described = dataclasses.replace(metadata, network=network)
+    text = metadata_to_json(described)
+    assert f'"has_{part}": true' in text
+    assert metadata_from_json(text) == described

@@ -21,9 +21,6 @@ from ubereport.segmentation.fusion import fuse_batch_norms
 from ubereport.segmentation.instruments import build_branch, load_outputs
 from ubereport.segmentation.metadata import (
     BundleMetadata,
-    NetworkSpec,
-    metadata_from_json,
-    metadata_to_json,
 )
 from ubereport.segmentation.network import (
     PresenceHead,
@@ -95,14 +92,6 @@ def test_a_view_counts_by_the_mean_and_the_maximum_of_its_features() -> None:
         by_mean = head(deepest).flatten().tolist()
     assert by_maximum == pytest.approx([0.0, 3 * np.tanh(-0.1 / 3)])
     assert by_mean == pytest.approx([3 * np.tanh(-0.125 / 3), 3 * np.tanh(-0.1 / 3)])
-
-
-def test_a_description_without_the_head_is_written_as_it_was(metadata: BundleMetadata) -> None:
-    assert "presence_head" not in metadata_to_json(metadata)
-    described = dataclasses.replace(metadata, network=NetworkSpec(has_presence_head=True))
-    text = metadata_to_json(described)
-    assert '"has_presence_head": true' in text
-    assert metadata_from_json(text) == described
 
 
 def test_weights_with_and_without_the_head_belong_to_other_networks(
