@@ -234,7 +234,10 @@ def chromium(program: str, profile: Path) -> Iterator[Chromium]:
     try:
         yield Chromium(to_write, from_read)
     finally:
-        process.kill()
-        process.wait()
         os.close(to_write)
         os.close(from_read)
+        try:
+            process.wait(5)  # it ends when nobody speaks to it, and cleans up behind itself
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -65,10 +65,6 @@ def fake_browser(folder, script, monkeypatch):
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
-def left_behind():
-    return [p.name for p in chromium.Path(chromium.tempfile.gettempdir()).glob("ubereport-print-*")]
-
-
 def test_weasyprint_is_given_nothing_that_it_does_not_know(caplog):
     content, printer = weasyprint.print_with_weasyprint("<html lang=en><p>one</p></html>")
     assert "one" in PdfReader(io.BytesIO(content)).pages[0].extract_text()
@@ -174,13 +170,14 @@ def test_a_browser_prints_the_same_bytes_tagged_and_untimed(browser, build_view)
 def test_a_browser_leaves_nothing_behind_and_touches_no_home(
     browser, build_view, tmp_path, monkeypatch
 ):
-    home = tmp_path / "home"
+    home, scratch = tmp_path / "home", tmp_path / "scratch"
     home.mkdir()
+    scratch.mkdir()
     monkeypatch.setenv("HOME", str(home))
-    before = left_behind()
+    monkeypatch.setattr(chromium.tempfile, "tempdir", str(scratch))
     chromium.print_with_chromium("<!DOCTYPE html><title>a</title><p>a</p>")
     assert list(home.rglob("*")) == []
-    assert left_behind() == before
+    assert list(scratch.rglob("*")) == []
 
 
 @pytest.mark.browser

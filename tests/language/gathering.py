@@ -1,5 +1,6 @@
 """The script that gathers texts into catalogs, as tests use it; and a language made of accents."""
 
+import functools
 import importlib
 import re
 import sys
@@ -37,11 +38,18 @@ def pseudo(text: str) -> str:
     return f"{MARK}{words}{'~' * n_more}{MARK}"
 
 
+@functools.cache
+def gathered_texts():
+    """Return the catalog of every text of the program; to gather it takes seconds."""
+    return languages_script.template()
+
+
+@functools.cache
 def pseudo_translator() -> Translator:
     """Return the pseudo-language: every gathered message, translated by `pseudo`."""
     messages = {
         (message.context or "", forms(message.id)[0]): tuple(map(pseudo, forms(message.id)))
-        for message in languages_script.template()
+        for message in gathered_texts()
         if message.id
     }
     catalog = Catalog(messages, templates=templates(messages))

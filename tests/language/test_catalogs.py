@@ -1,7 +1,7 @@
 """Catalogs are complete, up to date, and fill the places that their English texts name."""
 
 import pytest
-from language.gathering import languages_script
+from language.gathering import gathered_texts, languages_script
 
 from ubereport.language.catalogs import catalog_path, read_catalog
 from ubereport.language.languages import ENGLISH, LANGUAGES, find_language
@@ -9,14 +9,9 @@ from ubereport.language.languages import ENGLISH, LANGUAGES, find_language
 OTHERS = [language.code for language in LANGUAGES if not language.is_english]
 
 
-@pytest.fixture(scope="session")
-def gathered():
-    return languages_script.template()
-
-
 @pytest.mark.parametrize("code", OTHERS)
-def test_every_text_is_translated_and_none_is_stale(code, gathered):
-    problems = languages_script.problems(code, gathered)
+def test_every_text_is_translated_and_none_is_stale(code):
+    problems = languages_script.problems(code, gathered_texts())
     assert not problems, languages_script.complaint(code, problems)
 
 

@@ -6,17 +6,20 @@ import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ubereport.core.arrays import BoolArray, IntArray, RgbArray
-from ubereport.core.case import PartSummary
 from ubereport.core.choices import DecodeDevice, ReaderChoice, SamplingMode
 from ubereport.core.frames import PixelBox
 from ubereport.core.recording import PartIndex, VideoFormat
 from ubereport.video.packets import is_counted
+
+if TYPE_CHECKING:
+    # A decoding process is started for every part; records of cases would be a third of its start.
+    from ubereport.core.case import PartSummary
 
 READERS = {
     "pyav": "ubereport.video.pyav_reader:read_pictures",
