@@ -1,6 +1,7 @@
 """A tiny set of labelled stills: red squares of blood on gray texture, six groups."""
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import cv2
@@ -65,13 +66,6 @@ def write_set(folder: Path, n_groups=6, per_group=4, prefix="", seed=7):
 
 
 @pytest.fixture
-def graph_at_hand(graphs_folder):
-    """Exports take the graph of the tiny network from where it was made once."""
-    with graphs_translated_once(graphs_folder):
-        yield
-
-
-@pytest.fixture
 def manifest(tmp_path):
     return write_set(tmp_path / "set")
 
@@ -95,3 +89,12 @@ def tiny_config():
         augment=AugmentConfig(surround_share=0.0),
         optimizer=OptimizerConfig(warmup_steps=1, n_frozen_stages=0),
     )
+
+
+@pytest.fixture
+def exported_config(tiny_config, graphs_folder):
+    """Of networks like the tiny bundles of `tests/segmentation`: their graphs are made once."""
+    with graphs_translated_once(graphs_folder):
+        yield dataclasses.replace(
+            tiny_config, side_px=64, input_px=64, decoder_channels=(16, 8, 8, 4, 4)
+        )

@@ -56,20 +56,20 @@ def test_weights_that_cannot_be_averaged_are_refused(states):
         average_states(states)
 
 
-@pytest.mark.usefixtures("graph_at_hand")
-def test_a_bundle_is_written_with_its_figures_and_predicts(manifest, tmp_path, tiny_config):
+def test_a_bundle_is_written_with_its_figures_and_predicts(manifest, tmp_path, exported_config):
     stills = read_manifest(manifest)
-    cache = cache_stills(stills, 64, tmp_path / "cache")
+    cache = cache_stills(stills, 128, tmp_path / "cache")
     inside, out = np.arange(20), np.arange(20, 24)
+    assert cache.rgb.shape[1:3] == (128, 128)
     inside_groups = {stills[i].group for i in inside}
     assert len(inside_groups) == 5
     folder = tmp_path / "tiny-1"
-    state = state_of(tiny_config, 1)
+    state = state_of(exported_config, 1)
     arguments = (
         folder,
-        tiny_config,
+        exported_config,
         state,
-        look_at_held_out(tiny_config, state, cache, out),
+        look_at_held_out(exported_config, state, cache, out),
         training_colors(cache, inside),
         TEXT,
         [TrainingSet("squares", "none", 20, 10, 5)],
@@ -88,11 +88,11 @@ def test_a_bundle_is_written_with_its_figures_and_predicts(manifest, tmp_path, t
     assert "{figures}" not in card
     assert "| op5 | 4 (2) |" in card
     predictor = open_predictor(bundle, SegmentationConfig(is_low_precision_allowed=False))
-    network = build_network(network_spec(tiny_config))
+    network = build_network(network_spec(exported_config))
     load_state(network, state)
-    maps, _ = held_out_maps(network, cache, out, 32, flip=False)
+    maps, _ = held_out_maps(network, cache, out, 64, flip=False)
     small = np.stack(
-        [cv2.resize(cache.rgb[i], (32, 32), interpolation=cv2.INTER_AREA) for i in out]
+        [cv2.resize(cache.rgb[i], (64, 64), interpolation=cv2.INTER_AREA) for i in out]
     )
     assert np.allclose(predictor.probabilities(small), maps, atol=1e-4)
     with pytest.raises(OutputError, match="exists"):

@@ -17,8 +17,17 @@ from ubereport.laboratory.training.labelled_stills import cache_stills, read_man
 from ubereport.laboratory.training.loop import check_start, network_spec
 from ubereport.laboratory.training.presence import fit_logistic, with_presence_head
 from ubereport.laboratory.training.specification import export_from_specification
-from ubereport.segmentation.network import build_network, load_network, portable_state
+from ubereport.segmentation.network import (
+    build_network,
+    load_network,
+    portable_state,
+    without_view_parts,
+)
 from ubereport.segmentation.predictor import open_predictor
+
+ALL_PARTS = tuple(
+    f"{part} = true" for part in ("presence_head", "exposure_gain", "haze_removal", "flood_gain")
+)
 
 
 def test_the_fit_is_the_minimum_of_its_loss():
@@ -95,35 +104,40 @@ def test_stills_of_which_nothing_is_decided_teach_nothing(cache, tiny_config):
     assert all(torch.equal(told[key], expected[key]) for key in expected)
 
 
-@pytest.mark.usefixtures("graph_at_hand")
-def test_an_export_fits_the_head_that_its_specification_asks_for(tmp_path, tiny_config):
-    spec, sets = written(tmp_path, tiny_config)
-    spec.write_text(_asking("presence_head = true"))
-    bundle = export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
-    assert bundle.metadata.network.has_presence_head
-    assert load_network(bundle).presence.linear.weight.abs().max() > 0
-    predictor = open_predictor(bundle, SegmentationConfig())
-    assert predictor.probabilities(np.zeros((1, 32, 32, 3), np.uint8)).shape == (1, 32, 32)
+@pytest.fixture
+def fits(monkeypatch):
+    """What heads were fitted to, and what came of it."""
+    kept = []
+
+    def fitted(*given):
+        kept.append((given, with_presence_head(*given)))
+        return kept[-1][1]
+
+    monkeypatch.setattr(specification, "with_presence_head", fitted)
+    return kept
 
 
-@pytest.mark.usefixtures("graph_at_hand")
-def test_an_export_lifts_dim_and_clears_hazy_views_where_its_specification_asks(
-    tmp_path, tiny_config
-):
-    spec, sets = written(tmp_path, tiny_config)
-    spec.write_text(_asking("presence_head = true"))
-    before = export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "before")
-    spec.write_text(_asking("presence_head = true", "exposure_gain = true", "haze_removal = true"))
+def test_an_export_has_the_parts_that_its_specification_asks_for(tmp_path, exported_config, fits):
+    spec, sets = written(tmp_path, exported_config)
+    spec.write_text(_asking(*ALL_PARTS))
     bundle = export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
-    assert bundle.metadata.network.has_exposure_gain
-    assert bundle.metadata.network.has_haze_removal
-    network, plain = load_network(bundle), load_network(before)
+    described = bundle.metadata.network
+    assert described.has_presence_head
+    assert described.has_exposure_gain
+    assert described.has_haze_removal
+    assert described.has_flood_gain
+    network = load_network(bundle)
     # The head is fitted to stills as they are.
-    assert torch.equal(network.presence.linear.weight, plain.presence.linear.weight)
+    ((_config, state, _cache, _index), told) = fits.pop()
+    assert without_view_parts(state).keys() == state.keys()
+    assert torch.equal(network.presence.linear.weight, told["presence.linear.weight"])
+    assert network.presence.linear.weight.abs().max() > 0
     levels = torch.tensor([0.0, 255.0])
-    told = (levels - bundle.metadata.input_mean[0]) / bundle.metadata.input_scale[0]
+    expected = (levels - bundle.metadata.input_mean[0]) / bundle.metadata.input_scale[0]
     for part in (network.exposure, network.haze):
-        assert torch.equal(torch.cat([part.black, part.white]), told)
+        assert torch.equal(torch.cat([part.black, part.white]), expected)
+    predictor = open_predictor(bundle, SegmentationConfig())
+    assert predictor.probabilities(np.zeros((1, 64, 64, 3), np.uint8)).shape == (1, 64, 64)
 
 
 def test_a_run_goes_on_from_weights_with_a_head_and_without_it(cache, tiny_config, tmp_path):
@@ -134,42 +148,28 @@ def test_a_run_goes_on_from_weights_with_a_head_and_without_it(cache, tiny_confi
     assert average_states([told, told]).keys() == told.keys()
 
 
-@pytest.mark.usefixtures("graph_at_hand")
 @pytest.mark.parametrize(("weights", "n_fits"), [("w", 1), ("other", 2)])
 def test_a_fold_of_the_same_weights_takes_the_head_that_was_fitted(
-    tmp_path, tiny_config, monkeypatch, weights, n_fits
+    tmp_path, exported_config, fits, weights, n_fits
 ):
-    spec, sets = written(tmp_path, tiny_config)
-    save_file(_state(tiny_config), tmp_path / "runs" / "other.safetensors")
+    spec, sets = written(tmp_path, exported_config)
+    save_file(_state(exported_config), tmp_path / "runs" / "other.safetensors")
     fold = f'[[folds]]\nconfig = "tiny.toml"\nweights = ["{weights}.safetensors"]\n'
-    spec.write_text(_asking("presence_head = true") + fold)
-    fits = []
-    monkeypatch.setattr(
-        specification,
-        "with_presence_head",
-        lambda *given: fits.append(with_presence_head(*given)) or fits[-1],
-    )
+    spec.write_text(_asking(*ALL_PARTS) + fold)
     export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
     assert len(fits) == n_fits
 
 
-@pytest.mark.usefixtures("graph_at_hand")
-def test_a_head_is_fitted_to_the_sets_that_are_named(tmp_path, tiny_config, monkeypatch):
-    spec, sets = written(tmp_path, tiny_config)
+def test_a_head_is_fitted_to_the_sets_that_are_named(tmp_path, exported_config, fits):
+    spec, sets = written(tmp_path, exported_config)
     write_set(tmp_path / "others", prefix="other", seed=8)
     entry = '[[collections]]\nname = "others"\npath = "others/MANIFEST.csv"\nlicence = "MIT"\n'
     sets.write_text(sets.read_text() + entry)
-    fitted = []
-
-    def kept(config, state, cache, index):
-        fitted.extend(cache.stills[int(i)].collection.name for i in index)
-        return with_presence_head(config, state, cache, index)
-
-    monkeypatch.setattr(specification, "with_presence_head", kept)
-    asked = _asking("presence_head = true", 'presence_head_sets = ["squares"]')
+    asked = _asking(*ALL_PARTS, 'presence_head_sets = ["squares"]')
     spec.write_text(asked)
     export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
-    assert set(fitted) == {"squares"}
+    ((_config, _state_before, cache, index), _told) = fits.pop()
+    assert {cache.stills[int(i)].collection.name for i in index} == {"squares"}
     spec.write_text(asked.replace('["squares"]', '["circles"]'))
     with pytest.raises(ConfigError, match="names the set circles, which is not listed"):
         export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "other")

@@ -92,11 +92,10 @@ def written(folder, config, *, licence="MIT", use="any", stated='licence = "CC B
     return folder / "spec.toml", folder / "sets.toml"
 
 
-@pytest.mark.usefixtures("graph_at_hand")
 def test_sets_are_named_with_licence_and_counts_beside_what_the_specification_adds(
-    tmp_path, tiny_config
+    tmp_path, exported_config
 ):
-    spec, sets = written(tmp_path, tiny_config)
+    spec, sets = written(tmp_path, exported_config)
     bundle = export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
     squares, simulated = load_bundle(bundle.folder).metadata.training_data
     assert (squares.name, squares.licence) == ("squares", "CC BY 4.0")
@@ -108,11 +107,10 @@ def test_sets_are_named_with_licence_and_counts_beside_what_the_specification_ad
     assert "| squares | CC BY 4.0 | 24, 12 with blood, 6 groups |" in card
 
 
-@pytest.mark.usefixtures("graph_at_hand")
 def test_colors_of_another_kind_of_view_are_not_those_of_operations(
-    tmp_path, tiny_config, monkeypatch
+    tmp_path, exported_config, monkeypatch
 ):
-    spec, sets = written(tmp_path, tiny_config)
+    spec, sets = written(tmp_path, exported_config)
     write_set(tmp_path / "others", prefix="other", seed=8)
     entry = '[[collections]]\nname = "others"\npath = "others/MANIFEST.csv"\nlicence = "MIT"\n'
     with sets.open("a") as file:
@@ -127,9 +125,8 @@ def test_colors_of_another_kind_of_view_are_not_those_of_operations(
     assert set(seen) == {"squares"}
 
 
-@pytest.mark.usefixtures("graph_at_hand")
-def test_folds_are_looked_at_as_an_export_does(tmp_path, tiny_config):
-    spec, sets = written(tmp_path, tiny_config)
+def test_folds_are_looked_at_as_an_export_does(tmp_path, exported_config):
+    spec, sets = written(tmp_path, exported_config)
     fold = '[[folds]]\nconfig = "tiny.toml"\nweights = ["w.safetensors"]\n'
     head, _, rest = SPECIFICATION.partition("title")
     text = f"{head}max_clean_area_frac = 0.5\ntitle{rest}{fold}{fold}fold = 1\nsets = ['squares']\n"
@@ -156,9 +153,8 @@ def test_a_set_without_a_licence_is_not_exported(tmp_path, tiny_config):
     assert not (tmp_path / "models").exists()
 
 
-@pytest.mark.usefixtures("graph_at_hand")
-def test_weights_of_academic_sets_must_say_so(tmp_path, tiny_config):
-    spec, sets = written(tmp_path, tiny_config, use="academic")
+def test_weights_of_academic_sets_must_say_so(tmp_path, exported_config):
+    spec, sets = written(tmp_path, exported_config, use="academic")
     with pytest.raises(ConfigError, match="squares is for academic use only"):
         export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
     assert not (tmp_path / "models").exists()
