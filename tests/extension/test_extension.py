@@ -104,12 +104,7 @@ case = ubereport.analyze(
 )
 print(case.folder)
 """
-COMPARE = """
-import sys
-import ubereport
-library, out, primary = sys.argv[1:]
-ubereport.compare(library, "technique", out, primary=primary)
-"""
+COMPARE = ("compare", "--by", "technique", "--pdf", "never", "--primary")
 
 
 @pytest.fixture(scope="module")
@@ -171,11 +166,12 @@ def test_its_metric_is_in_tables_and_comparisons(installed, folder, tmp_path):
     with (tmp_path / "cases.csv").open(encoding="utf-8") as table:
         assert all(0 <= float(row[KEY]) <= 1 for row in csv.DictReader(table))
     assert (tmp_path / "cases.parquet").is_file()
-    ran(COMPARE, library, tmp_path / "compared", "area_mean_frac", path=installed)
-    compared = json.loads((tmp_path / "compared" / "comparison.json").read_text(encoding="utf-8"))
+    out = tmp_path / "compared"
+    ran(COMMAND, *COMPARE, "area_mean_frac", library, "--out", out, path=installed)
+    compared = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
     assert KEY in [m["metric_key"] for m in compared["secondary"]]
     # Without the package the numbers still stand in the library, and nothing breaks.
-    ran(COMPARE, library, tmp_path / "without", KEY, path=ROOT)
+    ran(COMMAND, *COMPARE, KEY, library, "--out", tmp_path / "without", path=ROOT)
     ran(COMMAND, "library", "show", library, "case-1", path=ROOT)
 
 

@@ -29,7 +29,7 @@ class MeasuredFigure(Figure):
         if japanese_characters(written) and JAPANESE_FAMILY not in rcParams["font.family"]:
             return super().savefig(*args, **kwargs)  # drawn once more, with widths of that font
         canvas = FigureCanvasAgg(self)
-        canvas.draw()
+        self.draw_without_rendering()
         unseen = _unseen_ticks(self)
         texts = [
             text

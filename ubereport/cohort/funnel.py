@@ -15,7 +15,7 @@ from ubereport.core.config import AuditConfig
 from ubereport.core.metrics import MetricSpec
 from ubereport.statistics.distributions import (
     chi_square_tail,
-    exact_limit,
+    exact_limits,
     hypergeometric,
     t_quantile,
 )
@@ -104,15 +104,14 @@ def share_funnel(
     widen = math.sqrt(phi) if is_widened else 1.0
     n_with = round(float(together.sum()))
 
-    def limit(n: float, probability: float) -> float:
-        count = hypergeometric(total, n_with, min(round(n), total))
-        exact = exact_limit(count, round(n), probability)
-        return min(max(target + widen * (exact - target), 0.0), 1.0)
+    def limits_of(n: int) -> tuple[float, ...]:
+        count = hypergeometric(total, n_with, min(n, total))
+        exact = exact_limits(count, n, (0.025, 0.975, 0.001, 0.999))
+        return tuple(min(max(target + widen * (each - target), 0.0), 1.0) for each in exact)
 
-    tails = (0.025, 0.975, 0.001, 0.999)
     points = []
     for name, y in by_surgeon.items():
-        low_95, high_95, low_998, high_998 = (limit(len(y), tail) for tail in tails)
+        low_95, high_95, low_998, high_998 = limits_of(len(y))
         share = float(y.mean())
         zone = FunnelZone.INSIDE
         if not low_95 <= share <= high_95:
@@ -121,7 +120,7 @@ def share_funnel(
             zone = FunnelZone.BEYOND_998
         points.append(FunnelPoint(name, len(y), share, zone))
     limits = tuple(
-        FunnelLimit(n, *(limit(n, tail) for tail in tails))
+        FunnelLimit(n, *limits_of(n))
         for n in sorted({round(n) for n in _grid([len(y) for y in by_surgeon.values()])})
         if n < total
     )

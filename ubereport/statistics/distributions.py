@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 from scipy import stats
 
 if TYPE_CHECKING:
@@ -50,13 +52,17 @@ def hypergeometric(n_total: int, n_with: int, n_drawn: int) -> rv_frozen:
     return stats.hypergeom(n_total, n_with, n_drawn)
 
 
-def exact_limit(count: rv_frozen, n: int, probability: float) -> float:
-    """Return the share below which a count of n falls with `probability`, interpolated.
+def exact_limits(count: rv_frozen, n: int, probabilities: Sequence[float]) -> tuple[float, ...]:
+    """Return the shares below which a count of n falls with each probability, interpolated.
 
     With r the quantile of the count, ``(r − (F(r) − p) / (F(r) − F(r − 1))) / n``. Source:
     Spiegelhalter, Stat Med 2005;24:1185, appendix A.1.1.
     """
-    r = float(count.ppf(probability))
-    reached, below = float(count.cdf(r)), float(count.cdf(r - 1))
-    fraction = (reached - probability) / (reached - below)
-    return min(max((r - fraction) / n, 0.0), 1.0)
+    # All of F at once: SciPy takes as long for one value as for hundreds.
+    reached = np.asarray(count.cdf(np.arange(-1, n + 1)))
+    limits = []
+    for probability in probabilities:
+        at = min(int(np.searchsorted(reached[1:], probability)), n) + 1
+        fraction = (reached[at] - probability) / (reached[at] - reached[at - 1])
+        limits.append(min(max((at - 1 - float(fraction)) / n, 0.0), 1.0))
+    return tuple(limits)
