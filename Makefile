@@ -25,7 +25,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/.installed-dev
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 
 layers: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
@@ -63,8 +63,9 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	$(PIP) --editable .
 	touch $@
 
+# Python compiles what tests load when they load it; all that is installed would take a minute more.
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
-	$(PIP) --editable '.[dev,docs,train,dicom,ray,review]'
+	$(PIP) --no-compile --editable '.[dev,docs,train,dicom,ray,review]'
 	touch $@ $(VENV)/.installed
 
 clean:

@@ -84,6 +84,14 @@ def bleeding_recording(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def short_recording(tmp_path_factory) -> Path:
+    """The first ten seconds of the bleeding recording, for whoever waits for a network."""
+    path = tmp_path_factory.mktemp("recording") / "SECRET-patient-name.mp4"
+    pictures = (scene(i) for i in range(10 * RATE_HZ))
+    return write_recording(path, pictures, options={"crf": "12", "g": "10"})
+
+
+@pytest.fixture(scope="session")
 def streamable_recording(tmp_path_factory) -> Path:
     """The bleeding recording with its table of contents in front, so that a cut one is read."""
     path = tmp_path_factory.mktemp("recording") / "streamable.mp4"

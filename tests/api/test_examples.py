@@ -10,8 +10,8 @@ SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "python" / "first_st
 
 
 @pytest.mark.slow
-def test_first_steps_in_python(bleeding_recording, tmp_path):
-    argv = [sys.executable, str(SCRIPT), str(bleeding_recording), str(tmp_path)]
+def test_first_steps_in_python(short_recording, tmp_path):
+    argv = [sys.executable, str(SCRIPT), str(short_recording), str(tmp_path)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert "<Case 'case-" in done.stdout

@@ -126,11 +126,11 @@ def test_what_holds_onednn_back_holds_openvino_back(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.slow
 def test_a_case_on_a_processor_needs_no_torch(
-    bleeding_recording: Path, tmp_path: Path, required: Callable[[str, bool], None]
+    short_recording: Path, tmp_path: Path, required: Callable[[str, bool], None]
 ) -> None:
     """The shipped bundle analyzes a case in a Python where torch cannot be imported."""
     required("openvino", importlib.util.find_spec("openvino") is not None)
-    argv = [sys.executable, "-c", WITHOUT_TORCH, str(bleeding_recording), str(tmp_path / "out")]
+    argv = [sys.executable, "-c", WITHOUT_TORCH, str(short_recording), str(tmp_path / "out")]
     done = subprocess.run(
         argv, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C.UTF-8"}
     )

@@ -101,7 +101,11 @@ class AreaSeries:
             freeze(self, np.float64, "area_frac_of_tissue")
         freeze(self, np.int64, "part_index")
         freeze(self, np.bool_, "is_valid")
-        object.__setattr__(self, "reason", tuple(LossReason(r) for r in self.reason))
+        reason = tuple(self.reason)
+        # A replayed review makes a series anew for every stroke, of reasons that are checked.
+        if not set(map(type, reason)) <= {LossReason}:
+            reason = tuple(LossReason(r) for r in reason)
+        object.__setattr__(self, "reason", reason)
         self._check_lengths()
         self._check_time()
         self._check_validity()
@@ -124,7 +128,7 @@ class AreaSeries:
             raise ValueError(f"row {row} ends at {ends_s[row]} s, after the next one starts")
 
     def _check_validity(self) -> None:
-        is_lost = np.array([r is not LossReason.NONE for r in self.reason], dtype=np.bool_)
+        is_lost = np.array(self.reason, dtype=np.object_) != LossReason.NONE
         if np.any(is_lost == self.is_valid):
             raise ValueError("a row has a loss reason exactly where it is not valid")
         for name in ("area_frac", "area_frac_lenient", "area_frac_strict"):

@@ -53,15 +53,15 @@ class SaidAreas:
 
     def without(self, stretch: Interval) -> SaidAreas:
         """Return it with nothing said of `stretch` any more."""
-        kept = [
-            Interval(start_s, end_s)
-            for said in self.stretches
-            for start_s, end_s in (
-                (said.start_s, min(said.end_s, stretch.start_s)),
-                (max(said.start_s, stretch.end_s), said.end_s),
-            )
-            if end_s > start_s
-        ]
+        kept: list[Interval] = []
+        for said in self.stretches:
+            if said.end_s <= stretch.start_s or said.start_s >= stretch.end_s:
+                kept.append(said)
+                continue
+            if said.start_s < stretch.start_s:
+                kept.append(Interval(said.start_s, stretch.start_s))
+            if said.end_s > stretch.end_s:
+                kept.append(Interval(stretch.end_s, said.end_s))
         moments_s = tuple(t for t in self.moments_s if not stretch.contains(t))
         return SaidAreas(tuple(kept), moments_s)
 

@@ -135,7 +135,7 @@ def test_a_doubtful_label_is_never_trained_on_and_looked_at_where_it_is_held_out
 
 def test_draws_are_divided_by_share_and_blood_is_laid_on_ground_alone(sets, tmp_path, tiny_config):
     stills = read_collections(sets)
-    data = dataclasses.replace(tiny_config.data, composite_share=0.2, n_composites=200)
+    data = dataclasses.replace(tiny_config.data, composite_share=0.2, n_composites=8)
     config = dataclasses.replace(tiny_config, data=data)
     cache = cache_stills(stills, 64, tmp_path / "cache")
     pools = mixed_pools(config, cache, np.arange(28), (), tmp_path / "cache")
