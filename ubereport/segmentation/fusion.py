@@ -43,14 +43,13 @@ def fuse_batch_norms(network: nn.Module) -> nn.Module:
 
 def fold_batch_norms(network: nn.Module) -> tuple[nn.Module, tuple[FoldedNorm, ...]]:
     """As `fuse_batch_norms`, and say which normalizations are gone; `unfolded_state` undoes it."""
-    original = copy.deepcopy(network).eval()
-    fused = copy.deepcopy(original)
+    fused = copy.deepcopy(network).eval()
     generator = torch.Generator().manual_seed(0)
     probe = torch.rand((1, 3, _PROBE_PX, _PROBE_PX), generator=generator) * 2 - 1
     with torch.inference_mode():
         # Compared on one picture: folding is exact arithmetic for layers that are what they seem,
         # and hooks cannot see what a network does between them.
-        expected = answers_of(original(probe))
+        expected = answers_of(fused(probe))
     names = {module: name for name, module in fused.named_modules()}
     pairs = _feeding_pairs(fused, probe)
     replaced = {norm: _fold(conv, norm) for conv, norm in pairs}
@@ -65,7 +64,7 @@ def fold_batch_norms(network: nn.Module) -> tuple[nn.Module, tuple[FoldedNorm, .
         for answer, wanted in zip(answers, expected, strict=True)
     )
     if not is_same:
-        return original, ()
+        return copy.deepcopy(network).eval(), ()
     return fused, tuple(FoldedNorm(names[norm], names[conv], norm.eps) for conv, norm in pairs)
 
 
