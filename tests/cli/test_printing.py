@@ -60,10 +60,10 @@ def assert_html_alone(done, folder, stem, code=0):
     assert not (folder / f"{stem}.pdf").exists()
 
 
-def test_every_command_goes_on_without_a_printer(bleeding_recording, tmp_path, capsys, no_printer):
+def test_every_command_goes_on_without_a_printer(short_recording, tmp_path, capsys, no_printer):
     out, library = tmp_path / "out", tmp_path / "library"
     settings = ("--config", hsv_settings(tmp_path), "--quiet", "--json")
-    analyze = ("analyze", bleeding_recording, "--out", out, "--case-id", "C1", *settings)
+    analyze = ("analyze", short_recording, "--out", out, "--case-id", "C1", *settings)
     done = run(capsys, *analyze)
     (case,) = (path for path in out.iterdir() if not path.name.startswith("."))
     assert_html_alone(done, case, "report")
@@ -79,7 +79,7 @@ def test_every_command_goes_on_without_a_printer(bleeding_recording, tmp_path, c
     done = run(capsys, *report, "--pdf", "always")
     assert_html_alone(done, tmp_path / "again" / case.name, "report", EXIT)
 
-    manifest = batch_of(bleeding_recording, tmp_path)
+    manifest = batch_of(short_recording, tmp_path)
     code, printed, err = run(
         capsys, "batch", manifest, "--library", library, "--pdf", "always", *settings
     )
@@ -106,10 +106,10 @@ def test_every_command_goes_on_without_a_printer(bleeding_recording, tmp_path, c
 
 
 def test_a_pdf_comes_when_it_is_wanted_and_goes_with_its_numbers(
-    bleeding_recording, tmp_path, capsys
+    short_recording, tmp_path, capsys
 ):
     out = tmp_path / "out"
-    analyze = ("analyze", bleeding_recording, "--out", out, "--case-id", "C1", "--quiet", "--json",
+    analyze = ("analyze", short_recording, "--out", out, "--case-id", "C1", "--quiet", "--json",
                "--config", hsv_settings(tmp_path), "--pdf")  # fmt: skip
     code, printed, _ = run(capsys, *analyze, "never")
     told = json.loads(printed)

@@ -61,6 +61,8 @@ class RayEngine:
             If Ray is not installed, or the cluster cannot be reached or has no node left.
         """
         check_unique(jobs)
+        if not jobs:  # all was done before: no cluster is started for that
+            return ()
         ray = self._connect()
         try:
             return self._run(ray, function, jobs, on_outcome)
