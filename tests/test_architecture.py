@@ -125,6 +125,12 @@ def test_rooms_after_the_series_run_without_decoders_and_torch(room):
     assert not loaded & {"torch", "av", "decord", "openvino", "ray"}
 
 
+def test_what_serves_a_review_leaves_decoders_to_other_processes():
+    loaded = modules_after("import ubereport.review.desk.serve, ubereport.review.desk.shelf")
+    assert "starlette" in loaded
+    assert not loaded & {"av", "decord", "torch", "openvino", "matplotlib", "weasyprint"}
+
+
 def test_absent_libraries_cannot_be_imported():
     with pytest.raises(subprocess.CalledProcessError):
         modules_after(ABSENT + "import torch")

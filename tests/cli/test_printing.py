@@ -105,9 +105,7 @@ def test_every_command_goes_on_without_a_printer(short_recording, tmp_path, caps
     assert code == EXIT
 
 
-def test_a_pdf_comes_when_it_is_wanted_and_goes_with_its_numbers(
-    short_recording, tmp_path, capsys
-):
+def test_a_pdf_comes_when_it_is_wanted_and_goes_with_its_numbers(short_recording, tmp_path, capsys):
     out = tmp_path / "out"
     analyze = ("analyze", short_recording, "--out", out, "--case-id", "C1", "--quiet", "--json",
                "--config", hsv_settings(tmp_path), "--pdf")  # fmt: skip

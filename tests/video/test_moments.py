@@ -10,7 +10,7 @@ import pytest
 from tests_support import decoding_children
 
 from ubereport.core.config import DecodeConfig
-from ubereport.video.moment_child import MomentPart
+from ubereport.video.moment_part import MomentPart
 from ubereport.video.moments import MomentReader
 from ubereport.video.pyav import EncoderSpec
 from ubereport.video.writer import VideoWriter

@@ -11,7 +11,6 @@ import itertools
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -22,7 +21,8 @@ from numpy.typing import NDArray
 from ubereport.core.arrays import RgbArray
 from ubereport.core.errors import RecordingFormatError
 from ubereport.video import source
-from ubereport.video.picture_scaling import Framing, encode_jpeg, fit_picture, scale
+from ubereport.video.moment_part import MomentPart
+from ubereport.video.picture_scaling import encode_jpeg, scale
 from ubereport.video.pyav import (
     FieldPicker,
     OpenStream,
@@ -38,41 +38,6 @@ _ASKS_A_TRIM = 16
 _PLAYED_ON_S = 2.5
 _MAX_PACKETS = 4000
 """Packets fed for one moment at most; two minutes of video without a keyframe are no recording."""
-
-
-@dataclass(frozen=True, slots=True)
-class MomentPart:
-    """One part of a recording and how its pictures are to be shown.
-
-    Parameters
-    ----------
-    path
-        The file.
-    color_matrix, color_range, rotation_deg, source_size_px, crop
-        As in `video.reader.ReadRequest`; `source_size_px` is (width, height) of an upright picture.
-    max_pixels
-        Larger pictures are refused.
-    """
-
-    path: str
-    color_matrix: str
-    color_range: str
-    rotation_deg: int
-    source_size_px: tuple[int, int]
-    crop: tuple[int, int, int, int]
-    max_pixels: int
-
-    def fitted(self, rgb: RgbArray, width_px: int) -> RgbArray:
-        """Turn and crop a decoded picture and scale it to `width_px` at most."""
-        left, top, right, bottom = self.crop
-        shrink = min(1.0, width_px / (right - left))
-        height_px = max(2, round((bottom - top) * shrink))
-        width_px = max(2, round((right - left) * shrink))
-        source_width_px, source_height_px = self.source_size_px
-        framing = Framing(
-            self.rotation_deg, source_width_px, source_height_px, self.crop, width_px, height_px
-        )
-        return fit_picture(rgb, framing)
 
 
 class _Superseded(Exception):  # noqa: N818 -- a change of mind, not an error

@@ -15,7 +15,7 @@ from ubereport.core.closing import ClosedOnExit
 from ubereport.core.config import DecodeConfig
 from ubereport.core.errors import DecodeError
 from ubereport.video.guarded_child import ChildFailure, GuardedChild
-from ubereport.video.moment_child import MomentPart
+from ubereport.video.moment_part import MomentPart
 
 _TRIES = 2
 

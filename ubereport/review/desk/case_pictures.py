@@ -17,7 +17,7 @@ from ubereport.review.desk.case_desk import CaseDesk
 from ubereport.review.desk.mask_network import MaskNetwork
 from ubereport.review.desk.recordings import FoundPart
 from ubereport.segmentation.bundle import Bundle, find_bundle, load_bundle
-from ubereport.video.moment_child import MomentPart
+from ubereport.video.moment_part import MomentPart
 from ubereport.video.moments import MomentReader
 from ubereport.video.reader import color_rule, upright_size
 
