@@ -75,33 +75,30 @@ def pytest_runtest_protocol(item):
             fcntl.flock(lock, fcntl.LOCK_UN)
 
 
+def write_scene(path: Path, duration_s: int, **options) -> Path:
+    pictures = (scene(i) for i in range(duration_s * RATE_HZ))
+    return write_recording(path, pictures, options={"crf": "12", "g": "10"}, **options)
+
+
 @pytest.fixture(scope="session")
 def bleeding_recording(tmp_path_factory) -> Path:
     """24 s at 160 × 120 px; 25 % of the view is blood from 6 s to 14 s."""
     path = tmp_path_factory.mktemp("recording") / "SECRET-patient-name.mp4"
-    pictures = (scene(i) for i in range(DURATION_S * RATE_HZ))
-    return write_recording(path, pictures, options={"crf": "12", "g": "10"})
+    return write_scene(path, DURATION_S)
 
 
 @pytest.fixture(scope="session")
 def short_recording(tmp_path_factory) -> Path:
     """The first ten seconds of the bleeding recording, for whoever waits for a network."""
     path = tmp_path_factory.mktemp("recording") / "SECRET-patient-name.mp4"
-    pictures = (scene(i) for i in range(10 * RATE_HZ))
-    return write_recording(path, pictures, options={"crf": "12", "g": "10"})
+    return write_scene(path, 10)
 
 
 @pytest.fixture(scope="session")
 def streamable_recording(tmp_path_factory) -> Path:
     """The bleeding recording with its table of contents in front, so that a cut one is read."""
     path = tmp_path_factory.mktemp("recording") / "streamable.mp4"
-    pictures = (scene(i) for i in range(DURATION_S * RATE_HZ))
-    return write_recording(
-        path,
-        pictures,
-        options={"crf": "12", "g": "10"},
-        container_options={"movflags": "faststart"},
-    )
+    return write_scene(path, DURATION_S, container_options={"movflags": "faststart"})
 
 
 @pytest.fixture(scope="session")

@@ -85,15 +85,10 @@ def test_every_echo_of_a_command_is_marked():
     )
 
 
-@pytest.fixture(scope="module")
-def made_up_language():
-    return pseudo_translator()
-
-
 @pytest.fixture
-def run(capsys, monkeypatch, made_up_language):
+def run(capsys, monkeypatch):
     """Run a command in the made-up language; return exit code and what it said."""
-    monkeypatch.setattr(guard, "translator", lambda language: made_up_language)
+    monkeypatch.setattr(guard, "translator", lambda language: pseudo_translator())
 
     def run_command(*argv: object) -> tuple[int, str]:
         with pytest.raises(SystemExit) as end:

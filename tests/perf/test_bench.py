@@ -22,7 +22,7 @@ def test_five_seconds_give_a_table_and_json(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "tests.perf.bench", "--minutes", str(1 / 12), "--unverified"]
     argv += ["--work", str(tmp_path), "--recordings", "simulated", "--model", "hsv-red"]
     done = subprocess.run(
-        [*argv, "--options", "--rows", "adaptive", "hsv", "decode"],
+        [*argv, "--options", "--rows", "uniform", "adaptive", "hsv", "decode"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -32,12 +32,13 @@ def test_five_seconds_give_a_table_and_json(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     results = json.loads(next(tmp_path.glob("results-*.json")).read_text(encoding="utf-8"))
     found = {row["name"]: row for row in results["rows"]}
-    assert list(found) == ["adaptive", "hsv", "floor: decode only, as adaptive"]
+    assert list(found) == ["uniform", "adaptive", "hsv", "floor: decode only, as adaptive"]
+    assert found["uniform"]["n_pictures"] == 10
     assert 0 < found["adaptive"]["n_pictures"] <= 10
     assert found["hsv"]["n_pictures"] == 25
     assert all(row["wall_s"] > 0 and row["cpu_s"] > 0 for row in found.values())
     assert all(row["peak_mib"] > 20 for row in found.values())
-    assert found["adaptive"]["stage_s"]
+    assert found["uniform"]["stage_s"]
     assert found["adaptive"]["truth"]["area_mae_frac"] is not None
     assert "simulated   adaptive" in done.stdout
 

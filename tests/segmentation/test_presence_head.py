@@ -19,9 +19,7 @@ from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.export import add_instruments, write_bundle
 from ubereport.segmentation.fusion import fuse_batch_norms
 from ubereport.segmentation.instruments import build_branch, load_outputs
-from ubereport.segmentation.metadata import (
-    BundleMetadata,
-)
+from ubereport.segmentation.metadata import BundleMetadata
 from ubereport.segmentation.network import (
     PresenceHead,
     SegmentationNetwork,

@@ -105,7 +105,7 @@ def share_funnel(
     n_with = round(float(together.sum()))
 
     def limits_of(n: int) -> tuple[float, ...]:
-        count = hypergeometric(total, n_with, min(n, total))
+        count = hypergeometric(total, n_with, n)
         exact = exact_limits(count, n, (0.025, 0.975, 0.001, 0.999))
         return tuple(min(max(target + widen * (each - target), 0.0), 1.0) for each in exact)
 

@@ -60,9 +60,6 @@ def exact_limits(count: rv_frozen, n: int, probabilities: Sequence[float]) -> tu
     """
     # All of F at once: SciPy takes as long for one value as for hundreds.
     reached = np.asarray(count.cdf(np.arange(-1, n + 1)))
-    limits = []
-    for probability in probabilities:
-        at = min(int(np.searchsorted(reached[1:], probability)), n) + 1
-        fraction = (reached[at] - probability) / (reached[at] - reached[at - 1])
-        limits.append(min(max((at - 1 - float(fraction)) / n, 0.0), 1.0))
-    return tuple(limits)
+    at = np.searchsorted(reached, probabilities)  # of r, since F(-1) is the first
+    fraction = (reached[at] - probabilities) / (reached[at] - reached[at - 1])
+    return tuple(np.clip((at - 1 - fraction) / n, 0.0, 1.0).tolist())
