@@ -107,7 +107,7 @@ def _translated(network: nn.Module, size: tuple[int, int]) -> tuple[Any, tuple[s
                 f"The network cannot be written as ONNX ({type(error).__name__}). Use an encoder "
                 "that torch.onnx exports, or keep the bundle without a graph: torch runs it."
             ) from error
-        model = program.model  # type: ignore[union-attr]
+        model = program.model
         fold_constants(model, input_size_limit=2**30, output_size_limit=2**30)
         RemoveUnusedNodesPass()(model)
     late_inputs = _late_inputs(model, late_stages(network))
