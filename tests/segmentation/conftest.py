@@ -31,6 +31,7 @@ from ubereport.segmentation.network import (
     HazeRemoval,
     PresenceHead,
     SegmentationNetwork,
+    ShadeDoubt,
     build_network,
     encoder_channels,
 )
@@ -74,16 +75,19 @@ def with_all_parts(network: SegmentationNetwork) -> nn.Module:
     """Return the network with every part that sees whole views.
 
     Those that it lacks have the numbers of all bundles, which leave views alone that are neither
-    hazy, dim nor flooded; a head that it lacks doubts nothing.
+    hazy, dim nor flooded; what it lacks of a head and of a doubt of dark places doubts nothing.
     """
     presence = PresenceHead(encoder_channels(network)[-1])
     with torch.no_grad():
         presence.linear.weight.zero_()
         presence.linear.bias.zero_()
+    shade = ShadeDoubt()
+    shade.doubt.zero_()
     parts = {
         "haze": HazeRemoval(),
         "exposure": ExposureGain(),
         "presence": presence,
+        "shade": shade,
         "flood": FloodGain(),
     }
     lacking = {name: part for name, part in parts.items() if getattr(network, name) is None}
@@ -166,6 +170,7 @@ def bundle_of(
                 has_haze_removal=True,
                 has_exposure_gain=True,
                 has_presence_head=True,
+                has_shade_doubt=True,
                 has_flood_gain=True,
             )
             described = dataclasses.replace(metadata, network=spec)

