@@ -257,8 +257,8 @@ class ShadeDoubt(nn.Module):
         level = F.avg_pool2d(light, _SHADE_PX, 1, _SHADE_PX // 2, count_include_pad=False)
         asked = brightest_level(planes, self.black) / span / self.bright_level
         level = level / asked.clamp(1e-3, 1.0)
-        share = (self.from_level - level) / (self.from_level - self.to_level)
-        return -self.doubt * share.clamp(0, 1)
+        lack = (level - self.from_level) / (self.from_level - self.to_level)
+        return self.doubt * lack.clamp(-1, 0)
 
 
 def _own(network: nn.Module, name: str, given: nn.Module | None) -> nn.Module | None:

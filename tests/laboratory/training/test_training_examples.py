@@ -12,7 +12,7 @@ CONFIGS = sorted(
     p
     for p in FOLDER.glob("*.toml")
     if not p.name.startswith(("ube-blood", "instruments-"))
-    and not p.name.endswith(("-sets.toml", "-folds.toml"))
+    and not p.name.endswith(("-sets.toml", "-folds.toml", "choices.toml"))
 )
 
 STAGES = ("pretrain", "finetune")
@@ -39,6 +39,15 @@ def test_the_rows_of_an_ablation_differ_in_one_thing_alone():
     configs = [config_from_toml(p, TrainConfig) for p in rows]
     budgets = {(c.steps, c.batch_size, c.side_px, c.data.fold, c.optimizer) for c in configs}
     assert len(budgets) == 1
+
+
+def test_the_rows_that_are_compared_name_sets_that_are_listed():
+    rows = tomllib.loads((FOLDER / "choices.toml").read_text())["rows"]
+    listed = tomllib.loads((FOLDER / "all-sets.toml").read_text())["collections"]
+    known = {"name", "px", "encoder", "seed", "without", "composite_share", "simulated_share"}
+    assert len({row["name"] for row in rows}) == len(rows) > 10
+    assert all(set(row) <= known for row in rows)
+    assert {n for row in rows for n in row.get("without", ())} == {s["name"] for s in listed}
 
 
 def test_the_department_s_files_fit_together():
