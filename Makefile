@@ -58,7 +58,7 @@ axe:
 $(VENV)/bin/python: | system
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ubereport needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
-# A newer pip finds what to install in half the time; the one that Python brings finds it, too.
+# A newer pip takes less time to find what to install; the one that Python brings finds it, too.
 	-$(PIP) --upgrade pip
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python

@@ -11,25 +11,27 @@ import dataclasses
 import json
 import time
 import tomllib
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from cross_validate import counted, described, found_in
+from torch import Tensor
+from train import run_config, show
 
 from ubereport.core.config import config_from_toml
 from ubereport.files.atomic import write_file
-from ubereport.laboratory.training.calibrate import Calibration, CalibrationAims, calibrate
+from ubereport.laboratory.training.calibrate import Calibration, CalibrationAims
 from ubereport.laboratory.training.collections import read_collections
 from ubereport.laboratory.training.config import TrainConfig
 from ubereport.laboratory.training.export import HeldOutMaps, look_at_held_out
 from ubereport.laboratory.training.finetune import finetune, split_indices
 from ubereport.laboratory.training.labelled_stills import Still, StillCache, cache_stills
-from ubereport.laboratory.training.loop import Progress
-from ubereport.laboratory.training.scoring import score_still, summarize
+from ubereport.laboratory.training.scoring import score_still
+from ubereport.laboratory.training.specification import FoldLook
 from ubereport.segmentation.pictures import shown_blood
 
 HERE = Path(__file__).parent
@@ -47,22 +49,13 @@ COLUMNS = (
 )
 
 
-def show(progress: Progress) -> None:
-    words = f"{progress.step}/{progress.n_steps} loss {progress.loss:.4f}"
-    print(time.strftime("%H:%M:%S"), words, f"{progress.elapsed_s:.0f} s", flush=True)
-
-
 def row_config(row: dict[str, Any]) -> TrainConfig:
-    config = config_from_toml(HERE / "choice.toml", TrainConfig)
+    config = run_config(HERE / "choice.toml", None, row.get("seed"), row.get("px"))
     shares = {k: row[k] for k in ("composite_share", "simulated_share") if k in row}
-    px = row.get("px", config.input_px)
     return dataclasses.replace(
         config,
         name="choice-" + row["name"].replace(",", "").replace(" ", "-"),
-        seed=row.get("seed", config.seed),
         encoder=row.get("encoder", config.encoder),
-        side_px=px,
-        input_px=px,
         data=dataclasses.replace(config.data, **shares),
     )
 
@@ -79,22 +72,13 @@ def left_out(stills: Sequence[Still], names: Sequence[str]) -> tuple[Still, ...]
     )
 
 
-def of_set(cache: StillCache, index: np.ndarray, *names: str) -> np.ndarray:
-    return np.array([i for i in index if cache.stills[int(i)].collection.name in names], np.int64)
-
-
-def summed(look: HeldOutMaps, found: Calibration, keep: np.ndarray) -> dict[str, Any]:
-    """Count the stills `keep` of what was looked at, at thresholds that were found on all."""
-    maps, labels = look.maps[keep], look.labels[keep]
-    scores = [
-        score_still(m, label, found.thresholds[1])
-        for m, label in zip(shown_blood(maps.copy(), found.presence), labels, strict=True)
-    ]
-    sure = [
-        score_still(m, label, found.presence.probability)
-        for m, label in zip(maps, labels, strict=True)
-    ]
-    return asdict(summarize(scores, found.presence.view_frac, sure))
+def look_at_set(
+    config: TrainConfig, state: Mapping[str, Tensor], cache: StillCache, name: str
+) -> FoldLook:
+    """Look at what `config` holds out of a set, whether or not the row was trained on others."""
+    out = split_indices(cache.stills, config)[1]
+    index = np.array([i for i in out if cache.stills[int(i)].collection.name == name], np.int64)
+    return FoldLook(config.data.fold, (name,), look_at_held_out(config, state, cache, index))
 
 
 def capsule_dice(look: HeldOutMaps, found: Calibration) -> tuple[float, float]:
@@ -115,19 +99,15 @@ def trained_row(
     config = row_config(row)
     begin = time.monotonic()
     state = finetune(config, left_out(stills, row.get("without", ())), runs / config.name, show)
-    out = split_indices(stills, config)[1]
-    index = of_set(cache, out, HANDMADE, GYNSURG)
-    look = look_at_held_out(config, state, cache, index)
-    found = calibrate(look.maps, look.labels, look.groups, AIMS)
-    is_gyn = np.array([cache.stills[int(i)].collection.name == GYNSURG for i in index])
-    capsule = look_at_held_out(config, state, cache, of_set(cache, out, CAPSULE))
+    handmade, gynsurg, capsule = (
+        look_at_set(config, state, cache, name) for name in (HANDMADE, GYNSURG, CAPSULE)
+    )
+    found = found_in([handmade, gynsurg], AIMS)
     return {
-        "figures": dict(found.figures),
-        "thresholds": found.thresholds,
-        "presence": asdict(found.presence),
-        "handmade": summed(look, found, ~is_gyn),
-        "gynsurg": summed(look, found, is_gyn),
-        "capsule_by_cluster": capsule_dice(capsule, found),
+        **described(found),
+        "handmade": counted(handmade, found, AIMS),
+        "gynsurg": counted(gynsurg, found, AIMS),
+        "capsule_by_cluster": capsule_dice(capsule.held_out, found),
         "n_weights": sum(tensor.numel() for tensor in state.values()),
         "seconds_of_this_call": time.monotonic() - begin,
     }

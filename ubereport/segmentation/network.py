@@ -107,7 +107,30 @@ class FloodGain(nn.Module):
         return self.gain * share + (0 if doubt is None else (1 - share) * doubt)
 
 
-class HazeRemoval(nn.Module):
+class _LightPart(nn.Module):
+    """What tells how much light a picture sends: its numbers, of which `black` and `white` are two.
+
+    Parameters
+    ----------
+    black, white
+        Normalized values of pictures.
+    numbers
+        Those of the part itself.
+    """
+
+    black: torch.Tensor
+    white: torch.Tensor
+
+    def __init__(self, black: float, white: float, **numbers: float) -> None:
+        super().__init__()
+        _register(self, black=black, white=white, **numbers)
+
+    def level(self, planes: torch.Tensor) -> torch.Tensor:
+        """Return (n, 1, 1, 1) how bright each of (n, 3, H, W) pictures is, as a share of white."""
+        return brightest_level(planes, self.black) / (self.white - self.black)
+
+
+class HazeRemoval(_LightPart):
     """Takes off the white veil that smoke, a fogged optic or turbid fluid lays over a view.
 
     In a veil blood is pale, and is not known as blood. A clear view has something, somewhere, that
@@ -120,15 +143,12 @@ class HazeRemoval(nn.Module):
     from which in full; and the share `left_veil` that stays, as most clear views have some.
     """
 
-    black: torch.Tensor
-    white: torch.Tensor
     from_veil: torch.Tensor
     to_veil: torch.Tensor
     left_veil: torch.Tensor
 
     def __init__(self, black: float = -127 / 128, white: float = 1.0) -> None:
-        super().__init__()
-        _register(self, black=black, white=white, from_veil=0.25, to_veil=0.33, left_veil=0.08)
+        super().__init__(black, white, from_veil=0.25, to_veil=0.33, left_veil=0.08)
 
     def veil(self, planes: torch.Tensor) -> torch.Tensor:
         """Return (n, 1, 1, 1) the veil of (n, 3, H, W) pictures, as a share of their level."""
@@ -166,7 +186,7 @@ def brightest_level(planes: torch.Tensor, black: torch.Tensor) -> torch.Tensor:
     return (brightest.mean(1) - black).view(-1, 1, 1, 1)
 
 
-class ExposureGain(nn.Module):
+class ExposureGain(_LightPart):
     """Lifts a view that is dimmer than what a network was trained on, as a camera's gain does.
 
     In a dim view blood is too dark to be known as blood, though its color is there. How bright a
@@ -180,28 +200,13 @@ class ExposureGain(nn.Module):
     `to_tint` in full.
     """
 
-    black: torch.Tensor
-    white: torch.Tensor
     least_level: torch.Tensor
     max_gain: torch.Tensor
     from_tint: torch.Tensor
     to_tint: torch.Tensor
 
     def __init__(self, black: float = -127 / 128, white: float = 1.0) -> None:
-        super().__init__()
-        _register(
-            self,
-            black=black,
-            white=white,
-            least_level=0.535,
-            max_gain=8.0,
-            from_tint=0.2,
-            to_tint=0.27,
-        )
-
-    def level(self, planes: torch.Tensor) -> torch.Tensor:
-        """Return (n, 1, 1, 1) how bright each of (n, 3, H, W) pictures is, as a share of white."""
-        return brightest_level(planes, self.black) / (self.white - self.black)
+        super().__init__(black, white, least_level=0.535, max_gain=8.0, from_tint=0.2, to_tint=0.27)
 
     def tint(self, planes: torch.Tensor) -> torch.Tensor:
         """Return (n, 1, 1, 1) the mean of green and blue of (n, 3, H, W), as a share of the red."""
@@ -218,7 +223,7 @@ class ExposureGain(nn.Module):
         return torch.where(gain > 1, lifted, planes)
 
 
-class ShadeDoubt(nn.Module):
+class ShadeDoubt(_LightPart):
     """Doubts what hardly any light reaches: there, liver and a pool of blood have one color.
 
     How bright a place is, the mean of its surroundings says, so that the glints and the noise of a
@@ -231,32 +236,21 @@ class ShadeDoubt(nn.Module):
     ones; and `doubt` in logits.
     """
 
-    black: torch.Tensor
-    white: torch.Tensor
     bright_level: torch.Tensor
     from_level: torch.Tensor
     to_level: torch.Tensor
     doubt: torch.Tensor
 
     def __init__(self, black: float = -127 / 128, white: float = 1.0) -> None:
-        super().__init__()
-        _register(
-            self,
-            black=black,
-            white=white,
-            bright_level=0.535,
-            from_level=0.196,
-            to_level=0.098,
-            doubt=3.0,
+        super().__init__(
+            black, white, bright_level=0.535, from_level=0.196, to_level=0.098, doubt=3.0
         )
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
         """Map (n, 3, H, W) normalized pictures to the shift of each pixel, (n, 1, H, W), <= 0."""
-        span = self.white - self.black
-        light = (planes.amax(1, keepdim=True) - self.black) / span
+        light = (planes.amax(1, keepdim=True) - self.black) / (self.white - self.black)
         level = F.avg_pool2d(light, _SHADE_PX, 1, _SHADE_PX // 2, count_include_pad=False)
-        asked = brightest_level(planes, self.black) / span / self.bright_level
-        level = level / asked.clamp(1e-3, 1.0)
+        level = level / (self.level(planes) / self.bright_level).clamp(1e-3, 1.0)
         lack = (level - self.from_level) / (self.from_level - self.to_level)
         return self.doubt * lack.clamp(-1, 0)
 
@@ -332,8 +326,7 @@ class SegmentationNetwork(nn.Module):
     def forward(self, planes: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """Return the logits of blood, or those of blood and of instruments."""
         planes = self.seen(planes)
-        # Before the encoder, so that it counts in fp32 by every route: the levels of dark places
-        # are few steps of bf16.
+        # Before the encoder, so that it counts in fp32 by every route.
         dark = None if self.shade is None else self.shade(planes)
         features: Sequence[torch.Tensor] = self.encoder(planes)
         if self.late_dtype is None:

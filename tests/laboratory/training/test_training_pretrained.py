@@ -47,9 +47,10 @@ def test_an_encoder_without_imagenet_weights_is_refused_by_name():
 
 @pytest.mark.skipif(not IS_INSTALLED, reason="the train extra is not installed")
 def test_every_tensor_of_the_package_lands_in_the_encoder():
-    encoder = build_network(NetworkSpec(decoder_channels=(8, 8, 8, 8, 4))).get_submodule("encoder")
-    weights.load_imagenet(encoder)
-    given = weights.imagenet_state()
+    spec = NetworkSpec(decoder_channels=(8, 8, 8, 8, 4))
+    encoder = build_network(spec).get_submodule("encoder")
+    weights.load_imagenet(encoder, spec.encoder)
+    given = weights.imagenet_state(spec.encoder)
     state = encoder.state_dict()
     assert torch.equal(state["model.conv_stem.weight"], given["_conv_stem.weight"])
     last = "model.blocks.6.0.conv_pwl.weight"

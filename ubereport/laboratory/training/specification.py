@@ -53,6 +53,13 @@ from ubereport.segmentation.network import build_network, load_state
 NEEDED = ("version", "config", "weights", "title", "licence", "training_population", "limits",
           "intended_use", "evaluated_on", "training_data", "card")  # fmt: skip
 _SHARE_ALIKE = "CC BY-NC-SA 4.0"
+# What a specification adds by its key, of numbers that no still is needed for.
+_VIEW_PARTS = {
+    "flood_gain": with_flood_gain,
+    "exposure_gain": with_exposure_gain,
+    "haze_removal": with_haze_removal,
+    "shade_doubt": with_shade_doubt,
+}
 
 
 def export_from_specification(
@@ -280,15 +287,12 @@ def _with_view_parts(
         inside = split_indices(cache.stills, config)[0]
         fitted = _of_sets(cache, inside, spec.get("presence_head_sets"))
         state = with_presence_head(config, state, cache, fitted)
-    if spec.get("flood_gain", False):
-        state = with_flood_gain(state)
     # Last: a head is fitted to stills as they are. Fitted to dim capsule stills that were lifted,
     # it told operations apart less well.
-    if spec.get("exposure_gain", False):
-        state = with_exposure_gain(state)
-    if spec.get("haze_removal", False):
-        state = with_haze_removal(state)
-    return with_shade_doubt(state) if spec.get("shade_doubt", False) else state
+    for key, with_part in _VIEW_PARTS.items():
+        if spec.get(key, False):
+            state = with_part(state)
+    return state
 
 
 def _of_sets(

