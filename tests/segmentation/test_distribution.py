@@ -53,6 +53,47 @@ def test_features_of_flat_stills_follow_from_their_color() -> None:
     assert halves["gradient_log"] == pytest.approx(np.log1p(255 / 15))
 
 
+def test_contrast_is_told_by_how_it_grows_with_size() -> None:
+    def slopes(pattern: np.ndarray, contrast: float = 0.2, light: float = 100) -> np.ndarray:
+        gray = light * np.exp(contrast * pattern)
+        return features(np.repeat(gray[None, ..., None], 3, axis=3), np.ones((64, 64), bool))[
+            0, -2:
+        ]
+
+    # The mean of four independent values varies half as much as one of them does.
+    noise = np.random.default_rng(0).normal(size=(64, 64))
+    np.testing.assert_allclose(slopes(noise), np.log(0.5), atol=0.08)
+    # Squares of two blocks: what four blocks differ by is nothing, their means by as much as any.
+    squares = np.kron(np.indices((32, 32)).sum(0) % 2 * 2 - 1, np.ones((2, 2)))
+    fine, middle = slopes(squares)
+    assert fine > 3
+    assert middle < -3
+    # Neither light nor how strong the contrast is changes it.
+    np.testing.assert_allclose(slopes(noise, light=40), slopes(noise), atol=0.02)
+    np.testing.assert_allclose(slopes(noise, contrast=0.1), slopes(noise), atol=0.02)
+    # A view without any, and one that is too thin to hold four blocks, have no slope.
+    assert not slopes(np.zeros((64, 64))).any()
+    thin = np.zeros((64, 64), bool)
+    thin[5] = True
+    assert not features(np.full((1, 64, 64, 3), 90, np.uint8), thin)[0, -2:].any()
+
+
+def test_a_reference_that_was_made_before_contrast_was_told_goes_on_without_it(
+    reference: ColorReference,
+) -> None:
+    former = dataclasses.replace(
+        reference,
+        feature_names=FEATURES[:11],
+        scale=reference.scale[:11],
+        centroids=tuple(row[:11] for row in reference.centroids),
+        whitening=(),
+    )
+    stills = _operation(7)
+    gaps = (features(stills, FIELD).mean(axis=0)[:11] - np.array(former.centroids)) / former.scale
+    nearest = np.sort(np.sqrt((gaps**2).mean(axis=1)))[:3]
+    assert distance(former, stills, FIELD) == pytest.approx(nearest.mean())
+
+
 def test_only_the_field_of_view_counts() -> None:
     inside = _operation(1, 1)
     framed = inside.copy()
@@ -152,6 +193,8 @@ def test_impossible_requests_are_refused(
     "changes",
     [
         {"feature_names": ("red",)},
+        {"feature_names": FEATURES[:11]},
+        {"scale": (1.0,) * (len(FEATURES) - 1)},
         {"scale": (0.0,) * len(FEATURES)},
         {"centroids": ((0.0,) * len(FEATURES),)},
         {"centroids": ((0.0,), (1.0,))},

@@ -35,8 +35,8 @@ MIN_PROBE_LEVEL = 24.0
 class CaseViews:
     """Stretches that cover every part in time order.
 
-    `population_distance` tells how far the recording's colors lie from the bundle's training
-    population; None where the bundle does not describe its population.
+    `population_distance` tells how far the recording lies from the bundle's training population;
+    None where the bundle does not describe it.
     """
 
     stretches: tuple[FieldStretch, ...]
@@ -84,7 +84,7 @@ def fit_views(opened: OpenedCase, on_progress: ProgressHook) -> CaseViews:
 
 
 def distribution_flag(bundle: Bundle, views: CaseViews) -> tuple[Flag, ...]:
-    """Flag a recording whose colors lie outside of the bundle's training population."""
+    """Flag a recording that lies outside of the bundle's training population."""
     reference = bundle.metadata.color_reference
     if reference is None or views.population_distance is None:
         return ()
@@ -94,9 +94,9 @@ def distribution_flag(bundle: Bundle, views: CaseViews) -> tuple[Flag, ...]:
         Flag(
             "out_of_distribution",
             FlagLevel.CAUTION,
-            "The colors of this recording differ from everything that the model was trained on "
-            f"(distance {views.population_distance:.2f}, usual up to {reference.threshold:.2f}); "
-            "look at the overlays before believing the numbers.",
+            "In color or contrast this recording is unlike everything that the model was trained "
+            f"on (distance {views.population_distance:.2f}, usual up to "
+            f"{reference.threshold:.2f}); look at the overlays before believing the numbers.",
         ),
     )
 

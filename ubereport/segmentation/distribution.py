@@ -1,6 +1,6 @@
-"""How far a recording's colors lie from those that a network was trained on; numpy only.
+"""How far a recording lies from those that a network was trained on; numpy only.
 
-Each still becomes a short vector of color and structure features. The training population is
+Each still becomes a short vector of figures of color and contrast. The training population is
 kept as one mean vector a group (one operation), since it has many centers and no single shape.
 """
 
@@ -28,19 +28,20 @@ FEATURES = (
     "dark_frac",
     "bright_frac",
     "gradient_log",
+    "fine_contrast_log",
+    "middle_contrast_log",
 )
+_FORMER = FEATURES[:11]
+"""What bundles knew that were exported before the last two; they go on with these."""
 # The mean of the three nearest groups: one odd training operation cannot make everything near it
 # look familiar.
 _N_NEAREST = 3
 _FLOOR = 1e-6
+_LEAST_VARIANCE = 1e-6
 # Features of blocks and not of pixels: noise, compression and the size of the recording must not
 # look like another population.
 _SIDE_BLOCKS = 64
 _SHRINKAGE = 0.005
-
-
-_EACH_FEATURE = Field(min_length=len(FEATURES), max_length=len(FEATURES))
-_Features = Annotated[tuple[float, ...], _EACH_FEATURE]
 
 
 @validated("color_reference", error=BundleError, remedy="Export the bundle again.")
@@ -50,7 +51,7 @@ class ColorReference:
     Parameters
     ----------
     feature_names
-        What the columns are; must be `FEATURES`.
+        What the columns are: `FEATURES`, or the first eleven of them in earlier bundles.
     scale
         Per feature, its standard deviation over all groups: the unit of the distance.
     centroids
@@ -63,15 +64,18 @@ class ColorReference:
     """
 
     feature_names: tuple[str, ...]
-    scale: Annotated[tuple[Annotated[float, Field(gt=0)], ...], _EACH_FEATURE]
-    centroids: Annotated[tuple[_Features, ...], Field(min_length=2)]
+    scale: tuple[Annotated[float, Field(gt=0)], ...]
+    centroids: Annotated[tuple[tuple[float, ...], ...], Field(min_length=2)]
     threshold: Annotated[float, Field(gt=0)]
-    whitening: tuple[_Features, ...] = ()
+    whitening: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
-        if self.feature_names != FEATURES:
+        if self.feature_names not in (FEATURES, _FORMER):
             raise ValueError(f"the features are {self.feature_names}, not {FEATURES}")
-        if len(self.whitening) not in (0, len(FEATURES)):
+        n_features = len(self.feature_names)
+        if {len(row) for row in (self.scale, *self.centroids, *self.whitening)} != {n_features}:
+            raise ValueError(f"there is a row of another length than the {n_features} features")
+        if len(self.whitening) not in (0, n_features):
             raise ValueError(f"a whitening of {len(self.whitening)} rows is not square")
 
 
@@ -159,11 +163,12 @@ def distance(reference: ColorReference, rgb: RgbArray, field_mask: BoolArray) ->
     """
     if len(rgb) == 0:
         raise ValueError("no sample to compare with the training population")
+    n_features = len(reference.feature_names)
     return _group_distance(
-        features(rgb, field_mask),
+        features(rgb, field_mask)[:, :n_features],
         np.asarray(reference.centroids),
         np.asarray(reference.scale),
-        np.asarray(reference.whitening) if reference.whitening else np.eye(len(FEATURES)),
+        np.asarray(reference.whitening) if reference.whitening else np.eye(n_features),
     )
 
 
@@ -219,6 +224,7 @@ def _still_features(still: RgbArray, mask: BoolArray) -> FloatArray:
             (brightness < 0.15).mean(),
             (pixels.min(axis=1) > 0.85).mean(),
             _gradient_log(blocks, is_inside),
+            *_contrast_logs(blocks, is_inside),
         ]
     )
 
@@ -246,3 +252,25 @@ def _gradient_log(blocks: FloatArray, is_inside: BoolArray) -> float:
     both = is_inside[:, 1:] & is_inside[:, :-1]
     steps = np.abs(np.diff(gray, axis=1))[both]
     return float(np.log1p(steps.mean())) if steps.size else 0.0
+
+
+def _contrast_logs(blocks: FloatArray, is_inside: BoolArray) -> tuple[float, float]:
+    """Return how contrast grows with size: from 1 to 2 blocks and from 2 to 4, as logarithms."""
+    # What four blocks differ by among themselves is contrast of the finest size; their means, taken
+    # four by four, tell that of twice the size, and so on. How fast it grows tells views of one
+    # kind from others, however bright they are and however strong their contrast.
+    values, variances = np.log(blocks.mean(axis=2) + 1), []
+    for _ in range(3):
+        values, is_inside, variance = _halved(values, is_inside)
+        variances.append(variance)
+    fine, middle, coarse = np.log(np.array(variances) + _LEAST_VARIANCE) / 2
+    return float(middle - fine), float(coarse - middle)
+
+
+def _halved(values: FloatArray, is_inside: BoolArray) -> tuple[FloatArray, BoolArray, float]:
+    """Return means of two by two whole ones, which are whole, and the variance among such four."""
+    height, width = (n // 2 for n in values.shape)
+    fours = values[: 2 * height, : 2 * width].reshape(height, 2, width, 2)
+    whole = is_inside[: 2 * height, : 2 * width].reshape(height, 2, width, 2).all(axis=(1, 3))
+    variance = fours.var(axis=(1, 3))[whole]
+    return fours.mean(axis=(1, 3)), whole, float(variance.mean()) if variance.size else 0.0

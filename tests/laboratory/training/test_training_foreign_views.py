@@ -6,14 +6,19 @@ import cv2
 import numpy as np
 import pytest
 
+from ubereport.core.series import LossReason
 from ubereport.files.resources import models_dir
 from ubereport.laboratory.picture_files import read_rgb
+from ubereport.laboratory.simulation.config import FieldOutline, SimulationConfig
+from ubereport.laboratory.simulation.render import Renderer
+from ubereport.laboratory.simulation.scenario import plan_scenario
 from ubereport.laboratory.training.labelled_stills import read_manifest
 from ubereport.segmentation.bundle import find_bundle, load_bundle
 from ubereport.segmentation.distribution import distance
 
 N_STILLS = 60
 N_BLOCK = 20
+FIRST_SEED = 51_000
 
 
 def is_flagged(reference, paths):
@@ -36,6 +41,26 @@ def capsule_blocks(folder):
     return [paths[i : i + N_BLOCK] for i in range(0, len(paths) - N_BLOCK, N_BLOCK)]
 
 
+@pytest.fixture(scope="module")
+def biportal_recordings():
+    """Stills and fields of simulated biportal recordings of every outline, nothing chosen on."""
+    recordings = []
+    for seed, field in enumerate([*FieldOutline] * 2, start=FIRST_SEED):
+        config = SimulationConfig(width_px=320, height_px=180, field=field)
+        renderer = Renderer(plan_scenario(seed, 6.0, config))
+        frames = [renderer.frame(time_s) for time_s in np.linspace(10, 350, 6)]
+        seen = [f for f in frames if f.reason is LossReason.NONE]
+        recordings.append((np.stack([f.rgb for f in seen]), np.stack([f.field_mask for f in seen])))
+    return recordings
+
+
+@pytest.mark.parametrize("model", ["ube-blood", "ube-blood-open"])
+def test_most_simulated_biportal_recordings_are_flagged(biportal_recordings, model):
+    reference = load_bundle(find_bundle(model, models_dir())).metadata.color_reference
+    far = [distance(reference, *seen) > reference.threshold for seen in biportal_recordings]
+    assert np.mean(far) >= 0.7
+
+
 @pytest.mark.parametrize("model", ["ube-blood", "ube-blood-open"])
 def test_foreign_views_are_flagged_and_unseen_operations_of_the_collection_are_not(
     shared_data, model
@@ -47,7 +72,7 @@ def test_foreign_views_are_flagged_and_unseen_operations_of_the_collection_are_n
     known = by_group(labelled / "handmade" / "MANIFEST.csv")
     assert not any(is_flagged(reference, known[g]) for g in sorted(unseen & set(known)))
     foreign = by_group(labelled / "negatives" / "MANIFEST.csv")
-    for kind in ("fetoscopy", "bronchoscopy", "gastrectomy", "endoscapes"):
+    for kind in ("fetoscopy", "bronchoscopy", "gastrectomy", "endoscapes", "turbinate"):
         members = [paths for group, paths in foreign.items() if group.startswith(kind)]
         assert members
         assert all(is_flagged(reference, paths) for paths in members), kind
