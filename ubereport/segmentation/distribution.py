@@ -271,6 +271,7 @@ def _halved(values: FloatArray, is_inside: BoolArray) -> tuple[FloatArray, BoolA
     """Return means of two by two whole ones, which are whole, and the variance among such four."""
     height, width = (n // 2 for n in values.shape)
     fours = values[: 2 * height, : 2 * width].reshape(height, 2, width, 2)
-    whole = is_inside[: 2 * height, : 2 * width].reshape(height, 2, width, 2).all(axis=(1, 3))
+    quarters = is_inside[: 2 * height, : 2 * width].reshape(height, 2, width, 2)
+    whole = np.asarray(quarters.all(axis=(1, 3)), bool)
     variance = fours.var(axis=(1, 3))[whole]
     return fours.mean(axis=(1, 3)), whole, float(variance.mean()) if variance.size else 0.0

@@ -130,7 +130,7 @@ def test_an_export_has_the_parts_that_its_specification_asks_for(tmp_path, expor
     assert described.has_flood_gain
     network = load_network(bundle)
     # The head is fitted to stills as they are.
-    ((_config, state, _cache, _index), told) = fits.pop()
+    ((_config, state, _cache, _index, _margin), told) = fits.pop()
     assert without_view_parts(state).keys() == state.keys()
     assert torch.equal(network.presence.linear.weight, told["presence.linear.weight"])
     assert network.presence.linear.weight.abs().max() > 0
@@ -162,6 +162,23 @@ def test_a_fold_of_the_same_weights_takes_the_head_that_was_fitted(
     assert len(fits) == n_fits
 
 
+def test_a_view_must_speak_for_blood_by_the_margin_that_is_asked_for(
+    tmp_path, exported_config, fits
+):
+    spec, sets = written(tmp_path, exported_config)
+    for name, line in (("a", ""), ("b", "presence_margin = 0.5")):
+        spec.write_text(_asking(*ALL_PARTS, line))
+        export_from_specification(spec, sets, tmp_path / "runs", tmp_path / name)
+    (_, usual), (_, asked) = fits
+    assert torch.equal(asked["presence.linear.weight"], usual["presence.linear.weight"])
+    raised = asked["presence.linear.bias"] - usual["presence.linear.bias"]
+    assert raised.item() == pytest.approx(1.0, abs=1e-5)
+    for margin in ("-1", "nan", "true", '"much"'):
+        spec.write_text(_asking(*ALL_PARTS, f"presence_margin = {margin}"))
+        with pytest.raises(ConfigError, match=r"presence_margin .* 0 to 10"):
+            export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "c")
+
+
 def test_a_head_is_fitted_to_the_sets_that_are_named(tmp_path, exported_config, fits):
     spec, sets = written(tmp_path, exported_config)
     write_set(tmp_path / "others", prefix="other", seed=8)
@@ -170,7 +187,7 @@ def test_a_head_is_fitted_to_the_sets_that_are_named(tmp_path, exported_config, 
     asked = _asking(*ALL_PARTS, 'presence_head_sets = ["squares"]')
     spec.write_text(asked)
     export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
-    ((_config, _state_before, cache, index), _told) = fits.pop()
+    ((_config, _state_before, cache, index, _margin), _told) = fits.pop()
     assert {cache.stills[int(i)].collection.name for i in index} == {"squares"}
     spec.write_text(asked.replace('["squares"]', '["circles"]'))
     with pytest.raises(ConfigError, match="names the set circles, which is not listed"):

@@ -32,8 +32,8 @@ from ubereport.segmentation.network import (
 
 # Of the decided pixels: the share from which on evaluations say that blood is there.
 _MIN_BLOOD_FRAC = 0.002
-# Logits by which a view must speak for blood to be left as it is.
-_MARGIN = 1.5
+DEFAULT_MARGIN = 1.5
+"""Logits by which a view must speak for blood to be left as it is."""
 _WEIGHT_PENALTY = 0.2
 _BATCH = 8
 _N_ITERATIONS = 1000
@@ -45,6 +45,7 @@ def with_presence_head(
     state: Mapping[str, Tensor],
     cache: StillCache,
     index: NDArray[np.int64],
+    margin: float = DEFAULT_MARGIN,
 ) -> dict[str, Tensor]:
     """Return `state` and the weights of a head that was fitted to the stills `index`.
 
@@ -60,6 +61,8 @@ def with_presence_head(
         Weights without a head.
     cache, index
         Stills that the network was trained on.
+    margin
+        Logits by which a view must speak for blood to be left as it is.
 
     Raises
     ------
@@ -75,7 +78,7 @@ def with_presence_head(
     weights = _weights([cache.stills[int(i)] for i in index], config.data.group_power)
     linear = fit_logistic(features, torch.from_numpy(shown == 1), torch.from_numpy(weights))
     with torch.no_grad():
-        linear.bias.sub_(_MARGIN)
+        linear.bias.sub_(margin)
     return _with_part(state, f"{PRESENCE_PREFIX}linear.", linear)
 
 

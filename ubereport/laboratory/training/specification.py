@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ubereport.core.config import config_from_toml
 from ubereport.core.errors import AnnotationError, ConfigError, OutputError
+from ubereport.core.validation import check_setting
 from ubereport.laboratory.training.calibrate import DEFAULT_AIMS, CalibrationAims
 from ubereport.laboratory.training.collections import (
     by_collection,
@@ -39,6 +40,7 @@ from ubereport.laboratory.training.labelled_stills import (
 )
 from ubereport.laboratory.training.loop import network_spec
 from ubereport.laboratory.training.presence import (
+    DEFAULT_MARGIN,
     with_exposure_gain,
     with_flood_gain,
     with_haze_removal,
@@ -53,6 +55,7 @@ from ubereport.segmentation.network import build_network, load_state
 NEEDED = ("version", "config", "weights", "title", "licence", "training_population", "limits",
           "intended_use", "evaluated_on", "training_data", "card")  # fmt: skip
 _SHARE_ALIKE = "CC BY-NC-SA 4.0"
+_MAX_MARGIN = 10
 # What a specification adds by its key, of numbers that no still is needed for.
 _VIEW_PARTS = {
     "flood_gain": with_flood_gain,
@@ -78,7 +81,8 @@ def export_from_specification(
         `presence_rule = true` writes a bundle that marks nothing where a picture shows no blood, by
         a rule that finds blood in `min_sensitivity` of the stills that show some;
         `presence_head = true` fits a head to the stills that are trained on, or to those of
-        `presence_head_sets`, which doubts views that do not look like blood as a whole;
+        `presence_head_sets`, which doubts views that do not look like blood as a whole, unless
+        they speak for it by `presence_margin` logits;
         `flood_gain = true` believes flooded ones; `exposure_gain = true` lifts dim ones;
         `haze_removal = true` takes off the veil of hazy ones; `shade_doubt = true` doubts places
         that hardly any light reaches.
@@ -286,13 +290,22 @@ def _with_view_parts(
     if spec.get("presence_head", False):
         inside = split_indices(cache.stills, config)[0]
         fitted = _of_sets(cache, inside, spec.get("presence_head_sets"))
-        state = with_presence_head(config, state, cache, fitted)
+        state = with_presence_head(config, state, cache, fitted, _margin(spec))
     # Last: a head is fitted to stills as they are. Fitted to dim capsule stills that were lifted,
     # it told operations apart less well.
     for key, with_part in _VIEW_PARTS.items():
         if spec.get(key, False):
             state = with_part(state)
     return state
+
+
+def _margin(spec: Mapping[str, Any]) -> float:
+    margin = spec.get("presence_margin", DEFAULT_MARGIN)
+    is_number = isinstance(margin, int | float) and not isinstance(margin, bool)
+    check_setting(
+        is_number and 0 <= margin <= _MAX_MARGIN, "presence_margin", margin, f"0 to {_MAX_MARGIN}"
+    )
+    return float(margin)
 
 
 def _of_sets(
