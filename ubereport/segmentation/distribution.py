@@ -37,7 +37,6 @@ _FORMER = FEATURES[:11]
 # look familiar.
 _N_NEAREST = 3
 _FLOOR = 1e-6
-_LEAST_VARIANCE = 1e-6
 # Features of blocks and not of pixels: noise, compression and the size of the recording must not
 # look like another population.
 _SIDE_BLOCKS = 64
@@ -263,15 +262,16 @@ def _contrast_logs(blocks: FloatArray, is_inside: BoolArray) -> tuple[float, flo
     for _ in range(3):
         values, is_inside, variance = _halved(values, is_inside)
         variances.append(variance)
-    fine, middle, coarse = np.log(np.array(variances) + _LEAST_VARIANCE) / 2
+    fine, middle, coarse = np.log(np.array(variances) + _FLOOR) / 2
     return float(middle - fine), float(coarse - middle)
 
 
 def _halved(values: FloatArray, is_inside: BoolArray) -> tuple[FloatArray, BoolArray, float]:
     """Return means of two by two whole ones, which are whole, and the variance among such four."""
     height, width = (n // 2 for n in values.shape)
-    fours = values[: 2 * height, : 2 * width].reshape(height, 2, width, 2)
-    quarters = is_inside[: 2 * height, : 2 * width].reshape(height, 2, width, 2)
-    whole = np.asarray(quarters.all(axis=(1, 3)), bool)
+    fours, are_inside = (
+        each[: 2 * height, : 2 * width].reshape(height, 2, width, 2) for each in (values, is_inside)
+    )
+    whole = np.asarray(are_inside.all(axis=(1, 3)), bool)
     variance = fours.var(axis=(1, 3))[whole]
     return fours.mean(axis=(1, 3)), whole, float(variance.mean()) if variance.size else 0.0

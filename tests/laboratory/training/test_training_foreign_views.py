@@ -41,12 +41,6 @@ def capsule_blocks(folder):
     return [paths[i : i + N_BLOCK] for i in range(0, len(paths) - N_BLOCK, N_BLOCK)]
 
 
-def in_field(field_mask):
-    """Return the slices of a picture to which a report crops it: what surrounds a field is gone."""
-    rows, columns = (np.flatnonzero(field_mask.any(axis=axis)) for axis in (1, 0))
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-
-
 @pytest.fixture(scope="module")
 def biportal_recordings():
     """Stills and fields of simulated biportal recordings of every outline, nothing chosen on."""
@@ -56,13 +50,11 @@ def biportal_recordings():
         renderer = Renderer(plan_scenario(seed, 6.0, config))
         frames = [renderer.frame(time_s) for time_s in np.linspace(10, 350, 6)]
         seen = [f for f in frames if f.reason is LossReason.NONE]
-        inside = in_field(seen[0].field_mask)
-        recordings.append(
-            (
-                np.stack([f.rgb[inside] for f in seen]),
-                np.stack([f.field_mask[inside] for f in seen]),
-            )
-        )
+        # As a report crops them: what surrounds the field is gone.
+        box = renderer.outline.box
+        inside = slice(box.top_px, box.bottom_px), slice(box.left_px, box.right_px)
+        stills = np.stack([f.rgb[inside] for f in seen])
+        recordings.append((stills, renderer.outline.mask[inside]))
     return recordings
 
 
