@@ -163,7 +163,7 @@ def test_a_fold_of_the_same_weights_takes_the_head_that_was_fitted(
 
 
 def test_a_view_must_speak_for_blood_by_the_margin_that_is_asked_for(
-    tmp_path, exported_config, fits
+    tmp_path, exported_config, fits, monkeypatch
 ):
     spec, sets = written(tmp_path, exported_config)
     for name, line in (("a", ""), ("b", "presence_margin = 0.5")):
@@ -173,13 +173,15 @@ def test_a_view_must_speak_for_blood_by_the_margin_that_is_asked_for(
     assert torch.equal(asked["presence.linear.weight"], usual["presence.linear.weight"])
     raised = asked["presence.linear.bias"] - usual["presence.linear.bias"]
     assert raised.item() == pytest.approx(1.0, abs=1e-5)
+    # Told before any still is decoded.
+    monkeypatch.setattr(specification, "cache_stills", None)
     for margin in ("-1", "nan", "true", '"much"'):
         spec.write_text(_asking(*ALL_PARTS, f"presence_margin = {margin}"))
         with pytest.raises(ConfigError, match=r"presence_margin .* 0 to 10"):
             export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "c")
 
 
-def test_a_head_is_fitted_to_the_sets_that_are_named(tmp_path, exported_config, fits):
+def test_a_head_is_fitted_to_the_sets_that_are_named(tmp_path, exported_config, fits, monkeypatch):
     spec, sets = written(tmp_path, exported_config)
     write_set(tmp_path / "others", prefix="other", seed=8)
     entry = '[[collections]]\nname = "others"\npath = "others/MANIFEST.csv"\nlicence = "MIT"\n'
@@ -189,6 +191,7 @@ def test_a_head_is_fitted_to_the_sets_that_are_named(tmp_path, exported_config, 
     export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
     ((_config, _state_before, cache, index, _margin), _told) = fits.pop()
     assert {cache.stills[int(i)].collection.name for i in index} == {"squares"}
+    monkeypatch.setattr(specification, "cache_stills", None)
     spec.write_text(asked.replace('["squares"]', '["circles"]'))
     with pytest.raises(ConfigError, match="names the set circles, which is not listed"):
         export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "other")

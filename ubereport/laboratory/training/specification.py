@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -119,6 +120,7 @@ def export_from_specification(
     if target.exists():
         raise OutputError(f"{target.name!r} exists already. Choose another version or remove it.")
     stills = read_collections(manifest, root)
+    _check_parts(spec, stills)
     sets = [*_sets_of(stills, manifest, str(spec["licence"])), *_training_sets(spec)]
     card = _card(specification.parent / spec["card"], spec, sets, config.input_px)
     averaged = _averaged(runs, spec)
@@ -171,7 +173,9 @@ def look_at_folds(
     """
     spec = read_specification(specification, ("config", "folds"))
     cache_side_px = _config(specification.parent, spec).data.cache_side_px
-    cache = cache_stills(read_collections(manifest, root), cache_side_px, runs / "cache")
+    stills = read_collections(manifest, root)
+    _check_parts(spec, stills)
+    cache = cache_stills(stills, cache_side_px, runs / "cache")
     return _fold_looks(specification.parent, spec, cache, runs), _aims(spec)
 
 
@@ -308,18 +312,26 @@ def _margin(spec: Mapping[str, Any]) -> float:
     return float(margin)
 
 
+def _check_parts(spec: Mapping[str, Any], stills: Sequence[Still]) -> None:
+    """Check the margin of a head, and that every set that is named is listed."""
+    _margin(spec)
+    listed = [c.name for c in collections_of(stills)]
+    folds = spec.get("folds", ())
+    named = [spec.get("presence_head_sets", ()), *(fold.get("sets", ()) for fold in folds)]
+    unknown = sorted(set(itertools.chain.from_iterable(named)) - set(listed))
+    if unknown:
+        raise ConfigError(
+            f"The specification names the set {', '.join(unknown)}, which is not listed. Allowed: "
+            f"{', '.join(listed)}."
+        )
+
+
 def _of_sets(
     cache: StillCache, index: NDArray[np.int64], names: Sequence[str] | None
 ) -> NDArray[np.int64]:
     """Keep the stills of the named sets; of all where none are named."""
     if names is None:
         return index
-    unknown = sorted(set(names) - {s.collection.name for s in cache.stills})
-    if unknown:
-        raise ConfigError(
-            f"The specification names the set {', '.join(unknown)}, which is not listed. Allowed: "
-            f"{', '.join(c.name for c in collections_of(cache.stills))}."
-        )
     return np.array([i for i in index if cache.stills[int(i)].collection.name in names], np.int64)
 
 
