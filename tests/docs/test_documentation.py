@@ -125,6 +125,15 @@ def test_the_licence_of_weights_is_the_one_that_their_bundle_states(name):
     assert re.search(rf"those of `{name}` are under {re.escape(stated)}[,.]", words)
 
 
+def test_the_readme_says_the_rule_of_presence_that_the_default_bundle_has():
+    words = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    rule = load_bundle(find_bundle(SegmentationConfig().model, models_dir())).metadata.presence
+    assert (
+        f"`ube-blood`: where at least {100 * rule.view_frac:g} % of it reaches a probability of "
+        f"{rule.probability:g})"
+    ) in words
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     for target in LINK.findall(page.read_text(encoding="utf-8")):
