@@ -46,8 +46,6 @@ def recolor(
     picture = tint(picture, recoloring.tint)
     if recoloring.shade is not None:
         picture = shade(picture, recoloring.shade)
-    if recoloring.dimming is not None:
-        picture = _as_levels(picture * recoloring.dimming)
     if recoloring.degradation is not None:
         picture = degrade(picture, recoloring.degradation)
     return picture, mask

@@ -130,22 +130,6 @@ def test_as_many_stills_are_shaded_as_asked_for():
         assert np.array_equal(mask, label)
 
 
-def test_what_is_drawn_else_does_not_depend_on_what_is_dimmed():
-    without, dim = (drawn(7, AugmentConfig(dim_share=share)) for share in (0.0, 1.0))
-    assert without.dimming is None
-    assert 0.15 <= dim.dimming <= 1
-    assert dataclasses.replace(dim, dimming=None) == without
-
-
-def test_a_dim_crop_is_lifted_as_a_network_sees_it_and_a_dim_flood_is_not():
-    tissue, flood = (np.full((96, 96, 3), c, np.uint8) for c in ((200, 150, 130), (120, 15, 15)))
-    assert np.abs(recolored(tissue, dimming=0.3) - 0.3 * tissue).max() <= 0.5
-    # The network's own part lifts the brightest fifth to 136 of 255.
-    assert recolored(tissue, dimming=0.3, is_lifted=True).max() == pytest.approx(136, abs=1)
-    assert recolored(flood, dimming=0.3, is_lifted=True).max() == pytest.approx(36, abs=1)
-    assert np.array_equal(recolored(tissue, is_lifted=True), tissue)
-
-
 def test_no_change_of_color_is_asked_for_and_none_is_made():
     rgb, _ = labelled_picture()
     still = AugmentConfig(max_gain=0.0, max_exposure=0.0, max_saturation=0.0, max_hue_deg=0.0)

@@ -99,13 +99,12 @@ def test_every_change_of_color_is_that_of_opencv(tint):
     "how",
     [
         dataclasses.replace(PLAIN, shade=Shade((0.3, 0.7), 1.3, 0.2, 0.8, 0.3)),
-        dataclasses.replace(PLAIN, dimming=0.3),
         dataclasses.replace(PLAIN, degradation=Degradation(0.5, None, None, None, 1)),
         dataclasses.replace(PLAIN, degradation=Degradation(None, 1.5, None, None, 1)),
         dataclasses.replace(PLAIN, degradation=Degradation(0.73, 0.8, None, None, 1)),
     ],
 )
-def test_lost_light_and_lost_detail_are_those_of_opencv(how):
+def test_shade_and_lost_detail_are_those_of_opencv(how):
     (rgb, _), (planes, _) = both([IDENTITY] * 2, [how, PLAIN])
     close(rgb, planes, 1.5, 6)
 
@@ -141,7 +140,7 @@ def test_compression_leaves_what_a_recorder_leaves():
 
 def test_everything_together_is_that_of_opencv_but_for_noise_and_compression():
     rng = np.random.default_rng(5)
-    config = AugmentConfig(surround_share=0.3, shade_share=0.5, dim_share=0.5, degrade_share=0.7)
+    config = AugmentConfig(surround_share=0.3, shade_share=0.5, degrade_share=0.7)
     matrices = [draw_matrix(STILL, SIDE, rng, config, None) for _ in range(24)]
     recolorings = [draw_recoloring(rng, config) for _ in range(24)]
     quiet = [

@@ -19,7 +19,7 @@ from ubereport.laboratory.training.labelled_stills import (
     read_manifest,
 )
 from ubereport.laboratory.training.loop import train
-from ubereport.laboratory.training.made_stills import composites, floods
+from ubereport.laboratory.training.made_stills import composites
 from ubereport.laboratory.training.weights import read_checkpoint
 
 
@@ -122,18 +122,6 @@ def test_composites_do_not_depend_on_how_many_processes_make_them(config, cache,
     assert len({picture.tobytes() for picture in one.rgb}) == 6
 
 
-def test_floods_are_made_in_any_light_beside_decoys_in_as_little(config, cache, tmp_path):
-    zero = np.array([i for i, s in enumerate(cache.stills) if s.kind == "zero"])
-    config = dataclasses.replace(config, data=dataclasses.replace(config.data, n_floods=40))
-    made = floods(cache, zero, config, tmp_path, 1)
-    is_flood = np.array([s.kind == "blood" for s in made.stills])
-    assert is_flood.mean() == pytest.approx(0.8, abs=0.15)
-    level = np.median(made.rgb.max(axis=-1), axis=(1, 2))
-    for kind in (is_flood, ~is_flood):
-        assert level[kind].min() < 0.5 * level[kind].max()
-    assert level[~is_flood].max() < 1.5 * np.median(cache.rgb.max(axis=-1))
-
-
 def test_composites_are_made_once(config, cache, tmp_path, monkeypatch):
     zero = np.array([i for i, s in enumerate(cache.stills) if s.kind == "zero"])
     first = composites(cache, zero, config, tmp_path / "one", 1)
@@ -148,7 +136,7 @@ def test_composites_of_a_process_that_ends_early_are_not_used(config, cache, tmp
     def broken(made, k):
         raise MemoryError
 
-    monkeypatch.setattr(made_stills._Made, "__getitem__", broken)
+    monkeypatch.setattr(made_stills._Composites, "__getitem__", broken)
     with pytest.raises(AnnotationError, match="ended early"):
         composites(cache, zero, config, tmp_path / "one", 2)
     monkeypatch.undo()

@@ -239,21 +239,15 @@ def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(
     assert not [path for path in runs.rglob("*") if ".new-" in path.name]
 
 
-def test_shares_mix_made_stills_in(manifest, tmp_path, tiny_config):
+def test_shares_mix_composites_and_simulated_stills_in(manifest, tmp_path, tiny_config):
     data = dataclasses.replace(
-        tiny_config.data,
-        composite_share=0.3,
-        n_composites=4,
-        flood_share=0.1,
-        n_floods=4,
-        simulated_share=0.2,
-        n_simulated=2,
+        tiny_config.data, composite_share=0.3, simulated_share=0.2, n_simulated=2, n_composites=4
     )
     config = dataclasses.replace(tiny_config, data=data, input_px=64)
     stills = read_manifest(manifest)
     cache = cache_stills(stills, 64, tmp_path / "cache")
     pools = mixed_pools(config, cache, np.arange(24), (), tmp_path / "cache")
-    assert [pool.share for pool in pools] == pytest.approx([0.4, 0.3, 0.1, 0.2])
+    assert [pool.share for pool in pools] == pytest.approx([0.5, 0.3, 0.2])
     for pool in pools:
         rgb, label = pool.read(pool.pick(np.random.default_rng(1))[0])
         assert rgb.shape == (64, 64, 3)

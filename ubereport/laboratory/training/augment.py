@@ -19,7 +19,6 @@ from torchvision.transforms.v2.functional import adjust_hue, gaussian_blur
 
 from ubereport.laboratory.training.config import AugmentConfig
 from ubereport.laboratory.training.labelled_stills import CLEAN
-from ubereport.segmentation.network import ExposureGain
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +71,12 @@ class Degradation:
 
 @dataclass(frozen=True, slots=True)
 class Recoloring:
-    """How another optic, light, camera and recorder show a crop.
-
-    `dimming` is the share of its brightness that is left, if any is lost.
-    """
+    """How another optic, light, camera and recorder show a crop."""
 
     tint: Tint
     surround: Surround | None
     shade: Shade | None
     degradation: Degradation | None
-    dimming: float | None = None
-    is_lifted: bool = False
 
 
 def draw_matrix(
@@ -124,18 +118,7 @@ def draw_recoloring(rng: np.random.Generator, config: AugmentConfig) -> Recolori
     tint = _draw_tint(rng, config)
     shade = _draw_shade(rng) if rng.random() < config.shade_share else None
     degradation = _draw_degradation(rng) if rng.random() < config.degrade_share else None
-    # Not drawn where nothing is dimmed: what older configurations draw stays as it was.
-    is_dim = config.dim_share > 0 and rng.random() < config.dim_share
-    dimming = draw_dimming(rng) if is_dim else None
-    return Recoloring(tint, surround, shade, degradation, dimming, config.is_lifted)
-
-
-_LEAST_DIMMING = 0.15
-
-
-def draw_dimming(rng: np.random.Generator) -> float:
-    """Draw what is left of a picture's brightness: halved as often between any two stops."""
-    return float(np.exp(rng.uniform(np.log(_LEAST_DIMMING), 0)))
+    return Recoloring(tint, surround, shade, degradation)
 
 
 def _draw_surround(rng: np.random.Generator) -> Surround:
@@ -190,7 +173,7 @@ def augment_batch(
     matrices: Sequence[NDArray[np.float64]],
     recolorings: Sequence[Recoloring],
 ) -> tuple[Tensor, Tensor]:
-    """Crop, turn, stretch, mirror, surround, tint, shade, dim, degrade and lift.
+    """Crop, turn, stretch, mirror, surround, tint, shade, resample, blur, add noise and compress.
 
     Parameters
     ----------
@@ -245,16 +228,10 @@ def _shown(planes: Tensor, mask: Tensor, how: Recoloring) -> tuple[Tensor, Tenso
     if how.shade is not None:
         # Light falls off in linear light, pictures are gamma coded.
         planes = planes * _light(x, y, how.shade) ** (1 / 2.2)
-    if how.dimming is not None:
-        planes = planes * how.dimming
-    # After all that light does, as a recorder comes last: noise and compression are of the colors
-    # as shown.
+    # Last of all, as a recorder comes last: noise and compression are of the colors as shown.
     if how.degradation is not None:
         planes = _degraded(planes, how.degradation)
-    planes = planes.clamp(0, 255).round()
-    if how.is_lifted:
-        planes = ExposureGain(black=0.0, white=255.0).to(planes.device)(planes[None])[0].round()
-    return planes, mask
+    return planes.clamp(0, 255).round(), mask
 
 
 def _tinted(planes: Tensor, tint: Tint) -> Tensor:

@@ -7,7 +7,7 @@ proportion to the light that falls on it. Thickness is in units in which 1 hides
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -206,10 +206,7 @@ def flood(side: int, rng: np.random.Generator) -> Field:
     return np.asarray(np.clip(noise + rng.uniform(0.6, 2.5), 0, 1.6), np.float32)
 
 
-Shape = Callable[[int, np.random.Generator], Field]
-"""Draws the thickness of a patch of blood on a square of that side."""
-
-SHAPES: tuple[tuple[float, Shape], ...] = (
+SHAPES: tuple[tuple[float, Callable[[int, np.random.Generator], Field]], ...] = (
     (0.22, pool),
     (0.16, film),
     (0.22, rivulet),
@@ -219,8 +216,6 @@ SHAPES: tuple[tuple[float, Shape], ...] = (
     (0.06, flood),
 )
 
-
-FLOODS: tuple[tuple[float, Shape], ...] = ((1.0, flood),)
 
 _HIDDEN_THICKNESS = 0.45
 _VISIBLE_THICKNESS = 0.12
@@ -236,14 +231,9 @@ def tool_mask(rgb: RgbArray) -> BoolArray:
 
 
 def add_blood(
-    rgb: RgbArray,
-    label: LabelArray,
-    rng: np.random.Generator,
-    shapes: Sequence[tuple[float, Shape]] = SHAPES,
+    rgb: RgbArray, label: LabelArray, rng: np.random.Generator
 ) -> tuple[RgbArray, LabelArray]:
     """Lay one to three patches of blood over a square picture and mark them in its label.
-
-    `shapes` are drawn by their weights.
 
     Where the layer hides what lies beneath (thickness at least 0.45) it is BLOOD, where it
     barely shows (below 0.12) the label stays, between the two it is IGNORE. Instruments may lie
@@ -252,14 +242,14 @@ def add_blood(
     side = rgb.shape[0]
     picture, mask = rgb, label.copy()
     field = rgb.max(axis=-1) > 10
-    weights = np.array([w for w, _ in shapes])
+    weights = np.array([w for w, _ in SHAPES])
     keeps_tools = rng.random() < 0.7
     over = tool_mask(rgb) if keeps_tools else np.zeros(rgb.shape[:2], bool)
     # Of the picture as it came: a second patch is lit by the lamp, and measured anew the first one
     # would pass for shade.
     light = illumination(rgb)
     for _ in range(int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1]))):
-        shape = shapes[int(rng.choice(len(shapes), p=weights / weights.sum()))][1]
+        shape = SHAPES[int(rng.choice(len(SHAPES), p=weights / weights.sum()))][1]
         thickness = np.where(field & ~over, shape(side, rng), 0).astype(np.float32)
         picture = render(picture, thickness, random_optics(rng), light, rng)
         mask = _mark(mask, thickness)

@@ -33,14 +33,13 @@ class DataConfig:
         Of the manually labelled draws, the share that shows blood.
     group_power
         A group of n stills is drawn with weight n ** group_power: 1 treats stills alike, 0 groups.
-    composite_share, simulated_share, flood_share, box_share
-        Of all draws: blood composited onto frames, simulated stills, frames that blood covers
-        almost whole and in any light, stills whose blood lies in boxes. What is left is drawn from
-        manual masks.
+    composite_share, simulated_share, box_share
+        Of all draws: blood composited onto frames, simulated stills, stills whose blood lies in
+        boxes. What is left is drawn from manual masks.
     n_simulated
         How many simulated stills there are to draw from.
-    n_composites, n_floods
-        How many composites and floods are made before the first step; draws take them from there.
+    n_composites
+        How many composites are made before the first step; draws take them from there.
     has_zero_masks, has_ignore
         False leaves zero masks out, or counts undecided pixels as clean (for ablations).
     """
@@ -53,11 +52,9 @@ class DataConfig:
     group_power: Share = 0.5
     composite_share: Share = 0.0
     simulated_share: Share = 0.0
-    flood_share: Share = 0.0
     box_share: Share = 0.0
     n_simulated: Annotated[int, Field(ge=0, le=1_000_000)] = 400
     n_composites: Annotated[int, Field(ge=1, le=1_000_000)] = 3200
-    n_floods: Annotated[int, Field(ge=1, le=1_000_000)] = 800
     has_zero_masks: bool = True
     has_ignore: bool = True
 
@@ -68,10 +65,10 @@ class DataConfig:
             self.fold,
             f"-1 (none held out) to {self.n_folds - 1}",
         )
-        shares = (self.composite_share, self.simulated_share, self.flood_share, self.box_share)
+        shares = (self.composite_share, self.simulated_share, self.box_share)
         check_setting(
             sum(shares) <= 1,
-            "data.composite_share, simulated_share, flood_share, box_share",
+            "data.composite_share, simulated_share, box_share",
             shares,
             "together at most 1",
         )
@@ -82,9 +79,7 @@ class AugmentConfig:
     """How far a still is turned, scaled, tinted and degraded before the network sees it.
 
     `min_crop_frac` and `max_crop_frac` bound the side of the crop as a share of the still.
-    `shade_share` of the stills are lit from one place with light falling off around it. `dim_share`
-    are dimmed to 15 to 100 % before noise and compression. With `is_lifted` what is dim is lifted
-    last of all, as a network with an exposure gain sees it: floods, red all over, stay dark.
+    `shade_share` of the stills are lit from one place with light falling off around it.
     """
 
     min_crop_frac: Annotated[float, Field(ge=0.1, le=2)] = 0.45
@@ -96,8 +91,6 @@ class AugmentConfig:
     max_hue_deg: Annotated[float, Field(ge=0, le=180)] = 8.0
     surround_share: Share = 0.1
     shade_share: Share = 0.0
-    dim_share: Share = 0.0
-    is_lifted: bool = False
     degrade_share: Share = 0.5
 
     def __post_init__(self) -> None:

@@ -28,7 +28,7 @@ from ubereport.laboratory.training.labelled_stills import (
     never_on_instruments,
 )
 from ubereport.laboratory.training.loop import Progress, check_start, train, training_device
-from ubereport.laboratory.training.made_stills import composites, floods, simulated_stills
+from ubereport.laboratory.training.made_stills import composites, simulated_stills
 from ubereport.laboratory.training.weights import write_weights
 
 HELD_OUT_NAME = "held_out.csv"
@@ -160,13 +160,12 @@ def mixed_pools(
     _check_shares(config, [cache.stills[int(i)] for i in inside], boxed)
     data, side_px, device = config.data, config.data.cache_side_px, training_device(config.device)
     pools: list[tuple[float, StillCache]] = []
-    # Of the stills that are trained on alone: under composited blood a held-out view would be
-    # learned all the same.
-    ground = np.array([i for i in inside if _is_ground(cache.stills[int(i)])], np.int64)
-    for share, laid_on in ((data.composite_share, composites), (data.flood_share, floods)):
-        if share > 0:
-            made = laid_on(cache, ground, config, cache_folder, torch.get_num_threads())
-            pools.append((share, made))
+    if data.composite_share > 0:
+        # Of the stills that are trained on alone: under composited blood a held-out view would be
+        # learned all the same.
+        ground = np.array([i for i in inside if _is_ground(cache.stills[int(i)])], np.int64)
+        bloodied = composites(cache, ground, config, cache_folder, torch.get_num_threads())
+        pools.append((data.composite_share, bloodied))
     if data.simulated_share > 0:
         simulated = simulated_stills(_SIMULATION_SEED, data.n_simulated, side_px, cache_folder)
         pools.append((data.simulated_share, simulated))
@@ -229,7 +228,6 @@ def _check_shares(config: TrainConfig, train: Sequence[Still], boxed: Sequence[B
     has_zero = any(_is_ground(still) for still in train)
     for share, is_there, key, what in (
         (data.composite_share, has_zero, "composite_share", "zero masks to composite blood onto"),
-        (data.flood_share, has_zero, "flood_share", "zero masks to composite blood onto"),
         (data.box_share, bool(boxed), "box_share", "stills with boxes"),
     ):
         if share > 0 and not is_there:

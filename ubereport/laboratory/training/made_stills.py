@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import get_all_start_methods
 from pathlib import Path
@@ -15,9 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 from ubereport.core.arrays import RgbArray
 from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.simulation.simulated_stills import simulate_stills
-from ubereport.laboratory.training.augment import draw_dimming
 from ubereport.laboratory.training.batches import draw_weights
-from ubereport.laboratory.training.composite import FLOODS, add_blood, add_red_decoys
+from ubereport.laboratory.training.composite import add_blood, add_red_decoys
 from ubereport.laboratory.training.config import TrainConfig
 from ubereport.laboratory.training.labelled_stills import (
     BLOOD,
@@ -75,87 +73,28 @@ def composites(
     AnnotationError
         If a process ends early.
     """
-    name, n = "composites", config.data.n_composites
-    return _laid_on(name, cache, index, n, config.data.group_power, _composite, folder, n_processes)
-
-
-def floods(
-    cache: StillCache,
-    index: NDArray[np.int64],
-    config: TrainConfig,
-    folder: Path,
-    n_processes: int,
-) -> StillCache:
-    """As `composites`: `config.data.n_floods` whole stills that blood covers, in any light.
-
-    Few manual masks show blood on most of a view, and none does where hardly any light is left.
-    Decoys are dimmed as floods are, so that dark red alone tells nothing.
-
-    Raises
-    ------
-    AnnotationError
-        If a process ends early.
-    """
-    name, n = "floods", config.data.n_floods
-    return _laid_on(name, cache, index, n, config.data.group_power, _flood, folder, n_processes)
-
-
-_Lay = Callable[[RgbArray, LabelArray, np.random.Generator], tuple[RgbArray, LabelArray]]
-
-
-def _composite(
-    picture: RgbArray, mask: LabelArray, rng: np.random.Generator
-) -> tuple[RgbArray, LabelArray]:
-    # Drawn apart, so that decoys stand with blood and without it, and red alone tells nothing.
-    if rng.random() < _DECOY_SHARE:
-        picture = add_red_decoys(picture, rng)
-    if rng.random() < _BLOOD_SHARE:
-        picture, mask = add_blood(picture, mask, rng)
-    return picture, mask
-
-
-def _flood(
-    picture: RgbArray, mask: LabelArray, rng: np.random.Generator
-) -> tuple[RgbArray, LabelArray]:
-    if rng.random() < _BLOOD_SHARE:
-        picture, mask = add_blood(picture, mask, rng, FLOODS)
-    else:
-        picture = add_red_decoys(picture, rng)
-    return np.round(picture * draw_dimming(rng)).astype(np.uint8), mask
-
-
-def _laid_on(
-    name: str,
-    cache: StillCache,
-    index: NDArray[np.int64],
-    n: int,
-    group_power: float,
-    lay: _Lay,
-    folder: Path,
-    n_processes: int,
-) -> StillCache:
+    n, group_power = config.data.n_composites, config.data.group_power
     # Named by what it is made of: the same stills and settings find it again, others never do.
     digest = hashlib.sha256(f"{n}|{cache.rgb.shape}|{group_power}".encode())
     for i in index:
         digest.update(np.asarray(cache.rgb[i]).tobytes())
         digest.update(np.asarray(cache.label[i]).tobytes())
     weights = draw_weights([cache.stills[int(i)] for i in index], group_power)
-    dataset = _Made(cache, index, weights, n, lay)
+    dataset = _Composites(cache, index, weights, n)
     rgb, label = mapped(
-        folder / f"{name}-{digest.hexdigest()[:20]}", lambda: _all_of(dataset, n_processes)
+        folder / f"composites-{digest.hexdigest()[:20]}", lambda: _all_of(dataset, n_processes)
     )
-    return StillCache(_stills(name.removesuffix("s"), label, 1), rgb, label)
+    return StillCache(_stills("composite", label, 1), rgb, label)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Made(Dataset[tuple[RgbArray, LabelArray]]):
-    """Made stills by number; `index` are those that something is laid on, drawn by `weights`."""
+class _Composites(Dataset[tuple[RgbArray, LabelArray]]):
+    """Composites by number; `index` are the stills that blood is laid on, drawn by `weights`."""
 
     cache: StillCache
     index: NDArray[np.int64]
     weights: NDArray[np.float64]
     n: int
-    lay: _Lay
 
     def __len__(self) -> int:
         return self.n
@@ -164,12 +103,16 @@ class _Made(Dataset[tuple[RgbArray, LabelArray]]):
         # A generator of its own for each number: which process makes it, and when, changes nothing.
         rng = np.random.default_rng([_COMPOSITE_SEED, number])
         chosen = self.index[int(rng.choice(len(self.index), p=self.weights))]
-        return self.lay(
-            np.asarray(self.cache.rgb[chosen]), np.asarray(self.cache.label[chosen]), rng
-        )
+        picture, mask = np.asarray(self.cache.rgb[chosen]), np.asarray(self.cache.label[chosen])
+        # Drawn apart, so that decoys stand with blood and without it, and red alone tells nothing.
+        if rng.random() < _DECOY_SHARE:
+            picture = add_red_decoys(picture, rng)
+        if rng.random() < _BLOOD_SHARE:
+            picture, mask = add_blood(picture, mask, rng)
+        return picture, mask
 
 
-def _all_of(made: _Made, n_processes: int) -> tuple[RgbArray, LabelArray]:
+def _all_of(made: _Composites, n_processes: int) -> tuple[RgbArray, LabelArray]:
     # Forked, not sent: what is decoded takes gigabytes.
     n_workers = n_processes if n_processes > 1 and "fork" in get_all_start_methods() else 0
     context = "fork" if n_workers else None
