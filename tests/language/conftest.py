@@ -41,7 +41,7 @@ FLAGS = (
 @pytest.fixture(scope="session")
 def own_record() -> CaseRecord:
     record = sample_record.case_record(flags=FLAGS)
-    stated = json.loads((MODELS / "ube-blood-12" / "metadata.json").read_text(encoding="utf-8"))
+    stated = json.loads((MODELS / "ube-blood-13" / "metadata.json").read_text(encoding="utf-8"))
     names = ("title", "training_population", "limits", "evaluated_on")
     model = replace(record.provenance.model, **{name: stated[name] for name in names})
     provenance = replace(

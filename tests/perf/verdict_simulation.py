@@ -81,7 +81,7 @@ SCENARIOS = {
 
 def wide_operations() -> tuple[HeldOutOperation, ...]:
     """What the shipped model erred on operations that it had not seen."""
-    path = ROOT / "models" / "ube-blood-12" / "metadata.json"
+    path = ROOT / "models" / "ube-blood-13" / "metadata.json"
     stored = json.loads(path.read_text())["held_out_operations"]
     return tuple(HeldOutOperation(**operation) for operation in stored)
 

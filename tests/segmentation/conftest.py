@@ -27,6 +27,7 @@ from ubereport.segmentation.metadata import (
 )
 from ubereport.segmentation.network import (
     ExposureGain,
+    FloodColor,
     FloodGain,
     HazeRemoval,
     PresenceHead,
@@ -89,6 +90,7 @@ def with_all_parts(network: SegmentationNetwork) -> nn.Module:
         "presence": presence,
         "shade": shade,
         "flood": FloodGain(),
+        "flood_color": FloodColor(),
     }
     lacking = {name: part for name, part in parts.items() if getattr(network, name) is None}
     return SegmentationNetwork(network, **lacking).eval()
@@ -172,6 +174,7 @@ def bundle_of(
                 has_presence_head=True,
                 has_shade_doubt=True,
                 has_flood_gain=True,
+                has_flood_color=True,
             )
             described = dataclasses.replace(metadata, network=spec)
         folder = tmp_path_factory.mktemp("graphed") / "tiny-1"

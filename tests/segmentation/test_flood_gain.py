@@ -96,7 +96,9 @@ def test_its_numbers_are_part_of_the_weights(
     believing: Bundle, doubting_network: nn.Module, pictures: np.ndarray
 ) -> None:
     network = load_network(believing)
-    numbers = {key: value for key, value in network.state_dict().items() if "flood" in key}
+    numbers = {
+        key: value for key, value in network.state_dict().items() if key.startswith("flood.")
+    }
     assert sorted(numbers) == [
         f"flood.{n}" for n in ("from_frac", "gain", "likely_logit", "to_frac")
     ]

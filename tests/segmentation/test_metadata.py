@@ -215,6 +215,7 @@ def test_bundles_without_a_rule_of_presence_keep_their_bytes(metadata: BundleMet
         ("exposure_gain", "exposure"),
         ("haze_removal", "haze"),
         ("shade_doubt", "shade"),
+        ("flood_color", "flood_color"),
     ],
 )
 def test_a_description_without_a_part_is_written_as_before_there_was_one(

@@ -66,6 +66,8 @@ class NetworkSpec:
         bundles have no such head.
     has_flood_gain
         Whether a view that is flooded is not doubted and all of its pixels are believed sooner.
+    has_flood_color
+        Whether a view that is red all over is taken for a flooded one sooner; needs a flood gain.
     has_exposure_gain
         Whether a view dimmer than those that were trained on is lifted before it is looked at.
     has_haze_removal
@@ -86,6 +88,7 @@ class NetworkSpec:
     has_exposure_gain: Annotated[bool, LEFT_OUT_WHEN_EMPTY] = False
     has_haze_removal: Annotated[bool, LEFT_OUT_WHEN_EMPTY] = False
     has_shade_doubt: Annotated[bool, LEFT_OUT_WHEN_EMPTY] = False
+    has_flood_color: Annotated[bool, LEFT_OUT_WHEN_EMPTY] = False
 
     @property
     def has_view_parts(self) -> bool:

@@ -35,6 +35,8 @@ HAZE_PREFIX: Final = "haze."
 """Of the names of a haze removal's numbers in a state dict."""
 EXPOSURE_PREFIX: Final = "exposure."
 """Of the names of an exposure gain's numbers in a state dict."""
+FLOOD_COLOR_PREFIX: Final = "flood_color."
+"""Of the names of a flood color's numbers in a state dict."""
 SHADE_PREFIX: Final = "shade."
 """Of the names of a shade doubt's numbers in a state dict."""
 
@@ -96,14 +98,22 @@ class FloodGain(nn.Module):
         super().__init__()
         _register(self, likely_logit=1.386, from_frac=0.35, to_frac=0.55, gain=1.6)
 
-    def share(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return (n, 1, 1, 1) how far each of (n, 1, H, W) logits shows a flooded view, 0 to 1."""
-        likely = (logits >= self.likely_logit).to(torch.float32).mean((2, 3), keepdim=True)
-        return ((likely - self.from_frac) / (self.to_frac - self.from_frac)).clamp(0, 1)
+    def share(self, logits: torch.Tensor, ease: torch.Tensor | float = 0.0) -> torch.Tensor:
+        """Return (n, 1, 1, 1) how far each of (n, 1, H, W) logits shows a flooded view, 0 to 1.
 
-    def forward(self, logits: torch.Tensor, doubt: torch.Tensor | None) -> torch.Tensor:
+        `ease` is what is added to the share of each view that is likely blood.
+        """
+        likely = (logits >= self.likely_logit).to(torch.float32).mean((2, 3), keepdim=True)
+        return ((likely + ease - self.from_frac) / (self.to_frac - self.from_frac)).clamp(0, 1)
+
+    def forward(
+        self,
+        logits: torch.Tensor,
+        doubt: torch.Tensor | None,
+        ease: torch.Tensor | float = 0.0,
+    ) -> torch.Tensor:
         """Return what to add to (n, 1, H, W) logits, in the shape of what doubts them."""
-        share = self.share(logits)
+        share = self.share(logits, ease)
         return self.gain * share + (0 if doubt is None else (1 - share) * doubt)
 
 
@@ -128,6 +138,37 @@ class _LightPart(nn.Module):
     def level(self, planes: torch.Tensor) -> torch.Tensor:
         """Return (n, 1, 1, 1) how bright each of (n, 3, H, W) pictures is, as a share of white."""
         return brightest_level(planes, self.black) / (self.white - self.black)
+
+    def tint(self, planes: torch.Tensor) -> torch.Tensor:
+        """Return (n, 1, 1, 1) the mean of green and blue of (n, 3, H, W), as a share of the red."""
+        means = (planes - self.black).mean((2, 3), keepdim=True)
+        return means[:, 1:].mean(1, keepdim=True) / means[:, :1].clamp(min=1e-3)
+
+
+class FloodColor(_LightPart):
+    """Takes a view that is red all over for a flooded one sooner, however dark it is.
+
+    Blood swallows green and blue light, and tissue sends some of both back: a view that has hardly
+    any of them lies behind blood. In the dark a network calls less of it likely; so less is asked
+    for. A view that shows other colors, dark liver among them, is asked for as much as before.
+
+    Its five numbers are part of the weights: the normalized values of `black` and `white`; how much
+    green and blue a view has at most, as a share of its red, below `from_tint` in proportion and
+    from `to_tint` down in full; and `ease`, the share of the view that is likely blood without
+    being so, in full.
+    """
+
+    from_tint: torch.Tensor
+    to_tint: torch.Tensor
+    ease: torch.Tensor
+
+    def __init__(self, black: float = -127 / 128, white: float = 1.0) -> None:
+        super().__init__(black, white, from_tint=0.27, to_tint=0.2, ease=0.25)
+
+    def forward(self, planes: torch.Tensor) -> torch.Tensor:
+        """Map (n, 3, H, W) normalized pictures to (n, 1, 1, 1) what a flood gain adds to shares."""
+        lack = (self.from_tint - self.tint(planes)) / (self.from_tint - self.to_tint)
+        return self.ease * lack.clamp(0, 1)
 
 
 class HazeRemoval(_LightPart):
@@ -208,11 +249,6 @@ class ExposureGain(_LightPart):
     def __init__(self, black: float = -127 / 128, white: float = 1.0) -> None:
         super().__init__(black, white, least_level=0.535, max_gain=8.0, from_tint=0.2, to_tint=0.27)
 
-    def tint(self, planes: torch.Tensor) -> torch.Tensor:
-        """Return (n, 1, 1, 1) the mean of green and blue of (n, 3, H, W), as a share of the red."""
-        means = (planes - self.black).mean((2, 3), keepdim=True)
-        return means[:, 1:].mean(1, keepdim=True) / means[:, :1].clamp(min=1e-3)
-
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
         """Map (n, 3, H, W) normalized pictures to the same, dim ones lifted."""
         lack = (self.least_level / self.level(planes).clamp(min=1e-3)).clamp(min=1)
@@ -277,6 +313,8 @@ class SegmentationNetwork(nn.Module):
         Lowers the logits of places that hardly any light reaches, as the encoder sees them.
     flood
         Believes flooded views.
+    flood_color
+        Takes views that are red all over for flooded ones sooner, as the encoder sees them.
     instruments
         Marks instruments, from all features; then the network answers with two logits.
     late_dtype
@@ -293,6 +331,7 @@ class SegmentationNetwork(nn.Module):
         presence: nn.Module | None = None,
         shade: nn.Module | None = None,
         flood: nn.Module | None = None,
+        flood_color: nn.Module | None = None,
         instruments: nn.Module | None = None,
         late_dtype: torch.dtype | None = None,
     ) -> None:
@@ -305,6 +344,7 @@ class SegmentationNetwork(nn.Module):
         self.presence = _own(network, "presence", presence)
         self.shade = _own(network, "shade", shade)
         self.flood = _own(network, "flood", flood)
+        self.flood_color = _own(network, "flood_color", flood_color)
         self.instruments = _own(network, "instruments", instruments)
         self.late_dtype = late_dtype
 
@@ -328,22 +368,26 @@ class SegmentationNetwork(nn.Module):
         planes = self.seen(planes)
         # Before the encoder, so that it counts in fp32 by every route.
         dark = None if self.shade is None else self.shade(planes)
+        ease = 0.0 if self.flood_color is None else self.flood_color(planes)
         features: Sequence[torch.Tensor] = self.encoder(planes)
         if self.late_dtype is None:
-            return self._logits(features, dark)
+            return self._logits(features, dark, ease)
         features = [feature.to(self.late_dtype) for feature in features]
         with torch.autocast(planes.device.type, dtype=self.late_dtype):
-            return self._logits(features, dark)
+            return self._logits(features, dark, ease)
 
     def _logits(
-        self, features: Sequence[torch.Tensor], dark: torch.Tensor | None
+        self,
+        features: Sequence[torch.Tensor],
+        dark: torch.Tensor | None,
+        ease: torch.Tensor | float,
     ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         logits: torch.Tensor = self.segmentation_head(self.decoder(features))
         shift = None if self.presence is None else self.presence(features[-1])
         if dark is not None:
             shift = dark if shift is None else shift + dark
         if self.flood is not None:
-            shift = self.flood(logits, shift)
+            shift = self.flood(logits, shift, ease)
         if shift is not None:
             logits = logits + shift.to(logits.dtype)
         return logits if self.instruments is None else (logits, self.instruments(features))
@@ -390,6 +434,7 @@ def build_network(spec: NetworkSpec) -> nn.Module:
             else None,
             shade=ShadeDoubt() if spec.has_shade_doubt else None,
             flood=FloodGain() if spec.has_flood_gain else None,
+            flood_color=FloodColor() if spec.has_flood_color else None,
         )
     return network.to(memory_format=torch.channels_last)
 
@@ -405,7 +450,10 @@ def portable_state(network: nn.Module) -> dict[str, torch.Tensor]:
 
 def without_view_parts(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return a state dict without what is fitted to no crop: haze removal, gains, doubts."""
-    of_views = (HAZE_PREFIX, EXPOSURE_PREFIX, PRESENCE_PREFIX, SHADE_PREFIX, FLOOD_PREFIX)
+    of_views = (
+        HAZE_PREFIX, EXPOSURE_PREFIX, PRESENCE_PREFIX, SHADE_PREFIX, FLOOD_PREFIX,
+        FLOOD_COLOR_PREFIX,
+    )  # fmt: skip
     return {key: value for key, value in state.items() if not key.startswith(of_views)}
 
 

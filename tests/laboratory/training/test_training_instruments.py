@@ -189,7 +189,7 @@ def test_stills_without_instruments_are_refused(labelled, bundle):
         _made(labelled)
 
 
-@pytest.mark.parametrize("name", ["instruments-12", "instruments-open-6"])
+@pytest.mark.parametrize("name", ["instruments-13", "instruments-open-7"])
 def test_committed_specifications_fit_their_bundles(name):
     table = tomllib.loads((EXAMPLES / f"{name}.toml").read_text())
     BranchTraining(**table["training"])

@@ -27,7 +27,14 @@ from ubereport.segmentation.predictor import open_predictor
 
 ALL_PARTS = tuple(
     f"{part} = true"
-    for part in ("presence_head", "exposure_gain", "haze_removal", "shade_doubt", "flood_gain")
+    for part in (
+        "presence_head",
+        "exposure_gain",
+        "haze_removal",
+        "shade_doubt",
+        "flood_gain",
+        "flood_color",
+    )
 )
 
 
@@ -128,6 +135,7 @@ def test_an_export_has_the_parts_that_its_specification_asks_for(tmp_path, expor
     assert described.has_haze_removal
     assert described.has_shade_doubt
     assert described.has_flood_gain
+    assert described.has_flood_color
     network = load_network(bundle)
     # The head is fitted to stills as they are.
     ((_config, state, _cache, _index, _margin), told) = fits.pop()
@@ -136,7 +144,7 @@ def test_an_export_has_the_parts_that_its_specification_asks_for(tmp_path, expor
     assert network.presence.linear.weight.abs().max() > 0
     levels = torch.tensor([0.0, 255.0])
     expected = (levels - bundle.metadata.input_mean[0]) / bundle.metadata.input_scale[0]
-    for part in (network.exposure, network.haze, network.shade):
+    for part in (network.exposure, network.haze, network.shade, network.flood_color):
         assert torch.equal(torch.cat([part.black, part.white]), expected)
     predictor = open_predictor(bundle, SegmentationConfig())
     assert predictor.probabilities(np.zeros((1, 64, 64, 3), np.uint8)).shape == (1, 64, 64)

@@ -30,6 +30,7 @@ from ubereport.segmentation.export import write_bundle
 from ubereport.segmentation.metadata import BundleMetadata, NetworkSpec, TrainingSet
 from ubereport.segmentation.network import (
     EXPOSURE_PREFIX,
+    FLOOD_COLOR_PREFIX,
     FLOOD_PREFIX,
     HAZE_PREFIX,
     PRESENCE_PREFIX,
@@ -118,6 +119,7 @@ def spec_of(config: TrainConfig, state: Mapping[str, Tensor]) -> NetworkSpec:
         has_exposure_gain=has_part(state, EXPOSURE_PREFIX),
         has_haze_removal=has_part(state, HAZE_PREFIX),
         has_shade_doubt=has_part(state, SHADE_PREFIX),
+        has_flood_color=has_part(state, FLOOD_COLOR_PREFIX),
     )
 
 

@@ -17,11 +17,13 @@ from ubereport.laboratory.training.loop import INPUT_MEAN, INPUT_SCALE, network_
 from ubereport.segmentation.fusion import fuse_batch_norms
 from ubereport.segmentation.network import (
     EXPOSURE_PREFIX,
+    FLOOD_COLOR_PREFIX,
     FLOOD_PREFIX,
     HAZE_PREFIX,
     PRESENCE_PREFIX,
     SHADE_PREFIX,
     ExposureGain,
+    FloodColor,
     FloodGain,
     HazeRemoval,
     ShadeDoubt,
@@ -100,6 +102,11 @@ def with_shade_doubt(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def with_flood_gain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return `state` and the numbers by which flooded views are believed."""
     return _with_part(state, FLOOD_PREFIX, FloodGain())
+
+
+def with_flood_color(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return `state` and the numbers by which views that are red all over are flooded sooner."""
+    return _with_part(state, FLOOD_COLOR_PREFIX, FloodColor(*_BLACK_AND_WHITE))
 
 
 def _with_part(state: Mapping[str, Tensor], prefix: str, part: nn.Module) -> dict[str, Tensor]:

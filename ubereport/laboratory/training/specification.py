@@ -43,6 +43,7 @@ from ubereport.laboratory.training.loop import network_spec
 from ubereport.laboratory.training.presence import (
     DEFAULT_MARGIN,
     with_exposure_gain,
+    with_flood_color,
     with_flood_gain,
     with_haze_removal,
     with_presence_head,
@@ -63,6 +64,7 @@ _VIEW_PARTS = {
     "exposure_gain": with_exposure_gain,
     "haze_removal": with_haze_removal,
     "shade_doubt": with_shade_doubt,
+    "flood_color": with_flood_color,
 }
 
 
@@ -84,7 +86,8 @@ def export_from_specification(
         `presence_head = true` fits a head to the stills that are trained on, or to those of
         `presence_head_sets`, which doubts views that do not look like blood as a whole, unless
         they speak for it by `presence_margin` logits;
-        `flood_gain = true` believes flooded ones; `exposure_gain = true` lifts dim ones;
+        `flood_gain = true` believes flooded ones, with `flood_color = true` those that are red all
+        over sooner; `exposure_gain = true` lifts dim ones;
         `haze_removal = true` takes off the veil of hazy ones; `shade_doubt = true` doubts places
         that hardly any light reaches.
     manifest
@@ -313,8 +316,14 @@ def _margin(spec: Mapping[str, Any]) -> float:
 
 
 def _check_parts(spec: Mapping[str, Any], stills: Sequence[Still]) -> None:
-    """Check the margin of a head, and that every set that is named is listed."""
+    """Check what sees whole views, and that every set that is named is listed."""
     _margin(spec)
+    check_setting(
+        bool(spec.get("flood_gain", False)) or not spec.get("flood_color", False),
+        "flood_color",
+        spec.get("flood_color"),
+        "true where flood_gain is true",
+    )
     listed = [c.name for c in collections_of(stills)]
     folds = spec.get("folds", ())
     named = [spec.get("presence_head_sets", ()), *(fold.get("sets", ()) for fold in folds)]
