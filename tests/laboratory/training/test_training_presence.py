@@ -189,6 +189,16 @@ def test_a_view_must_speak_for_blood_by_the_margin_that_is_asked_for(
             export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "c")
 
 
+def test_the_color_of_floods_is_nothing_without_what_believes_them(
+    tmp_path, exported_config, monkeypatch
+):
+    spec, sets = written(tmp_path, exported_config)
+    monkeypatch.setattr(specification, "cache_stills", None)
+    spec.write_text(_asking("flood_color = true"))
+    with pytest.raises(ConfigError, match=r"flood_color .* true where flood_gain is true"):
+        export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
+
+
 def test_a_head_is_fitted_to_the_sets_that_are_named(tmp_path, exported_config, fits, monkeypatch):
     spec, sets = written(tmp_path, exported_config)
     write_set(tmp_path / "others", prefix="other", seed=8)

@@ -1,4 +1,4 @@
-"""What sees views as a whole, added to a trained network: a head, two gains, haze removal."""
+"""What sees views as a whole, added to a trained network: a head, gains, doubts, haze removal."""
 
 from __future__ import annotations
 
