@@ -25,18 +25,16 @@ from ubereport.segmentation.metadata import (
     TrainingSet,
     metadata_to_json,
 )
-from ubereport.segmentation.network import (
+from ubereport.segmentation.network import SegmentationNetwork, build_network, encoder_channels
+from ubereport.segmentation.predictor import open_predictor
+from ubereport.segmentation.view_parts import (
     ExposureGain,
     FloodColor,
     FloodGain,
     HazeRemoval,
     PresenceHead,
-    SegmentationNetwork,
     ShadeDoubt,
-    build_network,
-    encoder_channels,
 )
-from ubereport.segmentation.predictor import open_predictor
 
 SIZE_PX = 64
 SMALL = NetworkSpec(decoder_channels=(16, 8, 8, 4, 4))

@@ -10,13 +10,9 @@ from torch import nn
 
 from tests.segmentation.conftest import planes_of, route_answers
 from ubereport.segmentation.bundle import Bundle
-from ubereport.segmentation.network import (
-    ExposureGain,
-    SegmentationNetwork,
-    load_network,
-    without_view_parts,
-)
+from ubereport.segmentation.network import SegmentationNetwork, load_network, without_view_parts
 from ubereport.segmentation.precision import with_low_precision_tail
+from ubereport.segmentation.view_parts import ExposureGain
 
 LEAST, MOST = 0.535, 8.0
 

@@ -12,14 +12,13 @@ from torch import nn
 from tests.segmentation.conftest import planes_of, route_answers
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.network import (
-    FloodGain,
-    PresenceHead,
     SegmentationNetwork,
     encoder_channels,
     load_network,
     without_view_parts,
 )
 from ubereport.segmentation.precision import with_low_precision_tail
+from ubereport.segmentation.view_parts import FloodGain, PresenceHead
 
 GAIN, LIKELY = 1.6, 1.386
 

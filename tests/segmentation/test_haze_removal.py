@@ -10,15 +10,9 @@ from torch import nn
 
 from tests.segmentation.conftest import planes_of, route_answers
 from ubereport.segmentation.bundle import Bundle
-from ubereport.segmentation.network import (
-    ExposureGain,
-    HazeRemoval,
-    SegmentationNetwork,
-    brightest_level,
-    load_network,
-    without_view_parts,
-)
+from ubereport.segmentation.network import SegmentationNetwork, load_network, without_view_parts
 from ubereport.segmentation.precision import with_low_precision_tail
+from ubereport.segmentation.view_parts import ExposureGain, HazeRemoval, brightest_level
 
 FROM, TO, LEFT = 0.25, 0.33, 0.08
 

@@ -21,17 +21,16 @@ from ubereport.segmentation.fusion import fuse_batch_norms
 from ubereport.segmentation.instruments import build_branch, load_outputs
 from ubereport.segmentation.metadata import BundleMetadata
 from ubereport.segmentation.network import (
-    PresenceHead,
     SegmentationNetwork,
     build_network,
     encoder_channels,
     load_network,
     load_state,
-    pooled_features,
     portable_state,
     without_view_parts,
 )
 from ubereport.segmentation.precision import with_low_precision_tail
+from ubereport.segmentation.view_parts import PresenceHead, pooled_features
 
 
 @pytest.fixture(scope="session")

@@ -28,18 +28,16 @@ from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.distribution import ColorReference, color_reference
 from ubereport.segmentation.export import write_bundle
 from ubereport.segmentation.metadata import BundleMetadata, NetworkSpec, TrainingSet
-from ubereport.segmentation.network import (
+from ubereport.segmentation.network import build_network, has_part, load_state
+from ubereport.segmentation.pictures import shown_blood
+from ubereport.segmentation.view_parts import (
     EXPOSURE_PREFIX,
     FLOOD_COLOR_PREFIX,
     FLOOD_PREFIX,
     HAZE_PREFIX,
     PRESENCE_PREFIX,
     SHADE_PREFIX,
-    build_network,
-    has_part,
-    load_state,
 )
-from ubereport.segmentation.pictures import shown_blood
 
 _N_COLOR_STILLS = 12
 _MIN_COLOR_GROUPS = 5

@@ -15,7 +15,8 @@ from ubereport.laboratory.training.config import TrainConfig
 from ubereport.laboratory.training.labelled_stills import BLOOD, IGNORE, Still, StillCache
 from ubereport.laboratory.training.loop import INPUT_MEAN, INPUT_SCALE, network_spec, to_input
 from ubereport.segmentation.fusion import fuse_batch_norms
-from ubereport.segmentation.network import (
+from ubereport.segmentation.network import build_network, load_state
+from ubereport.segmentation.view_parts import (
     EXPOSURE_PREFIX,
     FLOOD_COLOR_PREFIX,
     FLOOD_PREFIX,
@@ -27,8 +28,6 @@ from ubereport.segmentation.network import (
     FloodGain,
     HazeRemoval,
     ShadeDoubt,
-    build_network,
-    load_state,
     pooled_features,
 )
 
