@@ -15,12 +15,7 @@ from ubereport.core.errors import BundleError
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.metadata import BundleMetadata, NetworkSpec
 from ubereport.segmentation.view_parts import (
-    EXPOSURE_PREFIX,
-    FLOOD_COLOR_PREFIX,
-    FLOOD_PREFIX,
-    HAZE_PREFIX,
-    PRESENCE_PREFIX,
-    SHADE_PREFIX,
+    VIEW_PREFIXES,
     ExposureGain,
     FloodColor,
     FloodGain,
@@ -192,11 +187,7 @@ def portable_state(network: nn.Module) -> dict[str, torch.Tensor]:
 
 def without_view_parts(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return a state dict without what is fitted to no crop: haze removal, gains, doubts."""
-    of_views = (
-        HAZE_PREFIX, EXPOSURE_PREFIX, PRESENCE_PREFIX, SHADE_PREFIX, FLOOD_PREFIX,
-        FLOOD_COLOR_PREFIX,
-    )  # fmt: skip
-    return {key: value for key, value in state.items() if not key.startswith(of_views)}
+    return {key: value for key, value in state.items() if not key.startswith(VIEW_PREFIXES)}
 
 
 def has_part(state: Mapping[str, torch.Tensor], prefix: str) -> bool:

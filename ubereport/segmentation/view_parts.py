@@ -28,6 +28,15 @@ FLOOD_COLOR_PREFIX: Final = "flood_color."
 """Of the names of a flood color's numbers in a state dict."""
 SHADE_PREFIX: Final = "shade."
 """Of the names of a shade doubt's numbers in a state dict."""
+VIEW_PREFIXES: Final = (
+    PRESENCE_PREFIX,
+    FLOOD_PREFIX,
+    HAZE_PREFIX,
+    EXPOSURE_PREFIX,
+    FLOOD_COLOR_PREFIX,
+    SHADE_PREFIX,
+)
+"""Of all of these."""
 
 
 def _register(module: nn.Module, **numbers: float) -> None:
