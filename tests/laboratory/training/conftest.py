@@ -72,7 +72,7 @@ def manifest(tmp_path):
 
 @pytest.fixture(scope="session")
 def tiny_config():
-    """Three steps on 32-pixel crops: the whole loop in about a second."""
+    """Three steps on 32-pixel crops with a tiny encoder: the whole loop in a second."""
     return TrainConfig(
         name="tiny",
         steps=3,
@@ -85,6 +85,7 @@ def tiny_config():
         checkpoint_every=1,
         validation_stills=4,
         device="cpu",
+        encoder="tu-test_efficientnet",
         data=DataConfig(cache_side_px=64, n_folds=3, fold=0),
         augment=AugmentConfig(surround_share=0.0),
         optimizer=OptimizerConfig(warmup_steps=1, n_frozen_stages=0),
@@ -96,5 +97,9 @@ def exported_config(tiny_config, graphs_folder):
     """Of networks like the tiny bundles of `tests/segmentation`: their graphs are made once."""
     with graphs_translated_once(graphs_folder):
         yield dataclasses.replace(
-            tiny_config, side_px=64, input_px=64, decoder_channels=(16, 8, 8, 4, 4)
+            tiny_config,
+            side_px=64,
+            input_px=64,
+            encoder="tu-tf_efficientnet_lite0",
+            decoder_channels=(16, 8, 8, 4, 4),
         )

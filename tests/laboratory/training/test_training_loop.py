@@ -318,7 +318,7 @@ def test_what_frozen_normalizations_shifted_is_learned_on(tmp_path, tiny_config)
     assert before.keys() == after.keys()
     stem = ("encoder.model.conv_stem", "encoder.model.bn1", "encoder.model.blocks.0.")
     shifts = [k for k in after if k.endswith(".bias")]
-    assert len(shifts) > 50
+    assert len(shifts) > 30
     for key in shifts:
         assert torch.equal(before[key], after[key]) == key.startswith(stem), key
 
