@@ -127,6 +127,16 @@ def test_doctor_names_a_missing_library(monkeypatch):
     assert not findings["inference"].is_good, "nothing measured is not called good"
 
 
+def test_doctor_says_what_it_found_before_it_measures(monkeypatch, capsys):
+    said = []
+    measured = "ubereport.laboratory.route_speeds.measure_shipped"
+    monkeypatch.setattr(measured, lambda: said.append(capsys.readouterr().out) or ())
+    run(capsys, "doctor")
+    assert len(said) == 1
+    assert "Python: " in said[0]
+    assert "disk: " in said[0]
+
+
 @pytest.mark.slow
 def test_adaptive_sampling_is_the_default_and_says_what_it_looked_at(
     capsys, tmp_path, bleeding_recording

@@ -6,7 +6,7 @@ import importlib
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -52,24 +52,25 @@ class Finding:
     mend: str
 
 
-def examine() -> tuple[Finding, ...]:
-    """Look at libraries, system parts, bundles, templates, devices, memory and disk."""
-    return (
-        _python(),
-        *(
-            _library(what, module, "pip install --force-reinstall ubereport")
-            for what, module in NEEDED
-        ),
-        *_printers(),
-        *(_library(what, module, mend, is_needed=False) for what, module, mend in OPTIONAL),
-        _checked("templates", lambda: str(len(list(templates_dir().rglob("*")))) + " files"),
-        _bundles(),
-        _devices(),
-        *_decoders(),
-        *_inference(),
-        _memory(),
-        _disk(),
-    )
+def examine() -> Iterator[Finding]:
+    """Look at libraries, system parts, bundles, templates, devices, memory and disk.
+
+    Findings come as they are found: most at once, the speed of inference after some seconds.
+    """
+    yield _python()
+    for what, module in NEEDED:
+        yield _library(what, module, "pip install --force-reinstall ubereport")
+    yield from _printers()
+    for what, module, mend in OPTIONAL:
+        yield _library(what, module, mend, is_needed=False)
+    yield _checked("templates", lambda: str(len(list(templates_dir().rglob("*")))) + " files")
+    yield _bundles()
+    yield _devices()
+    yield from _decoders()
+    yield _memory()
+    yield _disk()
+    # Last, since it takes longer than everything before.
+    yield from _inference()
 
 
 def _python() -> Finding:
