@@ -1,8 +1,8 @@
 """Train from committed files: python train.py CONFIG.toml SETS.toml LABELLED_DIR RUNS_DIR.
 
 SETS says which sets of stills under LABELLED_DIR are learned from, and their licences. --fold,
---part, --seed, --px, --steps and --initial replace what CONFIG says; each fold, part, seed and size
-has a folder of its own.
+--seed, --px, --steps and --initial replace what CONFIG says; each fold, seed and size has a folder
+of its own.
 With RANK, WORLD_SIZE and INIT_FILE set, several processes share the work and average gradients.
 """
 
@@ -35,14 +35,11 @@ def run_config(
     px: int | None,
     steps: int | None = None,
     initial: str | None = None,
-    part: int | None = None,
 ) -> TrainConfig:
     """Read CONFIG for one fold, seed and input size; its name says which, None leaves as it is."""
     config = config_from_toml(path, TrainConfig)
     data = config.data if fold is None else dataclasses.replace(config.data, fold=fold)
-    data = data if part is None else dataclasses.replace(data, part=part)
-    named = (("px", px), ("fold", fold), ("part", part), ("seed", seed))
-    marks = [f"{mark}{value}" for mark, value in named if value is not None]
+    marks = [f"{m}{v}" for m, v in (("px", px), ("fold", fold), ("seed", seed)) if v is not None]
     return dataclasses.replace(
         config,
         name="-".join([config.name, *marks]),
@@ -59,19 +56,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("config", "sets", "labelled", "runs"):
         parser.add_argument(name, type=Path)
-    for name in ("--fold", "--part", "--seed", "--px", "--steps"):
+    for name in ("--fold", "--seed", "--px", "--steps"):
         parser.add_argument(name, type=int)
     parser.add_argument("--initial")
     given = parser.parse_args()
-    config = run_config(
-        given.config,
-        given.fold,
-        given.seed,
-        given.px,
-        given.steps,
-        given.initial,
-        given.part,
-    )
+    config = run_config(given.config, given.fold, given.seed, given.px, given.steps, given.initial)
     cv2.setNumThreads(1)
     rank = int(os.environ.get("RANK", "0"))
     if "WORLD_SIZE" in os.environ:

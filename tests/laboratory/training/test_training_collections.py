@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.laboratory.training.conftest import write_set
-from ubereport.core.errors import AnnotationError, ConfigError
+from ubereport.core.errors import AnnotationError
 from ubereport.laboratory.training.capsule import capsule_stills
 from ubereport.laboratory.training.collections import (
     collections_of,
@@ -104,26 +104,6 @@ def test_a_collection_without_folds_is_never_held_out_and_moves_no_other(sets, t
     everything = dataclasses.replace(tiny_config.data, fold=-1)
     inside, out = split_indices(stills, dataclasses.replace(tiny_config, data=everything))
     assert (len(inside), len(out)) == (28, 0)
-
-
-def test_the_parts_of_a_fold_are_its_groups_and_what_one_holds_out_the_others_train_on(
-    sets, tiny_config
-):
-    stills = read_collections(sets)
-    whole_inside, whole_out = split_indices(stills, tiny_config)
-    seen, held_out = [], []
-    for part in (0, 1):
-        data = dataclasses.replace(tiny_config.data, n_parts=2, part=part)
-        inside, out = split_indices(stills, dataclasses.replace(tiny_config, data=data))
-        assert not {stills[i].group for i in inside} & {stills[i].group for i in out}
-        seen.append(set(inside.tolist()))
-        held_out.append(set(out.tolist()))
-    assert held_out[0] | held_out[1] == set(whole_out.tolist())
-    assert not held_out[0] & held_out[1]
-    assert seen[0] == set(whole_inside.tolist()) | held_out[1]
-    assert seen[1] == set(whole_inside.tolist()) | held_out[0]
-    with pytest.raises(ConfigError, match=r"data\.part.*0 to 1"):
-        dataclasses.replace(tiny_config.data, n_parts=2, part=2)
 
 
 def test_a_collection_that_is_only_looked_at_is_held_out_whole_and_never_trained_on(

@@ -1,6 +1,5 @@
 """The file that describes a bundle: what it must hold, told before any work."""
 
-import dataclasses
 import tomllib
 from pathlib import Path
 
@@ -145,36 +144,6 @@ def test_folds_are_looked_at_as_an_export_does(tmp_path, exported_config):
     assert bundle.metadata.thresholds == found.thresholds
     assert bundle.metadata.operating_characteristics == found.figures
     assert {o.operation for o in bundle.metadata.held_out_operations} == first | second
-
-
-def test_a_bundle_that_learned_from_all_is_calibrated_by_its_folds(
-    tmp_path, exported_config, monkeypatch
-):
-    spec, sets = written(tmp_path, exported_config)
-    fold = '[[folds]]\nconfig = "tiny.toml"\nweights = ["w.safetensors"]\n'
-    spec.write_text(f"fold = -1\n{spec.read_text()}{fold}")
-    seen = set()
-    monkeypatch.setattr(
-        specification,
-        "training_colors",
-        lambda cache, index: seen.update(cache.stills[int(i)].group for i in index),
-    )
-    bundle = export_from_specification(spec, sets, tmp_path / "runs", tmp_path / "models")
-    held_out = {operation.operation for operation in bundle.metadata.held_out_operations}
-    assert len(seen) == 6
-    assert held_out < seen
-
-
-def test_the_parts_of_a_fold_are_looked_at_one_by_one(tmp_path, exported_config):
-    data = dataclasses.replace(exported_config.data, n_folds=2, n_parts=2)
-    spec, sets = written(tmp_path, dataclasses.replace(exported_config, data=data))
-    fold = '[[folds]]\nconfig = "tiny.toml"\nweights = ["w.safetensors"]\n'
-    spec.write_text(spec.read_text() + f"{fold}{fold}part = 1\n")
-    looks, _ = look_at_folds(spec, sets, tmp_path / "runs")
-    first, second = (set(look.held_out.groups) for look in looks)
-    assert first
-    assert second
-    assert not first & second
 
 
 def test_a_set_without_a_licence_is_not_exported(tmp_path, tiny_config):

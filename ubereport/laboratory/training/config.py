@@ -29,10 +29,6 @@ class DataConfig:
     n_folds, fold, split_seed
         Groups are dealt to `n_folds` folds with `split_seed`; `fold` is held out, -1 holds out
         nothing.
-    n_parts, part
-        The groups of `fold` are dealt to `n_parts` parts; `part` alone is held out, and the others
-        are trained on. So several runs can learn from all that weights which they went on from
-        held out, and each still of it has some that never saw it.
     positive_share
         Of the manually labelled draws, the share that shows blood.
     group_power
@@ -52,8 +48,6 @@ class DataConfig:
     n_folds: Annotated[int, Field(ge=2, le=50)] = 5
     fold: Annotated[int, Field(ge=-1, le=49)] = -1
     split_seed: Seed = 20260
-    n_parts: Annotated[int, Field(ge=1, le=50)] = 1
-    part: Annotated[int, Field(ge=0, le=49)] = 0
     positive_share: Share = 0.6
     group_power: Share = 0.5
     composite_share: Share = 0.0
@@ -70,9 +64,6 @@ class DataConfig:
             "data.fold",
             self.fold,
             f"-1 (none held out) to {self.n_folds - 1}",
-        )
-        check_setting(
-            self.part < self.n_parts, "data.part", self.part, f"0 to {self.n_parts - 1} (n_parts)"
         )
         shares = (self.composite_share, self.simulated_share, self.box_share)
         check_setting(

@@ -16,7 +16,7 @@ from ubereport.laboratory.csv_rows import rows_bytes
 from ubereport.laboratory.training.batches import Batches, Pool, pool_of
 from ubereport.laboratory.training.capsule import BoxedStill, box_cache
 from ubereport.laboratory.training.collections import by_collection, collections_of
-from ubereport.laboratory.training.config import DataConfig, TrainConfig
+from ubereport.laboratory.training.config import TrainConfig
 from ubereport.laboratory.training.labelled_stills import (
     Still,
     StillCache,
@@ -52,14 +52,16 @@ def split_indices(
     """
     data = config.data
     check_recordings(stills)
-    left_out = set[str]()
-    for collection, own in by_collection(stills).items():
-        if collection.is_split and collection.is_trained:
-            left_out |= _left_out_groups(own, data)
+    folds = {
+        group: fold
+        for collection, own in by_collection(stills).items()
+        if collection.is_split and collection.is_trained
+        for group, fold in fold_of_groups(own, data.n_folds, data.split_seed).items()
+    }
     is_trained = np.array([s.collection.is_trained for s in stills], bool)
     # Held out is the fold of each collection that is dealt out, and the whole of each that is only
     # looked at; without a fold nothing is.
-    is_dealt_out = np.array([s.group in left_out for s in stills], bool)
+    is_dealt_out = np.array([folds.get(s.group, -1) == data.fold for s in stills], bool)
     # A fold below zero holds nothing out, not even what is only looked at.
     is_out = (is_dealt_out | ~is_trained) & (data.fold >= 0)
     is_doubtful = np.array([s.is_doubtful for s in stills], bool)
@@ -70,16 +72,6 @@ def split_indices(
         [stills[int(i)] for i in inside], [stills[int(i)] for i in out], needs_zero=needs_zero
     )
     return inside, out
-
-
-def _left_out_groups(stills: Sequence[Still], data: DataConfig) -> set[str]:
-    """Return the groups of one collection that a part of a fold holds out."""
-    folds = fold_of_groups(stills, data.n_folds, data.split_seed)
-    own = [s for s in stills if folds[s.group] == data.fold]
-    if data.n_parts == 1 or not own:
-        return {s.group for s in own}
-    parts = fold_of_groups(own, data.n_parts, data.split_seed)
-    return {group for group, part in parts.items() if part == data.part}
 
 
 def held_out_stills(

@@ -77,10 +77,10 @@ def export_from_specification(
     ----------
     specification
         TOML; `config` and `card` in it are files beside it, `weights` lie under `runs` and are
-        averaged, and `input_px`, `fold` and `part` replace those of `config` where given. `folds`
-        is a list of `config` and `weights` of the same recipe with other groups held out; `fold`
-        and `part` replace those of its `config`, and `sets` limits it to stills of sets of which
-        its weights have seen nothing that it holds out.
+        averaged, and `input_px` replaces that of `config` where given. `folds` is a list of
+        `config` and `weights` of the same recipe with other groups held out; `fold` replaces that
+        of its `config`, and `sets` limits it to stills of sets of which its weights have seen
+        nothing that it holds out.
         `presence_rule = true` writes a bundle that marks nothing where a picture shows no blood, by
         a rule that finds blood in `min_sensitivity` of the stills that show some;
         `presence_head = true` fits a head to the stills that are trained on, or to those of
@@ -192,18 +192,13 @@ def _aims(spec: Mapping[str, Any]) -> CalibrationAims:
 
 def _config(folder: Path, spec: Mapping[str, Any]) -> TrainConfig:
     config = config_from_toml(folder / spec["config"], TrainConfig)
-    held_out = {key: spec[key] for key in ("fold", "part") if key in spec}
-    return dataclasses.replace(
-        config,
-        input_px=spec.get("input_px", config.input_px),
-        data=dataclasses.replace(config.data, **held_out),
-    )
+    return dataclasses.replace(config, input_px=spec.get("input_px", config.input_px))
 
 
 def _fold_config(folder: Path, spec: Mapping[str, Any], fold: Mapping[str, Any]) -> TrainConfig:
-    """Read what a fold is looked at with: at the size of the bundle, but with a fold of its own."""
-    size = {key: spec[key] for key in ("input_px",) if key in spec}
-    return _config(folder, size | dict(fold))
+    own = _config(folder, {**spec, "config": fold["config"]})
+    number = fold.get("fold", own.data.fold)
+    return dataclasses.replace(own, data=dataclasses.replace(own.data, fold=number))
 
 
 def _averaged(runs: Path, spec: Mapping[str, Any]) -> dict[str, Tensor]:
