@@ -17,6 +17,7 @@ DURATION_S = 24
 BLEED_START_S, BLEED_END_S = 6.0, 14.0
 BLEED_FRAC = 0.25
 IS_ONE_OF_SEVERAL = "PYTEST_XDIST_WORKER" in os.environ
+HELD_LOCK = pytest.StashKey[int | None]()
 
 
 def tissue_picture(frame: int) -> np.ndarray:
@@ -53,26 +54,46 @@ def pytest_collection_finish():
     gc.set_threshold(20_000, 10, 50)
 
 
+def pytest_collection_modifyitems(items):
+    """Quiet tests run first and in a row: each would wait for what runs beside it to end."""
+    items.sort(key=lambda item: not _is_quiet(item))
+
+
+def _is_quiet(item) -> bool:
+    return item.get_closest_marker("quiet") is not None
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item):
+def pytest_runtest_protocol(item, nextitem):
     """Where several workers run tests, a test marked `quiet` runs while the others wait.
 
-    A lock on this file, shared by ordinary tests, taken alone by quiet ones; whoever waits for it
-    holds the gate, so that a quiet test is not overtaken for ever.
+    A lock on this file, shared by ordinary tests, taken alone by quiet ones, for all of a row;
+    whoever waits for it holds the gate, so that a quiet test is not overtaken for ever.
     """
     if not IS_ONE_OF_SEVERAL:
         return (yield)
-    wanted = fcntl.LOCK_EX if item.get_closest_marker("quiet") else fcntl.LOCK_SH
-    gate_path, lock_path = Path(__file__).with_name("tests_support.py"), Path(__file__)
-    with gate_path.open("rb") as gate, lock_path.open("rb") as lock:
+    lock = item.config.stash.get(HELD_LOCK, None)
+    if lock is None:
+        lock = _locked(fcntl.LOCK_EX if _is_quiet(item) else fcntl.LOCK_SH)
+    is_held_on = _is_quiet(item) and nextitem is not None and _is_quiet(nextitem)
+    item.config.stash[HELD_LOCK] = lock if is_held_on else None
+    try:
+        return (yield)
+    finally:
+        if not is_held_on:
+            # Said, not left to the closing: a child that a test forked holds the same descriptor.
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            os.close(lock)
+
+
+def _locked(wanted: int) -> int:
+    """Return the descriptor that the lock is held by."""
+    lock = os.open(__file__, os.O_RDONLY)
+    with Path(__file__).with_name("tests_support.py").open("rb") as gate:
         fcntl.flock(gate, fcntl.LOCK_EX)
         fcntl.flock(lock, wanted)
         fcntl.flock(gate, fcntl.LOCK_UN)
-        try:
-            return (yield)
-        finally:
-            # Said, not left to the closing: a child that a test forked holds the same descriptor.
-            fcntl.flock(lock, fcntl.LOCK_UN)
+    return lock
 
 
 def write_scene(path: Path, duration_s: int, **options) -> Path:
