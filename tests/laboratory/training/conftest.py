@@ -16,6 +16,7 @@ from ubereport.laboratory.training.config import (
     OptimizerConfig,
     TrainConfig,
 )
+from ubereport.segmentation.metadata import NetworkSpec
 
 SIDE = 64
 
@@ -100,6 +101,6 @@ def exported_config(tiny_config, graphs_folder):
             tiny_config,
             side_px=64,
             input_px=64,
-            encoder="tu-tf_efficientnet_lite0",
+            encoder=NetworkSpec().encoder,
             decoder_channels=(16, 8, 8, 4, 4),
         )

@@ -137,13 +137,13 @@ LIKELY = st.fixed_dictionaries(
 
 
 @pytest.mark.slow
-def test_six_hundred_requests_of_any_shape_break_nothing(visit, case_folder, monkeypatch):
+def test_two_thousand_requests_of_any_shape_break_nothing(visit, case_folder, monkeypatch):
     client = visit(case_folder)
     monkeypatch.setattr(Gate, "_is_too_often", lambda _: False)
     seen: set[int] = set()
 
     @settings(
-        max_examples=450,
+        max_examples=1700,
         deadline=None,
         database=None,
         derandomize=True,
@@ -158,7 +158,7 @@ def test_six_hundred_requests_of_any_shape_break_nothing(visit, case_folder, mon
         seen.add(client.post("/api/cases/0/strokes", content=body).status_code)
 
     @settings(
-        max_examples=150,
+        max_examples=600,
         deadline=None,
         database=None,
         derandomize=True,
