@@ -1,8 +1,8 @@
 """The only door to OpenVINO: a bundle's graph compiled for this processor, without torch.
 
 What sees full detail counts in fp32, the rest in bf16 where the processor multiplies it natively;
-the two compiled networks hand over to each other. Nothing is asked of the network:
-`openvino.convert_model`, which reports its use, is not called.
+the two compiled networks hand over to each other. Nothing is sent: OpenVINO reports each import to
+its makers where it finds a package of its own for that, which it is not let find.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,15 @@ def openvino_gains_from_bf16() -> bool:
     return "BF16" in capabilities and not is_held_to_older_instructions()
 
 
+def _keep_silent() -> None:
+    """Hide from OpenVINO the package that it reports its use with; it has a silent one instead.
+
+    On import it would name this installation to an analytics service by an id that it keeps in the
+    user's home. A department's machine sends nothing, and one without a way out would wait for it.
+    """
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+
+
 @functools.cache
 def _core() -> openvino.Core:
     """Make the one core of this process, which never ends.
@@ -60,6 +70,7 @@ def _core() -> openvino.Core:
     process when it ends. Ended by another thread (the collector runs in any), it leaves the first
     one without: the next signal there, a Ctrl-C or the end of a child, kills the process silently.
     """
+    _keep_silent()
     import openvino
 
     core = openvino.Core()
@@ -105,10 +116,10 @@ class CompiledNetwork:
         n_threads: int,
     ) -> None:
         require_openvino()
+        core = _core()
         import openvino
 
         self.version = str(openvino.__version__).split("-")[0]
-        core = _core()
         try:
             model = _with_pictures(core.read_model(graph_path), metadata)
             is_cut = is_low and bool(late_inputs)
