@@ -14,7 +14,7 @@ const FRAME_MS = 1000 / 6;
 
 const page = { number: null, facts: null, review: null, timeS: 0, chosen: null, mark: null, stretch: null, isPlaying: false, isBusy: false };
 const tell = (text, isRefusal = false) => { $("said").textContent = text || ""; $("said").classList.toggle("refused", isRefusal); };
-const timeline = new Timeline($("timeline"), (timeS) => { stop(); moveTo(timeS); });
+const timeline = new Timeline($("timeline"), (timeS) => freely(() => { stop(); moveTo(timeS); }));
 const viewer = new Viewer({ picture: $("picture"), overlay: $("overlay"), note: $("note"), stage: $("stage") }, (text) => tell(text, true));
 viewer.onArea = (area) => { $("where").textContent = _("Mended mask: {area} of the view", { area: percent(area) }); };
 
@@ -30,9 +30,10 @@ async function reviewer() {
 }
 
 async function openCase(number, atS = null) {
-  page.number = number;
-  page.who = await reviewer();
-  [page.facts, page.review] = await Promise.all([wire.facts(number), wire.review(number, page.who)]);
+  const who = await reviewer();
+  const [facts, review] = await Promise.all([wire.facts(number), wire.review(number, who)]);
+  leaveMending(); // at once with the case: what is drawn on one is not said of another
+  Object.assign(page, { number, who, facts, review });
   $("case").hidden = false; $("library").hidden = true;
   $("title").textContent = page.facts.case_id;
   $("subtitle").textContent = _("{duration} · measured with {model} · reviewer {who}", { duration: clock(page.facts.duration_s), model: page.facts.model, who: page.who });
@@ -92,7 +93,7 @@ function showEvents() {
     if (event.verdict === "struck") what.className = "gone";
     button.append(when, what, verdict);
     button.setAttribute("aria-current", String(isChosen(event)));
-    button.addEventListener("click", () => choose(event));
+    button.addEventListener("click", () => freely(() => choose(event)));
     item.append(button); return item;
   }));
 }
@@ -113,7 +114,7 @@ function showStrip(event) {
   $("strip").replaceChildren(...Array.from({ length: n }, (_item, i) => {
     const timeS = event.onset_s + (i + 0.5) * step, button = document.createElement("button"), image = document.createElement("img");
     image.src = wire.smallUrl(page.number, timeS); image.alt = _("Picture at {time}", { time: clock(timeS) }); image.loading = "lazy";
-    button.append(image); button.addEventListener("click", () => moveTo(timeS)); return button;
+    button.append(image); button.addEventListener("click", () => freely(() => moveTo(timeS))); return button;
   }));
 }
 
@@ -132,7 +133,7 @@ function chooseBeside(direction) {
 
 function moveTo(timeS, isPlaying = false) {
   page.timeS = Math.min(page.facts.duration_s - 1e-3, Math.max(0, timeS));
-  if (viewer.mending) leaveMending();
+  leaveMending();
   timeline.at(page.timeS, page.chosen, page.stretch);
   $("where").textContent = timeline.words(page.timeS);
   if (!isPlaying) viewer.show(page.timeS);
@@ -166,13 +167,15 @@ function stop() {
 // While one stroke is on its way what follows waits: no key is lost, and each meets what the one before it left.
 const waiting = [];
 const inTurn = (act) => (page.isBusy ? waiting.push(act) : act());
+const freely = (act) => inTurn(() => { if (isFree()) act(); });
 
+// `content` may be still on its way.
 async function say(action, content = {}, isNextOpen = false) {
   page.isBusy = true;
   try {
     const before = page.chosen;
-    page.review = await wire.say(page.number, { action, reviewer: page.who, ...content });
-    leaveStretch();
+    page.review = await wire.say(page.number, { action, reviewer: page.who, ...(await content) });
+    leaveMending(); leaveStretch();
     showReview();
     if (isNextOpen && chooseNextOpen()) return;
     page.chosen = page.review.events.find((event) => before && event.onset_s <= page.timeS + 0.01 && event.end_s >= page.timeS - 0.01)
@@ -221,24 +224,44 @@ function setArea() {
   if (page.stretch) onStretch("blood", { area_frac: area }); else say("area", { time_s: page.timeS, area_frac: area });
 }
 
-async function mend() {
-  if (viewer.mending) { leaveMending(); return; }
-  try { await viewer.mend(); } catch (error) { tell(error.message, true); return; }
-  $("brush").hidden = false; $("draw").setAttribute("aria-pressed", "true");
+function showTool() {
+  $("tool").firstChild.textContent = `${_(TOOLS[viewer.tool])} `;
+  $("erase").setAttribute("aria-pressed", String(viewer.isErasing));
 }
-function leaveMending() { viewer.leave(); $("note").textContent = ""; $("brush").hidden = true; $("draw").setAttribute("aria-pressed", "false"); $("where").textContent = timeline.words(page.timeS); }
+async function mend() {
+  if (viewer.mending) { isFree(); return; }
+  stop(); // what is drawn on stands still
+  try { if (!(await viewer.mend())) return; } catch (error) { tell(error.message, true); return; }
+  $("brush").hidden = false; $("draw").setAttribute("aria-pressed", "true");
+  showTool(); // each drawing begins with the brush, whatever the one before ended with
+}
+function leaveMending() {
+  const wasMending = viewer.mending !== null;
+  viewer.leave();
+  if (!wasMending) return;
+  $("note").textContent = ""; $("brush").hidden = true; $("draw").setAttribute("aria-pressed", "false");
+  $("where").textContent = timeline.words(page.timeS);
+}
+const tellUnkept = () => tell(_("Keep what you drew first: Enter keeps it, Esc leaves it."), true);
+// Leaves a mask on which nothing is drawn yet; one that is drawn on is left by its own keys only.
+function isFree() {
+  if (viewer.isSaving) return true; // `a` alone does not wait for the answer, and moves no picture
+  if (viewer.isDrawn) { tellUnkept(); return false; }
+  leaveMending();
+  return true;
+}
 async function keepMask() {
   if (!viewer.mending) return;
   viewer.closePolygon();
-  const timeS = viewer.shownS, png = await viewer.drawnPng();
-  leaveMending();
-  await say("mask", { time_s: timeS, mask_png: png });
+  viewer.isSaving = true; // what is drawn from here on would not be in it
+  await say("mask", viewer.stroke());
+  viewer.isSaving = false; // if it is refused, what was drawn is still there
 }
 
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 // While a mask is mended, keys draw; returns whether the key was one of those.
 function drawByKey(event) {
-  if (!viewer.mending || event.altKey || event.metaKey || event.ctrlKey) return false;
+  if (!viewer.mending || viewer.isSaving || event.altKey || event.metaKey || event.ctrlKey) return false;
   const step = STEPS[event.key], pixels = event.shiftKey ? 20 : 2;
   if (step) viewer.moveCursor(pixels * step[0], pixels * step[1]);
   else if (!viewer.cursor) return false;
@@ -248,7 +271,7 @@ function drawByKey(event) {
   else if (event.key === " ") { tell(_("A polygon needs three points: Enter puts one."), true); return true; }
   else return false;
   tell("");
-  $("tool").firstChild.textContent = `${_(TOOLS.polygon)} `;
+  showTool();
   $("note").textContent = viewer.cursorWords(); // a status: it is read aloud
   return true;
 }
@@ -266,9 +289,13 @@ const KEYS = {
   a: askArea,
   o: () => { $("drawn").firstChild.textContent = `${_(OVERLAYS[viewer.nextDrawn()])} `; },
   d: mend, Enter: keepMask, Escape: leaveMending,
-  g: () => { viewer.tool = viewer.tool === "brush" ? "polygon" : "brush"; viewer.polygon = null; $("tool").firstChild.textContent = `${_(TOOLS[viewer.tool])} `; },
-  r: () => { viewer.isErasing = !viewer.isErasing; $("erase").setAttribute("aria-pressed", String(viewer.isErasing)); },
+  g: () => { viewer.tool = viewer.tool === "brush" ? "polygon" : "brush"; viewer.polygon = null; showTool(); },
+  r: () => { viewer.isErasing = !viewer.isErasing; showTool(); },
 };
+
+// What a drawing is made with.
+const DRAWING = new Set(["o", "d", "Enter", "Escape", "g", "r"]);
+function press(key) { tell(""); if (DRAWING.has(key) || isFree()) KEYS[key](); }
 
 // Far moves: a minute, or to one of the ends.
 const FAR = { PageUp: () => page.timeS - 60, PageDown: () => page.timeS + 60, Home: () => 0, End: () => page.facts.duration_s };
@@ -277,26 +304,25 @@ document.addEventListener("keydown", (event) => {
   if ($("case").hidden || $("who").open) return;
   const isTyping = event.target.matches("input, select");
   if (isTyping && event.key === "Escape") { event.target.blur(); return; }
-  if (isTyping) { if (event.target.id === "area" && event.key === "Enter") { event.preventDefault(); inTurn(setArea); } return; }
+  if (isTyping) { if (event.target.id === "area" && event.key === "Enter") { event.preventDefault(); freely(setArea); } return; }
   if (drawByKey(event)) { event.preventDefault(); return; }
   if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
     const direction = event.key === "ArrowLeft" ? -1 : 1;
     const move = event.ctrlKey ? () => moveTo(page.timeS + 10 * direction) : event.shiftKey ? () => moveTo(page.timeS + direction) : () => moveBySample(direction);
-    event.preventDefault(); stop(); inTurn(move); return;
+    event.preventDefault(); stop(); freely(move); return;
   }
   if (event.ctrlKey || event.altKey || event.metaKey) return;
-  if (FAR[event.key]) { event.preventDefault(); stop(); inTurn(() => moveTo(FAR[event.key]())); return; }
+  if (FAR[event.key]) { event.preventDefault(); stop(); freely(() => moveTo(FAR[event.key]())); return; }
   if (event.target.matches("button, a, summary") && (event.key === " " || event.key === "Enter")) return;
   if (/^[1-5]$/.test(event.key)) { $("speed").selectedIndex = Number(event.key) - 1; event.preventDefault(); return; }
-  const action = KEYS[event.key];
-  if (!action) return;
+  if (!KEYS[event.key]) return;
   event.preventDefault();
-  const act = () => { tell(""); action(); };
+  const act = () => press(event.key);
   if (event.key === "a") act(); // the number is typed at once
   else if (!event.repeat || event.key === "n" || event.key === "p") inTurn(act); // a key held down strikes one event, not all
 });
-document.addEventListener("click", (event) => { const key = event.target.closest("button[data-key]")?.dataset.key; if (key) inTurn(() => { tell(""); KEYS[key](); }); });
-$("setarea").addEventListener("click", () => inTurn(setArea));
+document.addEventListener("click", (event) => { const key = event.target.closest("button[data-key]")?.dataset.key; if (key) inTurn(() => press(key)); });
+$("setarea").addEventListener("click", () => freely(setArea));
 $("render").addEventListener("click", async () => {
   $("render").disabled = true; $("render").textContent = _("Rendering…");
   try { await wire.render(page.number); tell(_("The report is rendered again with your review.")); } catch (error) { tell(error.message, true); }
@@ -311,5 +337,9 @@ async function route() {
     else { $("case").hidden = true; $("library").hidden = false; $("title").textContent = _("Cases"); $("progress").textContent = ""; $("headline").replaceChildren(); $("subtitle").textContent = ""; showLibrary(rows); }
   } catch (error) { tell(error.message, true); $("subtitle").textContent = error.message; }
 }
-window.addEventListener("hashchange", route);
+window.addEventListener("hashchange", (event) => {
+  if (viewer.isDrawn) { history.pushState(null, "", event.oldURL); tellUnkept(); return; }
+  leaveMending(); route();
+});
+window.addEventListener("beforeunload", (event) => { if (viewer.isDrawn) event.preventDefault(); });
 route();

@@ -9,42 +9,66 @@ export class Viewer {
     Object.assign(this, elements); // picture, overlay, note, stage
     this.onTold = onTold;
     this.drawn = "outline";
-    this.mending = null;
+    this.mending = null; // the mask that is drawn on, with the moment of its picture
+    this.isSaving = false;
+    this.nShown = 0;
     this.asking = new AbortController();
+    this.toMend = new AbortController();
+    this.showing = Promise.resolve();
     new ResizeObserver(() => this.fit()).observe(this.stage);
     this.overlay.addEventListener("pointerdown", (event) => this.pen(event, true));
     this.overlay.addEventListener("pointermove", (event) => this.pen(event, event.buttons === 1));
     this.overlay.addEventListener("dblclick", () => this.closePolygon());
   }
 
-  open(number) { this.number = number; this.shownS = null; this.mask = null; }
+  open(number) {
+    this.leave(); this.asking.abort();
+    this.number = number; this.shownS = null; this.mask = null; this.nShown += 1;
+  }
 
   get width() { return Math.min(1920, Math.round(this.stage.clientWidth * (window.devicePixelRatio || 1))); }
 
   // Newest wins: a moment that is passed over is not waited for, on either side of the wire.
-  async show(timeS, isPlaying = false) {
-    this.asking.abort();
-    const asking = new AbortController();
-    this.asking = asking;
-    this.wantedS = timeS;
-    try {
-      if (!isPlaying) this.paint(await wire.picture(this.number, timeS, false, this.width, asking.signal));
-      const shown = await wire.picture(this.number, timeS, true, this.width, asking.signal);
+  show(timeS, isPlaying = false) {
+    return this.instead(async (signal) => {
+      this.wantedS = timeS;
+      if (!isPlaying) this.paint(await this.newest(timeS, false, signal));
+      const shown = await this.newest(timeS, true, signal);
       this.paint(shown);
       // A key frame stands in where the recording is not at hand: nobody asked for a mask of it.
-      if (shown.isExact && !isPlaying) await this.showMask(asking.signal);
-    } catch (error) {
-      if (error.name !== "AbortError" && !error.isSuperseded) this.onTold(error.message);
-    }
+      if (shown.isExact && !isPlaying) await this.showMask(signal);
+    });
   }
 
   // Faster than the recording decodes: the key pictures on the way.
-  async showNear(timeS) {
-    try { this.paint(await wire.picture(this.number, timeS, false, this.width)); } catch (error) { if (!error.isSuperseded) this.onTold(error.message); }
+  showNear(timeS) {
+    return this.instead(async (signal) => this.paint(await wire.picture(this.number, timeS, false, this.width, signal)));
   }
 
+  // On its way a request may be overtaken by an earlier one, which the server then takes for the newest: it
+  // is asked again, a few times only, since another tab may be asking too.
+  async newest(timeS, isExact, signal) {
+    for (let nLeft = 5; ; nLeft -= 1) {
+      try {
+        return await wire.picture(this.number, timeS, isExact, this.width, signal);
+      } catch (error) {
+        if (!error.isSuperseded || signal.aborted || !nLeft) throw error;
+      }
+    }
+  }
+
+  // Ends what was asked before, also a mask to draw on: it would be one of a picture that is gone.
+  instead(ask) {
+    this.asking.abort(); this.toMend.abort();
+    this.asking = new AbortController();
+    this.showing = ask(this.asking.signal).catch((error) => this.complain(error));
+    return this.showing;
+  }
+
+  complain(error) { if (error.name !== "AbortError" && !error.isSuperseded) this.onTold(error.message); }
+
   paint({ bitmap, timeS, isExact }) {
-    this.shownS = timeS; this.bitmap = bitmap; this.mask = null; this.nShown = (this.nShown || 0) + 1;
+    this.shownS = timeS; this.bitmap = bitmap; this.mask = null; this.nShown += 1;
     this.picture.width = bitmap.width; this.picture.height = bitmap.height;
     this.picture.getContext("2d").drawImage(bitmap, 0, 0);
     this.picture.setAttribute("aria-label", _("Picture at {time}", { time: clock(timeS) }));
@@ -64,11 +88,18 @@ export class Viewer {
 
   async showMask(signal) {
     if (this.drawn === "off") return;
-    const timeS = this.shownS;
-    const told = await wire.mask(this.number, timeS, signal);
-    if (Math.abs(told.time_s - this.shownS) > 0.05) return;
-    this.mask = await pixels(told.mask_png); this.field = await pixels(told.field_png);
+    await this.takeMask(signal);
     this.drawMask();
+  }
+
+  // Returns whether the mask is that of the picture on screen: another may have come meanwhile.
+  async takeMask(signal) {
+    const nShown = this.nShown;
+    const told = await wire.mask(this.number, this.shownS, signal);
+    const mask = await pixels(told.mask_png), field = await pixels(told.field_png);
+    if (signal.aborted || nShown !== this.nShown || Math.abs(told.time_s - this.shownS) > 0.05) return false;
+    this.mask = mask; this.field = field;
+    return true;
   }
 
   drawMask() {
@@ -93,13 +124,29 @@ export class Viewer {
     if (this.polygon) { c.strokeStyle = "#ffd400"; c.lineWidth = 2; c.beginPath(); this.polygon.forEach(([x, y], i) => (i ? c.lineTo(3 * x, 3 * y) : c.moveTo(3 * x, 3 * y))); c.stroke(); c.fillStyle = "#ffd400"; this.polygon.forEach(([x, y]) => c.fillRect(3 * x - 4, 3 * y - 4, 8, 8)); }
   }
 
-  nextDrawn() { this.drawn = DRAWN[(DRAWN.indexOf(this.drawn) + 1) % DRAWN.length]; this.drawMask(); if (this.shownS !== null && !this.mask) this.showMask().catch((e) => this.onTold(e.message)); return this.drawn; }
+  nextDrawn() {
+    this.drawn = DRAWN[(DRAWN.indexOf(this.drawn) + 1) % DRAWN.length];
+    this.drawMask();
+    if (this.shownS !== null && !this.mask) this.showMask(this.asking.signal).catch((error) => this.complain(error));
+    return this.drawn;
+  }
 
+  // Returns whether there is a mask to draw on: not if the page moved on while it was on its way.
   async mend() {
-    if (!this.mask) { const told = await wire.mask(this.number, this.shownS); this.mask = await pixels(told.mask_png); this.field = await pixels(told.field_png); this.shownS = told.time_s; }
-    this.mending = { width: this.mask.width, height: this.mask.height, on: this.mask.on.slice() };
+    this.toMend.abort();
+    const { signal } = (this.toMend = new AbortController());
+    await this.showing; // the picture asked for, and not the one that stands in for it
+    if (signal.aborted || this.shownS === null) return false;
+    try {
+      if (!this.mask && !(await this.takeMask(signal))) return false;
+    } catch (error) {
+      if (error.name === "AbortError") return false;
+      throw error;
+    }
+    this.mending = { timeS: this.shownS, width: this.mask.width, height: this.mask.height, on: this.mask.on.slice(), before: this.mask.on };
     this.tool = "brush"; this.isErasing = false; this.polygon = null;
     this.overlay.classList.add("drawing"); this.drawMask();
+    return true;
   }
 
   // Drawing by keys: a cursor of its own, moved in pixels of the mask, whose points are a polygon's.
@@ -130,10 +177,20 @@ export class Viewer {
     }
   }
 
-  leave() { this.mending = null; this.polygon = null; this.cursor = null; this.lastCursor = null; this.overlay.classList.remove("drawing"); this.drawMask(); }
+  // Whether leaving would lose something.
+  get isDrawn() {
+    const m = this.mending;
+    return m !== null && (Boolean(this.polygon?.length) || m.on.some((on, i) => on !== m.before[i]));
+  }
+
+  leave() {
+    this.toMend.abort();
+    if (!this.mending) return;
+    this.mending = null; this.isSaving = false; this.polygon = null; this.cursor = null; this.lastCursor = null; this.overlay.classList.remove("drawing"); this.drawMask();
+  }
 
   pen(event, isDown) {
-    if (!this.mending || !isDown) return;
+    if (!this.mending || this.isSaving || !isDown) return;
     const x = (event.offsetX / this.overlay.clientWidth) * this.mending.width, y = (event.offsetY / this.overlay.clientHeight) * this.mending.height;
     if (this.tool === "polygon") { if (event.type === "pointerdown") { (this.polygon ||= []).push([x, y]); this.drawMask(); } return; }
     const radius = this.mending.width / 40;
@@ -141,7 +198,7 @@ export class Viewer {
   }
 
   closePolygon() {
-    if (!this.mending || !this.polygon || this.polygon.length < 3) return;
+    if (!this.mending || this.isSaving || !this.polygon || this.polygon.length < 3) return;
     const p = this.polygon;
     this.polygon = null;
     this.lastCursor = this.cursor || this.lastCursor; this.cursor = null;
@@ -165,6 +222,9 @@ export class Viewer {
     this.field.on.forEach((inField, i) => { if (inField) { all += 1; n += this.mending.on[i]; } });
     return n / all;
   }
+
+  // What is drawn, as a stroke of the journal.
+  async stroke() { return { time_s: this.mending.timeS, mask_png: await this.drawnPng() }; }
 
   async drawnPng() {
     const m = this.mending, canvas = new OffscreenCanvas(m.width, m.height), c = canvas.getContext("2d"), image = c.createImageData(m.width, m.height);

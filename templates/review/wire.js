@@ -18,12 +18,14 @@ async function asked(path, options) {
   throw refused;
 }
 
+// Rounded shorter, a moment may lie before the picture that begins at it: the one before is meant then.
+const inFull = (timeS) => timeS.toFixed(6);
 const json = async (path, options) => (await asked(path, options)).json();
 
 export const library = () => json("/api/library");
 export const facts = (n) => json(`/api/cases/${n}/facts`);
 export const review = (n, who) => json(`/api/cases/${n}/review?reviewer=${encodeURIComponent(who)}`);
-export const mask = (n, timeS, signal) => json(`/api/cases/${n}/mask?time_s=${timeS.toFixed(4)}`, { signal });
+export const mask = (n, timeS, signal) => json(`/api/cases/${n}/mask?time_s=${inFull(timeS)}`, { signal });
 export const say = (n, stroke) => json(`/api/cases/${n}/strokes`, {
   method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(stroke),
 });
@@ -35,7 +37,8 @@ export const reportPage = (n) => `/report#case-${n}`;
 
 export async function picture(n, timeS, isExact, width, signal) {
   const answer = await asked(
-    `/api/cases/${n}/picture?time_s=${timeS.toFixed(4)}&exact=${isExact ? 1 : 0}&width=${width}`, { signal });
+    `/api/cases/${n}/picture?time_s=${inFull(timeS)}&exact=${isExact ? 1 : 0}&width=${width}`, { signal });
   const bitmap = await createImageBitmap(await answer.blob());
+  signal.throwIfAborted(); // making a bitmap is not ended by the signal
   return { bitmap, timeS: Number(answer.headers.get("X-Time-S")), isExact: answer.headers.get("X-Exact") === "1" };
 }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from http.cookiejar import CookieJar
 from urllib.parse import quote
 
 import pytest
@@ -11,7 +12,7 @@ from starlette.testclient import TestClient
 from ubereport.language.languages import find_language
 from ubereport.language.speaking import speaking
 from ubereport.language.translator import translator
-from ubereport.review.desk.gate import COOKIE, MAX_BODY_BYTES, SECURITY_HEADERS, Gate
+from ubereport.review.desk.gate import MAX_BODY_BYTES, SECURITY_HEADERS, Gate
 from ubereport.review.desk.web import review_app
 from ubereport.review.strokes import Action
 
@@ -45,6 +46,18 @@ def test_the_token_becomes_a_cookie_and_leaves_the_address(stranger):
     assert stranger.get("/api/library").status_code == 200
 
 
+def test_two_reviews_at_once_share_a_browser(shelf_of, case_folder):
+    jar = CookieJar()  # as a browser's: cookies of a host go to all its ports
+    clients = []
+    for port in (PORT, PORT + 1):
+        gate = Gate(port)
+        app = review_app(shelf_of(case_folder), gate, lambda _: None)
+        client = TestClient(app, base_url=f"http://127.0.0.1:{port}", cookies=jar)
+        assert client.get("/", params={"token": gate.token}).status_code == 200
+        clients.append(client)
+    assert [client.get("/api/library").status_code for client in clients] == [200, 200]
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -54,7 +67,7 @@ def test_the_token_becomes_a_cookie_and_leaves_the_address(stranger):
         ({"Origin": "null"}, 403),
         ({"Origin": f"https://{HOST}"}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
-        ({"Cookie": f"{COOKIE}=guess"}, 403),
+        ({"Cookie": f"{Gate(PORT).cookie}=guess"}, 403),
     ],
 )
 def test_forged_headers_are_refused_even_with_the_cookie(visit, case_folder, headers, status):

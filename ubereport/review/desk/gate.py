@@ -21,7 +21,6 @@ from ubereport.language.speaking import N_, _
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-COOKIE = "ubereport_review"
 MAX_BODY_BYTES = 2 * 2**20
 _MAX_REQUESTS = 600
 _WINDOW_S = 10.0
@@ -53,6 +52,9 @@ class Gate:
     def __init__(self, port: int) -> None:
         self.token = secrets.token_urlsafe(32)
         self._session = secrets.token_urlsafe(32)
+        # Browsers send a cookie to every port of a host: under one name, two reviews at once would
+        # each overwrite the cookie of the other.
+        self.cookie = f"ubereport_review_{port}"
         self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
         self._asked: deque[float] = deque()
         self.last_asked_s = time.monotonic()
@@ -102,14 +104,14 @@ class Gate:
         return None
 
     def _has_session(self, request: Request) -> bool:
-        cookie = request.cookies.get(COOKIE, "")
+        cookie = request.cookies.get(self.cookie, "")
         # In constant time: how long a comparison takes must not tell how much of a guess was right.
         return hmac.compare_digest(cookie.encode(), self._session.encode())
 
     def _admitted(self) -> Response:
         """Exchange the token for a cookie, so that it leaves the address bar and the history."""
         response = RedirectResponse("/", status_code=303)
-        response.set_cookie(COOKIE, self._session, httponly=True, samesite="strict", path="/")
+        response.set_cookie(self.cookie, self._session, httponly=True, samesite="strict", path="/")
         return response
 
     def _is_too_often(self) -> bool:
