@@ -185,6 +185,32 @@ def test_a_damaged_key_file_is_never_replaced(folder):
     assert key_file.read_text() == "{"
 
 
+def refusing(path, method):
+    """Return the method of Path, denied for `path` as where somebody else owns it."""
+    original = getattr(Path, method)
+
+    def denied(self, *args, **options):
+        if self == path:
+            raise PermissionError(13, "Permission denied", str(self))
+        return original(self, *args, **options)
+
+    return denied
+
+
+def test_a_key_file_that_may_not_be_read_is_asked_for_and_not_replaced(folder, monkeypatch):
+    manifest = read_manifest(write(folder, GOOD))
+    key_file = folder / "keys.json"
+    key_file.write_text('{"surgeons": {"Dr. Ito": "S7"}}')
+    with monkeypatch.context() as patched:
+        # Where the folder may not be searched, asking whether the file exists fails as well.
+        for method in ("exists", "open"):
+            patched.setattr(Path, method, refusing(key_file, method))
+        with pytest.raises(ManifestError, match="Ask whoever owns it for access") as refusal:
+            pseudonymized(manifest, key_file)
+    assert "backup" not in str(refusal.value)
+    assert key_file.read_text() == '{"surgeons": {"Dr. Ito": "S7"}}'
+
+
 SCHEMA = Path(ubereport.__file__).parent / "batch" / "manifest.schema.json"
 """Written by docs/generate.py; the tests of the documentation hold it against the program."""
 

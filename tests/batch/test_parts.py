@@ -63,6 +63,39 @@ def test_unusable_arguments_are_refused_without_repeating_names(tmp_path, make, 
     assert "SECRET" not in str(refusal.value)
 
 
+def denied(*args, **options):
+    raise PermissionError(13, "Permission denied", "SECRET")
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "iterdir",  # a folder that may be entered and not listed
+        "is_file",  # one that may be listed and not entered
+        "stat",  # one within a folder that may not be entered
+    ],
+)
+def test_a_folder_that_may_not_be_read_is_refused_with_whom_to_ask(tmp_path, monkeypatch, method):
+    touch(tmp_path, "a.mp4")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, method, denied)
+        with pytest.raises(UsageError) as refusal:
+            resolve_parts([str(tmp_path)])
+    said = str(refusal.value)
+    assert said.startswith("Argument 1 may not be read by you. Ask whoever owns it for access")
+    assert "SECRET" not in said
+
+
+def test_a_folder_that_cannot_be_listed_for_another_reason_is_told(tmp_path, monkeypatch):
+    def broken(*args):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "iterdir", broken)
+        with pytest.raises(UsageError, match=r"Argument 1 cannot be opened \(Input/output error\)"):
+            resolve_parts([str(tmp_path)])
+
+
 @pytest.mark.parametrize(
     ("names", "word"),
     [

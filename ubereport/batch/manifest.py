@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ubereport.batch.manifest_cells import Cell, parse_cell
+from ubereport.batch.manifest_patients import may_name_a_patient
 from ubereport.batch.manifest_sheets import Sheet, read_sheet
 from ubereport.batch.parts import resolve_parts
 from ubereport.core.covariates import KNOWN_COLUMNS, CovariateValue, known_column
@@ -39,7 +40,6 @@ TECHNIQUES = (
     "drain",
 )
 NEEDED = ("case_id", "files")
-PATIENT_COLUMNS = frozenset({"patient", "patient_id", "patient_name", "name", "mrn", "birth_date"})
 MAX_PROBLEMS_TOLD = 100
 
 
@@ -122,7 +122,7 @@ def _column_problems(sheet: Sheet) -> Iterator[Problem]:
         if times > 1:
             yield Problem(1, name, "the column appears twice", "keep one of them")
         # Refused before anything is copied: a manifest row is kept with its case.
-        if name.casefold() in PATIENT_COLUMNS:
+        if may_name_a_patient(name):
             yield Problem(1, name, "the column may name a patient", "remove it; case_id is enough")
         elif name not in names and (near := difflib.get_close_matches(name, names, 1, 0.8)):
             yield Problem(1, name, "unknown column", f"did you mean {near[0]}? Rename it")
@@ -148,7 +148,9 @@ def _read_row(
         named = [str(folder / n.strip()) for n in _text(cells["files"]).split(";") if n.strip()]
         parts = resolve_parts(named)
     except UbereportError as error:
-        problems.append(Problem(row, "files", str(error), "name files that exist"))
+        problems.append(
+            Problem(row, "files", str(error), "name files that exist and that you may read")
+        )
     covariates: dict[str, CovariateValue] = {}
     for name, cell in cells.items():
         if name in NEEDED:

@@ -14,6 +14,9 @@ from ubereport.core.errors import ManifestError
 _YEAR_FIRST = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ].*)?")
 _YEAR_LAST = re.compile(r"(\d{1,2})([-/.])(\d{1,2})[-/.](\d{4})")
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})")
+# One comma or point before exactly three digits: it may part thousands or decimals. No group of
+# thousands begins with a 0, so 0.125 is clear.
+_THOUSANDS = re.compile(r"([+-]?(?!0)\d{1,3})[.,](\d{3})")
 
 
 class AmbiguousDateError(ValueError):
@@ -79,6 +82,10 @@ def parse_cell(cell: Cell, column: CovariateColumn | None) -> CovariateValue:
         return _number_or_text(cell, text)
     if column.kind is ColumnKind.DATE:
         return _date(cell, text)
+    if column.kind is ColumnKind.NUMBER:
+        return _within(_number(cell, text), text, column)
+    if column.kind is ColumnKind.RATING:
+        return _within(_rating(cell, text), text, column)
     reader = _READERS.get(column.kind)
     return text if reader is None else reader(text)
 
@@ -86,13 +93,15 @@ def parse_cell(cell: Cell, column: CovariateColumn | None) -> CovariateValue:
 def _number_or_text(cell: Cell, text: str) -> CovariateValue:
     if isinstance(cell, bool):
         return cell
+    _refuse_ambiguous(cell, text)
     try:
-        return _number(text)
+        return _number(cell, text)
     except ManifestError:
         return text
 
 
-def _number(text: str) -> int | float:
+def _number(cell: Cell, text: str) -> int | float:
+    _refuse_ambiguous(cell, text)
     # A single comma is a decimal one, as spreadsheets in much of Europe write it; with a point
     # beside it, it is neither for certain.
     plain = text.replace(",", ".") if text.count(",") == 1 and "." not in text else text
@@ -107,8 +116,38 @@ def _number(text: str) -> int | float:
     return int(value) if value.is_integer() and "." not in plain and "e" not in plain else value
 
 
-def _rating(text: str) -> int:
-    value = _number(text)
+def _refuse_ambiguous(cell: Cell, text: str) -> None:
+    """Refuse 1,200 and 1.200, which two continents read differently."""
+    # A spreadsheet that holds a number says which; only what was typed as text leaves it open.
+    match = _THOUSANDS.fullmatch(text) if isinstance(cell, str) else None
+    if match is None:
+        return
+    before, after = match.groups()
+    shortened = f"{before}.{after}".rstrip("0").removesuffix(".")
+    # Three decimals would be asked about again.
+    decimal = f"{shortened}0" if _THOUSANDS.fullmatch(shortened) else shortened
+    whole = before + after
+    raise ManifestError(f"{text!r} may be {whole} or {decimal} → write {whole} or {decimal}")
+
+
+def _within(value: int | float, text: str, column: CovariateColumn) -> int | float:
+    """Return the value if it is within the bounds of its column."""
+    lowest, highest = column.lowest, column.highest
+    if lowest is None or (value >= lowest and (highest is None or value <= highest)):
+        return value
+    if highest is None:
+        raise ManifestError(
+            f"{text!r} is below {lowest:g} → write {lowest:g} or more; leave the cell empty if it "
+            "is not known"
+        )
+    raise ManifestError(
+        f"{text!r} is not from {lowest:g} to {highest:g} → write a number from {lowest:g} to "
+        f"{highest:g}; leave the cell empty if it is not known"
+    )
+
+
+def _rating(cell: Cell, text: str) -> int:
+    value = _number(cell, text)
     if value != int(value):
         raise ManifestError(f"{text!r} is no whole number → write the grade as a whole number")
     return int(value)
@@ -136,8 +175,6 @@ def _flag(text: str) -> bool:
 
 _READERS: dict[ColumnKind, Callable[[str], CovariateValue]] = {
     ColumnKind.FLAG: _flag,
-    ColumnKind.NUMBER: _number,
-    ColumnKind.RATING: _rating,
     ColumnKind.TIMES: _times,
 }
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
-from collections.abc import Iterator, Mapping
+import itertools
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -15,6 +20,22 @@ from ubereport.core.errors import DependencyError, ManifestError
 from ubereport.files.records.tables import read_parquet_rows
 
 MAX_ROWS = 100_000
+# What zipfile, the parsers of XML and openpyxl let through when bytes of a file are wrong: a parser
+# raises a SyntaxError, an encrypted or unknown archive a RuntimeError.
+_DAMAGE = (
+    BadZipFile,
+    zlib.error,
+    struct.error,
+    SyntaxError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    EOFError,
+    OSError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +48,7 @@ class Sheet:
     def rows(self) -> Iterator[tuple[int, Mapping[str, Cell]]]:
         """Yield (row number as a spreadsheet shows it, column → cell), empty rows left out."""
         for number, cells in enumerate(self.cells, start=2):
-            if any(cell is not None and str(cell).strip() for cell in cells):
+            if not all(_is_empty(cell) for cell in cells):
                 yield number, dict(zip(self.columns, cells, strict=True))
 
 
@@ -66,31 +87,65 @@ def _read_csv(path: Path) -> Sheet:
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
     # `;` also separates files within a cell, so it is the delimiter only where it beats the comma.
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-    return _sheet([list(row) for row in rows])
+    rows: list[list[object]] = []
+    # A quotation mark that is never closed swallows the cases below it, and this row with them.
+    end = ["end", "end"]
+    lines = itertools.chain(io.StringIO(text, newline=""), [delimiter.join(end)])
+    try:
+        for row in csv.reader(lines, delimiter=delimiter):
+            rows.append(list(row))  # noqa: PERF401 -- those read before an error say where it is
+        if rows.pop() != end:
+            raise csv.Error
+    except csv.Error:
+        raise ManifestError(
+            f"Row {len(rows) + 1} of the manifest is no sound CSV: a quotation mark may be opened "
+            "and never closed. Close it, or save the table as CSV again."
+        ) from None
+    return _sheet(rows)
 
 
 def _read_xlsx(path: Path) -> Sheet:
     try:
         import openpyxl
-        from openpyxl.utils.exceptions import InvalidFileException
     except ImportError:
         raise DependencyError(
             "XLSX manifests need openpyxl. Run: pip install openpyxl, or save the manifest as CSV."
         ) from None
-    try:
-        # Values and not formulas, row by row: a sheet that was formatted to its last line is not
-        # loaded as a million cells.
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (InvalidFileException, BadZipFile, KeyError, ValueError, EOFError) as error:
-        raise ManifestError(
-            "The manifest is no sound XLSX file "
-            f"({type(error).__name__}). Save it again, or as CSV."
-        ) from None
-    try:
-        return _sheet([list(row) for row in book.worksheets[0].iter_rows(values_only=True)])
-    finally:
-        book.close()
+    with path.open("rb") as source:
+        try:
+            # Values and not formulas, row by row: a sheet that was formatted to its last line is
+            # not loaded as a million cells.
+            with closing(openpyxl.load_workbook(source, read_only=True, data_only=True)) as book:
+                sheet = book.worksheets[0]
+                # Writers that stream, and tools that edit, leave a size in the file that is not
+                # the sheet's: rows and columns beyond it would be lost without a word.
+                sheet.reset_dimensions()
+                rows = _filled(sheet.iter_rows(values_only=True))
+        except _DAMAGE as error:
+            raise ManifestError(
+                "The manifest is no sound XLSX file "
+                f"({type(error).__name__}). Save it again, or as CSV."
+            ) from None
+    return _sheet(rows)
+
+
+def _filled(rows: Iterable[Sequence[object]]) -> list[list[object]]:
+    """Return the rows without what is empty to the right of them and below the last."""
+    kept: list[list[object]] = []
+    n_empty = 0
+    for row in rows:
+        n = len(row)
+        while n and _is_empty(row[n - 1]):
+            n -= 1
+        if n == 0:
+            n_empty += 1
+            continue
+        # Before the empty rows in between are made: there may be a million.
+        _refuse_too_many(len(kept) + n_empty + 1)
+        kept += [[] for _ in range(n_empty)]
+        kept.append(list(row[:n]))
+        n_empty = 0
+    return kept
 
 
 def _read_parquet(path: Path) -> Sheet:
@@ -101,8 +156,7 @@ def _read_parquet(path: Path) -> Sheet:
 def _sheet(rows: list[list[object]]) -> Sheet:
     if not rows:
         raise ManifestError("The manifest is empty. The first line names the columns.")
-    if len(rows) > MAX_ROWS:
-        raise ManifestError(f"The manifest has over {MAX_ROWS} rows. Split it.")
+    _refuse_too_many(len(rows))
     columns = ["" if name is None else str(name).strip() for name in rows[0]]
     # Spreadsheets export empty columns to the right of what was typed.
     while columns and columns[-1] == "":
@@ -110,8 +164,7 @@ def _sheet(rows: list[list[object]]) -> Sheet:
     n = len(columns)
     cells: list[tuple[Cell, ...]] = []
     for number, row in enumerate(rows[1:], start=2):
-        extra = [cell for cell in row[n:] if cell is not None and str(cell).strip()]
-        if extra:
+        if not all(_is_empty(cell) for cell in row[n:]):
             raise ManifestError(
                 f"Row {number} of the manifest has more cells than columns. Put cells that hold "
                 "the delimiter in quotes."
@@ -120,7 +173,19 @@ def _sheet(rows: list[list[object]]) -> Sheet:
     return Sheet(tuple(columns), tuple(cells))
 
 
+def _refuse_too_many(n_rows: int) -> None:
+    if n_rows > MAX_ROWS:
+        raise ManifestError(f"The manifest has over {MAX_ROWS} rows. Split it.")
+
+
+def _is_empty(cell: object) -> bool:
+    return cell is None or not str(cell).strip()
+
+
 def _cell(value: object) -> Cell:
     if value is None or isinstance(value, str | int | float | bool | dt.date):
         return value
+    if isinstance(value, Decimal):
+        # As text 1.200 would be asked about, which a column of decimals leaves no doubt of.
+        return int(value) if value.as_tuple().exponent == 0 else float(value)
     return str(value)

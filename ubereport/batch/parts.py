@@ -23,14 +23,18 @@ def resolve_parts(named: Sequence[str]) -> tuple[Path, ...]:
     Raises
     ------
     UsageError
-        If something named does not exist, is no regular file or folder, holds no recording, or is
-        named twice. The message counts arguments and never repeats a name.
+        If something named does not exist, may not be read, is no regular file or folder, holds no
+        recording, or is named twice. The message counts arguments and never repeats a name.
     """
     if not named:
         raise UsageError("No recording was given. Name one or more files, a folder or a glob.")
     parts: list[Path] = []
     for position, text in enumerate(named, start=1):
-        parts += _expand(text, f"Argument {position}")
+        which = f"Argument {position}"
+        try:
+            parts += _expand(text, which)
+        except OSError as error:
+            raise _unopened(which, error) from None
     identities: set[tuple[int, int]] = set()
     for path in parts:
         status = path.stat()
@@ -92,11 +96,6 @@ def _expand(text: str, which: str) -> list[Path]:
     # What exists is taken literally first, so that a file whose name holds brackets is no glob.
     except (FileNotFoundError, NotADirectoryError):
         return _expand_glob(text, which)
-    except OSError as error:
-        raise UsageError(
-            f"{which} cannot be opened ({os.strerror(error.errno or 0)}). "
-            "Name a readable file, folder or glob."
-        ) from None
     if stat.S_ISDIR(mode):
         return _recordings_in(path, which)
     if not stat.S_ISREG(mode):
@@ -105,6 +104,18 @@ def _expand(text: str, which: str) -> list[Path]:
             "Copy the recording to a file first."
         )
     return [path]
+
+
+def _unopened(which: str, error: OSError) -> UsageError:
+    if isinstance(error, PermissionError):
+        return UsageError(
+            f"{which} may not be read by you. Ask whoever owns it for access, or name a readable "
+            "file, folder or glob."
+        )
+    return UsageError(
+        f"{which} cannot be opened ({os.strerror(error.errno or 0)}). "
+        "Name a readable file, folder or glob."
+    )
 
 
 def _recordings_in(folder: Path, which: str) -> list[Path]:

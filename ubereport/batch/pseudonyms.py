@@ -26,7 +26,8 @@ def pseudonymized(manifest: Manifest, key_file: Path) -> Manifest:
     Raises
     ------
     ManifestError
-        If the key file exists and is none; names would otherwise get new pseudonyms.
+        If the key file exists and is none, or may not be read; names would otherwise get new
+        pseudonyms.
     OutputError
         If a new pseudonym cannot be written down.
     """
@@ -51,11 +52,17 @@ def _renamed(case: ManifestCase, keys: dict[str, str]) -> ManifestCase:
 
 
 def _read_keys(key_file: Path) -> dict[str, str]:
-    if not key_file.exists():
-        return {}
     try:
         surgeons = json.loads(key_file.read_text(encoding="utf-8"))["surgeons"]
         return {str(name): str(pseudonym) for name, pseudonym in surgeons.items()}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except PermissionError:
+        # The file may be whole: a backup, or another file, would be the wrong thing to reach for.
+        raise ManifestError(
+            "The key file of pseudonyms may not be read by you. Ask whoever owns it for access; "
+            "without it surgeons would get new pseudonyms."
+        ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ManifestError(
             "The key file of pseudonyms cannot be read. Bring it back from a backup, or name "

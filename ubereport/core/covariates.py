@@ -66,13 +66,19 @@ class ColumnRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CovariateColumn:
-    """A manifest column that the program knows; `unit` is UCUM, empty for text."""
+    """A manifest column that the program knows; `unit` is UCUM, empty for text.
+
+    `lowest` and `highest` are asked of what is typed, not of cases that are stored: a library
+    stays readable whatever it holds.
+    """
 
     name: str
     title: str
     kind: ColumnKind
     role: ColumnRole
     unit: str = ""
+    lowest: float | None = None
+    highest: float | None = None
 
 
 _CAT, _NUM, _FLAG = ColumnKind.CATEGORY, ColumnKind.NUMBER, ColumnKind.FLAG
@@ -87,28 +93,31 @@ KNOWN_COLUMNS: tuple[CovariateColumn, ...] = (
     CovariateColumn("use_start", "Times of use", ColumnKind.TIMES, ColumnRole.USE, "s"),
     CovariateColumn("use_end", "Ends of use", ColumnKind.TIMES, ColumnRole.USE, "s"),
     CovariateColumn("procedure", "Procedure", _CAT, _COV),
-    CovariateColumn("levels", "Levels operated", _NUM, _COV, "1"),
+    CovariateColumn("levels", "Levels operated", _NUM, _COV, "1", 0),
     CovariateColumn("antithrombotics", "Antithrombotic medication", _FLAG, _COV),
-    CovariateColumn("map_mmhg", "Mean arterial pressure", _NUM, _COV, "mm[Hg]"),
+    CovariateColumn("map_mmhg", "Mean arterial pressure", _NUM, _COV, "mm[Hg]", 0),
     CovariateColumn(
-        "pump_pressure_mmhg", "Irrigation pump pressure", _NUM, ColumnRole.REACHED, "mm[Hg]"
+        "pump_pressure_mmhg", "Irrigation pump pressure", _NUM, ColumnRole.REACHED, "mm[Hg]", 0
     ),
-    CovariateColumn("age", "Age", _NUM, _COV, "a"),
+    CovariateColumn("age", "Age", _NUM, _COV, "a", 0, 120),
     CovariateColumn("sex", "Sex", _CAT, _COV),
     CovariateColumn("txa_route", "Tranexamic acid route", _CAT, _COV),
     CovariateColumn("txa_timing", "Tranexamic acid timing", _CAT, _COV),
-    CovariateColumn("bmi", "Body mass index", _NUM, _COV, "kg/m2"),
+    CovariateColumn("bmi", "Body mass index", _NUM, _COV, "kg/m2", 0),
     CovariateColumn("hypertension", "Hypertension", _FLAG, _COV),
+    # Without bounds: after a transfusion hemoglobin may have risen, which is a drop below 0.
     CovariateColumn("hb_drop_g_dl", "Hemoglobin drop", _NUM, _OUT, "g/dL"),
-    CovariateColumn("drain_ml", "Drain volume", _NUM, _OUT, "mL"),
+    CovariateColumn("drain_ml", "Drain volume", _NUM, _OUT, "mL", 0),
     CovariateColumn("hematoma", "Hematoma", _FLAG, _OUT),
-    CovariateColumn("operating_time_min", "Operating time", _NUM, _OUT, "min"),
+    CovariateColumn("operating_time_min", "Operating time", _NUM, _OUT, "min", 0),
     CovariateColumn(
         "clarity_rating",
         "View rated by surgeon (0 clear to 3 bad)",
         ColumnKind.RATING,
         ColumnRole.RATING,
         "1",
+        0,
+        3,
     ),
 )
 
