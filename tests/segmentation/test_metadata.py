@@ -179,7 +179,9 @@ def test_json_with_wrong_keys_or_types_is_refused(
         metadata_from_json(json.dumps(table))
 
 
-@pytest.mark.parametrize("text", ["", "[1]", "{", '{"name": NaN}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "[1]", "{", '{"name": NaN}', "[" * 100_000, '{"version": ' + "9" * 5000 + "}"]
+)
 def test_what_is_no_json_object_is_refused(text: str) -> None:
     with pytest.raises(BundleError):
         metadata_from_json(text)

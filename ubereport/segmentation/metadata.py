@@ -311,7 +311,8 @@ def metadata_from_json(text: str) -> BundleMetadata:
     """
     try:
         table = json.loads(text, parse_constant=_refuse_constant)
-    except (json.JSONDecodeError, RecursionError) as error:
+    # A ValueError and not JSON's own alone: a number of thousands of digits is refused by Python.
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"metadata.json is no valid JSON ({error}). Export it again.") from None
     return read_json_value(table, BundleMetadata)
 

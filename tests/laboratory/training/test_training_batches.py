@@ -8,6 +8,7 @@ import torch
 
 from ubereport.core.errors import AnnotationError, ConfigError
 from ubereport.laboratory.training import batches as batches_module
+from ubereport.laboratory.training import finetune as finetune_module
 from ubereport.laboratory.training import loop, made_stills
 from ubereport.laboratory.training.batches import Batches
 from ubereport.laboratory.training.finetune import mixed_pools
@@ -15,11 +16,13 @@ from ubereport.laboratory.training.labelled_stills import (
     BLOOD,
     CLEAN,
     IGNORE,
+    Collection,
     cache_stills,
     read_manifest,
 )
 from ubereport.laboratory.training.loop import train
 from ubereport.laboratory.training.made_stills import composites
+from ubereport.laboratory.training.training_device import gains_from_bf16
 from ubereport.laboratory.training.weights import read_checkpoint
 
 
@@ -109,6 +112,88 @@ def test_a_device_that_fails_is_told_and_the_run_goes_on_elsewhere(
     state = train(elsewhere, batches, None, tmp_path / "run")
     whole = train(automatic, batches, None, tmp_path / "whole")
     assert all(torch.equal(state[key], whole[key]) for key in whole)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "too little memory for batches of 4 crops"),
+        (torch.AcceleratorError("CUDA error: unspecified launch failure"), "was lost"),
+    ],
+)
+@pytest.mark.parametrize(
+    "where", ["batches.augment_batch", "loop.validate", "loop._follow", "loop._state"]
+)
+def test_a_device_that_fails_elsewhere_than_in_a_step_is_told(
+    config, cache, batches, tmp_path, monkeypatch, where, error, words
+):
+    def failing(*arguments):
+        raise error
+
+    monkeypatch.setattr(f"ubereport.laboratory.training.{where}", failing)
+    held_out = cache.resized(np.arange(4), config.input_px)
+    with pytest.raises(ConfigError, match=f"{words}.*with a smaller batch_size"):
+        train(config, batches, held_out, tmp_path / "run")
+
+
+def test_a_device_too_small_for_the_stills_is_told(config, cache, tmp_path, monkeypatch):
+    def failing(*arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(finetune_module, "pools_of", failing)
+    words = r"too little memory for the stills that are learned from.*smaller data\.cache_side_px"
+    with pytest.raises(ConfigError, match=words):
+        mixed_pools(config, cache, np.arange(24), (), tmp_path / "cache")
+
+
+def test_stills_go_to_a_device_once_for_all_sets(tiny_config, cache, tmp_path, monkeypatch):
+    sets = [Collection("one"), Collection("two"), Collection("three")]
+    stills = [dataclasses.replace(s, collection=sets[i % 3]) for i, s in enumerate(cache.stills)]
+    cache = dataclasses.replace(cache, stills=tuple(stills))
+    to, moved = torch.Tensor.to, []
+
+    def counted(tensor, *arguments):
+        moved.append(tensor.shape)
+        return to(tensor, *arguments)
+
+    monkeypatch.setattr(torch.Tensor, "to", counted)
+    pools = mixed_pools(tiny_config, cache, np.arange(24), (), tmp_path / "cache")
+    assert len(pools) == 3
+    assert moved == [(24, 64, 64, 3), (24, 64, 64)]
+
+
+def test_a_card_without_bf16_of_its_own_counts_in_fp32(monkeypatch):
+    asked = []
+
+    def supported(including_emulation=True):
+        asked.append(including_emulation)
+        return including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert not gains_from_bf16(torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    assert gains_from_bf16(torch.device("cuda"))
+    assert not gains_from_bf16(torch.device("mps"))
+    assert asked == [False]
+
+
+@pytest.mark.parametrize("is_allowed", [True, False])
+def test_whether_a_run_counts_in_bf16_is_decided_once(
+    config, batches, tmp_path, monkeypatch, is_allowed
+):
+    asked, used = [], []
+    logit = loop._logit
+
+    def seen(network, planes, is_low):
+        used.append(is_low)
+        return logit(network, planes, False)
+
+    monkeypatch.setattr(loop, "gains_from_bf16", lambda device: asked.append(device.type) or True)
+    monkeypatch.setattr(loop, "_logit", seen)
+    allowed = dataclasses.replace(config, is_low_precision_allowed=is_allowed)
+    train(allowed, batches, None, tmp_path / "run")
+    assert used == [is_allowed] * config.steps
+    assert asked == ["cpu"] * is_allowed
 
 
 def test_composites_do_not_depend_on_how_many_processes_make_them(config, cache, tmp_path):

@@ -169,6 +169,20 @@ def test_a_still_that_nobody_decided_says_nothing():
     assert errors_by_operation(np.ones((1, 4, 4), np.float32), labels, ("a",), 0.5) == ()
 
 
+@pytest.mark.parametrize("is_ruled", [False, True])
+def test_stills_that_nobody_decided_move_neither_thresholds_nor_figures(is_ruled):
+    """As many again, painted all over, in the same operations and in ones of their own."""
+    maps, labels, groups = stills()
+    painted, undecided = np.full_like(maps, 0.9), np.full_like(labels, IGNORE)
+    more = (np.concatenate([maps, painted]), np.concatenate([labels, undecided]))
+    aims = CalibrationAims(is_presence_ruled=is_ruled)
+    found = calibrate(maps, labels, groups, aims)
+    assert calibrate(*more, [*groups, *groups], aims) == found
+    assert calibrate(*more, [*groups, *(f"u{i}" for i in range(12))], aims) == found
+    with pytest.raises(AnnotationError, match="0 of 0 held-out stills"):
+        calibrate(painted, undecided, groups, aims)
+
+
 def test_the_calibration_error_of_a_bundle_counts_operations_alike_and_no_undecided_pixel():
     maps = np.full((12, 10, 10), 0.95, np.float32)
     labels = np.full((12, 10, 10), BLOOD, np.uint8)

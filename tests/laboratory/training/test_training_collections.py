@@ -145,6 +145,28 @@ def test_draws_are_divided_by_share_and_blood_is_laid_on_ground_alone(sets, tmp_
         mixed_pools(config, cache, capsule_only, (), tmp_path / "cache")
 
 
+def test_a_set_of_which_nothing_is_drawn_gets_no_share(sets, tmp_path, tiny_config):
+    """A third set: of stills that nobody labelled yet, or of zero masks that are not asked for."""
+    manifest = write_set(tmp_path / "third", prefix="third", seed=11)
+    rows = [row for row in manifest.read_text().splitlines(True) if not row.endswith(",blood\n")]
+    for kind, has_zero_masks in (("unlabelled", True), ("zero", False), ("unlabelled", False)):
+        text = "".join(rows).replace(",zero", f",{kind}")
+        manifest.write_text(text)
+        entry = '[[collections]]\nname = "third"\npath = "third/MANIFEST.csv"\nshare = 6.0\n'
+        sets.write_text(SETS + entry)
+        stills = read_collections(sets)
+        data = dataclasses.replace(tiny_config.data, fold=-1, has_zero_masks=has_zero_masks)
+        config = dataclasses.replace(tiny_config, data=data)
+        cache = cache_stills(stills, 64, tmp_path / "cache")
+        inside, _ = split_indices(stills, config)
+        assert len(inside) == 28 + 12
+        pools = mixed_pools(config, cache, inside, (), tmp_path / "cache")
+        assert [pool.share for pool in pools] == pytest.approx([0.75, 0.25])
+        rng = np.random.default_rng(0)
+        kinds = {cache.stills[pool.pick(rng)[0]].kind for pool in pools for _ in range(40)}
+        assert kinds == ({"blood", "zero"} if has_zero_masks else {"blood"})
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -44,7 +44,16 @@ def test_the_rows_of_an_ablation_differ_in_one_thing_alone():
 def test_the_rows_that_are_compared_name_sets_that_are_listed():
     rows = tomllib.loads((FOLDER / "choices.toml").read_text())["rows"]
     listed = tomllib.loads((FOLDER / "all-sets.toml").read_text())["collections"]
-    known = {"name", "px", "encoder", "seed", "without", "composite_share", "simulated_share"}
+    known = {
+        "name",
+        "px",
+        "encoder",
+        "seed",
+        "fold",
+        "without",
+        "composite_share",
+        "simulated_share",
+    }
     assert len({row["name"] for row in rows}) == len(rows) > 10
     assert all(set(row) <= known for row in rows)
     assert {n for row in rows for n in row.get("without", ())} == {s["name"] for s in listed}

@@ -1,3 +1,5 @@
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ from ubereport.laboratory.training.export import (
     look_at_held_out,
     training_colors,
 )
-from ubereport.laboratory.training.labelled_stills import cache_stills, read_manifest
+from ubereport.laboratory.training.finetune import held_out_stills
+from ubereport.laboratory.training.labelled_stills import IGNORE, cache_stills, read_manifest
 from ubereport.laboratory.training.loop import network_spec
 from ubereport.segmentation.bundle import load_bundle
 from ubereport.segmentation.metadata import TrainingSet
@@ -109,6 +112,25 @@ def test_flipping_averages_the_mirror_image(manifest, tmp_path, tiny_config):
         rgb = torch.from_numpy(np.asarray(cache.rgb[:2])[:, :, ::-1].copy()).permute(0, 3, 1, 2)
         mirrored = torch.sigmoid(network((rgb.float() - 127) / 128))[:, 0].numpy()[:, :, ::-1]
     assert np.allclose(flipped, (plain + mirrored) / 2, atol=1e-5)
+
+
+def test_a_still_without_a_decided_pixel_is_not_looked_at(manifest, tmp_path, tiny_config):
+    """One that is unlabelled, and one listed as clean of which every pixel is undecided."""
+    stills = list(read_manifest(manifest))
+    every = tmp_path / "every.png"
+    cv2.imwrite(str(every), np.full((64, 64), 255, np.uint8))
+    stills[1] = dataclasses.replace(stills[1], ignore_path=every)
+    stills[2] = dataclasses.replace(stills[2], kind="unlabelled", mask_path=None)
+    cache = cache_stills(stills, 64, tmp_path / "cache")
+    look = look_at_held_out(tiny_config, state_of(tiny_config, 1), cache, np.arange(6))
+    assert look.groups == tuple(stills[i].group for i in (0, 3, 4, 5))
+    assert len(look.maps) == len(look.labels) == 4
+    assert all((label != IGNORE).any() for label in look.labels)
+    validated = held_out_stills(cache, np.arange(6), 32, 96)
+    assert [still.name for still in validated.stills] == [stills[i].name for i in (0, 4, 3, 5)]
+    assert held_out_stills(cache, np.arange(1, 3), 32, 96) is None
+    nothing = look_at_held_out(tiny_config, state_of(tiny_config, 1), cache, np.arange(1, 3))
+    assert (nothing.maps.shape, nothing.groups) == ((0, 32, 32), ())
 
 
 def test_colors_need_five_groups(manifest, tmp_path):

@@ -135,6 +135,44 @@ def test_where_a_person_said_another_area_the_model_s_masks_are_no_labels(librar
     assert [(m.said, m.time_s) for m in inside] == [(Said.CLEAR, event.peak_s)]
 
 
+STRETCHES = [(Action.NOT_BLOOD, None), (Action.VIEW_LOST, None), (Action.BLOOD, 0.02)]
+
+
+def a_stretch(library, action, area_frac, *, to_peak_s, is_first):
+    """Say what a short stretch shows and confirm the event around it; return desk and event."""
+    desk = CaseDesk(the_case(library))
+    event = desk.record.events[0]
+    stretch = (event.peak_s - 0.2 + to_peak_s, event.peak_s + 0.2 + to_peak_s)
+    assert event.onset_s <= stretch[0] < stretch[1] <= event.end_s
+    confirmed = Saying(Action.CONFIRM, "KT", (event.onset_s, event.end_s))
+    said = Saying(action, "KT", stretch=stretch, area_frac=area_frac)
+    for saying in (said, confirmed) if is_first else (confirmed, said):
+        desk.say(saying)
+    return desk, event
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize(("action", "area_frac"), STRETCHES)
+def test_a_confirmed_peak_of_which_a_stretch_says_otherwise_has_no_mask_of_the_model(
+    library, action, area_frac, is_first
+):
+    desk, event = a_stretch(library, action, area_frac, to_peak_s=0.0, is_first=is_first)
+    near = [m for m in moments_of(the_case(library)) if abs(m.time_s - event.peak_s) < 0.2]
+    assert [m.said for m in near] == ([Said.CLEAR] if action is Action.NOT_BLOOD else [])
+    # What is taken back says nothing any more.
+    for _ in range(2):
+        desk.say(Saying(Action.UNDO, "KT"))
+    desk.say(Saying(Action.CONFIRM, "KT", (event.onset_s, event.end_s)))
+    assert Said.CONFIRMED in {m.said for m in moments_of(the_case(library))}
+
+
+@pytest.mark.parametrize(("action", "area_frac"), STRETCHES)
+def test_a_stretch_beside_the_peak_says_nothing_of_it(library, action, area_frac):
+    _, event = a_stretch(library, action, area_frac, to_peak_s=0.21, is_first=False)
+    confirmed = [m for m in moments_of(the_case(library)) if m.said is Said.CONFIRMED]
+    assert [m.time_s for m in confirmed] == [event.peak_s]
+
+
 def test_only_a_drawn_moment_has_a_mask():
     with pytest.raises(ValueError, match="clear with the mask"):
         ReviewedMoment(

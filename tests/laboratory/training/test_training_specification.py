@@ -11,7 +11,9 @@ from ubereport.core.config import config_to_toml
 from ubereport.core.errors import AnnotationError, ConfigError
 from ubereport.laboratory.training import specification
 from ubereport.laboratory.training.calibrate import calibrate
+from ubereport.laboratory.training.collections import read_collections
 from ubereport.laboratory.training.export import HeldOutMaps
+from ubereport.laboratory.training.finetune import finetune, split_indices
 from ubereport.laboratory.training.loop import network_spec
 from ubereport.laboratory.training.specification import (
     NEEDED,
@@ -144,6 +146,64 @@ def test_folds_are_looked_at_as_an_export_does(tmp_path, exported_config):
     assert bundle.metadata.thresholds == found.thresholds
     assert bundle.metadata.operating_characteristics == found.figures
     assert {o.operation for o in bundle.metadata.held_out_operations} == first | second
+
+
+FOLD = """
+[[folds]]
+config = "tiny.toml"
+weights = ["b.safetensors", "tiny/average.safetensors"]
+"""
+
+
+@pytest.fixture
+def run_and_given(tmp_path, tiny_config):
+    """A run, and given weights beside it; the specification looks with both at a fold."""
+    spec, sets = written(tmp_path, tiny_config)
+    runs = tmp_path / "runs"
+    finetune(tiny_config, read_collections(sets), runs / "tiny")
+    (runs / "w.safetensors").rename(runs / "b.safetensors")
+    text = SPECIFICATION.replace("w.safetensors", "tiny/average.safetensors")
+    spec.write_text(text.format(licence="MIT") + FOLD)
+    return spec, sets
+
+
+def grown(folder, sets):
+    """List three operations more in the same set; groups are dealt to folds anew."""
+    write_set(folder / "larger", n_groups=9)
+    sets.write_text(sets.read_text().replace("set/", "larger/"))
+
+
+@pytest.mark.parametrize("is_old", [True, False])
+def test_what_a_run_learned_from_is_not_held_out_of_an_export(
+    run_and_given, tmp_path, tiny_config, is_old
+):
+    spec, sets = run_and_given
+    runs = tmp_path / "runs"
+    (look,) = look_at_folds(spec, sets, runs)[0]
+    _, out = split_indices(read_collections(sets), tiny_config)
+    assert len(look.held_out.maps) == len(out)
+    grown(tmp_path, sets)
+    if is_old:
+        (runs / "tiny" / "split.json").unlink()
+    for text in (spec.read_text(), spec.read_text().replace(FOLD, "")):
+        spec.write_text(text)
+        with pytest.raises(ConfigError, match="which the run 'tiny' did not: it may have been"):
+            export_from_specification(spec, sets, runs, tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+    # Refused before the new stills are decoded.
+    assert len(list((runs / "cache").glob("*.rgb.npy"))) == 1
+
+
+def test_given_weights_of_no_run_are_looked_at_as_before(run_and_given, tmp_path):
+    spec, sets = run_and_given
+    grown(tmp_path, sets)
+    spec.write_text(spec.read_text().replace(', "tiny/average.safetensors"]', "]"))
+    (look,) = look_at_folds(spec, sets, tmp_path / "runs")[0]
+    assert len(set(look.held_out.groups)) == 3
+    (tmp_path / "runs" / "tiny" / "held_out.csv").unlink()
+    (tmp_path / "runs" / "tiny" / "split.json").unlink()
+    spec.write_text(spec.read_text().replace('"b.safetensors"', '"tiny/average.safetensors"'))
+    assert len(look_at_folds(spec, sets, tmp_path / "runs")[0]) == 1
 
 
 def test_a_set_without_a_licence_is_not_exported(tmp_path, tiny_config):

@@ -154,7 +154,20 @@ def pool_of(
     config: TrainConfig,
     device: torch.device,
 ) -> Pool:
-    """Return a pool of the decoded stills `index`; a graphics device takes the whole cache once."""
+    """Return a pool of the decoded stills `index`."""
+    return pools_of([(share, index)], cache, config, device)[0]
+
+
+def pools_of(
+    shares: Sequence[tuple[float, NDArray[np.int64]]],
+    cache: StillCache,
+    config: TrainConfig,
+    device: torch.device,
+) -> list[Pool]:
+    """Return a pool for each share and its stills; a graphics device takes the whole cache once."""
     # On the processor nothing is copied: what is mapped from disk may be more than memory holds.
     rgb, label = torch.from_numpy(cache.rgb).to(device), torch.from_numpy(cache.label).to(device)
-    return Pool(share, lambda i: (rgb[i], label[i]), manual_picker(cache, index, config))
+    return [
+        Pool(share, lambda i: (rgb[i], label[i]), manual_picker(cache, index, config))
+        for share, index in shares
+    ]

@@ -90,7 +90,8 @@ def calibrate(
     The central one has the best mean Dice on stills with blood among those that paint at most
     `aims.max_clean_area_frac` of clean stills. If none does, it is the least painting one that
     finds blood. Its neighbors lie one logit away. Presence takes the share of `presence_grid` and
-    the probability with the best balanced accuracy among those that are sensitive enough.
+    the probability with the best balanced accuracy among those that are sensitive enough. Stills
+    without a decided pixel say nothing and are left out.
 
     Parameters
     ----------
@@ -106,7 +107,11 @@ def calibrate(
     AnnotationError
         If no still has blood or none is without.
     """
-    has_blood = np.array([(label == 1).any() for label in labels], bool)
+    is_decided = np.array([(label != IGNORE).any() for label in labels], bool)
+    if not is_decided.all():
+        maps, labels = maps[is_decided], labels[is_decided]
+        groups = [group for group, is_kept in zip(groups, is_decided, strict=True) if is_kept]
+    has_blood = np.array([(label == BLOOD).any() for label in labels], bool)
     if not has_blood.any() or has_blood.all():
         raise AnnotationError(
             f"{int(has_blood.sum())} of {len(labels)} held-out stills show blood; thresholds need "

@@ -195,7 +195,8 @@ class TrainConfig:
         0 takes what the machine offers.
     is_low_precision_allowed
         Where the processor multiplies bf16 natively, the decoder counts in it (half the time of a
-        step); weights and the encoder stay in fp32. CUDA counts in bf16 throughout.
+        step); weights and the encoder stay in fp32. CUDA counts in bf16
+        throughout, in fp32 where a card has none.
     """
 
     name: str = "run"

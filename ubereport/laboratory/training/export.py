@@ -97,6 +97,8 @@ def look_at_held_out(
 ) -> HeldOutMaps:
     """Run the network of `state` over the stills `index` at `config.input_px`.
 
+    Stills of which nothing is decided are left out.
+
     Raises
     ------
     BundleError
@@ -104,6 +106,7 @@ def look_at_held_out(
     """
     network = build_network(spec_of(config, state))
     load_state(network, state)
+    index = cache.decided(index, config.input_px)
     maps, labels = held_out_maps(network, cache, index, config.input_px, flip=flip)
     return HeldOutMaps(maps, labels, tuple(cache.stills[int(i)].group for i in index))
 

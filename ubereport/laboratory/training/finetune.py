@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ubereport.core.errors import AnnotationError, UsageError
-from ubereport.files.atomic import write_file
-from ubereport.laboratory.csv_rows import rows_bytes
-from ubereport.laboratory.training.batches import Batches, Pool, pool_of
+from ubereport.laboratory.training.batches import Batches, Pool, pool_of, pools_of
 from ubereport.laboratory.training.capsule import BoxedStill, box_cache
 from ubereport.laboratory.training.collections import by_collection, collections_of
-from ubereport.laboratory.training.config import TrainConfig
+from ubereport.laboratory.training.config import DataConfig, TrainConfig
 from ubereport.laboratory.training.labelled_stills import (
     Still,
     StillCache,
@@ -27,11 +25,12 @@ from ubereport.laboratory.training.labelled_stills import (
     fold_of_groups,
     never_on_instruments,
 )
-from ubereport.laboratory.training.loop import Progress, check_start, train, training_device
+from ubereport.laboratory.training.loop import Progress, check_start, is_first_process, train
 from ubereport.laboratory.training.made_stills import composites, simulated_stills
-from ubereport.laboratory.training.weights import write_weights
+from ubereport.laboratory.training.run_split import check_same_split, keep_split, split_of
+from ubereport.laboratory.training.training_device import told_of, training_device
+from ubereport.laboratory.training.weights import WEIGHTS_NAME, write_weights
 
-HELD_OUT_NAME = "held_out.csv"
 _SIMULATION_SEED = 11
 
 
@@ -77,7 +76,11 @@ def split_indices(
 def held_out_stills(
     cache: StillCache, index: NDArray[np.int64], side_px: int, n_max: int
 ) -> StillCache | None:
-    """Return at most `n_max` held-out stills at `side_px`, half with blood, spread over groups."""
+    """Return at most `n_max` held-out stills at `side_px`, half with blood, spread over groups.
+
+    Stills of which nothing is decided are left out.
+    """
+    index = cache.decided(index, side_px)
     positive = [int(i) for i in index if cache.stills[i].kind == "blood"]
     zero = [int(i) for i in index if cache.stills[i].kind == "zero"]
     # Half with blood, and more only where zero masks do not fill the other half.
@@ -109,7 +112,8 @@ def finetune(
     stills
         With manual masks; `config.data.fold` of their groups is held out.
     folder
-        Of this run, with ``held_out.csv``; decoded stills are kept in ``cache/`` beside it.
+        Of this run, with ``held_out.csv`` and ``split.json``, by which it is told from a run with
+        other stills; decoded stills are kept in ``cache/`` beside it.
     boxed
         Needed where `config.data.box_share` is above 0.
 
@@ -119,27 +123,33 @@ def finetune(
         If a mask cannot be used, a group is on both sides, no training still shows blood, or a
         share is asked for without stills to draw it from.
     ConfigError
-        If `folder` holds another run, or the loss is no longer finite.
+        If `folder` holds another run or one with another split of the stills, the loss is no
+        longer finite, or the device has too little memory or is lost.
     OutputError
         If the disk is full or read-only; the run goes on from its last checkpoint.
     DependencyError
-        If the initial weights are not installed.
+        If the initial weights are not installed, or the device is absent.
     BundleError
         If the initial weights or the checkpoint do not fit.
     """
     inside, out = split_indices(stills, config)
-    _check_shares(config, [stills[int(i)] for i in inside], boxed)
+    learned_from, looked_at = ([stills[int(i)] for i in side] for side in (inside, out))
+    _check_shares(config, learned_from, boxed)
     # Before stills are decoded: a folder that holds another run is told at once.
     check_start(config, folder)
+    split = split_of(learned_from, looked_at)
+    check_same_split(split, folder)
     cache = cache_stills(stills, config.data.cache_side_px, folder.parent / "cache")
     check_twins(cache, inside, out)
     held_out = held_out_stills(cache, out, config.input_px, config.validation_stills)
-    _list_held_out([stills[int(i)] for i in out], folder)
+    if is_first_process():
+        keep_split(split, looked_at, folder)
     trained = never_on_instruments(cache, inside)
     beside = folder.parent / "cache"
     pools = mixed_pools(config, trained, inside, boxed, beside)
     state = train(config, Batches(pools, config), held_out, folder, on_progress)
-    write_weights(state, folder / "average.safetensors")
+    if is_first_process():
+        write_weights(state, folder / WEIGHTS_NAME)
     return state
 
 
@@ -156,6 +166,8 @@ def mixed_pools(
     ------
     AnnotationError
         If a share is asked for without stills to draw it from.
+    ConfigError
+        If the device has too little memory for the stills or is lost.
     """
     _check_shares(config, [cache.stills[int(i)] for i in inside], boxed)
     data, side_px, device = config.data, config.data.cache_side_px, training_device(config.device)
@@ -171,11 +183,12 @@ def mixed_pools(
         pools.append((data.simulated_share, simulated))
     if data.box_share > 0:
         pools.append((data.box_share, box_cache(boxed, side_px)))
-    manual = _collection_shares(1.0 - sum(share for share, _ in pools), cache, inside)
-    return [
-        *(pool_of(share, cache, index, config, device) for share, index in manual),
-        *(pool_of(s, c, np.arange(len(c.stills)), config, device) for s, c in pools),
-    ]
+    manual = _collection_shares(1.0 - sum(share for share, _ in pools), cache, inside, data)
+    with told_of(device, "the stills that are learned from", "data.cache_side_px"):
+        return [
+            *pools_of(manual, cache, config, device),
+            *(pool_of(s, c, np.arange(len(c.stills)), config, device) for s, c in pools),
+        ]
 
 
 def _is_ground(still: Still) -> bool:
@@ -183,12 +196,18 @@ def _is_ground(still: Still) -> bool:
 
 
 def _collection_shares(
-    share: float, cache: StillCache, inside: NDArray[np.int64]
+    share: float, cache: StillCache, inside: NDArray[np.int64], data: DataConfig
 ) -> list[tuple[float, NDArray[np.int64]]]:
-    """Divide the draws of manual masks among the collections."""
+    """Divide the draws of manual masks among the collections that have any to draw.
+
+    Unlabelled stills are never drawn, and zero masks only where `data` asks for them: a collection
+    that holds nothing else gets no share.
+    """
+    kinds = ("blood", "zero") if data.has_zero_masks else ("blood",)
+    drawn = np.array([i for i in inside if cache.stills[int(i)].kind in kinds], np.int64)
     members = [
-        (c, np.array([i for i in inside if cache.stills[int(i)].collection == c], np.int64))
-        for c in collections_of([cache.stills[int(i)] for i in inside])
+        (c, np.array([i for i in drawn if cache.stills[int(i)].collection == c], np.int64))
+        for c in collections_of([cache.stills[int(i)] for i in drawn])
     ]
     whole = sum(collection.share for collection, _ in members)
     return [(share * collection.share / whole, index) for collection, index in members]
@@ -213,14 +232,6 @@ def check_given(config: TrainConfig, boxes: Path | None) -> None:
             "Stills with boxes are given, but data.box_share is 0: they would not be used. Leave "
             "--boxes out or set a share."
         )
-
-
-def _list_held_out(stills: Sequence[Still], folder: Path) -> None:
-    """Write which stills are held out, for `evaluate stills --only`; none holds nothing out."""
-    if not stills:
-        return
-    rows = rows_bytes(("name", "group"), ((still.name, still.group) for still in stills))
-    write_file(folder / HELD_OUT_NAME, rows)
 
 
 def _check_shares(config: TrainConfig, train: Sequence[Still], boxed: Sequence[BoxedStill]) -> None:

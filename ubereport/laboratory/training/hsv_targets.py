@@ -24,8 +24,9 @@ from ubereport.laboratory.training.labelled_stills import (
     LabelArray,
     squared,
 )
-from ubereport.laboratory.training.loop import Progress, check_start, train, training_device
-from ubereport.laboratory.training.weights import write_weights
+from ubereport.laboratory.training.loop import Progress, check_start, is_first_process, train
+from ubereport.laboratory.training.training_device import training_device
+from ubereport.laboratory.training.weights import WEIGHTS_NAME, write_weights
 
 
 def hsv_label(rgb: RgbArray, config: HsvConfig) -> LabelArray:
@@ -94,11 +95,15 @@ def pretrain(
     BundleError
         If the initial weights or the checkpoint are missing, damaged or of another architecture.
     ConfigError
-        If `folder` holds another run, or the loss is no longer finite.
+        If `folder` holds another run, the loss is no longer finite, or the device has too little
+        memory or is lost.
+    DependencyError
+        If the initial weights are not installed, or the device is absent.
     OutputError
         If the disk is full or read-only; the run goes on from its last checkpoint.
     """
     check_start(config, folder)
     state = train(config, Batches([hsv_pool(paths, config)], config), None, folder, on_progress)
-    write_weights(state, folder / "average.safetensors")
+    if is_first_process():
+        write_weights(state, folder / WEIGHTS_NAME)
     return state

@@ -307,10 +307,29 @@ class StillCache:
         size = (side_px, side_px)
         # A picture is averaged down; a label is a class, of which a mean would be another class,
         # and takes the nearest.
-        rgb = [cv2.resize(self.rgb[i], size, interpolation=cv2.INTER_AREA) for i in index]
-        label = [cv2.resize(self.label[i], size, interpolation=cv2.INTER_NEAREST) for i in index]
+        pairs = (
+            (
+                np.asarray(cv2.resize(self.rgb[i], size, interpolation=cv2.INTER_AREA), np.uint8),
+                self._label_at(int(i), side_px),
+            )
+            for i in index
+        )
         stills = tuple(self.stills[int(i)] for i in index)
-        return StillCache(stills, np.stack(rgb).astype(np.uint8), np.stack(label).astype(np.uint8))
+        return StillCache(stills, *stacked(pairs, len(stills), side_px))
+
+    def decided(self, index: NDArray[np.int64], side_px: int) -> NDArray[np.int64]:
+        """Return those of the stills `index` that have a decided pixel as squares of that side.
+
+        The others say nothing: taken for clean, an unlabelled still would count as one that was
+        called clean.
+        """
+        is_decided = [bool((self._label_at(int(i), side_px) != IGNORE).any()) for i in index]
+        return np.asarray(index[np.array(is_decided, bool)], np.int64)
+
+    def _label_at(self, number: int, side_px: int) -> LabelArray:
+        size = (side_px, side_px)
+        label = cv2.resize(self.label[number], size, interpolation=cv2.INTER_NEAREST)
+        return np.asarray(label, np.uint8)
 
 
 def stacked(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,14 +25,19 @@ from ubereport.laboratory.training.config import OptimizerConfig, TrainConfig
 from ubereport.laboratory.training.labelled_stills import StillCache
 from ubereport.laboratory.training.loss import segmentation_loss
 from ubereport.laboratory.training.scoring import Summary, score_still, summarize
+from ubereport.laboratory.training.training_device import (
+    gains_from_bf16,
+    told_of,
+    training_device,
+)
 from ubereport.laboratory.training.weights import (
+    CHECKPOINT_NAME,
     RunState,
     load_imagenet,
     load_weights,
     read_checkpoint,
     write_checkpoint,
 )
-from ubereport.segmentation.devices import cpu_gains_from_bf16
 from ubereport.segmentation.fusion import FoldedNorm, fold_batch_norms, unfolded_state
 from ubereport.segmentation.metadata import NetworkSpec
 from ubereport.segmentation.network import (
@@ -108,6 +112,8 @@ def train(
         device.
     BundleError
         If the checkpoint is damaged or does not fit the network.
+    DependencyError
+        If the device that `config` names is absent.
     """
     if config.n_threads > 0:
         torch.set_num_threads(config.n_threads)
@@ -115,6 +121,20 @@ def train(
     # the same weights.
     torch.manual_seed(config.seed)
     device = training_device(config.device)
+    # Around all of it: memory can run out, or the device be lost, in a step as well as where a
+    # batch is made, held-out stills are looked at or weights are fetched.
+    with told_of(device, f"batches of {config.batch_size} crops", "batch_size"):
+        return _trained(config, batches, held_out, folder, device, on_progress)
+
+
+def _trained(
+    config: TrainConfig,
+    batches: Batches,
+    held_out: StillCache | None,
+    folder: Path,
+    device: torch.device,
+    on_progress: Callable[[Progress], None] | None,
+) -> dict[str, Tensor]:
     original = _started(config, folder)
     network, folded = _folded(original, config)
     average = copy.deepcopy(network).eval()
@@ -122,20 +142,21 @@ def train(
     average.to(device)
     optimizer = _optimizer(network, config)
     first, history = _resume(config, folder, network, average, optimizer)
-    write_file(folder / "config.toml", config_to_toml(config).encode())
+    if is_first_process():
+        write_file(folder / "config.toml", config_to_toml(config).encode())
+    is_low = config.is_low_precision_allowed and gains_from_bf16(device)
     started_s, losses = time.monotonic(), []
     # Every process draws other crops; a large prime keeps the seeds of neighboring runs apart.
     seed = config.seed + 7919 * _rank()
     for step in range(first, config.steps):
         batch = batches.draw(step, seed)
         lr = learning_rate(step, config.steps, config.optimizer)
-        with _told_of(device, config.batch_size):
-            losses.append(_train_step(network, optimizer, batch, lr, config, device))
+        losses.append(_train_step(network, optimizer, batch, lr, config, device, is_low))
         _follow(average, network, step, config.optimizer.ema_decay)
         done = step + 1
         is_look = done % config.validate_every == 0 or done == config.steps
         summary = None
-        if is_look and held_out is not None and _rank() == 0:
+        if is_look and held_out is not None and is_first_process():
             # The averaged weights are looked at, as they are what is exported.
             summary = validate(average, held_out, device)
         if is_look or done % 10 == 0:
@@ -147,9 +168,9 @@ def train(
             if on_progress is not None:
                 on_progress(row)
         is_kept = done % config.checkpoint_every == 0 or done == config.steps
-        if is_kept and _rank() == 0:
+        if is_kept and is_first_process():
             state = _state(config, done, network, average, optimizer, history)
-            write_checkpoint(state, folder / "checkpoint")
+            write_checkpoint(state, folder / CHECKPOINT_NAME)
     return unfolded_state(portable_state(average), folded, portable_state(original))
 
 
@@ -161,13 +182,14 @@ def check_start(config: TrainConfig, folder: Path) -> None:
     ConfigError
         If `folder` holds a run of another configuration, or normalizations cannot be frozen.
     DependencyError
-        If ImageNet weights are asked for and not installed.
+        If ImageNet weights are asked for and not installed, or the device is absent.
     BundleError
         If the initial weights or the checkpoint are missing, damaged, a pickle, or of another
         architecture.
     """
-    recover_folder(folder / "checkpoint")
-    state = read_checkpoint(folder / "checkpoint")
+    training_device(config.device)
+    recover_folder(folder / CHECKPOINT_NAME)
+    state = read_checkpoint(folder / CHECKPOINT_NAME)
     network, _ = _folded(_started(config, folder), config)
     if state is not None:
         _check_same(config, folder, state)
@@ -194,13 +216,6 @@ def _begin_with(network: nn.Module, probability: float) -> None:
     # but push every pixel down.
     bias = network.get_parameter("segmentation_head.0.bias")
     nn.init.constant_(bias, math.log(probability / (1 - probability)))
-
-
-def training_device(name: str) -> torch.device:
-    """Return the device that a configuration names; "auto" is a GPU where there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
 
 
 def _started(config: TrainConfig, folder: Path) -> nn.Module:
@@ -273,7 +288,7 @@ def _resume(
     average: nn.Module,
     optimizer: torch.optim.AdamW,
 ) -> tuple[int, tuple[Mapping[str, Any], ...]]:
-    state = read_checkpoint(folder / "checkpoint")
+    state = read_checkpoint(folder / CHECKPOINT_NAME)
     if state is None:
         return 0, ()
     _check_same(config, folder, state)
@@ -328,23 +343,6 @@ def _scaled(planes: Tensor) -> Tensor:
     return scaled.contiguous(memory_format=torch.channels_last)
 
 
-@contextmanager
-def _told_of(device: torch.device, batch_size: int) -> Iterator[None]:
-    """Say in words that a device is too small or was lost, and how to go on."""
-    try:
-        yield
-        return
-    except torch.OutOfMemoryError:
-        why = f"has too little memory for batches of {batch_size} crops"
-    except torch.AcceleratorError:
-        why = "was lost"
-    raise ConfigError(
-        f"The device {device.type} {why}. Start the same command again, with a smaller batch_size "
-        'under another name, or with device = "cpu" under the same: the run goes on from its '
-        "checkpoint."
-    )
-
-
 def _train_step(
     network: nn.Module,
     optimizer: torch.optim.AdamW,
@@ -352,6 +350,7 @@ def _train_step(
     lr: float,
     config: TrainConfig,
     device: torch.device,
+    is_low: bool,
 ) -> float:
     # train() sets every module to it, so that frozen stages are put back below: their
     # normalizations must not drift to this set's statistics.
@@ -360,7 +359,7 @@ def _train_step(
         module.eval()
     for group in optimizer.param_groups:
         group["lr"] = lr * group["factor"]
-    logit = _logit(network, _scaled(batch.planes.to(device)), config)
+    logit = _logit(network, _scaled(batch.planes.to(device)), is_low)
     loss = segmentation_loss(logit.float(), batch.label.to(device), config.loss)
     value = float(loss.detach())
     # Told before the step is taken: the weights and the checkpoint are still those of the last good
@@ -378,17 +377,21 @@ def _train_step(
     return value
 
 
-def _logit(network: nn.Module, planes: Tensor, config: TrainConfig) -> Tensor:
-    """Low precision where it is faster: on processors, depthwise bf16 gradients take thrice fp32.
+def _logit(network: nn.Module, planes: Tensor, is_low: bool) -> Tensor:
+    """Count in bf16 where `is_low`: on processors, depthwise bf16 gradients take thrice fp32.
 
     So there the encoder, which is made of them, counts in fp32.
     """
-    is_low = config.is_low_precision_allowed
-    if not planes.is_cuda and is_low and cpu_gains_from_bf16():
+    if is_low and not planes.is_cuda:
         network = SegmentationNetwork(network, late_dtype=torch.bfloat16)
     with torch.autocast(planes.device.type, torch.bfloat16, enabled=is_low and planes.is_cuda):
         logit: Tensor = network(planes)
     return logit
+
+
+def is_first_process() -> bool:
+    """Return whether this process writes: the only one, or the first of a group."""
+    return _rank() == 0
 
 
 def _rank() -> int:
@@ -429,6 +432,8 @@ def predict(
 ) -> NDArray[np.float32]:
     """Return (n, H, W) float32 probabilities of blood for (n, H, W, 3) uint8 stills."""
     network.eval()
+    if len(rgb) == 0:
+        return np.empty(rgb.shape[:3], np.float32)
     parts = [
         torch.sigmoid(network(to_input(rgb[i : i + batch_size], device)))[:, 0].cpu().numpy()
         for i in range(0, len(rgb), batch_size)

@@ -10,15 +10,17 @@ import numpy as np
 
 from ubereport.core.arrays import BoolArray
 from ubereport.core.case import CaseRecord
+from ubereport.core.events import HemostasisEvent
 from ubereport.core.series import AreaSeries
 from ubereport.review.journal import Journal
 from ubereport.review.reviewed_case import ReviewedCase
 from ubereport.review.spans import Verdict
-from ubereport.review.strokes import Action, MendedMask
+from ubereport.review.strokes import Action, MendedMask, Stroke
 
 _APART_S = 5.0
 _MAX_CLEAR = 24
 _SAME_PICTURE_S = 0.05
+_OF_STRETCH = (Action.NOT_BLOOD, Action.BLOOD, Action.VIEW_LOST)
 
 
 class Said(StrEnum):
@@ -26,7 +28,8 @@ class Said(StrEnum):
 
     `DRAWN`: they drew its mask. `CLEAR`: it lies where they said "not blood". `CONFIRMED`: it is
     the peak of an event that they confirmed, with the mask that the model laid over it; where they
-    said another area in that event, the model's mask is no label.
+    said another area in that event, or what a stretch around its peak shows, the model's mask is no
+    label.
     """
 
     DRAWN = "drawn"
@@ -69,16 +72,12 @@ def reviewed_moments(
     }
     drawn_s = [moment.time_s for moment in strokes.values()]
     clear_s = _apart(record.series, _called_clear(record.series, review), drawn_s)
-    judged_s = [
-        stroke.time_s
-        for _, stroke in journal.standing(review.reviewer)
-        if stroke.action is Action.AREA and stroke.time_s is not None
-    ]
+    standing = [stroke for _, stroke in journal.standing(review.reviewer)]
     confirmed_s = [
         event.peak_s
         for event in record.events
         if _is_confirmed(review, event.onset_s, event.end_s)
-        and not any(event.onset_s <= time_s < event.end_s for time_s in judged_s)
+        and not any(_says_otherwise(stroke, event) for stroke in standing)
         and not _is_near(event.peak_s, drawn_s)
     ]
     moments = [
@@ -117,6 +116,18 @@ def _apart(series: AreaSeries, is_wanted: BoolArray, taken_s: Sequence[float]) -
 
 def _is_near(time_s: float, others_s: Sequence[float]) -> bool:
     return any(abs(time_s - other_s) < _SAME_PICTURE_S for other_s in others_s)
+
+
+def _says_otherwise(stroke: Stroke, event: HemostasisEvent) -> bool:
+    """Return whether a stroke says another area than the model's of an event or of its peak.
+
+    Whether the event was confirmed before or after: confirming it takes no such word back.
+    """
+    if stroke.action is Action.AREA and stroke.time_s is not None:
+        return event.onset_s <= stroke.time_s < event.end_s
+    if stroke.action in _OF_STRETCH and stroke.stretch is not None:
+        return stroke.stretch.start_s <= event.peak_s < stroke.stretch.end_s
+    return False
 
 
 def _is_confirmed(review: ReviewedCase, onset_s: float, end_s: float) -> bool:

@@ -49,6 +49,7 @@ from ubereport.laboratory.training.presence import (
     with_presence_head,
     with_shade_doubt,
 )
+from ubereport.laboratory.training.run_split import check_unseen
 from ubereport.laboratory.training.weights import load_weights
 from ubereport.segmentation.bundle import Bundle
 from ubereport.segmentation.metadata import TrainingSet
@@ -105,8 +106,8 @@ def export_from_specification(
     Raises
     ------
     ConfigError
-        If the specification cannot be read or lacks a key, or its licence hides that a set is for
-        academic use.
+        If the specification cannot be read or lacks a key, its licence hides that a set is for
+        academic use, or a run among its weights may have learned from what is held out.
     AnnotationError
         If the stills cannot be used, or a set states no licence.
     BundleError
@@ -128,6 +129,7 @@ def export_from_specification(
     card = _card(specification.parent / spec["card"], spec, sets, config.input_px)
     averaged = _averaged(runs, spec)
     load_state(build_network(network_spec(config)), averaged)
+    _check_unseen(specification.parent, spec, stills, runs)
     cache = cache_stills(stills, config.data.cache_side_px, runs / "cache")
     state = _with_view_parts(spec, config, averaged, cache)
     return export_bundle(
@@ -178,6 +180,7 @@ def look_at_folds(
     cache_side_px = _config(specification.parent, spec).data.cache_side_px
     stills = read_collections(manifest, root)
     _check_parts(spec, stills)
+    _check_unseen(specification.parent, spec, stills, runs)
     cache = cache_stills(stills, cache_side_px, runs / "cache")
     return _fold_looks(specification.parent, spec, cache, runs), _aims(spec)
 
@@ -286,8 +289,27 @@ def _look(
     cache: StillCache,
 ) -> HeldOutMaps:
     """Look with `state` at what `config` holds out, of the sets that `fold` names, if any."""
-    index = _of_sets(cache, split_indices(cache.stills, config)[1], fold.get("sets"))
+    index = _held_out_of(cache.stills, config, fold)
     return look_at_held_out(config, state, cache, index, flip=bool(spec.get("flip", False)))
+
+
+def _held_out_of(
+    stills: Sequence[Still], config: TrainConfig, fold: Mapping[str, Any]
+) -> NDArray[np.int64]:
+    """Return what `config` holds out, of the sets that `fold` names, if any."""
+    return _of_sets(stills, split_indices(stills, config)[1], fold.get("sets"))
+
+
+def _check_unseen(
+    folder: Path, spec: Mapping[str, Any], stills: Sequence[Still], runs: Path
+) -> None:
+    """Check, before stills are decoded, that no run learned from what it will be looked at with."""
+    # Without folds the weights of the bundle themselves are looked at, over every set.
+    folds = spec.get("folds", ({key: spec[key] for key in ("config", "weights")},))
+    for fold in folds:
+        index = _held_out_of(stills, _fold_config(folder, spec, fold), fold)
+        for path in dict.fromkeys(fold["weights"]):
+            check_unseen(runs / path, [stills[int(i)] for i in index])
 
 
 def _with_view_parts(
@@ -296,7 +318,7 @@ def _with_view_parts(
     """Add what a specification asks for; a head is fitted to what `config` trains on."""
     if spec.get("presence_head", False):
         inside = split_indices(cache.stills, config)[0]
-        fitted = _of_sets(cache, inside, spec.get("presence_head_sets"))
+        fitted = _of_sets(cache.stills, inside, spec.get("presence_head_sets"))
         state = with_presence_head(config, state, cache, fitted, _margin(spec))
     # Last: a head is fitted to stills as they are. Fitted to dim capsule stills that were lifted,
     # it told operations apart less well.
@@ -336,12 +358,12 @@ def _check_parts(spec: Mapping[str, Any], stills: Sequence[Still]) -> None:
 
 
 def _of_sets(
-    cache: StillCache, index: NDArray[np.int64], names: Sequence[str] | None
+    stills: Sequence[Still], index: NDArray[np.int64], names: Sequence[str] | None
 ) -> NDArray[np.int64]:
     """Keep the stills of the named sets; of all where none are named."""
     if names is None:
         return index
-    return np.array([i for i in index if cache.stills[int(i)].collection.name in names], np.int64)
+    return np.array([i for i in index if stills[int(i)].collection.name in names], np.int64)
 
 
 def read_specification(specification: Path, needed: Iterable[str]) -> dict[str, Any]:

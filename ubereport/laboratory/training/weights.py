@@ -19,6 +19,8 @@ from ubereport.core.errors import BundleError, ConfigError, DependencyError
 from ubereport.files.atomic import publish_folder, write_file
 from ubereport.segmentation.bundle import check_weights
 
+WEIGHTS_NAME = "average.safetensors"
+CHECKPOINT_NAME = "checkpoint"
 _PARTS = ("network", "average", "moments")
 
 
