@@ -49,7 +49,9 @@ def default_text(parameter) -> str:
         return "needed"
     if default is None or default is False or callable(default) or str(default) == "":
         return ""
-    return f"`{default}`"
+    # An option that may be given several times has a list of defaults.
+    values = default if isinstance(default, list | tuple) else [default]
+    return f"`{' '.join(map(str, values))}`"
 
 
 def option_row(parameter) -> tuple[str, str, str]:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -179,3 +180,11 @@ def test_an_installation_without_bundles_blames_no_option(capsys, tmp_path, monk
     assert (code, out) == (2, "")
     assert "No bundle came with this installation. Install ubereport again" in err
     assert "folder of --models" not in err
+
+
+def test_the_reference_prints_defaults_as_they_are_typed():
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "commands.md").read_text("utf-8")
+    assert "| `--as` | Formats; may be given several times. | `csv` |" in page
+    # A test of the documentation holds the page against the program.
+    assert "Enum" not in page
+    assert "ExportFormat" not in page

@@ -107,7 +107,7 @@ def test_recording_without_case_or_truth(capsys, tmp_path):
     code, out, err = run(
         capsys, "evaluate", "recording", "--case", tmp_path / "none", "--truth", tmp_path
     )
-    assert (code, out) == (4, "")
+    assert (code, out) == (2, "")
     assert err.count("\n") == 1
     assert run(capsys, "evaluate", "recording", "--truth", tmp_path)[0] == 2
 

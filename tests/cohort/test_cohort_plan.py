@@ -6,9 +6,16 @@ import datetime as dt
 import json
 
 import pytest
+from files.records.conftest import close_folder
 
 from ubereport.cohort.comparison_results import PlanStatus
-from ubereport.cohort.plan import PLAN_NAME, plan_use, read_plan, write_plan
+from ubereport.cohort.plan import (
+    PLAN_NAME,
+    is_new_library,
+    plan_use,
+    read_plan,
+    write_plan,
+)
 from ubereport.core.config import CompareConfig
 from ubereport.core.errors import UsageError
 
@@ -55,7 +62,7 @@ def test_departures_are_named(library, change, told):
 
 
 def test_a_plan_written_after_its_cases_were_measured_is_late(write_case_folder):
-    folder = write_case_folder("c1")
+    folder = write_case_folder("c1", manifest={"technique": "RF"})
     write_plan(folder.parent, "technique", CONFIG, "RF", None)
     used = use_of(folder.parent)
     assert used.status is PlanStatus.LATE
@@ -95,3 +102,41 @@ def test_what_is_no_plan_is_refused(tmp_path, content):
     (tmp_path / PLAN_NAME).write_text(content)
     with pytest.raises(UsageError, match=r"plan\.json of the library cannot be read"):
         read_plan(tmp_path)
+
+
+def test_a_column_that_no_case_has_is_refused_once_there_are_cases(write_case_folder):
+    library = write_case_folder("c1", manifest={"surgeon": "S1"}).parent
+    write_case_folder("c2", manifest={"technique": "RF"})
+    with pytest.raises(UsageError, match=r"tecnique is no column .* Did you mean technique\?"):
+        write_plan(library, "tecnique", CONFIG, None, None)
+    with pytest.raises(UsageError, match="agee is no column of the manifest here"):
+        write_plan(library, "technique", CONFIG, None, ["agee"])
+    assert not (library / PLAN_NAME).exists()
+    # One case that has it is enough: a column may have come with a later manifest.
+    write_plan(library, "technique", CONFIG, None, ["surgeon"])
+
+
+def test_a_library_without_a_readable_case_does_not_say_which_columns_there_are(write_case_folder):
+    folder = write_case_folder("c1")
+    (folder / "case.json").write_text("{")
+    assert write_plan(folder.parent, "technique", CONFIG, None, None).measured == ("c1",)
+
+
+def test_a_plan_may_make_the_folder_of_its_library_but_not_of_a_file(tmp_path):
+    assert is_new_library(tmp_path / "new")
+    write_plan(tmp_path / "new", "technique", CONFIG, None, None)
+    assert not is_new_library(tmp_path / "new")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UsageError, match="The library is no folder"):
+        write_plan(tmp_path / "file", "technique", CONFIG, None, None)
+
+
+def test_a_case_that_nobody_may_look_into_was_measured_before_the_plan(
+    write_case_folder, monkeypatch
+):
+    library = write_case_folder("c1", manifest={"technique": "RF"}).parent
+    folder = write_case_folder("c2", manifest={"technique": "RF"})
+    with monkeypatch.context() as closed:
+        close_folder(closed, folder)
+        assert write_plan(library, "technique", CONFIG, "RF", None).measured == ("c1", "c2")
+    assert use_of(library, folders=("c2",)).status is PlanStatus.LATE

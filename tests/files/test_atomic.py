@@ -15,6 +15,7 @@ import pytest
 from ubereport.core.errors import OutputError
 from ubereport.files import atomic
 from ubereport.files.atomic import (
+    check_can_be_folder,
     check_relative_name,
     publish_folder,
     publish_staged,
@@ -448,3 +449,31 @@ def test_windows_opens_no_folder_and_syncs_only_what_may_be_written(tmp_path, mo
     assert (tmp_path / "a" / "file.json").read_bytes() == b"1"
     assert _content(tmp_path / "case") == NEW | {"gone.txt": b"x"}
     assert _content(tmp_path / "built") == {"inside.txt": b"2"}
+
+
+def _stage(target: Path) -> None:
+    with staged_for(target) as staged:
+        staged.write_bytes(b"new")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: write_file(path, b"new"),
+        lambda path: publish_folder(path, NEW),
+        _stage,
+    ],
+)
+@pytest.mark.parametrize("below", ["taken/out", "taken/deeper/out"])
+def test_a_file_in_the_place_of_a_folder_is_told_as_such(tmp_path, write, below):
+    (tmp_path / "taken").write_bytes(b"old")
+    with pytest.raises(OutputError, match="is a file where a folder is needed"):
+        write(tmp_path / below)
+    assert _content(tmp_path) == {"taken": b"old"}
+
+
+def test_a_link_to_nowhere_in_the_place_of_a_folder_is_told_as_such(tmp_path):
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(OutputError, match="a file or a link where a folder is needed"):
+        check_can_be_folder(tmp_path / "link")
+    check_can_be_folder(tmp_path / "new" / "deeper")

@@ -110,11 +110,6 @@ def test_a_lock_file_without_a_name_is_no_crash(tmp_path, holder):
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with (
-        pytest.raises(OutputError, match="cannot be written"),
-        hold_lock(tmp_path / "file", "case"),
-    ):
-        pass
     (tmp_path / ".case.lock").symlink_to(tmp_path / "file")
     with pytest.raises(OutputError, match="cannot be written"), hold_lock(tmp_path, "case"):
         pass
@@ -156,3 +151,12 @@ def _race(folder: Path) -> int:
         except BaseException:  # noqa: BLE001 -- the child must never return into pytest
             return 1
     return 0
+
+
+def test_a_file_in_the_place_of_the_folder_is_told_as_such(tmp_path):
+    (tmp_path / "taken").write_text("x")
+    with (
+        pytest.raises(OutputError, match="is a file where a folder is needed"),
+        hold_lock(tmp_path / "taken", "case"),
+    ):
+        pass

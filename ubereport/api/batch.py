@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from ubereport.api.bundles import check_bundle
 from ubereport.api.settings import Options, pdf_choice, settings_of
 from ubereport.api.tables import html_table
 from ubereport.batch.engine.job import Engine
 from ubereport.batch.estimate import BatchEstimate as BatchEstimate
-from ubereport.batch.estimate import estimate_batch as estimate_batch
 from ubereport.batch.manifest import Manifest
 from ubereport.batch.manifest import read_manifest as read_manifest
 from ubereport.batch.run import BatchPlan as BatchPlan
-from ubereport.batch.run import plan_batch
+from ubereport.batch.run import estimate_run, plan_batch
 from ubereport.batch.run import run_batch as run_plan
 from ubereport.core.choices import Device, EngineChoice, PdfChoice
 from ubereport.core.config import AnalysisConfig
@@ -170,8 +170,26 @@ def run_batch(
     return run_request(request, lambda _: nullcontext(hook))
 
 
+def estimate_batch(
+    manifest: Manifest, library: Path, config: AnalysisConfig, n_jobs: int
+) -> BatchEstimate:
+    """Say what a batch would do and how long it may take; nothing is decoded or written.
+
+    Raises
+    ------
+    BundleError
+        If the model bundle is missing or altered.
+    OutputError
+        If the library is a file.
+    """
+    check_bundle(config.segmentation)
+    return estimate_run(manifest, library, config, n_jobs)
+
+
 def run_request(request: BatchRequest, watch: Watch) -> Batch:
     """Run a batch whole: pseudonyms, a shared network where it helps, cases, summary."""
+    # Before any work: a bundle that is not there would fail every case, one after the other.
+    check_bundle(request.settings.segmentation)
     # Jobs of a Ray cluster may run on other machines; a network is shared on this one alone.
     is_shared = request.share_network if request.engine is EngineChoice.EMBEDDED else False
     with shared_network(request.settings.segmentation, request.jobs, is_shared) as network:

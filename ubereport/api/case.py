@@ -8,6 +8,7 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
+from ubereport.api.bundles import check_bundle
 from ubereport.api.settings import Options, pdf_choice, settings_of
 from ubereport.api.tables import Events, Metrics, Series
 from ubereport.batch.case import CaseRequest, run_case, stored_case
@@ -20,6 +21,7 @@ from ubereport.core.choices import DecodeDevice, Device, PdfChoice, ReaderChoice
 from ubereport.core.config import AnalysisConfig, config_from_toml
 from ubereport.core.disclaimer import DISCLAIMER
 from ubereport.core.progress import ProgressHook, silent
+from ubereport.files.records.store import require_case as require_case
 from ubereport.metrics.case_input import CaseInput
 
 
@@ -185,6 +187,7 @@ def analyze_with(
     on_progress: ProgressHook = silent,
 ) -> Case:
     """Analyze resolved parts under whole settings: what `analyze` and the command line call."""
+    check_bundle(settings.segmentation)
     request = CaseRequest(parts, out, case_id, settings, is_forced=is_forced, pdf=pdf)
     return case_of(run_case(request, on_progress))
 

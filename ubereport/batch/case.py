@@ -28,10 +28,17 @@ from ubereport.documents.case.reports import (
     spoken_tag,
     with_added_sections,
 )
+from ubereport.files.atomic import check_can_be_folder
 from ubereport.files.kept_files import KeptFiles
 from ubereport.files.lock import hold_lock
 from ubereport.files.names import default_case_id, folder_name
-from ubereport.files.records.store import read_case, read_frames, write_case, write_into_case
+from ubereport.files.records.store import (
+    holds_file,
+    read_case,
+    read_frames,
+    write_case,
+    write_into_case,
+)
 from ubereport.review.case_review import reviewed_record
 from ubereport.review.journal import review_files
 from ubereport.segmentation.shared_network import NetworkAddress
@@ -101,6 +108,8 @@ def run_case(request: CaseRequest, on_progress: ProgressHook) -> PublishedCase:
     UbereportError
         As said in `ubereport.core.errors`; nothing half-written is left under the case's name.
     """
+    # Before the recording is read: a long one takes minutes.
+    check_can_be_folder(request.out_dir)
     with open_case(
         request.parts,
         request.config,
@@ -272,7 +281,8 @@ def _load_report(_: object) -> None:
 
 def _finished(folder: Path, opened: OpenedCase) -> CaseRecord | None:
     """Return the record of an earlier run if it rests on the same recording, bundle, settings."""
-    if not (folder / "case.json").is_file():
+    # Outside of `try`: a folder that nobody may look into cannot be written anew either.
+    if not holds_file(folder, "case.json"):
         return None
     try:
         record = read_case(folder)

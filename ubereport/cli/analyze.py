@@ -112,8 +112,9 @@ def report(
 
     Example: ubereport report results/case-3f9a2c --onset-frac 0.1 --out stricter
     """
-    from ubereport.api.case import rerender_case
+    from ubereport.api.case import require_case, rerender_case
 
+    require_case(case_folder)
     # By the names of the settings that they change.
     options = {
         "onset_frac": onset_frac,

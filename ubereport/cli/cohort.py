@@ -146,10 +146,11 @@ def plan(
 
     Example: ubereport plan department --by technique --primary impaired_share_20 --margin 0.05
     """
-    from ubereport.api.library import write_plan
+    from ubereport.api.library import is_new_library, write_plan
 
     covariates = tuple(covariate) if covariate else None
     config = CompareConfig(primary=primary, margin=margin)
+    is_new = is_new_library(library)
     written = write_plan(library, by, config, reference, covariates, is_amended=amend)
     if json:
         print_json(
@@ -158,11 +159,23 @@ def plan(
                 "sha256": written.sha256,
                 "written_at": written.written_at,
                 "n_measured": len(written.measured),
+                "is_new_library": is_new,
             }
         )
         return
     say_rows((_("Plan"), library / "plan.json"), (_("Seal"), written.sha256))
     say(_("Keep the seal where others can see it, such as in the protocol."))
+    # Told and not refused: a plan belongs before the first case, but a name may be mistyped.
+    if is_new:
+        say(_("The library is new and empty: its folder was made for this plan. Check its name."))
+    if not written.measured:
+        say(
+            _(
+                "No case is there yet to check the plan by: the manifest must have the column "
+                "{column}.",
+                column=by,
+            )
+        )
     # Told and not refused: the plan still holds for the cases that come.
     if written.measured:
         say(

@@ -129,8 +129,11 @@ def recording(
 
     Example: ubereport evaluate recording --case results/demo --truth simulated/truth
     """
+    from ubereport.files.records.store import require_case
     from ubereport.laboratory.evaluation.evaluate import RecordingRequest, run_recording_evaluation
 
+    for folder in case:
+        require_case(folder)
     request = RecordingRequest(tuple(case), tuple(truth), out, pdf)
     summary, written = run_recording_evaluation(request)
     if json:

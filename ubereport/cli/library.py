@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ubereport.cli.console import JsonOption, MeasuredOption, print_json, say, say_table
 from ubereport.cli.guard import guarded
+from ubereport.core.errors import SomeCasesFailedError, UbereportError
 from ubereport.core.metrics import MetricValue
 from ubereport.language.speaking import _, localized, told, told_as_typed
+
+if TYPE_CHECKING:
+    from ubereport.api.library import Export
 
 app = typer.Typer(help="List, show and export the cases of a library.", no_args_is_help=True)
 LibraryArgument = Annotated[Path, typer.Argument(help="Folder of case folders.")]
@@ -103,12 +108,42 @@ def export_library(
     """
     from ubereport.api.library import export_cases
 
-    written = export_cases(library, out, {f.value for f in form}, is_measured=measured)
-    if json:
-        print_json({"files": [str(path) for path in written]})
-    else:
-        for path in written:
-            say(str(path))
+    export = export_cases(library, out, {f.value for f in form}, is_measured=measured)
+    # Printed before the exit code is decided: what was written is written.
+    _print_export(export, json)
+    _end_export(export)
+
+
+def _print_export(export: Export, is_json: bool) -> None:
+    left_out = (*export.unread, *export.without_fhir)
+    if is_json:
+        print_json(
+            {
+                "files": [str(path) for path in export.files],
+                "n_unread": len(export.unread),
+                "unread": [asdict(case) for case in export.unread],
+                "n_without_fhir": len(export.without_fhir),
+                "without_fhir": [asdict(case) for case in export.without_fhir],
+            }
+        )
+        return
+    for path in export.files:
+        say(str(path))
+    if export.remark:
+        say(told(export.remark))
+    for case in left_out:
+        say(f"{case.folder}: {told_as_typed(case.reason)}")
+
+
+def _end_export(export: Export) -> None:
+    n_without = len(export.without_fhir)
+    if n_without and not export.files:
+        raise UbereportError("No FHIR report could be written; the reasons are listed.")
+    if n_without:
+        raise SomeCasesFailedError(
+            f"{n_without} of {n_without + export.n_fhir} FHIR reports could not be written; the "
+            "reasons are listed. Mend these cases and export again."
+        )
 
 
 def _print_rows(rows: tuple[object, ...], is_json: bool) -> None:

@@ -14,12 +14,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ubereport.cohort.casefile import CASE_NAME, looks_like_case
+from ubereport.cohort.casefile import CASE_NAME
 from ubereport.cohort.comparison_results import PlanStatus, PlanUse
+from ubereport.cohort.table import read_cohort
 from ubereport.core.config import CompareConfig
-from ubereport.core.covariates import column_title
-from ubereport.core.errors import UsageError
+from ubereport.core.covariates import column_title, require_column
+from ubereport.core.errors import CaseRecordError, UsageError
 from ubereport.files.atomic import write_file
+from ubereport.files.records.listing import library_folders
+from ubereport.files.records.store import holds_file
 from ubereport.metrics.registry import is_known_metric
 
 PLAN_NAME = "plan.json"
@@ -65,15 +68,30 @@ class ComparePlan:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+def is_new_library(library: Path) -> bool:
+    """Whether there is nothing of that name yet, so that a plan makes the folder."""
+    try:
+        library.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def measured_folders(library: Path) -> tuple[str, ...]:
-    """Names of the case folders that hold a record."""
+    """Names of the case folders that hold a record, or that nobody may look into."""
     if not library.is_dir():
         return ()
-    return tuple(
-        folder.name
-        for folder in sorted(library.iterdir())
-        if looks_like_case(folder) and (folder / CASE_NAME).is_file()
-    )
+    return tuple(folder.name for folder in sorted(library_folders(library)) if _is_measured(folder))
+
+
+def _is_measured(folder: Path) -> bool:
+    try:
+        return holds_file(folder, CASE_NAME)
+    except CaseRecordError:
+        # Once it is opened again, a case that was there before must not pass for a later one.
+        return True
 
 
 def write_plan(
@@ -86,12 +104,13 @@ def write_plan(
     is_amended: bool = False,
     now: dt.datetime | None = None,
 ) -> ComparePlan:
-    """Write ``plan.json`` into `library`, which may still be empty.
+    """Write ``plan.json`` into `library`, which may still be empty, or not be there yet.
 
     Raises
     ------
     UsageError
-        If the metric is unknown, or there is a plan already and it is not to be amended.
+        If the metric is unknown, `library` is a file, no case that it holds has one of the columns,
+        or there is a plan already and it is not to be amended.
     OutputError
         If the library cannot be written.
     """
@@ -106,6 +125,7 @@ def write_plan(
             f"The library has a plan of {old[0].written_at}. A plan is written once: follow it, or "
             "replace it with --amend, and every comparison will say so."
         )
+    measured = _checked_library(library, (by, *(covariates or ())))
     moment = (now or dt.datetime.now(dt.UTC)).astimezone(dt.UTC).replace(microsecond=0)
     plan = ComparePlan(
         by,
@@ -114,12 +134,35 @@ def write_plan(
         None if covariates is None else tuple(covariates),
         config.margin,
         moment.isoformat().replace("+00:00", "Z"),
-        measured_folders(library),
+        measured,
         "" if old is None else old[1],
     )
     content = {"format": _FORMAT, **asdict(plan), "sha256": plan.sha256}
     write_file(library / PLAN_NAME, (json.dumps(content, indent=1) + "\n").encode())
     return plan
+
+
+def _checked_library(library: Path, columns: Sequence[str]) -> tuple[str, ...]:
+    """Return what was measured; refuse columns that no case has, where there are cases."""
+    if not is_new_library(library) and not library.is_dir():
+        raise UsageError(
+            "The library is no folder. Name the folder that holds the case folders "
+            "(the DIR of ubereport batch --library DIR)."
+        )
+    measured = measured_folders(library)
+    available = _columns(library) if measured else None
+    if available is not None:
+        for name in columns:
+            require_column(name, available, "column of the manifest")
+    return measured
+
+
+def _columns(library: Path) -> tuple[str, ...] | None:
+    """Return the manifest columns of the cases; None where no case can be read."""
+    try:
+        return read_cohort(library).covariates
+    except UsageError:
+        return None
 
 
 def read_plan(library: Path) -> tuple[ComparePlan, str] | None:
@@ -133,7 +176,7 @@ def read_plan(library: Path) -> tuple[ComparePlan, str] | None:
     path = library / PLAN_NAME
     try:
         content = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError):
         raise UsageError(_UNREADABLE) from None

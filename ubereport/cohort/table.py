@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ubereport.cohort.casefile import (
+    CASE_NAME,
     EVENT_COLUMNS,
     FIXED_COLUMNS,
     CaseRow,
@@ -25,6 +26,8 @@ from ubereport.cohort.casefile import (
 from ubereport.cohort.comparison_results import ModelFacts, ModelUse, UnreadCase
 from ubereport.core.arrays import FloatArray
 from ubereport.core.errors import CaseRecordError, UsageError
+from ubereport.files.records.listing import library_folders
+from ubereport.files.records.store import holds_file
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +106,7 @@ def read_cohort(library: Path, *, is_measured: bool = False) -> CohortTable:
     Raises
     ------
     UsageError
-        If the folder does not exist or holds no readable case.
+        If the folder does not exist, cannot be read or holds no readable case.
     """
     if not library.is_dir():
         raise UsageError(
@@ -112,12 +115,13 @@ def read_cohort(library: Path, *, is_measured: bool = False) -> CohortTable:
         )
     rows: list[CaseRow] = []
     unread: list[UnreadCase] = []
-    for folder in sorted(library.iterdir()):
-        if looks_like_case(folder):
-            try:
+    for folder in sorted(library_folders(library)):
+        try:
+            # `holds_file` first: it tells a folder that nobody may look into from an empty one.
+            if holds_file(folder, CASE_NAME) or looks_like_case(folder):
                 rows.append(read_case_row(folder, is_measured=is_measured))
-            except CaseRecordError as error:
-                unread.append(UnreadCase(folder.name, str(error)))
+        except CaseRecordError as error:
+            unread.append(UnreadCase(folder.name, str(error)))
     return cohort_table(rows, unread)
 
 

@@ -48,6 +48,29 @@ def check_relative_name(name: str) -> str:
     return name
 
 
+def check_can_be_folder(folder: Path) -> None:
+    """Refuse a name for a folder that is a file's, or that lies in a file.
+
+    Raises
+    ------
+    OutputError
+        If it is so. Whether the folder can be made and written to is not asked.
+    """
+    for path in (folder, *folder.parents):
+        # What may not be looked at is told by whoever writes there.
+        with contextlib.suppress(OSError):
+            if path.is_dir():
+                return
+            if path.is_symlink():
+                raise OutputError(
+                    "The output is a file or a link where a folder is needed. Give another --out."
+                )
+            if path.exists():
+                raise OutputError(
+                    "The output is a file where a folder is needed. Give another --out."
+                )
+
+
 def write_file(path: Path, content: bytes, *, is_private: bool = False) -> None:
     """Write `content` to `path` in one step: readers see the old file or the new one.
 
@@ -57,8 +80,10 @@ def write_file(path: Path, content: bytes, *, is_private: bool = False) -> None:
     Raises
     ------
     OutputError
-        If the disk is full or read-only; `path` is then as it was.
+        If the disk is full or read-only, or a file is where a folder is needed; `path` is then as
+        it was.
     """
+    check_can_be_folder(path.parent)
     staged = _sibling(path, "new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +135,7 @@ def publish_folder(
     """
     for name in files:
         check_relative_name(name)
+    check_can_be_folder(target.parent)
     n_bytes = sum(len(content) for content in files.values())
     staged = _sibling(target, "new")
     try:
@@ -138,8 +164,9 @@ def staged_for(target: Path) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        If the disk is full or read-only.
+        If the disk is full or read-only, or a file is where a folder is needed.
     """
+    check_can_be_folder(target.parent)
     staged = _sibling(target, "new")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ubereport.core.errors import OutputError
-from ubereport.files.atomic import recover_folder
+from ubereport.files.atomic import check_can_be_folder, recover_folder
 from ubereport.files.system import open_descriptor, try_lock, unlock
 
 _PAUSE_S = 0.02
@@ -32,10 +32,12 @@ def hold_lock(folder: Path, name: str, wait_s: float = 0.0) -> Iterator[None]:
     Raises
     ------
     OutputError
-        If another run holds the output for longer than `wait_s`, or the lock file cannot be made.
+        If another run holds the output for longer than `wait_s`, or the lock file cannot be made,
+        as where `folder` is a file.
     DependencyError
         If the system has no such locks.
     """
+    check_can_be_folder(folder)
     path = folder / f".{name}.lock"
     descriptor = _acquire(path, time.monotonic() + wait_s)
     try:

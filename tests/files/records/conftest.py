@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +32,24 @@ from ubereport.core.metrics import MetricValue
 from ubereport.core.presence import PresenceRule
 from ubereport.core.review import CaseReview, ReviewState
 from ubereport.core.series import AreaSeries, LossReason
+
+
+def close_folder(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let the system refuse whoever looks into `folder`, as an account without the right to.
+
+    Tests may run as root, who may look into every folder.
+    """
+
+    def refusing(call: Callable[..., Any]) -> Callable[..., Any]:
+        def refused(path: Any, *rest: Any, **named: Any) -> Any:
+            if not isinstance(path, int) and folder in Path(os.fsdecode(path)).parents:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return call(path, *rest, **named)
+
+        return refused
+
+    for name in ("stat", "lstat", "open"):
+        monkeypatch.setattr(os, name, refusing(getattr(os, name)))
 
 
 def _part(start_s: float, duration_s: float, sha256: str) -> PartSummary:

@@ -1,10 +1,13 @@
 """What a list of a library says, and how soon."""
 
+import errno
 import json
+import os
 import shutil
 import time
 
 import pytest
+from files.records.conftest import close_folder
 
 from ubereport.core.errors import UsageError
 from ubereport.files.records.listing import list_cases
@@ -98,3 +101,20 @@ def test_a_list_is_in_the_order_that_people_expect(library):
         shutil.copytree(library / folders[0], library / name)
     listed = [row.folder for row in list_cases(library) if row.folder in {"c10-a", "c2-a"}]
     assert listed == ["c2-a", "c10-a"]
+
+
+def test_a_case_folder_that_nobody_may_look_into_is_one_unreadable_case(library, monkeypatch):
+    close_folder(monkeypatch, library / "a")
+    closed, other = list_cases(library)
+    assert (closed.folder, closed.case_id) == ("a", "")
+    assert closed.problem.startswith("The case folder cannot be read (Permission denied). Let this")
+    assert (other.case_id, other.problem) == ("b", "")
+
+
+def test_a_library_that_nobody_may_look_into_is_told(library, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UsageError, match=r"library folder cannot be read \(Permission denied\)"):
+        list_cases(library)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from files.records.conftest import close_folder
 
 from ubereport.analysis.derived_numbers import match_key_frames
 from ubereport.core.case import CaseRecord, KeyFrame, KeyFrameKind
@@ -21,9 +22,12 @@ from ubereport.files.names import folder_name
 from ubereport.files.records import store
 from ubereport.files.records.store import (
     case_files,
+    case_folders,
+    holds_file,
     is_case_folder,
     read_case,
     read_frames,
+    require_case,
     write_case,
     write_into_case,
 )
@@ -218,7 +222,7 @@ def test_nothing_is_written_into_what_is_no_case(folder, tmp_path):
         write_into_case(folder, {"case.json": b"{}"})
     with pytest.raises(ValueError, match="no plain relative path"):
         write_into_case(folder, {"../report.html": b""})
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="is a file where a folder is needed"):
         write_into_case(folder, {"case.json/x": b""})
 
 
@@ -303,3 +307,30 @@ def test_rooms_of_numbers_and_records_need_no_heavy_library():
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "imported\n"
+
+
+def test_a_folder_that_nobody_may_look_into_is_neither_read_nor_replaced(
+    folder, record, frames, tmp_path, monkeypatch
+):
+    write_case(record, tmp_path / "open", frames)
+    before = _content(folder)
+    with monkeypatch.context() as closed:
+        close_folder(closed, folder)
+        for look in (is_case_folder, require_case, lambda f: write_case(record, f, frames)):
+            with pytest.raises(CaseRecordError, match=r"cannot be read \(Permission denied\)"):
+                look(folder)
+        assert case_folders(tmp_path) == (tmp_path / "open",)
+    assert _content(folder) == before
+
+
+def test_a_link_that_leads_back_to_itself_is_no_file(tmp_path):
+    (tmp_path / "case.json").symlink_to("case.json")
+    assert not holds_file(tmp_path, "case.json")
+
+
+def test_a_path_without_a_case_is_a_wrong_path_and_a_damaged_case_is_not(folder, tmp_path):
+    for path in (tmp_path, tmp_path / "absent", folder / "case.json"):
+        with pytest.raises(UsageError, match="Name a case folder"):
+            require_case(path)
+    (folder / "case.json").unlink()
+    require_case(folder)

@@ -6,7 +6,8 @@ that no copy beside the folders is needed, which could be stale, damaged or lock
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,13 @@ from ubereport.core.case import FlagLevel
 from ubereport.core.errors import CaseRecordError, UsageError
 from ubereport.files.names import natural_key
 from ubereport.files.records.schema import read_tree
-from ubereport.files.records.store import is_case_folder, is_review_standing, read_case_json
+from ubereport.files.records.store import (
+    RECORD_NAMES,
+    holds_file,
+    is_case_folder,
+    is_review_standing,
+    read_case_json,
+)
 
 REVIEWED, MEASURED = "reviewed", "measured"
 
@@ -53,25 +60,46 @@ def list_cases(library: Path, *, is_measured: bool = False) -> tuple[ListedCase,
     Raises
     ------
     UsageError
-        If the library does not exist.
+        If the library does not exist or cannot be read.
     """
-    if not library.is_dir():
-        raise UsageError("The library folder does not exist. Name the folder given to --library.")
-    return tuple(_listed(folder, is_measured) for folder in _case_folders(library))
+    folders = sorted(library_folders(library), key=lambda path: natural_key(path.name))
+    listed = (_listed(folder, is_measured) for folder in folders)
+    return tuple(case for case in listed if case is not None)
 
 
-def _case_folders(library: Path) -> Iterator[Path]:
-    own = ("case.json", "series.parquet", "events.csv")
-    for folder in sorted(library.iterdir(), key=lambda path: natural_key(path.name)):
-        is_hidden = folder.name.startswith(".")
-        if is_hidden or folder.is_symlink() or not folder.is_dir():
-            continue
-        if any((folder / name).is_file() for name in own):
-            yield folder
+def library_folders(library: Path) -> list[Path]:
+    """Return the folders of a library that may be cases, in no order.
 
+    Hidden folders are work in progress; a link may lead out of the library.
 
-def _listed(folder: Path, is_measured: bool) -> ListedCase:
+    Raises
+    ------
+    UsageError
+        If the library does not exist or cannot be read.
+    """
     try:
+        with os.scandir(library) as entries:
+            return [
+                library / entry.name
+                for entry in entries
+                if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+            ]
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(
+            "The library folder does not exist. Name the folder given to --library."
+        ) from None
+    except OSError as error:
+        raise UsageError(
+            f"The library folder cannot be read ({error.strerror}). Let this account read it, or "
+            "name another folder."
+        ) from None
+
+
+def _listed(folder: Path, is_measured: bool) -> ListedCase | None:
+    """Return a case as a list shows it; None for a folder in which nothing is of a case."""
+    try:
+        if not any(holds_file(folder, name) for name in RECORD_NAMES):
+            return None
         if not is_case_folder(folder):
             raise CaseRecordError("The folder is half-written. Run the batch again.")
         return _row(folder, read_tree(read_case_json(folder)), is_measured)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import json
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ubereport.core.case import CaseRecord, KeyFrame
-from ubereport.core.errors import CaseRecordError, OutputError
+from ubereport.core.errors import CaseRecordError, OutputError, UsageError
 from ubereport.core.review import CaseReview, ReviewState
 from ubereport.core.series import AreaSeries
 from ubereport.files.atomic import check_relative_name, files_inside, publish_folder, write_file
@@ -22,6 +23,7 @@ from ubereport.files.records.tables import events_csv, series_from_parquet, seri
 from ubereport.files.system import open_descriptor
 
 REVIEW_NAME = "review.jsonl"
+RECORD_NAMES = ("case.json", "series.parquet", "events.csv")
 _MAX_JSON_BYTES = 256 * 2**20
 _MAX_SERIES_BYTES = 2 * 2**30
 _MAX_FRAME_BYTES = 64 * 2**20
@@ -81,6 +83,8 @@ def write_case(
     OutputError
         If the disk is full or read-only, or `folder` has another case or other things in it;
         nothing has changed then.
+    CaseRecordError
+        If `folder` is there and cannot be looked into.
     UsageError
         If the case id cannot be used.
     ValueError
@@ -113,7 +117,7 @@ def write_into_case(folder: Path, files: Mapping[str, bytes]) -> None:
     Raises
     ------
     CaseRecordError
-        If `folder` is no case folder.
+        If `folder` is no case folder, or cannot be looked into.
     OutputError
         If the disk is full or read-only.
     ValueError
@@ -122,7 +126,7 @@ def write_into_case(folder: Path, files: Mapping[str, bytes]) -> None:
     if not is_case_folder(folder):
         raise _no_case_folder()
     for name in files:
-        if check_relative_name(name) in ("case.json", "series.parquet", "events.csv"):
+        if check_relative_name(name) in RECORD_NAMES:
             raise ValueError(f"{name} is written by the record itself")
     for name, content in files.items():
         write_file(folder / name, content)
@@ -172,18 +176,59 @@ def read_frames(folder: Path, record: CaseRecord) -> dict[str, bytes]:
     }
 
 
+def holds_file(folder: Path, name: str) -> bool:
+    """Whether `folder` has a plain file called `name`.
+
+    Raises
+    ------
+    CaseRecordError
+        If this account may not look into the folder, or the disk does not answer.
+    """
+    # Asked of the system and not of `Path.is_file`, which breaks off at a closed folder in one
+    # version of Python and takes it for an empty one in another.
+    try:
+        return stat.S_ISREG((folder / name).stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        # A link that leads back to itself is no file, and no closed folder.
+        if error.errno == errno.ELOOP:
+            return False
+        raise CaseRecordError(
+            f"The case folder cannot be read ({error.strerror}). Let this account read it, or move "
+            "it out of the library."
+        ) from None
+
+
 def is_case_folder(folder: Path) -> bool:
-    """Whether `folder` holds a case record."""
-    return (folder / "case.json").is_file() and (folder / "series.parquet").is_file()
+    """Whether `folder` holds a case record; raises as `holds_file`."""
+    return holds_file(folder, "case.json") and holds_file(folder, "series.parquet")
+
+
+def require_case(folder: Path) -> None:
+    """Refuse a folder in which nothing is of a case, before anything is done with it.
+
+    Raises
+    ------
+    UsageError
+        If the folder does not exist, or holds no file of a record.
+    CaseRecordError
+        If it cannot be looked into.
+    """
+    if not any(holds_file(folder, name) for name in RECORD_NAMES):
+        raise UsageError(_NO_RECORD)
 
 
 def case_folders(folder: Path) -> tuple[Path, ...]:
-    """Return `folder` if it is a case, else the case folders in it; none where there are none."""
+    """Return `folder` if it is a case, else the case folders in it; none where there are none.
+
+    Folders that cannot be looked into are left out.
+    """
     if is_case_folder(folder):
         return (folder,)
     if not folder.is_dir():
         return ()
-    return tuple(sorted(path for path in folder.iterdir() if is_case_folder(path)))
+    return tuple(sorted(path for path in folder.iterdir() if _is_open_case(path)))
 
 
 def count_review_lines(folder: Path) -> int:
@@ -231,6 +276,13 @@ def _is_standing(state: ReviewState, n_lines: int, folder: Path) -> bool:
         # Counted and not compared: lines are only ever added, so that as many are the same ones.
         return state is ReviewState.COMPLETE and count_review_lines(folder) == n_lines
     except OSError:
+        return False
+
+
+def _is_open_case(folder: Path) -> bool:
+    try:
+        return is_case_folder(folder)
+    except CaseRecordError:
         return False
 
 
@@ -296,7 +348,8 @@ def _unreadable(name: str, why: str) -> CaseRecordError:
     )
 
 
+_NO_RECORD = "The folder has no case record (case.json and series.parquet). Name a case folder."
+
+
 def _no_case_folder() -> CaseRecordError:
-    return CaseRecordError(
-        "The folder has no case record (case.json and series.parquet). Name a case folder."
-    )
+    return CaseRecordError(_NO_RECORD)
