@@ -17,6 +17,13 @@ OPERATIONS = [
 ]  # fmt: skip
 
 
+def band(key, value):
+    """What the model's other thresholds give: a tenth less and more of areas and their shares."""
+    if not key.startswith(("impaired_share", "area_mean")):
+        return {"band_low": None, "band_high": None}
+    return {"band_low": 0.9 * value, "band_high": min(1.0, 1.1 * value)}
+
+
 def case_json(case_id, share, clear_s=(), model_sha256=MODEL_1, coverage=0.95):
     """What a cohort reads of a case; `clear_s` holds seconds to clear, negative where censored."""
     events = [
@@ -41,7 +48,7 @@ def case_json(case_id, share, clear_s=(), model_sha256=MODEL_1, coverage=0.95):
     }
     metrics = [
         {"key": key, "unit": "1", "value": value, "reason": "", "n": 10, "coverage_frac": 0.9,
-         "band_low": None, "band_high": None}
+         **band(key, value)}
         for key, value in values.items()
     ]  # fmt: skip
     model = {"name": "ube-blood", "version": "1.0" if model_sha256 == MODEL_1 else "2.0",

@@ -1,9 +1,9 @@
 """Train and compare choices: python choices.py CHOICES.toml SETS.toml LABELLED RUNS OUT.json.
 
-Every row of CHOICES has the same budget and holds out the same stills; thresholds and the rule of
-presence of each are calibrated on these in the same way. `--only` names rows; a row that OUT holds
-already is not trained again, and one that was interrupted goes on. `--table` prints what OUT holds
-and trains nothing.
+Every row of CHOICES has the same budget and holds out the same stills, or those of the fold it
+names; thresholds and the rule of presence of each are calibrated on these in the same way. `--only`
+names rows; a row that OUT holds already is not trained again, and one that was interrupted goes on.
+`--table` prints what OUT holds and trains nothing.
 """
 
 import argparse
@@ -50,7 +50,7 @@ COLUMNS = (
 
 
 def row_config(row: dict[str, Any]) -> TrainConfig:
-    config = run_config(HERE / "choice.toml", None, row.get("seed"), row.get("px"))
+    config = run_config(HERE / "choice.toml", row.get("fold"), row.get("seed"), row.get("px"))
     shares = {k: row[k] for k in ("composite_share", "simulated_share") if k in row}
     return dataclasses.replace(
         config,

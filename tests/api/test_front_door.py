@@ -14,10 +14,12 @@ import pytest
 from typer.testing import CliRunner
 
 import ubereport
+from ubereport.api.tables import Events
 from ubereport.cli.main import app
 from ubereport.core.choices import SamplingMode
 from ubereport.core.config import AnalysisConfig, RecordsConfig
 from ubereport.core.errors import BundleError, CaseRecordError, UbereportError, UsageError
+from ubereport.core.events import CensorReason, HemostasisEvent, Severity
 
 THIS = Path(__file__)
 CONFIG = AnalysisConfig(records=RecordsConfig(is_frames_kept=False))
@@ -165,6 +167,7 @@ def test_a_model_looks_at_arrays():
     gray = np.full((40, 60, 3), 120, np.uint8)
     assert model.predict(red).shape == (40, 60)
     both = model.predict(np.stack([red, gray]))
+    assert np.array_equal(model.predict([red, gray]), both)
     assert both.shape == (2, 40, 60)
     assert both.dtype == np.float32
     assert both[0].min() >= model.thresholds[1] > both[1].max()
@@ -228,3 +231,16 @@ def test_choices_are_taken_by_name_or_as_they_are():
     assert settings_of(None, Options(continuous=True)).events.is_continuous
     assert not settings_of(None, Options()).events.is_continuous
     assert settings_of(None, Options(decode="vaapi")).decode.device == "vaapi"
+
+
+def test_tables_of_events_have_the_same_types_with_and_without_any():
+    open_event = HemostasisEvent(
+        1.0, False, 2.0, 0.3, 9.0, None, CensorReason.RECORDING_ENDED, 0.2, 1.6, False,
+        Severity.MODERATE,
+    )  # fmt: skip
+    tables = [Events(events).to_pandas() for events in ((), (open_event,))]
+    assert tables[0].dtypes.equals(tables[1].dtypes)
+    assert np.isnan(tables[1]["clear_s"].round(1)[0])
+    assert np.isnan(tables[1]["time_to_clear_s"][0])
+    assert tables[1]["is_censored"].tolist() == [True]
+    assert tables[1]["severity"].str.upper()[0] == "MODERATE"

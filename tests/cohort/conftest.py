@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from files.records.conftest import make_record  # noqa: F401 -- a fixture
 from hypothesis import settings
 
 from ubereport.cohort.casefile import CaseRow

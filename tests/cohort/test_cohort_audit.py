@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -180,3 +182,17 @@ def test_caveats_forbid_ranking_and_blood_loss(audit):
     text = " ".join(audit.caveats)
     for words in ("not ranked", "not blood loss", "not a medical device", "pump pressure"):
         assert words in text
+
+
+@pytest.mark.parametrize("metric", ["event_rate_per_10min", "coverage_frac"])
+def test_a_metric_that_is_charted_anyway_has_one_chart(make_row, metric):
+    found = audit_cohort(cohort_table(rows_of(make_row)), replace(FAST, metric=metric))
+    charts = [(c.procedure, c.metric_key) for c in found.charts]
+    assert len(charts) == len(set(charts))
+    assert ("ULBD", metric) in charts
+    assert ((ALL_PROCEDURES, "coverage_frac") in charts) == (metric != "coverage_frac")
+
+
+def test_ratings_that_are_words_are_refused_in_words(make_row):
+    with pytest.raises(UsageError, match="'technique' of the manifest holds words"):
+        audit_cohort(cohort_table(rows_of(make_row)), replace(FAST, rating_column="technique"))

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ubereport.cohort.alarms import ChartRules
+from ubereport.cohort.alarms import ChartRules, rules_for_page
 from ubereport.cohort.audit_results import Signal
+from ubereport.cohort.chart_signals import signals_of
 from ubereport.cohort.charts import (
     ChartCases,
     dispersion_of,
-    signals_of,
     u_chart,
     xmr_chart,
     xmr_limits,
@@ -21,6 +21,7 @@ from ubereport.cohort.charts import (
 from ubereport.cohort.scales import MetricScale, ScaleKind, scale_of
 from ubereport.core.config import AuditConfig
 from ubereport.metrics.registry import metric_spec
+from ubereport.statistics.distributions import poisson_distances
 
 CONFIG = AuditConfig()
 PLAIN = MetricScale(ScaleKind.IDENTITY)
@@ -269,9 +270,10 @@ def test_limits_of_skewed_rates_hold_the_variance_between_cases():
     assert chart.dispersion.sigma_z == pytest.approx(spread / math.sqrt(usual))
     for point, n in zip(chart.points, exposure, strict=True):
         reach = 3 * math.sqrt(spread**2 - usual + 1 / n)
-        assert 2 * math.sqrt(point.upper) == pytest.approx(roots[kept].mean() + reach)
+        own = 3 / 8 / n  # what a root has more than its rate
+        assert 2 * math.sqrt(point.upper + own) == pytest.approx(roots[kept].mean() + reach)
         low = max(roots[kept].mean() - reach, 0)
-        assert 2 * math.sqrt(point.lower) == pytest.approx(low)
+        assert 2 * math.sqrt(point.lower + own) == pytest.approx(max(low, 2 * math.sqrt(own)))
 
 
 def test_steady_rates_that_are_skewed_raise_few_alarms():
@@ -303,3 +305,72 @@ def test_false_alarms_of_the_three_limits_are_rare():
         chart = xmr_chart(cases_of(40), rng.normal(size=40), SPEC, PLAIN, "x", CONFIG)
         n_outside += sum(Signal.OUTSIDE in point.signals for point in chart.points)
     assert 0.001 < n_outside / 8000 < 0.01
+
+
+@pytest.mark.parametrize("zero_share", [0.4, 0.6, 0.75, 0.9])
+def test_cases_without_any_are_no_signal(zero_share):
+    # Most cases of a good department have no time at 20 % at all. With limits from all moving
+    # ranges, 38 % of steady pages had a signal at 60 % of zeros, 97 % at 75 %.
+    rules, told = rules_for_page([60], 7, 0.1)
+    rng = np.random.default_rng(1)
+    n_alarms = 0
+    for _ in range(120):
+        values = np.exp(rng.normal(np.log(0.03), 1, 60)).clip(0, 1)
+        values[rng.random(60) < zero_share] = 0
+        chart = xmr_chart(cases_of(60), values, SPEC, scale_of(SPEC), "x", CONFIG, rules)
+        n_alarms += any(point.signals for point in chart.points)
+    assert stats.binomtest(n_alarms, 120, told, alternative="greater").pvalue > 0.003
+
+
+def test_a_month_without_clear_cases_shows_among_zeros():
+    rng = np.random.default_rng(5)
+    values = np.where(rng.random(60) < 0.7, 0.0, np.exp(rng.normal(np.log(0.03), 0.5, 60)))
+    values[40:] = np.exp(rng.normal(np.log(0.15), 0.5, 20))
+    config = AuditConfig(baseline_cases=40)
+    rules = rules_for_page([60], 7, 0.1)[0]
+    chart = xmr_chart(cases_of(60), values, SPEC, scale_of(SPEC), "x", config, rules)
+    assert any(point.signals for point in chart.points[40:])
+
+
+def test_equal_values_do_not_resemble_each_other():
+    spec = metric_spec("coverage_frac")
+    chart = xmr_chart(cases_of(30), np.full(30, 0.95), spec, scale_of(spec), "x", CONFIG)
+    assert chart.autocorrelation is None
+    assert not any(point.signals for point in chart.points)
+
+
+@pytest.mark.parametrize("n_events", [0.2, 1, 4])
+def test_few_events_a_case_raise_few_alarms(n_events):
+    # By u ± k sqrt(u / exposure) 81, 34 and 15 % of such charts had a signal.
+    rules, told = rules_for_page([60], 7, 0.1)
+    rng = np.random.default_rng(1)
+    n_alarms = 0
+    for _ in range(150):
+        exposure = rng.uniform(2, 8, 60)
+        counts = rng.poisson(n_events / 5 * exposure).astype(float)
+        if counts.sum():
+            chart = u_chart(cases_of(60), counts, exposure, RATE, "x", CONFIG, rules)
+            n_alarms += any(point.signals for point in chart.points)
+    assert stats.binomtest(n_alarms, 150, told, alternative="greater").pvalue > 0.003
+
+
+@pytest.mark.parametrize(("most", "scale"), [(7, "identity"), (15, "root")])
+def test_few_events_lie_outside_exactly_where_the_lines_are_drawn(most, scale):
+    exposure, counts = np.linspace(3, 7, 40), np.tile([1.0, 2.0], 20)
+    counts[7] = most
+    rules = ChartRules(2.5, 12, None, is_near_used=False)
+    chart = u_chart(cases_of(40), counts, exposure, RATE, "x", CONFIG, rules)
+    assert chart.scale == scale
+    assert Signal.OUTSIDE in chart.points[7].signals
+    for point in chart.points:
+        is_beyond = not point.lower <= point.value <= point.upper
+        assert (Signal.OUTSIDE in point.signals) == is_beyond
+
+
+def test_poisson_distances_are_those_of_normal_values_as_unlikely():
+    counts, expected = np.array([0.0, 1, 2, 9]), np.full(4, 1.0)
+    distances = poisson_distances(counts, expected)
+    assert distances[0] == pytest.approx(stats.norm.ppf(math.exp(-1)))
+    assert distances[1] == 0  # 0.63 have as many or more, 0.74 as many or fewer
+    assert distances[2] == pytest.approx(stats.norm.isf(1 - 2 * math.exp(-1)))
+    assert distances[3] == pytest.approx(stats.norm.isf(stats.poisson.sf(8, 1.0)))

@@ -27,7 +27,7 @@ from ubereport.cohort.device import (
 from ubereport.cohort.lead import e_value
 from ubereport.cohort.plan import read_plan, write_plan
 from ubereport.cohort.scales import MetricScale, ScaleKind
-from ubereport.cohort.sources import ComparisonSources, hidden_bleeding
+from ubereport.cohort.sources import UNKNOWN_THRESHOLDS, ComparisonSources, hidden_bleeding
 from ubereport.cohort.table import cohort_table
 from ubereport.core.config import CompareConfig
 from ubereport.core.errors import UsageError
@@ -471,3 +471,24 @@ def test_one_surgeon_is_compared_and_told(make_row):
     )
     assert lead_of(found).verdict is Verdict.LOWER
     assert "One surgeon only: nothing is known of how others would fare." in found.adjusted.notes
+
+
+def test_a_sign_that_turns_at_another_threshold_names_nobody(make_row):
+    table = library(make_row, effect=-1.0)
+    assert lead_of(compare_cohort(table, config=FAST, reference="a")).verdict is Verdict.LOWER
+    band = table.bands["impaired_share_20"]
+    is_b = (table.cases["technique"] == "b").to_numpy()
+    # At both other thresholds b has the larger areas: their signs are alike, and not the central.
+    band[:] = np.where(is_b[:, None], 0.6, 0.1) + 0.01 * np.arange(len(band))[:, None] / len(band)
+    lead = lead_of(compare_cohort(table, config=FAST, reference="a"))
+    assert all(t.difference.value > 0 for t in lead.at_thresholds)
+    assert lead.difference.value < 0
+    assert lead.verdict is Verdict.NOT_SHOWN
+
+
+def test_a_case_without_other_thresholds_is_a_barrier(make_row):
+    table = library(make_row, effect=-1.0)
+    table.bands["impaired_share_20"][3] = np.nan
+    lead = lead_of(compare_cohort(table, config=FAST, reference="a"))
+    assert lead.verdict is Verdict.DESCRIPTIVE
+    assert UNKNOWN_THRESHOLDS in lead.barriers

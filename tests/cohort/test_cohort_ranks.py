@@ -17,6 +17,7 @@ from ubereport.statistics.ranks import (
     holm,
     kruskal_wallis,
     mann_whitney,
+    walsh_shift,
 )
 
 PERMEABILITY = (
@@ -195,3 +196,13 @@ def test_holm_never_lowers_a_p_value_and_keeps_their_order(p):
 def test_holm_passes_over_missing_ones():
     assert holm([None, 0.02, None]) == [None, 0.02, None]
     assert holm([]) == []
+
+
+def test_thousands_of_pairs_have_an_interval():
+    # 2 to the power of 1,200 is no float.
+    differences = np.random.default_rng(1).normal(0.5, 1.0, 1200)
+    found = walsh_shift(differences)
+    assert found.low < found.value < found.high
+    assert found.value == pytest.approx(0.5, abs=0.1)
+    reach = 1.96 / np.sqrt(1200)
+    assert found.high - found.value == pytest.approx(reach, rel=0.15)

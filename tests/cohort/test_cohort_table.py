@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
+from files.records.conftest import close_folder
 
 from ubereport.cohort.casefile import EVENT_COLUMNS, read_case_row
+from ubereport.cohort.library import find_case
 from ubereport.cohort.table import cohort_table, group_labels, read_cohort
 from ubereport.core.errors import CaseRecordError, UsageError
+from ubereport.files.records.store import write_case
 
 MANIFEST = {"date": "2026-01-05", "surgeon": "S1", "technique": "bone wax", "age": 60}
 
@@ -154,3 +158,26 @@ def test_labels_of_groups():
 def test_a_table_without_rows_is_refused():
     with pytest.raises(UsageError, match="no readable case"):
         cohort_table([])
+
+
+def test_a_case_is_found_by_the_id_that_its_record_states(make_record, tmp_path):
+    # Somebody exchanged the names of two folders and renamed a third.
+    for case_id, name in (("C-000", "C-001"), ("C-001", "C-000"), ("C-002", "old")):
+        write_case(replace(make_record(), case_id=case_id, key_frames=()), tmp_path / name)
+    for case_id, name in (("C-000", "C-001"), ("C-001", "C-000"), ("C-002", "old"), ("old", "old")):
+        folder, record = find_case(tmp_path, case_id)
+        assert folder.name == name
+        assert record.case_id in (case_id, "C-002")
+    with pytest.raises(UsageError, match="no case of that id"):
+        find_case(tmp_path, "C-003")
+
+
+def test_a_folder_that_nobody_may_look_into_is_one_unread_case(write_case_folder, monkeypatch):
+    library = write_case_folder("c1", manifest=MANIFEST).parent
+    close_folder(monkeypatch, write_case_folder("c2"))
+    (library / "notes").mkdir()
+    table = read_cohort(library)
+    assert list(table.cases["case_id"]) == ["c1"]
+    ((folder, reason),) = [(case.folder, case.reason) for case in table.unread]
+    assert folder == "c2"
+    assert reason.startswith("The case folder cannot be read (Permission denied).")

@@ -42,7 +42,9 @@ def test_times_are_read_as_people_write_them(text, times):
     assert parse_times(text) == times
 
 
-@pytest.mark.parametrize("text", ["noon", "-5", "1:75", "1:2:3:4", "60; 60", "90;30", "inf"])
+@pytest.mark.parametrize(
+    "text", ["noon", "-5", "1:75", "1:2:3:4", "60; 60", "90;30", "inf", "-0:30"]
+)
 def test_what_is_no_time_is_refused_in_a_manifest(text):
     with pytest.raises(ManifestError, match="write times on the case clock in order"):
         parse_cell(text, known_column("use_start"))
@@ -94,6 +96,8 @@ def test_a_case_is_measured_from_its_first_use_on(make_row):
     assert found.bands["impaired_share_20"][0] == pytest.approx([0.2, 0.2])
     assert len(found.events) == 0  # the one event began before the use
     assert "recorded_s" not in found.metric_keys
+    assert values["recorded_s"] == 600  # no outcome, and what pairs of like cases are found by
+    assert values["coverage_frac"] == pytest.approx(200 / 300)
 
 
 def test_too_little_after_the_use_has_no_value_and_a_reason(make_row):
@@ -102,6 +106,32 @@ def test_too_little_after_the_use_has_no_value_and_a_reason(make_row):
     found = from_first_use(table, use_times_of(table), lambda folder: series).table
     assert np.isnan(found.cases["impaired_share_20"].iloc[0])
     assert found.reasons["c01", "impaired_share_20"] == "less than a minute after use"
+
+
+@pytest.mark.parametrize(("use_s", "is_known"), [(410, True), (430, False)])
+def test_a_closing_field_before_the_use_is_not_judged_by_it(make_row, use_s, is_known):
+    row = row_of(make_row, 1, "wax", str(use_s))
+    row.values["closing_area_mean_frac"] = 0.2
+    table = cohort_table([row])
+    found = from_first_use(
+        table, use_times_of(table), lambda folder: series_of_areas([(0.3, 600)])
+    ).table
+    assert (found.cases["closing_area_mean_frac"].iloc[0] == 0.2) == is_known
+    assert found.cases["impaired_share_20"].iloc[0] == 1.0
+    told = found.reasons.get(("c01", "closing_area_mean_frac"))
+    assert told == (None if is_known else "used within the closing minutes")
+
+
+def test_a_case_that_bleeds_from_the_use_on_has_no_time_at_risk(make_row):
+    row = row_of(make_row, 1, "wax", "200", events=[(600.0, 600.0)])
+    row.values["event_rate_per_10min"] = 1.0
+    table = cohort_table([row])
+    found = from_first_use(
+        table, use_times_of(table), lambda folder: series_of_areas([(0.3, 600)])
+    ).table
+    assert np.isnan(found.cases["event_rate_per_10min"].iloc[0])
+    told = found.reasons["c01", "event_rate_per_10min"]
+    assert told == "no time at risk: all evaluable time lies inside events"
 
 
 def test_before_and_after_are_compared_within_cases(make_row):

@@ -102,3 +102,13 @@ def test_a_missing_tail_is_what_was_declared_and_not_found():
     assert PART.missing_tail_s == 0.0
     assert replace(PART, declared_duration_s=10.0).missing_tail_s == pytest.approx(9.88)
     assert replace(PART, declared_duration_s=0.05).missing_tail_s == 0.0
+
+
+@pytest.mark.parametrize("times_s", [[0.0, np.nan], [0.0, np.inf], [0.0, 0.0]])
+def test_times_of_a_series_are_finite_and_increase(times_s):
+    zeros = np.zeros(2)
+    with pytest.raises(ValueError, match="finite and increase strictly"):
+        AreaSeries(
+            np.array(times_s), np.full(2, 5e-7), np.zeros(2, int), zeros, zeros, zeros,
+            np.ones(2, bool), (LossReason.NONE,) * 2,
+        )  # fmt: skip

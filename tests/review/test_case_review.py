@@ -20,7 +20,7 @@ from ubereport.files.records.schema import case_json
 from ubereport.files.records.store import read_case, write_case
 from ubereport.metrics.event_detection import detect_events
 from ubereport.metrics.registry import compute_metrics
-from ubereport.review.case_review import reviewed_record
+from ubereport.review.case_review import reviewed_record, standing_series
 from ubereport.review.journal import JOURNAL_NAME, append_stroke
 from ubereport.review.strokes import Action
 
@@ -195,3 +195,23 @@ def test_what_was_said_after_the_last_rendering_does_not_count_yet(measured, fol
     assert not read_case_row(folder).is_reviewed
     write_case(_reviewed(folder), folder)
     assert read_case_row(folder).values["event_count"] == 1
+
+
+def test_the_series_that_stands_is_the_reviewers(measured, folder, stroke_of):
+    assert standing_series(folder).area_frac == pytest.approx(
+        measured.series.area_frac, nan_ok=True
+    )
+    _say(
+        folder,
+        measured,
+        stroke_of(Action.CONFIRM, event=SECOND),
+        stroke_of(Action.STRIKE, event=FIRST),
+        stroke_of(Action.NOT_BLOOD, stretch=(FIRST[0] - 5, FIRST[1] + 5)),
+    )
+    write_case(_reviewed(folder), folder)
+    # What is measured from the first use of a technique on must not bring back what is no blood.
+    series = standing_series(folder)
+    review = read_case(folder).review
+    shares = series.duration_s[series.area_frac >= 0.2].sum() / series.evaluable_s
+    assert shares == pytest.approx(review.metric("impaired_share_20").value)
+    assert shares == 0 < measured.metric("impaired_share_20").value

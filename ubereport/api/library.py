@@ -13,8 +13,10 @@ from ubereport.cohort.audit_results import Audit
 from ubereport.cohort.caveats import spoken_caveats as spoken_caveats
 from ubereport.cohort.comparison_results import Comparison
 from ubereport.cohort.comparison_results import Lead as Lead
+from ubereport.cohort.library import Export as Export
 from ubereport.cohort.library import export_cases as export_cases
 from ubereport.cohort.library import find_case as find_case
+from ubereport.cohort.plan import is_new_library as is_new_library
 from ubereport.cohort.plan import write_plan as write_plan
 from ubereport.cohort.reading import spoken_reading as spoken_reading
 from ubereport.cohort.table import CohortTable, read_cohort
@@ -25,8 +27,10 @@ from ubereport.documents.cohort.reports import AuditRequest as AuditRequest
 from ubereport.documents.cohort.reports import CompareRequest as CompareRequest
 from ubereport.documents.cohort.reports import Written as Written
 from ubereport.documents.cohort.reports import run_audit as run_audit
-from ubereport.documents.cohort.reports import run_comparison as run_comparison
+from ubereport.documents.cohort.reports import run_comparison as _run_comparison
+from ubereport.files.records.store import read_series
 from ubereport.metrics.registry import metric_spec as metric_spec
+from ubereport.review.case_review import standing_series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,6 +195,12 @@ def compare(
     named = None if covariates is None else tuple(covariates)
     request = CompareRequest(Path(library), Path(out), by, settings, named, reference)
     return Report(*run_comparison(request))
+
+
+def run_comparison(request: CompareRequest) -> tuple[Comparison, Written]:
+    """Compare and write; what is measured from a first use on rests on the numbers that stand."""
+    series_of = read_series if request.is_measured else standing_series
+    return _run_comparison(request, series_of)
 
 
 def audit(

@@ -80,7 +80,7 @@ class Model:
             # areas than reports tell.
             probability = self._predictor.probabilities(to_model_size(image[None], *size_px))[0]
             out[i] = cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR)
-        return out if images.ndim == 4 else out[0]
+        return out if np.ndim(images) == 4 else out[0]
 
 
 def _checked(images: Any) -> NDArray[np.uint8]:  # noqa: ANN401 -- whatever a caller hands over

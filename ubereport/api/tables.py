@@ -88,15 +88,20 @@ class Events(Sequence[HemostasisEvent]):
         return f"<p>{html.escape(repr(self))}</p>{frame}"
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return one row an event; times in seconds on the case clock, None where not seen."""
+        """Return one row an event; times in seconds on the case clock, NaN where not seen."""
         import pandas as pd
 
         names = [field.name for field in dataclasses.fields(HemostasisEvent)]
         names += ["is_censored", "duration_s", "time_to_clear_s"]
         rows = [{name: getattr(event, name) for name in names} for event in self]
         frame = pd.DataFrame(rows, columns=names)
+        # The same types for no event, for one that was not seen to clear, and for many.
+        kinds = dict.fromkeys(names, "float64")
+        kinds |= {name: "bool" for name in names if name.startswith("is_")}
+        kinds |= dict.fromkeys(("censor_reason", "severity"), "object")
+        frame = frame.astype(kinds)
         for name in ("censor_reason", "severity"):
-            frame[name] = [str(value) for value in frame[name]]
+            frame[name] = frame[name].map(str).astype("object")
         return frame
 
 

@@ -40,6 +40,7 @@ from ubereport.cohort.wording import plural, unread_text
 from ubereport.core.arrays import FloatArray
 from ubereport.core.config import AuditConfig
 from ubereport.core.covariates import KNOWN_COLUMNS, ColumnRole, require_column
+from ubereport.core.errors import UsageError
 from ubereport.core.metrics import Direction, MetricSpec
 from ubereport.metrics.registry import metric_spec
 
@@ -53,7 +54,7 @@ _CASE_MIX = ("technique", "procedure", "levels", "antithrombotics")
 _MIN_CASES_PER_TERM = 5
 _LABELS = ("procedure", "technique", "surgeon")
 _NO_PROCEDURE = "procedure not stated"
-_RATE, _AT_RISK = "event_rate_per_10min", "at_risk_s"
+_RATE, _AT_RISK, _COVERAGE = "event_rate_per_10min", "at_risk_s", "coverage_frac"
 
 
 def audit_cohort(table: CohortTable, config: AuditConfig | None = None) -> Audit:
@@ -65,7 +66,7 @@ def audit_cohort(table: CohortTable, config: AuditConfig | None = None) -> Audit
     Raises
     ------
     UsageError
-        If the configured metric does not exist.
+        If the configured metric does not exist, or ratings or outcomes are no numbers.
     """
     config = AuditConfig() if config is None else config
     require_column(config.metric, table.metric_keys, "metric")
@@ -156,12 +157,15 @@ def _charts(
     `spent` is what funnels and curves have of it.
     """
     pages: list[tuple[pd.DataFrame, str, str]] = []
+    # A metric that is charted anyway has one chart, not two that count as independent.
+    of_procedures = [config.metric]
+    if {_RATE, _AT_RISK} <= set(table.metric_keys) and config.metric != _RATE:
+        of_procedures.append(_RATE)
     for procedure, own in dated.groupby(dated["procedure"].fillna(_NO_PROCEDURE)):
-        pages.append((own, config.metric, str(procedure)))
-        if {_RATE, _AT_RISK} <= set(table.metric_keys):
-            pages.append((own, _RATE, str(procedure)))
-    if "coverage_frac" in table.metric_keys and len(dated):
-        pages.append((dated, "coverage_frac", ALL_PROCEDURES))
+        pages += [(own, key, str(procedure)) for key in of_procedures]
+    is_apart = _COVERAGE in table.metric_keys and config.metric != _COVERAGE
+    if is_apart and len(dated):
+        pages.append((dated, _COVERAGE, ALL_PROCEDURES))
     # What funnels and curves leave, counted as independent of the charts; a tenth at least, so that
     # a page with many funnels still has charts that can signal.
     allowed = max(1 - (1 - config.false_alarm_frac) / (1 - spent), 0.1 * config.false_alarm_frac)
@@ -298,7 +302,13 @@ def _expected(cases: pd.DataFrame, scaled: FloatArray) -> FloatArray:
 
 def _paired(used: pd.DataFrame, column: str, key: str) -> tuple[list[float], list[float]]:
     """Numbers of a manifest column and of a metric over the used cases that have both."""
-    pairs = used[[column, key]].dropna().astype("float64")
+    try:
+        pairs = used[[column, key]].dropna().astype("float64")
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"The column {column!r} of the manifest holds words where numbers are needed. Name a "
+            "column of numbers, or mend its cells."
+        ) from None
     return pairs[column].tolist(), pairs[key].tolist()
 
 

@@ -8,15 +8,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ubereport.cohort.alarms import USUAL_RULES, ChartRules, running_average
+from ubereport.cohort.alarms import USUAL_RULES, ChartRules
 from ubereport.cohort.audit_results import ControlChart, ControlPoint, Dispersion, Signal
+from ubereport.cohort.chart_signals import signals_of
 from ubereport.cohort.comparison_results import DropCount
 from ubereport.cohort.scales import MetricScale
 from ubereport.cohort.wording import plural
-from ubereport.core.arrays import BoolArray, FloatArray, IntArray
+from ubereport.core.arrays import BoolArray, FloatArray
 from ubereport.core.config import AuditConfig
 from ubereport.core.metrics import MetricSpec
-from ubereport.statistics.distributions import chi_square_tail
+from ubereport.statistics.distributions import (
+    chi_square_tail,
+    dispersion_p_value,
+    poisson_distances,
+    poisson_limits,
+)
 
 # Wheeler: 3 / d2 and D4 for moving ranges of two.
 XMR_FACTOR = 2.66
@@ -25,6 +31,10 @@ _D2 = 1.128
 MIN_POINTS = 3
 MIN_POINTS_FOR_CORRELATION = 12
 _Z_95_ONE_SIDED = 1.6448536269514722
+# From this share of cases on a bound of a metric (no impairment at all, say) on, its limits rest on
+# the cases that differ: with a fifth of them the usual limits still hold.
+_BOUND_SHARE = 0.25
+_SPARSE_EVENTS = 8
 # What is taken out of the limits: points and runs, not the weaker patterns.
 # An average also marks steady cases that come after those that moved it.
 _SPECIAL = {Signal.OUTSIDE, Signal.ONE_SIDE}
@@ -80,6 +90,7 @@ def xmr_chart(
 ) -> ControlChart:
     """Draw a metric case by case: limits are set on its scale and carried back to its unit."""
     scaled = scale.forward(values)
+    bounds = [0.0] if spec.upper_bound is None else [0.0, spec.upper_bound]
 
     def fit(is_kept: BoolArray, is_robust: bool) -> _Fit | None:
         # Limits are set on the metric's scale, where cases spread alike at all levels; on shares
@@ -87,14 +98,25 @@ def xmr_chart(
         limits = xmr_limits(scaled[is_kept], is_screened=config.is_moving_range_screened)
         if limits is None:
             return None
+        is_bound = any((values[is_kept] == bound).mean() >= _BOUND_SHARE for bound in bounds)
+        ranges = _ranges(scaled[is_kept], is_bound)
         if is_robust:
             center = float(np.median(scaled[is_kept]))
-            return _Fit(center, np.full(len(values), _robust_sigma(scaled[is_kept])), 0, None, None)
+            return _Fit(center, np.full(len(values), _robust_sigma(ranges)), 0, None, None)
+        middle = limits.center
+        if is_bound:
+            limits = replace(limits, mean_moving_range=float(ranges.mean()))
+            middle = float(np.median(scaled[is_kept]))
         autocorrelation = _autocorrelation(scaled[is_kept])
         # Neighbors that resemble each other make moving ranges, and limits, too small.
         sigma = limits.sigma / math.sqrt(1 - (autocorrelation or 0.0))
         return _Fit(
-            limits.center, np.full(len(values), sigma), limits.n_screened, autocorrelation, None
+            limits.center,
+            np.full(len(values), sigma),
+            limits.n_screened,
+            autocorrelation,
+            None,
+            middle,
         )
 
     phase = _phase_one(scaled, config, rules, fit)
@@ -155,13 +177,20 @@ def _chart(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Fit:
-    """Center and sigma (n,) of a chart's cases, on its scale, and what they were corrected for."""
+    """Center and sigma (n,) of a chart's cases, on its scale, and what they were corrected for.
+
+    `middle` is what runs are counted on both sides of: half of steady cases lie on each, and one
+    that many cases have is on none. None is the center. `distances` (n,) are given where sigmas do
+    not tell how unlikely a case is.
+    """
 
     center: float
     sigma: FloatArray
     n_screened: int
     autocorrelation: float | None
     dispersion: Dispersion | None
+    middle: float | None = None
+    distances: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -218,7 +247,21 @@ def _phase_one(
 
 
 def _signals(values: FloatArray, fit: _Fit, rules: ChartRules) -> list[tuple[Signal, ...]]:
-    return signals_of(values, _distances(values, fit.center, fit.sigma), rules)
+    if fit.distances is not None:
+        return signals_of(values, fit.distances, rules)
+    middle = fit.center if fit.middle is None else fit.middle
+    sides = np.sign(_distances(values, middle, fit.sigma))
+    return signals_of(values, _distances(values, fit.center, fit.sigma), rules, sides)
+
+
+def _ranges(values: FloatArray, is_bound: bool) -> FloatArray:
+    """Return the moving ranges; where many cases lie on a bound, those between unequal cases.
+
+    Where many cases have none of something at all, ranges of 0 between these say nothing of how far
+    the others spread.
+    """
+    ranges = np.abs(np.diff(values))
+    return ranges[ranges > 0] if is_bound and ranges.any() else ranges
 
 
 def _moving_sigma(values: FloatArray) -> float:
@@ -226,13 +269,13 @@ def _moving_sigma(values: FloatArray) -> float:
     return float(np.abs(np.diff(values)).mean() / _D2)
 
 
-def _robust_sigma(values: FloatArray) -> float:
-    """Return a generous spread of cases from the median moving range.
+def _robust_sigma(ranges: FloatArray) -> float:
+    """Return a generous spread of cases from the median of their moving ranges.
 
     Wheeler's factor is 3.145 / 3. Medians of some dozen ranges vary much; half as wide again keeps
     steady cases out of it (the page's false-alarm share is checked with it in place).
     """
-    return 1.5 * 3.145 / 3 * float(np.median(np.abs(np.diff(values))))
+    return 1.5 * 3.145 / 3 * float(np.median(ranges))
 
 
 def _autocorrelation(values: FloatArray) -> float | None:
@@ -240,7 +283,8 @@ def _autocorrelation(values: FloatArray) -> float | None:
     deviations = values - values.mean()
     total = float(np.sum(deviations**2))
     n = len(values)
-    if n < MIN_POINTS_FOR_CORRELATION or total == 0:
+    # The mean of equal values may differ from them by rounding.
+    if n < MIN_POINTS_FOR_CORRELATION or total <= n * (1e-12 * max(1.0, abs(values.mean()))) ** 2:
         return None
     r = float(np.sum(deviations[1:] * deviations[:-1])) / total
     # In noise r lies around -1/n with a standard error near 1/sqrt(n).
@@ -258,7 +302,9 @@ def u_chart(
 ) -> ControlChart:
     """Draw events per exposure, e.g. per 10 minutes at risk; limits widen where little was seen.
 
-    Limits are ``u ± k sqrt(u / exposure)``, not below 0. Where the counts vary more than Poisson
+    Limits are ``u ± k sqrt(u / exposure)``, not below 0; where fewer than eight events are expected
+    of a case in the mean, those of the Poisson distribution with the same probabilities. Where the
+    counts vary more than Poisson
     counts do, the rates of cases are skewed: limits are then set on Anscombe's root
     ``2 sqrt((count + 3/8) / exposure)``, on which Poisson counts have the variance ``1 / exposure``
     (Biometrika 1948;35:246); the variance between cases, from moving ranges as Laney takes it
@@ -275,11 +321,20 @@ def u_chart(
         # for two minutes must not weigh as much as one of two hours.
         center = float(counts[is_kept].sum() / exposure[is_kept].sum())
         dispersion = dispersion_of(counts[is_kept], exposure[is_kept])
+        if not is_root and _is_sparse(counts[is_kept]):
+            distances = poisson_distances(counts, center * exposure)
+            sigma = np.sqrt(center / exposure)
+            told = replace(dispersion, is_applied=False)
+            return _Fit(center, sigma, 0, None, told, distances=distances)
         if not is_root:
             return _Fit(center, np.sqrt(center / exposure), 0, None, replace(dispersion,
                         is_applied=False))  # fmt: skip
         middle = float(np.median(roots[is_kept]) if is_robust else np.mean(roots[is_kept]))
-        spread = _robust_sigma(roots[is_kept]) if is_robust else _moving_sigma(roots[is_kept])
+        spread = (
+            _robust_sigma(np.abs(np.diff(roots[is_kept])))
+            if is_robust
+            else _moving_sigma(roots[is_kept])
+        )
         # What Poisson counts spread by themselves is taken off the spread that was seen; what is
         # left lies between cases and is added to each case's own.
         usual = float((1 / exposure[is_kept]).mean())
@@ -294,10 +349,16 @@ def u_chart(
     upper: list[float | None] = [None] * len(counts)
     if final is not None:
         center = (final.center / 2) ** 2 if is_root else final.center
-        reach = rules.limit_sigmas * final.sigma
-        low, high = np.maximum(final.center - reach, 0.0), final.center + reach
-        lower = ((low / 2) ** 2 if is_root else low).tolist()
-        upper = ((high / 2) ** 2 if is_root else high).tolist()
+        if final.distances is not None:
+            expected = final.center * exposure
+            low, high = (c / exposure for c in poisson_limits(expected, rules.limit_sigmas))
+        else:
+            reach = rules.limit_sigmas * final.sigma
+            low, high = np.maximum(final.center - reach, 0.0), final.center + reach
+        if is_root:
+            # Back to rates: a root is of three eighths of an event more than a case had.
+            low, high = (np.maximum((r / 2) ** 2 - 0.375 / exposure, 0.0) for r in (low, high))
+        lower, upper = low.tolist(), high.tolist()
     points = _points(cases, rates, lower, upper, phase.signals)
     scale = "root" if is_root else "identity"
     chart = _chart("u", scale, cases, points, spec, procedure, phase, config, rules)
@@ -312,6 +373,11 @@ def _is_overdispersed(counts: FloatArray, exposure: FloatArray, config: AuditCon
     return dispersion_of(counts[:n], exposure[:n]).is_applied
 
 
+def _is_sparse(counts: FloatArray) -> bool:
+    """Whether so few events are expected of a case that their counts are far from normal values."""
+    return bool(counts.mean() < _SPARSE_EVENTS)
+
+
 def dispersion_of(counts: FloatArray, exposure: FloatArray) -> Dispersion:
     """Compare the spread of counts with that of a Poisson process of constant rate.
 
@@ -320,7 +386,11 @@ def dispersion_of(counts: FloatArray, exposure: FloatArray) -> Dispersion:
     rate = counts.sum() / exposure.sum()
     z = (counts / exposure - rate) / np.sqrt(rate / exposure)
     chi_square, degrees = float(np.sum(z**2)), len(counts) - 1
-    p_value = chi_square_tail(chi_square, degrees)
+    p_value = (
+        dispersion_p_value(counts, exposure)
+        if _is_sparse(counts)
+        else chi_square_tail(chi_square, degrees)
+    )
     sigma_z = _moving_sigma(z)
     return Dispersion(chi_square / degrees, p_value, sigma_z, p_value < 0.05 and sigma_z > 1)
 
@@ -335,66 +405,6 @@ def _distances(values: FloatArray, center: float, sigma: FloatArray) -> FloatArr
     np.divide(offsets, sigma, out=distances, where=sigma > 0)
     distances[(sigma == 0) & (offsets != 0)] = np.inf
     return distances
-
-
-def signals_of(
-    values: FloatArray, distances: FloatArray, rules: ChartRules = USUAL_RULES
-) -> list[tuple[Signal, ...]]:
-    """Name what stands out; every point of a run carries its signal.
-
-    - outside: beyond a limit;
-    - one side: so many in a row on one side of the center;
-    - trend: so many in a row each above (or each below) the one before;
-    - average: the `running_average` of the cases so far is off;
-    - near limit: two of three in a row, all on one side, beyond two thirds of the limit.
-
-    Source: NHS "Making Data Count" rules as implemented in NHSRplotthedots, with the numbers of
-    `rules`.
-    """
-    side = np.sign(distances).astype(np.int64)
-    size = np.abs(distances)
-    limit = rules.limit_sigmas
-    marks = {
-        Signal.OUTSIDE: size > limit,
-        Signal.ONE_SIDE: _in_run(side, rules.run_points),
-    }
-    if rules.trend_points is not None:
-        marks[Signal.TREND] = _in_trend(values, rules.trend_points)
-    if rules.average_sigmas is not None:
-        marks[Signal.AVERAGE] = np.abs(running_average(distances)) > rules.average_sigmas
-    if rules.is_near_used:
-        marks[Signal.NEAR_LIMIT] = _in_two_of_three((size > 2 * limit / 3) & (size <= limit), side)
-    return [tuple(signal for signal, mark in marks.items() if mark[i]) for i in range(len(values))]
-
-
-def _in_run(side: IntArray, length: int) -> BoolArray:
-    marks = np.zeros(len(side), dtype=np.bool_)
-    for end in range(length, len(side) + 1):
-        window = side[end - length : end]
-        # A point on the center line is on neither side and ends a run.
-        if window[0] != 0 and np.all(window == window[0]):
-            marks[end - length : end] = True
-    return marks
-
-
-def _in_trend(values: FloatArray, length: int) -> BoolArray:
-    marks = np.zeros(len(values), dtype=np.bool_)
-    steps = np.sign(np.diff(values))
-    for end in range(length, len(values) + 1):
-        window = steps[end - length : end - 1]
-        # Each point has to lie beyond the one before: two equal values in a row end a trend.
-        if np.all(window == 1) or np.all(window == -1):
-            marks[end - length : end] = True
-    return marks
-
-
-def _in_two_of_three(is_near: BoolArray, side: IntArray) -> BoolArray:
-    marks = np.zeros(len(side), dtype=np.bool_)
-    for end in range(3, len(side) + 1):
-        window = slice(end - 3, end)
-        if is_near[window].sum() >= 2 and abs(int(side[window].sum())) == 3:
-            marks[window] |= is_near[window]
-    return marks
 
 
 def _points(
@@ -452,7 +462,7 @@ def _reading(
     if dispersion is not None and dispersion.is_applied:
         text += (
             " The counts vary more than chance alone would make them; the limits were widened by "
-            f"{dispersion.sigma_z:.2f}."
+            f"a factor of {dispersion.sigma_z:.2f}."
         )
     if autocorrelation is not None:
         text += (

@@ -181,8 +181,8 @@ def _metrics(
         if key != config.primary and key in cases.table.metric_keys and _is_in_all(cases, key)
     ]
     secondary = [compare_metric(cases, key, config, is_primary=False) for key in keys]
-    (primary,) = with_holm([primary], "contrasts of the primary metric")
-    return primary, with_holm(secondary, "contrasts of all secondary metrics")
+    (primary,) = with_holm([primary], is_primary=True)
+    return primary, with_holm(secondary, is_primary=False)
 
 
 def _is_in_all(cases: GroupedCases, key: str) -> bool:
@@ -203,7 +203,8 @@ def _time_to_clear(cases: GroupedCases, config: CompareConfig) -> TimeToClear:
     surgeon_codes = np.unique(np.array(names), return_inverse=True)[1]
     return time_to_clear(
         ClearEvents(
-            duration_s=events["duration_s"].to_numpy(dtype=np.float64)[is_seen],
+            # Ends less onsets: a minute would else differ from 60 s by rounding.
+            duration_s=events["duration_s"].to_numpy(dtype=np.float64)[is_seen].round(6),
             is_cleared=~events["is_censored"].to_numpy(dtype=np.bool_)[is_seen],
             case_index=index[is_seen],
             case_group=cases.codes,

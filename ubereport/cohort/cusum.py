@@ -9,7 +9,7 @@ import numpy as np
 
 from ubereport.cohort.audit_results import LearningCurve
 from ubereport.cohort.scales import MetricScale
-from ubereport.cohort.wording import p_text, plural, value_text
+from ubereport.cohort.wording import p_text, value_text
 from ubereport.core.arrays import FloatArray
 from ubereport.core.config import AuditConfig
 from ubereport.core.metrics import MetricSpec
@@ -187,15 +187,16 @@ def with_holm_curves(
 
 
 def _reading(curve: LearningCurve, spec: MetricSpec) -> str:
-    head = f"{curve.surgeon}, {plural(len(curve.cusum), 'case')}: "
+    # Whole sentences, since reports tell them in other languages; a curve is of several cases.
+    n_cases = len(curve.cusum)
     if not curve.is_turning:
         return (
-            f"{head}the farthest point, at case {curve.turning_case}, is not so far that the same "
-            f"cases in random order would seldom bring it ({p_text(curve.p_holm)}); no turning "
-            "point is claimed."
+            f"{curve.surgeon}, {n_cases} cases: the farthest point, at case {curve.turning_case}, "
+            "is not so far that the same cases in random order would seldom bring it "
+            f"({p_text(curve.p_holm)}); no turning point is claimed."
         )
     return (
-        f"{head}the level changed around case {curve.turning_case}: "
+        f"{curve.surgeon}, {n_cases} cases: the level changed around case {curve.turning_case}: "
         f"{value_text(curve.mean_before, spec)} before, {value_text(curve.mean_after, spec)} "
         f"after; random order brings this seldom ({p_text(curve.p_holm)}). Whether practice, case "
         "mix or equipment changed, the curve does not say."

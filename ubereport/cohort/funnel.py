@@ -48,6 +48,8 @@ def mean_funnel(
     squares = sum(float(np.sum((y - y.mean()) ** 2)) for y in by_surgeon.values())
     degrees = total - len(by_surgeon)
     sd = math.sqrt(squares / degrees)
+    # The mean of equal values may differ from them by rounding, which is no spread.
+    sd = 0.0 if sd <= 1e-9 * max(1.0, abs(target)) else sd
     z = [(float(y.mean()) - target) / (sd * math.sqrt(1 / len(y) - 1 / total)) if sd > 0 else 0.0
          for y in by_surgeon.values()]  # fmt: skip
     phi, is_widened = _overdispersion(z)
@@ -73,7 +75,8 @@ def mean_funnel(
         for n in _grid(sizes)
     )
     back = float(scale.back(target))
-    reading = _reading(points, phi, is_widened, n_small, value_text(back, spec), config)
+    by_chance = 1 - 0.95 ** len(points)
+    reading = _reading(points, by_chance, phi, is_widened, n_small, value_text(back, spec), config)
     return Funnel(
         spec.key, spec.title, spec.unit, scale.kind.value, back, points, limits, phi, is_widened,
         n_small, reading,
@@ -86,8 +89,9 @@ def share_funnel(
     """Funnel of the share of cases with something, with exact limits.
 
     `spec` describes that share. Each surgeon is compared with the others: of D cases with it among
-    N, a surgeon with n cases has a hypergeometric number (as in Fisher's exact test).
-    Overdispersion is judged on z-scores of the shares.
+    N, a surgeon with n cases has a hypergeometric number (as in Fisher's exact test). A limit is
+    left with at most its probability: one case among few is no signal where any of the surgeons
+    may have had it. Overdispersion is judged on z-scores of the shares.
     """
     by_surgeon, n_small = _by_surgeon(np.asarray(is_case, dtype=np.float64), surgeons, config)
     if len(by_surgeon) < 2:
@@ -109,9 +113,12 @@ def share_funnel(
         exact = exact_limits(count, n, (0.025, 0.975, 0.001, 0.999))
         return tuple(min(max(target + widen * (each - target), 0.0), 1.0) for each in exact)
 
-    points = []
+    points, chance_inside = [], 1.0
     for name, y in by_surgeon.items():
         low_95, high_95, low_998, high_998 = limits_of(len(y))
+        shares = np.arange(len(y) + 1) / len(y)
+        reached = hypergeometric(total, n_with, len(y)).cdf(np.arange(-1, len(y) + 1))
+        chance_inside *= float(np.diff(reached)[(shares >= low_95) & (shares <= high_95)].sum())
         share = float(y.mean())
         zone = FunnelZone.INSIDE
         if not low_95 <= share <= high_95:
@@ -124,7 +131,15 @@ def share_funnel(
         for n in sorted({round(n) for n in _grid([len(y) for y in by_surgeon.values()])})
         if n < total
     )
-    reading = _reading(points, phi, is_widened, n_small, value_text(target, spec), config)
+    reading = _reading(
+        points,
+        max(1 - chance_inside, 0.0),
+        phi,
+        is_widened,
+        n_small,
+        value_text(target, spec),
+        config,
+    )
     return Funnel(
         spec.key, spec.title, spec.unit, ScaleKind.IDENTITY.value, target, tuple(points), limits,
         phi, is_widened, n_small, reading,
@@ -132,7 +147,7 @@ def share_funnel(
 
 
 def false_alarm_of_funnels(funnels: Sequence[Funnel]) -> float:
-    """Return the probability that any of these surgeons lies beyond a 99.8 % limit by chance."""
+    """Return the largest probability that chance puts any surgeon beyond a 99.8 % limit."""
     return 1 - 0.998 ** sum(len(funnel.points) for funnel in funnels)
 
 
@@ -190,6 +205,7 @@ _NO_RANKING = "Cases differ in difficulty; the plot is no ranking."
 
 def _reading(
     points: Sequence[FunnelPoint],
+    by_chance: float,
     phi: float,
     is_widened: bool,
     n_small: int,
@@ -198,13 +214,12 @@ def _reading(
 ) -> str:
     n_95 = sum(point.zone is FunnelZone.BEYOND_95 for point in points)
     n_998 = sum(point.zone is FunnelZone.BEYOND_998 for point in points)
-    by_chance = 100 * (1 - 0.95 ** len(points))
     # One string a sentence: sentences are what a report tells in another language.
     sentences = (
         f"{len(points)} surgeons around {target}, each compared with the others.",
         f"{n_95} between the 95 % and the 99.8 % limit, {n_998} beyond the 99.8 % limit.",
         f"Of {len(points)} surgeons without any difference, one or more lies beyond a 95 % limit "
-        f"{by_chance:.0f} % of the time; only the outer limit counts as a signal.",
+        f"{100 * by_chance:.0f} % of the time; only the outer limit counts as a signal.",
     )
     text = " ".join(sentences)
     if n_small:

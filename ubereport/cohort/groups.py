@@ -249,12 +249,14 @@ def _contrast(
     )
 
 
-def with_holm(comparisons: Sequence[MetricComparison], family: str) -> tuple[MetricComparison, ...]:
+def with_holm(
+    comparisons: Sequence[MetricComparison], *, is_primary: bool
+) -> tuple[MetricComparison, ...]:
     """Correct the p-values of all contrasts of `comparisons` together, by Holm's method."""
     p_values = [c.test.p_value for comparison in comparisons for c in comparison.contrasts]
     adjusted = iter(holm(p_values))
     n = sum(p is not None for p in p_values)
-    family = f"{family}, 1 test" if n == 1 else f"{family}, {n} tests"
+    family = _primary_family(n) if is_primary else _secondary_family(n)
     return tuple(
         replace(
             comparison,
@@ -265,6 +267,18 @@ def with_holm(comparisons: Sequence[MetricComparison], family: str) -> tuple[Met
         )
         for comparison in comparisons
     )
+
+
+def _primary_family(n: int) -> str:
+    if n == 1:
+        return "contrasts of the primary metric, 1 test"
+    return f"contrasts of the primary metric, {n} tests"
+
+
+def _secondary_family(n: int) -> str:
+    if n == 1:
+        return "contrasts of all secondary metrics, 1 test"
+    return f"contrasts of all secondary metrics, {n} tests"
 
 
 def _corrected(test: TestResult, p_holm: float | None, family: str) -> TestResult:

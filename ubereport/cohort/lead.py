@@ -147,8 +147,9 @@ def _verdict(
         return Verdict.DESCRIPTIVE
     low, high = with_error.low, with_error.high
     alpha = 1 - config.confidence
+    at_thresholds = [t.difference.value for t in thresholds]
     # A difference whose sign depends on how strict the model is set is one of the setting.
-    signs = {np.sign(t.difference.value or 0.0) for t in thresholds}
+    signs = {np.sign(value or 0.0) for value in (with_error.value, *at_thresholds)}
     is_shown = test.p_holm is not None and test.p_holm < alpha and len(signs) <= 1
     if is_shown and low > 0:
         return Verdict.HIGHER

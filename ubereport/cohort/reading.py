@@ -425,9 +425,9 @@ def _balance(balance: tuple[BalanceRow, ...]) -> list[str]:
 
 def _power(note: PowerNote, spec: MetricSpec) -> str:
     pair = _(
-        "{group} ({cases} cases) against {reference} ({reference_cases})",
+        "{group} ({cases}) against {reference} ({reference_cases})",
         group=note.group,
-        cases=note.n_group,
+        cases=_n("{n} case", "{n} cases", note.n_group),
         reference=note.reference,
         reference_cases=note.n_reference,
     )

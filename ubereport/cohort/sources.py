@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 from pathlib import Path
@@ -43,6 +43,7 @@ from ubereport.cohort.wording import plural
 from ubereport.core.arrays import FloatArray
 from ubereport.core.config import CompareConfig
 from ubereport.core.errors import UsageError
+from ubereport.core.series import AreaSeries
 from ubereport.files.records.store import read_series
 from ubereport.metrics.registry import metric_spec
 
@@ -50,6 +51,7 @@ _N_DRAWS = 2000
 _HIDDEN_SHARE = 0.5
 _HIDDEN_DIFFERENCE, _HIDDEN_RATIO = 0.05, 1.5
 _BY_TECHNIQUE = "technique"
+UNKNOWN_THRESHOLDS = "it is not known of every case what the model measures at its other thresholds"
 IMMORTAL_TIME = (
     "the manifest does not say when in each case its technique was used: a technique used late "
     "cannot have changed the minutes before"
@@ -68,11 +70,17 @@ class ComparisonSources:
 NO_SOURCES = ComparisonSources()
 
 
-def sources_of(library: Path, errors: Path | None) -> ComparisonSources:
-    """Return what a library and a file of errors by group give a comparison."""
+def sources_of(
+    library: Path, errors: Path | None, series_of_folder: Callable[[Path], AreaSeries] = read_series
+) -> ComparisonSources:
+    """Return what a library and a file of errors by group give a comparison.
+
+    `series_of_folder` reads the series of a case that its numbers rest on; by default the measured
+    one, also of cases that were reviewed.
+    """
     return ComparisonSources(
         plan=read_plan(library),
-        series_of=lambda folder: read_series(library / folder),
+        series_of=lambda folder: series_of_folder(library / folder),
         local_errors={} if errors is None else read_group_errors(errors),
     )
 
@@ -158,10 +166,13 @@ def leads_of(
             "leave the file out."
         ) from None
     areas = _areas(cases, config.primary)
+    at_thresholds = _at_thresholds(cases, config.primary)
+    if areas.is_known and at_thresholds is None:
+        barriers = (*barriers, UNKNOWN_THRESHOLDS)
     terms = LeadTerms(
         groups=cases.groups,
         areas=areas,
-        at_thresholds=_at_thresholds(cases, config.primary),
+        at_thresholds=at_thresholds,
         codes=cases.codes,
         n_surgeons=len(set(cases.surgeons) - {None}),
         draws=draws if areas.is_known else None,

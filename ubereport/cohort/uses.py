@@ -19,11 +19,13 @@ from ubereport.cohort.device import SHARE_LEVELS
 from ubereport.cohort.table import CohortTable
 from ubereport.core.arrays import FloatArray
 from ubereport.core.clock_times import parse_times
+from ubereport.core.config import MetricConfig
 from ubereport.core.series import AreaSeries, Threshold
 from ubereport.statistics.estimates import Estimate
 from ubereport.statistics.ranks import walsh_shift
 
 SeriesOf = Callable[[str], AreaSeries]
+_RECORDED = "recorded_s"
 _CLOSING = ("closing_area_mean_frac", "closing_share_5")
 MEASURED_FROM_USE = (
     *SHARE_LEVELS,
@@ -33,6 +35,12 @@ MEASURED_FROM_USE = (
     "coverage_frac",
 )
 MIN_WINDOW_S = 60.0
+# A closing field is of the last minutes that could be judged: a technique that was used within them
+# cannot be judged by all of it.
+_CLOSING_WINDOW_S = MetricConfig().closing_window_s
+_TOO_SHORT = "less than a minute after use"
+_USED_WHILE_CLOSING = "used within the closing minutes"
+_NO_TIME_AT_RISK = "no time at risk: all evaluable time lies inside events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +102,13 @@ def from_first_use(table: CohortTable, uses: tuple[UseTimes, ...], series_of: Se
     """Return the table with every case measured from its first use on, events that begin then.
 
     Metrics that are not measured from a use on are left out. Cases without a known first use, or
-    with less than a minute to judge after it, have no values. Each series is read once.
+    with less than a minute to judge after it, have no values; those whose technique was used within
+    the closing minutes have none of the closing field. Each series is read once.
     """
     keys = [key for key in MEASURED_FROM_USE if key in table.metric_keys]
-    cases = table.cases.drop(columns=[key for key in table.metric_keys if key not in keys])
+    # How long a case was recorded is no outcome: like cases are found by it.
+    kept = {*keys, _RECORDED}
+    cases = table.cases.drop(columns=[key for key in table.metric_keys if key not in kept])
     bands = {key: band.copy() for key, band in table.bands.items() if key in keys}
     reasons = dict(table.reasons)
     columns = {key: cases[key].to_numpy(dtype=np.float64, copy=True) for key in keys}
@@ -115,23 +126,24 @@ def from_first_use(table: CohortTable, uses: tuple[UseTimes, ...], series_of: Se
         # another model are not compared at all.
         if use.first_s == 0.0 or not is_used[row]:
             continue
-        values, reason = (None, use.problem or "no time of use")
+        values: dict[str, tuple[float, float, float]] = {}
+        reason = use.problem or "no time of use"
         if use.first_s is not None:
             series = series_of(str(cases["folder"].iloc[row]))
             before = _Window.between(series, 0.0, use.first_s)
             window = _Window.between(series, use.first_s, np.inf)
-            values, reason = window.values(_spans(table, case_id)), "less than a minute after use"
+            values, reason = window.values(_spans(table, case_id)), _TOO_SHORT
             if min(before.seconds, window.seconds) >= MIN_WINDOW_S:
                 around[case_id] = before.share(0.2)[1], window.share(0.2)[1]
         for key in keys:
-            if key in _CLOSING or key == "coverage_frac":
+            if key in _CLOSING and values and window.seconds > _CLOSING_WINDOW_S - 1e-6:
                 continue
-            low, value, high = (values or {}).get(key, (np.nan,) * 3)
+            low, value, high = values.get(key, (np.nan,) * 3)
             columns[key][row] = value
             if key in bands:
                 bands[key][row] = low, high
             if np.isnan(value):
-                reasons[case_id, key] = reason
+                reasons[case_id, key] = _reason(key, reason, is_long=bool(values))
     events = table.events
     first_s = events["case_id"].map(first_of).to_numpy(dtype=np.float64)
     # Of a case whose first use is not known `first_s` is NaN and nothing compares with it: its
@@ -148,6 +160,13 @@ def from_first_use(table: CohortTable, uses: tuple[UseTimes, ...], series_of: Se
     return FromUse(moved, around)
 
 
+def _reason(key: str, reason: str, *, is_long: bool) -> str:
+    """Return why a case has no value of a metric: what it lacks as a whole, or of this one."""
+    if not is_long:
+        return reason
+    return _USED_WHILE_CLOSING if key in _CLOSING else _NO_TIME_AT_RISK
+
+
 def _spans(table: CohortTable, case_id: str) -> FloatArray:
     """(k, 3) onset, end and whether the onset was seen, of the events of a case."""
     own = table.events[table.events["case_id"] == case_id]
@@ -158,12 +177,16 @@ def _spans(table: CohortTable, case_id: str) -> FloatArray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Window:
-    """Valid samples of a stretch of the case clock: seconds of each, and areas (3, n)."""
+    """Valid samples of a stretch of the case clock: seconds of each, and areas (3, n).
+
+    `recorded_s` are the seconds of it that were recorded, valid or not.
+    """
 
     start_s: FloatArray
     weight_s: FloatArray
     areas: FloatArray
     from_s: float
+    recorded_s: float
 
     @classmethod
     def between(cls, series: AreaSeries, from_s: float, until_s: float) -> _Window:
@@ -172,7 +195,8 @@ class _Window:
         is_valid = series.is_valid & (weight_s > 0)
         areas = np.stack([series.at(t).area_frac for t in (Threshold.STRICT, Threshold.CENTRAL,
                                                            Threshold.LENIENT)])  # fmt: skip
-        return cls(start_s[is_valid], weight_s[is_valid], areas[:, is_valid], from_s)
+        recorded_s = float(weight_s[series.is_recorded].sum())
+        return cls(start_s[is_valid], weight_s[is_valid], areas[:, is_valid], from_s, recorded_s)
 
     @property
     def seconds(self) -> float:
@@ -183,9 +207,10 @@ class _Window:
         shares = (self.areas >= area_frac) @ self.weight_s / self.seconds
         return float(shares[0]), float(shares[1]), float(shares[2])
 
-    def values(self, spans: FloatArray) -> dict[str, tuple[float, float, float]] | None:
+    def values(self, spans: FloatArray) -> dict[str, tuple[float, float, float]]:
+        """Return metrics at the strict, central and lenient threshold; none of a short stretch."""
         if self.seconds < MIN_WINDOW_S:
-            return None
+            return {}
         figures = {key: self.share(area) for key, area in SHARE_LEVELS.items()}
         means = self.areas @ self.weight_s / self.seconds
         figures["area_mean_frac"] = (float(means[0]), float(means[1]), float(means[2]))
@@ -198,6 +223,7 @@ class _Window:
         at_risk_s = self.seconds - inside_s
         rate = n_begun * 600 / at_risk_s if at_risk_s > 0 else float("nan")
         figures["event_rate_per_10min"] = (float("nan"), rate, float("nan"))
+        figures["coverage_frac"] = (float("nan"), self.seconds / self.recorded_s, float("nan"))
         return figures
 
 

@@ -26,7 +26,8 @@ def parse_times(text: str) -> tuple[float, ...]:
         if len(parts) > 3 or any(not 0 <= part < 60 for part in parts[1:]):
             raise ValueError(f"{word.strip()!r} is no time")
         time_s = sum(part * 60**power for power, part in enumerate(reversed(parts)))
-        if not math.isfinite(time_s) or time_s < 0:
+        # "-0:30" has a first part of minus zero.
+        if not math.isfinite(time_s) or math.copysign(1, parts[0]) < 0:
             raise ValueError(f"{word.strip()!r} is no time")
         if times and time_s <= times[-1]:
             raise ValueError(f"{word.strip()!r} is not later than the time before it")

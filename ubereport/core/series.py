@@ -122,6 +122,8 @@ class AreaSeries:
     def _check_time(self) -> None:
         if np.any(self.duration_s <= 0) or not np.all(np.isfinite(self.duration_s)):
             raise ValueError("durations must be positive and finite")
+        if not np.all(np.isfinite(self.time_s)) or np.any(np.diff(self.time_s) <= 0):
+            raise ValueError("times must be finite and increase strictly")
         ends_s = self.time_s[:-1] + self.duration_s[:-1]
         if np.any(ends_s > self.time_s[1:] + 1e-6):
             row = int(np.argmax(ends_s > self.time_s[1:] + 1e-6))

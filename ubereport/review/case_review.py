@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from ubereport.core.case import CaseRecord, Flag, FlagLevel
-from ubereport.core.config import EventConfig, MetricConfig
+from ubereport.core.config import AnalysisConfig, EventConfig, MetricConfig, config_from_toml
 from ubereport.core.errors import ReviewError
 from ubereport.core.review import CaseReview, ReviewState
 from ubereport.core.series import AreaSeries
+from ubereport.files.records.store import read_case
+from ubereport.files.records.store import standing_review as stored_review
 from ubereport.review.agreement import agreement_of, standing_review
 from ubereport.review.journal import Journal, read_journal
 from ubereport.review.reviewed_case import ReviewedCase, reviewed_by
@@ -68,6 +70,31 @@ def summarized_review(
         metrics=shown.metrics,
         estimated_s=shown.estimated_s,
     )
+
+
+def standing_series(folder: Path) -> AreaSeries:
+    """Return the series that the numbers of a case rest on, as its reviewer left it if one stands.
+
+    Raises
+    ------
+    CaseRecordError
+        If the record is missing or damaged.
+    ReviewError
+        If the journal is damaged.
+    """
+    record = read_case(folder)
+    review = stored_review(record, folder)
+    if review is None:
+        return record.series
+    settings = config_from_toml(record.provenance.config_toml, AnalysisConfig)
+    return reviewed_by(
+        review.standing,
+        read_journal(folder, record.case_id),
+        record.series,
+        record.events,
+        settings.events,
+        settings.metrics,
+    ).series
 
 
 def _state(reviews: Sequence[ReviewedCase], standing: ReviewedCase | None) -> ReviewState:

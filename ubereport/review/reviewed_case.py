@@ -56,7 +56,8 @@ class ReviewedCase:
     reviewer
         Whose review it is.
     series, events, metrics
-        As after the review; metrics that rest on events have no band, since a person decided.
+        As after the review. Metrics that rest on events alone have a band without width: a person
+        decided which they are, so that the same ones stand at every threshold of the model.
     is_estimated
         (n,) rows of the series whose area nobody said and no model measured: it is carried from
         moments of the same event at which the person said it (`estimated_areas`).

@@ -95,9 +95,13 @@ def walsh_shift(differences: FloatArray, confidence: float = 0.95) -> Estimate:
     counts[0] = 1.0
     # Each rank is in the sum or is not: count the ways to reach every sum, one rank after the
     # other.
+    # Halved each time they are shares of the 2^n ways, which no float could count. The ranks so far
+    # reach no sum beyond the last one.
     for rank in range(1, n + 1):
-        counts[rank:] += counts[:-rank].copy()
-    cumulative = np.cumsum(counts / 2.0**n)
+        end = rank * (rank + 1) // 2 + 1
+        counts[rank:end] += counts[: end - rank].copy()
+        counts[:end] /= 2
+    cumulative = np.cumsum(counts)
     rank = int(np.searchsorted(cumulative, (1 - confidence) / 2, side="right"))
     if rank < 1:
         reason = f"too few cases for a {confidence:.0%} interval"

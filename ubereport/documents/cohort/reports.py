@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -19,6 +19,7 @@ from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AuditConfig, CompareConfig
 from ubereport.core.covariates import require_column
 from ubereport.core.errors import OutputError
+from ubereport.core.series import AreaSeries
 from ubereport.documents.cohort.audit_document import audit_document
 from ubereport.documents.cohort.comparison_document import comparison_document
 from ubereport.documents.page.document import (
@@ -30,6 +31,7 @@ from ubereport.documents.page.document import (
     told_document,
 )
 from ubereport.files.atomic import publish_folder
+from ubereport.files.records.store import read_series
 from ubereport.language.speaking import naming
 
 
@@ -157,8 +159,12 @@ class CompareRequest:
     is_measured: bool = False
 
 
-def run_comparison(request: CompareRequest) -> tuple[Comparison, Written]:
+def run_comparison(
+    request: CompareRequest, series_of_folder: Callable[[Path], AreaSeries] = read_series
+) -> tuple[Comparison, Written]:
     """Compare; write ``comparison.html``, ``.pdf``, ``.json``, ``contrasts.csv``, ``points.csv``.
+
+    `series_of_folder` reads the series that the numbers of a case rest on.
 
     Raises
     ------
@@ -170,7 +176,7 @@ def run_comparison(request: CompareRequest) -> tuple[Comparison, Written]:
     check_out(request.out, request.library)
     table = read_cohort(request.library, is_measured=request.is_measured)
     require_column(request.config.primary, table.metric_keys, "metric")
-    sources = sources_of(request.library, request.errors)
+    sources = sources_of(request.library, request.errors, series_of_folder)
     comparison = compare_cohort(
         table, request.by, request.config, request.covariates, request.reference, sources
     )
