@@ -126,6 +126,9 @@ def _fhir_files(
     files: dict[str, bytes] = {}
     without: list[UnreadCase] = []
     for row in rows:
+        if row.problem:
+            without.append(UnreadCase(row.folder, row.problem))
+            continue
         try:
             files[f"{_FHIR_FOLDER}/{row.folder}.json"] = _fhir_report(library / row.folder, row)
         except CaseRecordError as error:
@@ -134,8 +137,6 @@ def _fhir_files(
 
 
 def _fhir_report(folder: Path, row: ListedCase) -> bytes:
-    if row.problem:
-        raise CaseRecordError(row.problem)
     try:
         pdf = (folder / "report.pdf").read_bytes()
     except OSError:
