@@ -58,6 +58,25 @@ def test_without_exchange_the_old_folder_is_moved_aside_first(tmp_path, monkeypa
     assert _names(tmp_path) == ["case"]
 
 
+def test_without_exchange_a_new_folder_held_open_brings_the_old_one_back(tmp_path, monkeypatch):
+    """A scanner had a file of the new folder open: the case was gone, and "nothing was changed"."""
+    rename = atomic.replace
+
+    def held(source: Path, target: Path) -> None:
+        if ".new-" in source.name:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        rename(source, target)
+
+    target = tmp_path / "case"
+    publish_folder(target, OLD)
+    monkeypatch.setattr(atomic, "_exchange", lambda first, second: False)
+    monkeypatch.setattr(atomic, "replace", held)
+    with pytest.raises(OutputError, match="nothing was changed"):
+        publish_folder(target, NEW, gives_way=ALL)
+    assert _content(target) == OLD
+    assert _names(tmp_path) == ["case"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="names are exchanged in one step on Linux")
 def test_there_is_no_moment_without_the_folder(tmp_path):
     target, other = tmp_path / "case", tmp_path / "other"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -67,6 +68,33 @@ def test_the_lock_ends_with_an_error_inside(tmp_path):
         raise RuntimeError("inside")
     with hold_lock(tmp_path, "case"):
         pass
+
+
+def test_a_full_disk_is_told_and_leaves_no_lock(tmp_path, monkeypatch):
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as machine:
+        machine.setattr(lock.os, "write", full)
+        with pytest.raises(OutputError, match="does not fit"), hold_lock(tmp_path, "case"):
+            pass
+    assert list(tmp_path.iterdir()) == []
+    with hold_lock(tmp_path, "case"):
+        pass
+
+
+def test_a_drive_whose_locks_fail_is_told_and_keeps_no_descriptor(tmp_path, monkeypatch):
+    descriptors = []
+
+    def fails(descriptor: int) -> bool:
+        descriptors.append(descriptor)
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(lock, "try_lock", fails)
+    with pytest.raises(OutputError, match="cannot be written"), hold_lock(tmp_path, "case"):
+        pass
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptors[0])
 
 
 def test_within_one_process_too_only_one_holds(tmp_path):

@@ -119,7 +119,7 @@ def test_a_file_where_the_folder_should_lie_is_named(
     tmp_path: Path, metadata: BundleMetadata
 ) -> None:
     (tmp_path / "models").write_text("a file")
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="is a file where a folder is needed"):
         write_bundle(tmp_path / "models" / "x", None, _hsv(metadata), "card")
 
 

@@ -115,6 +115,21 @@ def test_drivers_are_looked_for_without_loading_anything(
     assert routes.is_accelerator_likely(tmp_path)
 
 
+def test_on_windows_the_driver_is_looked_for_on_the_drive_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path without a drive lies on the drive of the current folder."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setenv("SYSTEMROOT", str(tmp_path))
+    assert not routes.is_accelerator_likely()
+    (tmp_path / "System32").mkdir()
+    (tmp_path / "System32" / "nvcuda.dll").touch()
+    assert routes.is_accelerator_likely()
+    monkeypatch.delenv("SYSTEMROOT")
+    assert str(routes._system_root()) == r"C:\Windows"
+
+
 def test_what_holds_onednn_back_holds_openvino_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
     if importlib.util.find_spec("openvino") is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from ubereport.analysis.opened_case import recorded_s
 from ubereport.batch.manifest import Manifest
 from ubereport.core.config import AnalysisConfig
-from ubereport.core.errors import RecordingError
+from ubereport.core.errors import UbereportError
 from ubereport.files.names import folder_name
 
 ASSUMED_REAL_TIME_FACTOR = 10.0
@@ -59,7 +59,8 @@ def estimate_batch(
             continue
         try:
             total_s += recorded_s(case.parts, config)
-        except RecordingError as error:
+        # Also a part given twice or a file that is gone: one bad row never ends the estimate.
+        except UbereportError as error:
             unreadable.append((case.row, str(error)))
     rates = list(_earlier_rates(library))
     # The median of earlier cases of this very library: same recorder, same machine, unmoved by one

@@ -18,6 +18,8 @@ from ubereport.core.errors import OutputError
 from ubereport.files.system import IS_WINDOWS, replace
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+TAKES_NO_MORE = frozenset({*_FULL, errno.EROFS})
+"""Errors of a disk that takes nothing more: no bug, and whoever reads of it can mend it."""
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 # Of Linux's renameat2, which Python does not offer: its flag, and "relative to where we are".
 _RENAME_EXCHANGE = 2
@@ -93,7 +95,7 @@ def write_file(path: Path, content: bytes, *, is_private: bool = False) -> None:
         replace(staged, path)
         _sync(path.parent)
     except OSError as error:
-        raise _output_error(error, len(content), path.parent) from error
+        raise output_error(error, len(content), path.parent) from error
     finally:
         with contextlib.suppress(OSError):
             staged.unlink()
@@ -149,7 +151,7 @@ def publish_folder(
         _write_folder(staged, files, {name: target / name for name in carried_over})
         _swap_in(staged, target)
     except OSError as error:
-        raise _output_error(error, n_bytes, target.parent) from error
+        raise output_error(error, n_bytes, target.parent) from error
     finally:
         # After an exchange this is the name of the old folder, which goes only now.
         shutil.rmtree(staged, ignore_errors=True)
@@ -173,7 +175,7 @@ def staged_for(target: Path) -> Iterator[Path]:
         yield staged
         publish_staged(staged, target)
     except OSError as error:
-        raise _output_error(error, None, target.parent) from error
+        raise output_error(error, None, target.parent) from error
     finally:
         _remove(staged)
 
@@ -194,7 +196,7 @@ def publish_staged(staged: Path, target: Path) -> None:
         _sync(staged)
         _swap_in(staged, target)
     except OSError as error:
-        raise _output_error(error, None, target.parent) from error
+        raise output_error(error, None, target.parent) from error
     _remove(staged)
 
 
@@ -305,7 +307,14 @@ def _swap_in(staged: Path, target: Path) -> None:
     elif not _exchange(staged, target):
         aside = _sibling(target, "old")
         replace(target, aside)
-        replace(staged, target)
+        try:
+            replace(staged, target)
+        except BaseException:
+            # A scanner may hold a file of the new one: the old one is still whole, and goes back.
+            # Should that fail as well, the next `hold_lock` does it.
+            with contextlib.suppress(OSError):
+                replace(aside, target)
+            raise
         shutil.rmtree(aside, ignore_errors=True)
     _sync(target.parent)
 
@@ -327,8 +336,9 @@ def _check_space(folder: Path, n_bytes: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _output_error(error: OSError, n_bytes: int | None, folder: Path) -> OutputError:
-    if error.errno in _FULL:
+def output_error(error: OSError, n_bytes: int | None, folder: Path | None) -> OutputError:
+    """Return what to tell of an error of the disk: bytes needed and free in `folder`, if known."""
+    if error.errno in _FULL and folder is not None:
         facts = f"{_free_bytes(folder)} bytes are free (or a quota or size limit is reached)"
         if n_bytes is not None:
             facts = f"{n_bytes} bytes ({n_bytes / 1e6:.1f} MB) are needed, {facts}"

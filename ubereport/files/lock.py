@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ubereport.core.errors import OutputError
-from ubereport.files.atomic import check_can_be_folder, recover_folder
+from ubereport.files.atomic import check_can_be_folder, output_error, recover_folder
 from ubereport.files.system import open_descriptor, try_lock, unlock
 
 _PAUSE_S = 0.02
 
 
-@contextmanager
+@contextlib.contextmanager
 def hold_lock(folder: Path, name: str, wait_s: float = 0.0) -> Iterator[None]:
     """Hold the output `name` in `folder` for this process; a second run is told who holds it.
 
@@ -49,33 +49,44 @@ def hold_lock(folder: Path, name: str, wait_s: float = 0.0) -> Iterator[None]:
 
 def _acquire(path: Path, give_up_s: float) -> int:
     while True:
+        descriptor = _open(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Not emptied by opening it: as long as somebody else holds the lock, what it says is
-            # theirs.
-            descriptor = open_descriptor(path, os.O_RDWR | os.O_CREAT)
+            holder = None if try_lock(descriptor) else _holder(descriptor)
+            # A lock on a file that has been unlinked holds nobody off: whoever opens the name now
+            # gets another file.
+            if holder is None and _is_same_file(descriptor, path):
+                _sign(descriptor, path)
+                return descriptor
+        # Left open it would hold the lock: the next try would be told that this very run has it.
         except OSError as error:
-            raise OutputError(
-                f"The output cannot be written ({error.strerror}). Give an --out that this account"
-                " may write to."
-            ) from error
-        if not try_lock(descriptor):
-            holder = _holder(descriptor)
             os.close(descriptor)
-            if time.monotonic() < give_up_s:
-                time.sleep(_PAUSE_S)
-                continue
+            raise output_error(error, None, path.parent) from error
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        if holder is None:
+            # The run before removed the file between our opening and our locking it: try again.
+            continue
+        if time.monotonic() >= give_up_s:
             raise OutputError(
                 f"The output is in use by another run ({holder}). Wait for it to end or give"
                 " another --out."
             )
-        # A lock on a file that has been unlinked holds nobody off: whoever opens the name now gets
-        # another file.
-        if _is_same_file(descriptor, path):
-            _sign(descriptor)
-            return descriptor
-        # The run before removed the file between our opening and our locking it: try again.
-        os.close(descriptor)
+        time.sleep(_PAUSE_S)
+
+
+def _open(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not emptied by opening it: as long as somebody else holds the lock, what it says is
+        # theirs.
+        return open_descriptor(path, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise OutputError(
+            f"The output cannot be written ({error.strerror}). Give an --out that this account"
+            " may write to."
+        ) from error
 
 
 def _is_same_file(descriptor: int, path: Path) -> bool:
@@ -85,14 +96,22 @@ def _is_same_file(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _sign(descriptor: int) -> None:
+def _sign(descriptor: int, path: Path) -> None:
+    """Say who holds the lock; where the disk takes no more, the file goes and OSError is raised."""
     holder = {
         "pid": os.getpid(),
         "host": platform.node(),
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, json.dumps(holder).encode("ascii"))
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps(holder).encode("ascii"))
+    except OSError:
+        # Under the lock, so that it is nobody else's; Windows keeps it, empty, and that does no
+        # harm.
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise
 
 
 def _holder(descriptor: int) -> str:

@@ -17,7 +17,7 @@ ACCELERATOR_BATCH = 64
 
 _DRIVERS = {
     "linux": ("dev/nvidiactl", "proc/driver/nvidia", "dev/dxg", "dev/kfd"),
-    "win32": ("Windows/System32/nvcuda.dll",),
+    "win32": ("System32/nvcuda.dll",),
 }
 
 
@@ -60,19 +60,28 @@ def _device(config: SegmentationConfig) -> str:
     return choose_device(Device.AUTO, config.is_low_precision_allowed).device.type
 
 
-def is_accelerator_likely(root: Path = Path("/")) -> bool:
+def is_accelerator_likely(root: Path | None = None) -> bool:
     """Whether a driver is here that torch could use; only looks at files.
 
     Parameters
     ----------
     root
-        Folder under which the system's files lie.
+        Folder under which the system's files lie; the system's own unless given.
     """
     if sys.platform == "darwin":
         return True
     if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
         return False
+    root = _system_root() if root is None else root
     return any((root / driver).exists() for driver in _DRIVERS.get(sys.platform, ()))
+
+
+def _system_root() -> Path:
+    # Windows: a path without a drive lies on the drive of the current folder, and the system may be
+    # on any.
+    if sys.platform == "win32":
+        return Path(os.environ.get("SYSTEMROOT") or "C:\\Windows")
+    return Path("/")
 
 
 def batch_size_for(config: SegmentationConfig) -> int:

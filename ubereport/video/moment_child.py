@@ -10,7 +10,7 @@ import ctypes
 import itertools
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -22,6 +22,8 @@ from ubereport.core.arrays import RgbArray
 from ubereport.core.errors import RecordingFormatError
 from ubereport.video import source
 from ubereport.video.moment_part import MomentPart
+from ubereport.video.packet_stream import STEPS_BACK_S
+from ubereport.video.packets import NO_PTS
 from ubereport.video.picture_scaling import encode_jpeg, scale
 from ubereport.video.pyav import (
     FieldPicker,
@@ -38,6 +40,8 @@ _ASKS_A_TRIM = 16
 _PLAYED_ON_S = 2.5
 _MAX_PACKETS = 4000
 """Packets fed for one moment at most; two minutes of video without a keyframe are no recording."""
+_PACKETS_A_LOOK = 32
+_NO_PICTURE = "has no picture there that can be decoded."
 
 
 class _Superseded(Exception):  # noqa: N818 -- a change of mind, not an error
@@ -50,18 +54,22 @@ class _PartStream:
     def __init__(self, part: MomentPart, is_asked: Callable[[], bool]) -> None:
         self.part = part
         self._is_asked = is_asked
-        self._opened = OpenStream(source.open_source(part.path), None, part.max_pixels, 1)
+        self._opened = self._open()
         self._fields = FieldPicker(self._opened.is_bottom_first)
-        self._packets = self._opened.packets()
+        self._packets: Iterator[Packet[VideoStream]] = self._opened.packets()
         self._ready: deque[VideoFrame] = deque()
         self._held: VideoFrame | None = None
-        self._first_pts = 0
-        self._first_pts = self._next_picture().pts or 0
+        first = self._next_picture()
+        if first is None:
+            raise RecordingFormatError(_NO_PICTURE)
+        self._first_pts = first.pts or 0
+
+    def _open(self) -> OpenStream:
+        return OpenStream(source.open_source(self.part.path), None, self.part.max_pixels, 1)
 
     def near(self, time_s: float) -> tuple[VideoFrame, float]:
         """Return the keyframe at or before a moment, and its time in the part."""
-        self._go_to(self._pts(time_s))
-        return self._timed(self._next_picture())
+        return self._timed(self._go_to(self._pts(time_s)))
 
     def exact(self, time_s: float) -> tuple[VideoFrame, float]:
         """Return the picture that stands at a moment, and its time in the part."""
@@ -70,7 +78,7 @@ class _PartStream:
             self._go_to(target)
         self._decode_to(target)
         if self._held is None:
-            raise RecordingFormatError("has no picture there that can be decoded.")
+            raise RecordingFormatError(_NO_PICTURE)
         return self._timed(self._held)
 
     def _is_just_before(self, target: int) -> bool:
@@ -80,20 +88,78 @@ class _PartStream:
         ahead_s = (target - self._held.pts) * self._opened.time_base_s
         return 0 <= ahead_s <= _PLAYED_ON_S
 
-    def _go_to(self, target: int) -> None:
-        self._opened.seek(target)
-        self._opened.flush()
+    def _go_to(self, target: int) -> VideoFrame:
+        """Make the keyframe at or before `target` the picture at hand, and return it."""
+        # Transport streams are sought by decoding times and land between keyframes, where the
+        # decoder is silent until the next one, which is too late: try further back, at last from
+        # the start. So it is with a keyframe that is damaged; the one before it is tried then.
+        bound = target
+        for back_s in (*STEPS_BACK_S, None):
+            if not self._restart(bound, back_s):
+                continue
+            key = self._find_key(bound, back_s)
+            if key is None and back_s is not None:
+                continue
+            first = self._next_picture()
+            if first is not None and _is_at_most(first, target):
+                return first
+            bound = bound if key is None else min(bound, key - 1)
+        # From the start and still too late: nothing before the moment can be decoded.
+        if self._held is None:
+            raise RecordingFormatError(_NO_PICTURE)
+        return self._held
+
+    def _restart(self, bound: int, back_s: float | None) -> bool:
+        """Read on from `back_s` before a moment, None from the start; False where it cannot be."""
+        if back_s is None:
+            opened = self._open()
+            self._opened.close()
+            self._opened = opened
+        elif self._opened.seek(bound - round(back_s / self._opened.time_base_s)):
+            self._opened.flush()
+        else:
+            return False
         self._packets = self._opened.packets()
         self._ready.clear()
         self._held = None
+        return True
 
-    def _next_picture(self) -> VideoFrame:
-        for _, packet in zip(range(_MAX_PACKETS), self._packets, strict=False):
+    def _find_key(self, bound: int, back_s: float | None) -> int | None:
+        """Make the last keyframe at or before `bound` the next packet; return its ticks, if any.
+
+        From the start (`back_s` None) it is the first packet where there is no such keyframe.
+        """
+        key: int | None = None
+        kept: list[Packet[VideoStream]] = []
+        for n_read, packet in enumerate(self._packets, 1):
+            if packet.is_keyframe and _ticks(packet) <= bound:
+                key = _ticks(packet)
+                kept.clear()
+            if key is not None or back_s is None:
+                kept.append(packet)
+            # Where the plain seek finds a keyframe it is the one that the container's index names;
+            # from further back others may follow. No picture is shown before it is decoded.
+            is_found = key is not None and back_s == 0
+            is_past = packet.dts is not None and packet.dts > bound
+            if is_found or is_past or len(kept) >= _MAX_PACKETS:
+                break
+            if back_s is not None and n_read >= _MAX_PACKETS:
+                break
+            if n_read % _PACKETS_A_LOOK == 0 and self._is_asked():
+                raise _Superseded
+        self._packets = itertools.chain(kept, self._packets)
+        return key
+
+    def _next_picture(self) -> VideoFrame | None:
+        """Make the next picture that comes out of the decoder the one at hand, and return it."""
+        fed = itertools.islice(self._packets, _MAX_PACKETS)
+        # At the end of the file the decoder gives out what it holds back.
+        for packet in itertools.chain(fed, (None,)):
             self._ready.extend(self._opened.decode(packet)[0])
             if self._ready:
                 self._held = self._ready.popleft()
                 return self._held
-        raise RecordingFormatError("has no picture there that can be decoded.")
+        return None
 
     def _decode_to(self, target: int) -> None:
         """Make the picture that stands at `target` the one at hand; those after it wait."""
@@ -201,6 +267,13 @@ def _answered(
         whole = stream.part.fitted(rgb, stream.part.source_size_px[0])
         arrays["seen"] = scale(whole, seen_height_px, seen_width_px).reshape(-1)
     return {"time_s": time_s}, arrays
+
+
+def _ticks(packet: Packet[VideoStream]) -> int:
+    """Return when a packet is shown, as far as the container says; without times any will do."""
+    if packet.pts is not None:
+        return packet.pts
+    return NO_PTS if packet.dts is None else packet.dts
 
 
 def _is_at_most(frame: VideoFrame, target: int) -> bool:

@@ -15,7 +15,7 @@ from ubereport.video.source import open_source
 # and is then tried again further back.
 _NEAR_S = 10.0
 # A seek may land behind the keyframe, since containers look for decoding times: try further back.
-_STEPS_BACK_S = (0.0, 1.0, 5.0, 20.0)
+STEPS_BACK_S = (0.0, 1.0, 5.0, 20.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +104,7 @@ class PacketWalk(ClosedOnExit):
         return ahead > 0 and (self._is_forward_only or ahead <= _NEAR_S * self._ticks_per_s)
 
     def _seek(self, target: int) -> bool:
-        for back_s in _STEPS_BACK_S:
+        for back_s in STEPS_BACK_S:
             if not self.opened.seek(target - round(back_s * self._ticks_per_s)):
                 continue
             self._packets = self.opened.packets()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -102,9 +103,14 @@ def attempted(function: Callable[[T], object], payload: T) -> tuple[str, object]
 def failure_of(error: BaseException) -> Failure:
     """Describe an exception; only messages raised on purpose are kept, others may hold names."""
     from ubereport.core.errors import UbereportError
+    from ubereport.files.atomic import TAKES_NO_MORE, output_error
 
     if isinstance(error, UbereportError):
         return Failure(type(error).__name__, str(error), error.exit_code)
+    # Met where nobody made it an error of ours: no bug, and whoever reads it can mend it.
+    if isinstance(error, OSError) and error.errno in TAKES_NO_MORE:
+        plain = OSError(error.errno, os.strerror(error.errno or 0))
+        return failure_of(output_error(plain, None, None))
     return Failure(
         type(error).__name__,
         f"This is a bug in ubereport ({type(error).__name__}). Run the case alone with "
