@@ -182,6 +182,21 @@ def test_caveats_forbid_ranking_and_blood_loss(audit):
     text = " ".join(audit.caveats)
     for words in ("not ranked", "not blood loss", "not a medical device", "pump pressure"):
         assert words in text
+    # Learning curves are adjusted for case mix: only charts and funnels are not.
+    assert "nothing here is adjusted" not in text
+    assert "control charts and funnel plots are not adjusted" in text
+
+
+def test_curves_say_what_was_taken_off_them(audit, make_row):
+    assert {curve.held_equal for curve in audit.learning_curves} == {("procedure",)}
+    few = audit_cohort(cohort_table(rows_of(make_row, n=9)), replace(FAST, min_cases_per_surgeon=4))
+    assert {curve.held_equal for curve in few.learning_curves} == {()}
+
+
+def test_a_funnel_knows_whether_its_values_are_shares(audit, make_row):
+    assert all(funnel.is_share for funnel in audit.funnels)
+    counts = audit_cohort(cohort_table(rows_of(make_row)), replace(FAST, metric="event_count"))
+    assert [funnel.is_share for funnel in counts.funnels] == [False, True] * 2
 
 
 @pytest.mark.parametrize("metric", ["event_rate_per_10min", "coverage_frac"])

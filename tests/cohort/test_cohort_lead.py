@@ -26,6 +26,7 @@ from ubereport.cohort.device import (
 )
 from ubereport.cohort.lead import e_value
 from ubereport.cohort.plan import read_plan, write_plan
+from ubereport.cohort.reading import lead_reading, spoken_reading
 from ubereport.cohort.scales import MetricScale, ScaleKind
 from ubereport.cohort.sources import UNKNOWN_THRESHOLDS, ComparisonSources, hidden_bleeding
 from ubereport.cohort.table import cohort_table
@@ -484,6 +485,29 @@ def test_a_sign_that_turns_at_another_threshold_names_nobody(make_row):
     assert all(t.difference.value > 0 for t in lead.at_thresholds)
     assert lead.difference.value < 0
     assert lead.verdict is Verdict.NOT_SHOWN
+    # Chance does not explain it: the p-value is small, and the sign alone stands against it.
+    said = " ".join(lead_reading(compare_cohort(table, config=FAST, reference="a"), FAST))
+    assert lead.test.p_holm < 0.05
+    assert "chance can explain it" not in said
+    assert "The sign of the difference depends on the threshold of the model" in said
+    assert "lower at its own threshold" in said
+    assert "higher at the lenient one" in said
+
+
+@pytest.mark.parametrize(("n_tests", "is_corrected"), [(1, False), (2, True)])
+def test_a_single_test_is_not_called_corrected(make_row, n_tests, is_corrected):
+    comparison = compare_cohort(library(make_row, effect=-1.0), config=FAST, reference="a")
+    lead = lead_of(comparison)
+    doubtful = replace(
+        lead, verdict=Verdict.NOT_SHOWN, test=replace(lead.test, p_value=0.06, p_holm=0.06)
+    )
+    contrasts = comparison.adjusted.contrasts[:1] * n_tests
+    adjusted = replace(comparison.adjusted, contrasts=contrasts)
+    found = replace(comparison, leads=(doubtful,), adjusted=adjusted)
+    said = " ".join(lead_reading(found, FAST))
+    assert "hance can explain it (p = 0.060)" in said
+    assert ("Corrected for the number of comparisons" in said) == is_corrected
+    assert "The sign" not in said
 
 
 def test_a_case_without_other_thresholds_is_a_barrier(make_row):
@@ -492,3 +516,11 @@ def test_a_case_without_other_thresholds_is_a_barrier(make_row):
     lead = lead_of(compare_cohort(table, config=FAST, reference="a"))
     assert lead.verdict is Verdict.DESCRIPTIVE
     assert UNKNOWN_THRESHOLDS in lead.barriers
+
+
+def test_one_event_in_one_case_is_not_in_the_plural(make_row):
+    found = compare_cohort(library(make_row, effect=-1.0), config=FAST, reference="a")
+    alone = clearing([("a", 1, 0, 30.0)])
+    alone = replace(alone, curves=(replace(alone.curves[0], n_cases=1),))
+    said = " ".join(spoken_reading(replace(found, time_to_clear=alone), FAST))
+    assert "(1 event, 0 censored, in 1 case)" in said

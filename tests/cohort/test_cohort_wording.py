@@ -61,3 +61,9 @@ def test_lists_and_shares():
     assert list_text(["a"]) == "a"
     assert list_text(["a", "b"]) == "a and b"
     assert [spec.is_share for spec in (SHARE, SECONDS, COUNT)] == [True, False, False]
+
+
+def test_a_limit_that_rounds_to_zero_has_no_sign():
+    estimate = Estimate(0.01, -0.0001, 0.02, "m")
+    assert interval_text(estimate, SHARE) == "95 % interval 0.0 to 2.0 percentage points"
+    assert interval_text(Estimate(0.0, -0.0, 0.0, "m"), SECONDS) == "95 % interval 0 to 0 s"

@@ -12,12 +12,14 @@ from made_up_library import MODEL_2, add_case, make_library
 from tests_support import assert_names_its_model, printed_text
 
 from ubereport.cohort.audit import audit_cohort
+from ubereport.cohort.audit_results import FunnelZone
 from ubereport.cohort.table import read_cohort
 from ubereport.core.config import AuditConfig
 from ubereport.core.errors import OutputError, UsageError
 from ubereport.documents.cohort.audit_document import audit_document
 from ubereport.documents.cohort.reports import AuditRequest, report_links, run_audit
 from ubereport.documents.page.chart_drawings import ControlFigure, CusumFigure, FunnelFigure
+from ubereport.documents.page.drawing import Unit
 
 CONFIG = AuditConfig(n_permutations=100)
 SHARES = np.random.default_rng(8).normal(0.10, 0.008, 40).round(4).tolist()
@@ -194,6 +196,9 @@ def test_cases_without_dates_are_said_to_be_on_no_chart(tmp_path):
         add_case(tmp_path / "l", number, share, {"surgeon": "S1"})
     _, document = document_of(tmp_path / "l")
     assert "no order to chart" in section(document, "Control charts").paragraphs[0]
+    assert document.lead[0].startswith("Nothing could be charted")
+    assert "Nothing stands out" not in document.lead[0]
+    assert document.facts[0].value == "0"
     left_out = section(document, "Cases left out").tables[0].rows
     assert left_out[0][:2] == ("no date in the manifest: not on a chart", "5")
 
@@ -239,3 +244,58 @@ def test_bad_requests_are_one_sentence_and_write_nothing(tmp_path):
     with pytest.raises(OutputError, match="library itself"):
         run_audit(AuditRequest(tmp_path / "l", tmp_path / "l", CONFIG))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_funnel_names_its_procedure_and_its_dates(published):
+    (audit, _), _ = published
+    figure = section(audit_document(audit, CONFIG), "Funnel").figures[0]
+    funnel = audit.funnels[0]
+    assert figure.title.startswith("ULBD, ")
+    assert f"Cases of {funnel.first_date} to {funnel.last_date}." in figure.caption
+
+
+def test_one_surgeon_beyond_two_funnels_is_one_surgeon(published):
+    (audit, _), _ = published
+    far = replace(audit.funnels[0].points[0], zone=FunnelZone.BEYOND_998)
+    funnel = replace(audit.funnels[0], points=(far,))
+    twice = replace(audit, funnels=(funnel, funnel))
+    assert "1 surgeon beyond the 99.8 %" in audit_document(twice, CONFIG).lead[0]
+
+
+def test_funnels_of_counts_are_not_in_percent(tmp_path):
+    make_library(tmp_path / "l", {"wax": SHARES}, clear_s=(30.0,) * 7)
+    config = replace(CONFIG, metric="event_count")
+    audit, document = document_of(tmp_path / "l", config)
+    assert audit.funnels[0].unit == "1"
+    drawing = section(document, "Funnel").figures[0].drawing
+    assert drawing.y.unit is Unit.NUMBER
+    shares = document_of(tmp_path / "l")[1]
+    assert section(shares, "Funnel").figures[0].drawing.y.unit is Unit.PERCENT
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("impaired_share_20", "A falling line: cases with a clearer view"),
+        ("cleared_60s_share", "A falling line: cases with a worse view"),
+        ("evaluable_s", "A falling line: cases below the own mean"),
+    ],
+)
+def test_what_a_falling_line_means_depends_on_the_metric(published, key, said):
+    (audit, _), _ = published
+    curves = tuple(
+        replace(curve, metric_key=key, held_equal=("technique",), n_drawn_in=2)
+        for curve in audit.learning_curves
+    )
+    learning = section(audit_document(replace(audit, learning_curves=curves), CONFIG), "Learning")
+    assert said in learning.paragraphs[0]
+    assert "What hemostatic technique" in learning.paragraphs[0]
+    assert "2 cases far from the own median were drawn in" in learning.figures[0].caption
+
+
+def test_curves_of_raw_values_say_so(published):
+    (audit, _), _ = published
+    curves = tuple(replace(curve, held_equal=(), n_drawn_in=0) for curve in audit.learning_curves)
+    learning = section(audit_document(replace(audit, learning_curves=curves), CONFIG), "Learning")
+    assert "not adjusted for the difficulty" in learning.paragraphs[0]
+    assert "drawn in" not in learning.figures[0].caption

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -319,3 +320,16 @@ def test_nobody_is_called_zero_points_lower(tmp_path):
     text = " ".join(comparison.reading)
     assert "wax did not differ from RF" in text or "RF did not differ from wax" in text
     assert " 0 percentage points lower" not in text
+
+
+@pytest.mark.parametrize(
+    ("key", "unit"),
+    [("event_rate_per_10min", "events per 10 minutes at risk"), ("event_count", "the count")],
+)
+def test_the_adjusted_table_has_its_unit_in_words(published, key, unit):
+    (comparison, _), _ = published
+    primary = replace(comparison.primary, metric_key=key)
+    document = comparison_document(replace(comparison, primary=primary), CONFIG)
+    table = section(document, "Adjusted estimate").tables[0]
+    heads = [str(column) for column in table.columns]
+    assert any(f"Difference, {unit} (95 % interval)" in head for head in heads)

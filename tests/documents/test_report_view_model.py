@@ -386,3 +386,12 @@ def test_the_closing_field_is_labeled_clear_of_the_parts(usual_record):
 
     assert anchor((whole,)) == "end"
     assert anchor((whole, second)) == "middle"
+
+
+def test_no_event_gives_no_curve_even_where_none_is_asked_for():
+    config = MetricConfig(kaplan_meier_min_events=0)
+    view = build_view_model(sample_record.no_events(), None, EventConfig(), config)
+    assert view.clearing is None
+    assert view.clearing_statement == (
+        "The curve is not available: there is no event with a seen onset."
+    )

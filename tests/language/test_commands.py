@@ -148,7 +148,7 @@ def test_an_unknown_language_ends_with_one_sentence(capsys, tmp_path):
         (("models", "list", "--json"), 0),
         (("library", "show", "LIBRARY", "C2", "--json"), 2),
         (("compare", "LIBRARY", "--by", "technique", "--out", "OUT", "--json"), 2),
-        (("report", "LIBRARY", "--json"), 4),
+        (("report", "LIBRARY", "--json"), 2),
     ],
 )
 def test_json_and_exit_codes_are_the_same_in_every_language(

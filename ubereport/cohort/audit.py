@@ -254,7 +254,8 @@ def _learning_curves(dated: pd.DataFrame, config: AuditConfig) -> tuple[Learning
     scale = scale_of(spec)
     cases = dated[dated[config.metric].notna()]
     scaled = scale.forward(_values(cases, config.metric))
-    cases = cases.assign(expected=_expected(cases, scaled))
+    expected, held_equal = _expected(cases, scaled)
+    cases = cases.assign(expected=expected)
     # What is left after case mix: a surgeon's neighboring cases may still be alike, and a curve
     # drawn as if they were not would turn too easily.
     cases = cases.assign(beyond=scaled - cases["expected"])
@@ -278,26 +279,30 @@ def _learning_curves(dated: pd.DataFrame, config: AuditConfig) -> tuple[Learning
         )
         for surgeon, own in by_surgeon
     ]
-    return with_holm_curves(curves, spec, _CURVES_SHARE * config.false_alarm_frac)
+    adjusted = [replace(curve, held_equal=held_equal) for curve in curves]
+    return with_holm_curves(adjusted, spec, _CURVES_SHARE * config.false_alarm_frac)
 
 
-def _expected(cases: pd.DataFrame, scaled: FloatArray) -> FloatArray:
-    """(n,) what the case mix makes expect of each case, on the metric's scale.
+def _expected(cases: pd.DataFrame, scaled: FloatArray) -> tuple[FloatArray, tuple[str, ...]]:
+    """(n,) what the case mix makes expect of each case, on the metric's scale; and its columns.
 
     Least squares over all cases on technique, procedure, levels and antithrombotics ("not known"
     is a level): what a surgeon's cases were is no part of the surgeon's learning.
     """
-    columns = [np.ones(len(cases))]
+    columns, names = [np.ones(len(cases))], []
     for name in _CASE_MIX:
         if name in cases:
             labels = tuple(label or "" for label in group_labels(cases[name]))
-            columns += covariate_terms(Covariate(name, labels))[0]
+            terms = covariate_terms(Covariate(name, labels))[0]
+            columns += terms
+            names += [name] if terms else []
     matrix = np.column_stack(columns)
     if len(matrix) >= _MIN_CASES_PER_TERM * matrix.shape[1]:
-        return np.asarray(matrix @ np.linalg.lstsq(matrix, scaled, rcond=None)[0])
+        fitted = np.asarray(matrix @ np.linalg.lstsq(matrix, scaled, rcond=None)[0])
+        return fitted, tuple(names)
     # Too few cases for that many terms: the mean expects the same of all, which leaves learning to
     # be seen and case mix unadjusted.
-    return np.full(len(scaled), scaled.mean() if len(scaled) else np.nan)
+    return np.full(len(scaled), scaled.mean() if len(scaled) else np.nan), ()
 
 
 def _paired(used: pd.DataFrame, column: str, key: str) -> tuple[list[float], list[float]]:

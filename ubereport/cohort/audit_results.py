@@ -114,7 +114,8 @@ class Funnel:
     """A funnel plot over surgeons, ordered by pseudonym, never ranked.
 
     Each surgeon is compared with the others: the limits know that the target holds the surgeon's
-    own cases. It holds the cases of one procedure (empty: all) between two dates.
+    own cases. It holds the cases of one procedure (empty: all) between two dates. `is_share` where
+    the values are shares, which people read in percent.
 
     `phi` is Spiegelhalter's winsorized overdispersion; where it is more than chance
     (`is_overdispersed`) the limits are widened by its square root.
@@ -135,6 +136,7 @@ class Funnel:
     procedure: str = ""
     first_date: str = ""
     last_date: str = ""
+    is_share: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,8 @@ class LearningCurve:
     share of random orders of the same cases that reach as far, neighboring cases resembling each
     other as much as these do (`autocorrelation`); `p_holm` is corrected for the number of curves.
     `is_turning` where that is seldom enough for the page. `n_drawn_in` cases far from the own
-    median were drawn in, so that one odd case makes no curve.
+    median were drawn in, so that one odd case makes no curve. `held_equal` are the columns whose
+    part in the values was taken off before.
     """
 
     surgeon: str
@@ -166,6 +169,7 @@ class LearningCurve:
     is_turning: bool = False
     autocorrelation: float = 0.0
     n_drawn_in: int = 0
+    held_equal: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,8 @@ _COMPARISON = (
 _AUDIT = (
     "A signal says that a case or a stretch of cases differs from the rest by more than chance "
     "makes likely. It does not say why, and it does not say that anyone did wrong.",
-    "Surgeons appear under pseudonyms and are not ranked. Cases differ in difficulty, and nothing "
-    "here is adjusted for it.",
+    "Surgeons appear under pseudonyms and are not ranked. Cases differ in difficulty, and control "
+    "charts and funnel plots are not adjusted for it.",
     *_OF_THE_NUMBERS,
 )
 

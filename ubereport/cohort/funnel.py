@@ -79,7 +79,7 @@ def mean_funnel(
     reading = _reading(points, by_chance, phi, is_widened, n_small, value_text(back, spec), config)
     return Funnel(
         spec.key, spec.title, spec.unit, scale.kind.value, back, points, limits, phi, is_widened,
-        n_small, reading,
+        n_small, reading, is_share=spec.is_share,
     )  # fmt: skip
 
 
@@ -142,7 +142,7 @@ def share_funnel(
     )
     return Funnel(
         spec.key, spec.title, spec.unit, ScaleKind.IDENTITY.value, target, tuple(points), limits,
-        phi, is_widened, n_small, reading,
+        phi, is_widened, n_small, reading, is_share=spec.is_share,
     )  # fmt: skip
 
 
@@ -196,7 +196,7 @@ def _no_funnel(
     why = reason or f"fewer than two surgeons have {config.min_cases_per_surgeon} cases"
     return Funnel(
         spec.key, spec.title, spec.unit, scale, None, (), (), None, False, n_small,
-        f"No funnel plot: {why}.", why,
+        f"No funnel plot: {why}.", why, is_share=spec.is_share,
     )  # fmt: skip
 
 

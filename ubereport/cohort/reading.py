@@ -159,10 +159,12 @@ def _lead(
         return _as_planned(comparison.plan, text)
     if lead.verdict is Verdict.DESCRIPTIVE:
         return _described(lead, pair, spec)
-    return _as_planned(comparison.plan, _finding(lead, pair, spec, config))
+    return _as_planned(comparison.plan, _finding(lead, pair, spec, comparison, config))
 
 
-def _finding(lead: Lead, pair: str, spec: MetricSpec, config: CompareConfig) -> str:
+def _finding(
+    lead: Lead, pair: str, spec: MetricSpec, comparison: Comparison, config: CompareConfig
+) -> str:
     interval = interval_text(lead.with_error, spec)
     if lead.verdict is Verdict.EQUIVALENT and config.margin is not None:
         return _(
@@ -178,7 +180,8 @@ def _finding(lead: Lead, pair: str, spec: MetricSpec, config: CompareConfig) -> 
             pair=pair,
             interval=interval,
         )
-        return paragraph(text, _what_hides(lead))
+        n_tests = sum(c.test.p_value is not None for c in comparison.adjusted.contrasts)
+        return paragraph(text, *_what_hides(lead, spec, n_tests))
     is_lower = lead.verdict is Verdict.LOWER
     return _(
         "cases with {group} had {meaning} than cases with {reference}, surgeon and covariates held "
@@ -205,18 +208,57 @@ def _size(value: float, spec: MetricSpec, *, is_lower: bool) -> str:
     return _("{size} lower", size=size) if is_lower else _("{size} higher", size=size)
 
 
-def _what_hides(lead: Lead) -> str:
-    # The p-value is corrected for the number of comparisons and the interval is not: an interval
-    # may leave zero out and still show nothing.
+def _what_hides(lead: Lead, spec: MetricSpec, n_tests: int) -> list[str]:
+    """Say why nothing is shown; `n_tests` is how many p-values were corrected together."""
     if _leaves_zero_out(lead.with_error):
-        p_value = p_text(lead.test.p_holm if lead.test.p_holm is not None else 1.0)
-        return _(
-            "Corrected for the number of comparisons, chance can explain it ({p_value}).",
-            p_value=localized(p_value),
+        # The p-value may be corrected for the number of comparisons and the interval is not: an
+        # interval may leave zero out and still show nothing.
+        p_value = lead.test.p_holm if lead.test.p_holm is not None else 1.0
+        message = (
+            N_("Corrected for the number of comparisons, chance can explain it ({p_value}).")
+            if n_tests > 1
+            else N_("Chance can explain it ({p_value}).")
         )
+        is_by_chance = p_value >= 1 - lead.with_error.confidence
+        by_chance = [_(message, p_value=localized(p_text(p_value)))] if is_by_chance else []
+        return [*by_chance, *_at_other_thresholds(lead, spec)]
     if _leaves_zero_out(lead.difference):
-        return _("Chance alone would hardly explain it; what the model may err in one group could.")
-    return _("That is no proof that they are alike.")
+        text = _("Chance alone would hardly explain it; what the model may err in one group could.")
+        return [text]
+    return [_("That is no proof that they are alike.")]
+
+
+_AT_THRESHOLD = {
+    "strict": N_("{size} at the strict one"),
+    "lenient": N_("{size} at the lenient one"),
+}
+
+
+def _at_other_thresholds(lead: Lead, spec: MetricSpec) -> list[str]:
+    """Say that the sign depends on the threshold of the model, where it does."""
+    own = lead.with_error.value or 0.0
+    values = {at.threshold: at.difference.value or 0.0 for at in lead.at_thresholds}
+    # As the verdict sees it: a difference of exactly zero has a sign of its own.
+    if all((value > 0, value < 0) == (own > 0, own < 0) for value in values.values()):
+        return []
+    differences = [_("{size} at its own threshold", size=_signed_size(own, spec))]
+    differences += [
+        _(_AT_THRESHOLD[name], size=_signed_size(value, spec))
+        for name, value in values.items()
+        if name in _AT_THRESHOLD
+    ]
+    return [
+        _(
+            "The sign of the difference depends on the threshold of the model: {differences}.",
+            differences=spoken().enumeration(differences),
+        )
+    ]
+
+
+def _signed_size(value: float, spec: MetricSpec) -> str:
+    if abs(value) < _NO_DIFFERENCE:
+        return _("no difference")
+    return _size(value, spec, is_lower=value < 0)
 
 
 def _leaves_zero_out(estimate: Estimate) -> bool:
@@ -342,12 +384,12 @@ def _clearing(clear: TimeToClear) -> list[str]:
         return [_("Time to clear: not compared, because there is {reason}.", reason=reason)]
     groups = [
         _(
-            "{share} with {group} ({events} events, {censored} censored, in {cases} cases)",
+            "{share} with {group} ({events}, {censored} censored, {in_cases})",
             share=_share_text(curve.cleared_60s_share),
             group=curve.group,
-            events=curve.n_events,
+            events=_n("{n} event", "{n} events", curve.n_events),
             censored=curve.n_censored,
-            cases=curve.n_cases,
+            in_cases=_n("in {n} case", "in {n} cases", curve.n_cases),
         )
         for curve in clear.curves
     ]

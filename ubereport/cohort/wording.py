@@ -45,8 +45,7 @@ def interval_text(estimate: Estimate, spec: MetricSpec) -> str:
     limits = (factor * estimate.low, factor * estimate.high)
     is_large = max(abs(limit) for limit in limits) >= 1
     low, high = (
-        localized((f"{limit:.1f}" if is_large else f"{limit:.2g}").replace("-", "−"))
-        for limit in limits
+        localized(_signed(f"{limit:.1f}" if is_large else f"{limit:.2g}")) for limit in limits
     )
     confidence = f"{100 * estimate.confidence:.0f}"
     if spec.is_share:
@@ -104,6 +103,11 @@ def _rounded(value: float) -> str:
     if abs(value) >= 100:
         return f"{value:.0f}"
     return f"{value:.1f}" if abs(value) >= 0.1 else f"{value:.2g}"
+
+
+def _signed(number: str) -> str:
+    # Rounded to zero it is neither above nor below: a sign would claim a direction.
+    return number.removeprefix("-") if float(number) == 0 else number.replace("-", "−")
 
 
 def _spoken(unit: str) -> str:

@@ -149,7 +149,7 @@ def test_what_cannot_be_written_is_said(
 ) -> None:
     file, write, _ = FORMATS[name]
     (tmp_path / "taken").write_text("a file where a folder should be")
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="is a file where a folder is needed"):
         write(drawn, tmp_path / "taken" / file)
 
 

@@ -230,9 +230,16 @@ def _write_at_risk(axes: Axes, curve: KaplanMeierCurve, ticks_s: Sequence[int]) 
         )
 
 
+def has_too_few(curve: KaplanMeierCurve, min_events: int) -> bool:
+    """Whether the events are too few for a curve; of none there is no curve, whatever is asked."""
+    return curve.n_events < max(1, min_events)
+
+
 def clearing_statement(curve: KaplanMeierCurve, min_events: int) -> str:
     """Say what the curve of time to clear says, or that events are too few for one."""
-    if curve.n_events < min_events:
+    if has_too_few(curve, min_events):
+        if min_events <= 1:
+            return _("The curve is not available: there is no event with a seen onset.")
         return _n(
             "The curve is not available: {n} event with a seen onset; at least {needed} are "
             "needed.",

@@ -14,6 +14,7 @@ from ubereport.documents.case.course_drawings import (
     ClearingDrawing,
     StripDrawing,
     clearing_statement,
+    has_too_few,
 )
 from ubereport.documents.case.data_block import case_data_json, timeline_words_json
 from ubereport.documents.case.extension import SectionView
@@ -269,7 +270,7 @@ def _strip(record: CaseRecord, config: MetricConfig) -> FigureBlock | None:
 
 
 def _clearing(curve: KaplanMeierCurve, config: MetricConfig) -> FigureBlock | None:
-    if curve.n_events < config.kaplan_meier_min_events:
+    if has_too_few(curve, config.kaplan_meier_min_events):
         return None
     return ClearingDrawing(curve).block(
         "time-to-clear",

@@ -20,6 +20,7 @@ from ubereport.documents.cohort.audit_sections import (
     agreement_section,
     funnel_section,
     learning_section,
+    name_of,
     outcome_section,
     quality_section,
 )
@@ -41,7 +42,7 @@ from ubereport.documents.page.blocks import Pair, TableBlock, table_block
 from ubereport.documents.page.chart_drawings import ControlFigure, ControlMark
 from ubereport.documents.page.document import Document, Figure, Section
 from ubereport.documents.page.text import DASH, decimal, percent, span_text, within
-from ubereport.language.speaking import N_, _, _n, _p, day, paragraph, spoken, told
+from ubereport.language.speaking import N_, _, _n, _p, day, paragraph, told
 from ubereport.metrics.registry import metric_spec
 
 _MAX_ROWS_ON_PAPER = 100
@@ -72,7 +73,7 @@ def audit_document(
         subtitle=_subtitle(audit, title),
         kicker=_("Audit"),
         software=SOFTWARE,
-        lead=_lead(audit, config),
+        lead=_lead(audit),
         facts=_facts(audit),
         caveats=audit.caveats,
         sections=(
@@ -101,7 +102,7 @@ def _subtitle(audit: Audit, title: str) -> str:
     )
 
 
-def _lead(audit: Audit, config: AuditConfig) -> tuple[str, ...]:
+def _charts_text(audit: Audit) -> str:
     sentences = []
     for chart in audit.charts:
         signal_points = [point for point in chart.points if point.signals]
@@ -113,17 +114,21 @@ def _lead(audit: Audit, config: AuditConfig) -> tuple[str, ...]:
             )
     n_charts = len(audit.charts)
     if sentences:
-        head = _(
+        return _(
             "{sentences} of {charts} show more than chance variation. {join}.",
             sentences=len(sentences),
             charts=_n("{n} control chart", "{n} control charts", n_charts),
             join=". ".join(sentences),
         )
-    else:
-        head = _(
-            "Nothing stands out from chance variation in {charts}.",
-            charts=_n("{n} control chart", "{n} control charts", n_charts),
-        )
+    if not any(chart.points for chart in audit.charts):
+        return _("Nothing could be charted: no case has a date and a value.")
+    return _(
+        "Nothing stands out from chance variation in {charts}.",
+        charts=_n("{n} control chart", "{n} control charts", n_charts),
+    )
+
+
+def _lead(audit: Audit) -> tuple[str, ...]:
     # Told with every audit: on a page of many charts a signal is to be expected now and then, and
     # how often must be known before one is followed.
     probability = f"{100 * audit.false_alarm.probability:.0f}"
@@ -133,25 +138,30 @@ def _lead(audit: Audit, config: AuditConfig) -> tuple[str, ...]:
         if surgeons
         else _("No learning curve turns by more than random order would bring.")
     )
-    beyond = sum(p.zone is FunnelZone.BEYOND_998 for f in audit.funnels for p in f.points)
+    # One surgeon may lie beyond in several funnels, and stays one.
+    beyond = len(
+        {p.surgeon for f in audit.funnels for p in f.points if p.zone is FunnelZone.BEYOND_998}
+    )
     funnel = _(
         "{surgeons} beyond the 99.8 % limits of a funnel plot.",
         surgeons=_n("{n} surgeon", "{n} surgeons", beyond),
     )
-    lead = [head]
+    lead = [_charts_text(audit)]
     if audit.learning_curves:
         lead.append(curves)
     if any(f.points for f in audit.funnels):
         lead.append(
             funnel if beyond else _("No surgeon lies beyond the 99.8 % limits of a funnel.")
         )
-    lead.append(
-        _(
-            "A department in which nothing changes would see a signal on {probability} % of "
-            "such pages.",
-            probability=probability,
+    # Where nothing is drawn, nothing can give a false alarm.
+    if audit.charts or audit.learning_curves or any(f.points for f in audit.funnels):
+        lead.append(
+            _(
+                "A department in which nothing changes would see a signal on {probability} % of "
+                "such pages.",
+                probability=probability,
+            )
         )
-    )
     return (paragraph(*lead),)
 
 
@@ -166,7 +176,7 @@ def _facts(audit: Audit) -> tuple[Pair, ...]:
     return (
         Pair(
             _("Cases charted"),
-            str(audit.n_cases),
+            str(sum(case.is_used and bool(case.date) for case in audit.cases)),
             _("of {cases} in the library", cases=len(audit.cases)),
         ),
         Pair(
@@ -199,10 +209,7 @@ def _signal_names(signals: Sequence[Signal]) -> str:
 
 
 def _chart_name(chart: ControlChart) -> str:
-    title = chart.title[0].lower() + chart.title[1:]
-    if not spoken().language.is_english:
-        title = within(told(chart.title))
-    return f"{told(capitalized(chart.procedure))}, {title}"
+    return name_of(chart.procedure, chart.title)
 
 
 def _signal_section(audit: Audit) -> Section:

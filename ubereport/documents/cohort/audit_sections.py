@@ -17,7 +17,9 @@ from ubereport.cohort.audit_results import (
 )
 from ubereport.core.config import AuditConfig
 from ubereport.core.covariates import column_title
+from ubereport.core.metrics import Direction
 from ubereport.documents.cohort.number_words import (
+    axis_of,
     capitalized,
     delta_text,
     estimate_text,
@@ -37,8 +39,8 @@ from ubereport.documents.page.chart_drawings import (
 from ubereport.documents.page.document import Figure, Section
 from ubereport.documents.page.drawing import Axis, Unit
 from ubereport.documents.page.row_drawings import ForestFigure
-from ubereport.documents.page.text import DASH, decimal, percent, span_text
-from ubereport.language.speaking import _, _n, month
+from ubereport.documents.page.text import DASH, decimal, percent, span_text, within
+from ubereport.language.speaking import N_, _, _n, day, month, paragraph, spoken, told
 from ubereport.metrics.registry import metric_spec
 
 
@@ -53,23 +55,53 @@ def funnel_section(funnels: Sequence[Funnel]) -> Section:
         )
     ]
     texts += [
-        _("{label}: {text}.", label=funnel.title, text=funnel.reason or funnel.reading)
+        _("{label}: {text}.", label=_funnel_name(funnel), text=funnel.reason or funnel.reading)
         for funnel in funnels
         if not funnel.points
     ]
     return Section(_("Funnel plots"), tuple(texts), figures)
 
 
+def name_of(procedure: str, title: str) -> str:
+    """Name a chart or a funnel by its procedure and the title of its metric."""
+    inside = title[:1].lower() + title[1:]
+    if not spoken().language.is_english:
+        inside = within(told(title))
+    return f"{told(capitalized(procedure))}, {inside}"
+
+
+def _funnel_name(funnel: Funnel) -> str:
+    if not funnel.procedure:
+        return told(funnel.title)
+    return name_of(funnel.procedure, funnel.title)
+
+
+def _funnel_dates(funnel: Funnel) -> str:
+    if not funnel.first_date:
+        return ""
+    first, last = day(funnel.first_date), day(funnel.last_date)
+    return _("Cases of {dates}.", dates=first if first == last else span_text(first, last))
+
+
+def _funnel_axis(funnel: Funnel) -> Axis:
+    # The share of cases with a major event is made for the funnel: no list of metrics knows it.
+    if funnel.is_share:
+        return Axis(funnel.title, Unit.PERCENT, low=0.0)
+    axis = axis_of(metric_spec(funnel.metric_key))
+    # A point is a mean of cases: of counts, too, it is no whole number.
+    return replace(axis, unit=Unit.NUMBER) if axis.unit is Unit.COUNT else axis
+
+
 def _funnel_figure(number: int, funnel: Funnel) -> Figure:
-    axis = Axis(funnel.title, Unit.PERCENT if funnel.unit == "1" else Unit.NUMBER, low=0.0)
+    caption = _(
+        "{reading} The fewer cases, the farther chance alone carries a point from the "
+        "target. Filled: beyond the outer limits.",
+        reading=funnel.reading,
+    )
     return Figure(
         f"funnel-{number + 1}",
-        funnel.title,
-        _(
-            "{reading} The fewer cases, the farther chance alone carries a point from the "
-            "target. Filled: beyond the outer limits.",
-            reading=funnel.reading,
-        ),
+        _funnel_name(funnel),
+        paragraph(_funnel_dates(funnel), caption),
         FunnelFigure(
             tuple(
                 FunnelMark(p.surgeon, float(p.n_cases), p.value, p.zone is FunnelZone.BEYOND_998)
@@ -83,9 +115,24 @@ def _funnel_figure(number: int, funnel: Funnel) -> Figure:
             tuple(limit.high_998 for limit in funnel.limits),
             # Not from zero: there the limits run to infinity and would flatten all else.
             Axis(_("Cases"), Unit.COUNT, 0.8 * min(p.n_cases for p in funnel.points)),
-            axis,
+            _funnel_axis(funnel),
         ),
     )
+
+
+_LINES = {
+    Direction.LOWER_IS_BETTER: N_(
+        "A falling line: cases with a clearer view than the own mean; a rising one: cases with a "
+        "worse view."
+    ),
+    Direction.HIGHER_IS_BETTER: N_(
+        "A falling line: cases with a worse view than the own mean; a rising one: cases with a "
+        "clearer view."
+    ),
+    Direction.NEUTRAL: N_(
+        "A falling line: cases below the own mean; a rising one: cases above it."
+    ),
+}
 
 
 def learning_section(curves: Sequence[LearningCurve], config: AuditConfig) -> Section:
@@ -97,22 +144,20 @@ def learning_section(curves: Sequence[LearningCurve], config: AuditConfig) -> Se
             min_cases_per_surgeon=config.min_cases_per_surgeon,
         )
         return Section(heading, (text,))
-    text = _(
-        "The sum of the differences from the surgeon’s own mean, case after case. A falling line: "
-        "cases with a clearer view than the own mean; a rising one: cases with a worse view. "
-        "Every such curve has a highest point, in noise too; a turning point is named only where "
-        "random orders of the same cases seldom stray as far."
+    text = paragraph(
+        _("The sum of the differences from the surgeon’s own mean, case after case."),
+        _(_LINES[metric_spec(curves[0].metric_key).direction]),
+        _taken_off(curves[0].held_equal),
+        _(
+            "Every such curve has a highest point, in noise too; a turning point is named only "
+            "where random orders of the same cases seldom stray as far."
+        ),
     )
     figures = tuple(
         Figure(
             f"cusum-{number}",
             _("Surgeon {surgeon}", surgeon=curve.surgeon),
-            _(
-                "{reading} Dashed: polynomial of degree {degree}, R² {r_squared}.",
-                reading=curve.reading,
-                degree=curve.degree,
-                r_squared=decimal(curve.r_squared, 2),
-            ),
+            _curve_caption(curve),
             CusumFigure(
                 curve.cusum,
                 Axis(_("Cumulative sum ({scale} scale)", scale=curve.scale)),
@@ -126,6 +171,33 @@ def learning_section(curves: Sequence[LearningCurve], config: AuditConfig) -> Se
         for number, curve in enumerate(curves, start=1)
     )
     return Section(heading, (text,), figures)
+
+
+def _taken_off(columns: Sequence[str]) -> str:
+    if not columns:
+        return _("The curves are not adjusted for the difficulty of the cases.")
+    names = [told(column_title(name)) for name in columns]
+    return _(
+        "What {columns} of a case explain was taken off before.",
+        columns=spoken().enumeration(names),
+    )
+
+
+def _curve_caption(curve: LearningCurve) -> str:
+    caption = _(
+        "{reading} Dashed: polynomial of degree {degree}, R² {r_squared}.",
+        reading=curve.reading,
+        degree=curve.degree,
+        r_squared=decimal(curve.r_squared, 2),
+    )
+    if not curve.n_drawn_in:
+        return caption
+    drawn_in = _n(
+        "{n} case far from the own median was drawn in toward it.",
+        "{n} cases far from the own median were drawn in toward it.",
+        curve.n_drawn_in,
+    )
+    return paragraph(caption, drawn_in)
 
 
 def quality_section(months: Sequence[MonthQuality]) -> Section:

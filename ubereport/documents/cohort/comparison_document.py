@@ -15,7 +15,7 @@ from ubereport.cohort.comparison_results import (
 )
 from ubereport.core.config import CompareConfig
 from ubereport.core.covariates import column_title
-from ubereport.core.metrics import Direction
+from ubereport.core.metrics import Direction, MetricSpec
 from ubereport.documents.cohort.clearing_section import clearing_section
 from ubereport.documents.cohort.comparison_sections import (
     balance_section,
@@ -318,14 +318,13 @@ def _adjusted_section(adjusted: AdjustedComparison, primary: MetricComparison) -
         heading,
         (text,),
         (figure,),
-        (_adjusted_table(adjusted, spec.unit, factor), *tables),
+        (_adjusted_table(adjusted, spec, factor), *tables),
         notes=adjusted.notes,
     )
 
 
-def _adjusted_table(adjusted: AdjustedComparison, unit: str, factor: float) -> TableBlock:
+def _adjusted_table(adjusted: AdjustedComparison, spec: MetricSpec, factor: float) -> TableBlock:
     ratio_name = {"logit": _("Odds ratio"), "log": _("Ratio")}.get(adjusted.scale, "Ratio")
-    in_unit = _("percentage points") if factor == 100.0 else unit
     names = dict.fromkeys(c.test.name for c in adjusted.contrasts if c.test.p_value is not None)
 
     def ratio_text(ratio: Estimate | None) -> str:
@@ -336,7 +335,7 @@ def _adjusted_table(adjusted: AdjustedComparison, unit: str, factor: float) -> T
         adjusted.contrasts,
         (_("Group − other"), lambda c: pair_text(c.group, c.reference)),
         (
-            _("#Difference, {in_unit} (95 % interval)", in_unit=in_unit),
+            _("#Difference, {in_unit} (95 % interval)", in_unit=difference_unit(spec)),
             lambda c: estimate_text(c.difference, factor, is_signed=True),
         ),
         (
