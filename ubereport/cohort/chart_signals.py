@@ -14,13 +14,15 @@ def signals_of(
     distances: FloatArray,
     rules: ChartRules = USUAL_RULES,
     sides: FloatArray | None = None,
+    averaged: FloatArray | None = None,
 ) -> list[tuple[Signal, ...]]:
     """Name what stands out; every point of a run carries its signal.
 
     - outside: beyond a limit;
     - one side: so many in a row on one side, by `sides` (n,), else those of the distances;
     - trend: so many in a row each above (or each below) the one before;
-    - average: the `running_average` of the cases so far is off;
+    - average: the `running_average` of the cases so far is off, of `averaged` (n,), else of the
+      distances;
     - near limit: two of three in a row, all on one side, beyond two thirds of the limit.
 
     Source: NHS "Making Data Count" rules as implemented in NHSRplotthedots, with the numbers of
@@ -36,7 +38,10 @@ def signals_of(
     if rules.trend_points is not None:
         marks[Signal.TREND] = _in_trend(values, rules.trend_points)
     if rules.average_sigmas is not None:
-        marks[Signal.AVERAGE] = np.abs(running_average(distances)) > rules.average_sigmas
+        marks[Signal.AVERAGE] = (
+            np.abs(running_average(distances if averaged is None else averaged))
+            > rules.average_sigmas
+        )
     if rules.is_near_used:
         marks[Signal.NEAR_LIMIT] = _in_two_of_three((size > 2 * limit / 3) & (size <= limit), side)
     return [tuple(signal for signal, mark in marks.items() if mark[i]) for i in range(len(values))]
