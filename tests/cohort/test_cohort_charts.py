@@ -330,6 +330,7 @@ def test_a_month_without_clear_cases_shows_among_zeros():
     rules = rules_for_page([60], 7, 0.1)[0]
     chart = xmr_chart(cases_of(60), values, SPEC, scale_of(SPEC), "x", config, rules)
     assert any(point.signals for point in chart.points[40:])
+    assert "the limits rest on the moving ranges between cases that differ" in chart.reading
 
 
 def test_equal_values_do_not_resemble_each_other():

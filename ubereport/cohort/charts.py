@@ -471,6 +471,11 @@ def _reading(
     ]
     text = _limits_text(plural(len(points), "case"), n_baseline, n_excluded, config.trial_points)
     text += f" {' '.join(sentences)}" if sentences else " Nothing stands out from chance variation."
+    if phase.fit.averaged_sigma is not None:
+        text += (
+            " A quarter of the cases or more lie at a bound of the metric; the limits rest on the "
+            "moving ranges between cases that differ."
+        )
     dispersion, autocorrelation = phase.fit.dispersion, phase.fit.autocorrelation
     if dispersion is not None and dispersion.is_applied:
         text += (
