@@ -16,10 +16,11 @@ from ubereport.api.settings import Options, pdf_choice, settings_of
 from ubereport.api.tables import html_table
 from ubereport.batch.engine.job import Engine
 from ubereport.batch.estimate import BatchEstimate as BatchEstimate
+from ubereport.batch.estimate import estimate_batch as _estimate_batch
 from ubereport.batch.manifest import Manifest
 from ubereport.batch.manifest import read_manifest as read_manifest
 from ubereport.batch.run import BatchPlan as BatchPlan
-from ubereport.batch.run import estimate_run, plan_batch
+from ubereport.batch.run import check_library, plan_batch
 from ubereport.batch.run import run_batch as run_plan
 from ubereport.core.choices import Device, EngineChoice, PdfChoice
 from ubereport.core.config import AnalysisConfig
@@ -183,7 +184,8 @@ def estimate_batch(
         If the library is a file.
     """
     check_bundle(config.segmentation)
-    return estimate_run(manifest, library, config, n_jobs)
+    check_library(library)
+    return _estimate_batch(manifest, library, config, n_jobs)
 
 
 def run_request(request: BatchRequest, watch: Watch) -> Batch:

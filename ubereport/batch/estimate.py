@@ -13,6 +13,7 @@ from ubereport.batch.manifest import Manifest
 from ubereport.core.config import AnalysisConfig
 from ubereport.core.errors import UbereportError
 from ubereport.files.names import folder_name
+from ubereport.files.records.store import holds_file
 
 ASSUMED_REAL_TIME_FACTOR = 10.0
 
@@ -52,14 +53,14 @@ def estimate_batch(
     total_s, n_present = 0.0, 0
     unreadable: list[tuple[int, str]] = []
     for case in manifest.cases:
-        # Counted as done without a look at its settings: that would take the hash of every
-        # recording of the library.
-        if (library / folder_name(case.case_id) / "case.json").is_file():
-            n_present += 1
-            continue
         try:
-            total_s += recorded_s(case.parts, config)
-        # Also a part given twice or a file that is gone: one bad row never ends the estimate.
+            # Counted as done without a look at its settings: that would take the hash of every
+            # recording of the library.
+            if holds_file(library / folder_name(case.case_id), "case.json"):
+                n_present += 1
+            else:
+                total_s += recorded_s(case.parts, config)
+        # A closed folder, a part given twice, a file that is gone: one row never ends the estimate.
         except UbereportError as error:
             unreadable.append((case.row, str(error)))
     rates = list(_earlier_rates(library))

@@ -10,17 +10,15 @@ from pathlib import Path
 
 from ubereport.batch.case import CaseRequest, run_case
 from ubereport.batch.engine.job import Engine, Job, JobState, Outcome
-from ubereport.batch.estimate import BatchEstimate, estimate_batch
 from ubereport.batch.manifest import Manifest, ManifestCase
 from ubereport.batch.pseudonyms import default_key_file, pseudonymized
 from ubereport.core.choices import PdfChoice
 from ubereport.core.config import AnalysisConfig
 from ubereport.core.covariates import covariates_json
-from ubereport.core.errors import CaseRecordError, OutputError
+from ubereport.core.errors import OutputError
 from ubereport.core.progress import Progress
 from ubereport.documents.batch.results import BatchResult, CaseDone, CaseResult
 from ubereport.files.names import folder_name
-from ubereport.files.records.store import holds_file
 from ubereport.segmentation.shared_network import NetworkAddress
 
 _PROGRESS_DIR = ".progress"
@@ -70,7 +68,7 @@ def plan_batch(
     ManifestError
         If the key file exists and cannot be read.
     """
-    _check_library(library)
+    check_library(library)
     # Before all else, so that nothing below, no plan, job, log or record, ever holds a name.
     manifest = pseudonymized(manifest, default_key_file(library) if keys is None else keys)
     try:
@@ -100,25 +98,14 @@ def plan_batch(
     return BatchPlan(manifest, library, tuple(jobs))
 
 
-def estimate_run(
-    manifest: Manifest, library: Path, config: AnalysisConfig, n_jobs: int
-) -> BatchEstimate:
-    """Return what a batch would do, as `estimate_batch`; a closed case folder is a case that fails.
+def check_library(library: Path) -> None:
+    """Refuse a library that is a file.
 
     Raises
     ------
     OutputError
-        If the library is a file.
+        If it is one.
     """
-    _check_library(library)
-    closed = {case.row: _why_closed(library / folder_name(case.case_id)) for case in manifest.cases}
-    cases = tuple(case for case in manifest.cases if not closed[case.row])
-    estimate = estimate_batch(replace(manifest, cases=cases), library, config, n_jobs)
-    failing = [*estimate.unreadable, *((row, why) for row, why in closed.items() if why)]
-    return replace(estimate, n_cases=len(manifest.cases), unreadable=tuple(sorted(failing)))
-
-
-def _check_library(library: Path) -> None:
     # What may not be looked at is told by whoever writes there.
     with suppress(OSError):
         if library.exists() and not library.is_dir():
@@ -126,14 +113,6 @@ def _check_library(library: Path) -> None:
                 "The library is a file where a folder is needed. Name another folder with "
                 "--library."
             )
-
-
-def _why_closed(folder: Path) -> str:
-    try:
-        holds_file(folder, "case.json")
-    except CaseRecordError as error:
-        return str(error)
-    return ""
 
 
 def run_batch(

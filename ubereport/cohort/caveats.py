@@ -50,11 +50,7 @@ def comparison_caveats(table: CohortTable, by: str) -> tuple[str, ...]:
             f"{n_other} cases were measured with another model or other settings and are left out; "
             "numbers of different models are never mixed. Analyze them again to include them."
         )
-    if len(table.unread) == 1:
-        own.append("1 case folder could not be read and is left out.")
-    elif table.unread:
-        own.append(f"{len(table.unread)} case folders could not be read and are left out.")
-    own += [*review_caveat(table), *_versions_caveat(table)]
+    own += [*unread_caveat(len(table.unread)), *review_caveat(table), *_versions_caveat(table)]
     if by != "technique":
         own.append(f"Groups are formed by {by}, not by technique.")
     return (*own, *_COMPARISON)
@@ -84,6 +80,15 @@ def audit_caveats(table: CohortTable) -> tuple[str, ...]:
 def spoken_caveats(result: Comparison | Audit) -> tuple[str, ...]:
     """Return what must be kept in mind with this result alone, in the language that is spoken."""
     return tuple(told(text) for text in result.caveats if text not in (*_COMPARISON, *_AUDIT))
+
+
+def unread_caveat(n_unread: int) -> tuple[str, ...]:
+    """Say how many case folders could not be read; nothing where all were."""
+    if n_unread == 0:
+        return ()
+    if n_unread == 1:
+        return ("1 case folder could not be read and is left out.",)
+    return (f"{n_unread} case folders could not be read and are left out.",)
 
 
 def review_caveat(table: CohortTable) -> tuple[str, ...]:

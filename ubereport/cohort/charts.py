@@ -108,10 +108,10 @@ def xmr_chart(
             return _Fit(center, np.full(len(values), _robust_sigma(ranges)), 0, None, None)
         autocorrelation = _autocorrelation(scaled[is_kept])
         # Neighbors that resemble each other make moving ranges, and limits, too small.
-        wider = math.sqrt(1 - (autocorrelation or 0.0))
+        independent = math.sqrt(1 - (autocorrelation or 0.0))
         usual = _Fit(
             limits.center,
-            np.full(len(values), limits.sigma / wider),
+            np.full(len(values), limits.sigma / independent),
             limits.n_screened,
             autocorrelation,
             None,
@@ -120,7 +120,7 @@ def xmr_chart(
             return usual
         # Means of several cases are nearer to normal than single ones: the running average goes by
         # less, and finds a bad month that no case alone would show.
-        of_changes = replace(limits, mean_moving_range=float(ranges.mean())).sigma / wider
+        of_changes = replace(limits, mean_moving_range=float(ranges.mean())).sigma / independent
         return replace(
             usual,
             sigma=np.full(len(values), of_changes),
@@ -258,13 +258,14 @@ def _phase_one(
 
 
 def _signals(values: FloatArray, fit: _Fit, rules: ChartRules) -> list[tuple[Signal, ...]]:
-    if fit.distances is not None:
-        return signals_of(values, fit.distances, rules)
-    middle = fit.center if fit.middle is None else fit.middle
-    sides = np.sign(_distances(values, middle, fit.sigma))
-    spread = fit.sigma if fit.averaged_sigma is None else fit.averaged_sigma
-    averaged = _distances(values, fit.center, spread)
-    return signals_of(values, _distances(values, fit.center, fit.sigma), rules, sides, averaged)
+    distances = fit.distances
+    if distances is None:
+        distances = _distances(values, fit.center, fit.sigma)
+    sides = None if fit.middle is None else _distances(values, fit.middle, fit.sigma)
+    averaged = None
+    if fit.averaged_sigma is not None:
+        averaged = _distances(values, fit.center, fit.averaged_sigma)
+    return signals_of(values, distances, rules, sides, averaged)
 
 
 def _ranges(values: FloatArray, is_bound: bool) -> FloatArray:

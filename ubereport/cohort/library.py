@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ubereport.cohort.caveats import unread_caveat
 from ubereport.cohort.comparison_results import UnreadCase
 from ubereport.cohort.table import cohort_table, read_cohort
 from ubereport.cohort.writing import table_files, workbook_bytes
@@ -69,11 +70,7 @@ class Export:
     @property
     def remark(self) -> str:
         """How many case folders are left out, as comparisons and audits say it; empty for none."""
-        if len(self.unread) == 1:
-            return "1 case folder could not be read and is left out."
-        if self.unread:
-            return f"{len(self.unread)} case folders could not be read and are left out."
-        return ""
+        return "".join(unread_caveat(len(self.unread)))
 
 
 def export_cases(library: Path, out: Path, forms: set[str], *, is_measured: bool = False) -> Export:
